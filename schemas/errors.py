@@ -1,0 +1,81 @@
+"""Every error that Simorgh raises, as one tree. The class says what to do next, the attributes say where.
+
+SimorghError
+├── InvalidInput          tell the caller; retrying the same thing cannot help
+│   ├── InvalidEvent      one event is refused: keep it in simorgh.rejected
+│   ├── InvalidIdentifier a value that is no identifier of its type
+│   ├── InvalidRule       a segment rule, identity rule or mapping that cannot be compiled
+│   └── InvalidSettings   the process cannot start
+├── NotFound              the thing named does not exist
+├── Conflict              the thing named is in a state that forbids the request
+├── Denied                the caller may not do this
+├── Backpressure          not now: pause, then offer the same thing again
+└── Broken                our own data or code is wrong: stop and say so
+    └── SchemaChanged     a published schema was edited or removed
+
+Messages follow one formula: where, what was wanted, what came, what to do. They never hold a value that a
+customer sent, since it may be personal data.
+"""
+
+from typing import ClassVar
+
+
+class SimorghError(Exception):
+    """The root. `code` is stable and machine-readable (snake_case); `message` is for people."""
+
+    default_code: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+
+
+class InvalidInput(SimorghError):
+    default_code = "invalid"
+
+
+class InvalidEvent(InvalidInput):
+    default_code = "invalid_event"
+
+
+class InvalidIdentifier(InvalidInput):
+    default_code = "invalid_identifier"
+
+
+class InvalidRule(InvalidInput):
+    """`path` is a JSON pointer to the part of the rule that is wrong."""
+
+    default_code = "invalid_rule"
+
+    def __init__(self, message: str, *, code: str | None = None, path: str = "") -> None:
+        super().__init__(message, code=code)
+        self.path = path
+
+
+class InvalidSettings(InvalidInput):
+    default_code = "invalid_settings"
+
+
+class NotFound(SimorghError):
+    default_code = "not_found"
+
+
+class Conflict(SimorghError):
+    default_code = "conflict"
+
+
+class Denied(SimorghError):
+    default_code = "denied"
+
+
+class Backpressure(SimorghError):
+    default_code = "backpressure"
+
+
+class Broken(SimorghError):
+    default_code = "broken"
+
+
+class SchemaChanged(Broken):
+    default_code = "schema_changed"

@@ -1,0 +1,29 @@
+"""The log's topics: the one list of their names (part of the public contract)."""
+
+from typing import Final
+
+EVENTS: Final = "simorgh.events"
+"""Customers' events. Key: event id. Value: the envelope (`schemas.envelope`)."""
+
+IDENTITY: Final = "simorgh.identity"
+"""Links, merges, splits, rules. One partition: one total order per workspace, kept for ever; it is truth."""
+
+TOUCHED: Final = "simorgh.touched"
+"""Profiles to evaluate, keyed by profile. Only between processes: the embedded runner hands them over in memory."""
+
+SEGMENTS: Final = "simorgh.segments"
+"""Transitions: the record of what was told. Key: profile."""
+
+REJECTED: Final = "simorgh.rejected"
+"""What failed, with reason and original bytes. Key: rejected id."""
+
+REGISTRY: Final = "simorgh.registry"
+"""Declarations and stewards' commands. One partition."""
+
+DELIVERIES: Final = "simorgh.deliveries"
+"""Webhook deliveries: scheduled, attempted, delivered, given up. One partition."""
+
+SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS})
+"""Topics that have one partition on one machine; the others have `partitions` of them."""
+
+ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES)

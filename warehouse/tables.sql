@@ -1,0 +1,148 @@
+-- The tables of one generation. The database is `<workspace>_g<generation>`: a replay builds the next one beside it.
+-- Every table but log_rows is a pure function of the log and of log_rows, and may be written again.
+
+-- 1. Log order: which offsets are in, and which of them are copies of an earlier event. Its insert is the commit point.
+CREATE TABLE log_rows (
+    part UInt16,
+    off  UInt64 CODEC(Delta, ZSTD(1)),
+    gen  UInt32,
+    dup  UInt8
+) ENGINE = ReplacingMergeTree(gen) ORDER BY (part, off) SETTINGS index_granularity = 512;
+
+-- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates.
+CREATE TABLE ids (
+    eid  UInt128,
+    part UInt16,
+    off  UInt64 CODEC(ZSTD(1))
+) ENGINE = MergeTree ORDER BY eid SETTINGS index_granularity = 256;
+
+-- 3. The state: one row per unique event, by anchor node and time. node = 0: an event without identifiers.
+--    amount is the event's money (Decimal, 0 where currency = ''); payload is the whole envelope.
+CREATE TABLE events (
+    node     UInt128,
+    time     DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    type     LowCardinality(String),
+    part     UInt16,
+    off      UInt64 CODEC(Delta, ZSTD(1)),
+    amount   Decimal(38, 6) CODEC(ZSTD(1)),
+    currency LowCardinality(String),
+    payload  String CODEC(ZSTD(3))
+) ENGINE = MergeTree ORDER BY (node, time, part, off)
+  SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
+
+-- 4. Traits and consent, last writer wins by ver = time_ms << 64 | high half of eid. value is JSON text, NULL = removed.
+CREATE TABLE traits (
+    node    UInt128,
+    kind    LowCardinality(String), -- 'trait' | 'consent'
+    name    String,
+    value   Nullable(String),
+    ver     UInt128,
+    source  LowCardinality(String),
+    channel LowCardinality(String)
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (node, kind, name) SETTINGS index_granularity = 256;
+
+-- 5. Identifiers: what each node stands for, and when it was seen (event time). Idempotent to write again.
+CREATE TABLE identifiers (
+    node       UInt128,
+    type       LowCardinality(String),
+    value      String,
+    first_seen SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    last_seen  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+) ENGINE = AggregatingMergeTree ORDER BY (node, type, value) SETTINGS index_granularity = 256;
+
+-- 6. Who is who: node -> profile (the founding node; 0 = nobody), latest ver wins. ver = offset in simorgh.identity.
+CREATE TABLE identity (
+    node    UInt128,
+    profile UInt128,
+    ver     UInt64
+) ENGINE = ReplacingMergeTree(ver) ORDER BY node SETTINGS index_granularity = 256;
+
+-- 7. The inverse: profile -> nodes; live = 0 when the node left.
+CREATE TABLE members (
+    profile UInt128,
+    node    UInt128,
+    live    UInt8,
+    ver     UInt64
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (profile, node) SETTINGS index_granularity = 256;
+
+-- 8. One row per profile, recomputed when it is touched: what the 360° view and analysts read. live = 0: absorbed.
+--    due: the next moment at which the passing of time may change a segment (2299 = never).
+CREATE TABLE profile_rows (
+    profile    UInt128,
+    ver        UInt64,
+    live       UInt8,
+    traits     String, -- JSON {name: value}
+    provenance String, -- JSON {name: {"source", "channel", "time"}}
+    consent    String, -- JSON {purpose: value}
+    identities String, -- JSON [{"type", "value", "first_seen", "last_seen"}]
+    counts     Map(LowCardinality(String), UInt64), -- events by type
+    events     UInt64,
+    orders     UInt64,
+    revenue    Map(LowCardinality(String), Decimal(38, 6)),
+    refunds    Map(LowCardinality(String), Decimal(38, 6)),
+    first_seen DateTime64(3, 'UTC'),
+    last_seen  DateTime64(3, 'UTC'),
+    name       String, -- lower-cased trait, for search
+    email      String, -- lower-cased trait, for search
+    segments   Array(String),
+    due        DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree(ver) ORDER BY profile SETTINGS index_granularity = 128;
+
+-- 9. Transitions by profile: the record of what was told; a profile's memberships are the latest per segment.
+CREATE TABLE transitions (
+    profile    UInt128,
+    segment    LowCardinality(String),
+    off        UInt64,
+    kind       LowCardinality(String), -- 'entered' | 'exited'
+    at         DateTime64(3, 'UTC'),
+    cause      LowCardinality(String),
+    entered_at DateTime64(3, 'UTC')
+) ENGINE = ReplacingMergeTree ORDER BY (profile, segment, off) SETTINGS index_granularity = 256;
+
+-- 10. Memberships by segment, for listing members; latest ver (= offset in simorgh.segments) wins.
+CREATE TABLE memberships (
+    segment    LowCardinality(String),
+    profile    UInt128,
+    member     UInt8,
+    entered_at DateTime64(3, 'UTC'),
+    ver        UInt64
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (segment, profile) SETTINGS index_granularity = 256;
+
+-- 11. Decisions of identity by node: merges, refusals, splits, shared identifiers, for explain.
+CREATE TABLE decisions (
+    node    UInt128,
+    off     UInt64,
+    n       UInt16,
+    at      DateTime64(3, 'UTC'),
+    outcome LowCardinality(String),
+    detail  String -- JSON
+) ENGINE = ReplacingMergeTree ORDER BY (node, off, n) SETTINGS index_granularity = 256;
+
+-- 12. Rejected events, latest ver wins; resolved = 1 once a retry was accepted.
+CREATE TABLE rejected (
+    id          String,
+    digest      UInt64, -- of the payload: two different bad events under one id are both kept
+    code        LowCardinality(String),
+    reason      String,
+    source      LowCardinality(String),
+    channel     LowCardinality(String),
+    received_at DateTime64(3, 'UTC'),
+    payload     String CODEC(ZSTD(3)), -- the original bytes
+    resolved    UInt8,
+    ver         UInt64
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (id, digest) SETTINGS index_granularity = 256;
+
+-- 13. Webhook deliveries, latest ver (= offset in simorgh.deliveries) wins.
+CREATE TABLE deliveries (
+    trigger       LowCardinality(String),
+    id            String, -- the webhook-id
+    status        LowCardinality(String), -- 'pending' | 'delivered' | 'gave_up'
+    attempts      UInt16,
+    next_at       DateTime64(3, 'UTC'),
+    created_at    DateTime64(3, 'UTC'),
+    updated_at    DateTime64(3, 'UTC'),
+    response_code UInt16, -- 0: no answer
+    error         String,
+    body          String CODEC(ZSTD(3)),
+    ver           UInt64
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (trigger, id) SETTINGS index_granularity = 256;
