@@ -1,0 +1,64 @@
+"""The flow through the house, declared once, as data.
+
+The README's picture is printed from this list and a test compares the two. `group` is the consumer group whose
+committed positions say how far the stage has come; stages of one group are run together, batch by batch, by the
+embedded runner, so they share their positions.
+"""
+
+from dataclasses import dataclass
+
+from schemas import topics
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step: what it reads, what it writes (in this order), the key of its order, where its code is."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    key: str
+    code: str
+    group: str = ""
+
+
+TOPOLOGY = (
+    Stage("collect", ("http", "files"), (topics.EVENTS, topics.REJECTED), "event id", "producers"),
+    Stage(
+        "identity",
+        (topics.EVENTS, topics.REGISTRY),
+        (topics.IDENTITY, "ClickHouse"),
+        "workspace",
+        "stream_processors.resolve",
+        "projections",
+    ),
+    Stage(
+        "profiles",
+        (topics.EVENTS, topics.REGISTRY),
+        ("ClickHouse", topics.TOUCHED),
+        "event id",
+        "stream_processors.project",
+        "projections",
+    ),
+    Stage(
+        "segments",
+        (topics.EVENTS, topics.REGISTRY),
+        (topics.SEGMENTS, "ClickHouse"),
+        "profile",
+        "stream_processors.evaluate",
+        "projections",
+    ),
+    Stage(
+        "triggers",
+        (topics.SEGMENTS,),
+        (topics.DELIVERIES, "ClickHouse", "webhooks"),
+        "trigger",
+        "stream_processors.triggers",
+        "triggers",
+    ),
+    Stage("rejected", (topics.REJECTED,), ("ClickHouse",), "rejected id", "stream_processors.rejections", "rejected"),
+    Stage("serve", ("ClickHouse",), ("http",), "profile", "profile_api"),
+)
+
+PROJECTIONS = tuple(stage for stage in TOPOLOGY if stage.group)
+"""The stages that follow the log: what `GET /v1/status` lists."""

@@ -1,0 +1,21 @@
+"""Reading the warehouse on behalf of a caller: read-only handles, bound parameters, one place.
+
+The embedded engine runs stacked statements and reads and writes files, so every query that carries anything from
+a caller goes through `Reader`, whose handles have been made read-only for good (`SET readonly = 1`).
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Reader(Protocol):
+    """May be called from any thread; each thread has its own handle, since one handle serialises its callers."""
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Run one SELECT on the current generation's database and return its rows as dicts.
+
+        `sql` names tables without a database and holds no caller's value: those are bound, as `{name:Type}`
+        (UInt128 as a Python int). Blocks. Raises `InvalidInput` (code `query_too_large`) over the limits on time,
+        memory and result rows, and `Broken` for anything else that the engine refuses.
+        """
+        ...
