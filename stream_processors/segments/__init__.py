@@ -1,0 +1,1 @@
+"""Segment rules: one syntax tree (`tree`, `rule`) with two back ends (`sql`, `live`), kept equal by test."""

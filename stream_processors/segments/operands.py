@@ -1,0 +1,215 @@
+"""Reading the operands of a rule: texts, numbers, durations, dates and the tests made of them."""
+
+import math
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final, NoReturn, get_args
+
+import re2
+
+from schemas.errors import InvalidRule
+from stream_processors.segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, Test, ValueOp
+from stream_processors.segments.values import parse_date, pattern_options
+
+MAX_TEXT: Final = 1000
+MAX_LIST: Final = 1000
+MAX_NUMBER: Final = 10**30
+MAX_WINDOW_MS: Final = 36_500 * DAY_MS
+
+_NUMBER_OPS: Final[tuple[NumberOp, ...]] = get_args(NumberOp)
+_UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
+_DURATION: Final = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+
+Unit = Callable[[object, str], int]
+
+
+def wrong(at: str, wanted: str, todo: str, came: object = None) -> NoReturn:
+    """Refuse the rule. Says what kind of thing came, never the thing."""
+    kind = "" if came is None else f", {_kind_of(came)} came"
+    raise InvalidRule(f"rule at {at or 'its root'}: {wanted}{kind}; {todo}", path=at)
+
+
+def text(value: object, at: str) -> str:
+    """A string of 1 to `MAX_TEXT` characters that is Unicode text."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
+        wrong(at, f"a string of 1 to {MAX_TEXT} characters is wanted", "give one", value)
+    return _unicode(value, at)
+
+
+def text_path(value: object, at: str) -> tuple[str, ...]:
+    """A dotted path."""
+    parts = tuple(text(value, at).split("."))
+    if not all(parts):
+        wrong(at, "a dotted path without empty parts is wanted", "remove the extra dots")
+    return parts
+
+
+def duration(value: object, at: str) -> int:
+    """`"30d"` in ms: a whole number and one of s, m, h, d, w; a day is exactly 24 hours."""
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    ms = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < ms <= MAX_WINDOW_MS:
+        wrong(
+            at,
+            "a duration of at most 36500d is wanted",
+            'write a number and s, m, h, d or w, such as "30d"',
+            value,
+        )
+    return ms
+
+
+def moment(value: object, at: str) -> int:
+    """An ISO 8601 date or datetime in ms since epoch; no zone means UTC."""
+    ms = parse_date(value) if isinstance(value, str) else None
+    if ms is None:
+        wrong(
+            at,
+            "an ISO 8601 date or datetime is wanted",
+            'write "2026-01-31" or "2026-01-31T10:00:00Z"',
+            value,
+        )
+    return ms
+
+
+def integer(value: object, at: str) -> int:
+    """A whole number that counts something."""
+    return _exact(value, 1, at, "a whole number is wanted")
+
+
+def scaled(unit: int) -> Unit:
+    """A number in the given unit per 1, refused where that is not whole."""
+    return lambda value, at: _exact(value, unit, at, "a number with at most 6 decimals is wanted")
+
+
+def days(value: object, at: str) -> int:
+    """A number of days in ms, refused where that is not whole."""
+    return _exact(value, DAY_MS, at, "days with at most 5 decimals are wanted")
+
+
+def number_tests(written: dict[str, Any], unit: Unit, at: str) -> tuple[NumberTest, ...]:
+    """`{"gte": 2, "lt": 5}` as tests, in the order of the grammar."""
+    extra = [key for key in written if key not in _NUMBER_OPS]
+    if extra or not written:
+        wrong(at, f"one or more of {', '.join(_NUMBER_OPS)} and nothing else is wanted", 'write {"gte": 1}')
+    return tuple(NumberTest(op, unit(written[op], f"{at}/{op}")) for op in _NUMBER_OPS if op in written)
+
+
+def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> tuple[Test, ...]:
+    """The tests of a value among a leaf's keys, in the order of the grammar."""
+    tests = tuple(_value_test(op, written[op], f"{at}/{op}") for op in ops if op in written)
+    if not tests:
+        wrong(at, f"one of {', '.join(ops)} is wanted, none came", 'say what to test, such as "exists": true')
+    return tests
+
+
+def _value_test(op: ValueOp, value: object, at: str) -> Test:
+    operand = _OPERANDS[op](value, at)
+    return Test(op, operand, _kinds(operand))
+
+
+def _kinds(operand: Scalar | tuple[Scalar, ...]) -> str:
+    return ",".join(map(_kind_of, operand)) if isinstance(operand, tuple) else _kind_of(operand)
+
+
+def _scalars(value: object, at: str) -> tuple[Scalar, ...]:
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_LIST:
+        wrong(at, f"a list of 1 to {MAX_LIST} values is wanted", "give one", value)
+    return tuple(_scalar(one, f"{at}/{i}") for i, one in enumerate(value))
+
+
+def _scalar(value: object, at: str) -> Scalar:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            wrong(at, f"a string of at most {MAX_TEXT} characters is wanted", "shorten it")
+        return _unicode(value, at)
+    if isinstance(value, int | float):
+        return _double(value, at)
+    wrong(at, "a string, a number, true or false is wanted", "use `exists` to ask for a value at all", value)
+
+
+def _flag(value: object, at: str) -> bool:
+    if not isinstance(value, bool):
+        wrong(at, "true or false is wanted", "write true or false", value)
+    return value
+
+
+def _double(value: object, at: str) -> float:
+    return float(_number(value, at))
+
+
+def _number(value: object, at: str) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        wrong(at, "a number is wanted", "give one", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        wrong(at, "a finite number is wanted", "give one")
+    if isinstance(value, int) and abs(value) >= MAX_NUMBER:
+        wrong(at, "a number below 10^30 is wanted", "give a smaller one")
+    return value
+
+
+def _exact(value: object, unit: int, at: str, wanted: str) -> int:
+    number = _number(value, at)
+    exact = Fraction(Decimal(repr(number))) * unit
+    if exact.denominator != 1 or abs(number) >= MAX_NUMBER:
+        wrong(at, wanted, "round it")
+    return exact.numerator
+
+
+def _pattern(value: object, at: str) -> str:
+    pattern = text(value, at)
+    try:
+        re2.compile(pattern, pattern_options())
+    except re2.error:
+        wrong(
+            at,
+            "a regular expression in RE2 syntax is wanted",
+            "RE2 has no look-around and no back-references",
+        )
+    return pattern
+
+
+def _unicode(value: str, at: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        wrong(at, "Unicode text is wanted, half of a surrogate pair came", "send the whole character")
+    return value
+
+
+def _kind_of(value: object) -> str:
+    match value:
+        case bool():
+            return "bool"
+        case str():
+            return "string"
+        case int() | float():
+            return "number"
+        case list():
+            return "list"
+        case dict():
+            return "object"
+        case _:
+            return "null"
+
+
+_OPERANDS: Final[dict[ValueOp, Callable[[object, str], Scalar | tuple[Scalar, ...]]]] = {
+    "eq": _scalar,
+    "ne": _scalar,
+    "in": _scalars,
+    "not_in": _scalars,
+    "gt": _double,
+    "gte": _double,
+    "lt": _double,
+    "lte": _double,
+    "exists": _flag,
+    "contains": text,
+    "starts_with": text,
+    "matches": _pattern,
+    "before": moment,
+    "after": moment,
+    "within": duration,
+}

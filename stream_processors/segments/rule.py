@@ -1,0 +1,277 @@
+"""Reading a segment rule: JSON in, a checked tree out, or `InvalidRule` that points at what is wrong."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final, cast, get_args
+
+from stream_processors.segments.operands import (
+    days,
+    duration,
+    integer,
+    moment,
+    number_tests,
+    scaled,
+    text,
+    text_path,
+    value_tests,
+    wrong,
+)
+from stream_processors.segments.tree import (
+    MICROS,
+    Aggregate,
+    All,
+    Any_,
+    Consent,
+    CountMetric,
+    EventLeaf,
+    Identity,
+    Metric,
+    MetricName,
+    MoneyMetric,
+    Not,
+    NumberTest,
+    Rule,
+    SeenMetric,
+    SegmentRef,
+    SumMetric,
+    Test,
+    Trait,
+    ValueOp,
+    Where,
+)
+
+MAX_DEPTH: Final = 16
+MAX_NODES: Final = 200
+MAX_WHERE: Final = 20
+
+_KINDS: Final = (
+    "all",
+    "any",
+    "not",
+    "trait",
+    "event",
+    "segment",
+    "consent",
+    "identity",
+    "metric",
+    "sequence",
+)
+_VALUE_OPS: Final[tuple[ValueOp, ...]] = get_args(ValueOp)
+_WHERE_OPS: Final = tuple(op for op in _VALUE_OPS if op != "within")
+_CONSENT_OPS: Final[tuple[ValueOp, ...]] = ("eq", "ne", "in", "not_in", "exists")
+_SEEN_OPS: Final[tuple[ValueOp, ...]] = ("before", "after", "within")
+_AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
+_WITH_PATH: Final = ("sum", "avg", "min", "max", "distinct")
+_CONTEXT: Final = "context."
+
+
+def parse_rule(obj: object) -> Rule:
+    """Check a rule as decoded from JSON and return its tree; the root may be any node.
+
+    Raises `InvalidRule` with the JSON pointer of the first fault. Nested segments are not looked up here.
+    """
+    return _Parser().node(obj, "", 1)
+
+
+class _Parser:
+    """One reading of one rule; counts its nodes."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+
+    def node(self, obj: object, at: str, depth: int) -> Rule:
+        written = _object(obj, at)
+        self._count(at, depth)
+        match _kind(written, at):
+            case "all":
+                return All(self._list(written, "all", at, depth), written)
+            case "any":
+                return Any_(self._list(written, "any", at, depth), written)
+            case "not":
+                _only(written, ("not",), at)
+                return Not(self.node(written["not"], f"{at}/not", depth + 1), written)
+            case "segment":
+                _only(written, ("segment",), at)
+                return SegmentRef(text(written["segment"], f"{at}/segment"), written)
+            case "sequence":
+                wrong(at, "`sequence` comes later", "use `event` leaves inside `all` until then")
+            case leaf:
+                return cast(Rule, replace(_LEAVES[leaf](written, at), written=written))
+
+    def _list(self, written: dict[str, Any], key: str, at: str, depth: int) -> tuple[Rule, ...]:
+        _only(written, (key,), at)
+        listed = written[key]
+        if not isinstance(listed, list) or not listed:
+            wrong(f"{at}/{key}", "a list of one or more rules is wanted", "give at least one rule", listed)
+        return tuple(self.node(child, f"{at}/{key}/{i}", depth + 1) for i, child in enumerate(listed))
+
+    def _count(self, at: str, depth: int) -> None:
+        self._nodes += 1
+        if depth > MAX_DEPTH:
+            wrong(at, f"at most {MAX_DEPTH} levels are wanted", "put a part into a segment of its own")
+        if self._nodes > MAX_NODES:
+            wrong(at, f"at most {MAX_NODES} nodes are wanted", "put a part into a segment of its own")
+
+
+def _object(obj: object, at: str) -> dict[str, Any]:
+    if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
+        wrong(at, "an object is wanted", 'write a node such as {"trait": …}', obj)
+    return cast(dict[str, Any], obj)
+
+
+def _kind(written: dict[str, Any], at: str) -> str:
+    kinds = [kind for kind in _KINDS if kind in written]
+    if len(kinds) != 1:
+        wrong(
+            at, f"exactly one of {', '.join(_KINDS)} is wanted, {len(kinds)} came", "write one node a object"
+        )
+    return kinds[0]
+
+
+def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
+    extra = [key for key in written if key not in allowed]
+    if extra:
+        wrong(at, f"only {', '.join(allowed)} may stand here, {len(extra)} other keys came", "remove them")
+
+
+def _trait(written: dict[str, Any], at: str) -> Trait:
+    _only(written, ("trait", *_VALUE_OPS), at)
+    return Trait(text_path(written["trait"], f"{at}/trait"), value_tests(written, _VALUE_OPS, at))
+
+
+def _consent(written: dict[str, Any], at: str) -> Consent:
+    _only(written, ("consent", *_CONSENT_OPS), at)
+    purpose = text(written["consent"], f"{at}/consent")
+    if len(written) == 1:
+        return Consent(purpose, (Test("eq", True, "bool"),))
+    return Consent(purpose, value_tests(written, _CONSENT_OPS, at))
+
+
+def _identity(written: dict[str, Any], at: str) -> Identity:
+    _only(written, ("identity", "exists"), at)
+    exists = written.get("exists", True)
+    if not isinstance(exists, bool):
+        wrong(f"{at}/exists", "true or false is wanted", "write true or false", exists)
+    return Identity(text(written["identity"], f"{at}/identity"), exists)
+
+
+def _metric(written: dict[str, Any], at: str) -> Metric:
+    name: MetricName = written["metric"]
+    if name not in get_args(MetricName):
+        wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))} is wanted", "name one of them", name)
+    match name:
+        case "revenue" | "refunds":
+            return _sum_metric(name, written, at)
+        case "first_seen" | "last_seen":
+            _only(written, ("metric", *_SEEN_OPS), at)
+            return SeenMetric(name, value_tests(written, _SEEN_OPS, at))
+        case _:
+            ops = {key: value for key, value in written.items() if key != "metric"}
+            return CountMetric(name, number_tests(ops, integer, at))
+
+
+def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetric:
+    currency = written.get("currency")
+    if not isinstance(currency, str) or not (
+        len(currency) == 3 and currency.isascii() and currency.isupper()
+    ):
+        wrong(f"{at}/currency", "three capital letters are wanted", "write a currency such as EUR", currency)
+    ops = {key: value for key, value in written.items() if key not in ("metric", "currency")}
+    return SumMetric(name, currency, number_tests(ops, scaled(MICROS), at))
+
+
+def _event(written: dict[str, Any], at: str) -> EventLeaf:
+    _only(written, ("event", "where", "of", "within", "between", *_AGGREGATES), at)
+    aggregate, tests = _aggregate(written, at)
+    return EventLeaf(
+        type=_event_type(written["event"], f"{at}/event"),
+        where=_wheres(written.get("where", []), f"{at}/where"),
+        aggregate=aggregate,
+        tests=tests,
+        of=_of(written, aggregate, at),
+        within=duration(written["within"], f"{at}/within") if "within" in written else None,
+        between=_between(written, at),
+    )
+
+
+def _event_type(value: object, at: str) -> str:
+    name = text(value, at)
+    if not all(character.isalnum() or character in "._" for character in name):
+        wrong(at, "an event type of letters, digits, dots and underscores is wanted", "write order.completed")
+    return name
+
+
+def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[NumberTest, ...]]:
+    named = [aggregate for aggregate in _AGGREGATES if aggregate in written]
+    if not named:
+        return "count", (NumberTest("gte", 1),)
+    if len(named) > 1:
+        wrong(
+            at,
+            f"at most one aggregate is wanted, {len(named)} came",
+            "put each into an event leaf of its own",
+        )
+    aggregate = named[0]
+    unit: Callable[[object, str], int] = integer
+    if aggregate in ("sum", "avg", "min", "max"):
+        unit = scaled(MICROS)
+    elif aggregate in ("days_since_last", "days_since_first"):
+        unit = days
+    return aggregate, number_tests(
+        _object(written[aggregate], f"{at}/{aggregate}"), unit, f"{at}/{aggregate}"
+    )
+
+
+def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ...] | None:
+    if aggregate in _WITH_PATH:
+        if "of" not in written:
+            wrong(at, f"`{aggregate}` wants `of`, none came", 'name the property, such as "of": "revenue"')
+        return _property(written["of"], f"{at}/of")
+    if "of" in written:
+        wrong(f"{at}/of", f"`of` goes with {', '.join(_WITH_PATH)} only", "remove it")
+    return None
+
+
+def _between(written: dict[str, Any], at: str) -> tuple[int, int] | None:
+    if "between" not in written:
+        return None
+    pair, at = written["between"], f"{at}/between"
+    if "within" in written:
+        wrong(at, "`within` or `between` is wanted, both came", "keep one")
+    if not isinstance(pair, list) or len(pair) != 2:
+        wrong(at, "a list of two dates is wanted", "write [start, end); the end is not in", pair)
+    start, end = moment(pair[0], f"{at}/0"), moment(pair[1], f"{at}/1")
+    if start >= end:
+        wrong(at, "a start before the end is wanted", "swap them")
+    return start, end
+
+
+def _wheres(value: object, at: str) -> tuple[Where, ...]:
+    if not isinstance(value, list) or len(value) > MAX_WHERE:
+        wrong(at, f"a list of at most {MAX_WHERE} conditions is wanted", "shorten it", value)
+    return tuple(_where(one, f"{at}/{i}") for i, one in enumerate(value))
+
+
+def _where(value: object, at: str) -> Where:
+    written = _object(value, at)
+    _only(written, ("property", *_WHERE_OPS), at)
+    if "property" not in written:
+        wrong(at, "`property` is wanted, none came", "name the property that is tested")
+    return Where(_property(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
+
+
+def _property(value: object, at: str) -> tuple[str, ...]:
+    """A path from the envelope's root."""
+    name = text(value, at)
+    if name.startswith(_CONTEXT):
+        return ("context", *text_path(name.removeprefix(_CONTEXT), at))
+    return ("properties", *text_path(name, at))
+
+
+_LEAVES: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {
+    "trait": _trait,
+    "event": _event,
+    "consent": _consent,
+    "identity": _identity,
+    "metric": _metric,
+}

@@ -1,0 +1,201 @@
+"""The syntax tree of a segment rule: frozen, typed, comparable.
+
+Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote it) takes
+no part in equality. Every number that is compared with an aggregate is an integer in the unit of that aggregate:
+counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+MICROS = 1_000_000
+DAY_MS = 86_400_000
+
+Scalar = str | bool | int | float
+Written = Mapping[str, Any]
+
+ValueOp = Literal[
+    "eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists",
+    "contains", "starts_with", "matches", "before", "after", "within",
+]  # fmt: skip
+NumberOp = Literal["eq", "ne", "gt", "gte", "lt", "lte"]
+Aggregate = Literal["count", "sum", "avg", "min", "max", "distinct", "days_since_last", "days_since_first"]
+MetricName = Literal["events", "orders", "revenue", "refunds", "first_seen", "last_seen"]
+MoneyMetric = Literal["revenue", "refunds"]
+
+
+def _written() -> Any:
+    return field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """A test of one JSON value. `before`, `after`: ms since epoch; `within`: ms; `in`, `not_in`: a tuple.
+
+    `kind` tells apart operands that Python calls equal (`1`, `True`): "string", "number", "bool",
+    comma-separated for a list.
+    """
+
+    op: ValueOp
+    operand: Scalar | tuple[Scalar, ...]
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberTest:
+    """A test of an aggregate against an integer in the aggregate's unit."""
+
+    op: NumberOp
+    operand: int
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """One condition on the event: `path` from the envelope's root (`properties` or `context` first)."""
+
+    path: tuple[str, ...]
+    tests: tuple[Test, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    children: tuple["Rule", ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class Any_:
+    children: tuple["Rule", ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    child: "Rule"
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRef:
+    segment: str
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """`path[0]` is the trait's name, the rest leads into its value."""
+
+    path: tuple[str, ...]
+    tests: tuple[Test, ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    purpose: str
+    tests: tuple[Test, ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    type: str
+    exists: bool
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class EventLeaf:
+    """An aggregate over the profile's events of one type.
+
+    `within` (ms): only those in `(now - within, now]`; `between` (ms): only those in `[a, b)`; neither: all.
+    """
+
+    type: str
+    where: tuple[Where, ...]
+    aggregate: Aggregate
+    tests: tuple[NumberTest, ...]
+    of: tuple[str, ...] | None = None
+    within: int | None = None
+    between: tuple[int, int] | None = None
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class CountMetric:
+    """Events or orders of the profile."""
+
+    name: Literal["events", "orders"]
+    tests: tuple[NumberTest, ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class SumMetric:
+    """Money of the profile in one currency, in millionths; 0 where there was none."""
+
+    name: MoneyMetric
+    currency: str
+    tests: tuple[NumberTest, ...]
+    written: Written = _written()
+
+
+@dataclass(frozen=True, slots=True)
+class SeenMetric:
+    """The time of the profile's first or last event."""
+
+    name: Literal["first_seen", "last_seen"]
+    tests: tuple[Test, ...]
+    written: Written = _written()
+
+
+Metric = CountMetric | SumMetric | SeenMetric
+Leaf = Trait | Consent | Identity | EventLeaf | CountMetric | SumMetric | SeenMetric
+Rule = All | Any_ | Not | SegmentRef | Leaf
+
+
+def children(rule: Rule) -> tuple[tuple[str, "Rule"], ...]:
+    """The nodes directly below, each with the JSON pointer that leads to it from here."""
+    match rule:
+        case All(children=below):
+            return tuple((f"/all/{i}", child) for i, child in enumerate(below))
+        case Any_(children=below):
+            return tuple((f"/any/{i}", child) for i, child in enumerate(below))
+        case Not(child=child):
+            return (("/not", child),)
+        case _:
+            return ()
+
+
+def nodes(rule: Rule) -> Iterator[Rule]:
+    """The rule and every node below it, not entering nested segments."""
+    yield rule
+    for _, child in children(rule):
+        yield from nodes(child)
+
+
+def segments_of(rule: Rule) -> frozenset[str]:
+    """The segments that the rule names itself."""
+    return frozenset(node.segment for node in nodes(rule) if isinstance(node, SegmentRef))
+
+
+def holds_for(tests: tuple[NumberTest, ...], value: int) -> bool:
+    """Whether the aggregate's value passes all tests."""
+    return all(compare(test.op, value, test.operand) for test in tests)
+
+
+def compare(op: NumberOp, left: int, right: int) -> bool:
+    match op:
+        case "eq":
+            return left == right
+        case "ne":
+            return left != right
+        case "gt":
+            return left > right
+        case "gte":
+            return left >= right
+        case "lt":
+            return left < right
+        case "lte":
+            return left <= right
