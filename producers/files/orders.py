@@ -1,0 +1,273 @@
+"""Rows of a till's file to events: each document one `order.completed` or `order.refunded`.
+
+Money is exact: `revenue` is the sum of quantity × price of all lines, in decimals; a refund's is what was given
+back. Equal lines are all counted: a till that rings up the same thing twice means it. A document with a faulty
+row is held back as a whole, since half an order under its id could never be completed.
+
+Ids are the document's number, so that the same file (or a longer one) sent again changes nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Mapping as Lookup
+from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
+from typing import Any, Final, TypeVar
+
+import orjson
+
+from producers.files.cells import Cells
+from producers.files.mapping import Mapping
+from producers.files.reader import Row
+from producers.files.report import Report
+from schemas.clock import iso
+
+Event = dict[str, Any]
+"""A CloudEvent in JSON's structured form."""
+
+PRODUCTS_BYTES: Final = 24_000
+"""Products of one event. An event may have 32 KB, an invoice a thousand lines: the rest follows in events of
+the type `custom.order_continued` with the same order_id, so that none is lost and no total is doubled."""
+
+CONTINUED: Final = "custom.order_continued"
+
+_WEEK_MS = 7 * 24 * 3600 * 1000
+
+T = TypeVar("T")
+
+Customer = tuple[str, ...]
+"""A document's identifiers in the mapping's order; "" where a column is blank."""
+
+
+@dataclass(slots=True)
+class _Line:
+    sku: str
+    name: str
+    quantity: Decimal
+    price: Decimal
+
+
+@dataclass(slots=True)
+class _Document:
+    """One order while its rows come in."""
+
+    number: str
+    first_row: int
+    times: set[int] = field(default_factory=set)
+    customers: set[Customer] = field(default_factory=set)
+    traits: dict[str, str] = field(default_factory=dict)
+    lines: list[_Line] = field(default_factory=list)
+    rows: int = 0
+    faulty: int = 0
+
+
+class OrderReader:
+    """One pass over the rows of one file. `report` is written while the events are drawn."""
+
+    def __init__(self, mapping: Mapping, channel: str, report: Report, shift_weeks: int = 0) -> None:
+        self._mapping = mapping
+        self._channel = channel
+        self._source = f"/files/{channel}/{mapping.name}"
+        self._report = report
+        self._shift = shift_weeks * _WEEK_MS
+        self._cells = Cells(mapping.format, mapping.time)
+        self._at = {column: position for position, column in enumerate(mapping.columns())}
+        self._seen_traits: dict[Customer, list[tuple[int, str, dict[str, str]]]] = {}
+
+    def last_rows(self, rows: Iterable[Row]) -> dict[str, int]:
+        """Document number -> the row where its last line stands; `rows` hold the document's column only."""
+        return {
+            number: row.number
+            for row in rows
+            if not row.fault and (number := self._cells.text(row.values[0]))
+        }
+
+    def events(self, rows: Iterable[Row], last_rows: Lookup[str, int]) -> Iterator[Event]:
+        """The events of `rows`, whose values stand in the order of `mapping.columns()`.
+
+        Orders come in the order in which they end in the file, then the customers' traits. Memory holds the
+        documents that are not yet complete, a number per document, and a small tuple per customer's document.
+        """
+        unfinished: dict[str, _Document] = {}
+        for row in rows:
+            self._report.rows += 1
+            number = (
+                "" if row.fault else self._cells.text(row.values[self._at[self._mapping.document.column]])
+            )
+            if not number:
+                self._reject(row.fault or "missing_document", row.number)
+                continue
+            document = unfinished.get(number) or unfinished.setdefault(number, _Document(number, row.number))
+            self._take(row, document)
+            if row.number == last_rows.get(number):
+                yield from self._finish(unfinished.pop(number))
+        for document in unfinished.values():  # only where the file changed between the two readings
+            yield from self._finish(document)
+        yield from self._trait_changes()
+
+    def _reject(self, reason: str, row: int) -> None:
+        self._report.reject(reason, f"row {row}")
+
+    def _take(self, row: Row, document: _Document) -> None:
+        """Add a row to its document, or note its fault."""
+        document.rows += 1
+        part = self._mapping.line
+        try:
+            time = self._cell("time", self._cells.instant, row, self._mapping.time.column)
+            quantity = self._cell("quantity", self._cells.number, row, part.quantity)
+            price = self._cell("price", self._cells.number, row, part.price)
+            if quantity == 0:
+                raise ValueError("quantity_zero")
+        except ValueError as fault:
+            document.faulty += 1
+            self._reject(str(fault), row.number)
+            return
+        name = self._cells.text(row.values[self._at[part.name]]) if part.name else ""
+        sku = self._cells.text(row.values[self._at[part.sku]])
+        document.lines.append(_Line(sku, name, quantity, price))
+        document.times.add(time)
+        self._take_customer(row, document)
+
+    def _cell(self, what: str, read: Callable[[object], T], row: Row, column: str) -> T:
+        try:
+            return read(row.values[self._at[column]])
+        except ValueError as fault:
+            raise ValueError(f"{what}_{fault}") from None
+
+    def _take_customer(self, row: Row, document: _Document) -> None:
+        found = [
+            self._cells.identifier(row.values[self._at[part.column]]) for part in self._mapping.identifiers
+        ]
+        customer = tuple([value for value, _ in found])
+        if any(repaired for _, repaired in found):
+            self._report.repaired['identifier written as a fraction (".0" taken off)'] += 1
+        if any(customer):
+            document.customers.add(customer)
+        for trait, column in self._mapping.traits.items():
+            if value := self._cells.text(row.values[self._at[column]]):
+                document.traits.setdefault(trait, value)
+
+    def _finish(self, document: _Document) -> Iterator[Event]:
+        if len(document.customers) > 1:
+            self._report.reject("several_customers_in_one_document", f"row {document.first_row}")
+            document.faulty += 1
+        if document.faulty:
+            self._report.held_back += document.rows - document.faulty
+            return
+        if len(document.times) > 1:
+            self._report.repaired["document with several times (the first is taken)"] += 1
+        time = min(document.times) + self._shift
+        self._report.saw(time)
+        customer = next(iter(document.customers), ())
+        if customer and document.traits:
+            self._seen_traits.setdefault(customer, []).append((time, document.number, document.traits))
+        if not customer:
+            self._report.anonymous += 1
+        yield from self._order(document, time, customer)
+
+    def _order(self, document: _Document, time: int, customer: Customer) -> Iterator[Event]:
+        """The order itself, then what of its products did not fit into one event."""
+        total = _total(document.lines)
+        refunded = self._is_refund(document, total)
+        sign = -1 if refunded else 1
+        try:
+            revenue = _as_number(sign * total)
+            parts = _parts([_product(line, sign) for line in document.lines])
+        except ValueError as fault:
+            self._report.reject(str(fault), f"row {document.first_row}")
+            self._report.held_back += document.rows - 1
+            return
+        properties: dict[str, Any] = {"order_id": document.number, "currency": self._mapping.currency}
+        amounts = {"revenue": revenue, "total": revenue, "lines": len(document.lines)}
+        kind = "order.refunded" if refunded else "order.completed"
+        yield self._event(
+            document.number, kind, time, customer, properties | amounts | {"products": parts[0]}
+        )
+        for part, products in enumerate(parts[1:], start=2):
+            more = properties | {"part": part, "parts": len(parts), "products": products}
+            yield self._event(f"{document.number}/{part}", CONTINUED, time, customer, more)
+
+    def _is_refund(self, document: _Document, total: Decimal) -> bool:
+        rule = self._mapping.document
+        if rule.cancelled_prefix and document.number.startswith(rule.cancelled_prefix):
+            return True
+        nothing_sold = total == 0 and all(line.quantity < 0 for line in document.lines)
+        return rule.cancelled_when_negative and (total < 0 or nothing_sold)
+
+    def _trait_changes(self) -> Iterator[Event]:
+        """One `profile.identified` where a customer's traits are first told, and one for each later change.
+
+        Customers in the order in which the file names them; each one's changes by time, whatever that order.
+        """
+        for customer, told in self._seen_traits.items():
+            before: dict[str, str] = {}
+            for time, number, traits in sorted(told, key=lambda one: one[:2]):
+                changed = {name: value for name, value in traits.items() if before.get(name) != value}
+                if changed:
+                    before |= changed
+                    yield self._event(
+                        f"{number}/traits", "profile.identified", time, customer, {}, traits=changed
+                    )
+
+    def _event(
+        self,
+        number: str,
+        kind: str,
+        time: int,
+        customer: Customer,
+        properties: dict[str, Any],
+        *,
+        traits: dict[str, str] | None = None,
+    ) -> Event:
+        identifiers = [
+            {"type": part.type, "value": value}
+            for part, value in zip(self._mapping.identifiers, customer, strict=bool(customer))
+            if value
+        ]
+        data: dict[str, Any] = {"identifiers": identifiers, "properties": properties}
+        if traits:
+            data["traits"] = traits
+        return {
+            "specversion": "1.0",
+            "id": number,
+            "source": self._source,
+            "type": kind,
+            "time": iso(time),
+            "channel": self._channel,
+            "data": data,
+        }
+
+
+def _total(lines: list[_Line]) -> Decimal:
+    with localcontext(prec=120):  # more digits than any two cells can multiply to: nothing is rounded
+        return sum((line.quantity * line.price for line in lines), Decimal(0))
+
+
+def _product(line: _Line, sign: int) -> dict[str, Any]:
+    product: dict[str, Any] = {"sku": line.sku, "name": line.name} if line.name else {"sku": line.sku}
+    return product | {"quantity": _as_number(sign * line.quantity), "price": _as_number(line.price)}
+
+
+def _as_number(exact: Decimal) -> int | float:
+    """The JSON number that reads back as exactly this decimal. Raises `ValueError` where there is none."""
+    if exact == exact.to_integral_value():
+        if abs(exact) < 2**53:
+            return int(exact)
+    elif Decimal(repr(number := float(exact))) == exact:
+        return number
+    raise ValueError("amount_not_exact")
+
+
+def _parts(products: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The products cut into lists that each fit into one event; at least one list."""
+    if len(orjson.dumps(products)) <= PRODUCTS_BYTES:
+        return [products]
+    parts: list[list[dict[str, Any]]] = [[]]
+    room = PRODUCTS_BYTES
+    for product in products:
+        size = len(orjson.dumps(product)) + 1
+        if size > room and parts[-1]:
+            parts.append([])
+            room = PRODUCTS_BYTES
+        parts[-1].append(product)
+        room -= size
+    return parts

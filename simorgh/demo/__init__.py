@@ -1,0 +1,1 @@
+"""The demo: a year of real purchases, a simulated web beside it, and what the platform makes of both."""
