@@ -1,8 +1,8 @@
 """Rows of a till's file to events: each document one `order.completed` or `order.refunded`.
 
-Money is exact: `revenue` is the sum of quantity × price of all lines, in decimals; a refund's is what was given
-back. Equal lines are all counted: a till that rings up the same thing twice means it. A document with a faulty
-row is held back as a whole, since half an order under its id could never be completed.
+Money is exact: `revenue` is the sum of quantity × price of all lines, in decimals; a refund's is what was
+given back. Equal lines are all counted: a till that rings up the same thing twice means it. A document with a
+faulty row is held back as a whole, since half an order under its id could never be completed.
 
 Ids are the document's number, so that the same file (or a longer one) sent again changes nothing.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Lookup
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -247,6 +248,7 @@ def _product(line: _Line, sign: int) -> dict[str, Any]:
     return product | {"quantity": _as_number(sign * line.quantity), "price": _as_number(line.price)}
 
 
+@lru_cache(8_192)
 def _as_number(exact: Decimal) -> int | float:
     """The JSON number that reads back as exactly this decimal. Raises `ValueError` where there is none."""
     if exact == exact.to_integral_value():

@@ -56,7 +56,7 @@ def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> lis
 
 
 def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str]) -> Iterator[Row]:
-    # utf-8-sig swallows the mark that spreadsheets put first; with surrogateescape a bad byte spoils one row only
+    # utf-8-sig swallows the mark that spreadsheets put first; surrogateescape: a bad byte spoils only its row
     encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
         records = csv.reader(lines, delimiter=delimiter)
