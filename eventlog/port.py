@@ -5,13 +5,14 @@ Every adapter passes `tests/contracts/event_log.py`.
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as read. `appended_at` is the log's own clock, in ms; offsets are dense from 0 per partition."""
+class Record(NamedTuple):
+    """One record as read. Offsets are dense from 0 in a partition; `appended_at` is the log's clock, in ms.
+
+    A tuple rather than a dataclass: a million of them a second are made.
+    """
 
     partition: int
     offset: int
@@ -34,19 +35,24 @@ class EventLog(Protocol):
         """Append in order and block until all are on disk. All or nothing.
 
         A message goes to the partition that its key selects, so equal keys meet in one partition, in order.
-        Returns one position per message. Raises `Backpressure` when the log cannot take more now.
+        Returns one position per message. Raises `Backpressure` when the log cannot take more now, and
+        `InvalidInput` for a topic that `schemas.topics` does not name (so do the other methods).
         """
         ...
 
     def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> "Future[list[list[Position]]]":
-        """Like `append` to several topics in one transaction, without blocking: the future is done when durable.
+        """Like `append` to several topics in one transaction, without blocking: done means durable.
 
-        Concurrent submits share one disk sync (group commit). Raises `Backpressure` at once when the queue is full.
+        The result holds a list of positions per write, in the order given. Concurrent submits share one disk
+        sync (group commit). Raises `Backpressure` and `InvalidInput` at once; a failing submit fails alone.
         """
         ...
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
-        """Up to `limit` records from `offset` on, in order; empty at the end. Never blocks for new ones."""
+        """Up to `limit` records from `offset` on, in order; empty at the end and past it.
+
+        Never blocks for new ones. Fewer than `limit` come only where the partition ends.
+        """
         ...
 
     def ends(self, topic: str) -> list[int]:
@@ -54,7 +60,11 @@ class EventLog(Protocol):
         ...
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
-        """Store durably, for a consumer group, the next offset to read: {topic: {partition: offset}}."""
+        """Store durably, for a consumer group, the next offset to read: {topic: {partition: offset}}.
+
+        Stored as said, all or nothing: a smaller offset than before rewinds the group. Partitions that are
+        not named keep theirs. Blocks until on disk.
+        """
         ...
 
     def committed(self, group: str, topic: str) -> list[int]:
@@ -62,9 +72,14 @@ class EventLog(Protocol):
         ...
 
     def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
-        """Block up to `timeout` seconds until some partition's end is greater than `beyond[partition]`."""
+        """Block up to `timeout` seconds until some partition's end is greater than `beyond[partition]`.
+
+        False when the time passed without. Any number of threads may wait.
+        """
         ...
 
     def close(self) -> None:
-        """Flush what was submitted and close. Idempotent."""
+        """Flush what was submitted and close. Idempotent; from then on the other methods, and a `wait` that
+        is under way, raise `Conflict` with code `closed`.
+        """
         ...

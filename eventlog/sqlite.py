@@ -1,0 +1,399 @@
+"""The embedded log: one SQLite file, one writing thread, group commit.
+
+What a submit brings is packed in the caller's thread; the writing thread takes all that waits, stores it in
+one transaction with one sync, then resolves the futures. Readers have connections of their own.
+"""
+
+import sqlite3
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count, repeat
+from pathlib import Path
+from zlib import crc32
+
+from eventlog.chunks import Chunk, join_small, pack, unpack
+from eventlog.port import Message, Position, Record
+from eventlog.sqlite_file import Lock, connect, load_ends, open_writer, table
+from schemas.clock import Clock, system_clock
+from schemas.errors import Backpressure, Broken, Conflict, InvalidInput, SimorghError
+
+MOST_PARTITIONS = 64
+LARGEST_PART = 512 * 1024 * 1024  # bytes of one key or value; SQLite's own limit for a row is near 1 GB
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One write of a submit. `order` is the partition of each message, None when all are 0."""
+
+    topic: str
+    records: int
+    order: list[int] | None
+    chunks: dict[int, list[Chunk]]
+
+
+@dataclass(slots=True)
+class _Request:
+    """What one caller wants stored as a whole: batches, or positions (group, topic, partition, next)."""
+
+    batches: list[_Batch]
+    commits: list[tuple[str, str, int, int]] = field(default_factory=list)
+    future: Future[list[list[Position]]] = field(default_factory=Future)
+    records: int = 0
+    size: int = 0
+
+
+class SqliteEventLog:
+    """`eventlog.port.EventLog` on one machine, for one process.
+
+    Beyond the port's contract:
+    - Opening a file that another log object, here or in another process, has open raises `Conflict`; a file
+      that is no log of ours raises `Broken`. `partitions` counts only for topics that the file does not have.
+    - Acknowledged means synced to disk. A record that was not acknowledged may be there after a crash, whole
+      submits only.
+    - `queue_limit` messages and `queue_bytes` may wait; more is `Backpressure`. A submit that alone exceeds a
+      limit is taken when nothing else waits. A full disk is `Backpressure` too, through the future.
+    - Callbacks of the futures run in the writing thread: they must be short and must not call this log's
+      blocking methods. A future that is cancelled before its turn is not stored.
+    - After `close` every other method raises `Conflict` with code `closed`.
+    - The file must not be opened before a fork and used after it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        partitions: int = 2,
+        clock: Clock = system_clock,
+        queue_limit: int = 100_000,
+        queue_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
+        if not 1 <= partitions <= MOST_PARTITIONS:
+            raise InvalidInput(f"Event log: wanted 1 to {MOST_PARTITIONS} partitions, got {partitions}")
+        self._path = path
+        self._clock = clock
+        self._queue_limit = queue_limit
+        self._queue_bytes = queue_bytes
+        self._file_lock = Lock(path)
+        try:
+            self._db = open_writer(path, partitions)
+        except BaseException:
+            self._file_lock.release()
+            raise
+        self._ends = load_ends(self._db)
+        self._idle_readers: deque[sqlite3.Connection] = deque()
+        mutex = threading.Lock()  # guards all that follows, and self._ends
+        self._grown = threading.Condition(mutex)
+        self._work = threading.Condition(mutex)
+        self._queue: list[_Request] = []
+        self._waiting_records = 0  # queued or being stored
+        self._waiting_bytes = 0
+        self._closed = False
+        self._closing = threading.Lock()
+        self._writer = threading.Thread(target=self._run, name=f"log-writer {path.name}", daemon=True)
+        self._writer.start()
+
+    # --- appending
+
+    def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
+        return self.submit([(topic, messages)]).result()[0]
+
+    def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> Future[list[list[Position]]]:
+        request = _Request([self._batch(topic, messages) for topic, messages in writes])
+        request.records = sum(batch.records for batch in request.batches)
+        request.size = sum(
+            len(c.body) + len(c.sizes) for b in request.batches for cs in b.chunks.values() for c in cs
+        )
+        if request.records == 0:
+            self._check_open()
+            request.future.set_result([[] for _ in writes])
+        else:
+            self._enqueue(request)
+        return request.future
+
+    def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
+        if not group:
+            raise InvalidInput(
+                "Event log: wanted the name of a consumer group to commit for, got an empty one"
+            )
+        rows = []
+        for topic, by_partition in positions.items():
+            partitions = self._partitions(topic)
+            for partition, offset in by_partition.items():
+                self._check_partition(topic, partition, partitions)
+                rows.append((group, topic, partition, _checked_offset(topic, offset)))
+        request = _Request([], rows)
+        self._enqueue(request)
+        request.future.result()
+
+    def _batch(self, topic: str, messages: Sequence[Message]) -> _Batch:
+        _check_messages(topic, messages)
+        partitions = self._partitions(topic)
+        if partitions == 1:
+            return _Batch(topic, len(messages), None, {0: pack(messages)})
+        order = [crc32(key) % partitions for key, _ in messages]
+        split: defaultdict[int, list[Message]] = defaultdict(list)
+        for partition, message in zip(order, messages, strict=True):
+            split[partition].append(message)
+        return _Batch(topic, len(messages), order, {p: pack(part) for p, part in split.items()})
+
+    def _enqueue(self, request: _Request) -> None:
+        with self._work:
+            self._refuse_closed()
+            records = self._waiting_records + request.records
+            size = self._waiting_bytes + request.size
+            if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
+                raise Backpressure(
+                    f"Event log: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to"
+                    f" wait for the disk, would be {records} and {size}; pause, then offer the same again"
+                )
+            self._waiting_records, self._waiting_bytes = records, size
+            self._queue.append(request)
+            self._work.notify()
+
+    # --- the writing thread
+
+    def _run(self) -> None:
+        while (requests := self._take()) is not None:
+            running = [r for r in requests if r.future.set_running_or_notify_cancel()]
+            self._release([r for r in requests if r.future.cancelled()])
+            if running:
+                self._store(running)
+
+    def _take(self) -> list[_Request] | None:
+        """All that waits; blocks for the first; None once the log is closed and nothing is left."""
+        with self._work:
+            while not self._queue:
+                if self._closed:
+                    return None
+                self._work.wait()
+            requests, self._queue = self._queue, []
+            return requests
+
+    def _store(self, requests: list[_Request]) -> None:
+        """Store and answer. When all together fail, each is tried alone, so that only the guilty fail."""
+        try:
+            results = self._transaction(requests)
+        except Exception as error:
+            if len(requests) > 1:
+                for request in requests:
+                    self._store([request])
+            else:
+                self._release(requests)
+                requests[0].future.set_exception(_explain(error))
+            return
+        self._release(requests)
+        for request, result in zip(requests, results, strict=True):
+            request.future.set_result(result)
+
+    def _release(self, requests: list[_Request]) -> None:
+        """Make room in the queue; before the answer, so that who has it can submit again."""
+        with self._work:
+            self._waiting_records -= sum(request.records for request in requests)
+            self._waiting_bytes -= sum(request.size for request in requests)
+
+    def _transaction(self, requests: list[_Request]) -> list[list[list[Position]]]:
+        """One transaction, one sync. Nothing in memory changes unless it succeeds."""
+        ends = {batch.topic: list(self._ends[batch.topic]) for r in requests for batch in r.batches}
+        chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
+        starts = {topic: tuple(next_) for topic, next_ in ends.items()}
+        results = []
+        for request in requests:
+            results.append([_place(batch, ends[batch.topic]) for batch in request.batches])
+            for batch in request.batches:
+                for partition, packed in batch.chunks.items():
+                    chunks[batch.topic, partition] += packed
+        self._in_transaction(lambda: self._write(chunks, starts, requests))
+        self._publish(ends)
+        return results
+
+    def _in_transaction(self, work: Callable[[], None]) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            work()
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _write(
+        self,
+        chunks: dict[tuple[str, int], list[Chunk]],
+        starts: dict[str, tuple[int, ...]],
+        requests: list[_Request],
+    ) -> None:
+        now = self._clock()
+        for (topic, partition), small in chunks.items():
+            insert = f"INSERT INTO {table(topic, partition)} VALUES (?, ?, ?, ?, ?)"
+            first = starts[topic][partition]
+            for chunk in join_small(small):
+                self._db.execute(insert, (first, chunk.records, now, chunk.sizes, chunk.body))
+                first += chunk.records
+        for request in filter(lambda r: r.commits, requests):
+            self._db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?)", request.commits)
+
+    def _publish(self, ends: dict[str, list[int]]) -> None:
+        with self._grown:
+            self._ends.update(ends)
+            self._grown.notify_all()
+
+    # --- reading
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
+        self._check_partition(topic, partition, self._partitions(topic))
+        if _checked_offset(topic, offset) >= self._ends[topic][partition] or limit <= 0:
+            self._check_open()
+            return []
+        name = table(topic, partition)
+        wanted = range(offset, offset + limit)
+        with self._reader() as db:
+            rows = db.execute(
+                f"SELECT first, at, count, sizes, body FROM {name} WHERE"
+                f" first >= (SELECT max(first) FROM {name} WHERE first <= ?) AND first < ? ORDER BY first",
+                (wanted.start, wanted.stop),
+            ).fetchall()
+        records: list[Record] = []
+        for first, at, *chunk in rows:
+            records += unpack(partition, first, Chunk(*chunk), at, wanted)
+        return records
+
+    def ends(self, topic: str) -> list[int]:
+        self._check_open()
+        self._partitions(topic)
+        return list(self._ends[topic])
+
+    def committed(self, group: str, topic: str) -> list[int]:
+        found = [0] * self._partitions(topic)
+        with self._reader() as db:
+            query = "SELECT partition, next FROM commits WHERE grp = ? AND topic = ?"
+            for partition, offset in db.execute(query, (group, topic)).fetchall():
+                found[partition] = offset
+        return found
+
+    def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
+        partitions = self._partitions(topic)
+        if len(beyond) != partitions:
+            raise InvalidInput(
+                f"Event log, topic {topic}: wanted {partitions} offsets to wait beyond, got {len(beyond)}"
+            )
+
+        def grown() -> bool:
+            return self._closed or any(
+                end > known for end, known in zip(self._ends[topic], beyond, strict=True)
+            )
+
+        with self._grown:
+            result = self._grown.wait_for(grown, timeout)
+            self._refuse_closed()
+            return result
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection that no other thread uses meanwhile; as many are kept as ever read at once."""
+        self._check_open()
+        try:
+            db = self._idle_readers.pop()
+        except IndexError:
+            db = connect(self._path)
+        try:
+            yield db
+        finally:
+            self._idle_readers.append(db)
+            if self._closed:
+                self._close_readers()
+
+    # --- the rest
+
+    def close(self) -> None:
+        with self._closing:
+            with self._work:
+                if self._closed and not self._writer.is_alive():
+                    return
+                self._closed = True
+                self._work.notify_all()
+                self._grown.notify_all()
+            self._writer.join()
+            self._close_readers()
+            self._db.close()  # the last connection also folds the journal into the file
+            self._file_lock.release()
+
+    def _close_readers(self) -> None:
+        while True:
+            try:
+                self._idle_readers.pop().close()
+            except IndexError:
+                return
+
+    def _check_open(self) -> None:
+        if self._closed:
+            self._refuse_closed()
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise Conflict(f"Event log {self._path}: wanted an open log, but it was closed", code="closed")
+
+    def _partitions(self, topic: str) -> int:
+        ends = self._ends.get(topic)
+        if ends is None:
+            raise InvalidInput(
+                f"Event log: wanted one of the topics {', '.join(sorted(self._ends))}, got another; "
+                f"topics are declared in schemas.topics",
+                code="unknown_topic",
+            )
+        return len(ends)
+
+    def _check_partition(self, topic: str, partition: int, partitions: int) -> None:
+        if not 0 <= partition < partitions:
+            raise InvalidInput(
+                f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}"
+            )
+
+
+def _place(batch: _Batch, ends: list[int]) -> list[Position]:
+    """The positions of a batch that goes to the ends given; moves the ends."""
+    if batch.order is None:
+        start = ends[0]
+        ends[0] += batch.records
+        return list(zip(repeat(0, batch.records), range(start, ends[0]), strict=True))
+    counters = [count(end) for end in ends]
+    positions = [(partition, next(counters[partition])) for partition in batch.order]
+    ends[:] = [next(counter) for counter in counters]
+    return positions
+
+
+def _check_messages(topic: str, messages: Sequence[Message]) -> None:
+    for message in messages:
+        key, value = message
+        if type(key) is not bytes or type(value) is not bytes:
+            raise InvalidInput(
+                f"Event log, topic {topic}: wanted bytes for key and value, "
+                f"got {type(key).__name__} and {type(value).__name__}; nothing was appended"
+            )
+        if len(key) > LARGEST_PART or len(value) > LARGEST_PART:
+            raise InvalidInput(
+                f"Event log, topic {topic}: wanted a key and a value of at most {LARGEST_PART} bytes, "
+                f"got {len(key)} and {len(value)}; nothing was appended",
+                code="too_large",
+            )
+
+
+def _checked_offset(topic: str, offset: int) -> int:
+    if not 0 <= offset < 1 << 62:
+        raise InvalidInput(f"Event log, topic {topic}: wanted an offset from 0 on, got {offset}; ask `ends`")
+    return offset
+
+
+def _explain(error: Exception) -> SimorghError:
+    if isinstance(error, SimorghError):
+        return error
+    if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return Backpressure(
+            "Event log: wanted room on the disk, there is none; free some, then offer it again"
+        )
+    broken = Broken(f"Event log: storing failed, nothing of this call was kept: {error}")
+    broken.__cause__ = error
+    return broken
