@@ -1,0 +1,157 @@
+"""The words that the event tables (`schemas/sets/`) are written in, and how they become JSON Schema 2020-12.
+
+A field says what its value must be *when it is there*: no field is ever required, `null` is always allowed
+and fields that no table names are accepted, because real SDKs send all three. Each word below is one line of
+meaning; `schema_of` turns an event into the file that is published for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+MONEY_LIMIT: Final = 1e30
+"""Amounts are kept with 30 digits before the point; what does not fit is refused, never cut."""
+
+MAX_TRAITS: Final = 300
+"""Traits of one person or group in one event; more is a runaway loop in somebody's code, not a customer."""
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One property: name, JSON Schema without `null`, meaning, and whether it tells who somebody is."""
+
+    name: str
+    schema: Mapping[str, Any]
+    description: str
+    personal: bool = False
+
+    def as_schema(self) -> Schema:
+        schema: Schema = {"description": self.description}
+        types = self.schema.get("type")
+        if types is not None:
+            schema["type"] = [*([types] if isinstance(types, str) else types), "null"]
+        schema |= {key: value for key, value in self.schema.items() if key != "type"}
+        if self.personal:
+            schema["x-personal"] = True
+        return schema
+
+
+def text(name: str, description: str) -> Field:
+    return Field(name, {"type": "string"}, description)
+
+
+def identifier(name: str, description: str) -> Field:
+    """An id of the sender's own: text by contract, but shops send their database's numbers as they are."""
+    return Field(name, {"type": ["string", "number"]}, description)
+
+
+def number(
+    name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT
+) -> Field:
+    """A number, never a text that looks like one: nobody knows what `"1,990"` is meant to be."""
+    low = "exclusiveMinimum" if at_least == -MONEY_LIMIT else "minimum"
+    high = "exclusiveMaximum" if at_most == MONEY_LIMIT else "maximum"
+    return Field(name, {"type": "number", low: at_least, high: at_most}, description)
+
+
+money = number
+"""An amount in the unit of `currency` (not in cents); corrections and refunds may be negative."""
+
+
+def email(name: str, description: str) -> Field:
+    """An address, and so always personal. What counts as one: `schemas.formats`."""
+    return Field(name, {"type": "string", "format": "email"}, description, personal=True)
+
+
+def date(name: str, description: str) -> Field:
+    """A day or a moment in ISO 8601. What counts as one: `schemas.formats`."""
+    return Field(name, {"type": "string", "format": "iso-8601"}, description)
+
+
+def either(name: str, types: tuple[str, ...], description: str) -> Field:
+    """A field that the wild spells in several JSON types."""
+    return Field(name, {"type": list(types)}, description)
+
+
+def anything(name: str, description: str) -> Field:
+    return Field(name, {}, description)
+
+
+def nested(name: str, fields: tuple[Field, ...], description: str, *, most: int | None = None) -> Field:
+    """An object of its own with these fields; `most` limits how many it may hold."""
+    return Field(name, _object(fields, most), description)
+
+
+def several(name: str, fields: tuple[Field, ...], description: str) -> Field:
+    """A list of objects with these fields."""
+    items: Schema = _object(fields, None)
+    return Field(name, {"type": "array", "items": {**items, "type": ["object", "null"]}}, description)
+
+
+def personal(known: Field) -> Field:
+    """The same field, marked: erasing a person must reach it, and no error message may show it."""
+    return replace(known, personal=True)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One row of an event table: one version of one event type.
+
+    `name` is the track name that carries this version, `aliases` are other names whose payload has the same
+    shape; an event without a name is made from a `call` (identify, page, …). `business_key` is the field that
+    names the fact itself, so that one order told by two routes can be recognised. `most` limits the number of
+    properties. `applies_to` is the member of the envelope that the schema holds for.
+    """
+
+    type: str
+    name: str | None
+    description: str
+    fields: tuple[Field, ...]
+    version: int = 1
+    aliases: tuple[str, ...] = ()
+    business_key: str | None = None
+    most: int | None = None
+    call: str | None = None
+    applies_to: str = "properties"
+
+
+@dataclass(frozen=True)
+class EventSet:
+    """One table: the events of one area, in the order in which its documentation tells them."""
+
+    name: str
+    title: str
+    about: str
+    events: tuple[Event, ...] = field(default=())
+
+
+def schema_of(event: Event, set_name: str) -> Schema:
+    """The JSON Schema file of one event version; keys in reading order."""
+    return {
+        "$schema": DIALECT,
+        "$id": f"urn:simorgh:event:{event.type}:{event.version}",
+        "title": event.name or event.type,
+        "description": event.description,
+        "x-simorgh": {
+            "type": event.type,
+            "version": event.version,
+            "event_name": event.name,
+            "call": event.call,
+            "aliases": list(event.aliases),
+            "set": set_name,
+            "business_key": event.business_key,
+            "applies_to": event.applies_to,
+        },
+        **_object(event.fields, event.most),
+    }
+
+
+def _object(fields: tuple[Field, ...], most: int | None) -> Schema:
+    schema: Schema = {"type": "object", "properties": {known.name: known.as_schema() for known in fields}}
+    if most is not None:
+        schema["maxProperties"] = most
+    return schema

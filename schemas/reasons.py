@@ -1,0 +1,92 @@
+"""Why an event was refused, in one sentence that names the place and the types and never the value."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import jsonschema_rs
+
+from schemas.formats import WANTED
+
+_ARTICLES: Final = {
+    "array": "a list",
+    "boolean": "true or false",
+    "null": "null",
+    "number": "a number",
+    "integer": "a whole number",
+    "object": "an object",
+    "string": "a text",
+}
+
+
+def reason_of(
+    validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Mapping[str, object]
+) -> str:
+    """`/products/0/price: wanted a number, got a text`, for the first fault of an invalid value."""
+    try:
+        error = next(validator.iter_errors(value))
+    except (StopIteration, ValueError):
+        # The library gives up on values nested deeper than it recurses, though it has found them invalid.
+        return "(whole event): wanted fields as the schema says, got a value nested too deep to tell where"
+    keyword = str(error.schema_path[-1])
+    wanted = wanted_by(_at(schema, error.schema_path[:-1]), keyword)
+    came = _came(_at(value, error.instance_path), keyword)
+    return f"{pointer(error.instance_path)}: wanted {wanted}, got {came}"
+
+
+def pointer(path: Sequence[str | int]) -> str:
+    """A path as a JSON pointer (RFC 6901); `(whole event)` for the root."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
+    return "".join(f"/{part}" for part in parts) or "(whole event)"
+
+
+def wanted_by(schema: Mapping[str, Any], keyword: str) -> str:
+    """What this schema asks of a value, as far as the keyword that failed is concerned."""
+    if keyword == "maxProperties":
+        return f"at most {schema['maxProperties']} entries"
+    if keyword == "format":
+        return WANTED[schema["format"]]
+    types = [type for type in schema.get("type", []) if type != "null"] if keyword == "type" else ["number"]
+    return " or ".join(_ARTICLES[type] for type in types) + _range(schema)
+
+
+def _range(schema: Mapping[str, Any]) -> str:
+    low = _bound(schema, "of at least", "minimum") or _bound(schema, "above", "exclusiveMinimum")
+    high = _bound(schema, "of at most", "maximum") or _bound(schema, "below", "exclusiveMaximum")
+    both = " and ".join(part for part in (low, high) if part)
+    return both and f" {both}"
+
+
+def _bound(schema: Mapping[str, Any], words: str, keyword: str) -> str:
+    return f"{words} {schema[keyword]:g}" if keyword in schema else ""
+
+
+def _came(value: object, keyword: str) -> str:
+    if keyword == "maxProperties" and isinstance(value, Mapping):
+        return f"{len(value)}"
+    if keyword == "format":
+        return "a text that is none"
+    kind = json_type(value)
+    return _ARTICLES[kind] if keyword == "type" else f"{_ARTICLES[kind]} out of that range"
+
+
+def json_type(value: object) -> str:
+    """The JSON type of a parsed value."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case Mapping():
+            return "object"
+        case _:
+            return "array"
+
+
+def _at(root: Any, path: Sequence[str | int]) -> Any:
+    for part in path:
+        root = root[part]
+    return root

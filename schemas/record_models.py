@@ -1,0 +1,127 @@
+"""The records of other topics that consumers outside may read: transitions, identity decisions, rejected
+events.
+
+Members may be added, so readers must let unknown ones pass: these models do, and the files generated from
+them (`schemas/records/*.json`) say so. Members are never removed and never change their meaning within a
+version.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.envelope import PERSONAL, Hex128, Moment, ShortText
+
+Milliseconds = Annotated[int, Field(ge=0, description="Milliseconds since 1970-01-01 UTC.")]
+
+
+class OpenRecord(BaseModel):
+    """Frozen and strict about what it knows, open to members that come later."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+
+class Transition(OpenRecord):
+    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile."""
+
+    id: ShortText
+    segment: ShortText
+    version: int = Field(ge=1, description="Version of the segment's rule.")
+    profile: Hex128
+    kind: Literal["entered", "exited"]
+    at: Milliseconds
+    entered_at: Milliseconds
+    cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted", "replay", "consent"]
+
+
+class Merged(OpenRecord):
+    outcome: Literal["merged"]
+    survivor: Hex128
+    absorbed: Hex128
+
+
+class Refused(OpenRecord):
+    outcome: Literal["refused"]
+    a: Hex128
+    b: Hex128
+    reason: str = Field(description="`limit:<type>`, `too_many_nodes`, `split` or `shared`.")
+
+
+class Shared(OpenRecord):
+    """An identifier of too many people: it belongs to nobody."""
+
+    outcome: Literal["shared"]
+    node: Hex128
+
+
+class Parted(OpenRecord):
+    outcome: Literal["split"]
+    from_: Hex128 = Field(alias="from")
+    to: list[Hex128]
+
+
+Decision = Annotated[Merged | Refused | Shared | Parted, Field(discriminator="outcome")]
+
+
+class Link(OpenRecord):
+    """The identifiers of one event belong together; the first node is the anchor, one alone is a birth."""
+
+    kind: Literal["link"]
+    event: ShortText
+    received_at: Milliseconds
+    nodes: list[tuple[Hex128, ShortText]] = Field(min_length=1, description="Pairs of node and type.")
+    alias: Literal[True] | None = None
+    decisions: list[Decision]
+
+
+class Command(OpenRecord):
+    """What merges and splits share: who ordered it, why and when."""
+
+    command: int = Field(ge=0, description="Offset of the steward's command in simorgh.registry.")
+    reason: str = Field(json_schema_extra=PERSONAL)
+    by: str
+    at: Milliseconds
+    decisions: list[Decision]
+
+
+class Merge(Command):
+    """A steward says that two profiles are one person; limits do not hold."""
+
+    kind: Literal["merge"]
+    a: Hex128
+    b: Hex128
+
+
+class Split(Command):
+    """A steward says that these nodes are somebody else."""
+
+    kind: Literal["split"]
+    nodes: list[Hex128]
+
+
+class Rules(OpenRecord):
+    """The identity rules from here on."""
+
+    kind: Literal["rules"]
+    version: int = Field(ge=1)
+    rules: dict[str, Any]
+    at: Milliseconds
+
+
+IdentityRecord = Annotated[Link | Merge | Split | Rules, Field(discriminator="kind")]
+"""simorgh.identity: one total order per workspace, kept for ever; it is truth."""
+
+
+class RejectedEvent(OpenRecord):
+    """simorgh.rejected: what failed, with its reason and its bytes, as text where they are UTF-8."""
+
+    id: ShortText
+    code: ShortText
+    reason: str
+    source: str
+    channel: str
+    received_at: Moment
+    payload: str | None = Field(default=None, json_schema_extra=PERSONAL)
+    payload_base64: str | None = Field(default=None, json_schema_extra=PERSONAL)
+    digest: int = Field(description="Of the bytes: the same bytes sent again have the same.")
+    resolved: Literal[True] | None = Field(default=None, description="It was fixed and taken.")

@@ -1,0 +1,13 @@
+"""The event sets, one table per file: what the schema files and `docs/events.md` are generated from."""
+
+from typing import Final
+
+from schemas.fields import EventSet
+from schemas.sets.b2b import B2B
+from schemas.sets.calls import CALLS
+from schemas.sets.ecommerce import ECOMMERCE
+from schemas.sets.email import EMAIL
+from schemas.sets.experiments import EXPERIMENTS
+from schemas.sets.live_chat import LIVE_CHAT
+
+ALL: Final[tuple[EventSet, ...]] = (CALLS, ECOMMERCE, LIVE_CHAT, EMAIL, B2B, EXPERIMENTS)

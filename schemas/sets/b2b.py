@@ -1,0 +1,55 @@
+"""Segment's B2B events: the lives of accounts and of their users.
+
+The account is named by `context.groupId`. `Signed Up`, `Signed In` and `Signed Out` name no object: it is the
+user, so they are `user.signed_up`, `user.signed_in` and `user.signed_out`.
+"""
+
+from typing import Final
+
+from schemas.fields import Event, EventSet, date, email, identifier, personal, text
+
+_ACCOUNT: Final = (text("account_name", "Name of the account."),)
+_USERNAME: Final = personal(identifier("username", "User name."))
+_SIGN_UP: Final = (
+    text("type", "Kind of sign-up, such as invited or organic."),
+    personal(text("first_name", "First name.")),
+    personal(text("last_name", "Last name.")),
+    email("email", "Email address."),
+    personal(identifier("phone", "Phone number.")),
+    _USERNAME,
+    personal(text("title", "Title or position.")),
+)
+_INVITE: Final = (
+    email("invitee_email", "Address of the person invited."),
+    personal(text("invitee_first_name", "First name of the person invited.")),
+    personal(text("invitee_last_name", "Last name of the person invited.")),
+    text("invitee_role", "What the person invited may do."),
+)
+_TRIAL: Final = (
+    date("trial_start_date", "When the trial starts."),
+    date("trial_end_date", "When the trial ends."),
+    text("trial_plan_name", "Name of the plan on trial."),
+)
+
+B2B: Final = EventSet(
+    name="b2b",
+    title="B2B",
+    about="Accounts, their users and their trials.",
+    events=(
+        Event("account.created", "Account Created", "An account was made.", _ACCOUNT),
+        Event("account.deleted", "Account Deleted", "An account was deleted.", _ACCOUNT),
+        Event("user.signed_up", "Signed Up", "A user signed up.", _SIGN_UP),
+        Event("user.signed_in", "Signed In", "A user signed in.", (_USERNAME,)),
+        Event("user.signed_out", "Signed Out", "A user signed out.", (_USERNAME,)),
+        Event("invite.sent", "Invite Sent", "A user invited somebody.", _INVITE),
+        Event(
+            "account.added_user",
+            "Account Added User",
+            "A user joined an account.",
+            (text("role", "What the user may do in the account."),),
+        ),
+        Event("account.removed_user", "Account Removed User", "A user left an account.", ()),
+        Event("trial.started", "Trial Started", "A trial began.", _TRIAL),
+        Event("trial.ended", "Trial Ended", "A trial ended.", _TRIAL),
+    ),
+)

@@ -1,0 +1,287 @@
+"""Segment's e-commerce events, version 2. Connectors for tills (POS) send the same types.
+
+Type names are object, dot, past verb: `Product List Viewed` is `product_list.viewed`. Words after the verb
+stay with it: `Product Added to Wishlist` is `product.added_to_wishlist`.
+
+Version 1 had other names. Where its payload differs, the name is version 1 of the type and is lifted by
+`schemas.upcasters`: `Viewed Product`, `Added Product` and `Removed Product` call the product's id `id`.
+Where it does not, the name is an alias. `Completed Order` may spell `order_id` as `orderId`; both are in
+the table.
+"""
+
+from typing import Final
+
+from schemas.fields import Event, EventSet, either, identifier, money, number, personal, several, text
+
+_DETAILS: Final = (
+    identifier("sku", "Stock keeping unit."),
+    text("category", "Category of the product."),
+    text("name", "Name of the product."),
+    text("brand", "Brand of the product."),
+    text("variant", "Variant, such as a colour."),
+    money("price", "Price of one, in `currency`."),
+    number("quantity", "How many; negative where a till books a return."),
+    identifier("coupon", "Coupon code used with the product."),
+    number("position", "Place in the list."),
+    text("url", "Address of the product's page."),
+    text("image_url", "Address of the product's picture."),
+)
+_PRODUCT: Final = (identifier("product_id", "Id of the product."), *_DETAILS)
+_PRODUCT_V1: Final = (identifier("id", "Id of the product (version 1's name for `product_id`)."), *_DETAILS)
+
+_CURRENCY: Final = text("currency", "Currency as three letters (ISO 4217).")
+_VALUE: Final = money("value", "What the event is worth, in `currency`.")
+_CART: Final = identifier("cart_id", "Id of the cart.")
+_ORDER: Final = identifier("order_id", "Id of the order.")
+_ORDER_V1: Final = identifier("orderId", "As `order_id`, in payloads of version 1.")
+_CHECKOUT: Final = identifier("checkout_id", "Id of the checkout.")
+_COUPON: Final = identifier("coupon", "Coupon code used with the order.")
+_PRODUCTS: Final = several("products", _PRODUCT, "The products.")
+_LIST: Final = (
+    identifier("list_id", "Id of the list."),
+    text("category", "Category that the list shows."),
+    _PRODUCTS,
+)
+_CHOICE: Final = (
+    text("type", "What is chosen by, such as price."),
+    either("value", ("string", "number", "boolean", "array", "object"), "The choice."),
+)
+_PROMOTION: Final = (
+    identifier("promotion_id", "Id of the promotion."),
+    text("creative", "What was shown, such as a banner's name."),
+    text("name", "Name of the promotion."),
+    either("position", ("string", "number"), "Where it was shown."),
+)
+_AMOUNTS: Final = (
+    money("total", "Amount of the order with shipping and tax."),
+    money("revenue", "Amount of the order without shipping and tax."),
+    money("shipping", "Cost of shipping."),
+    money("tax", "Taxes."),
+    money("discount", "Discount on the order."),
+)
+_AFFILIATION: Final = text("affiliation", "Shop or partner where the order was made.")
+_ORDERED: Final = (_ORDER, _AFFILIATION, *_AMOUNTS, _COUPON, _CURRENCY, _PRODUCTS)
+_STEP: Final = (
+    _CHECKOUT,
+    either("step", ("number", "string"), "Number of the step, from 1."),
+    text("shipping_method", "Way of shipping chosen."),
+    text("payment_method", "Way of paying chosen."),
+)
+_COUPON_USE: Final = (_ORDER, _CART, identifier("coupon_id", "Id of the coupon."))
+_COUPON_NAME: Final = text("coupon_name", "Name of the coupon.")
+_COUPON_DISCOUNT: Final = money("discount", "Amount that the coupon takes off.")
+_WISHLIST: Final = (
+    identifier("wishlist_id", "Id of the wish list."),
+    text("wishlist_name", "Name of the wish list."),
+)
+_SHARE: Final = (
+    text("share_via", "Way of sharing, such as email."),
+    personal(text("share_message", "What the customer wrote.")),
+    personal(text("recipient", "To whom it was sent.")),
+)
+
+BROWSING: Final = (
+    Event(
+        "products.searched",
+        "Products Searched",
+        "Somebody searched for products.",
+        (either("query", ("string", "object", "number"), "What was searched for."),),
+        aliases=("Searched Products",),
+    ),
+    Event(
+        "product_list.viewed",
+        "Product List Viewed",
+        "Somebody saw a list or category of products.",
+        _LIST,
+        aliases=("Viewed Product Category", "Viewed Product List"),
+    ),
+    Event(
+        "product_list.filtered",
+        "Product List Filtered",
+        "Somebody filtered or sorted a list of products.",
+        (
+            *_LIST,
+            several("filters", _CHOICE, "The filters in use."),
+            several("sorts", _CHOICE, "The orders in use."),
+        ),
+        aliases=("Filtered Product List",),
+    ),
+    Event(
+        "promotion.viewed",
+        "Promotion Viewed",
+        "Somebody saw a promotion.",
+        _PROMOTION,
+        aliases=("Viewed Promotion",),
+    ),
+    Event(
+        "promotion.clicked",
+        "Promotion Clicked",
+        "Somebody clicked a promotion.",
+        _PROMOTION,
+        aliases=("Clicked Promotion",),
+    ),
+    Event(
+        "product.clicked",
+        "Product Clicked",
+        "Somebody clicked a product in a list.",
+        _PRODUCT,
+        aliases=("Clicked Product",),
+    ),
+    Event("product.viewed", "Viewed Product", "Somebody looked at a product.", _PRODUCT_V1, version=1),
+    Event(
+        "product.viewed",
+        "Product Viewed",
+        "Somebody looked at a product.",
+        (*_PRODUCT, _CURRENCY, _VALUE),
+        version=2,
+    ),
+)
+
+ORDERING: Final = (
+    Event("product.added", "Added Product", "A product was put into the cart.", _PRODUCT_V1, version=1),
+    Event(
+        "product.added",
+        "Product Added",
+        "A product was put into the cart.",
+        (_CART, *_PRODUCT, _CURRENCY, _VALUE),
+        version=2,
+    ),
+    Event(
+        "product.removed", "Removed Product", "A product was taken out of the cart.", _PRODUCT_V1, version=1
+    ),
+    Event(
+        "product.removed",
+        "Product Removed",
+        "A product was taken out of the cart.",
+        (_CART, *_PRODUCT, _CURRENCY, _VALUE),
+        version=2,
+    ),
+    Event(
+        "cart.viewed",
+        "Cart Viewed",
+        "Somebody looked at the cart.",
+        (_CART, _PRODUCTS),
+        aliases=("Viewed Cart",),
+    ),
+    Event(
+        "checkout.started",
+        "Checkout Started",
+        "The way to the till began.",
+        (_CHECKOUT, *_ORDERED, _VALUE),
+        aliases=("Started Checkout",),
+    ),
+    Event(
+        "checkout_step.viewed",
+        "Checkout Step Viewed",
+        "A step of the checkout was seen.",
+        _STEP,
+        aliases=("Viewed Checkout Step",),
+    ),
+    Event(
+        "checkout_step.completed",
+        "Checkout Step Completed",
+        "A step of the checkout was done.",
+        _STEP,
+        aliases=("Completed Checkout Step",),
+    ),
+    Event(
+        "payment_info.entered",
+        "Payment Info Entered",
+        "The way of paying was given.",
+        (*_STEP, _ORDER),
+        aliases=("Entered Payment Info",),
+    ),
+    Event(
+        "order.completed",
+        "Order Completed",
+        "An order was placed, on the web or at a till.",
+        (
+            _CHECKOUT,
+            *_ORDERED,
+            _ORDER_V1,
+            money("subtotal", "Amount after discounts, before shipping and tax."),
+        ),
+        aliases=("Completed Order",),
+        business_key="order_id",
+    ),
+    Event("order.updated", "Order Updated", "An order was changed.", _ORDERED, aliases=("Updated Order",)),
+    Event(
+        "order.refunded",
+        "Order Refunded",
+        "Money was given back for an order, wholly or in part.",
+        _ORDERED,
+        aliases=("Refunded Order",),
+    ),
+    Event(
+        "order.cancelled",
+        "Order Cancelled",
+        "An order was cancelled.",
+        _ORDERED,
+        aliases=("Cancelled Order", "Order Canceled"),
+        business_key="order_id",
+    ),
+)
+
+COUPONS: Final = (
+    Event("coupon.entered", "Coupon Entered", "A coupon was typed in.", _COUPON_USE),
+    Event(
+        "coupon.applied",
+        "Coupon Applied",
+        "A coupon was accepted.",
+        (*_COUPON_USE, _COUPON_NAME, _COUPON_DISCOUNT),
+    ),
+    Event(
+        "coupon.denied",
+        "Coupon Denied",
+        "A coupon was refused.",
+        (*_COUPON_USE, _COUPON_NAME, text("reason", "Why it was refused.")),
+    ),
+    Event(
+        "coupon.removed",
+        "Coupon Removed",
+        "A coupon was taken back.",
+        (*_COUPON_USE, _COUPON_NAME, _COUPON_DISCOUNT),
+    ),
+)
+
+LIKING: Final = (
+    Event(
+        "product.added_to_wishlist",
+        "Product Added to Wishlist",
+        "A product was put on a wish list.",
+        (*_WISHLIST, *_PRODUCT),
+    ),
+    Event(
+        "product.removed_from_wishlist",
+        "Product Removed from Wishlist",
+        "A product was taken off a wish list.",
+        (*_WISHLIST, *_PRODUCT),
+    ),
+    Event(
+        "wishlist_product.added_to_cart",
+        "Wishlist Product Added to Cart",
+        "A product went from a wish list into the cart.",
+        (*_WISHLIST, _CART, *_PRODUCT),
+    ),
+    Event("product.shared", "Product Shared", "A product was shown to others.", (*_SHARE, *_PRODUCT)),
+    Event("cart.shared", "Cart Shared", "A cart was shown to others.", (*_SHARE, _CART, _PRODUCTS)),
+    Event(
+        "product.reviewed",
+        "Product Reviewed",
+        "A product was reviewed.",
+        (
+            identifier("product_id", "Id of the product."),
+            identifier("review_id", "Id of the review."),
+            personal(text("review_body", "What the customer wrote.")),
+            either("rating", ("number", "string"), "The rating, in the shop's own scale."),
+        ),
+        business_key="review_id",
+    ),
+)
+
+ECOMMERCE: Final = EventSet(
+    name="ecommerce",
+    title="E-commerce",
+    about="Segment's e-commerce events, version 2, from the search to the review.",
+    events=(*BROWSING, *ORDERING, *COUPONS, *LIKING),
+)

@@ -1,0 +1,46 @@
+"""Segment's email events: what became of an email. `Unsubscribed` is `email.unsubscribed`."""
+
+from typing import Final
+
+from schemas.fields import Event, EventSet, identifier, personal, text
+
+_EMAIL: Final = (
+    identifier("email_id", "Id of the email."),
+    text("email_subject", "Subject line."),
+    identifier("campaign_id", "Id of the campaign."),
+    text("campaign_name", "Name of the campaign."),
+)
+_LINK: Final = (
+    identifier("link_id", "Id of the link."),
+    # Tracking links name the recipient in their query more often than not.
+    personal(text("link_url", "Address that the link leads to.")),
+)
+_LIST: Final = (
+    identifier("list_id", "Id of the mailing list."),
+    text("list_name", "Name of the mailing list."),
+)
+
+EMAIL: Final = EventSet(
+    name="email",
+    title="Email",
+    about="What became of an email.",
+    events=(
+        Event("email.delivered", "Email Delivered", "The receiving server took the email.", _EMAIL),
+        Event("email.bounced", "Email Bounced", "The email could not be delivered.", _EMAIL),
+        Event("email.opened", "Email Opened", "The recipient opened the email.", _EMAIL),
+        Event(
+            "email_link.clicked",
+            "Email Link Clicked",
+            "The recipient followed a link in the email.",
+            (*_EMAIL, *_LINK),
+        ),
+        Event("email.marked_as_spam", "Email Marked as Spam", "The recipient called the email spam.", _EMAIL),
+        Event(
+            "email.unsubscribed",
+            "Unsubscribed",
+            "The recipient left a mailing list, or all of them.",
+            (*_EMAIL, *_LIST),
+            aliases=("Email Unsubscribed",),
+        ),
+    ),
+)

@@ -1,0 +1,24 @@
+"""Segment's A/B testing event."""
+
+from typing import Final
+
+from schemas.fields import Event, EventSet, identifier, text
+
+EXPERIMENTS: Final = EventSet(
+    name="experiments",
+    title="Experiments",
+    about="Which variation of an experiment a customer saw.",
+    events=(
+        Event(
+            "experiment.viewed",
+            "Experiment Viewed",
+            "A customer saw a variation of an experiment.",
+            (
+                identifier("experiment_id", "Id of the experiment."),
+                text("experiment_name", "Name of the experiment."),
+                identifier("variation_id", "Id of the variation."),
+                text("variation_name", "Name of the variation."),
+            ),
+        ),
+    ),
+)
