@@ -33,10 +33,10 @@ def import_file(
 ) -> Report:
     """Read `path` by `mapping`, send the events to `sink`, and report.
 
-    `channel` overrides the mapping's. Without a sink it is a dry run: everything is read and checked, nothing is
-    sent. `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. Blocks until every
-    event was answered. Raises `InvalidInput` when the file or the mapping cannot be used at all, and what the
-    sink raises; what was sent until then stays, and a second import continues where it matters.
+    `channel` overrides the mapping's. Without a sink it is a dry run: all is read and checked, nothing sent.
+    `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. Blocks until every event
+    was answered. Raises `InvalidInput` when the file or the mapping cannot be used at all, and what the sink
+    raises; what was sent until then stays, and a second import adds the rest.
     """
     report = Report(dry_run=sink is None)
     started = time.perf_counter()

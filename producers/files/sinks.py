@@ -7,9 +7,16 @@ from typing import Any, NamedTuple, Protocol
 import httpx
 import orjson
 
+from eventlog.port import EventLog
+from producers import cloudevents
+from producers.door import Accepted, Door, Refused, Verdict
 from producers.files.orders import Event
 from producers.limits import MAX_BODY
-from schemas.errors import Backpressure, Broken, Denied
+from registry.models import Source
+from schemas.catalog import Catalog
+from schemas.clock import Clock
+from schemas.errors import Backpressure, Broken, Denied, InvalidEvent
+from schemas.topics import EVENTS, REJECTED
 
 MAX_BATCH = 500
 """Events of one request: few enough that an answer comes soon, many enough that requests cost nothing."""
@@ -104,6 +111,39 @@ class HttpSink:
             self._pause(wait)
             waited += wait
             delay = min(delay * 2, 10.0)
+
+
+class LocalSink:
+    """Appends to the log of this process, through the same door as HTTP and with the same ids."""
+
+    def __init__(self, door: Door, log: EventLog, catalog: Catalog, source: Source, clock: Clock) -> None:
+        self._door = door
+        self._log = log
+        self._catalog = catalog
+        self._source = source
+        self._clock = clock
+
+    def send(self, events: Sequence[Event]) -> list[Outcome]:
+        received_at = self._clock()
+        verdicts = [self._verdict(event, received_at) for event in events]
+        writes = {EVENTS: [one.message for one in verdicts if isinstance(one, Accepted)]}
+        writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
+        self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
+        return [
+            ACCEPTED if isinstance(one, Accepted) else Outcome(False, one.code, one.reason)
+            for one in verdicts
+        ]
+
+    def _verdict(self, event: Event, received_at: int) -> Verdict:
+        raw = orjson.dumps(event)
+        id = cloudevents.event_id(event)
+        if id is None:
+            raise Broken("import: the connector made an event without source and id; report this")
+        try:
+            incoming = cloudevents.to_incoming(event, id, raw, self._source, received_at, self._catalog)
+        except InvalidEvent as error:
+            return self._door.refuse(error, id, raw, self._source, event["channel"], received_at)
+        return self._door.admit(incoming)
 
 
 def _requests(events: Sequence[Event]) -> Iterator[list[bytes]]:
