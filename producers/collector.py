@@ -1,0 +1,285 @@
+"""The collector: SDKs' and CloudEvents requests in, records in the log, then the answer.
+
+One request is one append: its accepted events go to simorgh.events and its refused ones to simorgh.rejected
+in the same transaction, and the answer waits for the disk. A well-formed SDK request is answered 200 whatever
+becomes of its events; what is wrong with single ones stands in the answer.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from eventlog.port import EventLog
+from producers import cloudevents, limits, segment
+from producers.door import Accepted, Door, Refused, Verdict, dump
+from producers.http import (
+    RequestRefused,
+    answer,
+    key_in_header,
+    problem,
+    read_body,
+)
+from producers.metrics import CollectorMetrics
+from producers.parsing import parse, recheck
+from registry.models import Source
+from registry.registry import Registry
+from schemas.catalog import Catalog
+from schemas.clock import Clock, IdMaker
+from schemas.errors import Backpressure, InvalidEvent, SimorghError
+from schemas.topics import EVENTS, REJECTED
+
+SLICE = 100
+"""Events that are admitted before other requests get their turn: some 2 ms."""
+
+RETRY_AFTER = 1
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Collector:
+    """Handles requests; holds no state but its metrics. Not blocking: the log's own thread writes."""
+
+    log: EventLog
+    registry: Registry
+    door: Door
+    catalog: Catalog
+    clock: Clock
+    new_id: IdMaker
+    metrics: CollectorMetrics
+
+    async def sdk(self, request: Request, kind: str | None, limit: int) -> Response:
+        """A Segment or RudderStack request: one event of `kind`, or a batch where `kind` is None."""
+        return await self._guarded(lambda: self._sdk(request, kind, limit))
+
+    async def cloudevents(self, request: Request) -> Response:
+        """A CloudEvents request. One bad event answers 400; the good ones of its batch are kept anyway."""
+        return await self._guarded(lambda: self._cloudevents(request))
+
+    def source_of(self, key: str | None) -> Source | None:
+        """The source of a write key, None for an unknown one. Raises `RequestRefused` where it is disabled."""
+        source = self.registry.authenticate_write_key(key) if key else None
+        if source is not None and not source.enabled:
+            raise RequestRefused(
+                404, "write key: its source is disabled; enable it first", code="source_disabled"
+            )
+        return source
+
+    async def _guarded(self, handle: Callable[[], Awaitable[Response]]) -> Response:
+        try:
+            with self.metrics.seconds.time():
+                return await handle()
+        except RequestRefused as refused:
+            self.metrics.refused.labels(str(refused.status), refused.code).inc()
+            retry_after = RETRY_AFTER if refused.status in (429, 503) else None
+            return problem(refused.status, refused.code, refused.message, retry_after=retry_after)
+
+    # --- Segment and RudderStack ---
+
+    async def _sdk(self, request: Request, kind: str | None, limit: int) -> Response:
+        source = self.source_of(key_in_header(request) or request.query_params.get("writeKey"))
+        body = await self._body(request, limit, source)
+        received_at = self.clock()
+        try:
+            parsed, doubtful = parse(body)
+            if not isinstance(parsed, dict):
+                raise InvalidEvent("body: wanted a JSON object, got something else", code="invalid_body")
+            source = source or self._source_in_body(parsed)
+            messages = [parsed] if kind is not None else batch_of(parsed)
+        except InvalidEvent as error:
+            return await self._keep_whole(error, body, source, received_at)
+        ip = request.client.host if request.client else None
+        reader = _SdkReader(self, source, kind, parsed, body, received_at, ip, doubtful)
+        verdicts = await self._admit(messages, reader.verdict)
+        await self._append(source, verdicts)
+        rejected = report(verdicts)
+        return answer({"success": True, "rejected": rejected} if rejected else {"success": True})
+
+    def _source_in_body(self, parsed: dict[str, object]) -> Source:
+        key = parsed.get("writeKey")
+        source = self.source_of(key if isinstance(key, str) else None)
+        if source is None:
+            raise _unauthorised()
+        return source
+
+    # --- CloudEvents ---
+
+    async def _cloudevents(self, request: Request) -> Response:
+        source = self.source_of(key_in_header(request, bearer=True) or request.query_params.get("writeKey"))
+        if source is None:
+            raise _unauthorised()
+        known = source
+        body = await self._body(request, limits.MAX_BODY, source)
+        received_at = self.clock()
+        try:
+            events, batched = cloudevents.events_of(request.headers, body)
+            check_count(events)
+        except InvalidEvent as error:
+            return await self._keep_whole(error, body, source, received_at)
+        large = len(body) > limits.MAX_EVENT
+
+        def verdict(event: object) -> Verdict:
+            raw = dump(event) if large or not isinstance(event, dict) else event
+            return self.cloudevent_verdict(event, raw, known, received_at)
+
+        verdicts = await self._admit(events, verdict)
+        await self._append(source, verdicts)
+        return _cloudevents_answer(verdicts, batched)
+
+    def cloudevent_verdict(
+        self, event: object, raw: bytes | dict[str, object], source: Source, received_at: int
+    ) -> Verdict:
+        id = cloudevents.event_id(event) or self.new_id()
+        try:
+            incoming = cloudevents.to_incoming(
+                event, id, raw=raw, source=source, received_at=received_at, catalog=self.catalog
+            )
+        except InvalidEvent as error:
+            return self.door.refuse(error, id, raw, source=source, received_at=received_at)
+        return self.door.admit(incoming)
+
+    # --- What both share ---
+
+    async def _body(self, request: Request, limit: int, source: Source | None) -> bytes:
+        try:
+            return await read_body(request, limit)
+        except RequestRefused as refused:
+            if source is not None and refused.body:
+                error = InvalidEvent(refused.message, code=refused.code)
+                await self._keep_whole(error, refused.body, source, self.clock())
+            raise
+
+    async def _keep_whole(
+        self, error: InvalidEvent, body: bytes, source: Source | None, received_at: int
+    ) -> Response:
+        """400, the body being kept as one rejected event if it is known who sent it."""
+        if source is None:
+            raise RequestRefused(400, error.message, code=error.code)
+        refused = self.door.refuse(error, self.new_id(), body, source=source, received_at=received_at)
+        await self._append(source, [refused])
+        return problem(400, error.code, error.message, id=refused.id)
+
+    async def _admit(self, events: Sequence[object], verdict: Callable[[object], Verdict]) -> list[Verdict]:
+        """The verdict on each, letting other requests run in between."""
+        verdicts: list[Verdict] = []
+        for start in range(0, len(events), SLICE):
+            if start:
+                await asyncio.sleep(0)
+            verdicts.extend(map(verdict, events[start : start + SLICE]))
+        return verdicts
+
+    async def _append(self, source: Source, verdicts: Sequence[Verdict]) -> None:
+        """Durable when this returns. Raises `RequestRefused`: 429 for a full log, 503 for a broken one."""
+        accepted = [verdict.message for verdict in verdicts if isinstance(verdict, Accepted)]
+        rejected = [verdict for verdict in verdicts if isinstance(verdict, Refused)]
+        writes = [(EVENTS, accepted), (REJECTED, [refused.message for refused in rejected])]
+        try:
+            future = self.log.submit([(topic, messages) for topic, messages in writes if messages])
+            # Shielded: a request that is cancelled must not cancel what the log's thread is writing.
+            await asyncio.shield(asyncio.wrap_future(future))
+        except Backpressure as error:
+            raise RequestRefused(429, error.message, code=error.code) from error
+        except SimorghError as error:
+            raise RequestRefused(503, "log: it takes nothing now; try again", code=error.code) from error
+        self.metrics.accepted.labels(source.id).inc(len(accepted))
+        for refused in rejected:
+            self.metrics.rejected.labels(source.id, refused.code).inc()
+
+
+@dataclass(frozen=True, slots=True)
+class _SdkReader:
+    """What one request says for all of its events."""
+
+    collector: Collector
+    source: Source
+    kind: str | None
+    request: dict[str, object]
+    body: bytes
+    received_at: int
+    ip: str | None
+    doubtful: bool
+
+    def verdict(self, message: object) -> Verdict:
+        door, source = self.collector.door, self.source
+        if not isinstance(message, dict):
+            return self._refuse(_no_object(), self.collector.new_id(), dump(message))
+        raw = self._raw(message)
+        id = segment.event_id(message, self.collector.new_id)
+        try:
+            if self.doubtful:
+                recheck(message)
+            incoming = segment.to_incoming(
+                message,
+                id,
+                raw=raw,
+                source=source,
+                received_at=self.received_at,
+                catalog=self.collector.catalog,
+            )
+        except InvalidEvent as error:
+            return self._refuse(error, id, raw)
+        return door.admit(incoming)
+
+    def _raw(self, message: dict[str, object]) -> bytes | dict[str, object]:
+        """The message, completed; as bytes where it might be over the limit of one event."""
+        whole = message is self.request and message.get("type") == self.kind and "writeKey" not in message
+        message.pop("writeKey", None)
+        segment.complete(message, self.kind, self.request, self.ip)
+        if whole:
+            return self.body
+        return dump(message) if len(self.body) > limits.MAX_EVENT else message
+
+    def _refuse(self, error: InvalidEvent, id: str, raw: bytes | dict[str, object]) -> Refused:
+        return self.collector.door.refuse(error, id, raw, source=self.source, received_at=self.received_at)
+
+
+def batch_of(parsed: dict[str, object]) -> list[object]:
+    """The events of a batch request. Raises `InvalidEvent`."""
+    batch = parsed.get("batch")
+    if not isinstance(batch, list):
+        raise InvalidEvent("batch: wanted a list of events, got something else", code="invalid_batch")
+    check_count(batch)
+    return batch
+
+
+def check_count(events: Sequence[object]) -> None:
+    if len(events) > limits.MAX_BATCH:
+        raise InvalidEvent(
+            f"batch: wanted at most {limits.MAX_BATCH} events, got {len(events)}; send smaller batches",
+            code="batch_too_long",
+        )
+
+
+def report(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+    """What the answer says of refused events."""
+    return [
+        {"index": index, "code": verdict.code, "reason": verdict.reason}
+        for index, verdict in enumerate(verdicts)
+        if isinstance(verdict, Refused)
+    ]
+
+
+def _cloudevents_answer(verdicts: Sequence[Verdict], batched: bool) -> Response:
+    rejected = report(verdicts)
+    if not rejected:
+        return answer({"success": True, "ids": [verdict.id for verdict in verdicts]})
+    accepted = len(verdicts) - len(rejected)
+    if not batched:
+        return problem(400, str(rejected[0]["code"]), str(rejected[0]["reason"]), rejected=rejected)
+    message = (
+        f"batch: {len(rejected)} of {len(verdicts)} events were rejected and kept; the others are accepted"
+    )
+    return problem(400, "rejected_events", message, accepted=accepted, rejected=rejected)
+
+
+def _no_object() -> InvalidEvent:
+    return InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
+
+
+def _unauthorised() -> RequestRefused:
+    return RequestRefused(
+        401,
+        "write key: wanted a known one in Authorization or in the body, got none",
+        code="unknown_write_key",
+    )

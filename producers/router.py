@@ -1,0 +1,148 @@
+"""The collector's paths, described for /openapi.json."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from eventlog.port import EventLog
+from producers import limits
+from producers.collector import Collector
+from producers.door import Door
+from producers.http import CORS, RequestRefused, answer, key_in_header, problem
+from producers.metrics import CollectorMetrics
+from producers.settings import browser_settings, source_config
+from registry.registry import Registry
+from schemas.catalog import Catalog
+from schemas.clock import Clock, IdMaker, random_id
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+_EXAMPLES: Final[dict[str, dict[str, object]]] = {
+    "identify": {
+        "userId": "u42",
+        "anonymousId": "a-1",
+        "traits": {"email": "sara@example.com", "city": "Isfahan"},
+        "messageId": "m-1",
+    },
+    "track": {
+        "userId": "u42",
+        "event": "Order Completed",
+        "properties": {"order_id": "o-1", "revenue": 361.5, "currency": "EUR"},
+        "messageId": "m-2",
+        "timestamp": "2026-01-02T03:04:05.678Z",
+    },
+    "page": {"anonymousId": "a-1", "name": "Home", "properties": {"url": "https://example.com/"}},
+    "screen": {"userId": "u42", "name": "Settings"},
+    "group": {"userId": "u42", "groupId": "org-9", "traits": {"name": "ACME"}},
+    "alias": {"userId": "u42", "previousId": "a-1"},
+}
+_BATCH_EXAMPLE: Final[dict[str, object]] = {
+    "batch": [{"type": kind, **example} for kind, example in _EXAMPLES.items()],
+    "sentAt": "2026-01-02T03:04:06.000Z",
+}
+_CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
+    "specversion": "1.0",
+    "id": "4711",
+    "source": "https://shop.example.com",
+    "type": "order.completed",
+    "time": "2026-01-02T03:04:05.678Z",
+    "data": {
+        "identifiers": [{"type": "email", "value": "sara@example.com"}],
+        "properties": {"order_id": "o-1", "revenue": 361.5, "currency": "EUR"},
+    },
+}
+_SHORT: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
+
+
+def collector_router(
+    log: EventLog,
+    registry: Registry,
+    door: Door,
+    *,
+    catalog: Catalog,
+    clock: Clock,
+    metrics: CollectorMetrics,
+    new_id: IdMaker = random_id,
+) -> APIRouter:
+    """Every path by which events get in, and the settings that browser SDKs fetch first."""
+    collector = Collector(log, registry, door, catalog, clock, new_id, metrics)
+    router = APIRouter(tags=["collector"])
+    for kind, example in _EXAMPLES.items():
+        _post(router, f"/v1/{kind}", _sdk(collector, kind), f"One {kind} call", example)
+        _post(router, f"/v1/{_SHORT[kind]}", _sdk(collector, kind), f"Short for /v1/{kind}", example)
+    _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE)
+    _post(router, "/v1/b", _sdk(collector, None), "Short for /v1/batch", _BATCH_EXAMPLE)
+    _post(
+        router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE
+    )
+    whole_import = _sdk(collector, None, limits.MAX_IMPORT_BODY)
+    _post(router, "/v1/import", whole_import, "A batch of up to 4 MB", _BATCH_EXAMPLE)
+    _post(
+        router,
+        "/v1/events",
+        collector.cloudevents,
+        "CloudEvents: structured, binary, batch",
+        _CLOUDEVENT_EXAMPLE,
+    )
+    _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []})
+    _add_settings(router, collector)
+    return router
+
+
+def _sdk(collector: Collector, kind: str | None, limit: int = limits.MAX_BODY) -> Handler:
+    async def handle(request: Request) -> Response:
+        return await collector.sdk(request, kind, limit)
+
+    return handle
+
+
+def _post(router: APIRouter, path: str, handler: Handler, summary: str, example: dict[str, object]) -> None:
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    extra: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+    router.add_api_route(
+        path, handler, methods=["POST"], summary=summary, openapi_extra=extra, response_model=None, name=path
+    )
+    router.add_api_route(
+        path, _preflight, methods=["OPTIONS"], include_in_schema=False, name=f"OPTIONS {path}"
+    )
+
+
+async def _preflight(request: Request) -> Response:
+    """What a browser asks before it sends an event to another origin."""
+    return Response(status_code=200, headers=CORS)
+
+
+async def _ignore(request: Request) -> Response:
+    return answer({"success": True})
+
+
+def _add_settings(router: APIRouter, collector: Collector) -> None:
+    def settings_for(
+        key: str | None, describe: Callable[[str, Request], object], request: Request
+    ) -> Response:
+        try:
+            known = collector.source_of(key)
+        except RequestRefused as refused:
+            return problem(refused.status, refused.code, refused.message)
+        if key is None or known is None:
+            return problem(404, "unknown_write_key", "write key: wanted a known one, got another")
+        return answer(describe(key, request))
+
+    async def segment(write_key: str, request: Request) -> Response:
+        return settings_for(write_key, browser_settings, request)
+
+    async def rudderstack(request: Request) -> Response:
+        key = request.query_params.get("writeKey") or key_in_header(request)
+        return settings_for(key, source_config, request)
+
+    path = "/v1/projects/{write_key}/settings"
+    router.add_api_route(
+        path, segment, summary="What Segment's browser SDK fetches first", response_model=None
+    )
+    router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
+    for config in ("/sourceConfig", "/sourceConfig/"):
+        router.add_api_route(
+            config, rudderstack, summary="What RudderStack's browser SDK fetches first", response_model=None
+        )
+        router.add_api_route(config, _preflight, methods=["OPTIONS"], include_in_schema=False)

@@ -1,0 +1,270 @@
+"""Segment's and RudderStack's message, as a JSON object, to an `Incoming` event. Pure.
+
+The two protocols differ in places where both can be read: RudderStack's identify has its traits in
+`context.traits`, its events carry `sentAt` each, its external ids have two members instead of four.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from producers.door import Incoming
+from producers.times import read_time
+from registry.models import Source
+from schemas.catalog import Catalog, custom_type
+from schemas.clock import IdMaker
+from schemas.errors import InvalidEvent
+
+Message = dict[str, object]
+Object = Mapping[str, object]
+
+KINDS: Final = ("identify", "track", "page", "screen", "group", "alias")
+
+_WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+_LONG_NAME: Final = 200
+"""Longer names are not cached: a cache of 4,096 names must stay small whatever is sent."""
+
+
+def event_id(message: Message, new_id: IdMaker) -> str:
+    """The `messageId` as it is, a number as text; a fresh id where there is none that could be one."""
+    given = message.get("messageId")
+    if isinstance(given, str) and given:
+        return given
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    return new_id()
+
+
+def complete(message: Message, kind: str | None, request: Message, ip: str | None) -> None:
+    """Write into the message what its request says for all, so that it can stand alone.
+
+    That is the path's type, the batch's `sentAt` and `context`, and the sender's address where the client asks
+    for it (`context.direct`).
+    """
+    if kind is not None:
+        message["type"] = kind
+    if not message.get("sentAt") and request.get("sentAt"):
+        message["sentAt"] = request["sentAt"]
+    shared = request.get("context")
+    own = message.get("context")
+    if isinstance(shared, dict) and shared and (own is None or isinstance(own, dict)):
+        message["context"] = own = {**shared, **(own or {})}
+    if isinstance(own, dict) and own.get("direct") is True and not own.get("ip") and ip:
+        own["ip"] = ip
+
+
+def to_incoming(
+    message: Message, id: str, *, raw: bytes | Object, source: Source, received_at: int, catalog: Catalog
+) -> Incoming:
+    """Raises `InvalidEvent` for a message that cannot be read. `raw` is kept if the event is refused later."""
+    kind = message.get("type")
+    read = _READERS.get(kind) if isinstance(kind, str) else None
+    if read is None:
+        raise InvalidEvent(f"type: wanted one of {', '.join(KINDS)}, got something else", code="unknown_type")
+    context = _object(message, "context")
+    traits = _object(message, "traits")
+    person = traits if kind == "identify" else {}
+    context_traits = context.get("traits")
+    if kind == "identify" and isinstance(context_traits, dict) and context_traits:
+        person = {**context_traits, **traits}
+    call = read(message, traits, catalog)
+    original, sent_at = _clock(message)
+    identifiers = list(_own_ids(message))
+    if not identifiers:
+        raise InvalidEvent(
+            "event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier"
+        )
+    if kind == "alias":
+        identifiers.extend(_former_ids(message))
+    identifiers.extend(_contacts(person or context_traits))
+    identifiers.extend(_context_ids(context))
+    return Incoming(
+        type=call.type,
+        id=id,
+        source=source,
+        channel=source.channel,
+        original_time=original,
+        sent_at=sent_at,
+        received_at=received_at,
+        identifiers=identifiers,
+        traits=person,
+        properties=call.properties,
+        context=context,
+        consent=_consent(context),
+        name=call.name,
+        dataschema=call.dataschema,
+        alias=kind == "alias",
+        raw=raw,
+    )
+
+
+def _object(message: Message, field: str) -> Object:
+    value = message.get(field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise InvalidEvent(
+            f"{field}: wanted an object, got {type(value).__name__}; send {{}} or leave it out",
+            code="invalid_field",
+        )
+    return value
+
+
+# --- One reader a kind: what the call says ---
+
+
+class _Call(NamedTuple):
+    type: str
+    properties: Object
+    name: str | None = None
+    dataschema: str | None = None
+
+
+@lru_cache(maxsize=4096)
+def type_of_track(catalog: Catalog, name: str) -> tuple[str, str | None]:
+    """Type and dataschema of a track event's name; `custom.*` without one for a name that no table knows."""
+    known = catalog.by_track_name(name)
+    return (custom_type(name), None) if known is None else (known.type, known.dataschema)
+
+
+def _track(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    name = message.get("event")
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidEvent(
+            "event: wanted the name of what happened, got none; send a text", code="missing_event"
+        )
+    named = type_of_track if len(name) <= _LONG_NAME else type_of_track.__wrapped__
+    event_type, dataschema = named(catalog, name)
+    return _Call(event_type, _object(message, "properties"), name, dataschema)
+
+
+def _identify(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    return _Call("profile.identified", _object(message, "properties"))
+
+
+def _page(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    return _Call("page.viewed", _with_title(message))
+
+
+def _screen(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    return _Call("screen.viewed", _with_title(message))
+
+
+def _with_title(message: Message) -> Object:
+    properties = _object(message, "properties")
+    titles = {key: value for key in ("name", "category") if isinstance(value := message.get(key), str)}
+    return {**properties, **titles} if titles else properties
+
+
+def _group(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    group = message.get("groupId")
+    if isinstance(group, int) and not isinstance(group, bool):
+        group = str(group)
+    if not isinstance(group, str) or not group:
+        raise InvalidEvent("groupId: wanted the group's id, got none; send a text", code="missing_group")
+    return _Call("group.joined", {**_object(message, "properties"), "group_id": group, "traits": traits})
+
+
+def _alias(message: Message, traits: Object, catalog: Catalog) -> _Call:
+    if not message.get("previousId") and not message.get("anonymousId"):
+        raise InvalidEvent(
+            "previousId: wanted the id used before, got none; send it", code="missing_previous_id"
+        )
+    return _Call("profile.aliased", _object(message, "properties"))
+
+
+_READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
+    "identify": _identify,
+    "track": _track,
+    "page": _page,
+    "screen": _screen,
+    "group": _group,
+    "alias": _alias,
+}
+
+
+# --- Time ---
+
+
+def _clock(message: Message) -> tuple[int | None, int | None]:
+    """(original, sent at). With both `timestamp` and another `originalTimestamp` the first is not corrected: it is
+    a chosen moment on a good clock (RudderStack keeps it, Segment's forwarded events carry it corrected)."""
+    stated = read_time(message.get("timestamp"), "timestamp")
+    original = read_time(message.get("originalTimestamp"), "originalTimestamp")
+    if stated is not None and original is not None and stated != original:
+        return stated, None
+    return (stated if stated is not None else original), _sent_at(message)
+
+
+def _sent_at(message: Message) -> int | None:
+    try:
+        return read_time(message.get("sentAt"), "sentAt")
+    except InvalidEvent:
+        return None  # the client's clock stays uncorrected: no reason to refuse what it tells
+
+
+# --- Identifiers: (type, value as received); null and "" are none ---
+
+_Found = Iterator[tuple[str, object]]
+
+
+def _own_ids(message: Message) -> _Found:
+    if (user := message.get("userId")) is not None and user != "":
+        yield "user_id", user
+    if (anonymous := message.get("anonymousId")) is not None and anonymous != "":
+        yield "anonymous_id", anonymous
+
+
+def _former_ids(message: Message) -> _Found:
+    """Which of the two a previous id was cannot be known here: it names both."""
+    if (previous := message.get("previousId")) is not None and previous != "":
+        yield "user_id", previous
+        yield "anonymous_id", previous
+
+
+def _contacts(traits: object) -> _Found:
+    if isinstance(traits, dict):
+        if email := traits.get("email"):
+            yield "email", email
+        if phone := traits.get("phone"):
+            yield "phone", phone
+
+
+def _context_ids(context: Object) -> _Found:
+    device = context.get("device")
+    if isinstance(device, dict):
+        if device_id := device.get("id"):
+            yield "device_id", device_id
+        if device.get("adTrackingEnabled") is True and (advertising := device.get("advertisingId")):
+            yield "advertising_id", advertising
+    yield from _external_ids(context.get("externalIds"), ("id", "type", "collection", "encoding"))
+    yield from _external_ids(context.get("externalId"), ("id", "type"))
+
+
+def _external_ids(listed: object, members: tuple[str, ...]) -> _Found:
+    if not isinstance(listed, list):
+        return
+    for entry in listed:
+        if isinstance(entry, dict) and all(entry.get(member) for member in members):
+            yield _slug(str(entry["type"])), entry["id"]
+
+
+def _slug(type_: str) -> str:
+    """`brazeExternalId` is the identifier type `braze_external_id`."""
+    return _WORD_START.sub("_", type_).lower().replace("-", "_").replace(" ", "_")
+
+
+def _consent(context: Object) -> dict[str, bool | str] | None:
+    consent = context.get("consent")
+    if not isinstance(consent, dict):
+        return None
+    return purposes(consent.get("categoryPreferences"))
+
+
+def purposes(given: object) -> dict[str, bool | str] | None:
+    """The purposes with a yes, a no or a word; None where there is none."""
+    if not isinstance(given, dict):
+        return None
+    return {purpose: value for purpose, value in given.items() if isinstance(value, bool | str)} or None

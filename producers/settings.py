@@ -1,0 +1,53 @@
+"""What browser SDKs fetch before they send: the shapes that they insist on, pointing back at this server."""
+
+from fastapi import Request
+
+
+def browser_settings(write_key: str, request: Request) -> dict[str, object]:
+    """For Segment's analytics.js: every integration off but this server as its `Segment.io`."""
+    enabled = {"enabled": True, "integrations": {}}
+    return {
+        "integrations": {
+            "Segment.io": {
+                "apiKey": write_key,
+                "apiHost": f"{request.url.netloc}/v1",
+                "protocol": request.url.scheme,
+                "unbundledIntegrations": [],
+                "addBundledMetadata": True,
+            }
+        },
+        "plan": {
+            "track": {"__default": enabled},
+            "identify": {"__default": enabled},
+            "group": {"__default": enabled},
+        },
+        "edgeFunction": {},
+        "analyticsNextEnabled": True,
+        "middlewareSettings": {},
+        "enabledMiddleware": {},
+        "metrics": {"sampleRate": 0},
+        "legacyVideoPluginsEnabled": False,
+        "remotePlugins": [],
+    }
+
+
+def source_config(write_key: str, request: Request) -> dict[str, object]:
+    """For RudderStack's browser SDK: an enabled source without destinations; its own reports are off."""
+    never = "1970-01-01T00:00:00.000Z"
+    off = {"enabled": False}
+    return {
+        "source": {
+            "id": "simorgh",
+            "name": "simorgh",
+            "writeKey": write_key,
+            "enabled": True,
+            "workspaceId": "simorgh",
+            "destinations": [],
+            "updatedAt": never,
+            "config": {"statsCollection": {"errors": off, "metrics": off}},
+            "sourceDefinition": {"name": "Javascript"},
+            "dataplanes": {},
+        },
+        "updatedAt": never,
+        "isHosted": False,
+    }

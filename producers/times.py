@@ -1,0 +1,81 @@
+"""Clients' clocks: reading timestamps, and bringing them onto the server's clock.
+
+Everything here is in milliseconds since 1970-01-01 UTC.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from schemas.clock import iso
+from schemas.errors import InvalidEvent
+
+MAX_FUTURE: Final = 60_000
+"""No event lies further in the future than this after the server received it."""
+
+CLAMPED: Final = "clock_clamped"
+UNUSABLE: Final = "clock_unusable"
+
+_EARLIEST: Final = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_LATEST: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_YEAR_1000: Final = int(datetime(1000, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_YEAR_9999: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
+_SECONDS_BELOW: Final = 100_000_000_000
+"""A bare number below this is in seconds: as milliseconds it would lie before March 1973."""
+
+iso_cached = lru_cache(maxsize=4096)(iso)
+"""`iso` for times that many events of a request share."""
+
+
+def read_time(value: object, field: str) -> int | None:
+    """An RFC 3339 text (UTC where no offset is given) or a number of seconds or milliseconds, as ms.
+
+    None for None and for "". Raises `InvalidEvent` (code `invalid_timestamp`) for anything else.
+    """
+    if value is None or value == "":
+        return None
+    ms: int | None = None
+    if isinstance(value, str):
+        ms = _from_text(value)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        ms = _from_number(value)
+    if ms is None or not _YEAR_1000 <= ms <= _YEAR_9999:
+        raise InvalidEvent(
+            f"{field}: wanted an RFC 3339 time such as 2026-01-02T03:04:05.678Z, got something else; "
+            "send the time in that form or leave it out",
+            code="invalid_timestamp",
+        )
+    return ms
+
+
+def _from_text(text: str) -> int | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return round(moment.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _from_number(number: float) -> int | None:
+    ms = number * 1000 if abs(number) < _SECONDS_BELOW else number
+    return round(ms) if abs(ms) <= _YEAR_9999 else None
+
+
+def correct(original: int | None, sent_at: int | None, received_at: int) -> tuple[int, str | None]:
+    """The event's time on the server's clock, and a flag where the client's time could not be taken.
+
+    The client's clock is off by `sent_at - received_at`, so the event happened as long before it was received
+    as `original` lies before `sent_at`. Without `sent_at` the client's time counts as it is, without
+    `original` the time of receipt. A time in the future becomes `received_at` + 60 s (`clock_clamped`); one outside
+    1971-2199 says nothing and becomes `received_at` (`clock_unusable`).
+    """
+    if original is None:
+        return received_at, None
+    time = original if sent_at is None else received_at - (sent_at - original)
+    if time > received_at + MAX_FUTURE:
+        return received_at + MAX_FUTURE, CLAMPED
+    if not _EARLIEST <= time < _LATEST:
+        return received_at, UNUSABLE
+    return time, None
