@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, NoReturn, cast, get_args
 
 from stream_processors.segments.operands import (
     days,
@@ -84,17 +84,15 @@ class _Parser:
         self._count(at, depth)
         match _kind(written, at):
             case "all":
-                return All(self._list(written, "all", at, depth), written)
+                return All(self._list(written, "all", at, depth), written=written)
             case "any":
-                return Any_(self._list(written, "any", at, depth), written)
+                return Any_(self._list(written, "any", at, depth), written=written)
             case "not":
                 _only(written, ("not",), at)
-                return Not(self.node(written["not"], f"{at}/not", depth + 1), written)
+                return Not(self.node(written["not"], f"{at}/not", depth + 1), written=written)
             case "segment":
                 _only(written, ("segment",), at)
-                return SegmentRef(text(written["segment"], f"{at}/segment"), written)
-            case "sequence":
-                wrong(at, "`sequence` comes later", "use `event` leaves inside `all` until then")
+                return SegmentRef(text(written["segment"], f"{at}/segment"), written=written)
             case leaf:
                 return cast(Rule, replace(_LEAVES[leaf](written, at), written=written))
 
@@ -268,9 +266,14 @@ def _property(value: object, at: str) -> tuple[str, ...]:
     return ("properties", *text_path(name, at))
 
 
+def _sequence(written: dict[str, Any], at: str) -> NoReturn:
+    wrong(at, "`sequence` comes later", "use `event` leaves inside `all` until then")
+
+
 _LEAVES: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {
     "trait": _trait,
     "event": _event,
+    "sequence": _sequence,
     "consent": _consent,
     "identity": _identity,
     "metric": _metric,

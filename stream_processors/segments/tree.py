@@ -1,8 +1,8 @@
 """The syntax tree of a segment rule: frozen, typed, comparable.
 
-Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote it) takes
-no part in equality. Every number that is compared with an aggregate is an integer in the unit of that aggregate:
-counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
+Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote it)
+takes no part in equality. Every number that is compared with an aggregate is an integer in the unit of that
+aggregate: counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,8 +25,11 @@ MetricName = Literal["events", "orders", "revenue", "refunds", "first_seen", "la
 MoneyMetric = Literal["revenue", "refunds"]
 
 
-def _written() -> Any:
-    return field(default_factory=dict, compare=False, repr=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """What every node has: the JSON that it was read from."""
+
+    written: Written = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,54 +62,47 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class All(_Node):
     children: tuple["Rule", ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class Any_:
+class Any_(_Node):
     children: tuple["Rule", ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Node):
     child: "Rule"
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentRef:
+class SegmentRef(_Node):
     segment: str
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class Trait:
+class Trait(_Node):
     """`path[0]` is the trait's name, the rest leads into its value."""
 
     path: tuple[str, ...]
     tests: tuple[Test, ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
+class Consent(_Node):
     purpose: str
     tests: tuple[Test, ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(_Node):
     type: str
     exists: bool
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class EventLeaf:
+class EventLeaf(_Node):
     """An aggregate over the profile's events of one type.
 
     `within` (ms): only those in `(now - within, now]`; `between` (ms): only those in `[a, b)`; neither: all.
@@ -119,35 +115,31 @@ class EventLeaf:
     of: tuple[str, ...] | None = None
     within: int | None = None
     between: tuple[int, int] | None = None
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class CountMetric:
+class CountMetric(_Node):
     """Events or orders of the profile."""
 
     name: Literal["events", "orders"]
     tests: tuple[NumberTest, ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class SumMetric:
+class SumMetric(_Node):
     """Money of the profile in one currency, in millionths; 0 where there was none."""
 
     name: MoneyMetric
     currency: str
     tests: tuple[NumberTest, ...]
-    written: Written = _written()
 
 
 @dataclass(frozen=True, slots=True)
-class SeenMetric:
+class SeenMetric(_Node):
     """The time of the profile's first or last event."""
 
     name: Literal["first_seen", "last_seen"]
     tests: tuple[Test, ...]
-    written: Written = _written()
 
 
 Metric = CountMetric | SumMetric | SeenMetric

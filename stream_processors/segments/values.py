@@ -1,8 +1,8 @@
-"""What a JSON value means to a rule, in Python; `sql_values` says the same in SQL and a property test compares them.
+"""What a JSON value means to a rule, in Python; `sql` says the same in SQL and a property test compares them.
 
-A value is missing when it is absent or null. The type of the operand decides: numbers are compared as IEEE doubles
-with JSON numbers only, strings with strings, booleans with booleans; with anything else a test is false, but for
-`ne` and `not_in`, which are the negations of `eq` and `in`, and for `exists`.
+A value is missing when it is absent or null. The type of the operand decides: numbers are compared as IEEE
+doubles with JSON numbers only, strings with strings, booleans with booleans; with anything else a test is false,
+but for `ne` and `not_in`, which are the negations of `eq` and `in`, and for `exists`.
 """
 
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ def parse_date(text: str) -> int | None:
 
 
 def micros(value: Any) -> int | None:
-    """A JSON number in millionths, further digits cut off; None for anything else and for |value| >= 10^32."""
+    """A JSON number in millionths, further digits cut off; None for anything else and from 10^32 on."""
     if type(value) is int:
         scaled = value * MICROS
     elif type(value) is float:

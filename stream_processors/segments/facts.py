@@ -1,0 +1,41 @@
+"""What the live back end is told about one profile."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from stream_processors.segments.folds import State
+
+Leaves = dict[int, State]
+"""One profile's states by leaf id; the ids are those of one `LiveRules` and mean nothing to another."""
+
+
+@dataclass(slots=True)
+class ProfileFacts:
+    """What the rules may ask about one profile, brought up to date by the caller.
+
+    Times are ms since epoch; money is exact, by currency; the metrics count the events of all the profile's nodes.
+    """
+
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    consent: Mapping[str, Any] = field(default_factory=dict)
+    identity_types: Container[str] = ()
+    events: int = 0
+    orders: int = 0
+    revenue: Mapping[str, Decimal] = field(default_factory=dict)
+    refunds: Mapping[str, Decimal] = field(default_factory=dict)
+    first_seen: int | None = None
+    last_seen: int | None = None
+    leaves: Leaves = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Pass:
+    """One evaluation of one profile: segments decided so far, memberships of the others, shared leaves."""
+
+    facts: ProfileFacts
+    now: int
+    segments: dict[str, bool]
+    current: Container[str]
+    leaves: dict[int, bool] = field(default_factory=dict)

@@ -1,0 +1,275 @@
+"""The micro-batch back end: segments kept up to date event by event, without SQL.
+
+`LiveRules` compiles the live segments once. The caller keeps, per profile, `ProfileFacts` with one state for each
+event leaf; it folds each new event into `facts.leaves`, asks which segments the touched leaves can change, and
+evaluates those. Law: at a quiescent (log position, instant), the answers equal those of `sql.compile_sql`.
+
+    touched = rules.fold_event(facts.leaves, type, time, envelope, now)
+    touched |= rules.leaves_of(traits=changed_names, metrics=("events", "last_seen"))
+    truths = rules.evaluate_some(facts, rules.affected(touched), memberships, now)
+    due = rules.next_change(facts, now, touched)      # min with the old due, where that is still to come
+"""
+
+from collections.abc import Container, Iterable, Mapping, Set
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from typing import Any
+
+import orjson
+
+from schemas.errors import InvalidRule
+from stream_processors.segments import truths
+from stream_processors.segments.facts import Leaves, Pass, ProfileFacts
+from stream_processors.segments.folds import Fold, earliest, fold_for
+from stream_processors.segments.tree import (
+    All,
+    Any_,
+    Consent,
+    EventLeaf,
+    Identity,
+    Leaf,
+    Not,
+    Rule,
+    SeenMetric,
+    SegmentRef,
+    Trait,
+    nodes,
+    segments_of,
+)
+from stream_processors.segments.truths import Due, Matches, Reads, Truth
+
+__all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """How an event reaches one leaf: tested by `matches`, read by `value`, added by `fold`."""
+
+    leaf: int
+    matches: Matches | None
+    value: Reads | None
+    fold: Fold
+
+
+class LiveRules:
+    """The live segments, compiled together: equal leaves are shared, nested segments come before their users.
+
+    Raises `InvalidRule` where segments contain each other in a circle or name one that is not there.
+    """
+
+    def __init__(self, rules: Mapping[str, Rule]) -> None:
+        self.rules = dict(rules)
+        self.order = topological(rules)
+        self._rank = {segment: rank for rank, segment in enumerate(self.order)}
+        self._ids: dict[Leaf, int] = {}
+        self._uses: dict[int, set[str]] = {}
+        self._number_leaves()
+        self._folds = {i: fold_for(leaf) for leaf, i in self._ids.items() if isinstance(leaf, EventLeaf)}
+        self._feeds: dict[str, list[_Feed]] = {}
+        self._payload_types: set[str] = set()
+        self._number_feeds()
+        self._truths = {segment: self._truth(rule) for segment, rule in rules.items()}
+        self._affected = {i: frozenset(self._with_users(uses)) for i, uses in self._uses.items()}
+        self._timed = {i: timed for leaf, i in self._ids.items() if (timed := self._due_of(leaf, i))}
+
+    # What there is
+
+    @property
+    def event_types(self) -> Set[str]:
+        """The event types that some leaf counts; other events cannot change an event leaf."""
+        return self._feeds.keys()
+
+    def needs_payload(self, event_type: str) -> bool:
+        """Whether a leaf looks into events of this type; else type and time are enough."""
+        return event_type in self._payload_types
+
+    # Folding
+
+    def fold_event(
+        self, leaves: Leaves, event_type: str, time_ms: int, event: Mapping[str, Any], now_ms: int
+    ) -> set[int]:
+        """Add one event (its envelope; may be empty if not `needs_payload`) and return the leaves it touched.
+
+        Each event once; in any order. `now_ms`: no later question is about an instant before it.
+        """
+        touched: set[int] = set()
+        for feed in self._feeds.get(event_type, ()):
+            if feed.matches is not None and not feed.matches(event, time_ms):
+                continue
+            value = None
+            if feed.value is not None:
+                value = feed.value(event)
+                if value is None:
+                    continue
+            state = feed.fold.add(leaves.get(feed.leaf), time_ms, value, now_ms)
+            if state is not None:
+                leaves[feed.leaf] = state
+                touched.add(feed.leaf)
+        return touched
+
+    def fold_row(
+        self, leaves: Leaves, event_type: str, time_ms: int, payload: bytes | str, now_ms: int
+    ) -> None:
+        """Add one row of the table `events` (cold load); the payload is read only where it is needed."""
+        event = orjson.loads(payload) if event_type in self._payload_types else {}
+        self.fold_event(leaves, event_type, time_ms, event, now_ms)
+
+    def absorb(self, survivor: Leaves, absorbed: Leaves) -> Leaves:
+        """The states of a merged profile: those of both sets of events. Takes both over."""
+        for leaf, state in absorbed.items():
+            mine = survivor.get(leaf)
+            survivor[leaf] = state if mine is None else self._folds[leaf].absorb(mine, state)
+        return survivor
+
+    # What a change can change
+
+    def leaves_of(
+        self,
+        *,
+        traits: Iterable[str] = (),
+        consent: Iterable[str] = (),
+        identities: Iterable[str] = (),
+        metrics: Iterable[str] = (),
+    ) -> set[int]:
+        """The leaves that read these traits (top-level names), consents, identifier types or metrics."""
+        found: set[int] = set()
+        for kind, names in (
+            ("trait", traits),
+            ("consent", consent),
+            ("identity", identities),
+            ("metric", metrics),
+        ):
+            for name in names:
+                found.update(self._readers.get((kind, name), ()))
+        return found
+
+    def affected(self, leaves: Iterable[int]) -> set[str]:
+        """The segments whose truth may change when these leaves do, users of nested segments included."""
+        segments: set[str] = set()
+        for leaf in leaves:
+            segments |= self._affected[leaf]
+        return segments
+
+    # Truth
+
+    def evaluate(self, facts: ProfileFacts, now_ms: int) -> frozenset[str]:
+        """The segments that hold at `now_ms`."""
+        decided = self.evaluate_some(facts, self.order, (), now_ms)
+        return frozenset(segment for segment, holds in decided.items() if holds)
+
+    def evaluate_some(
+        self, facts: ProfileFacts, segments: Iterable[str], current: Container[str], now_ms: int
+    ) -> dict[str, bool]:
+        """The truth of these segments, in one pass; nested ones not among them are taken from `current`."""
+        decided: dict[str, bool] = {}
+        one = Pass(facts, now_ms, decided, current)
+        for segment in sorted(segments, key=self._rank.__getitem__):
+            decided[segment] = self._truths[segment](one)
+        return decided
+
+    def next_change(
+        self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None
+    ) -> int | None:
+        """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
+
+        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed and
+        the answer is taken together with the earlier one.
+        """
+        due: int | None = None
+        for leaf in self._timed if leaves is None else leaves:
+            timed = self._timed.get(leaf)
+            if timed is not None:
+                due = earliest(due, timed(facts, now_ms))
+        return due
+
+    # Compiling
+
+    def _number_leaves(self) -> None:
+        self._readers: dict[tuple[str, str], set[int]] = {}
+        self._users: dict[str, set[str]] = {}
+        for segment, rule in self.rules.items():
+            for nested in segments_of(rule):
+                self._users.setdefault(nested, set()).add(segment)
+            for leaf in nodes(rule):
+                if isinstance(leaf, All | Any_ | Not | SegmentRef):
+                    continue
+                i = self._ids.setdefault(leaf, len(self._ids))
+                self._uses.setdefault(i, set()).add(segment)
+                if (fact := truths.reads(leaf)) is not None:
+                    self._readers.setdefault(fact, set()).add(i)
+
+    def _number_feeds(self) -> None:
+        for leaf, i in self._ids.items():
+            if not isinstance(leaf, EventLeaf):
+                continue
+            feed = _Feed(i, truths.matcher(leaf), truths.reader(leaf), self._folds[i])
+            self._feeds.setdefault(leaf.type, []).append(feed)
+            if leaf.where or leaf.of:
+                self._payload_types.add(leaf.type)
+
+    def _with_users(self, segments: Iterable[str]) -> set[str]:
+        found: set[str] = set()
+        waiting = list(segments)
+        while waiting:
+            segment = waiting.pop()
+            if segment not in found:
+                found.add(segment)
+                waiting.extend(self._users.get(segment, ()))
+        return found
+
+    def _truth(self, rule: Rule) -> Truth:
+        match rule:
+            case All(children=below):
+                return truths.all_of([self._truth(child) for child in below])
+            case Any_(children=below):
+                return truths.any_of([self._truth(child) for child in below])
+            case Not(child=child):
+                truth = self._truth(child)
+                return lambda one: not truth(one)
+            case SegmentRef(segment=segment):
+                return truths.nested(segment)
+            case leaf:
+                i = self._ids[leaf]
+                truth = self._leaf_truth(leaf, i)
+                return truths.once(i, truth) if len(self._uses[i]) > 1 else truth
+
+    def _leaf_truth(self, leaf: Leaf, i: int) -> Truth:
+        match leaf:
+            case EventLeaf():
+                return truths.event_truth(self._folds[i], i)
+            case Trait():
+                return truths.trait_truth(leaf)
+            case Consent():
+                return truths.consent_truth(leaf)
+            case Identity():
+                return truths.identity_truth(leaf)
+            case metric:
+                return truths.metric_truth(metric)
+
+    def _due_of(self, leaf: Leaf, i: int) -> Due | None:
+        match leaf:
+            case EventLeaf():
+                return truths.event_due(self._folds[i], i) if self._folds[i].timed else None
+            case Trait():
+                return truths.trait_due(leaf)
+            case SeenMetric():
+                return truths.seen_due(leaf)
+            case _:
+                return None
+
+
+def topological(rules: Mapping[str, Rule]) -> tuple[str, ...]:
+    """Segment ids, nested ones first. Raises `InvalidRule` on a circle or an unknown segment."""
+    below = {segment: sorted(segments_of(rule)) for segment, rule in rules.items()}
+    if any(nested not in rules for named in below.values() for nested in named):
+        raise InvalidRule(
+            "rule: a segment that exists is wanted, an unknown one came; declare it first",
+            code="unknown_segment",
+        )
+    try:
+        return tuple(TopologicalSorter(below).static_order())
+    except CycleError as error:
+        raise InvalidRule(
+            "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
+            code="segment_cycle",
+        ) from error

@@ -1,0 +1,208 @@
+"""The parts that `live` is put together from: each function compiles one kind of node into a closure."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Context, Decimal
+from typing import Any, cast
+
+from stream_processors.segments.facts import Pass, ProfileFacts
+from stream_processors.segments.folds import Fold, earliest, number_check
+from stream_processors.segments.tree import (
+    MICROS,
+    Consent,
+    CountMetric,
+    EventLeaf,
+    Identity,
+    Leaf,
+    Metric,
+    SeenMetric,
+    SumMetric,
+    Test,
+    Trait,
+)
+from stream_processors.segments.values import Check, at_path, check_all, distinct_key, micros, parse_date
+
+_EXACT = Context(prec=80)  # the usual context rounds to 28 digits
+
+Truth = Callable[[Pass], bool]
+Due = Callable[[ProfileFacts, int], int | None]
+Matches = Callable[[Mapping[str, Any], int], bool]
+Reads = Callable[[Mapping[str, Any]], Any]
+
+
+def all_of(below: Sequence[Truth]) -> Truth:
+    def truth(one: Pass) -> bool:
+        return all(child(one) for child in below)
+
+    return truth
+
+
+def any_of(below: Sequence[Truth]) -> Truth:
+    def truth(one: Pass) -> bool:
+        return any(child(one) for child in below)
+
+    return truth
+
+
+def nested(segment: str) -> Truth:
+    """A segment decided in this pass, else as it is remembered."""
+
+    def truth(one: Pass) -> bool:
+        decided = one.segments.get(segment)
+        return segment in one.current if decided is None else decided
+
+    return truth
+
+
+def once(leaf: int, truth: Truth) -> Truth:
+    """A leaf that several segments share is evaluated once a pass."""
+
+    def remembered(one: Pass) -> bool:
+        known = one.leaves.get(leaf)
+        if known is None:
+            known = one.leaves[leaf] = truth(one)
+        return known
+
+    return remembered
+
+
+def event_truth(fold: Fold, leaf: int) -> Truth:
+    empty, holds = fold.empty, fold.holds
+
+    def truth(one: Pass) -> bool:
+        state = one.facts.leaves.get(leaf)
+        return empty if state is None else holds(state, one.now)
+
+    return truth
+
+
+def trait_truth(leaf: Trait) -> Truth:
+    passes, path = check_all(leaf.tests), leaf.path
+    if len(path) == 1:
+        name = path[0]
+        return lambda one: passes(one.facts.traits.get(name), one.now)
+    return lambda one: passes(at_path(one.facts.traits, path), one.now)
+
+
+def consent_truth(leaf: Consent) -> Truth:
+    passes, purpose = check_all(leaf.tests), leaf.purpose
+    return lambda one: passes(one.facts.consent.get(purpose), one.now)
+
+
+def identity_truth(leaf: Identity) -> Truth:
+    kind, exists = leaf.type, leaf.exists
+    return lambda one: (kind in one.facts.identity_types) == exists
+
+
+def metric_truth(leaf: Metric) -> Truth:
+    name = leaf.name
+    match leaf:
+        case CountMetric(tests=tests):
+            counted = number_check(tests)
+            return lambda one: counted(getattr(one.facts, name))
+        case SumMetric(currency=currency, tests=tests):
+            summed = number_check(tests)
+            return lambda one: summed(_micros_of(getattr(one.facts, name).get(currency)))
+        case SeenMetric(tests=tests):
+            return lambda one: _seen_passes(tests, getattr(one.facts, name), one.now)
+
+
+def event_due(fold: Fold, leaf: int) -> Due:
+    def due(facts: ProfileFacts, now: int) -> int | None:
+        state = facts.leaves.get(leaf)
+        return None if state is None else fold.due(state, now)
+
+    return due
+
+
+def trait_due(leaf: Trait) -> Due | None:
+    windows, path = _windows(leaf.tests), leaf.path
+    if not windows:
+        return None
+
+    def due(facts: ProfileFacts, now: int) -> int | None:
+        value = at_path(facts.traits, path)
+        return _window_due(parse_date(value), windows, now) if type(value) is str else None
+
+    return due
+
+
+def seen_due(leaf: SeenMetric) -> Due | None:
+    windows, name = _windows(leaf.tests), leaf.name
+    return (lambda facts, now: _window_due(getattr(facts, name), windows, now)) if windows else None
+
+
+def matcher(leaf: EventLeaf) -> Matches | None:
+    """Whether an event (envelope, time) counts; None: each one of the type does."""
+    conditions = [(where.path, check_all(where.tests)) for where in leaf.where]
+    if leaf.between is None:
+        return _where_all(conditions) if conditions else None
+    start, end = leaf.between
+    if not conditions:
+        return lambda event, time: start <= time < end
+    inner = _where_all(conditions)
+    return lambda event, time: start <= time < end and inner(event, time)
+
+
+def reader(leaf: EventLeaf) -> Reads | None:
+    """The value that an event brings to the aggregate; it brings none where that is None."""
+    path = leaf.of
+    if path is None:
+        return None
+    if leaf.aggregate == "distinct":
+        return lambda event: distinct_key(at_path(event, path))
+    return lambda event: micros(at_path(event, path))
+
+
+def reads(leaf: Leaf) -> tuple[str, str] | None:
+    """Kind and name of the fact that a leaf other than an event leaf reads."""
+    match leaf:
+        case Trait(path=path):
+            return "trait", path[0]
+        case Consent(purpose=purpose):
+            return "consent", purpose
+        case Identity(type=kind):
+            return "identity", kind
+        case EventLeaf():
+            return None
+        case _:
+            return "metric", leaf.name
+
+
+def _where_all(conditions: Sequence[tuple[tuple[str, ...], Check]]) -> Matches:
+    if len(conditions) == 1:
+        path, passes = conditions[0]
+        return lambda event, time: passes(at_path(event, path), time)
+    return lambda event, time: all(passes(at_path(event, path), time) for path, passes in conditions)
+
+
+def _micros_of(amount: Decimal | None) -> int:
+    return 0 if amount is None else int(_EXACT.multiply(amount, MICROS))
+
+
+def _seen_passes(tests: tuple[Test, ...], seen: int | None, now: int) -> bool:
+    return seen is not None and all(_moment_passes(test, seen, now) for test in tests)
+
+
+def _moment_passes(test: Test, moment: int, now: int) -> bool:
+    operand = cast(int, test.operand)
+    match test.op:
+        case "before":
+            return moment < operand
+        case "after":
+            return moment > operand
+        case _:
+            return now - operand < moment <= now
+
+
+def _windows(tests: Sequence[Test]) -> tuple[int, ...]:
+    return tuple(cast(int, test.operand) for test in tests if test.op == "within")
+
+
+def _window_due(moment: int | None, windows: tuple[int, ...], now: int) -> int | None:
+    """A moment enters a window when it comes, and leaves it one window later."""
+    if moment is None:
+        return None
+    due = moment if moment > now else None
+    for window in windows:
+        due = earliest(due, moment + window if moment + window > now else None)
+    return due
