@@ -45,15 +45,15 @@ def wanted_by(schema: Mapping[str, Any], keyword: str) -> str:
         return f"at most {schema['maxProperties']} entries"
     if keyword == "format":
         return WANTED[schema["format"]]
-    types = [type for type in schema.get("type", []) if type != "null"] if keyword == "type" else ["number"]
-    return " or ".join(_ARTICLES[type] for type in types) + _range(schema)
+    if keyword == "type":
+        return " or ".join(_ARTICLES[type] for type in schema["type"] if type != "null")
+    return f"a number {_range(schema)}"
 
 
 def _range(schema: Mapping[str, Any]) -> str:
     low = _bound(schema, "of at least", "minimum") or _bound(schema, "above", "exclusiveMinimum")
     high = _bound(schema, "of at most", "maximum") or _bound(schema, "below", "exclusiveMaximum")
-    both = " and ".join(part for part in (low, high) if part)
-    return both and f" {both}"
+    return " and ".join(part for part in (low, high) if part)
 
 
 def _bound(schema: Mapping[str, Any], words: str, keyword: str) -> str:
