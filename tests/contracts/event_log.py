@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_all
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,6 +33,51 @@ def read_all(log: EventLog, topic: str, step: int = 1000) -> list[list[Record]]:
 
 def numbered(count: int, prefix: str = "k") -> list[Message]:
     return [(f"{prefix}{number}".encode(), str(number).encode()) for number in range(count)]
+
+
+OF_MODEL = (topics.EVENTS, topics.REGISTRY)
+TOPICS = st.sampled_from(OF_MODEL)
+MESSAGES = st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=40)), max_size=12)
+SUBMIT = st.tuples(st.just("submit"), st.lists(st.tuples(TOPICS, MESSAGES), max_size=3))
+COMMIT = st.tuples(st.just("commit"), TOPICS, st.integers(0, 9), st.integers(0, 50))
+READ = st.tuples(st.just("read"), TOPICS, st.integers(0, 60), st.integers(0, 30))
+REOPEN = st.tuples(st.just("reopen"))
+Call = tuple[Any, ...]
+
+
+class Model:
+    """A log as lists: topic → partitions → messages, and the positions that one group committed."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.messages = contents(log)
+        self.committed = {topic: log.committed("model", topic) for topic in OF_MODEL}
+
+    def check(self, log: EventLog, call: Call) -> None:
+        match call:
+            case ("submit", writes):
+                for (topic, messages), positions in zip(writes, log.submit(writes).result(60), strict=True):
+                    for message, (partition, offset) in zip(messages, positions, strict=True):
+                        assert offset == len(self.messages[topic][partition])
+                        self.messages[topic][partition].append(message)
+            case ("commit", topic, number, offset):
+                partition = number % len(self.committed[topic])
+                log.commit("model", {topic: {partition: offset}})
+                self.committed[topic][partition] = offset
+            case ("read", topic, offset, limit):
+                for partition, expected in enumerate(self.messages[topic]):
+                    got = log.read(topic, partition, offset, limit)
+                    assert [(r.key, r.value) for r in got] == expected[offset : offset + limit]
+                    assert [r.offset for r in got] == list(range(offset, offset + len(got)))
+
+    def check_all(self, log: EventLog) -> None:
+        assert contents(log) == self.messages
+        assert {topic: log.committed("model", topic) for topic in OF_MODEL} == self.committed
+        for topic, partitions in self.messages.items():
+            assert log.ends(topic) == [len(messages) for messages in partitions]
+
+
+def contents(log: EventLog) -> dict[str, list[list[Message]]]:
+    return {t: [[(r.key, r.value) for r in records] for records in read_all(log, t, 7)] for t in OF_MODEL}
 
 
 class EventLogContract:
@@ -288,49 +334,22 @@ class EventLogContract:
 
     # --- against a model
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(data=st.data())
-    def test_any_sequence_of_calls_acts_like_lists(self, open_log: Opener, data: st.DataObject) -> None:
+    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(calls=st.lists(st.one_of(SUBMIT, COMMIT, READ, REOPEN), max_size=12))
+    def test_any_sequence_of_calls_acts_like_lists(self, open_log: Opener, calls: list[Call]) -> None:
         """The same log goes on from example to example, so the model starts from what it holds."""
         log = open_log()
-        model = {t: [[(r.key, r.value) for r in p] for p in read_all(log, t, 7)] for t in OF_MODEL}
-        commits = {topic: log.committed("model", topic) for topic in OF_MODEL}
-        for _ in range(data.draw(st.integers(1, 12))):
-            match data.draw(st.sampled_from(["submit", "commit", "reopen", "read"])):
-                case "submit":
-                    writes = data.draw(st.lists(st.tuples(TOPICS, MESSAGES), max_size=3))
-                    for (topic, messages), positions in zip(
-                        writes, log.submit(writes).result(60), strict=True
-                    ):
-                        for message, (partition, offset) in zip(messages, positions, strict=True):
-                            assert offset == len(model[topic][partition])
-                            model[topic][partition].append(message)
-                case "commit":
-                    topic, offset = data.draw(TOPICS), data.draw(st.integers(0, 50))
-                    partition = data.draw(st.integers(0, len(commits[topic]) - 1))
-                    log.commit("model", {topic: {partition: offset}})
-                    commits[topic][partition] = offset
-                case "reopen":
+        try:
+            model = Model(log)
+            for call in calls:
+                if call[0] == "reopen":
                     log.close()
                     log = open_log()
-                case "read":
-                    topic, offset, limit = data.draw(TOPICS), data.draw(st.integers(0, 60)), data.draw(LIMITS)
-                    for partition, expected in enumerate(model[topic]):
-                        got = log.read(topic, partition, offset, limit)
-                        assert [(r.key, r.value) for r in got] == expected[offset : offset + limit]
-                        assert [r.offset for r in got] == list(range(offset, offset + len(got)))
-        assert {t: [[(r.key, r.value) for r in p] for p in read_all(log, t, 7)] for t in OF_MODEL} == model
-        assert {topic: log.committed("model", topic) for topic in OF_MODEL} == commits
-        assert {topic: log.ends(topic) for topic in OF_MODEL} == {
-            t: list(map(len, p)) for t, p in model.items()
-        }
-        log.close()
-
-
-OF_MODEL = (topics.EVENTS, topics.REGISTRY)
-TOPICS = st.sampled_from(OF_MODEL)
-MESSAGES = st.lists(st.tuples(st.binary(max_size=4), st.binary(max_size=40)), max_size=12)
-LIMITS = st.integers(0, 30)
+                else:
+                    model.check(log, call)
+            model.check_all(log)
+        finally:
+            log.close()
 
 
 def log_record(log: EventLog, topic: str, position: Position) -> Record:
