@@ -4,6 +4,7 @@
 event's properties, and a `subject` of the form `type:value` its identifier.
 """
 
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Final
@@ -25,6 +26,7 @@ Object = Mapping[str, object]
 STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 
+_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _OURS: Final = ("identifiers", "traits", "properties")
 
 
@@ -85,7 +87,7 @@ def to_incoming(
         type=_type(str(event["type"]), catalog),
         id=id,
         source=source,
-        channel=channel if isinstance(channel, str) and channel else source.channel,
+        channel=channel if isinstance(channel, str) and _CHANNEL.fullmatch(channel) else source.channel,
         received_at=received_at,
         original_time=read_time(event.get("time"), "time"),
         identifiers=_identifiers(data) if ours else _subject(event),

@@ -8,21 +8,19 @@ becomes of its events; what is wrong with single ones stands in the answer.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from fastapi import Request, Response
 
 from eventlog.port import EventLog
-from producers import cloudevents, limits, segment
-from producers.door import Accepted, Door, Refused, Verdict, dump
-from producers.http import (
-    RequestRefused,
-    answer,
-    key_in_header,
-    problem,
-    read_body,
-)
+from producers import cloudevents, limits
+from producers.door import Accepted, Door, Refused, Verdict
+from producers.http import RequestRefused, answer, key_in_header, problem, read_body
 from producers.metrics import CollectorMetrics
-from producers.parsing import parse, recheck
+from producers.parsing import parse
+from producers.verdicts import SdkRequest, cloudevent_verdict
+from registry.keys import sha256_hex
 from registry.models import Source
 from registry.registry import Registry
 from schemas.catalog import Catalog
@@ -30,16 +28,16 @@ from schemas.clock import Clock, IdMaker
 from schemas.errors import Backpressure, InvalidEvent, SimorghError
 from schemas.topics import EVENTS, REJECTED
 
-SLICE = 100
-"""Events that are admitted before other requests get their turn: some 2 ms."""
+SLICE: Final = 100
+"""Events that are admitted before other requests get their turn: some 3 ms."""
 
-RETRY_AFTER = 1
+RETRY_AFTER: Final = 1
 """Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Handles requests; holds no state but its metrics. Not blocking: the log's own thread writes."""
+    """Handles requests; holds no state but its metrics. Never blocks the loop: the log has its own thread."""
 
     log: EventLog
     registry: Registry
@@ -58,13 +56,18 @@ class Collector:
         return await self._guarded(lambda: self._cloudevents(request))
 
     def source_of(self, key: str | None) -> Source | None:
-        """The source of a write key, None for an unknown one. Raises `RequestRefused` where it is disabled."""
-        source = self.registry.authenticate_write_key(key) if key else None
-        if source is not None and not source.enabled:
-            raise RequestRefused(
-                404, "write key: its source is disabled; enable it first", code="source_disabled"
-            )
+        """The source of a write key, None for an unknown one. Raises `RequestRefused` for a disabled one."""
+        if not key:
+            return None
+        source = self.registry.authenticate_write_key(key)
+        if source is None and self._is_disabled(key):
+            raise RequestRefused(404, "write key: its source is disabled; enable it", code="source_disabled")
         return source
+
+    def _is_disabled(self, key: str) -> bool:
+        digest = sha256_hex(key)
+        sources = self.registry.sources.values()
+        return any(digest in source.write_key_sha256 and not source.enabled for source in sources)
 
     async def _guarded(self, handle: Callable[[], Awaitable[Response]]) -> Response:
         try:
@@ -78,66 +81,69 @@ class Collector:
     # --- Segment and RudderStack ---
 
     async def _sdk(self, request: Request, kind: str | None, limit: int) -> Response:
-        source = self.source_of(key_in_header(request) or request.query_params.get("writeKey"))
+        source = self._source_in_head(request)
         body = await self._body(request, limit, source)
         received_at = self.clock()
         try:
             parsed, doubtful = parse(body)
             if not isinstance(parsed, dict):
                 raise InvalidEvent("body: wanted a JSON object, got something else", code="invalid_body")
-            source = source or self._source_in_body(parsed)
-            messages = [parsed] if kind is not None else batch_of(parsed)
+            source = source or self._source_in_body(request, parsed)
+            messages = [parsed] if kind is not None else _batch_of(parsed)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
-        ip = request.client.host if request.client else None
-        reader = _SdkReader(self, source, kind, parsed, body, received_at, ip, doubtful)
-        verdicts = await self._admit(messages, reader.verdict)
+        sdk = SdkRequest(
+            source=source,
+            kind=kind,
+            members=parsed,
+            body=body,
+            received_at=received_at,
+            ip=request.client.host if request.client else None,
+            doubtful=doubtful,
+        )
+        verdicts = await _judge(messages, partial(sdk.verdict, self.door, self.catalog, self.new_id))
         await self._append(source, verdicts)
-        rejected = report(verdicts)
+        rejected = _report(verdicts)
         return answer({"success": True, "rejected": rejected} if rejected else {"success": True})
 
-    def _source_in_body(self, parsed: dict[str, object]) -> Source:
+    def _source_in_head(self, request: Request, *, bearer: bool = False) -> Source | None:
+        """By the header, else by `?writeKey=`. Raises `RequestRefused`."""
+        key = key_in_header(request, bearer=bearer) or request.query_params.get("writeKey")
+        source = self.source_of(key)
+        return source and _check_origin(source, request)
+
+    def _source_in_body(self, request: Request, parsed: dict[str, object]) -> Source:
         key = parsed.get("writeKey")
         source = self.source_of(key if isinstance(key, str) else None)
         if source is None:
             raise _unauthorised()
-        return source
+        return _check_origin(source, request)
 
     # --- CloudEvents ---
 
     async def _cloudevents(self, request: Request) -> Response:
-        source = self.source_of(key_in_header(request, bearer=True) or request.query_params.get("writeKey"))
+        source = self._source_in_head(request, bearer=True)
         if source is None:
             raise _unauthorised()
-        known = source
         body = await self._body(request, limits.MAX_BODY, source)
         received_at = self.clock()
         try:
             events, batched = cloudevents.events_of(request.headers, body)
-            check_count(events)
+            _check_count(events)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
-        large = len(body) > limits.MAX_EVENT
-
-        def verdict(event: object) -> Verdict:
-            raw = dump(event) if large or not isinstance(event, dict) else event
-            return self.cloudevent_verdict(event, raw, known, received_at)
-
-        verdicts = await self._admit(events, verdict)
+        judge = partial(
+            cloudevent_verdict,
+            self.door,
+            self.catalog,
+            self.new_id,
+            source=source,
+            received_at=received_at,
+            large=len(body) > limits.MAX_EVENT,
+        )
+        verdicts = await _judge(events, judge)
         await self._append(source, verdicts)
         return _cloudevents_answer(verdicts, batched)
-
-    def cloudevent_verdict(
-        self, event: object, raw: bytes | dict[str, object], source: Source, received_at: int
-    ) -> Verdict:
-        id = cloudevents.event_id(event) or self.new_id()
-        try:
-            incoming = cloudevents.to_incoming(
-                event, id, raw=raw, source=source, received_at=received_at, catalog=self.catalog
-            )
-        except InvalidEvent as error:
-            return self.door.refuse(error, id, raw, source=source, received_at=received_at)
-        return self.door.admit(incoming)
 
     # --- What both share ---
 
@@ -160,15 +166,6 @@ class Collector:
         await self._append(source, [refused])
         return problem(400, error.code, error.message, id=refused.id)
 
-    async def _admit(self, events: Sequence[object], verdict: Callable[[object], Verdict]) -> list[Verdict]:
-        """The verdict on each, letting other requests run in between."""
-        verdicts: list[Verdict] = []
-        for start in range(0, len(events), SLICE):
-            if start:
-                await asyncio.sleep(0)
-            verdicts.extend(map(verdict, events[start : start + SLICE]))
-        return verdicts
-
     async def _append(self, source: Source, verdicts: Sequence[Verdict]) -> None:
         """Durable when this returns. Raises `RequestRefused`: 429 for a full log, 503 for a broken one."""
         accepted = [verdict.message for verdict in verdicts if isinstance(verdict, Accepted)]
@@ -187,63 +184,26 @@ class Collector:
             self.metrics.rejected.labels(source.id, refused.code).inc()
 
 
-@dataclass(frozen=True, slots=True)
-class _SdkReader:
-    """What one request says for all of its events."""
-
-    collector: Collector
-    source: Source
-    kind: str | None
-    request: dict[str, object]
-    body: bytes
-    received_at: int
-    ip: str | None
-    doubtful: bool
-
-    def verdict(self, message: object) -> Verdict:
-        door, source = self.collector.door, self.source
-        if not isinstance(message, dict):
-            return self._refuse(_no_object(), self.collector.new_id(), dump(message))
-        raw = self._raw(message)
-        id = segment.event_id(message, self.collector.new_id)
-        try:
-            if self.doubtful:
-                recheck(message)
-            incoming = segment.to_incoming(
-                message,
-                id,
-                raw=raw,
-                source=source,
-                received_at=self.received_at,
-                catalog=self.collector.catalog,
-            )
-        except InvalidEvent as error:
-            return self._refuse(error, id, raw)
-        return door.admit(incoming)
-
-    def _raw(self, message: dict[str, object]) -> bytes | dict[str, object]:
-        """The message, completed; as bytes where it might be over the limit of one event."""
-        whole = message is self.request and message.get("type") == self.kind and "writeKey" not in message
-        message.pop("writeKey", None)
-        segment.complete(message, self.kind, self.request, self.ip)
-        if whole:
-            return self.body
-        return dump(message) if len(self.body) > limits.MAX_EVENT else message
-
-    def _refuse(self, error: InvalidEvent, id: str, raw: bytes | dict[str, object]) -> Refused:
-        return self.collector.door.refuse(error, id, raw, source=self.source, received_at=self.received_at)
+async def _judge(events: Sequence[object], verdict: Callable[[object], Verdict]) -> list[Verdict]:
+    """The verdict on each, letting other requests run in between."""
+    verdicts: list[Verdict] = []
+    for start in range(0, len(events), SLICE):
+        if start:
+            await asyncio.sleep(0)
+        verdicts.extend(map(verdict, events[start : start + SLICE]))
+    return verdicts
 
 
-def batch_of(parsed: dict[str, object]) -> list[object]:
+def _batch_of(parsed: dict[str, object]) -> list[object]:
     """The events of a batch request. Raises `InvalidEvent`."""
     batch = parsed.get("batch")
     if not isinstance(batch, list):
         raise InvalidEvent("batch: wanted a list of events, got something else", code="invalid_batch")
-    check_count(batch)
+    _check_count(batch)
     return batch
 
 
-def check_count(events: Sequence[object]) -> None:
+def _check_count(events: Sequence[object]) -> None:
     if len(events) > limits.MAX_BATCH:
         raise InvalidEvent(
             f"batch: wanted at most {limits.MAX_BATCH} events, got {len(events)}; send smaller batches",
@@ -251,7 +211,7 @@ def check_count(events: Sequence[object]) -> None:
         )
 
 
-def report(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
+def _report(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
     """What the answer says of refused events."""
     return [
         {"index": index, "code": verdict.code, "reason": verdict.reason}
@@ -261,25 +221,27 @@ def report(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
 
 
 def _cloudevents_answer(verdicts: Sequence[Verdict], batched: bool) -> Response:
-    rejected = report(verdicts)
+    rejected = _report(verdicts)
     if not rejected:
         return answer({"success": True, "ids": [verdict.id for verdict in verdicts]})
     accepted = len(verdicts) - len(rejected)
     if not batched:
         return problem(400, str(rejected[0]["code"]), str(rejected[0]["reason"]), rejected=rejected)
-    message = (
-        f"batch: {len(rejected)} of {len(verdicts)} events were rejected and kept; the others are accepted"
-    )
+    message = f"batch: {len(rejected)} of {len(verdicts)} events were rejected and kept, the others accepted"
     return problem(400, "rejected_events", message, accepted=accepted, rejected=rejected)
 
 
-def _no_object() -> InvalidEvent:
-    return InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
+def _check_origin(source: Source, request: Request) -> Source:
+    """Raises `RequestRefused` 403 for a page of an origin that the source does not list."""
+    origin = request.headers.get("origin")
+    if origin is None or "*" in source.allowed_origins or origin in source.allowed_origins:
+        return source
+    raise RequestRefused(
+        403, "Origin: wanted one that the source allows, got another; add it", code="origin_not_allowed"
+    )
 
 
 def _unauthorised() -> RequestRefused:
     return RequestRefused(
-        401,
-        "write key: wanted a known one in Authorization or in the body, got none",
-        code="unknown_write_key",
+        401, "write key: wanted a known one in Authorization or in the body", code="unknown_write_key"
     )

@@ -50,11 +50,11 @@ class Incoming:
 
     `id`: unique in the workspace, stable over the sender's retries.
     `identifiers`: (type, value as received); None and "" are skipped.
-    `strict`: any wrong identifier refuses the event, not only those of `STRICT`.
+    `strict`: any wrong identifier refuses the event, not only one of `STRICT`.
     `alias`: its links override the limit of one user id.
-    `raw`: the event's original bytes, or the parsed JSON where the request was too small to hold an event over
-    the limit; kept if the event is refused.
-    `name`: the sender's own name of it. `dataschema`: type and version where it is not the catalogue's newest.
+    `raw`: the event's original bytes, or the parsed JSON where the whole request was below the limit of one
+    event; kept if the event is refused.
+    `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest.
     """
 
     type: str
@@ -86,7 +86,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """`message` goes to simorgh.rejected. `code` is stable; `reason` is for people, without customers' values."""
+    """`message` goes to simorgh.rejected. `code` is stable; `reason` is for people and quotes no value."""
 
     id: str
     code: str
@@ -144,7 +144,7 @@ class Door:
         received_at: int,
         channel: str | None = None,
     ) -> Refused:
-        """The record that keeps a refused event: its bytes and the reason, under its own id if that can be one."""
+        """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
         payload = raw if isinstance(raw, bytes) else dump(raw)
         safe_id = id if _is_id(id) else self._new_id()
         record = {
@@ -207,7 +207,7 @@ class Door:
         return envelope
 
     def _check_schema(self, incoming: Incoming, properties: Object, flags: list[str]) -> str:
-        """The schema's name. Raises `InvalidEvent` for a fault, or for a type that the source does not take."""
+        """The schema's name. Raises `InvalidEvent` for a fault and for a type that the source refuses."""
         schema = incoming.dataschema or self._catalog.dataschema(incoming.type)
         if schema == CUSTOM:
             return _check_unplanned(incoming, flags)
@@ -305,12 +305,11 @@ def _check_limits(incoming: Incoming, properties: Object) -> None:
 def _check_unplanned(incoming: Incoming, flags: list[str]) -> str:
     if incoming.source.unplanned == "reject":
         raise InvalidEvent(
-            "type: wanted one of the catalogue's, got another; name a type of /v1/schemas, or set the source to "
+            "type: wanted one of the catalogue's, got another; name a type of /v1/schemas, or let the source "
             "take others",
             code="unplanned_event",
         )
-    if incoming.source.unplanned == "flag":
-        flags.append(UNPLANNED)
+    flags.append(UNPLANNED)
     return CUSTOM
 
 

@@ -40,8 +40,8 @@ def event_id(message: Message, new_id: IdMaker) -> str:
 def complete(message: Message, kind: str | None, request: Message, ip: str | None) -> None:
     """Write into the message what its request says for all, so that it can stand alone.
 
-    That is the path's type, the batch's `sentAt` and `context`, and the sender's address where the client asks
-    for it (`context.direct`).
+    That is the path's type, the batch's `sentAt` and `context`, and the sender's address where the client
+    asks for it (`context.direct`).
     """
     if kind is not None:
         message["type"] = kind
@@ -58,7 +58,7 @@ def complete(message: Message, kind: str | None, request: Message, ip: str | Non
 def to_incoming(
     message: Message, id: str, *, raw: bytes | Object, source: Source, received_at: int, catalog: Catalog
 ) -> Incoming:
-    """Raises `InvalidEvent` for a message that cannot be read. `raw` is kept if the event is refused later."""
+    """Raises `InvalidEvent` for a message that cannot be read. `raw` is kept if it is refused later."""
     kind = message.get("type")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
@@ -189,8 +189,8 @@ _READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
 
 
 def _clock(message: Message) -> tuple[int | None, int | None]:
-    """(original, sent at). With both `timestamp` and another `originalTimestamp` the first is not corrected: it is
-    a chosen moment on a good clock (RudderStack keeps it, Segment's forwarded events carry it corrected)."""
+    """(original, sent at). `timestamp` beside another `originalTimestamp` is a chosen moment on a good clock
+    and not corrected: RudderStack keeps it, events that Segment forwards carry it corrected."""
     stated = read_time(message.get("timestamp"), "timestamp")
     original = read_time(message.get("originalTimestamp"), "originalTimestamp")
     if stated is not None and original is not None and stated != original:

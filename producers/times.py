@@ -68,8 +68,8 @@ def correct(original: int | None, sent_at: int | None, received_at: int) -> tupl
 
     The client's clock is off by `sent_at - received_at`, so the event happened as long before it was received
     as `original` lies before `sent_at`. Without `sent_at` the client's time counts as it is, without
-    `original` the time of receipt. A time in the future becomes `received_at` + 60 s (`clock_clamped`); one outside
-    1971-2199 says nothing and becomes `received_at` (`clock_unusable`).
+    `original` the time of receipt. A time in the future becomes `received_at` + 60 s (`clock_clamped`); one
+    outside 1971-2199 says nothing and becomes `received_at` (`clock_unusable`).
     """
     if original is None:
         return received_at, None

@@ -1,0 +1,56 @@
+"""A second try for a rejected event, under the same id and time of receipt, perhaps with its bytes mended."""
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from producers.door import Accepted, Door, Refused
+from producers.parsing import parse
+from producers.verdicts import SdkRequest, cloudevent_verdict
+from registry.registry import Registry
+from schemas.catalog import Catalog
+from schemas.errors import InvalidEvent, NotFound
+
+
+def retry_rejected(
+    record: Mapping[str, Any], payload: bytes | None, *, door: Door, registry: Registry, catalog: Catalog
+) -> Accepted | Refused:
+    """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were mended.
+
+    The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or CloudEvents, one event each; anything else is refused
+    again. Raises `NotFound` when the source is gone.
+    """
+    source = registry.sources.get(record["source"])
+    if source is None:
+        raise NotFound("rejected event: wanted its source, found none; declare the source again")
+    id = str(record["id"])
+    body = _payload(record) if payload is None else payload
+    received_at = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
+    try:
+        event = _one_event(body)
+    except InvalidEvent as error:
+        return door.refuse(error, id, body, source=source, received_at=received_at)
+    if "specversion" in event:
+        return cloudevent_verdict(
+            door, catalog, lambda: id, event, source=source, received_at=received_at, id=id
+        )
+    event["messageId"] = id
+    sdk = SdkRequest(source=source, kind=None, members={}, body=body, received_at=received_at)
+    return sdk.verdict(door, catalog, lambda: id, event)
+
+
+def _payload(record: Mapping[str, Any]) -> bytes:
+    encoded = record.get("payload_base64")
+    return base64.b64decode(encoded) if encoded is not None else str(record["payload"]).encode()
+
+
+def _one_event(body: bytes) -> dict[str, object]:
+    event, _ = parse(body)
+    if not isinstance(event, dict):
+        raise InvalidEvent("payload: wanted a JSON object, got something else", code="invalid_event")
+    if "batch" in event and "type" not in event:
+        raise InvalidEvent(
+            "payload: wanted one event, got a batch; send its events anew", code="not_one_event"
+        )
+    return event
