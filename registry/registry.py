@@ -1,0 +1,204 @@
+"""Declarations: appended to `simorgh.registry`, folded by every process that wants to know them."""
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import orjson
+from pydantic import ValidationError
+
+from eventlog.port import EventLog, Record
+from registry.keys import sha256_hex
+from registry.models import (
+    Kind,
+    RegistryRecord,
+    SegmentDeclaration,
+    Source,
+    Token,
+    Trigger,
+)
+from registry.scopes import ALL_SCOPES
+from registry.snapshot import MODELS, Declared, Snapshot, faults
+from schemas.clock import Clock
+from schemas.errors import Conflict, InvalidInput, InvalidSettings, NotFound
+from schemas.topics import REGISTRY
+
+logger = logging.getLogger(__name__)
+
+ENV_SOURCE = "default"
+"""Id of the source that `SIMORGH_WRITE_KEY` belongs to."""
+
+ENV_TOKEN = "env"
+"""Id of the token that `SIMORGH_API_TOKEN` is."""
+
+STEP = 1000  # records per read
+
+
+class Registry:
+    """What is declared now, as far as `refresh` has read. All methods may be called from any thread.
+
+    The properties and `authenticate_…` never touch the log: they answer from an immutable snapshot, which
+    `refresh` replaces. Of two processes that declare the same thing at once, the later record wins.
+
+    `env_write_key` and `env_token` (1 to 200 printable characters, else `InvalidSettings`) hold as long as
+    this object lives and are never written to the log. While the write key is set, the source `default` is
+    the environment's, with default settings; keys declared for `default` go on working and lead to it.
+    """
+
+    def __init__(
+        self, log: EventLog, clock: Clock, *, env_write_key: str | None = None, env_token: str | None = None
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._refreshing = threading.Lock()
+        source = token = None
+        if env_write_key is not None:
+            digest = _env_digest("SIMORGH_WRITE_KEY", env_write_key)
+            source = Source(id=ENV_SOURCE, name="SIMORGH_WRITE_KEY", write_key_sha256=(digest,))
+        if env_token is not None:
+            digest = _env_digest("SIMORGH_API_TOKEN", env_token)
+            token = Token(id=ENV_TOKEN, name="SIMORGH_API_TOKEN", token_sha256=digest, scopes=ALL_SCOPES)
+        self._env_source, self._env_token = source, token
+        self._now = Snapshot(Declared(), source, token)
+
+    # --- what is declared
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        return self._now.sources
+
+    @property
+    def tokens(self) -> Mapping[str, Token]:
+        return self._now.tokens
+
+    @property
+    def segments(self) -> Mapping[str, SegmentDeclaration]:
+        return self._now.segments
+
+    @property
+    def triggers(self) -> Mapping[str, Trigger]:
+        return self._now.triggers
+
+    @property
+    def rules(self) -> Mapping[str, Any] | None:
+        """The latest identity rules that were declared, None when nobody declared any."""
+        return next(reversed(list(self._now.declared.rules.values())), None)
+
+    @property
+    def position(self) -> int:
+        """The offset of the first record that `refresh` has not read yet."""
+        return self._now.declared.position
+
+    def refresh(self) -> bool:
+        """Fold what was appended since the last time. True when there was something; cheap when not."""
+        with self._refreshing:
+            before = self._now.declared
+            if self._log.ends(REGISTRY)[0] <= before.position:
+                return False
+            records = self._read(before.position)
+            after = before.fold((record.offset, _parse(record)) for record in records)
+            self._now = Snapshot(after, self._env_source, self._env_token)
+            return True
+
+    def records_from(self, offset: int) -> list[tuple[int, RegistryRecord]]:
+        """Every record from `offset` to the end, with its offset; unreadable ones are left out with a
+        warning.
+        """
+        parsed = ((record.offset, _parse(record)) for record in self._read(offset))
+        return [(position, record) for position, record in parsed if record is not None]
+
+    def _read(self, offset: int) -> list[Record]:
+        records: list[Record] = []
+        while step := self._log.read(REGISTRY, 0, offset + len(records), STEP):
+            records += step
+        return records
+
+    # --- declaring
+
+    def declare(self, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
+        """Check, append, refresh; the record's offset. `by` says who, for the record.
+
+        The body need not hold the `id`, nor `created_at` (kept from what it replaces, else now). What is
+        stored is complete: it replaces all of what was there. Raises `InvalidInput` naming the fields that
+        are wrong, and `Conflict` for the source or token that the environment holds. Webhook secrets come
+        in plain.
+        """
+        self._refuse_environment(kind, id)
+        self.refresh()
+        return self._append("put", kind, id, self._checked(kind, id, dict(body)), by)
+
+    def withdraw(self, kind: Kind, id: str, by: str) -> int:
+        """Take a declaration back; the record's offset. Raises `NotFound` when there is none."""
+        self._refuse_environment(kind, id)
+        self.refresh()
+        if id not in self._now.declared.ids(kind):
+            raise NotFound(f"Registry: wanted a {kind} to withdraw, found none of this id")
+        return self._append("delete", kind, id, {}, by)
+
+    def _append(self, op: str, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
+        value = {"kind": kind, "op": op, "id": id, "body": body, "at": self._clock(), "by": by}
+        try:
+            message = (f"{kind}/{id}".encode(), orjson.dumps(value))
+        except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
+            raise InvalidInput(f"Registry, {kind}: wanted a body that JSON can hold: {error}") from None
+        [(_, offset)] = self._log.append(REGISTRY, [message])
+        self.refresh()
+        return offset
+
+    def _checked(self, kind: Kind, id: str, body: dict[str, Any]) -> dict[str, Any]:
+        if kind not in get_args(Kind):
+            raise InvalidInput(f"Registry: wanted a kind of {', '.join(get_args(Kind))}, got another")
+        if kind not in MODELS:
+            return body
+        if body.setdefault("id", id) != id:
+            raise InvalidInput(
+                f"Registry, {kind}: wanted one id, got another in the body; leave it out there"
+            )
+        if "created_at" in MODELS[kind].model_fields and "created_at" not in body:
+            known: Any = self._now.declared.ids(kind).get(id)
+            body["created_at"] = known.created_at if known else self._clock()
+        try:
+            model = MODELS[kind].model_validate(body)
+        except ValidationError as error:
+            raise InvalidInput(f"Registry, {kind}: {faults(error)}", code=f"invalid_{kind}") from None
+        return model.model_dump(mode="json", context={"reveal": True})
+
+    def _refuse_environment(self, kind: Kind, id: str) -> None:
+        held = {("source", ENV_SOURCE): self._env_source, ("token", ENV_TOKEN): self._env_token}
+        if holder := held.get((kind, id)):
+            raise Conflict(
+                f"Registry, {kind} {id}: wanted to change it, but {holder.name} holds it; "
+                f"unset that variable first, or use another id"
+            )
+
+    # --- who is asking
+
+    def authenticate_write_key(self, key: str) -> Source | None:
+        """The enabled source of this key; None when there is none or it is disabled."""
+        return self._now.by_write_key.get(sha256_hex(key))
+
+    def authenticate_token(self, token: str) -> Token | None:
+        """The token, when it is known and has not expired by the registry's clock."""
+        known = self._now.by_token.get(sha256_hex(token))
+        if known is None or (known.expires_at is not None and known.expires_at <= self._clock()):
+            return None
+        return known
+
+
+def _parse(record: Record) -> RegistryRecord | None:
+    try:
+        return RegistryRecord.model_validate(orjson.loads(record.value))
+    except (orjson.JSONDecodeError, ValidationError) as error:
+        why = faults(error) if isinstance(error, ValidationError) else "not JSON"
+        logger.warning("registry record %d cannot be read and is left out: %s", record.offset, why)
+        return None
+
+
+def _env_digest(variable: str, value: str) -> str:
+    if not (1 <= len(value) <= 200 and value.isprintable()):
+        raise InvalidSettings(
+            f"{variable}: wanted 1 to 200 printable characters, got {len(value)} characters"
+            f"{'' if value.isprintable() else ', some not printable'}; change or unset it"
+        )
+    return sha256_hex(value)

@@ -1,0 +1,121 @@
+"""What is declared after a number of records: the fold, and the view that readers get. Immutable."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import ValidationError
+
+from registry.models import Declaration, RegistryRecord, SegmentDeclaration, Source, Token, Trigger
+
+logger = logging.getLogger(__name__)
+
+MODELS: Mapping[str, type[Declaration]] = {
+    "source": Source,
+    "token": Token,
+    "segment": SegmentDeclaration,
+    "trigger": Trigger,
+}
+"""The kinds whose bodies are checked here; the others are plain objects to the registry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`position` is the offset of the first record that is not folded yet. Nobody changes the mappings."""
+
+    position: int = 0
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+    segments: Mapping[str, SegmentDeclaration] = field(default_factory=dict)
+    triggers: Mapping[str, Trigger] = field(default_factory=dict)
+    rules: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """In the order in which they were declared: the last holds."""
+
+    def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
+        """With the records at these offsets; None stands for one that could not be read.
+
+        Merges and splits are commands, not declarations: they only move the position. A body that does not
+        fit is left out with a warning, since one bad record must not stop the rest.
+        """
+        position = self.position
+        folded: dict[str, dict[str, Any]] = {
+            "source": dict(self.sources),
+            "token": dict(self.tokens),
+            "segment": dict(self.segments),
+            "trigger": dict(self.triggers),
+            "rules": dict(self.rules),
+        }
+        for offset, record in records:
+            position = offset + 1
+            if record is not None and record.kind in folded:
+                _apply(folded[record.kind], offset, record)
+        return Declared(position, *folded.values())
+
+    def ids(self, kind: str) -> Mapping[str, Any]:
+        """The declarations of one kind by id; none for commands."""
+        of_kind: dict[str, Mapping[str, Any]] = {
+            "source": self.sources,
+            "token": self.tokens,
+            "segment": self.segments,
+            "trigger": self.triggers,
+            "rules": self.rules,
+        }
+        return of_kind.get(kind, {})
+
+
+def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) -> None:
+    if record.op == "delete":
+        declarations.pop(record.id, None)
+        return
+    try:
+        model = MODELS.get(record.kind)
+        declaration = model.model_validate(record.body) if model else record.body
+    except ValidationError as error:
+        logger.warning(
+            "registry record %d (%s) does not fit and is left out: %s", offset, record.kind, faults(error)
+        )
+        return
+    declarations.pop(record.id, None)
+    declarations[record.id] = declaration
+
+
+def faults(error: ValidationError) -> str:
+    """Which fields are wrong and what was wanted; never what came."""
+    return "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    )
+
+
+class Snapshot:
+    """What is declared, together with what the environment declares, indexed for authentication."""
+
+    def __init__(self, declared: Declared, env_source: Source | None, env_token: Token | None) -> None:
+        sources, tokens = dict(declared.sources), dict(declared.tokens)
+        if env_source is not None:
+            sources[env_source.id] = env_source
+        if env_token is not None:
+            tokens[env_token.id] = env_token
+        self.declared = declared
+        self.sources = MappingProxyType(sources)
+        self.tokens = MappingProxyType(tokens)
+        self.segments = MappingProxyType(declared.segments)
+        self.triggers = MappingProxyType(declared.triggers)
+        self.by_write_key = _by_write_key(declared.sources, env_source)
+        self.by_token = {token.token_sha256: token for token in tokens.values()}
+        if env_token is not None:
+            self.by_token[env_token.token_sha256] = env_token
+
+
+def _by_write_key(declared: Mapping[str, Source], env_source: Source | None) -> dict[str, Source]:
+    """Enabled sources by key digest. Keys declared for the environment's source lead to that one."""
+    index: dict[str, Source] = {}
+    for source in declared.values():
+        if source.enabled:
+            owner = env_source if env_source is not None and env_source.id == source.id else source
+            index.update(dict.fromkeys(source.write_key_sha256, owner))
+    if env_source is not None:
+        index.update(dict.fromkeys(env_source.write_key_sha256, env_source))
+    return index
