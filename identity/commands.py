@@ -1,0 +1,102 @@
+"""Stewards' merges and splits as parts of the history that a refold plays again."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+ASIDE, REST = 0, 1
+"""The two sides of a split: the listed nodes and those that remained."""
+
+
+@dataclass(slots=True, eq=False)
+class Split:
+    """A standing constraint: no link joins components that hold nodes of both sides.
+
+    `side` maps nodes to ASIDE or REST. `groups` are the parts of the listed nodes that stay together by
+    force: all of them, until a later split separates some. `lifted_by` is the merge in force that lifts the
+    constraint.
+    """
+
+    position: int  # entries of evidence before it
+    at: int
+    number: int  # offset of the command in the registry
+    side: dict[int, int]
+    groups: list[list[int]]
+    lifted_by: "Merge | None" = None
+    order: int = -1  # place among all commands
+    mark: int = -1  # even; the mark of a side is mark + side
+
+    def nodes(self) -> Iterable[int]:
+        return self.side
+
+
+@dataclass(slots=True, eq=False)
+class Merge:
+    """A forced edge. `taken_back` for good by a split with one end on each side."""
+
+    position: int
+    at: int
+    number: int
+    a: int
+    b: int
+    taken_back: bool = False
+    lifts: list[Split] = field(default_factory=list)
+    order: int = -1
+
+    def nodes(self) -> Iterable[int]:
+        return (self.a, self.b)
+
+
+Command = Merge | Split
+
+
+class Commands:
+    """Every command that had an effect, in log order, and which of them concern a node."""
+
+    __slots__ = ("_by_node", "_count", "_splits")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._splits: list[Split] = []
+        self._by_node: dict[int, list[Command]] = {}
+
+    def add(self, command: Command) -> None:
+        command.order = self._count
+        self._count += 1
+        for node in command.nodes():
+            self._by_node.setdefault(node, []).append(command)
+        if isinstance(command, Split):
+            command.mark = 2 * len(self._splits)
+            self._splits.append(command)
+
+    def of(self, node: int) -> list[Command]:
+        return self._by_node.get(node, [])
+
+    def concerning(self, nodes: Iterable[int]) -> list[Command]:
+        """The commands that name any of the nodes, in log order."""
+        found = {command.order: command for node in nodes for command in self.of(node)}
+        return [found[order] for order in sorted(found)]
+
+    def marks_of(self, node: int) -> list[int]:
+        """The sides of splits that a node stands on."""
+        return [c.mark + c.side[node] for c in self.of(node) if isinstance(c, Split)]
+
+    def parting(self, marks: set[int] | None, others: set[int] | None) -> list[Split]:
+        """The splits in force that keep two components with these marks apart, oldest first."""
+        if not marks or not others:
+            return []
+        numbers = sorted({mark >> 1 for mark in marks if mark ^ 1 in others})
+        return [self._splits[number] for number in numbers if self._splits[number].lifted_by is None]
+
+    def part(self, side: dict[int, int]) -> None:
+        """Takes back every merge, and every tie of an earlier split, that has an end on each side."""
+        for command in self.concerning(side):
+            if isinstance(command, Merge):
+                command.taken_back |= {side.get(command.a), side.get(command.b)} == {ASIDE, REST}
+            else:
+                command.groups = [part for group in command.groups for part in _parts(group, side)]
+
+
+def _parts(group: list[int], side: dict[int, int]) -> list[list[int]]:
+    aside = [node for node in group if side.get(node) == ASIDE]
+    rest = [node for node in group if side.get(node) != ASIDE]
+    return [part for part in (aside, rest) if part]

@@ -1,0 +1,126 @@
+"""Evidence: every link that was ever logged, in log order, as a graph in flat arrays.
+
+Nodes are dense numbers here (see `state`). A link is one entry; its number is its place in the log. Entries
+are never removed: what was refused or cut counts again when a split refolds its surroundings.
+"""
+
+from array import array
+from collections.abc import Iterator
+from typing import Final
+
+JOINED: Final = 0
+"""Outcome of an entry whose two ends are together; any other outcome is the code of a reason."""
+
+# Above this many entries a node gets an index by neighbour, so that a kiosk costs no walk over its million
+# links.
+HUB: Final = 32
+
+
+class Evidence:
+    """Each entry has two halves, 2e and 2e + 1, one in the chain of each end; chains run from newest to
+    oldest."""
+
+    __slots__ = (
+        "_codes",
+        "_head",
+        "_hubs",
+        "_next",
+        "_reasons",
+        "_target",
+        "alias",
+        "at",
+        "degree",
+        "outcome",
+    )
+
+    def __init__(self) -> None:
+        self.at = array("q")  # received_at, ms
+        self.alias = bytearray()
+        self.outcome = array("H")
+        self._reasons = [""]
+        self._codes = {"": JOINED}
+        self._target = array("i")  # by half: the node at the other end
+        self._next = array("i")  # by half: the next half of the same node, -1 at the end
+        self._head = array("i")  # by node
+        self.degree = array("I")  # by node: entries
+        self._hubs: dict[int, dict[int, int]] = {}  # hub -> neighbour -> newest entry
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def grow(self) -> None:
+        """Makes room for the next node."""
+        self._head.append(-1)
+        self.degree.append(0)
+
+    def add(self, a: int, b: int, at: int, alias: bool) -> int:
+        """Appends the link a - b and answers its entry."""
+        entry = len(self.at)
+        self.at.append(at)
+        self.alias.append(alias)
+        self.outcome.append(JOINED)
+        self._attach(a, b, entry)
+        self._attach(b, a, entry)
+        return entry
+
+    def _attach(self, node: int, other: int, entry: int) -> None:
+        self._target.append(other)
+        self._next.append(self._head[node])
+        self._head[node] = len(self._target) - 1
+        self.degree[node] += 1
+        if self.degree[node] > HUB:
+            self._index(node)[other] = entry
+
+    def _index(self, node: int) -> dict[int, int]:
+        index = self._hubs.get(node)
+        if index is None:
+            # Oldest first, so that the newest entry of a neighbour stays.
+            index = self._hubs[node] = {
+                self._target[half]: half >> 1 for half in reversed(list(self._halves(node)))
+            }
+        return index
+
+    def _halves(self, node: int) -> Iterator[int]:
+        half = self._head[node]
+        while half >= 0:
+            yield half
+            half = self._next[half]
+
+    def find(self, a: int, b: int) -> int:
+        """The newest entry between two nodes, -1 when there is none."""
+        degree = self.degree
+        if degree[a] > degree[b]:
+            a, b = b, a
+        if degree[a] > HUB:
+            return self._hubs[a].get(b, -1)
+        target, after = self._target, self._next
+        half = self._head[a]
+        while half >= 0:
+            if target[half] == b:
+                return half >> 1
+            half = after[half]
+        return -1
+
+    def has_alias(self, a: int, b: int) -> bool:
+        """Was the link ever logged as an alias?"""
+        return any(self.alias[entry] for entry, other in self.of(a) if other == b)
+
+    def of(self, node: int) -> Iterator[tuple[int, int]]:
+        """(entry, other end) of every link at a node, newest first."""
+        for half in self._halves(node):
+            yield half >> 1, self._target[half]
+
+    def ends(self, entry: int) -> tuple[int, int]:
+        """(anchor, other)"""
+        return self._target[2 * entry + 1], self._target[2 * entry]
+
+    def set_outcome(self, entry: int, reason: str) -> None:
+        """`reason` is empty when the link holds."""
+        code = self._codes.get(reason)
+        if code is None:
+            code = self._codes[reason] = len(self._reasons)
+            self._reasons.append(reason)
+        self.outcome[entry] = code
+
+    def reason(self, entry: int) -> str:
+        return self._reasons[self.outcome[entry]]

@@ -1,0 +1,287 @@
+"""The identity graph of a workspace: the fold of simorgh.identity in memory.
+
+Truth is the topic; this is rebuilt by folding it from offset 0, and gives the same answer to the bit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from identity.changes import Before, Changes, Decision
+from identity.commands import ASIDE, REST, Merge, Split
+from identity.evidence import JOINED
+from identity.joining import SHARED, broken_limits, play_link, play_merge, refusal
+from identity.nodes import from_hex, to_hex
+from identity.refold import refold
+from identity.rules import IdentityRules
+from identity.state import State
+from schemas.errors import Broken
+
+NOBODY: Final = 0
+
+Record = dict[str, Any]
+Refusal = dict[str, Any]
+
+
+class IdentityGraph:
+    """Who is who. One writer folds; not for several threads at once.
+
+    Links are evidence and are kept for ever, refused or not. Profiles are what follows from them under the
+    rules, the stewards' commands and the degree cap. A profile is named by its founding node.
+    """
+
+    def __init__(self, rules: IdentityRules) -> None:
+        self._state = State(rules)
+        self._numbers = self._state.nodes.index
+        self._births = self._state.nodes.birth
+        self._applied = -1
+        self._folds: dict[str, Callable[[Record], Changes]] = {
+            "link": self._link,
+            "merge": self._merge,
+            "split": self._split,
+            "rules": self._rules,
+        }
+
+    # Reading
+
+    @property
+    def commands(self) -> int:
+        """The highest offset in the registry of a merge or split that was folded, -1 at first."""
+        return self._applied
+
+    @property
+    def rules(self) -> IdentityRules:
+        """The rules in force for new links."""
+        return self._state.rules
+
+    def knows(self, nodes: Sequence[int], received_at: int, *, alias: bool = False) -> bool:
+        """Would a link record of these nodes (anchor first) tell nothing new?
+
+        False when a node, a link or an earlier first sight is new, and when a refused link would no longer be
+        refused, or for another reason: then a record must be logged and folded.
+        """
+        numbers, births = self._numbers, self._births
+        anchor = -1
+        for node in nodes:
+            number = numbers.get(node, -1)
+            if number < 0 or births[number] > received_at:
+                return False
+            if anchor < 0:
+                anchor = number
+            elif number != anchor and not self._knows_link(anchor, number, received_at, alias):
+                return False
+        return True
+
+    def _knows_link(self, a: int, b: int, received_at: int, alias: bool) -> bool:
+        state, evidence = self._state, self._state.evidence
+        entry = evidence.find(a, b)
+        if entry < 0 or (alias and not evidence.has_alias(a, b)):
+            return False
+        if evidence.outcome[entry] == JOINED or state.nodes.shared[a] or state.nodes.shared[b]:
+            return True
+        if state.partition.together(a, b):  # by other ways; a split must find this link among the evidence
+            return False
+        as_alias = alias or bool(evidence.alias[entry])
+        return refusal(state, state.rules, a, b, received_at, alias=as_alias) == evidence.reason(entry)
+
+    def profile_of(self, node: int) -> int:
+        """The profile of a node, 0 when it is unknown or shared. Also resolves the old id of a profile."""
+        number = self._numbers.get(node, -1)
+        return NOBODY if number < 0 else self._profile(number)
+
+    def nodes_of(self, profile: int) -> list[int]:
+        """The nodes of a live profile by first sight, founder first; [] when there is no such profile."""
+        nodes = self._state.nodes
+        members = sorted(self._members(profile), key=nodes.age)
+        return [nodes.ids[member] for member in members]
+
+    def type_of(self, node: int) -> str:
+        """The type of the identifier behind a node, "" when it is unknown."""
+        number = self._numbers.get(node, -1)
+        return "" if number < 0 else self._state.nodes.type(number)
+
+    def is_shared(self, node: int) -> bool:
+        """Is it an identifier of so many people that it belongs to nobody?"""
+        number = self._numbers.get(node, -1)
+        return number >= 0 and bool(self._state.nodes.shared[number])
+
+    def refusals(self, profile: int) -> list[Refusal]:
+        """The links at a profile that do not hold, oldest first, each once with its latest reason.
+
+        {"a": hex of the profile's node, "b": hex of the other, "reason", "received_at": ms}
+        """
+        state = self._state
+        found: dict[tuple[int, int], Refusal] = {}
+        for member in self._members(profile):
+            for entry, other in state.evidence.of(member):  # newest first
+                if (member, other) in found or state.partition.together(member, other):
+                    continue
+                reason = SHARED if state.nodes.shared[other] else state.evidence.reason(entry)
+                ends = {"a": self._hex(member), "b": self._hex(other)}
+                found[member, other] = ends | {"reason": reason, "received_at": state.evidence.at[entry]}
+        return sorted(found.values(), key=lambda r: (r["received_at"], r["a"], r["b"]))
+
+    def _members(self, profile: int) -> list[int]:
+        number = self._numbers.get(profile, -1)
+        if number < 0 or self._profile(number) != profile:
+            return []
+        return list(self._state.partition.members(number))
+
+    def _profile(self, number: int) -> int:
+        nodes = self._state.nodes
+        return NOBODY if nodes.shared[number] else nodes.ids[self._state.partition.founder(number)]
+
+    # Folding
+
+    def fold(self, record: Record) -> Changes:
+        """Takes in the next record of simorgh.identity (the formats: README.md), in log order.
+
+        Deterministic: a function of the records so far; the record's own "decisions" are not read. A command
+        that was folded already changes nothing.
+        """
+        fold = self._folds.get(record["kind"])
+        if fold is None:
+            raise Broken(
+                "simorgh.identity: wanted a link, merge, split or rules record, got another kind; was it "
+                "written by a newer version?"
+            )
+        return fold(record)
+
+    def _link(self, record: Record) -> Changes:
+        before, decisions = Before(self._state), list[Decision]()
+        at, alias = record["received_at"], bool(record.get("alias", False))
+        numbers = [self._mention(from_hex(node), type, at, before) for node, type in record["nodes"]]
+        for other in dict.fromkeys(numbers):
+            if other != numbers[0]:
+                entry = self._state.evidence.add(numbers[0], other, at, alias)
+                decisions.extend(self._take(entry, before))
+        return before.changes(decisions)
+
+    def _mention(self, node: int, type: str, at: int, before: Before) -> int:
+        """The number of a node, which may be new or now be known from an earlier moment."""
+        number = self._numbers.get(node, -1)
+        if number < 0:
+            number = self._state.add_node(node, type, at)
+            before.note_new(number)
+        elif at < self._births[number]:
+            self._births[number] = at
+            partition = self._state.partition
+            founder = partition.founder(number)
+            if founder != self._state.nodes.older(founder, number):
+                before.note(partition.members(number))
+                partition.set_founder(number, number)
+        return number
+
+    def _take(self, entry: int, before: Before) -> Iterator[Decision]:
+        """Judges a link that was just added; first the degree cap, since a shared end joins nobody."""
+        state = self._state
+        a, b = state.evidence.ends(entry)
+        for node, other in ((a, b), (b, a)):
+            if self._has_too_many_people(node, other):
+                self._share(node, before)
+                yield {"outcome": "shared", "node": self._hex(node)}
+        if reason := play_link(state, state.rules, entry, before):
+            yield self._refused(a, b, reason)
+
+    def _has_too_many_people(self, node: int, newcomer: int) -> bool:
+        """Has the degree of `node` passed the cap by the link with `newcomer`? All evidence counts."""
+        state, nodes = self._state, self._state.nodes
+        cap = state.rules.shared_after
+        if cap is None or state.evidence.degree[node] <= cap or nodes.shared[node]:
+            return False
+        person = nodes.type(newcomer)
+        if person not in state.rules.counts_for(nodes.type(node)):
+            return False
+        return len({other for _, other in state.evidence.of(node) if nodes.type(other) == person}) > cap
+
+    def _share(self, node: int, before: Before) -> None:
+        """Detaches a node as if it had never joined anybody.
+
+        Only what it had been joined with can change: elsewhere all its links were refused.
+        """
+        state = self._state
+        profile = list(state.partition.members(node))
+        before.note(profile)
+        state.nodes.shared[node] = 1
+        state.partition.reset(node)
+        refold(state, profile, before)
+
+    def _merge(self, record: Record) -> Changes:
+        """A forced edge, kept in force until a split parts its ends. It overrides every limit and says which.
+
+        Ends that are unknown or shared are refused. When an end becomes shared later, the edge holds nobody.
+        """
+        if not self._is_next(record):
+            return Changes()
+        state = self._state
+        a, b = (self._numbers.get(from_hex(record[end]), -1) for end in ("a", "b"))
+        if a < 0 or b < 0 or state.nodes.shared[a] or state.nodes.shared[b]:
+            reason = SHARED if a >= 0 and b >= 0 else "unknown"
+            return Changes([_refused(record["a"], record["b"], reason)])
+        merge = Merge(len(state.evidence), record["at"], record["command"], a, b)
+        state.commands.add(merge)
+        if state.partition.together(a, b):
+            return Changes([self._refused(a, b, "same_profile")])
+        overrides = broken_limits(state, state.rules, a, b, record["at"])
+        before = Before(state)
+        play_merge(state, merge, before)
+        changes = before.changes([])
+        if overrides:
+            changes.decisions[0]["overrides"] = overrides
+        if merge.lifts:
+            changes.decisions[0]["lifts"] = [split.number for split in merge.lifts]
+        return changes
+
+    def _split(self, record: Record) -> Changes:
+        """The listed nodes leave their profile together.
+
+        Merges between the two sides are taken back, links between them are cut, and no link joins them again
+        until a steward merges. The state is the refold of all that any evidence connects with them: if
+        nothing but a merge connected the sides, it is as if that had never been. Listed nodes that held
+        together only through those who stay are tied by force; that tie belongs to this command.
+        """
+        if not self._is_next(record):
+            return Changes()
+        state = self._state
+        listed = {self._numbers.get(from_hex(node), -1) for node in record["nodes"]}
+        profile = self._one_profile(listed)
+        if not listed or len(listed) >= len(profile):
+            first = record["nodes"][0] if record["nodes"] else to_hex(NOBODY)
+            return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
+        side = {node: ASIDE if node in listed else REST for node in profile}
+        state.commands.part(side)
+        split = Split(len(state.evidence), record["at"], record["command"], side, [sorted(listed)])
+        state.commands.add(split)
+        before = Before(state)
+        refold(state, profile, before)
+        return before.changes([])
+
+    def _one_profile(self, listed: Iterable[int]) -> list[int]:
+        """The members of the profile that holds all the listed nodes; [] when there is none such."""
+        state = self._state
+        if any(number < 0 or state.nodes.shared[number] for number in listed):
+            return []
+        if len({state.partition.root[number] for number in listed}) != 1:
+            return []
+        return sorted(state.partition.members(next(iter(listed))))
+
+    def _is_next(self, record: Record) -> bool:
+        """Commands are folded once, in the order of the registry; a copy is left out."""
+        if record["command"] <= self._applied:
+            return False
+        self._applied = record["command"]
+        return True
+
+    def _rules(self, record: Record) -> Changes:
+        """New rules hold for the links that follow; what was decided stays, until a replay decides anew."""
+        self._state.set_rules(IdentityRules.parse(record["rules"] | {"version": record["version"]}))
+        return Changes()
+
+    def _refused(self, a: int, b: int, reason: str) -> Decision:
+        return _refused(self._hex(a), self._hex(b), reason)
+
+    def _hex(self, number: int) -> str:
+        return to_hex(self._state.nodes.ids[number])
+
+
+def _refused(a: str, b: str, reason: str) -> Decision:
+    return {"outcome": "refused", "a": a, "b": b, "reason": reason}

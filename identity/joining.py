@@ -1,0 +1,130 @@
+"""One link, merge or split against the state: may it join two components, and joining them.
+
+The fold and the refold both play history through these functions, so that they cannot differ.
+"""
+
+from typing import Final
+
+from identity.changes import Before
+from identity.commands import Merge, Split
+from identity.rules import IdentityRules, Limit
+from identity.state import ALONE, State
+
+SHARED: Final = "shared"
+SPLIT: Final = "split"
+TOO_MANY_NODES: Final = "too_many_nodes"
+LIMIT: Final = "limit:"
+
+_ALIAS_OVERRIDES: Final = "user_id"
+
+
+def play_link(state: State, rules: IdentityRules, entry: int, before: Before) -> str:
+    """Joins the ends of a link unless something forbids it; answers the reason, "" when they are together."""
+    a, b = state.evidence.ends(entry)
+    if state.nodes.shared[a] or state.nodes.shared[b]:
+        reason = SHARED
+    elif state.partition.together(a, b):
+        reason = ""
+    else:
+        at = state.evidence.at[entry]
+        reason = refusal(state, rules, a, b, at, alias=bool(state.evidence.alias[entry]))
+        if not reason:
+            join(state, a, b, at, before)
+    state.evidence.set_outcome(entry, reason)
+    return reason
+
+
+def play_merge(state: State, merge: Merge, before: Before) -> None:
+    """Joins the ends of a steward's merge, lifting the splits between their components, while it is in
+    force."""
+    a, b, shared = merge.a, merge.b, state.nodes.shared
+    if merge.taken_back or shared[a] or shared[b] or state.partition.together(a, b):
+        return
+    merge.lifts = _parting(state, a, b)
+    for split in merge.lifts:
+        split.lifted_by = merge
+    join(state, a, b, merge.at, before)
+
+
+def play_split(state: State, split: Split, before: Before) -> None:
+    """Ties the listed nodes together where the links alone would not: they leave together."""
+    for group in split.groups:
+        tied = [node for node in group if not state.nodes.shared[node]]
+        for node in tied[1:]:
+            if not state.partition.together(tied[0], node):
+                join(state, tied[0], node, split.at, before)
+
+
+def refusal(state: State, rules: IdentityRules, a: int, b: int, at: int, *, alias: bool) -> str:
+    """Why a link may not join two different components, "" when it may. The most telling reason counts."""
+    if state.partition.marks and _parting(state, a, b):
+        return SPLIT
+    broken = broken_limits(state, rules, a, b, at)
+    return next((reason for reason in broken if not (alias and reason == LIMIT + _ALIAS_OVERRIDES)), "")
+
+
+def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -> list[str]:
+    """The limits that one profile of both components would break, the highest-ranked type first.
+
+    A type counts only when both bring some of it: a profile over its limit by a steward's doing may still
+    grow in other types.
+    """
+    few, many = _types(state, a), _types(state, b)
+    if len(few) > len(many):
+        few, many = many, few
+    broken = []
+    for type, count in few.items():
+        limit = rules.limit(type) if type in many else None
+        if (
+            limit is not None
+            and count + many[type] > limit.max
+            and _is_broken(state, limit, type, (a, b), at)
+        ):
+            broken.append(type)
+    broken.sort(key=rules.rank)
+    reasons = [LIMIT + type for type in broken]
+    if state.partition.size(a) + state.partition.size(b) > rules.max_nodes:
+        reasons.append(TOO_MANY_NODES)
+    return reasons
+
+
+def join(state: State, a: int, b: int, at: int, before: Before) -> None:
+    """Makes one profile of two; `at` is when lone ends stop being alone."""
+    partition, nodes = state.partition, state.nodes
+    older, younger = partition.founder(a), partition.founder(b)
+    founder = nodes.older(older, younger)
+    before.note(partition.members(younger if founder == older else older))
+    for end in (a, b):
+        if partition.size(end) == 1:
+            nodes.joined[end] = at
+    partition.join(a, b, founder)
+
+
+def _parting(state: State, a: int, b: int) -> list[Split]:
+    marks, root = state.partition.marks, state.partition.root
+    return state.commands.parting(marks.get(root[a]), marks.get(root[b]))
+
+
+def _types(state: State, node: int) -> dict[str, int]:
+    """How many nodes of each type a component has."""
+    kind, kinds = state.nodes.kind, state.nodes.kinds
+    counts: dict[str, int] = {}
+    for member in state.partition.members(node):
+        type = kinds[kind[member]][0]
+        counts[type] = counts.get(type, 0) + 1
+    return counts
+
+
+def _is_broken(state: State, limit: Limit, type: str, ends: tuple[int, int], at: int) -> bool:
+    if limit.within_ms is None:
+        return True
+    since = at - limit.within_ms
+    joining, joined = (_joined_since(state, type, node, since) for node in ends)
+    return joining > 0 and joined > 0 and joining + joined > limit.max
+
+
+def _joined_since(state: State, type: str, node: int, since: int) -> int:
+    """Nodes of a type that joined others after `since`, or would join them now."""
+    nodes = state.nodes
+    members = (member for member in state.partition.members(node) if nodes.type(member) == type)
+    return sum(nodes.joined[member] == ALONE or nodes.joined[member] > since for member in members)

@@ -1,0 +1,48 @@
+"""Nodes: what an identifier is called everywhere behind the door.
+
+A node is a keyed hash, so that nobody who reads the log or a backup can find a phone number by trying them
+all. In Python a node is an int of 128 bits, in JSON 32 hex digits, in a profile id these after "prf_". 0 is
+nobody.
+"""
+
+import re
+from hashlib import blake2b
+from typing import Final
+
+from schemas.errors import InvalidIdentifier
+
+_HEX: Final = re.compile(r"[0-9a-f]{32}")
+_PREFIX: Final = "prf_"
+
+
+def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
+    """The node of an identifier. `secret` is the workspace's, 16 to 64 bytes; losing it loses who is who."""
+    text = f"{workspace}\x1f{type}\x1f{normalised}"
+    return int.from_bytes(blake2b(text.encode(), digest_size=16, key=secret).digest(), "big")
+
+
+def to_hex(node: int) -> str:
+    return f"{node:032x}"
+
+
+def from_hex(text: str) -> int:
+    """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits."""
+    if not _HEX.fullmatch(text):
+        raise InvalidIdentifier(
+            "node: wanted 32 lower-case hex digits, got another shape; pass a node as it was given"
+        )
+    return int(text, 16)
+
+
+def profile_id(node: int) -> str:
+    """The public id of the profile that `node` founded."""
+    return f"{_PREFIX}{node:032x}"
+
+
+def parse_profile_id(text: str) -> int:
+    """The founding node in a profile id. Raises InvalidIdentifier when it is none."""
+    if not text.startswith(_PREFIX) or not _HEX.fullmatch(text, len(_PREFIX)):
+        raise InvalidIdentifier(
+            "profile id: wanted prf_ and 32 hex digits, got another shape; pass an id as it was given"
+        )
+    return int(text[len(_PREFIX) :], 16)

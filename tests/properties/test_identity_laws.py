@@ -1,0 +1,257 @@
+"""The laws of identity, on random logs: order-free, founders, determinism, merge–split, refold."""
+
+import random
+from collections.abc import Iterable
+from typing import Any
+
+import networkx
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from identity.changes import Before
+from identity.graph import IdentityGraph
+from identity.nodes import to_hex
+from identity.refold import refold
+from identity.rules import IdentityRules, Limit
+
+Record = dict[str, Any]
+
+TYPES = ("user_id", "email", "anonymous_id", "phone", "device_id")
+FREE = IdentityRules(limits={}, default_limit=None, shared_after=None, max_nodes=10**6)
+CAPPED = FREE.model_copy(update={"shared_after": 2})
+LIMITED = IdentityRules(
+    limits={"user_id": Limit(max=1), "anonymous_id": Limit(max=2, within_days=1)},
+    default_limit=Limit(max=2),
+    shared_after=3,
+    max_nodes=6,
+)
+DAY = 86_400_000
+
+node_numbers = st.integers(min_value=1, max_value=18)
+
+
+def type_of(node: int) -> str:
+    return TYPES[node % len(TYPES)]
+
+
+def link(nodes: Iterable[int], at: int, alias: bool = False) -> Record:
+    pairs = [[to_hex(node), type_of(node)] for node in nodes]
+    return {"kind": "link", "event": "e", "received_at": at, "nodes": pairs} | (
+        {"alias": True} if alias else {}
+    )
+
+
+@st.composite
+def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Record:
+    mentioned = draw(st.lists(nodes, min_size=1, max_size=3, unique=True))
+    at = draw(st.integers(min_value=0, max_value=8)) * DAY // 3
+    return link(sorted(mentioned, key=LIMITED_RANK.__getitem__), at, draw(st.integers(0, 9)) == 0)
+
+
+LIMITED_RANK = {node: (LIMITED.rank(type_of(node)), node) for node in range(1, 40)}
+
+
+def folded(records: Iterable[Record], rules: IdentityRules) -> IdentityGraph:
+    graph = IdentityGraph(rules)
+    for record in records:
+        graph.fold(record)
+    return graph
+
+
+def profiles(graph: IdentityGraph) -> dict[int, int]:
+    """node -> profile of all nodes, and a check that both ways of asking agree."""
+    found = {node: graph.profile_of(node) for node in range(1, 40) if graph.type_of(node)}
+    for profile in set(found.values()) - {0}:
+        assert set(graph.nodes_of(profile)) == {node for node, other in found.items() if other == profile}
+        assert graph.nodes_of(profile)[0] == profile
+    return found
+
+
+def mentioned(records: Iterable[Record]) -> list[list[int]]:
+    return [[int(node, 16) for node, _ in record["nodes"]] for record in records]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(links(), max_size=25), st.randoms(use_true_random=False))
+def test_without_limits_the_order_and_copies_of_links_mean_nothing(
+    records: list[Record], rnd: random.Random
+) -> None:
+    shuffled = records + rnd.choices(records, k=5) if records else []
+    rnd.shuffle(shuffled)
+    for rules in (FREE, CAPPED):
+        assert profiles(folded(records, rules)) == profiles(folded(shuffled, rules))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(links(), max_size=25))
+def test_without_limits_profiles_are_connected_components(records: list[Record]) -> None:
+    for rules in (FREE, CAPPED):
+        oracle: networkx.Graph[int] = networkx.Graph()
+        births: dict[int, int] = {}
+        for record, nodes in zip(records, mentioned(records), strict=True):
+            oracle.add_nodes_from(nodes)
+            oracle.add_edges_from((nodes[0], other) for other in nodes[1:])
+            births.update({node: min(record["received_at"], births.get(node, 10**18)) for node in nodes})
+        shared = {node for node in oracle if _is_shared(oracle, node, rules)}
+        oracle.remove_nodes_from(shared)
+        expected = dict.fromkeys(shared, 0)
+        for component in networkx.connected_components(oracle):
+            founder = min(component, key=lambda n: (births[n], rules.rank(type_of(n)), n))
+            expected.update(dict.fromkeys(component, founder))
+        graph = folded(records, rules)
+        assert profiles(graph) == expected
+        assert {node for node in expected if graph.is_shared(node)} == shared
+
+
+def _is_shared(oracle: "networkx.Graph[int]", node: int, rules: IdentityRules) -> bool:
+    neighbours = [type_of(other) for other in oracle.neighbors(node)]
+    counts = [neighbours.count(person) for person in rules.counts_for(type_of(node))]
+    return rules.shared_after is not None and max(counts, default=0) > rules.shared_after
+
+
+@st.composite
+def histories(draw: st.DrawFn, size: int = 30) -> list[Record]:
+    """Links, merges, splits and changes of rules; splits list nodes of a profile as it is then."""
+    records: list[Record] = []
+    graph = IdentityGraph(LIMITED)
+    for command in range(draw(st.integers(0, size))):
+        kind = draw(
+            st.sampled_from(["link"] * 7 + ["merge", "split", "split"] + ["rules"] * (command % 9 == 8))
+        )
+        record: Record
+        if kind == "link":
+            record = draw(links())
+        elif kind == "merge":
+            a, b = draw(node_numbers), draw(node_numbers)
+            record = {"kind": "merge", "command": command, "a": to_hex(a), "b": to_hex(b), "at": command}
+        elif kind == "split":
+            members = graph.nodes_of(graph.profile_of(draw(node_numbers))) or [draw(node_numbers)]
+            listed = draw(st.lists(st.sampled_from(members), max_size=3, unique=True))
+            record = {
+                "kind": "split",
+                "command": command,
+                "nodes": [to_hex(n) for n in listed],
+                "at": command,
+            }
+        else:
+            rules = draw(st.sampled_from([FREE, CAPPED, LIMITED])).model_dump(mode="json")
+            record = {"kind": "rules", "version": command + 2, "rules": rules, "at": command}
+        graph.fold(record)
+        records.append(record)
+    return records
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_the_same_log_gives_the_same_decisions_and_ids(records: list[Record]) -> None:
+    first, second = IdentityGraph(LIMITED), IdentityGraph(LIMITED)
+    for record in records:
+        changes = first.fold(record)
+        assert second.fold(record | {"decisions": changes.decisions}) == changes
+    assert profiles(first) == profiles(second)
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_changes_tell_exactly_what_changed(records: list[Record]) -> None:
+    graph = IdentityGraph(LIMITED)
+    known: dict[int, int] = {}
+    for record in records:
+        changes = graph.fold(record)
+        now = profiles(graph)
+        moved = {node: profile for node, profile in now.items() if known.get(node) != profile}
+        assert changes.moved == moved
+        gone = (set(known.values()) - {0}) - set(now.values())
+        assert changes.absorbed == {profile: now[profile] for profile in gone}
+        assert changes.touched == {p for n in moved for p in (now[n], known.get(n, 0)) if p}
+        known = now
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_every_state_is_the_refold_of_its_history(records: list[Record]) -> None:
+    graph = IdentityGraph(LIMITED)
+    for record in records:
+        graph.fold(record)
+        known, told = profiles(graph), refusals(graph)
+        state = graph._state
+        refold(state, range(len(state.nodes.ids)), before := Before(state))
+        assert before.changes([]).moved == {}
+        assert (profiles(graph), refusals(graph)) == (known, told)
+
+
+def refusals(graph: IdentityGraph) -> list[Any]:
+    return [graph.refusals(profile) for profile in sorted(set(profiles(graph).values()) - {0})]
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_what_is_known_would_change_nothing(records: list[Record]) -> None:
+    graph = IdentityGraph(LIMITED)
+    for record in records:
+        graph.fold(record)
+    for record in [r for r in records if r["kind"] == "link"]:
+        nodes = [int(node, 16) for node, _ in record["nodes"]]
+        alias = record.get("alias", False)
+        if graph.knows(nodes, record["received_at"], alias=alias):
+            assert graph.fold(record).moved == {}
+        else:
+            graph.fold(record)
+            assert graph.knows(nodes, record["received_at"], alias=alias)
+
+
+def test_after_a_split_its_nodes_are_together_and_apart_from_the_rest() -> None:
+    @settings(max_examples=200, deadline=None)
+    @given(histories(), node_numbers, st.lists(node_numbers, min_size=1, max_size=4))
+    def check(records: list[Record], node: int, wanted: list[int]) -> None:
+        graph = folded(records, LIMITED)
+        members = graph.nodes_of(graph.profile_of(node))
+        listed = sorted(set(wanted) & set(members))
+        if not listed or len(listed) == len(members):
+            return
+        nodes = [to_hex(n) for n in listed]
+        changes = graph.fold({"kind": "split", "command": 1000, "nodes": nodes, "at": 0})
+        assert any(decision["outcome"] == "split" for decision in changes.decisions)
+        aside = {graph.profile_of(n) for n in listed}
+        assert len(aside) == 1
+        assert aside.isdisjoint(graph.profile_of(n) for n in members if n not in listed)
+        for at in range(20):  # and no link joins them again
+            graph.fold(link([random.Random(at).choice(listed), random.Random(at).choice(members)], at * DAY))
+        assert {graph.profile_of(n) for n in listed}.isdisjoint(
+            graph.profile_of(n) for n in members if n not in listed
+        )
+
+    check()
+
+
+LEFT, RIGHT = range(1, 19), range(19, 37)
+one_side = st.one_of(links(st.sampled_from(LEFT)), links(st.sampled_from(RIGHT)))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from([LIMITED, CAPPED, FREE]),
+    st.lists(one_side, max_size=20),
+    st.tuples(st.sampled_from(LEFT), st.sampled_from(RIGHT)),
+    st.lists(one_side, max_size=20),
+    st.lists(one_side, max_size=8),
+)
+def test_a_split_takes_a_merge_back_as_if_it_had_never_been(
+    rules: IdentityRules, first: list[Record], ends: tuple[int, int], then: list[Record], after: list[Record]
+) -> None:
+    first = [link([ends[0]], 0), link([ends[1]], 0), *first]
+    graph, never = folded(first, rules), folded(first + then, rules)
+    graph.fold({"kind": "merge", "command": 1, "a": to_hex(ends[0]), "b": to_hex(ends[1]), "at": 1})
+    for record in then:
+        graph.fold(record)
+    profile = graph.nodes_of(graph.profile_of(ends[0]))
+    listed = [node for node in profile if node in LEFT]
+    if not listed or len(listed) == len(profile):  # an end became shared since
+        return
+    if len({never.profile_of(node) for node in listed}) != 1:  # then the tie of the split differs, as it says
+        return
+    graph.fold({"kind": "split", "command": 2, "nodes": [to_hex(node) for node in listed], "at": 2})
+    assert profiles(graph) == profiles(never)
+    for record in after:
+        assert graph.fold(record) == never.fold(record)
+    assert (profiles(graph), refusals(graph)) == (profiles(never), refusals(never))
