@@ -26,7 +26,7 @@ def reason_of(
         error = next(validator.iter_errors(value))
     except (StopIteration, ValueError):
         # The library gives up on values nested deeper than it recurses, though it has found them invalid.
-        return "(whole event): wanted fields as the schema says, got a value nested too deep to tell where"
+        return ": wanted fields as the schema says, got a value nested too deep to tell where"
     keyword = str(error.schema_path[-1])
     wanted = wanted_by(_at(schema, error.schema_path[:-1]), keyword)
     came = _came(_at(value, error.instance_path), keyword)
@@ -34,9 +34,9 @@ def reason_of(
 
 
 def pointer(path: Sequence[str | int]) -> str:
-    """A path as a JSON pointer (RFC 6901); `(whole event)` for the root."""
+    """A path as a JSON pointer (RFC 6901): empty for the root."""
     parts = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-    return "".join(f"/{part}" for part in parts) or "(whole event)"
+    return "".join(f"/{part}" for part in parts)
 
 
 def wanted_by(schema: Mapping[str, Any], keyword: str) -> str:

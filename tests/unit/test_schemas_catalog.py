@@ -142,7 +142,7 @@ def test_stored_samples_are_valid(path: Path) -> None:
         (
             "profile.identified",
             {f"t{n}": "SECRET" for n in range(301)},
-            "(whole event): wanted at most 300 entries, got 301",
+            ": wanted at most 300 entries, got 301",
         ),
         (
             "group.joined",
@@ -169,6 +169,7 @@ def test_numbers_that_json_has_not_are_refused(number: float) -> None:
         ("order.completed", {}),
         ("order.completed", {"order_id": 17, "revenue": 0, "tax": None, "anything": {"at": ["all"]}}),
         ("order.completed", {"total": 999999999999999.999999, "discount": -5}),
+        ("order.completed", {"total": 10**30 - 1, "discount": -(10**18), "revenue": 9.9e29}),
         ("product.viewed", {"id": "a version 1 field"}),
         (
             "profile.identified",
