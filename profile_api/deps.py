@@ -1,0 +1,36 @@
+"""What the API is made of, handed over by the composition root."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from eventlog.port import EventLog
+from registry.registry import Registry
+from schemas.clock import Clock, system_clock
+from warehouse.reader import Reader
+
+
+@dataclass(frozen=True)
+class ApiDeps:
+    """Everything the API reads and calls; it holds no state of its own.
+
+    `retry_rejected(record, payload)` admits a rejected event again (the original bytes, or `payload` when
+    it is not None), and returns what became of it; `generation()` is the live generation's number;
+    `replay()` starts a rebuild and returns its state, None where this process cannot replay.
+    """
+
+    log: EventLog
+    registry: Registry
+    reader: Reader
+    secret: bytes
+    workspace: str
+    retry_rejected: Callable[[dict[str, Any], bytes | None], dict[str, Any]]
+    clock: Clock = system_clock
+    allow_private_webhooks: bool = False
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    generation: Callable[[], int] = lambda: 1
+    replay: Callable[[], dict[str, Any]] | None = None
+    visible_within: float = 10.0
+    """Seconds that a request waits until the projections have passed what it declared."""

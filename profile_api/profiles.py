@@ -1,0 +1,247 @@
+"""Profiles: the 360° view, many at once, search, the timeline, identities."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query
+
+from identity.nodes import to_hex
+from profile_api import people, views
+from profile_api.auth import scope
+from profile_api.cursors import read_cursor, write_cursor
+from profile_api.deps import ApiDeps
+from profile_api.models import EventPage, Identities, LookupAnswer, LookupIn, Profile, ProfilePage, example
+from profile_api.params import Cursor, Limit, ProfileKey
+from profile_api.replies import JsonReply, page
+from profile_api.status import freshness
+from registry.scopes import READ
+from schemas.errors import InvalidInput, NotFound
+
+_MOST_KEYS = 1000
+_EVENTS_IN_VIEW = 50
+
+Include = Annotated[
+    str | None,
+    Query(description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events."),
+]
+
+# Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per offset,
+# should the last batch before a crash stand twice.
+_TIMELINE = """SELECT toUnixTimestamp64Milli(time) AS ms, part, off, payload FROM events
+WHERE (node, time, part, off) IN (
+    SELECT node, time, part, off FROM events
+    WHERE node IN {nodes:Array(UInt128)} AND ({type:String} = '' OR type = {type:String})
+      AND (time, part, off) < (fromUnixTimestamp64Milli({ms:Int64}), {part:Int64}, {off:Int64})
+    ORDER BY time DESC, part DESC, off DESC LIMIT 1 BY part, off LIMIT {limit:UInt32})
+ORDER BY time DESC, part DESC, off DESC LIMIT 1 BY part, off"""
+_END_OF_TIME = (10_413_791_999_000, 1 << 31, 1 << 62)
+
+_SEARCH = """SELECT profile, toUnixTimestamp64Milli(last_seen) AS last_ms FROM profile_rows FINAL
+WHERE live AND (toUnixTimestamp64Milli(last_seen), profile) < ({last:Int64}, {profile:UInt128})
+  AND ({search:String} = '' OR startsWith(name, {search:String}) OR startsWith(email, {search:String})
+       OR profile IN {found:Array(UInt128)})
+ORDER BY last_seen DESC, profile DESC LIMIT {limit:UInt32}"""
+
+_TYPES = "SELECT DISTINCT type FROM identifiers LIMIT 100"
+
+_DECISIONS = """SELECT off, n, toUnixTimestamp64Milli(any(at)) AS at_ms, any(outcome) AS outcome,
+    any(detail) AS detail
+FROM decisions WHERE node IN {nodes:Array(UInt128)} GROUP BY off, n ORDER BY off DESC, n DESC LIMIT 1000"""
+_IDENTIFIERS = "SELECT DISTINCT node, type, value FROM identifiers WHERE node IN {nodes:Array(UInt128)}"
+
+
+def parts_of(include: str | None) -> tuple[str, ...]:
+    """The parts that `include` names. Raises `InvalidInput` for a name that is none."""
+    if include is None:
+        return views.DEFAULT_PARTS
+    parts = tuple(part.strip() for part in include.split(",") if part.strip())
+    if not set(parts) <= set(views.PARTS):
+        raise InvalidInput(
+            f"include: some of {', '.join(views.PARTS)} were wanted; something else came. Leave it out.",
+            code="invalid_include",
+        )
+    return parts
+
+
+def view_of(
+    deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
+) -> dict[str, Any]:
+    events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, provenance=provenance, events=events)
+
+
+def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
+    """A page of a profile's events, newest first. Later arrivals never shift the pages below a cursor."""
+    after = read_cursor(deps.secret, "events", cursor, (int, int, int)) if cursor else _END_OF_TIME
+    rows = deps.reader.rows(
+        _TIMELINE,
+        {
+            "nodes": people.nodes_of(deps.reader, profile),
+            "type": kind,
+            "ms": after[0],
+            "part": after[1],
+            "off": after[2],
+            "limit": limit + 1,
+        },
+    )
+    shown = rows[:limit]
+    last = (shown[-1]["ms"], shown[-1]["part"], shown[-1]["off"]) if len(rows) > limit else None
+    following = write_cursor(deps.secret, "events", last) if last else None
+    return page([views.event_view(row["payload"]) for row in shown], following)
+
+
+def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One item per key, in order, in a handful of queries however many keys there are."""
+    fresh = freshness(deps.log, deps.clock)
+    nodes = {key: _node_or_none(deps, key) for key in keys}
+    whose = people.profiles_of(deps.reader, (node for node in nodes.values() if node is not None))
+    rows = people.rows_of(deps.reader, sorted(set(whose.values())))
+    found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
+    return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
+
+
+def _node_or_none(deps: ApiDeps, key: str) -> int | None:
+    try:
+        return people.node_of_key(deps, key)
+    except NotFound:
+        return None
+
+
+def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; latest seen
+    first.
+    """
+    last, profile = (
+        read_cursor(deps.secret, "search", cursor, (int, int)) if cursor else (1 << 62, (1 << 128) - 1)
+    )
+    rows = deps.reader.rows(
+        _SEARCH,
+        {
+            "search": text.strip().lower(),
+            "found": _profiles_with_identifier(deps, text),
+            "last": last,
+            "profile": profile,
+            "limit": limit + 1,
+        },
+    )
+    fresh = freshness(deps.log, deps.clock)
+    shown = rows[:limit]
+    full = people.rows_of(deps.reader, [row["profile"] for row in shown])
+    items = [
+        view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh)
+        for row in shown
+        if row["profile"] in full
+    ]
+    more = len(rows) > limit
+    following = (
+        write_cursor(deps.secret, "search", (shown[-1]["last_ms"], shown[-1]["profile"])) if more else None
+    )
+    return page(items, following)
+
+
+def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
+    """Profiles for which the text is an identifier of any known type, or a key.
+
+    A query string's `+` reads as a space, as in phone numbers: both readings are tried.
+    """
+    values = {text, text.replace(" ", "+")} - {""}
+    kinds = [row["type"] for row in deps.reader.rows(_TYPES)] if values else []
+    keys = values | {f"{kind}:{value}" for kind in kinds for value in values}
+    nodes = {node for key in keys if (node := _node_or_none(deps, key)) is not None}
+    return sorted(set(people.profiles_of(deps.reader, nodes).values()))
+
+
+def decisions(deps: ApiDeps, profile: int) -> list[dict[str, Any]]:
+    """What identity decided about the profile's nodes and why, latest first; at most the latest 1,000."""
+    nodes = people.nodes_of(deps.reader, profile)
+    rows = deps.reader.rows(_DECISIONS, {"nodes": nodes})
+    named = views.nodes_named(row["detail"] for row in rows)
+    identifiers: dict[str, list[dict[str, Any]]] = {}
+    for row in deps.reader.rows(_IDENTIFIERS, {"nodes": [int(name, 16) for name in named]}):
+        known = {"type": row["type"], "value": row["value"]}
+        identifiers.setdefault(to_hex(row["node"]), []).append(known)
+    return [views.decision_view(row, identifiers) for row in rows]
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/profiles", tags=["profiles"])
+
+    @routes.get("", response_model=ProfilePage, responses=example(ProfilePage))
+    @scope(READ)
+    def find_profiles(
+        search_for: Annotated[
+            str,
+            Query(
+                alias="search",
+                max_length=500,
+                description="An identifier, or the beginning of a name or e-mail.",
+            ),
+        ] = "",
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> JsonReply:
+        """Find profiles by identifier, name or e-mail; without `search`, those seen last."""
+        return JsonReply(search(deps, search_for, limit, cursor))
+
+    @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
+    @scope(READ)
+    def look_up_profiles(body: LookupIn) -> JsonReply:
+        """The 360° views of up to 1,000 identifiers or profile ids in one request."""
+        keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
+        if len(keys) > _MOST_KEYS:
+            raise InvalidInput(
+                f"lookup: at most {_MOST_KEYS} keys were wanted; {len(keys)} came. Ask in parts.",
+                code="too_many_keys",
+            )
+        parts = parts_of(None if body.include is None else ",".join(body.include))
+        return JsonReply({"items": lookup(deps, keys, parts)})
+
+    @routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
+    @scope(READ)
+    def profile_events(
+        key: ProfileKey,
+        kind: Annotated[
+            str,
+            Query(
+                alias="type",
+                max_length=200,
+                description="Only this event type.",
+                examples=["order.completed"],
+            ),
+        ] = "",
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> JsonReply:
+        """The profile's timeline, newest first."""
+        row = people.profile_row(deps, key)
+        return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
+
+    @routes.get("/{key:path}/identities", response_model=Identities, responses=example(Identities))
+    @scope(READ)
+    def profile_identities(
+        key: ProfileKey,
+        explain: Annotated[
+            bool, Query(description="Add merges, refusals and splits, with their reasons.")
+        ] = False,
+    ) -> JsonReply:
+        """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
+        row = people.profile_row(deps, key)
+        answer = page(orjson.loads(row["identities"] or b"[]"))
+        if explain:
+            answer["decisions"] = decisions(deps, row["profile"])
+        return JsonReply(answer)
+
+    @routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
+    @scope(READ)
+    def profile(
+        key: ProfileKey,
+        include: Include = None,
+        provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
+    ) -> JsonReply:
+        """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
+        parts = parts_of(include)
+        fresh = freshness(deps.log, deps.clock)  # before the rows: they hold at least this much
+        row = people.profile_row(deps, key)
+        return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
+
+    return routes

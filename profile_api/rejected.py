@@ -1,0 +1,119 @@
+"""Rejected events: what failed, why, the original bytes; and trying again."""
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+
+from profile_api import views
+from profile_api.auth import scope
+from profile_api.cursors import read_cursor, write_cursor
+from profile_api.deps import ApiDeps
+from profile_api.models import Outcome, RejectedEvent, RejectedPage, example
+from profile_api.params import Cursor, Limit, Name
+from profile_api.replies import JsonReply, page
+from registry.scopes import ADMIN
+from schemas.errors import NotFound
+
+# The driver reads text that is not UTF-8 as hex, so such bytes leave as base64.
+_COLUMNS = """id, digest, code, reason, source, channel, toUnixTimestamp64Milli(received_at) AS received_ms,
+    isValidUTF8(payload) AS is_text, if(is_text, payload, '') AS text, if(is_text, '',
+    base64Encode(payload)) AS base64, resolved
+    """
+_LIST = f"""SELECT {_COLUMNS} FROM rejected FINAL
+WHERE resolved = {{resolved:UInt8}} AND ({{source:String}} = '' OR source = {{source:String}})
+  AND ({{code:String}} = '' OR code = {{code:String}})
+  AND (toUnixTimestamp64Milli(received_at), id, digest) < ({{ms:Int64}}, {{id:String}}, {{digest:UInt64}})
+ORDER BY received_at DESC, id DESC, digest DESC LIMIT {{limit:UInt32}}"""
+_ONE = f"""SELECT {_COLUMNS} FROM rejected FINAL WHERE id = {{id:String}}
+ORDER BY resolved, received_at DESC, digest DESC LIMIT 1"""
+
+
+def find(deps: ApiDeps, name: str) -> dict[str, Any]:
+    """The row of a rejected event; of several under one id, the latest that still waits. Or `NotFound`."""
+    rows = deps.reader.rows(_ONE, {"id": name})
+    if not rows:
+        raise NotFound("No rejected event has this id.")
+    return rows[0]
+
+
+def listed(
+    deps: ApiDeps, limit: int, cursor: str | None, *, source: str = "", code: str = "", resolved: bool = False
+) -> dict[str, Any]:
+    ms, name, digest = (
+        read_cursor(deps.secret, "rejected", cursor, (int, str, int)) if cursor else (1 << 62, "", 0)
+    )
+    rows = deps.reader.rows(
+        _LIST,
+        {
+            "resolved": int(resolved),
+            "source": source,
+            "code": code,
+            "ms": ms,
+            "id": name,
+            "digest": digest,
+            "limit": limit + 1,
+        },
+    )
+    last = rows[limit - 1] if len(rows) > limit else None
+    keys = (last["received_ms"], last["id"], last["digest"]) if last else None
+    following = write_cursor(deps.secret, "rejected", keys) if keys else None
+    return page([views.rejected_view(row) for row in rows[:limit]], following)
+
+
+async def raw_body(request: Request) -> bytes:
+    return await request.body()
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/rejected", tags=["rejected events"])
+
+    @routes.get("", response_model=RejectedPage, responses=example(RejectedPage))
+    @scope(ADMIN)
+    def list_rejected(
+        source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
+        code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",
+        resolved: Annotated[
+            bool, Query(description="Those that a retry has settled instead of those that wait.")
+        ] = False,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> JsonReply:
+        """Rejected events that wait to be fixed, latest first."""
+        return JsonReply(listed(deps, limit, cursor, source=source, code=code, resolved=resolved))
+
+    @routes.post(
+        "/{name:path}/retry",
+        response_model=Outcome,
+        responses=example(Outcome),
+        openapi_extra={
+            "requestBody": {
+                "description": "The corrected event. Without a body, the original bytes are tried again.",
+                "required": False,
+                "content": {
+                    "application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}
+                },
+            }
+        },
+    )
+    @scope(ADMIN)
+    def retry_rejected(name: Name, payload: Annotated[bytes, Depends(raw_body)]) -> JsonReply:
+        """Admit a rejected event again, as it came or corrected, under its id and its time of arrival."""
+        row = find(deps, name)
+        record = views.rejected_view(row) | {"digest": row["digest"]}
+        return JsonReply(deps.retry_rejected(record, payload or None))
+
+    @routes.get("/{name:path}", response_model=RejectedEvent, responses=example(RejectedEvent))
+    @scope(ADMIN)
+    def one_rejected(name: Name) -> JsonReply:
+        """One rejected event with its original bytes."""
+        return JsonReply(views.rejected_view(find(deps, name)))
+
+    return routes
+
+
+def payload_of(record: dict[str, Any]) -> bytes:
+    """The original bytes of a rejected event as this API shows it."""
+    if "payload_base64" in record:
+        return base64.b64decode(record["payload_base64"])
+    return str(record["payload"]).encode()

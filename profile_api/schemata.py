@@ -1,0 +1,67 @@
+"""The contract as the API shows it: event types, their JSON Schemas, and custom types that nobody planned."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from profile_api.auth import scope
+from profile_api.deps import ApiDeps
+from profile_api.models import Anything, Items, example
+from profile_api.params import Name
+from profile_api.replies import JsonReply, page
+from registry.scopes import READ
+from schemas.catalog import Catalog, EventType
+from schemas.clock import iso
+from schemas.errors import NotFound
+
+_UNPLANNED = """SELECT type, count() AS events, toUnixTimestamp64Milli(max(time)) AS last_ms FROM events
+WHERE startsWith(type, 'custom.') GROUP BY type ORDER BY events DESC, type LIMIT 1000"""
+
+
+def type_view(event: EventType) -> dict[str, Any]:
+    return {
+        "id": event.dataschema,
+        "type": event.type,
+        "version": event.version,
+        "name": event.name,
+        "set": event.set,
+        "business_key": event.business_key,
+        "personal": sorted(event.personal),
+    }
+
+
+def unplanned(deps: ApiDeps) -> list[dict[str, Any]]:
+    """Custom types that have been seen, the commonest first."""
+    rows = deps.reader.rows(_UNPLANNED)
+    return [{"type": row["type"], "events": row["events"], "last_seen": iso(row["last_ms"])} for row in rows]
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/schemas", tags=["schemas"])
+    catalog = Catalog.load()
+
+    @routes.get("", response_model=Items, responses=example(Items))
+    @scope(READ)
+    def list_schemas(
+        show_unplanned: Annotated[
+            bool,
+            Query(
+                alias="unplanned", description="The custom types that were seen, with their numbers, instead."
+            ),
+        ] = False,
+    ) -> JsonReply:
+        """Every event type of the contract, in its newest version."""
+        return JsonReply(
+            page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()])
+        )
+
+    @routes.get("/{name:path}", response_model=Anything, responses=example(Anything))
+    @scope(READ)
+    def one_schema(name: Name) -> JsonReply:
+        """The JSON Schema of an event type such as `order.completed`."""
+        schema = catalog.schema(name)
+        if schema is None:
+            raise NotFound("No event type of this name is in the contract: see /v1/schemas.")
+        return JsonReply(dict(schema))
+
+    return routes

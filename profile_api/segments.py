@@ -1,0 +1,210 @@
+"""Segments: declared as rules, kept up to date by the projections, read here."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from identity.nodes import profile_id
+from profile_api import people
+from profile_api.auth import Caller, scope
+from profile_api.cursors import read_cursor, write_cursor
+from profile_api.declaring import declare, withdraw
+from profile_api.deps import ApiDeps
+from profile_api.models import (
+    Members,
+    Preview,
+    PreviewIn,
+    SegmentChange,
+    SegmentIn,
+    SegmentPage,
+    Why,
+    example,
+)
+from profile_api.models import Segment as SegmentAnswer
+from profile_api.params import Cursor, Limit, Name, ProfileKey
+from profile_api.replies import JsonReply, page
+from registry.models import SegmentDeclaration
+from registry.scopes import READ, WRITE
+from schemas.clock import iso
+from schemas.errors import Conflict, InvalidRule, NotFound
+from stream_processors.segments.rule import parse_rule
+from stream_processors.segments.sql import compile_sql
+from stream_processors.segments.tree import Rule, segments_of
+
+_SIZES = """SELECT segment, count() AS size FROM memberships FINAL
+WHERE member AND segment IN {segments:Array(String)} GROUP BY segment"""
+_MEMBERS = """SELECT profile, toUnixTimestamp64Milli(entered_at) AS entered_ms FROM memberships FINAL
+WHERE segment = {segment:String} AND profile > {after:UInt128} AND member
+ORDER BY profile LIMIT {limit:UInt32}"""
+_SAMPLE = 10
+
+
+def found(deps: ApiDeps, name: str) -> SegmentDeclaration:
+    segment = deps.registry.segments.get(name)
+    if segment is None:
+        raise NotFound("No segment has this id: see /v1/segments.")
+    return segment
+
+
+def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Callable[[str], Rule]:
+    """What nested segments stand for; `own` is the one that is being declared, with its new rule."""
+
+    def resolve(name: str) -> Rule:
+        if rule is not None and name == own:
+            return rule
+        return parse_rule(found(deps, name).rule)
+
+    return resolve
+
+
+def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
+    """The tree of a rule, with every segment below it there and none containing itself. Raises
+    `InvalidRule`.
+    """
+    rule = parse_rule(written)
+    resolve = resolver(deps, own, rule)
+    try:
+        compile_sql(rule, deps.clock(), resolve)
+    except NotFound:
+        raise InvalidRule(
+            "rule: segments that exist were wanted; one that does not came. Declare it first.",
+            path="/segment",
+        ) from None
+    return rule
+
+
+def users_of(deps: ApiDeps, name: str) -> list[str]:
+    """Segments and triggers that name this segment, for people."""
+    registry = deps.registry
+    nested = [
+        s.id for s in registry.segments.values() if s.id != name and name in segments_of(parse_rule(s.rule))
+    ]
+    called = [t.id for t in registry.triggers.values() if t.segment == name]
+    return [f"segment {one}" for one in sorted(nested)] + [f"trigger {one}" for one in sorted(called)]
+
+
+def sizes(deps: ApiDeps, names: list[str]) -> dict[str, int]:
+    rows = deps.reader.rows(_SIZES, {"segments": names}) if names else []
+    return {row["segment"]: row["size"] for row in rows}
+
+
+def view(segment: SegmentDeclaration, size: int) -> dict[str, Any]:
+    return {
+        "id": segment.id,
+        "name": segment.name,
+        "rule": segment.rule,
+        "version": segment.version,
+        "created_at": iso(segment.created_at),
+        "size": size,
+    }
+
+
+def preview(deps: ApiDeps, written: dict[str, Any]) -> dict[str, Any]:
+    """How many profiles a rule would have now, and the first ten of them by id."""
+    query = compile_sql(checked(deps, written), deps.clock(), resolver(deps))
+    sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
+    row = deps.reader.rows(sql, query.parameters)[0]
+    return {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
+
+
+def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of a segment's members, by profile id."""
+    after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
+    rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
+    shown = rows[:limit]
+    items = [
+        {"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in shown
+    ]
+    more = len(rows) > limit
+    return page(items, write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None)
+
+
+def put(deps: ApiDeps, name: str, body: dict[str, Any], by: str) -> dict[str, Any]:
+    """Declare a segment and wait until it is live and back-filled."""
+    checked(deps, body["rule"], name)
+    declare(deps, "segment", name, body, by)
+    return view(found(deps, name), sizes(deps, [name]).get(name, 0))
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/segments", tags=["segments"])
+
+    @routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
+    @scope(READ)
+    def list_segments() -> JsonReply:
+        """Every segment with its size, by id."""
+        declared = sorted(deps.registry.segments.values(), key=lambda segment: segment.id)
+        size = sizes(deps, [segment.id for segment in declared])
+        return JsonReply(page([view(segment, size.get(segment.id, 0)) for segment in declared]))
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_model=SegmentAnswer,
+        responses=example(SegmentAnswer, 201, "Live and back-filled."),
+    )
+    @scope(WRITE)
+    def create_segment(body: SegmentIn, by: Caller) -> JsonReply:
+        """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
+        if body.id in deps.registry.segments:
+            raise Conflict("A segment with this id exists: PUT changes it.", code="exists")
+        return JsonReply(put(deps, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by), 201)
+
+    @routes.post("/preview", response_model=Preview, responses=example(Preview))
+    @scope(READ)
+    def preview_segment(body: PreviewIn) -> JsonReply:
+        """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
+        return JsonReply(preview(deps, body.rule))
+
+    @routes.get("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
+    @scope(READ)
+    def one_segment(name: Name) -> JsonReply:
+        """One segment with its rule and size."""
+        return JsonReply(view(found(deps, name), sizes(deps, [name]).get(name, 0)))
+
+    @routes.put("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
+    @scope(WRITE)
+    def change_segment(name: Name, body: SegmentChange, by: Caller) -> JsonReply:
+        """Change a segment's rule or name: the next version. Answers once its members are those of the new
+        rule.
+        """
+        known = found(deps, name)
+        if body.id not in (None, name):
+            raise Conflict("A segment keeps its id: declare another one instead.", code="id_differs")
+        title = known.name if body.name is None else body.name
+        changed = {"name": title, "rule": body.rule, "version": known.version + 1}
+        return JsonReply(put(deps, name, changed, by))
+
+    @routes.delete("/{name}", status_code=204, responses={204: {"description": "Its members have left it."}})
+    @scope(WRITE)
+    def delete_segment(name: Name, by: Caller) -> Response:
+        """Delete a segment that no other segment and no trigger names."""
+        found(deps, name)
+        if users := users_of(deps, name):
+            raise Conflict(
+                f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use"
+            )
+        withdraw(deps, "segment", name, by)
+        return Response(status_code=204)
+
+    @routes.get("/{name}/members", response_model=Members, responses=example(Members))
+    @scope(READ)
+    def segment_members(name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
+        """The profiles in a segment, by profile id."""
+        found(deps, name)
+        return JsonReply(members(deps, name, limit, cursor))
+
+    @routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))
+    @scope(READ)
+    def why(name: Name, key: ProfileKey) -> JsonReply:
+        """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
+        segment = found(deps, name)
+        row = people.profile_row(deps, key)
+        return JsonReply(explained(deps, segment, row))
+
+    return routes
+
+
+def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
+    raise NotImplementedError

@@ -1,0 +1,99 @@
+"""Stewardship: merging two profiles by hand, and splitting one. Commands are records too, so a replay
+repeats them.
+"""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from identity.nodes import to_hex
+from profile_api import people, views
+from profile_api.auth import Caller, scope
+from profile_api.declaring import declare
+from profile_api.deps import ApiDeps
+from profile_api.models import IdentifierIn, MergeIn, Profiles, SplitIn, example
+from profile_api.params import ProfileKey
+from profile_api.replies import JsonReply
+from profile_api.status import freshness
+from registry.scopes import STEWARD
+from schemas.clock import random_id
+from schemas.errors import Conflict, InvalidIdentifier
+
+
+def merge(deps: ApiDeps, key: str, other: str, reason: str, by: str) -> list[dict[str, Any]]:
+    """Make two profiles one, whatever the limits say. Raises `NotFound`, or `Conflict` when they already
+    are one.
+    """
+    a, b = people.profile_row(deps, key)["profile"], people.profile_row(deps, other)["profile"]
+    if a == b:
+        raise Conflict(
+            "merge: two profiles were wanted; both keys are of one profile already.", code="same_profile"
+        )
+    body = {"a": to_hex(a), "b": to_hex(b), "reason": reason, "by": by, "at": deps.clock()}
+    declare(deps, "merge", random_id(), body, by)
+    return _views(deps, [a, b])
+
+
+def split(
+    deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, by: str
+) -> list[dict[str, Any]]:
+    """Let the listed identities leave the profile together; what stays comes first in the answer.
+
+    Raises `NotFound`; `Conflict` when one of them is not in the profile, or none would stay.
+    """
+    profile = people.profile_row(deps, key)["profile"]
+    present = people.nodes_of(deps.reader, profile)
+    leaving = [_node(deps, one) for one in identities]
+    if not set(leaving) <= set(present):
+        raise Conflict(
+            "split: identities of this profile were wanted; at least one is not in it. See its identities.",
+            code="not_in_profile",
+        )
+    staying = [node for node in present if node not in set(leaving)]
+    if not staying:
+        raise Conflict(
+            "split: all identities of the profile were listed, so none would stay.", code="nothing_stays"
+        )
+    body = {"nodes": [to_hex(node) for node in leaving], "reason": reason, "by": by, "at": deps.clock()}
+    declare(deps, "split", random_id(), body, by)
+    return _views(deps, staying + leaving)
+
+
+def _node(deps: ApiDeps, identity: IdentifierIn) -> int:
+    """Text that is no identifier of its type is in no profile."""
+    try:
+        return people.node_of_identifier(deps, identity.type, identity.value)
+    except InvalidIdentifier:
+        return 0
+
+
+def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
+    """The views of the profiles that these nodes belong to now, each once, in the nodes' order."""
+    fresh = freshness(deps.log, deps.clock)
+    whose = people.profiles_of(deps.reader, nodes)
+    profiles = list(dict.fromkeys(whose[node] for node in nodes if node in whose))
+    rows = people.rows_of(deps.reader, profiles)
+    return [
+        views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows
+    ]
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/profiles", tags=["profiles"])
+
+    @routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
+    @scope(STEWARD)
+    def merge_profiles(key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
+        """Merge another profile into this one. Answers once the change is visible, with the one profile."""
+        return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
+
+    @routes.post("/{key:path}/split", response_model=Profiles, responses=example(Profiles))
+    @scope(STEWARD)
+    def split_profile(key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
+        """Split identities off this profile. They leave together; later events do not bring the two
+        together again until a steward merges them. Answers once the change is visible, with the profiles
+        that are left.
+        """
+        return JsonReply({"profiles": split(deps, key, body.identities, body.reason, by)})
+
+    return routes

@@ -1,0 +1,153 @@
+"""Triggers: webhooks called when a profile enters or leaves a segment, and what became of each call."""
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+
+from profile_api import views
+from profile_api.auth import Caller, scope
+from profile_api.cursors import read_cursor, write_cursor
+from profile_api.declaring import declare, withdraw
+from profile_api.deps import ApiDeps
+from profile_api.models import Deliveries, TriggerChange, TriggerIn, TriggerPage, WebhookIn, example
+from profile_api.models import Trigger as TriggerAnswer
+from profile_api.params import Cursor, Limit, Name
+from profile_api.replies import JsonReply, page
+from registry.models import Trigger
+from registry.scopes import READ, WRITE
+from schemas.clock import iso
+from schemas.errors import Conflict, InvalidInput, NotFound
+from stream_processors.triggers.webhook import checked_webhook
+
+MASK = "whsec_********"
+
+_DELIVERIES = """SELECT id, trigger, status, attempts, toUnixTimestamp64Milli(next_at) AS next_ms,
+    toUnixTimestamp64Milli(created_at) AS created_ms, toUnixTimestamp64Milli(updated_at) AS updated_ms,
+    response_code, error, body
+FROM deliveries FINAL WHERE trigger = {trigger:String} AND ({status:String} = '' OR status = {status:String})
+  AND (toUnixTimestamp64Milli(created_at), id) < ({ms:Int64}, {id:String})
+ORDER BY created_at DESC, id DESC LIMIT {limit:UInt32}"""
+
+
+def found(deps: ApiDeps, name: str) -> Trigger:
+    trigger = deps.registry.triggers.get(name)
+    if trigger is None:
+        raise NotFound("No trigger has this id: see /v1/triggers.")
+    return trigger
+
+
+def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
+    return {
+        "id": trigger.id,
+        "segment": trigger.segment,
+        "on": list(trigger.on),
+        "webhook": {"url": trigger.webhook.url, "secret": secret},
+        "enabled": trigger.enabled,
+        "created_at": iso(trigger.created_at),
+    }
+
+
+def put(
+    deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str
+) -> Trigger:
+    """Check and declare a trigger. Raises `InvalidInput` for a URL that is refused or a segment that is not
+    there.
+    """
+    if body.segment not in deps.registry.segments:
+        raise InvalidInput("segment: one that exists was wanted; declare it first.", code="unknown_segment")
+    on = list(dict.fromkeys(body.on))
+    declare(
+        deps,
+        "trigger",
+        name,
+        {"segment": body.segment, "on": on, "webhook": webhook, "enabled": body.enabled},
+        by,
+    )
+    return found(deps, name)
+
+
+def checked(deps: ApiDeps, webhook: WebhookIn, known_secret: str | None = None) -> dict[str, str]:
+    """The webhook as it is stored; a secret that is not given is the known one, or a fresh one."""
+    given = {"url": webhook.url}
+    if secret := webhook.secret or known_secret:
+        given["secret"] = secret
+    return checked_webhook(given, allow_private=deps.allow_private_webhooks)
+
+
+def deliveries(deps: ApiDeps, name: str, limit: int, cursor: str | None, status: str) -> dict[str, Any]:
+    """A page of a trigger's deliveries, latest first."""
+    ms, last = read_cursor(deps.secret, "deliveries", cursor, (int, str)) if cursor else (1 << 62, "")
+    rows = deps.reader.rows(
+        _DELIVERIES, {"trigger": name, "status": status, "ms": ms, "id": last, "limit": limit + 1}
+    )
+    shown = rows[:limit]
+    more = len(rows) > limit
+    following = (
+        write_cursor(deps.secret, "deliveries", (shown[-1]["created_ms"], shown[-1]["id"])) if more else None
+    )
+    return page([views.delivery_view(row) for row in shown], following)
+
+
+def router(deps: ApiDeps) -> APIRouter:
+    routes = APIRouter(prefix="/v1/triggers", tags=["triggers"])
+
+    @routes.get("", response_model=TriggerPage, responses=example(TriggerPage))
+    @scope(READ)
+    def list_triggers() -> JsonReply:
+        """Every trigger, by id."""
+        declared = sorted(deps.registry.triggers.values(), key=lambda trigger: trigger.id)
+        return JsonReply(page([view(trigger) for trigger in declared]))
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_model=TriggerAnswer,
+        responses=example(TriggerAnswer, 201, "With its secret, once."),
+    )
+    @scope(WRITE)
+    def create_trigger(body: TriggerIn, by: Caller) -> JsonReply:
+        """Declare a trigger. The answer shows the webhook's secret, this once."""
+        if body.id in deps.registry.triggers:
+            raise Conflict("A trigger with this id exists: PUT changes it.", code="exists")
+        webhook = checked(deps, body.webhook)
+        return JsonReply(view(put(deps, body.id, body, webhook, by), webhook["secret"]), 201)
+
+    @routes.get("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
+    @scope(READ)
+    def one_trigger(name: Name) -> JsonReply:
+        """One trigger, its secret masked."""
+        return JsonReply(view(found(deps, name)))
+
+    @routes.put("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
+    @scope(WRITE)
+    def change_trigger(name: Name, body: TriggerChange, by: Caller) -> JsonReply:
+        """Change a trigger; without a secret it keeps the one that it has."""
+        known = found(deps, name)
+        if body.id not in (None, name):
+            raise Conflict("A trigger keeps its id: declare another one instead.", code="id_differs")
+        webhook = checked(deps, body.webhook, known.webhook.secret.get_secret_value())
+        return JsonReply(view(put(deps, name, body, webhook, by)))
+
+    @routes.delete("/{name}", status_code=204, responses={204: {"description": "It is called no more."}})
+    @scope(WRITE)
+    def delete_trigger(name: Name, by: Caller) -> Response:
+        """Delete a trigger; its deliveries stay on record."""
+        found(deps, name)
+        withdraw(deps, "trigger", name, by)
+        return Response(status_code=204)
+
+    @routes.get("/{name}/deliveries", response_model=Deliveries, responses=example(Deliveries))
+    @scope(READ)
+    def trigger_deliveries(
+        name: Name,
+        status: Annotated[
+            Literal["pending", "delivered", "gave_up"] | None, Query(description="Only those in this state.")
+        ] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+    ) -> JsonReply:
+        """What became of each call of a trigger, latest first."""
+        found(deps, name)
+        return JsonReply(deliveries(deps, name, limit, cursor, status or ""))
+
+    return routes

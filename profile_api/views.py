@@ -1,0 +1,173 @@
+"""From warehouse rows to the JSON that the API answers. Pure: no I/O, no clock."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from identity.nodes import profile_id
+from schemas.clock import iso
+
+Json = dict[str, Any]
+
+PARTS: Final = ("traits", "identities", "segments", "metrics", "consent", "predictions", "events")
+"""What `include` may name."""
+
+DEFAULT_PARTS: Final = PARTS[:-1]
+"""What a view holds without `include`: all but events."""
+
+
+def profile_view(
+    row: Mapping[str, Any],
+    workspace: str,
+    freshness: Json,
+    parts: Collection[str] = DEFAULT_PARTS,
+    *,
+    provenance: bool = False,
+    events: Json | None = None,
+) -> Json:
+    """The 360° view of a profile row (`people.profile_row`), with the parts asked for."""
+    view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
+    made: dict[str, Any] = {
+        "traits": lambda: _traits(row, provenance),
+        "identities": lambda: orjson.loads(row["identities"] or b"[]"),
+        "segments": lambda: [{"id": segment, "entered_at": iso(at)} for segment, at in row["memberships"]],
+        "metrics": lambda: _metrics(row),
+        "consent": lambda: orjson.loads(row["consent"] or b"{}"),
+        "predictions": dict,
+        "events": lambda: events or {"items": [], "next_cursor": None},
+    }
+    view |= {part: make() for part, make in made.items() if part in parts}
+    return view | {"freshness": freshness}
+
+
+def _traits(row: Mapping[str, Any], provenance: bool) -> Json:
+    traits: Json = orjson.loads(row["traits"] or b"{}")
+    if not provenance:
+        return traits
+    origins = orjson.loads(row["provenance"] or b"{}")
+    return {name: {"value": value} | origins.get(name, {}) for name, value in traits.items()}
+
+
+def _metrics(row: Mapping[str, Any]) -> Json:
+    seen = row["events"] > 0
+    return {
+        "events": row["events"],
+        "first_seen": iso(row["first_ms"]) if seen else None,
+        "last_seen": iso(row["last_ms"]) if seen else None,
+        "orders": row["orders"],
+        "revenue": dict(row["revenue"]),
+        "refunds": dict(row["refunds"]),
+        "counts": dict(row["counts"]),
+    }
+
+
+_TIMELINE_MEMBERS = (
+    "id", "type", "name", "time", "original_time", "received_at", "channel", "dataschema", "subject",
+    "properties", "traits", "context", "consent", "flags",
+)  # fmt: skip
+
+
+def event_view(payload: str | bytes) -> Json:
+    """An envelope as the timeline shows it: without what is only for machines (nodes, versions)."""
+    envelope = orjson.loads(payload)
+    view = {name: envelope[name] for name in _TIMELINE_MEMBERS if name in envelope}
+    view["source"] = source_id(envelope)
+    view["identifiers"] = [
+        {"type": one.get("type"), "value": one.get("normalised")} for one in envelope.get("identifiers", [])
+    ]
+    return view
+
+
+def source_id(envelope: Mapping[str, Any]) -> str:
+    return str(envelope.get("source", "")).removeprefix("/sources/")
+
+
+def accepted_view(envelope: Mapping[str, Any]) -> Json:
+    """An accepted event in the list of the latest ones."""
+    members = ("id", "type", "name", "channel", "time", "received_at", "flags")
+    view: Json = {"status": "accepted", "source": source_id(envelope)}
+    return view | {name: envelope[name] for name in members if name in envelope}
+
+
+def refused_view(record: Mapping[str, Any]) -> Json:
+    """A rejected event in the list of the latest ones: its reason, not its payload."""
+    members = ("id", "code", "reason", "source", "channel", "received_at")
+    view: Json = {"status": "rejected", "type": record.get("type")}
+    return view | {name: record[name] for name in members if name in record}
+
+
+def rejected_view(row: Mapping[str, Any]) -> Json:
+    """A rejected event with its original bytes: `payload`, or `payload_base64` where they are not UTF-8."""
+    view: Json = {name: row[name] for name in ("id", "code", "reason", "source", "channel")}
+    view["received_at"] = iso(row["received_ms"])
+    if row["is_text"]:
+        view["payload"] = row["text"]
+    else:
+        view["payload_base64"] = row["base64"]
+    if row["resolved"]:
+        view["resolved"] = True
+    return view
+
+
+def delivery_view(row: Mapping[str, Any]) -> Json:
+    """A webhook delivery. `response_code` is null when nobody answered, `next_at` null when it is over."""
+    return {
+        "id": row["id"],
+        "trigger": row["trigger"],
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "next_at": iso(row["next_ms"]) if row["status"] == "pending" else None,
+        "created_at": iso(row["created_ms"]),
+        "updated_at": iso(row["updated_ms"]),
+        "response_code": row["response_code"] or None,
+        "error": row["error"] or None,
+        "body": _json_or_text(row["body"]),
+    }
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+
+
+def decision_view(row: Mapping[str, Any], identifiers: Mapping[str, list[Json]]) -> Json:
+    """A decision of identity with its reason. `identifiers` says what the nodes (hex) in it stand for."""
+    detail: Json = orjson.loads(row["detail"] or b"{}")
+    view: Json = {"outcome": row["outcome"], "at": iso(row["at_ms"])}
+    for role in ("survivor", "absorbed", "from"):
+        if role in detail:
+            view[role] = _as_profile(detail[role])
+    if isinstance(detail.get("to"), list):
+        view["to"] = [_as_profile(one) for one in detail["to"]]
+    if row["outcome"] == "refused":
+        view["between"] = [_stands_for(detail.get(side), identifiers) for side in ("a", "b")]
+    if "node" in detail:
+        view["identifier"] = _stands_for(detail["node"], identifiers)
+    view["reason"] = detail.get("reason") or _REASONS.get(row["outcome"], "")
+    view |= {name: detail[name] for name in ("event", "by") if name in detail}
+    return view
+
+
+_REASONS: Final = {
+    "merged": "an event carried identifiers of both",
+    "shared": "the identifier was seen with more people than the rules allow, so it belongs to nobody",
+    "split": "a steward split the profile",
+}
+
+
+def _as_profile(node: str) -> str:
+    return profile_id(int(node, 16))
+
+
+def _stands_for(node: Any, identifiers: Mapping[str, list[Json]]) -> Json | None:
+    known = identifiers.get(str(node), [])
+    return known[0] if known else None
+
+
+def nodes_named(details: Iterable[str]) -> set[str]:
+    """The nodes (hex) that decisions speak of, to look their identifiers up."""
+    parsed = [orjson.loads(detail or "{}") for detail in details]
+    return {str(one[role]) for one in parsed for role in ("a", "b", "node") if role in one}
