@@ -85,10 +85,10 @@ class Catalog:
     def check(self, type: str, properties: Mapping[str, object]) -> str | None:
         """Why these properties (traits, for `profile.identified`) cannot be of this type; None when they can.
 
-        The hot path. The reason is `<JSON pointer>: wanted <what>, got <JSON type>` for the first
-        fault, and never shows a value. Types that are not in the catalogue have nothing to check:
-        None. `properties` must be what a JSON parser makes (dicts with text keys, lists, text,
-        numbers, booleans, None).
+        The hot path. The reason is `<JSON pointer>: wanted <what>, got <JSON type>` for the first fault, and
+        never shows a value; the pointer of the whole is empty, so a caller can put `properties` before it.
+        Types that are not in the catalogue have nothing to check: None. `properties` must be what a JSON parser
+        makes (dicts with text keys, lists, text, numbers, booleans, None).
         """
         quick = self._quick.get(type)
         if quick is None or quick.is_valid(properties):
