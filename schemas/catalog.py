@@ -87,8 +87,8 @@ class Catalog:
 
         The hot path. The reason is `<JSON pointer>: wanted <what>, got <JSON type>` for the first fault, and
         never shows a value; the pointer of the whole is empty, so a caller can put `properties` before it.
-        Types that are not in the catalogue have nothing to check: None. `properties` must be what a JSON parser
-        makes (dicts with text keys, lists, text, numbers, booleans, None).
+        Types that are not in the catalogue have nothing to check: None. `properties` must be what a JSON
+        parser makes (dicts with text keys, lists, text, numbers, booleans, None).
         """
         quick = self._quick.get(type)
         if quick is None or quick.is_valid(properties):
