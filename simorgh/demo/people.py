@@ -100,10 +100,7 @@ class Person:
 
 
 def make_people(history: History, count: int, seed: int) -> list[Person]:
-    """`count` of the customers (or all, where there are fewer), sorted by card.
-
-    Each has a source of chance of its own, so that one more person changes nobody else.
-    """
+    """`count` of the customers (or all, where there are fewer), sorted by card."""
     chosen = sorted(Random(f"{seed}/who").sample(sorted(history), min(count, len(history))))
     return [_make(card, place, history[card], seed) for place, card in enumerate(chosen)]
 

@@ -1,7 +1,7 @@
 """SIMULATED: what the till's real customers might have done on the web, in their mail and in chats.
 
-Nothing here is a measurement. It follows the real purchases (people look at what they buy later), it is the same
-for the same seed and the same `now`, and it holds the troubles of real identities, each in a known number:
+Nothing here is a measurement. It follows the real purchases (people look at what they buy later), it is the
+same for the same seed and the same `now`, and it holds the troubles of identity, each in a known number:
 
 - people come anonymously on one to three devices and log in only later;
 - `VISITORS` never log in;
@@ -21,6 +21,7 @@ from typing import Any, Final, NamedTuple
 from schemas.clock import iso
 from simorgh.demo.people import History, Person, Purchase, make_people, new_device
 
+SEED: Final = 30
 PEOPLE: Final = 1_300
 VISITORS: Final = 250
 JUNK: Final = 15
@@ -51,15 +52,38 @@ class Request(NamedTuple):
     events: int
 
 
-def simulate(history: History, now: int, *, seed: int = 30, people: int = PEOPLE) -> Iterator[Request]:
+def make_crowd(history: History, people: int = PEOPLE, *, seed: int = SEED) -> list[Person]:
+    """`people` of the customers with their troubles. Good for one simulation: living uses up their chances."""
+    crowd = make_people(history, people, seed)
+    for one, other in families(crowd):
+        one.email = other.email = f"family.{one.card}@example.com"
+    if crowd:
+        heavy = heavy_user(crowd)
+        heavy.devices = [new_device(heavy.random) for _ in range(HEAVY_DEVICES)]
+    return crowd
+
+
+def families(crowd: list[Person]) -> list[tuple[Person, Person]]:
+    """The pairs that share an email address."""
+    return list(zip(crowd[0::2], crowd[1::2], strict=False))[:FAMILIES]
+
+
+def heavy_user(crowd: list[Person]) -> Person:
+    """Who bought most often."""
+    return max(crowd, key=lambda person: (len(person.purchases), person.card))
+
+
+def kiosk_users(crowd: list[Person]) -> list[Person]:
+    """Who logs in at the shop's tablet."""
+    return crowd[:: max(1, len(crowd) // KIOSK_USERS)][:KIOSK_USERS]
+
+
+def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[Request]:
     """The requests to post, in the order of time within each protocol; about 47 events per person.
 
-    `history` are the real purchases, `now` the latest moment, in ms. Nothing lies after `now`.
+    Nothing lies after `now` (ms).
     """
     random = Random(f"{seed}/all")
-    crowd = make_people(history, people, seed)
-    _tie_families(crowd)
-    _give_devices(crowd)
     popular = [purchase for person in crowd[:200] for purchase in person.purchases[:1]]
     web: list[Message] = []
     events: list[Message] = []
@@ -69,7 +93,7 @@ def simulate(history: History, now: int, *, seed: int = 30, people: int = PEOPLE
         events += _chats(person, now)
     for number in range(VISITORS if popular else 0):
         web += _stranger(number, random, popular, now)
-    for person in crowd[:: max(1, len(crowd) // KIOSK_USERS)][:KIOSK_USERS]:
+    for person in kiosk_users(crowd):
         web += _kiosk(person, now)
     web += _broken(now)
     web.sort(key=lambda message: (str(message["timestamp"]), str(message["messageId"])))
@@ -83,18 +107,6 @@ def simulate(history: History, now: int, *, seed: int = 30, people: int = PEOPLE
 
 
 # --- The troubles ---
-
-
-def _tie_families(crowd: list[Person]) -> None:
-    for number in range(min(FAMILIES, len(crowd) // 2)):
-        one, other = crowd[2 * number : 2 * number + 2]
-        other.email = one.email = f"family.{one.card}@example.com"
-
-
-def _give_devices(crowd: list[Person]) -> None:
-    if crowd:
-        heavy = max(crowd, key=lambda person: (len(person.purchases), person.card))
-        heavy.devices = [new_device(heavy.random) for _ in range(HEAVY_DEVICES)]
 
 
 def _stranger(number: int, random: Random, popular: list[Purchase], now: int) -> list[Message]:

@@ -1,0 +1,3 @@
+from simorgh.cli import main
+
+main()

@@ -1,0 +1,143 @@
+"""What the demo prints: plain tables that also read well in a file. No request is made here."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from producers.files.report import Report
+from simorgh.demo.simulation import HEAVY_DEVICES, VISITORS
+
+PARTS: Final = "traits,identities,segments,metrics,consent,events"
+"""Of a 360° view, what is shown."""
+
+DEFAULT_LIMIT: Final = 5
+"""Browsers that one person may have by the default identity rules."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was sent. `seconds`: from the first row to the last effect being visible."""
+
+    purchases: Report
+    simulated: int
+    refused: int
+    seconds: float
+
+
+def print_opening(console: Console, weeks: int) -> None:
+    console.print(
+        Text.assemble(
+            ("Real: ", "bold"),
+            "a year of purchases in a UK gift shop (UCI Online Retail, CC BY 4.0, Chen 2015), "
+            f"moved by {weeks} whole weeks so that the last one lies within the past week.\n",
+            ("Simulated: ", "bold"),
+            "what the same customers might have done on the web, in their mail and in chats.",
+        )
+    )
+
+
+def print_figures(console: Console, status: Json, loaded: Loaded) -> None:
+    """Events, profiles and speed. `status` is the answer of `/v1/status`."""
+    events = status["events"]
+    sent = loaded.purchases.total + loaded.simulated
+    table = _table("what came in", "", right=(1,))
+    table.add_row("rows of the till's file", f"{loaded.purchases.rows:,}")
+    for kind, count in loaded.purchases.events.most_common():
+        table.add_row(f"  became {kind}", f"{count:,}")
+    table.add_row("simulated events", f"{loaded.simulated:,}")
+    table.add_row("events in the log", f"{events['logged']:,}")
+    table.add_row("  of them sent before (counted once)", f"{events['duplicates']:,}")
+    table.add_row("rejected, kept with their reason", f"{events['rejected']:,}")
+    console.print(table)
+    console.print(
+        f"{sent:,} events from the file and over HTTP to visible profiles in {loaded.seconds:.1f} s: "
+        f"{sent / loaded.seconds:,.0f} events/s\n"
+    )
+    table = _table("who they are", "", right=(1,))
+    table.add_row("identities", f"{status['identities']:,}")
+    table.add_row("profiles", f"{status['profiles']:,}", style="bold")
+    surplus = HEAVY_DEVICES - DEFAULT_LIMIT
+    known = status["profiles"] - VISITORS - surplus
+    table.add_row("  customers", f"{known:,}")
+    table.add_row("  visitors who never said who they are (simulated)", f"{VISITORS:,}")
+    table.add_row("  browsers over a customer's limit (simulated)", f"{surplus:,}")
+    table.add_row(
+        "merges: identities that joined a profile", f"{status['identities'] - status['profiles']:,}"
+    )
+    console.print(table)
+
+
+def print_identity(console: Console, decisions: dict[str, list[Json]]) -> None:
+    """What identity decided about some people, by trouble."""
+    table = _table("who must not be joined", "decisions", "why")
+    for trouble, made in decisions.items():
+        told = Counter((one["outcome"], one.get("reason", "")) for one in made if one["outcome"] != "merged")
+        merged = sum(one["outcome"] == "merged" for one in made)
+        table.add_row(trouble, f"{merged} merged", "identifiers of both on one event")
+        for (outcome, reason), count in told.most_common():
+            table.add_row("", f"{count} {outcome}", reason)
+    console.print(table)
+
+
+def print_segments(console: Console, segments: list[Json]) -> None:
+    table = _table("segment", "profiles", "back-filled in", "meaning", right=(1, 2))
+    for segment in segments:
+        table.add_row(segment["id"], f"{segment['size']:,}", f"{segment['seconds']:.2f} s", segment["name"])
+    console.print(table)
+
+
+def print_view(console: Console, view: Json) -> None:
+    """One customer from all sides."""
+    metrics = view["metrics"]
+    name = view["traits"].get("name", view["profile_id"])
+    table = _table(f"360° of {name}", view["profile_id"])
+    for trait, value in view["traits"].items():
+        table.add_row(trait, str(value))
+    for one in view["identities"]:
+        table.add_row(one["type"], f"{one['value']}   ({one['first_seen'][:10]} to {one['last_seen'][:10]})")
+    for segment in view["segments"]:
+        table.add_row("in segment", f"{segment['id']}   since {segment['entered_at'][:10]}")
+    for purpose, value in view.get("consent", {}).items():
+        table.add_row("consent", f"{purpose}: {value}")
+    table.add_row("events", f"{metrics['events']:,}, last {metrics['last_seen'][:16].replace('T', ' ')}")
+    table.add_row(
+        "orders, revenue, refunds",
+        f"{metrics['orders']:,}, {_money(metrics['revenue'])}, {_money(metrics.get('refunds', {}))}",
+    )
+    for event in view.get("events", {}).get("items", [])[:8]:
+        table.add_row(event["time"][:16].replace("T", " "), f"{event['type']}   ({event['channel']})")
+    console.print(table)
+
+
+def print_next(console: Console, base_url: str, token: str, someone: str) -> None:
+    """Lines to paste into a shell."""
+    lines = (
+        f"TOKEN='{token}'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}/identities?explain=true'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}/events?limit=20'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/segments/vip/members'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/segments/vip/why/user_id:{someone}'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/rejected'",
+        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/status'",
+    )
+    console.print(Text("\nAsk it yourself:", style="bold"))
+    for line in lines:  # as they are: a wrapped or coloured line cannot be pasted
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _money(amounts: dict[str, float]) -> str:
+    return " + ".join(f"{amount:,.2f} {currency}" for currency, amount in amounts.items()) or "none"
+
+
+def _table(*titles: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(*titles, box=None, padding=(0, 2, 0, 0), title_justify="left", header_style="bold")
+    for column in right:
+        table.columns[column].justify = "right"
+    return table

@@ -1,0 +1,211 @@
+"""The demo as a story: load, wait, declare, look. Everything goes over HTTP, as it would from outside.
+
+The purchases are real (UCI Online Retail, moved by whole weeks); the web, the emails and the chats are simulated.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from producers.files.importer import import_file
+from producers.files.mapping import load_mapping
+from producers.files.patient import post
+from producers.files.report import Report
+from producers.files.sinks import HttpSink
+from schemas.clock import Clock, system_clock
+from schemas.errors import Broken
+from simorgh.demo import findings
+from simorgh.demo.people import History, HistoryKeeper, Person
+from simorgh.demo.segments import SEGMENTS
+from simorgh.demo.simulation import (
+    HEAVY_DEVICES,
+    KIOSK_USERS,
+    PEOPLE,
+    Request,
+    families,
+    heavy_user,
+    kiosk_users,
+    make_crowd,
+    simulate,
+)
+
+DATA: Final = Path(__file__).parent / "data"
+LAST_PURCHASE: Final = 1_323_435_000_000
+"""When the real file ends: 2011-12-09 12:50 in London."""
+
+_WEEK_MS: Final = 7 * 86_400_000
+_PATIENCE_S: Final = 600.0
+
+
+@dataclass
+class Posted:
+    """What came of the simulated requests. `chatty` are the cards of people who also chatted."""
+
+    events: int = 0
+    rejected: int = 0
+    seconds: float = 0.0
+    chatty: set[str] = field(default_factory=set)
+
+
+def run_demo(
+    base_url: str,
+    write_key: str,
+    token: str,
+    console: Console,
+    *,
+    clock: Clock = system_clock,
+    people: int = PEOPLE,
+    connections: int = 3,
+) -> None:
+    """Load a year of a shop into the server at `base_url` and print what it made of it.
+
+    Blocks until all effects are visible (some half a minute on two cores). `people` is how many of the customers get
+    a simulated life on the web. Running it again changes nothing but the moment to which the past is moved. Raises
+    `SimorghError` when the server refuses the keys, goes away or does not finish within ten minutes.
+    """
+    now = clock()
+    weeks = weeks_to(now)
+    findings.print_opening(console, weeks)
+    started = time.perf_counter()
+    headers = {"authorization": f"Bearer {token}"}
+    with httpx.Client(base_url=base_url, headers=headers, timeout=120.0) as api:
+        with _progress(console) as progress:
+            report, history = _import_purchases(base_url, write_key, weeks, progress)
+            crowd = make_crowd(history, people)
+            requests = list(simulate(crowd, now))
+            posted = _post_simulation(base_url, write_key, requests, connections, progress)
+            _wait_until_visible(api, progress)
+            seconds = time.perf_counter() - started
+            segments = _declare_segments(api, progress)
+        loaded = findings.Loaded(report, posted.events, posted.rejected, seconds)
+        findings.print_figures(console, _get(api, "/v1/status"), loaded)
+        findings.print_identity(console, _decisions(api, crowd))
+        findings.print_segments(console, segments)
+        someone = _somebody(crowd, posted.chatty)
+        findings.print_view(console, _get(api, f"/v1/profiles/user_id:{someone}?include={findings.PARTS}"))
+    findings.print_next(console, base_url, token, someone)
+
+
+def weeks_to(now: int) -> int:
+    """By how many whole weeks the past moves, so that the last purchase lies within the week before `now` (ms)."""
+    return (now - LAST_PURCHASE) // _WEEK_MS
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description:<38}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
+def _import_purchases(
+    base_url: str, write_key: str, weeks: int, progress: Progress
+) -> tuple[Report, History]:
+    task = progress.add_task("real purchases, rows of the file", total=None)
+    with HttpSink(base_url, write_key) as sink:
+        keeper = HistoryKeeper(sink)
+        report = import_file(
+            DATA / "online_retail.parquet",
+            load_mapping(DATA / "mapping.toml"),
+            keeper,
+            lambda done, total: progress.update(task, completed=done, total=total),
+            shift_weeks=weeks,
+        )
+    return report, keeper.history
+
+
+# --- The simulated part, over several connections ---
+
+
+def _post_simulation(
+    base_url: str, write_key: str, todo: list[Request], connections: int, progress: Progress
+) -> Posted:
+    posted = Posted(events=sum(request.events for request in todo))
+    posted.chatty = {
+        event["id"].split("-")[1]
+        for request in todo
+        if request.path == "/v1/events"
+        for event in request.body
+        if event["channel"] == "chat"
+    }
+    task = progress.add_task("simulated web, emails and chats, events", total=posted.events)
+    started = time.perf_counter()
+
+    def send(request: Request) -> int:
+        response = post(client, request.path, orjson.dumps(request.body))
+        progress.advance(task, request.events)
+        return len(response.json().get("rejected", ()))
+
+    with (
+        httpx.Client(base_url=base_url, auth=(write_key, ""), timeout=60.0) as client,
+        ThreadPoolExecutor(connections, thread_name_prefix="demo") as pool,
+    ):
+        posted.rejected = sum(pool.map(send, todo))
+    posted.seconds = time.perf_counter() - started
+    return posted
+
+
+# --- Waiting and declaring ---
+
+
+def _wait_until_visible(api: httpx.Client, progress: Progress) -> None:
+    """Until no projection lags: then everything that was answered is in the profiles."""
+    task = progress.add_task("profiles catch up, events to go", total=None)
+    deadline = time.monotonic() + _PATIENCE_S
+    most = 0
+    while lag := max((stage["lag_events"] for stage in _get(api, "/v1/status")["projections"]), default=0):
+        most = max(most, lag)
+        progress.update(task, total=most, completed=most - lag)
+        if time.monotonic() > deadline:
+            raise Broken(f"demo: {lag} events still wait after {_PATIENCE_S:.0f} s; see the server's log")
+        time.sleep(0.25)
+    progress.update(task, total=most or 1, completed=most or 1)
+
+
+def _declare_segments(api: httpx.Client, progress: Progress) -> list[dict[str, Any]]:
+    """The segments with their sizes. One that is declared already (a second run) stays as it is."""
+    task = progress.add_task("segments declared and filled", total=len(SEGMENTS))
+    found: list[dict[str, Any]] = []
+    for segment in SEGMENTS:
+        started = time.perf_counter()
+        response = api.post("/v1/segments", json=segment)
+        if response.status_code not in (201, 409):
+            raise Broken(
+                f"demo: POST /v1/segments wanted 201, got {response.status_code}: {response.text[:300]}"
+            )
+        seconds = time.perf_counter() - started
+        found.append({**_get(api, f"/v1/segments/{segment['id']}"), "seconds": seconds})
+        progress.advance(task)
+    return found
+
+
+def _get(api: httpx.Client, path: str) -> dict[str, Any]:
+    response = api.get(path)
+    if not response.is_success:
+        raise Broken(f"demo: GET {path} wanted 200, got {response.status_code}; see the server's log")
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def _decisions(api: httpx.Client, crowd: list[Person]) -> dict[str, list[dict[str, Any]]]:
+    """What identity decided about people in each trouble, told by the API: trouble -> decisions."""
+    about = {
+        f"one customer with {HEAVY_DEVICES} browsers": heavy_user(crowd),
+        "two customers with one email address": families(crowd)[0][1],
+        f"a shop tablet that {KIOSK_USERS} customers use": kiosk_users(crowd)[-1],
+    }
+    return {
+        trouble: _get(api, f"/v1/profiles/user_id:{person.user_id}/identities?explain=true")["decisions"]
+        for trouble, person in about.items()
+    }
+
+
+def _somebody(crowd: list[Person], chatty: set[str]) -> str:
+    """The user id of somebody known on every channel: of those who chatted, the one who bought most often."""
+    candidates = [person for person in crowd if person.card in chatty] or crowd
+    return max(candidates, key=lambda person: (len(person.purchases), person.card)).user_id

@@ -1,0 +1,186 @@
+"""One box: log, warehouse, processors, triggers and both HTTP faces wired together in one process."""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from eventlog.sqlite import SqliteEventLog
+from identity.rules import DEFAULT_RULES, IdentityRules
+from producers.door import Door
+from producers.metrics import CollectorMetrics
+from producers.router import collector_router
+from profile_api.app import create_api
+from profile_api.deps import ApiDeps
+from registry.registry import Registry
+from schemas.catalog import Catalog
+from schemas.clock import random_id, system_clock
+from schemas.errors import Conflict
+from simorgh.crash import checkpoint_from_environment
+from simorgh.datadir import DataDir
+from simorgh.retry import retry_rejected
+from simorgh.settings import Settings
+from stream_processors import deliveries, generation
+from stream_processors.pipeline import WarehouseBehind
+from stream_processors.replay import Replay
+from stream_processors.runner import Runner
+from stream_processors.triggers.stage import TriggerStage
+from warehouse.client import Warehouse, Writer
+
+_LOG = logging.getLogger(__name__)
+_REST_BESIDE_LIVE = 0.5
+
+
+class Platform:
+    """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = DataDir(settings.data).create()
+        self.folder.require_free()
+        self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+        self.warehouse = Warehouse(settings.warehouse_dsn, settings.workspace)
+        self.generation = generation.current(self.log)
+        self._drop_other_generations()
+        self.warehouse.migrate(self.generation)
+        self.secret = self.folder.secret()
+        self.local_token = secrets.token_urlsafe(32)
+        self.registry = Registry(
+            self.log,
+            system_clock,
+            env_write_key=_plain(settings.write_key),
+            env_token=_plain(settings.api_token),
+        )
+        self.registry.refresh()
+        self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
+        self.runner = self._new_runner()
+        self.triggers: TriggerStage | None = None
+        self.replaying: dict[str, Any] = {"state": "idle"}
+        self._replay_lock = threading.Lock()
+
+    def rules(self) -> IdentityRules:
+        """The identity rules in force."""
+        declared = self.registry.rules
+        return DEFAULT_RULES if declared is None else IdentityRules.model_validate(declared)
+
+    def writer(self) -> Writer:
+        """Of the live generation."""
+        return self.warehouse.writer(self.generation)
+
+    def start(self) -> None:
+        """Begin to process. Returns at once; what was left unfinished is finished first, in the background."""
+        threading.Thread(target=self._start_processing, name="start", daemon=True).start()
+
+    def _start_processing(self) -> None:
+        self.recover()
+        self.runner.start()
+        self.triggers = TriggerStage(
+            self.log,
+            self.registry,
+            lambda profiles: deliveries.identities_of(self.writer(), profiles),
+            lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
+            lambda due, limit: deliveries.pending(self.writer(), due, limit),
+            allow_private=self.settings.allow_private_webhooks,
+        )
+        self.triggers.start()
+
+    def recover(self) -> None:
+        """Finish what an earlier process began; rebuild the warehouse where it has lost rows."""
+        try:
+            self.runner.recover()
+        except WarehouseBehind as error:
+            _LOG.warning("%s: rebuilding", error.message)
+            self.replay(live=False)
+
+    def close(self) -> None:
+        if self.triggers:
+            self.triggers.stop()
+        self.runner.stop()
+        self.log.close()
+        self.warehouse.close()
+
+    # ---- replay
+
+    def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
+        """Rebuild the projections beside the live ones and swap. Blocks. `live`: keep processing until the swap."""
+        if not self._replay_lock.acquire(blocking=False):
+            raise Conflict("replay: one is running already; wait for its end", code="replay_running")
+        try:
+            replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
+            replay.catch_up(progress)
+            self.runner.stop()
+            replay.finish()
+            old, self.generation = self.generation, replay.generation
+            self.runner = self._new_runner()
+            self.runner.recover()
+            if live:
+                self.runner.start()
+            self.warehouse.drop(old)
+        finally:
+            self._replay_lock.release()
+
+    def replay_in_background(self) -> dict[str, Any]:
+        """Begin a replay unless one runs; answers how it stands."""
+        if self.replaying["state"] != "running":
+            self.replaying = {"state": "running", "done": 0, "total": 0}
+            threading.Thread(target=self._replay, name="replay", daemon=True).start()
+        return dict(self.replaying)
+
+    def _replay(self) -> None:
+        def progress(done: int, total: int) -> None:
+            self.replaying.update(done=done, total=total)
+
+        try:
+            self.replay(progress)
+            self.replaying.update(state="done", generation=self.generation)
+        except Exception as error:
+            _LOG.exception("replay: failed; the live generation is untouched")
+            self.replaying.update(state="failed", reason=type(error).__name__)
+
+    # ---- wiring
+
+    def _new_runner(self) -> Runner:
+        return Runner(
+            self.log, self.warehouse, self.generation, system_clock, checkpoint=checkpoint_from_environment()
+        )
+
+    def _drop_other_generations(self) -> None:
+        """What a replay left behind when it was killed, or had not dropped yet."""
+        for number in self.warehouse.generations():
+            if number != self.generation:
+                self.warehouse.drop(number)
+
+    def app(self) -> FastAPI:
+        """Both HTTP faces on one app."""
+        metrics = CollectorRegistry()
+        deps = ApiDeps(
+            log=self.log,
+            registry=self.registry,
+            reader=self.warehouse.reader(lambda: self.generation),
+            secret=self.secret,
+            workspace=self.settings.workspace,
+            retry_rejected=lambda record, payload: retry_rejected(
+                self.log, self.registry, self.door, record, payload
+            ),
+            allow_private_webhooks=self.settings.allow_private_webhooks,
+            metrics=metrics,
+            generation=lambda: self.generation,
+            replay=self.replay_in_background,
+        )
+        app = create_api(deps)
+        app.include_router(
+            collector_router(
+                self.log, self.registry, self.door, Catalog.load(), system_clock, CollectorMetrics(metrics)
+            )
+        )
+        return app
+
+
+def _plain(secret: Any) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+

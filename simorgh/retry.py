@@ -1,0 +1,30 @@
+"""Retrying a rejected event: the door's second look, and what it means for the log."""
+
+from typing import Any
+
+import orjson
+
+from eventlog.port import EventLog
+from producers.door import Accepted, Door
+from producers.retry import retry_rejected as admit_again
+from registry.registry import Registry
+from schemas import topics
+from schemas.catalog import Catalog
+
+
+def retry_rejected(
+    log: EventLog, registry: Registry, door: Door, record: dict[str, Any], payload: bytes | None
+) -> dict[str, Any]:
+    """Admit a rejected event again, under its id and time of receipt; durable on return.
+
+    Accepted: the event and the note that its rejection is settled are appended together. Refused again: the new
+    reason is appended, the original bytes stay. Answers {"status", "id", "code"?, "reason"?}.
+    """
+    verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
+    if isinstance(verdict, Accepted):
+        settled = (str(record["id"]).encode(), orjson.dumps({**record, "resolved": True}))
+        log.submit([(topics.EVENTS, [verdict.message]), (topics.REJECTED, [settled])]).result()
+        return {"status": "accepted", "id": verdict.id}
+    again = {**record, "code": verdict.code, "reason": verdict.reason}
+    log.append(topics.REJECTED, [(str(record["id"]).encode(), orjson.dumps(again))])
+    return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}

@@ -1,0 +1,54 @@
+"""`simorgh serve`: everything in one process, until it is told to stop."""
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+
+from simorgh.keys import first_keys
+from simorgh.platform import Platform
+from simorgh.settings import Settings
+
+
+def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None] = lambda url: None) -> None:
+    """Open the folder, listen, and run until SIGINT or SIGTERM. `ready` is called with the URL once requests are taken.
+
+    The socket is opened before the folder, so that a port in use is an error before anything was changed.
+    """
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    listener = _listen(host, port)
+    url = f"http://{host}:{listener.getsockname()[1]}"
+    platform = Platform(settings)
+    try:
+        first_keys(platform.registry, settings)
+        server = _Server(
+            uvicorn.Config(platform.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=5),
+            lambda: ready(url),
+        )
+        platform.folder.announce(url, platform.local_token)
+        platform.start()
+        server.run(sockets=[listener])
+    finally:
+        platform.folder.withdraw()
+        platform.close()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.set_inheritable(True)
+    return listener

@@ -1,0 +1,80 @@
+"""One frozen settings object per process, from SIMORGH_* variables; all faults are reported at once."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.errors import InvalidSettings
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Every field is `SIMORGH_<NAME>` in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMORGH_", frozen=True, extra="ignore")
+
+    data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one box.")] = Path(
+        "simorgh-data"
+    )
+    log: Annotated[str, Field(description="The event log: `sqlite:///path`; empty: DATA/log.sqlite.")] = ""
+    clickhouse: Annotated[
+        str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")
+    ] = ""
+    workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = (
+        "default"
+    )
+    partitions: Annotated[
+        int, Field(description="Partitions of simorgh.events in a new embedded log.", ge=1, le=64)
+    ] = 2
+    write_key: Annotated[
+        SecretStr | None, Field(description="A write key that holds while set: a source with default settings.")
+    ] = None
+    api_token: Annotated[
+        SecretStr | None, Field(description="An API token that holds while set, with every scope.")
+    ] = None
+    allow_private_webhooks: Annotated[
+        bool, Field(description="Lift the rules on webhook addresses: private ones, plain http, odd ports.")
+    ] = False
+    log_level: Annotated[str, Field(description="Of the program's own log lines, on stderr.")] = "WARNING"
+
+    @field_validator("write_key", "api_token")
+    @classmethod
+    def _printable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None
+        text = value.get_secret_value()
+        if len(text) > 200 or not text.isprintable():
+            raise ValueError("wanted 1 to 200 printable characters")
+        return value
+
+    @field_validator("log")
+    @classmethod
+    def _embedded_log(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///"):
+            raise ValueError("wanted sqlite:///path; other logs come with the cluster roles")
+        return value
+
+    @field_validator("clickhouse")
+    @classmethod
+    def _embedded_warehouse(cls, value: str) -> str:
+        if value and not value.startswith("chdb:///"):
+            raise ValueError("wanted chdb:///path; servers come with the cluster roles")
+        return value
+
+    @property
+    def log_path(self) -> Path:
+        return Path(self.log.removeprefix("sqlite://")) if self.log else self.data / "log.sqlite"
+
+    @property
+    def warehouse_dsn(self) -> str:
+        return self.clickhouse or f"chdb://{(self.data / 'warehouse').resolve()}"
+
+
+def load_settings(**given: object) -> Settings:
+    """Settings from the environment, with what the command line gave on top. Raises `InvalidSettings`."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = "; ".join(f"SIMORGH_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise InvalidSettings(f"settings: {faults}") from None

@@ -1,0 +1,115 @@
+"""What people declare, made effective: segments come alive and are back-filled, stewards' commands are applied.
+
+Follows `simorgh.registry` record by record, between two micro-batches. Side effects per record: what it does
+(idempotent: a segment's memberships are made equal to a query's answer, a command is applied once by its offset),
+then the commit; a crash before the commit does it again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+from schemas.clock import Clock
+from stream_processors.pipeline import Pipeline
+from stream_processors.segments.rule import parse_rule
+from stream_processors.segments.sql import compile_sql
+from stream_processors.segments.tree import Rule, segments_of
+from warehouse.client import Writer
+from warehouse.reader import Reader
+
+_READ = 1_000
+_COMMANDS = frozenset({"merge", "split"})
+
+
+class Declarations:
+    """Keeps a pipeline in step with `simorgh.registry`. One thread, the pipeline's."""
+
+    def __init__(self, log: EventLog, pipeline: Pipeline, writer: Writer, reader: Reader, clock: Clock) -> None:
+        self._log = log
+        self._pipeline = pipeline
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._segments: dict[str, tuple[dict[str, Any], int]] = {}
+
+    def restore(self, upto: int) -> None:
+        """Make the segments that were declared before offset `upto` live, without back-fill: it was done then."""
+        position = 0
+        while records := self._log.read(topics.REGISTRY, 0, position, min(_READ, max(0, upto - position))):
+            for record in records:
+                body = orjson.loads(record.value)
+                if body["kind"] == "segment":
+                    self._fold_segment(body)
+            position = records[-1].offset + 1
+        self._pipeline.registry_position = position
+        self._pipeline.evaluator.set_segments(self._segments)
+
+    def step(self) -> int:
+        """Apply what was declared since; returns how many records."""
+        records = self._log.read(topics.REGISTRY, 0, self._pipeline.registry_position, _READ)
+        for record in records:
+            self._apply(record)
+            self._pipeline.registry_position = record.offset + 1
+            self._pipeline.commit()
+        return len(records)
+
+    def _apply(self, record: Record) -> None:
+        body = orjson.loads(record.value)
+        kind = body["kind"]
+        if kind == "segment":
+            self._apply_segment(body)
+        elif kind in _COMMANDS:
+            command = {**body["body"], "by": body.get("by", ""), "at": body["at"]}
+            self._pipeline.apply_identity(self._pipeline.resolver.command(kind, record.offset, command))
+        elif kind == "rules":
+            version = record.offset + 1
+            rules = {"version": version, "rules": body["body"], "at": body["at"]}
+            self._pipeline.apply_identity(self._pipeline.resolver.rules(rules))
+
+    # ---- segments
+
+    def _fold_segment(self, body: Mapping[str, Any]) -> None:
+        if body["op"] == "delete":
+            self._segments.pop(body["id"], None)
+        else:
+            declared = body["body"]
+            self._segments[body["id"]] = (declared["rule"], int(declared.get("version", 1)))
+
+    def _apply_segment(self, body: Mapping[str, Any]) -> None:
+        name = body["id"]
+        known = name in self._segments
+        self._fold_segment(body)
+        self._pipeline.evaluator.set_segments(self._segments)
+        self._pipeline.forget_states()
+        if name in self._segments:
+            for segment in self._with_dependents(name):
+                self.fill(segment, "edited" if known else "backfill")
+        else:
+            self._make_equal(name, set(), "deleted")
+
+    def _with_dependents(self, name: str) -> list[str]:
+        """The segment and those that name it, directly or through others, in an order in which each is ready."""
+        return [segment for segment in self._pipeline.evaluator.live.order if self._reaches(segment, name)]
+
+    def _reaches(self, segment: str, name: str) -> bool:
+        nested = segments_of(self._pipeline.evaluator.live.rules[segment])
+        return segment == name or any(self._reaches(used, name) for used in nested)
+
+    def fill(self, segment: str, cause: str) -> None:
+        """Compute a segment's members in full, tell the difference, and schedule what time will change."""
+        query = compile_sql(self._rule(segment), self._clock(), self._rule)
+        members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
+        changed = self._make_equal(segment, members, cause)
+        everyone = self._pipeline.evaluator.live.changes_with_time(segment)
+        self._pipeline.refresh(self._pipeline.live_profiles() if everyone else changed, "time")
+
+    def _rule(self, segment: str) -> Rule:
+        return parse_rule(self._segments[segment][0])
+
+    def _make_equal(self, segment: str, members: set[int], cause: str) -> set[int]:
+        before = self._pipeline.evaluator.members(self._writer, segment)
+        self._pipeline.tell(segment, members, before, cause)
+        return members ^ set(before)

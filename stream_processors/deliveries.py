@@ -1,0 +1,62 @@
+"""The deliveries' table, for the trigger stage and for replay: rows in, pending ones out, who a profile is."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from warehouse.client import Writer
+
+_PENDING = """SELECT trigger, id, argMax(status, ver) AS status, argMax(attempts, ver) AS attempts,
+    toUnixTimestamp64Milli(argMax(next_at, ver)) AS next_at, toUnixTimestamp64Milli(any(created_at)) AS created_at,
+    toUnixTimestamp64Milli(argMax(updated_at, ver)) AS updated_at, argMax(response_code, ver) AS response_code,
+    argMax(error, ver) AS error, any(body) AS body, max(ver) AS ver
+    FROM deliveries GROUP BY trigger, id HAVING status = 'pending' AND next_at <= {due:Int64}
+    ORDER BY next_at, ver LIMIT {limit:UInt64} BY trigger"""
+
+# A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
+_IDENTITIES = """WITH heirs AS (
+        SELECT node AS profile, argMax(profile, ver) AS heir FROM identity
+        WHERE node IN {profiles:Array(UInt128)} GROUP BY node),
+    homes AS (
+        SELECT profile AS heir, node FROM members
+        WHERE profile IN (SELECT heir FROM heirs) GROUP BY profile, node HAVING argMax(live, ver) = 1)
+    SELECT heirs.profile, i.type, i.value FROM identifiers AS i
+    INNER JOIN homes ON homes.node = i.node INNER JOIN heirs ON heirs.heir = homes.heir
+    WHERE i.node IN (SELECT node FROM homes)
+    GROUP BY heirs.profile, i.type, i.value ORDER BY heirs.profile, i.type, i.value"""
+
+_COLUMNS = (
+    "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error", "body",
+    "ver",
+)  # fmt: skip
+
+
+def rows(deliveries: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Dicts with the table's columns (times in ms) -> Arrow."""
+    stamp = pa.timestamp("ms", "UTC")
+    types = {
+        "attempts": pa.uint16(),
+        "response_code": pa.uint16(),
+        "ver": pa.uint64(),
+        "next_at": stamp,
+        "created_at": stamp,
+        "updated_at": stamp,
+    }
+    return pa.table(
+        {name: pa.array([d[name] for d in deliveries], types.get(name, pa.string())) for name in _COLUMNS}
+    )
+
+
+def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
+    """Deliveries that are pending and due by then, soonest first, at most `limit` of each trigger."""
+    found = writer.rows(_PENDING, {"due": due_by, "limit": limit})
+    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
+
+
+def identities_of(writer: Writer, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Profile -> its identities {"type", "value"}; a profile that has none is missing."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for profile, kind, value in writer.rows(_IDENTITIES, {"profiles": profiles}):
+        found.setdefault(profile, []).append({"type": kind, "value": value})
+    return found

@@ -1,0 +1,235 @@
+"""The segments stage: which profiles entered or left which segment, told as transitions.
+
+A transition is a record of what was told. It is appended to `simorgh.segments` first and mirrored in the warehouse
+second; memberships are its fold.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pyarrow as pa
+
+from eventlog.port import EventLog
+from identity.nodes import from_hex, to_hex
+from schemas import topics
+from schemas.clock import Clock
+from stream_processors.batch import Batch
+from stream_processors.coldload import milliseconds
+from stream_processors.profiles import NEVER, ProfileState
+from stream_processors.segments.live import LiveRules, ProfileFacts
+from stream_processors.segments.rule import parse_rule
+from warehouse.client import Writer, fixed16
+
+if TYPE_CHECKING:
+    from stream_processors.pipeline import Touched
+
+ABSORBED = "absorbed"
+"""The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
+
+_METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
+_READ = 20_000
+_MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
+    WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
+
+
+@dataclass(slots=True)
+class Told:
+    """What an evaluation told, as rows, and the next moment to look at each profile again."""
+
+    transition_rows: pa.Table
+    membership_rows: pa.Table
+    dues: dict[int, int] = field(default_factory=dict)
+
+
+class Evaluator:
+    """The live segments and their transitions. One thread."""
+
+    def __init__(self, log: EventLog, clock: Clock) -> None:
+        self._log = log
+        self._clock = clock
+        self.position = 0
+        """The next offset of simorgh.segments."""
+        self.versions: dict[str, int] = {}
+        self.live = LiveRules({})
+        self.now = 0
+        self._metric_leaves: frozenset[int] = frozenset()
+
+    # ---- the rules
+
+    def set_segments(self, segments: Mapping[str, tuple[dict[str, Any], int]]) -> None:
+        """The live segments: id -> (rule, version). Leaf states made before are void: the caller empties its cache."""
+        self.live = LiveRules({name: parse_rule(rule) for name, (rule, _) in segments.items()})
+        self.versions = {name: version for name, (_, version) in segments.items()}
+        self._metric_leaves = frozenset(self.live.leaves_of(metrics=_METRICS))
+
+    def row_types(self) -> Mapping[str, bool]:
+        return {kind: self.live.needs_payload(kind) for kind in self.live.event_types}
+
+    def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None:
+        self.live.fold_row(leaves, kind, time, payload, self.now)
+
+    def fold_event(
+        self, state: ProfileState, batch: Batch, i: int, names: tuple[list[str], list[str]]
+    ) -> Iterable[int]:
+        """Fold event i into its profile's leaf states; returns the leaves that it, or what it wrote, may change."""
+        touched = self.live.fold_event(state.leaves, batch.types[i], batch.times[i], batch.events[i], self.now)
+        touched |= self._metric_leaves
+        if names[0] or names[1]:
+            touched |= self.live.leaves_of(traits=names[0], consent=names[1])
+        return touched
+
+    def absorb(self, into: dict[int, Any], other: dict[int, Any]) -> None:
+        self.live.absorb(into, other)
+
+    def tick(self) -> None:
+        """Read the clock: one step's questions are all about one instant."""
+        self.now = max(self.now, self._clock())
+
+    # ---- evaluation
+
+    def evaluate(self, touched: "Touched", cause: str, before_telling: Callable[[], None]) -> Told:
+        """Evaluate touched profiles, append the transitions and fold them into the states' memberships.
+
+        `before_telling` is called before anything is appended: what a listener would look up must be there.
+        """
+        now = self.now
+        records: list[dict[str, Any]] = []
+        for profile, memberships in touched.gone.items():
+            reason = "merge" if cause == "event" else cause
+            records += [self._record(profile, s, "exited", now, e, reason) for s, e in sorted(memberships.items())]
+        dues: dict[int, int] = {}
+        for profile, state in touched.states.items():
+            inherited = touched.inherited.get(profile, {})
+            leaves = touched.changes[profile]
+            facts = state.facts()
+            records += self._changes(profile, state, facts, leaves, inherited, cause, now)
+            dues[profile] = self._next_due(state, facts, leaves, now)
+        if records:
+            before_telling()
+        return self._tell(records, dues)
+
+    def _next_due(self, state: ProfileState, facts: ProfileFacts, leaves: set[int] | None, now: int) -> int:
+        known = leaves is not None and state.due > now
+        due = self.live.next_change(facts, now, leaves if known else None) or NEVER
+        state.due = min(due, state.due) if known else due
+        return state.due
+
+    def _changes(
+        self,
+        profile: int,
+        state: ProfileState,
+        facts: ProfileFacts,
+        leaves: set[int] | None,
+        inherited: Mapping[str, int],
+        cause: str,
+        now: int,
+    ) -> list[dict[str, Any]]:
+        records = []
+        before = state.memberships
+        segments = self.live.rules.keys() if leaves is None else self.live.affected(leaves)
+        for segment, holds in self.live.evaluate_some(facts, segments, before, now).items():
+            if holds and segment not in before:
+                entered = inherited.get(segment, now)
+                before[segment] = entered
+                records.append(self._record(profile, segment, "entered", now, entered, cause))
+            elif holds and inherited.get(segment, now) < before[segment]:
+                before[segment] = inherited[segment]
+                records.append(self._record(profile, segment, "entered", now, before[segment], ABSORBED))
+            elif not holds and segment in before:
+                entered = before.pop(segment)
+                records.append(self._record(profile, segment, "exited", now, entered, cause))
+        return records
+
+    def _record(self, profile: int, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
+        return {
+            "segment": segment,
+            "version": self.versions.get(segment, 0),
+            "profile": to_hex(profile),
+            "kind": kind,
+            "at": at,
+            "entered_at": entered,
+            "cause": cause,
+        }
+
+    def tell(self, segment: str, members: set[int], now_members: Mapping[int, int], cause: str) -> Told:
+        """Make a segment's memberships equal to `members`: for back-fills, edits, deletions and replays."""
+        now = self.now
+        entered = [self._record(p, segment, "entered", now, now, cause) for p in sorted(members - set(now_members))]
+        exited = [
+            self._record(p, segment, "exited", now, at, cause)
+            for p, at in sorted(now_members.items())
+            if p not in members
+        ]
+        return self._tell(entered + exited, {})
+
+    def _tell(self, records: Sequence[dict[str, Any]], dues: dict[int, int]) -> Told:
+        for n, record in enumerate(records):
+            place = f"{self.position + n}|{record['profile']}|{record['segment']}|{record['kind']}|{record['at']}"
+            record["id"] = "trn_" + blake2b(place.encode(), digest_size=16).hexdigest()
+        if records:
+            messages = [(r["profile"].encode(), orjson.dumps(r)) for r in records]
+            positions = self._log.append(topics.SEGMENTS, messages)
+            numbered = [(offset, r) for (_, offset), r in zip(positions, records, strict=True)]
+            self.position = positions[-1][1] + 1
+        else:
+            numbered = []
+        return Told(transition_rows(numbered), membership_rows(numbered), dues)
+
+    # ---- folds of what was told
+
+    def catch_up(self, writer: Writer, group: str) -> None:
+        """Write the rows of transitions that were appended after the last commit."""
+        self.position = self._log.committed(group, topics.SEGMENTS)[0]
+        self.mirror(writer)
+
+    def mirror(self, writer: Writer) -> None:
+        """Write the rows of all transitions from `position` on."""
+        while records := self._log.read(topics.SEGMENTS, 0, self.position, _READ):
+            numbered = [(record.offset, orjson.loads(record.value)) for record in records]
+            writer.insert("transitions", transition_rows(numbered))
+            writer.insert("memberships", membership_rows(numbered))
+            self.position = records[-1].offset + 1
+
+    def memberships(self, writer: Writer, profiles: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Profile -> segment -> entered_at, from what was told."""
+        result: dict[int, dict[str, int]] = {}
+        if profiles:
+            for profile, segment, entered in writer.rows(_MEMBERSHIPS, {"profiles": list(profiles)}):
+                result.setdefault(profile, {})[segment] = milliseconds(entered)
+        return result
+
+    def members(self, writer: Writer, segment: str) -> dict[int, int]:
+        """Profile -> entered_at of a segment's members, from what was told."""
+        sql = """SELECT profile, argMax(entered_at, ver) FROM memberships WHERE segment = {s:String}
+            GROUP BY profile HAVING argMax(member, ver) = 1"""
+        return {profile: milliseconds(entered) for profile, entered in writer.rows(sql, {"s": segment})}
+
+
+def transition_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
+    stamp = pa.timestamp("ms", "UTC")
+    return pa.table(
+        {
+            "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
+            "segment": pa.array([r["segment"] for _, r in records], pa.string()),
+            "off": pa.array([offset for offset, _ in records], pa.uint64()),
+            "kind": pa.array([r["kind"] for _, r in records], pa.string()),
+            "at": pa.array([r["at"] for _, r in records], stamp),
+            "cause": pa.array([r["cause"] for _, r in records], pa.string()),
+            "entered_at": pa.array([r["entered_at"] for _, r in records], stamp),
+        }
+    )
+
+
+def membership_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
+    return pa.table(
+        {
+            "segment": pa.array([r["segment"] for _, r in records], pa.string()),
+            "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
+            "member": pa.array([int(r["kind"] == "entered") for _, r in records], pa.uint8()),
+            "entered_at": pa.array([r["entered_at"] for _, r in records], pa.timestamp("ms", "UTC")),
+            "ver": pa.array([offset for offset, _ in records], pa.uint64()),
+        }
+    )

@@ -1,0 +1,232 @@
+"""The profiles stage's rows: a batch -> Arrow tables. Pure: writing them is the runner's affair."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from stream_processors.batch import UNREADABLE, UNIQUE, Batch
+from stream_processors.money import decimal_array, micros
+from stream_processors.profiles import NEVER, ProfileState
+from warehouse.client import fixed16
+
+_EPOCH_OF_ID = 64
+_ZERO16 = bytes(16)
+
+
+def trait_version(time: int, eid: int) -> int:
+    """Versions order by (time, id): time in ms above the high half of eid."""
+    return time << _EPOCH_OF_ID | eid >> 64
+
+
+def log_rows(batch: Batch, owner: int) -> pa.Table:
+    """One row per record, unreadable ones included: their offsets have been seen to."""
+    unreadable = [record for record, _ in batch.unreadable]
+    records = batch.records + unreadable
+    n = len(records)
+    return pa.table(
+        {
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
+            "gen": pa.array(np.full(n, owner, dtype=np.uint32)),
+            "dup": pa.array(batch.state + [UNREADABLE] * len(unreadable), pa.uint8()),
+        }
+    )
+
+
+def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    return pa.table(
+        {
+            "eid": fixed16([batch.eids[i] for i in index]),
+            "part": pa.array([batch.records[i].partition for i in index], pa.uint16()),
+            "off": pa.array([batch.records[i].offset for i in index], pa.uint64()),
+        }
+    )
+
+
+def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    records, events, nodes = batch.records, batch.events, batch.nodes
+    money = [events[i].get("money") for i in index]
+    raw = b"".join([nodes[i][0].to_bytes(16, "little") if nodes[i] else _ZERO16 for i in index])
+    return pa.table(
+        {
+            "node": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(index), [None, pa.py_buffer(raw)]),
+            "time": pa.array([batch.times[i] for i in index], pa.timestamp("ms", "UTC")),
+            "type": pa.array([batch.types[i] for i in index], pa.string()),
+            "part": pa.array([records[i].partition for i in index], pa.uint16()),
+            "off": pa.array([records[i].offset for i in index], pa.uint64()),
+            "amount": decimal_array([micros(m["amount"]) if m and m["currency"] else 0 for m in money]),
+            "currency": pa.array([m["currency"] if m else "" for m in money], pa.string()),
+            "payload": pa.array([records[i].value for i in index], pa.binary()),
+        }
+    )
+
+
+def trait_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    rows = []
+    for i in index:
+        event = batch.events[i]
+        for kind, values in (("trait", event.get("traits")), ("consent", event.get("consent"))):
+            if values and batch.nodes[i]:
+                ver = trait_version(batch.times[i], batch.eids[i])
+                node, source, channel = batch.nodes[i][0], event["source"], event["channel"]
+                rows += [(node, kind, name, json_text(v), ver, source, channel) for name, v in values.items()]
+    return pa.table(
+        {
+            "node": fixed16([r[0] for r in rows]),
+            "kind": pa.array([r[1] for r in rows], pa.string()),
+            "name": pa.array([r[2] for r in rows], pa.string()),
+            "value": pa.array([r[3] for r in rows], pa.string()),
+            "ver": fixed16([r[4] for r in rows]),
+            "source": pa.array([r[5] for r in rows], pa.string()),
+            "channel": pa.array([r[6] for r in rows], pa.string()),
+        }
+    )
+
+
+def json_text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def identifier_rows(batch: Batch) -> pa.Table:
+    """What every node stands for and when it was seen. A copy's nodes get no time: a copy adds links only."""
+    seen: dict[int, list[Any]] = {}
+    for i, nodes in enumerate(batch.nodes):
+        if not nodes:
+            continue
+        counts = batch.state[i] == UNIQUE
+        first, last = (batch.times[i], batch.times[i]) if counts else (NEVER, 0)
+        for node, identifier in zip(nodes, batch.events[i]["identifiers"], strict=True):
+            known = seen.get(node)
+            if known is None:
+                seen[node] = [identifier["type"], identifier["normalised"], first, last]
+            else:
+                known[2] = min(known[2], first)
+                known[3] = max(known[3], last)
+    values = list(seen.values())
+    return pa.table(
+        {
+            "node": fixed16(seen),
+            "type": pa.array([v[0] for v in values], pa.string()),
+            "value": pa.array([v[1] for v in values], pa.string()),
+            "first_seen": pa.array([v[2] for v in values], pa.timestamp("ms", "UTC")),
+            "last_seen": pa.array([v[3] for v in values], pa.timestamp("ms", "UTC")),
+        }
+    )
+
+
+def add_event(state: ProfileState, batch: Batch, i: int) -> tuple[list[str], list[str]]:
+    """Fold event i, which counts, into the state of its anchor's profile.
+
+    Returns the names of the traits, and of the purposes of consent, that it changed. Identifiers are not its affair.
+    """
+    event = batch.events[i]
+    state.add_event(batch.types[i], batch.times[i], event.get("money"))
+    return _write_all(state, "trait", event.get("traits"), batch, i), _write_all(
+        state, "consent", event.get("consent"), batch, i
+    )
+
+
+def _write_all(
+    state: ProfileState, kind: str, values: dict[str, Any] | None, batch: Batch, i: int
+) -> list[str]:
+    if not values:
+        return []
+    event = batch.events[i]
+    ver = trait_version(batch.times[i], batch.eids[i])
+    source, channel = event["source"], event["channel"]
+    return [n for n, v in values.items() if state.write(kind, n, (ver, json_text(v), source, channel))]
+
+
+def profile_rows(states: dict[int, ProfileState], dues: dict[int, int], gone: Sequence[int], ver: int) -> pa.Table:
+    """One row per profile; `gone` profiles get a row that says so."""
+    empty = ProfileState(first_seen=0)
+    profiles = [*states, *gone]
+    rows = [*states.values(), *([empty] * len(gone))]
+    stamp = pa.timestamp("ms", "UTC")
+    amounts = pa.map_(pa.string(), pa.decimal128(38, 6))
+    n = len(profiles)
+    return pa.table(
+        {
+            "profile": fixed16(profiles),
+            "ver": pa.array(np.full(n, ver, dtype=np.uint64)),
+            "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
+            "traits": pa.array([_values_json(s.traits) for s in rows], pa.string()),
+            "provenance": pa.array(_provenances(rows), pa.string()),
+            "consent": pa.array([_values_json(s.consents) for s in rows], pa.string()),
+            "identities": pa.array(_identities(rows), pa.string()),
+            "counts": pa.array([list(s.counts.items()) for s in rows], pa.map_(pa.string(), pa.uint64())),
+            "events": pa.array([s.events for s in rows], pa.uint64()),
+            "orders": pa.array([s.orders for s in rows], pa.uint64()),
+            "revenue": pa.array([list(s.revenue.items()) for s in rows], amounts),
+            "refunds": pa.array([list(s.refunds.items()) for s in rows], amounts),
+            "first_seen": pa.array([s.first_seen for s in rows], stamp),
+            "last_seen": pa.array([s.last_seen for s in rows], stamp),
+            "name": pa.array([_search_text(s, "name") for s in rows], pa.string()),
+            "email": pa.array([_search_text(s, "email") for s in rows], pa.string()),
+            "segments": pa.array([sorted(s.memberships) for s in rows], pa.list_(pa.string())),
+            "due": pa.array([dues.get(p, NEVER) for p in profiles], stamp),
+        }
+    )
+
+
+def _values_json(values: dict[str, Any]) -> str:
+    """Stored values are JSON text already: joined, not parsed and written again."""
+    parts = [f"{_quoted(name)}:{text}" for name, (_, text, _, _) in sorted(values.items()) if text is not None]
+    return "{" + ",".join(parts) + "}"
+
+
+def _quoted(name: str) -> str:
+    return orjson.dumps(name).decode()
+
+
+def _provenances(states: Sequence[ProfileState]) -> list[str]:
+    rows = [[(n, w) for n, w in sorted(state.traits.items()) if w[1] is not None] for state in states]
+    texts = iter(iso_many([written[0] >> _EPOCH_OF_ID for row in rows for _, written in row]))
+    return [
+        orjson.dumps({n: {"source": w[2], "channel": w[3], "time": next(texts)} for n, w in row}).decode()
+        for row in rows
+    ]
+
+
+def _identities(states: Sequence[ProfileState]) -> list[str]:
+    """JSON of each state's identifiers, by type and value; all times are put into text in one go."""
+    rows = [sorted(state.identifiers.values()) for state in states]
+    texts = iter(iso_many([moment for identifiers in rows for i in identifiers for moment in (i[2], i[3])]))
+    return [
+        orjson.dumps(
+            [
+                {
+                    "type": kind,
+                    "value": value,
+                    "first_seen": _seen(next(texts), first),
+                    "last_seen": _seen(next(texts), last),
+                }
+                for kind, value, first, last in identifiers
+            ]
+        ).decode()
+        for identifiers in rows
+    ]
+
+
+def _seen(text: str, moment: int) -> str | None:
+    """Only a copy of an event may have brought this identifier: then it has no time."""
+    return None if moment in (NEVER, 0) else text
+
+
+def iso_many(moments: Sequence[int]) -> list[str]:
+    """`schemas.clock.iso` for many at once."""
+    texts = np.datetime_as_string(np.array(moments, dtype="datetime64[ms]"), unit="ms")
+    return [f"{text}Z" for text in texts.tolist()]
+
+
+def _search_text(state: ProfileState, trait: str) -> str:
+    written = state.traits.get(trait)
+    if written is None or written[1] is None:
+        return ""
+    value = orjson.loads(written[1])
+    return value.lower() if isinstance(value, str) else ""
+
+

@@ -1,0 +1,180 @@
+"""The resolve stage: who is who. The only writer of `simorgh.identity`.
+
+Every event with something new to say about identity becomes one link record, decided against the graph, appended,
+and mirrored in the warehouse. The topic is truth; graph and tables are folds of it.
+
+Side effects of `append`, and what a crash after each means:
+  1 append to simorgh.identity   the events are read again, the graph knows their links: nothing is appended twice
+  2 rows (by the caller)         the topic is ahead of the tables: `catch_up` writes the rows again at start
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from eventlog.port import EventLog
+from identity.changes import Changes
+from identity.graph import IdentityGraph
+from identity.nodes import from_hex
+from schemas import topics
+from stream_processors.batch import Batch
+from warehouse.client import Writer, fixed16
+
+_READ = 20_000
+
+
+@dataclass(slots=True)
+class Resolution:
+    """What a run of identity records changed.
+
+    `moved`: node -> its profile now (0 = nobody). `left`: node -> its profile before (0 = it had none).
+    `fresh`: nodes never seen before. `records`: (offset, record), with decisions.
+    """
+
+    records: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    moved: dict[int, int] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)
+    fresh: set[int] = field(default_factory=set)
+
+    def add(self, changes: Changes) -> None:
+        self.moved.update(changes.moved)
+        for node, profile in changes.left.items():
+            self.left.setdefault(node, profile)
+
+    def cause(self) -> str:
+        """Why profiles changed here, in one word, for transitions."""
+        kinds = {record["kind"] for _, record in self.records}
+        return "split" if "split" in kinds else "merge"
+
+
+class Resolver:
+    """Owns the graph. One thread."""
+
+    def __init__(self, graph: IdentityGraph, log: EventLog) -> None:
+        self.graph = graph
+        self._log = log
+        self.position = 0
+        """The next offset of simorgh.identity to fold."""
+
+    def fold_log(self) -> Iterable[tuple[int, dict[str, Any], Changes]]:
+        """Fold what the topic holds beyond `position`; yields (offset, record, changes)."""
+        while records := self._log.read(topics.IDENTITY, 0, self.position, _READ):
+            for record in records:
+                body = orjson.loads(record.value)
+                changes = self.graph.fold(body)
+                self.position = record.offset + 1
+                yield record.offset, {**body, "decisions": changes.decisions}, changes
+
+    def links(self, batch: Batch) -> Resolution:
+        """Link records for all of the batch's events, copies too: a copy may bring links, never counts."""
+        result = Resolution()
+        records: list[dict[str, Any]] = []
+        knows = self.graph.knows
+        for i, nodes in enumerate(batch.nodes):
+            if nodes and not knows(nodes, batch.received[i], alias="alias" in batch.events[i]):
+                records.append(self._decide(_link(batch, i), result))
+        self._append(records, result)
+        return result
+
+    def command(self, kind: str, offset: int, body: dict[str, Any]) -> Resolution:
+        """A steward's merge or split, declared at `offset` of simorgh.registry; applied once."""
+        result = Resolution()
+        if offset > self.graph.commands:
+            self._append([self._decide({"kind": kind, "command": offset, **body}, result)], result)
+        return result
+
+    def rules(self, body: dict[str, Any]) -> Resolution:
+        result = Resolution()
+        self._append([self._decide({"kind": "rules", **body}, result)], result)
+        return result
+
+    def _decide(self, record: dict[str, Any], result: Resolution) -> dict[str, Any]:
+        if record["kind"] == "link":
+            for name, _ in record["nodes"]:
+                node = from_hex(name)
+                if not self.graph.type_of(node):
+                    result.fresh.add(node)
+        changes = self.graph.fold(record)
+        result.add(changes)
+        return {**record, "decisions": changes.decisions}
+
+    def _append(self, records: list[dict[str, Any]], result: Resolution) -> None:
+        if not records:
+            return
+        positions = self._log.append(topics.IDENTITY, [(_key(r), orjson.dumps(r)) for r in records])
+        result.records = [(offset, record) for (_, offset), record in zip(positions, records, strict=True)]
+        self.position = positions[-1][1] + 1
+
+
+def _link(batch: Batch, i: int) -> dict[str, Any]:
+    event = batch.events[i]
+    nodes = [[identifier["node"], identifier["type"]] for identifier in event["identifiers"]]
+    link = {"kind": "link", "event": event["id"], "received_at": batch.received[i], "nodes": nodes}
+    return {**link, "alias": True} if event.get("alias") else link
+
+
+def _key(record: dict[str, Any]) -> bytes:
+    return str(record.get("event") or record["kind"]).encode()
+
+
+
+def write_identity(writer: Writer, moved: dict[int, int], left: dict[int, int], ver: int) -> None:
+    """Mirror where nodes are now. `left`: node -> the profile it left (0 = it was new)."""
+    if not moved:
+        return
+    nodes = list(moved)
+    writer.insert(
+        "identity",
+        pa.table({"node": fixed16(nodes), "profile": fixed16(moved.values()), "ver": _constant(ver, len(nodes))}),
+    )
+    rows = [(profile, node, 1) for node, profile in moved.items() if profile]
+    rows += [(left[node], node, 0) for node in nodes if left.get(node) and left[node] != moved[node]]
+    writer.insert(
+        "members",
+        pa.table(
+            {
+                "profile": fixed16([r[0] for r in rows]),
+                "node": fixed16([r[1] for r in rows]),
+                "live": pa.array([r[2] for r in rows], pa.uint8()),
+                "ver": _constant(ver, len(rows)),
+            }
+        ),
+    )
+
+
+def write_decisions(writer: Writer, records: list[tuple[int, dict[str, Any]]]) -> None:
+    """Every decision by each node that it names, for explain."""
+    rows = [
+        (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], decision)
+        for offset, record in records
+        for n, decision in enumerate(record["decisions"])
+        for node in _named(decision)
+    ]
+    writer.insert(
+        "decisions",
+        pa.table(
+            {
+                "node": fixed16([r[0] for r in rows]),
+                "off": pa.array([r[1] for r in rows], pa.uint64()),
+                "n": pa.array([r[2] for r in rows], pa.uint16()),
+                "at": pa.array([r[3] for r in rows], pa.timestamp("ms", "UTC")),
+                "outcome": pa.array([r[4] for r in rows], pa.string()),
+                "detail": pa.array([orjson.dumps(r[5]).decode() for r in rows], pa.string()),
+            }
+        ),
+    )
+
+
+def _named(decision: dict[str, Any]) -> set[int]:
+    names = {decision[k] for k in ("survivor", "absorbed", "a", "b", "node", "from") if k in decision}
+    names.update(decision.get("to", ()))
+    return {from_hex(name) for name in names}
+
+
+def _constant(value: int, n: int) -> pa.Array:
+    return pa.array([value] * n, pa.uint64())
+
+

@@ -1,0 +1,106 @@
+"""The embedded host: one thread that runs the pipeline over the log, batch after batch, until told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+from schemas.clock import Clock
+from stream_processors import rejections
+from stream_processors.declarations import Declarations
+from stream_processors.pipeline import GROUP, Checkpoint, Pipeline, no_checkpoint
+from warehouse.client import Warehouse
+
+_LOG = logging.getLogger(__name__)
+_BATCH_PER_PARTITION: Final = 5_000
+_IDLE_SECONDS: Final = 0.02
+_DUE_EVERY_MS: Final = 2_000
+_GIVE_UP_AFTER: Final = 5
+"""Failures of our own code in a row, after which the stage stops: a bad deploy must not spin for ever."""
+
+
+class Runner:
+    """Runs identity, profiles, segments and rejected events of one generation."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        warehouse: Warehouse,
+        generation: int,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        batch: int = _BATCH_PER_PARTITION,
+    ) -> None:
+        self._log = log
+        self._clock = clock
+        self._batch = batch
+        self.generation = generation
+        self._writer = warehouse.writer(generation)
+        self.pipeline = Pipeline(log, self._writer, clock, checkpoint=checkpoint)
+        self.declarations = Declarations(
+            log, self.pipeline, self._writer, warehouse.reader(lambda: generation), clock
+        )
+        self._due_at = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.failure: BaseException | None = None
+        """Why the thread ended by itself, if it did."""
+
+    def recover(self) -> None:
+        """Finish what an earlier process began. Blocks."""
+        self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
+        self.pipeline.recover()
+
+    def step(self) -> int:
+        """Do what there is to do now; returns how many records were handled."""
+        done = self.declarations.step()
+        records = self._next()
+        if records:
+            done += self.pipeline.process(records)
+        done += rejections.step(self._log, self._writer)
+        now = self._clock()
+        if now >= self._due_at:
+            self._due_at = now + _DUE_EVERY_MS
+            self._advance(now)
+        return done
+
+    def _next(self) -> list[Record]:
+        records: list[Record] = []
+        for partition, position in self.pipeline.positions.items():
+            records += self._log.read(topics.EVENTS, partition, position, self._batch)
+        return records
+
+    def _advance(self, now: int) -> None:
+        due = self.pipeline.due_profiles(now)
+        if due:
+            self.pipeline.refresh(due, "time")
+            self.pipeline.commit()
+
+    # ---- the thread
+
+    def start(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Recover and run in a thread of its own; `ready` is called once recovered."""
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="runner", daemon=True)
+        self._thread.start()
+
+    def _run(self, ready: Callable[[], None]) -> None:
+        try:
+            self.recover()
+            ready()
+            while not self._stop.is_set():
+                if not self.step():
+                    self._log.wait(topics.EVENTS, list(self.pipeline.positions.values()), _IDLE_SECONDS)
+        except Exception as error:
+            self.failure = error
+            _LOG.exception("runner: stopped by a failure of its own; nothing is lost, restart it")
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end the thread."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        self.pipeline.close()
