@@ -14,6 +14,7 @@ from simorgh.demo.simulation import HEAVY_DEVICES, VISITORS
 PARTS: Final = "traits,identities,segments,metrics,consent,events"
 """Of a 360° view, what is shown."""
 
+CUSTOMERS: Final = 4_372
 DEFAULT_LIMIT: Final = 5
 """Browsers that one person may have by the default identity rules."""
 
@@ -59,18 +60,22 @@ def print_figures(console: Console, status: Json, loaded: Loaded) -> None:
         f"{sent:,} events from the file and over HTTP to visible profiles in {loaded.seconds:.1f} s: "
         f"{sent / loaded.seconds:,.0f} events/s\n"
     )
+
+
+def print_people(console: Console, status: Json, customers: int) -> None:
+    """Identities and profiles. `customers`: profiles with a loyalty card, as the platform counts them."""
+    others = status["profiles"] - customers
+    surplus = HEAVY_DEVICES - DEFAULT_LIMIT
     table = _table("who they are", "", right=(1,))
     table.add_row("identities", f"{status['identities']:,}")
     table.add_row("profiles", f"{status['profiles']:,}", style="bold")
-    surplus = HEAVY_DEVICES - DEFAULT_LIMIT
-    known = status["profiles"] - VISITORS - surplus
-    table.add_row("  customers", f"{known:,}")
-    table.add_row("  visitors who never said who they are (simulated)", f"{VISITORS:,}")
-    table.add_row("  browsers over a customer's limit (simulated)", f"{surplus:,}")
-    table.add_row(
-        "merges: identities that joined a profile", f"{status['identities'] - status['profiles']:,}"
-    )
+    table.add_row("  customers", f"{customers:,}")
+    table.add_row("  visitors who never said who they are", f"{others:,}")
     console.print(table)
+    console.print(
+        f"(the file has {CUSTOMERS:,} customers; the simulation adds {VISITORS} visitors who never log in "
+        f"and {surplus} browsers over one customer's limit)\n"
+    )
 
 
 def print_identity(console: Console, decisions: dict[str, list[Json]]) -> None:
@@ -117,16 +122,17 @@ def print_view(console: Console, view: Json) -> None:
 
 def print_next(console: Console, base_url: str, token: str, someone: str) -> None:
     """Lines to paste into a shell."""
-    lines = (
-        f"TOKEN='{token}'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}/identities?explain=true'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/profiles/user_id:{someone}/events?limit=20'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/segments/vip/members'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/segments/vip/why/user_id:{someone}'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/rejected'",
-        f"curl -H \"Authorization: Bearer $TOKEN\" '{base_url}/v1/status'",
+    paths = (
+        f"/v1/profiles/user_id:{someone}",
+        f"/v1/profiles/user_id:{someone}/identities?explain=true",
+        f"/v1/profiles/user_id:{someone}/events?limit=20",
+        "/v1/segments/vip/members",
+        f"/v1/segments/vip/why/user_id:{someone}",
+        "/v1/rejected",
+        "/v1/status",
     )
+    ask = 'curl -sH "Authorization: Bearer $TOKEN"'
+    lines = [f"TOKEN='{token}'", *(f"{ask} '{base_url}{path}'" for path in paths)]
     console.print(Text("\nAsk it yourself:", style="bold"))
     for line in lines:  # as they are: a wrapped or coloured line cannot be pasted
         console.print(line, markup=False, highlight=False, soft_wrap=True)

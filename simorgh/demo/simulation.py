@@ -53,7 +53,7 @@ class Request(NamedTuple):
 
 
 def make_crowd(history: History, people: int = PEOPLE, *, seed: int = SEED) -> list[Person]:
-    """`people` of the customers with their troubles. Good for one simulation: living uses up their chances."""
+    """`people` of the customers, with their troubles. Good for one simulation: it uses up their chances."""
     crowd = make_people(history, people, seed)
     for one, other in families(crowd):
         one.email = other.email = f"family.{one.card}@example.com"

@@ -1,6 +1,6 @@
 """The demo as a story: load, wait, declare, look. Everything goes over HTTP, as it would from outside.
 
-The purchases are real (UCI Online Retail, moved by whole weeks); the web, the emails and the chats are simulated.
+The purchases are real (UCI Online Retail, moved by whole weeks); the web, emails and chats are simulated.
 """
 
 import time
@@ -66,9 +66,9 @@ def run_demo(
 ) -> None:
     """Load a year of a shop into the server at `base_url` and print what it made of it.
 
-    Blocks until all effects are visible (some half a minute on two cores). `people` is how many of the customers get
-    a simulated life on the web. Running it again changes nothing but the moment to which the past is moved. Raises
-    `SimorghError` when the server refuses the keys, goes away or does not finish within ten minutes.
+    Blocks until all effects are visible. `people` is how many of the customers get a simulated life on the web.
+    Running it again on the same data counts nothing twice. Raises `SimorghError` when the server refuses the
+    keys, goes away or does not finish within ten minutes.
     """
     now = clock()
     weeks = weeks_to(now)
@@ -86,6 +86,7 @@ def run_demo(
             segments = _declare_segments(api, progress)
         loaded = findings.Loaded(report, posted.events, posted.rejected, seconds)
         findings.print_figures(console, _get(api, "/v1/status"), loaded)
+        findings.print_people(console, _get(api, "/v1/status"), _customers(api))
         findings.print_identity(console, _decisions(api, crowd))
         findings.print_segments(console, segments)
         someone = _somebody(crowd, posted.chatty)
@@ -94,7 +95,7 @@ def run_demo(
 
 
 def weeks_to(now: int) -> int:
-    """By how many whole weeks the past moves, so that the last purchase lies within the week before `now` (ms)."""
+    """By how many whole weeks the past moves, so that the last purchase lies in the week before `now` (ms)."""
     return (now - LAST_PURCHASE) // _WEEK_MS
 
 
@@ -182,6 +183,14 @@ def _declare_segments(api: httpx.Client, progress: Progress) -> list[dict[str, A
         found.append({**_get(api, f"/v1/segments/{segment['id']}"), "seconds": seconds})
         progress.advance(task)
     return found
+
+
+def _customers(api: httpx.Client) -> int:
+    """How many profiles have a loyalty card."""
+    response = api.post("/v1/segments/preview", json={"rule": {"identity": "loyalty_card", "exists": True}})
+    if not response.is_success:
+        raise Broken(f"demo: POST /v1/segments/preview wanted 200, got {response.status_code}")
+    return int(response.json()["count"])
 
 
 def _get(api: httpx.Client, path: str) -> dict[str, Any]:

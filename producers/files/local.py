@@ -1,0 +1,53 @@
+"""Imported events into the log of this process: for an import while no server runs on the data folder."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from eventlog.port import EventLog
+from producers import cloudevents
+from producers.door import Accepted, Door, Refused, Verdict
+from producers.files.orders import Event
+from producers.files.sinks import ACCEPTED, Outcome
+from registry.models import Source
+from schemas.catalog import Catalog
+from schemas.clock import Clock
+from schemas.errors import Broken, InvalidEvent
+from schemas.topics import EVENTS, REJECTED
+
+
+class LocalSink:
+    """Appends to the log of this process, through the same door as HTTP and with the same ids."""
+
+    def __init__(self, door: Door, log: EventLog, catalog: Catalog, source: Source, clock: Clock) -> None:
+        self._door = door
+        self._log = log
+        self._catalog = catalog
+        self._source = source
+        self._clock = clock
+
+    def send(self, events: Sequence[Event]) -> list[Outcome]:
+        received_at = self._clock()
+        verdicts = [self._verdict(event, received_at) for event in events]
+        writes = {EVENTS: [one.message for one in verdicts if isinstance(one, Accepted)]}
+        writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
+        self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
+        return [
+            ACCEPTED if isinstance(one, Accepted) else Outcome(False, one.code, one.reason)
+            for one in verdicts
+        ]
+
+    def _verdict(self, event: Event, received_at: int) -> Verdict:
+        raw = orjson.dumps(event)
+        id = cloudevents.event_id(event)
+        if id is None:
+            raise Broken("import: the connector made an event without source and id; report this")
+        try:
+            incoming = cloudevents.to_incoming(
+                event, id, raw=raw, source=self._source, received_at=received_at, catalog=self._catalog
+            )
+        except InvalidEvent as error:
+            return self._door.refuse(
+                error, id, raw, source=self._source, channel=event["channel"], received_at=received_at
+            )
+        return self._door.admit(incoming)

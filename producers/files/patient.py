@@ -1,0 +1,54 @@
+"""POST until the server has taken it: servers restart, and say when they are full."""
+
+import time
+from collections.abc import Callable
+
+import httpx
+
+from schemas.errors import Backpressure, Denied
+
+_PATIENCE_S = 120.0
+"""How long one request is tried again before its sender gives up (and can simply be started again)."""
+
+
+def post(
+    client: httpx.Client,
+    path: str,
+    body: bytes,
+    *,
+    content_type: str = "application/json",
+    pause: Callable[[float], None] = time.sleep,
+) -> httpx.Response:
+    """The answer, with any status but 401, 403, 429 and 5xx. Blocks.
+
+    Raises `Denied` when the write key is refused, `Backpressure` when the server stayed away or full for two
+    minutes. What is sent must carry ids, so that sending it again does not count it again.
+    """
+    waited, delay = 0.0, 0.2
+    while True:
+        wait = delay
+        try:
+            response = client.post(path, content=body, headers={"content-type": content_type})
+            if response.status_code in (401, 403):
+                raise Denied("sending: the server refuses the write key; give a key of this workspace")
+            if response.status_code != 429 and response.status_code < 500:
+                return response
+            wait = max(delay, _retry_after(response))
+            what = f"answers {response.status_code}"
+        except httpx.TransportError as error:
+            what = f"cannot be reached ({type(error).__name__})"
+        if waited + wait > _PATIENCE_S:
+            raise Backpressure(
+                f"sending: the server {what} since {waited:.0f} s; start again when it is back "
+                "(what was sent is not counted twice)"
+            )
+        pause(wait)
+        waited += wait
+        delay = min(delay * 2, 10.0)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    try:
+        return float(response.headers.get("retry-after", "0"))
+    except ValueError:  # the other form is a date: the usual delay serves as well
+        return 0.0
