@@ -61,7 +61,7 @@ def encode(envelope: Mapping[str, object]) -> bytes:
     except TypeError as error:
         raise _unwritable(error) from error
     # Only a document with that many brackets can be that deep: the walk is for the very few.
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _deeper_than(envelope, MAX_DEPTH + 1):
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _deeper_than(envelope, MAX_DEPTH):
         raise too_deep()
     return value
 

@@ -47,14 +47,15 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def _text(amount: Decimal, field: str) -> str:
-    if not amount.is_finite() or abs(amount) >= _LIMIT:
+    if abs(amount) < _LIMIT:
+        exponent = amount.as_tuple().exponent
+        if isinstance(exponent, int) and exponent < -6:
+            amount = amount.quantize(_STEP, context=_EXACT)
+    if abs(amount) >= _LIMIT:
         raise InvalidEvent(
             f"properties.{field}: wanted an amount below 1e30, got a larger one; correct the amount",
             code="money_out_of_range",
         )
-    exponent = amount.as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -6:
-        amount = amount.quantize(_STEP, context=_EXACT)
     return f"{amount:f}" if amount else "0"
 
 

@@ -18,8 +18,8 @@ def retry_rejected(
 ) -> Accepted | Refused:
     """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were mended.
 
-    The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or CloudEvents, one event each; anything else is refused
-    again. Raises `NotFound` when the source is gone.
+    The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or
+    CloudEvents, one event each; anything else is refused again. Raises `NotFound` when the source is gone.
     """
     source = registry.sources.get(record["source"])
     if source is None:

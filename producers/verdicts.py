@@ -67,8 +67,10 @@ def cloudevent_verdict(
     large: bool = True,
     id: str | None = None,
 ) -> Verdict:
-    """`large`: the event may be over the limit of one event, so its size has to be looked at. `id`: instead of
-    the one that the event's own source and id give."""
+    """`large`: the event may be over the limit of one event, so its size has to be looked at.
+
+    `id` takes the place of the one that the event's own source and id give.
+    """
     raw = dump(event) if large or not isinstance(event, dict) else event
     id = id or cloudevents.event_id(event) or new_id()
     try:

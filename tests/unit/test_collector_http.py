@@ -1,0 +1,331 @@
+"""The collector's answers, and what stands in the log by then."""
+
+import gzip
+import zlib
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers import limits
+from tests.clients.world import KEY, World, basic, world
+
+TRACK = {"userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}, "messageId": "m-1"}
+BAD = {"type": "track", "userId": "u1", "messageId": "bad"}
+CLOUD = {"specversion": "1.0", "id": "1", "source": "s", "type": "order.completed", "subject": "user_id:u1"}
+
+
+@pytest.fixture
+def it(tmp_path: Path) -> Any:
+    with world(tmp_path) as made:
+        yield made
+
+
+def ids(records: list[dict[str, Any]]) -> set[str]:
+    return {record["id"] for record in records}
+
+
+@pytest.mark.parametrize("path", ["/v1/track", "/v1/t"])
+def test_one_event(it: World, path: str) -> None:
+    answer = it.send(path, TRACK)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    [event] = it.events()
+    assert (event["id"], event["type"], event["money"]) == (
+        "m-1",
+        "order.completed",
+        {"amount": "5", "currency": ""},
+    )
+
+
+@pytest.mark.parametrize("path", ["/v1/batch", "/v1/b", "/v1/import"])
+def test_the_good_of_a_batch_go_in_and_the_bad_are_told(it: World, path: str) -> None:
+    answer = it.send(path, {"batch": [{"type": "track", **TRACK}, BAD, "junk"]})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert told["success"] is True
+    assert [(entry["index"], entry["code"]) for entry in told["rejected"]] == [
+        (1, "missing_event"),
+        (2, "invalid_event"),
+    ]
+    assert ids(it.events()) == {"m-1"}
+    assert [record["payload"] for record in it.rejected()][1] == '"junk"'
+    assert "bad" in ids(it.rejected())
+
+
+def test_an_empty_batch(it: World) -> None:
+    assert it.send("/v1/batch", {"batch": []}).json() == {"success": True}
+
+
+# --- Who may send ---
+
+
+@pytest.mark.parametrize(
+    "headers", [basic(), basic(colon=False), {"Authorization": "basic V1JJVEVfS0VZOg=="}]
+)
+def test_the_key_in_the_header(it: World, headers: dict[str, str]) -> None:
+    assert it.send("/v1/track", TRACK, headers=headers).status_code == 200
+
+
+def test_the_key_in_the_body_is_not_kept(it: World) -> None:
+    assert it.send("/v1/batch", {"batch": [BAD], "writeKey": KEY}, headers={}).status_code == 200
+    assert it.send("/v1/track", {"userId": "u", "writeKey": KEY}, headers={}).status_code == 200
+    assert all(KEY not in record["payload"] for record in it.rejected())
+
+
+def test_the_beacons_key_in_the_query(it: World) -> None:
+    answer = it.send("/beacon/v1/batch", {"batch": []}, headers={}, params=[("writeKey", KEY)])
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        basic("other"),
+        {"Authorization": "Basic"},
+        {"Authorization": "Basic !!!"},
+        {"Authorization": "Basic /////w=="},
+        {"Authorization": "Bearer x"},
+        {"Authorization": "Digest x"},
+    ],
+)
+def test_unknown_senders(it: World, headers: dict[str, str]) -> None:
+    for path, body in (("/v1/track", TRACK), ("/v1/track", {**TRACK, "writeKey": 7}), ("/v1/events", CLOUD)):
+        answer = it.send(path, body, headers=headers)
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        told = answer.json()
+        assert (told["status"], told["code"]) == (401, "unknown_write_key")
+        assert told["message"] == told["detail"] != ""
+    assert it.events() == it.rejected() == []
+    counted = it.metrics.get_sample_value(
+        "simorgh_collector_requests_refused_total", {"status": "401", "code": "unknown_write_key"}
+    )
+    assert counted == 3
+
+
+def test_a_disabled_source(it: World) -> None:
+    body = {"enabled": False, "write_key_sha256": [_digest("old")]}
+    it.registry.declare("source", "closed", body, by="test")
+    answer = it.send("/v1/track", TRACK, headers=basic("old"))
+    assert (answer.status_code, answer.json()["code"]) == (404, "source_disabled")
+
+
+def test_origins(it: World) -> None:
+    body = {"allowed_origins": ["https://shop.example"], "write_key_sha256": [_digest("k")]}
+    it.registry.declare("source", "strict", body, by="test")
+    for origin, status in (("https://shop.example", 200), ("https://evil.example", 403)):
+        assert it.send("/v1/track", TRACK, headers={**basic("k"), "Origin": origin}).status_code == status
+    assert it.send("/v1/track", TRACK, headers=basic("k")).status_code == 200
+
+
+def _digest(key: str) -> str:
+    import hashlib
+
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+# --- What cannot be read ---
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("/v1/track", b"", "invalid_json"),
+        ("/v1/track", b"{", "invalid_json"),
+        ("/v1/track", b'{"a": NaN}', "invalid_json"),
+        ("/v1/track", b'{"a": "\xff"}', "invalid_json"),
+        ("/v1/track", b"[" * 100_000, "invalid_json"),
+        ("/v1/track", b"[]", "invalid_body"),
+        ("/v1/track", b'"text"', "invalid_body"),
+        ("/v1/batch", b"{}", "invalid_batch"),
+        ("/v1/batch", b'{"batch": {}}', "invalid_batch"),
+        ("/v1/batch", b'{"batch": [' + b"{}," * 2500 + b"{}]}", "batch_too_long"),
+        ("/v1/events", b"nonsense", "invalid_json"),
+    ],
+)
+def test_a_known_sources_garbage_is_kept(it: World, path: str, body: bytes, code: str) -> None:
+    answer = it.send(path, body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    [record] = it.rejected()
+    assert (record["code"], record["id"]) == (code, answer.json()["id"])
+    assert it.events() == []
+
+
+def test_a_strangers_garbage_is_not(it: World) -> None:
+    assert it.send("/v1/track", b"{", headers={}).status_code == 400
+    assert it.rejected() == []
+
+
+def test_one_events_nan_or_half_emoji_costs_nobody_else(it: World) -> None:
+    body = (
+        b'{"batch": [{"type":"page","userId":"u","messageId":"good"},'
+        b'{"type":"page","userId":"u","messageId":"nan","properties":{"x":NaN}},'
+        b'{"type":"page","userId":"u","messageId":"half","properties":{"x":"\\ud83d"}}]}'
+    )
+    answer = it.send("/v1/batch", body)
+    assert [entry["code"] for entry in answer.json()["rejected"]] == ["invalid_json"] * 2
+    assert (ids(it.events()), ids(it.rejected())) == ({"good"}, {"nan", "half"})
+
+
+# --- Sizes and compression ---
+
+
+def sized(path: str, size: int) -> bytes:
+    start = b'{"batch": [], "pad": "'
+    return start + b"x" * (size - len(start) - 2) + b'"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/v1/batch", limits.MAX_BODY), ("/v1/import", limits.MAX_IMPORT_BODY)]
+)
+def test_body_limits(it: World, path: str, limit: int) -> None:
+    assert it.send(path, sized(path, limit)).status_code == 200
+    for body, headers in (
+        (sized(path, limit + 1), basic()),
+        (gzip.compress(sized(path, limit + 1)), {**basic(), "Content-Encoding": "gzip"}),
+    ):
+        answer = it.send(path, body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "payload_too_large")
+    assert it.rejected() == []
+
+
+def test_a_large_event_in_a_good_batch(it: World) -> None:
+    large = {"type": "page", "userId": "u", "messageId": "large", "junk": "x" * 40_000}
+    answer = it.send("/v1/batch", {"batch": [large, {"type": "track", **TRACK}]})
+    assert [entry["code"] for entry in answer.json()["rejected"]] == ["event_too_large"]
+    assert (ids(it.events()), ids(it.rejected())) == ({"m-1"}, {"large"})
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", ""])
+def test_compressed(it: World, encoding: str) -> None:
+    import json
+
+    raw = json.dumps(TRACK).encode()
+    body = zlib.compress(raw) if encoding == "deflate" else gzip.compress(raw)
+    headers = {**basic(), "Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": encoding}
+    assert it.send("/v1/track", body, headers=headers).status_code == 200
+    assert ids(it.events()) == {"m-1"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", b"not gzip", 400),
+        ("gzip", gzip.compress(b'{"a": 1}')[:-4], 400),
+        ("gzip", gzip.compress(b"0" * 200_000_000), 413),
+        ("br", b"x", 415),
+    ],
+)
+def test_bad_compression(it: World, encoding: str, body: bytes, status: int) -> None:
+    answer = it.send("/v1/track", body, headers={**basic(), "Content-Encoding": encoding})
+    assert answer.status_code == status
+    assert len(it.rejected()) == (0 if status == 413 else 1)
+
+
+# --- The log says no ---
+
+
+def test_a_full_log_is_429(it: World) -> None:
+    it.app.router.routes.clear()
+    _mount(it, _Full())
+    answer = it.send("/v1/track", TRACK)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+
+
+def test_a_failing_log_is_503(it: World) -> None:
+    it.app.router.routes.clear()
+    _mount(it, _Failing())
+    assert it.send("/v1/track", TRACK).status_code == 503
+
+
+def _mount(it: World, log: Any) -> None:
+    from prometheus_client import CollectorRegistry
+
+    from producers.metrics import CollectorMetrics
+    from producers.router import collector_router
+    from schemas.catalog import Catalog
+
+    metrics = CollectorMetrics(CollectorRegistry())
+    it.app.include_router(
+        collector_router(log, it.registry, it.door, catalog=Catalog.load(), clock=lambda: 0, metrics=metrics)
+    )
+
+
+class _Full:
+    def submit(self, writes: object) -> Future[Any]:
+        from schemas.errors import Backpressure
+
+        raise Backpressure("log: wanted room, got none; try later")
+
+
+class _Failing:
+    def submit(self, writes: object) -> Future[Any]:
+        from schemas.errors import Broken
+
+        future: Future[Any] = Future()
+        future.set_exception(Broken("log: disk"))
+        return future
+
+
+# --- CloudEvents ---
+
+
+def test_cloudevents(it: World) -> None:
+    answer = it.send("/v1/events", CLOUD, headers={"Authorization": f"Bearer {KEY}"})
+    assert answer.status_code == 200
+    [event] = it.events()
+    assert answer.json() == {"success": True, "ids": [event["id"]]}
+    assert (event["subject"], event["context"]["vendor_id"]) == ("user_id:u1", "1")
+
+
+def test_a_bad_cloudevent_is_400_and_kept(it: World) -> None:
+    answer = it.send("/v1/events", {**CLOUD, "data": {"revenue": "lots"}})
+    assert (answer.status_code, answer.json()["code"]) == (400, "schema_violation")
+    assert [record["code"] for record in it.rejected()] == ["schema_violation"]
+
+
+def test_the_good_of_a_batch_of_cloudevents_are_kept(it: World) -> None:
+    answer = it.send("/v1/events", [CLOUD, {"id": "x"}, 7])
+    told = answer.json()
+    assert (answer.status_code, told["accepted"]) == (400, 1)
+    assert [entry["index"] for entry in told["rejected"]] == [1, 2]
+    assert (len(it.events()), len(it.rejected())) == (1, 2)
+
+
+def test_binary_cloudevents(it: World) -> None:
+    headers = {f"ce-{name}": value for name, value in CLOUD.items()} | basic()
+    assert it.send("/v1/events", {"revenue": 7}, headers=headers).status_code == 200
+    assert it.events()[0]["money"] == {"amount": "7", "currency": ""}
+
+
+# --- Browsers ---
+
+
+def test_preflight_and_answers_for_any_origin(it: World) -> None:
+    for path in ("/v1/t", "/v1/batch", "/v1/events", f"/v1/projects/{KEY}/settings", "/sourceConfig/"):
+        answer = it.send(path, b"", method="OPTIONS", headers={"Origin": "https://shop.example"})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert {"authorization", "content-type"} <= set(
+            answer.headers["access-control-allow-headers"].split(", ")
+        )
+    for body in (TRACK, b"{"):
+        assert it.send("/v1/t", body).headers["access-control-allow-origin"] == "*"
+
+
+def test_settings_point_back_here(it: World) -> None:
+    settings = it.send(f"/v1/projects/{KEY}/settings", b"", method="GET", headers={}).json()
+    assert settings["integrations"]["Segment.io"]["apiHost"] == "collector.test/v1"
+    assert it.send("/v1/projects/other/settings", b"", method="GET", headers={}).status_code == 404
+    for path in ("/sourceConfig", "/sourceConfig/"):
+        config = it.send(path, b"", method="GET", headers={}, params=[("writeKey", KEY)]).json()
+        assert (config["source"]["writeKey"], config["source"]["enabled"]) == (KEY, True)
+    assert it.send("/v1/m", {"series": []}, headers={}).json() == {"success": True}
+
+
+def test_the_paths_are_documented(it: World) -> None:
+    paths = it.app.openapi()["paths"]
+    for path in ("/v1/track", "/v1/t", "/v1/batch", "/v1/import", "/v1/events"):
+        assert paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]

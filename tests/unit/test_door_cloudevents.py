@@ -1,0 +1,130 @@
+"""CloudEvents, read."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from producers import cloudevents
+from producers.door import Incoming
+from schemas.catalog import Catalog
+from schemas.errors import InvalidEvent
+from tests.clients.world import NOW, make_source
+
+EVENT = {"specversion": "1.0", "id": "1", "source": "https://shop", "type": "order.completed"}
+
+
+def read(**changes: Any) -> Incoming:
+    event = {**EVENT, **changes}
+    return cloudevents.to_incoming(
+        event, "id", raw=event, source=make_source(), received_at=NOW, catalog=Catalog.load()
+    )
+
+
+def test_our_data() -> None:
+    event = read(
+        time="2026-11-21T19:00:00Z",
+        channel="pos",
+        data={
+            "identifiers": [{"type": "email", "value": "a@b.org"}],
+            "traits": {"city": "Isfahan"},
+            "properties": {"revenue": 3},
+            "context": {"till": 4},
+            "consent": {"ads": False},
+        },
+    )
+    assert event.identifiers == [("email", "a@b.org")]
+    assert (event.traits, event.properties) == ({"city": "Isfahan"}, {"revenue": 3})
+    assert event.context == {"till": 4, "vendor_id": "1", "vendor_source": "https://shop"}
+    assert (event.consent, event.channel, event.strict) == ({"ads": False}, "pos", True)
+    assert event.original_time == NOW - 700_000
+
+
+def test_other_data_are_the_properties_and_the_subject_the_identifier() -> None:
+    event = read(subject="email:a@b.org", data={"revenue": 3})
+    assert (event.identifiers, event.properties) == ([("email", "a@b.org")], {"revenue": 3})
+    assert not event.strict
+
+
+@pytest.mark.parametrize("subject", [None, "", "order 7", ":x", "email:", "https://shop/orders/7", 7])
+def test_other_subjects_are_nobody(subject: object) -> None:
+    assert not read(subject=subject, data={}).identifiers
+
+
+@pytest.mark.parametrize(
+    ("given", "type"),
+    [
+        ("order.completed", "order.completed"),
+        ("custom.foo_bar", "custom.foo_bar"),
+        ("com.acme.order.shipped", "custom.com_acme_order_shipped"),
+        ("Foo Bar", "custom.foo_bar"),
+    ],
+)
+def test_types(given: str, type: str) -> None:
+    assert read(type=given).type == type
+
+
+def test_a_strange_channel_is_the_sources() -> None:
+    assert read(channel="Über Alles").channel == read(channel=7).channel == "web"
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"specversion": "0.3"}, "invalid_cloudevent"),
+        ({"id": ""}, "invalid_cloudevent"),
+        ({"id": 7}, "invalid_cloudevent"),
+        ({"source": None}, "invalid_cloudevent"),
+        ({"type": "a\x00b"}, "invalid_cloudevent"),
+        ({"time": "soon"}, "invalid_timestamp"),
+        ({"data": "text"}, "invalid_data"),
+        ({"data": [1]}, "invalid_data"),
+        ({"data_base64": "AAAA"}, "invalid_data"),
+        ({"data": {"properties": {}, "traits": 7}}, "invalid_data"),
+        ({"data": {"identifiers": {}}}, "invalid_data"),
+        ({"data": {"identifiers": ["u1"]}}, "invalid_data"),
+    ],
+)
+def test_what_cannot_be_read(changes: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read(**changes)
+    assert refused.value.code == code
+
+
+def test_ids_follow_source_and_id() -> None:
+    expected = str(uuid.uuid5(uuid.NAMESPACE_URL, "https://shop\x1f1"))
+    assert cloudevents.event_id(EVENT) == expected
+    assert cloudevents.event_id({**EVENT, "source": "https://other"}) != expected
+
+
+@pytest.mark.parametrize(
+    "event", [7, {}, {"id": "1"}, {"id": "1", "source": ""}, {"id": "\ud83d", "source": "s"}]
+)
+def test_without_them_there_is_none(event: object) -> None:
+    assert cloudevents.event_id(event) is None
+
+
+def test_binary_mode() -> None:
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "s%20x", "ce-type": "t", "host": "h"}
+    [event], batched = cloudevents.events_of(headers, b'{"a": 1}')
+    assert not batched
+    assert event == {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "s x",
+        "type": "t",
+        "datacontenttype": "application/json",
+        "data": {"a": 1},
+    }
+
+
+def test_batch_and_structured_mode() -> None:
+    assert cloudevents.events_of({}, b'[{"id": "1"}]') == ([{"id": "1"}], True)
+    assert cloudevents.events_of({}, b'{"id": "1"}') == ([{"id": "1"}], False)
+
+
+@pytest.mark.parametrize("headers", [{}, {"ce-id": "1"}])
+def test_broken_json(headers: dict[str, str]) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        cloudevents.events_of(headers, b"{")
+    assert refused.value.code == "invalid_json"

@@ -1,0 +1,172 @@
+"""Segment's and RudderStack's messages, read."""
+
+from typing import Any
+
+import pytest
+
+from producers import segment
+from producers.door import Incoming
+from schemas.catalog import Catalog
+from schemas.errors import InvalidEvent
+from tests.clients.world import NOW, make_source
+
+
+def read(message: dict[str, Any]) -> Incoming:
+    message = {"userId": "u1", **message}
+    return segment.to_incoming(
+        message, "m", raw=message, source=make_source(), received_at=NOW, catalog=Catalog.load()
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "type"),
+    [
+        ({"type": "identify"}, "profile.identified"),
+        ({"type": "alias", "previousId": "a"}, "profile.aliased"),
+        ({"type": "group", "groupId": "g"}, "group.joined"),
+        ({"type": "page"}, "page.viewed"),
+        ({"type": "screen"}, "screen.viewed"),
+        ({"type": "track", "event": "Order Completed"}, "order.completed"),
+        ({"type": "track", "event": "Product Viewed"}, "product.viewed"),
+        ({"type": "track", "event": "Foo Bar"}, "custom.foo_bar"),
+    ],
+)
+def test_types(message: dict[str, Any], type: str) -> None:
+    assert read(message).type == type
+
+
+def test_identifiers_of_a_call() -> None:
+    found = read(
+        {
+            "type": "track",
+            "event": "X",
+            "anonymousId": "a1",
+            "context": {
+                "traits": {"email": "a@b.org", "phone": "+49 30 1234"},
+                "device": {"id": "d1", "advertisingId": "ad1", "adTrackingEnabled": True},
+                "externalIds": [
+                    {"id": "1", "type": "ga_client", "collection": "users", "encoding": "none"},
+                    {"id": "2", "type": "incomplete"},
+                ],
+                "externalId": [{"type": "brazeExternalId", "id": "br"}, "junk", {"id": "no type"}],
+            },
+            "properties": {"email": "someone@else.org"},
+        }
+    ).identifiers
+    assert list(found) == [
+        ("user_id", "u1"),
+        ("anonymous_id", "a1"),
+        ("email", "a@b.org"),
+        ("phone", "+49 30 1234"),
+        ("device_id", "d1"),
+        ("advertising_id", "ad1"),
+        ("ga_client", "1"),
+        ("braze_external_id", "br"),
+    ]
+
+
+@pytest.mark.parametrize("allowed", [False, None, "true"])
+def test_no_advertising_id_without_permission(allowed: object) -> None:
+    device = {"advertisingId": "ad1", "adTrackingEnabled": allowed}
+    assert list(read({"type": "page", "context": {"device": device}}).identifiers) == [("user_id", "u1")]
+
+
+def test_an_alias_names_both_kinds_of_previous_id() -> None:
+    event = read({"type": "alias", "previousId": "old"})
+    assert list(event.identifiers) == [("user_id", "u1"), ("user_id", "old"), ("anonymous_id", "old")]
+    assert event.alias
+
+
+def test_traits_of_identify_and_of_its_context() -> None:
+    context = {"traits": {"email": "context@x.org", "plan": "pro"}}
+    event = read({"type": "identify", "traits": {"email": "own@x.org"}, "context": context})
+    assert event.traits == {"email": "own@x.org", "plan": "pro"}
+    assert ("email", "own@x.org") in event.identifiers
+    assert ("email", "context@x.org") not in event.identifiers
+
+
+def test_group_traits_stay_with_the_group() -> None:
+    event = read({"type": "group", "groupId": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}})
+    assert event.properties == {"group_id": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}}
+    assert not event.traits
+    assert list(event.identifiers) == [("user_id", "u1")]
+
+
+def test_page_and_screen_carry_their_names() -> None:
+    event = read({"type": "page", "name": "Home", "category": None, "properties": {"url": "/"}})
+    assert event.properties == {"url": "/", "name": "Home"}
+
+
+def test_consent() -> None:
+    consent = {"categoryPreferences": {"ads": True, "mail": "denied", "junk": 3}}
+    assert read({"type": "page", "context": {"consent": consent}}).consent == {"ads": True, "mail": "denied"}
+    assert read({"type": "page", "context": {"consent": "yes"}}).consent is None
+
+
+def test_times() -> None:
+    at = "2026-11-21T19:00:00Z"
+    segment_event = read({"type": "page", "timestamp": at, "sentAt": "2026-11-21T19:10:00Z"})
+    assert (segment_event.original_time, segment_event.sent_at) == (NOW - 700_000, NOW - 100_000)
+    rudder = read({"type": "page", "originalTimestamp": at, "sentAt": "2026-11-21T19:10:00Z"})
+    assert (rudder.original_time, rudder.sent_at) == (NOW - 700_000, NOW - 100_000)
+    chosen = read(
+        {"type": "page", "timestamp": "2020-01-01T00:00:00Z", "originalTimestamp": at, "sentAt": at}
+    )
+    assert (chosen.original_time, chosen.sent_at) == (1_577_836_800_000, None)
+    assert read({"type": "page", "timestamp": at, "sentAt": "junk"}).sent_at is None
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "track"}, "missing_event"),
+        ({"type": "track", "event": "  "}, "missing_event"),
+        ({"type": "track", "event": 7}, "missing_event"),
+        ({"type": "order"}, "unknown_type"),
+        ({"type": ["track"]}, "unknown_type"),
+        ({}, "unknown_type"),
+        ({"type": "page", "userId": None, "anonymousId": ""}, "no_identifier"),
+        ({"type": "group"}, "missing_group"),
+        ({"type": "alias"}, "missing_previous_id"),
+        ({"type": "page", "properties": []}, "invalid_field"),
+        ({"type": "identify", "traits": "x"}, "invalid_field"),
+        ({"type": "page", "context": 1}, "invalid_field"),
+        ({"type": "page", "timestamp": "x"}, "invalid_timestamp"),
+    ],
+)
+def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read(message)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")]
+)
+def test_message_ids(given: object, id: str) -> None:
+    assert segment.event_id({"messageId": given}, lambda: "fresh") == id
+
+
+def test_the_request_completes_its_messages() -> None:
+    message: dict[str, object] = {"context": {"locale": "fa", "direct": True}}
+    request: dict[str, object] = {"sentAt": "2026-01-01T00:00:00Z", "context": {"locale": "en", "app": "x"}}
+    segment.complete(message, "page", request, "192.0.2.1")
+    assert message == {
+        "type": "page",
+        "sentAt": "2026-01-01T00:00:00Z",
+        "context": {"locale": "fa", "app": "x", "direct": True, "ip": "192.0.2.1"},
+    }
+
+
+def test_the_senders_address_is_not_taken_unasked() -> None:
+    message: dict[str, object] = {"context": {}}
+    segment.complete(message, None, {}, "192.0.2.1")
+    assert message == {"context": {}}
+
+
+def test_long_names_are_not_cached() -> None:
+    before = segment.type_of_track.cache_info().currsize
+    read({"type": "track", "event": "Word " * 1000})
+    assert segment.type_of_track.cache_info().currsize == before
+    assert segment.type_of_track.cache_info().maxsize == 4096
+    segment.type_of_track.cache_clear()
