@@ -1,0 +1,303 @@
+"""The 360° view, look-up, search, timeline and identities over rows written by hand."""
+
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+
+from identity.nodes import profile_id, to_hex
+from profile_api import models, views
+from schemas import topics
+from schemas.clock import iso
+from tests.unit.api_world import NOW, World, moment, node
+
+pytest_plugins = ("tests.unit.api_fixtures",)
+
+
+def get(world: World, path: str, status: int = 200) -> Any:
+    answer = world.client.get(path)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def sara(world: World) -> int:
+    return world.person(
+        ("user_id", "u42"),
+        ("email", "sara@example.com"),
+        traits={"email": "sara@example.com", "name": "Sara K"},
+        segments={"repeat-buyers": NOW - 4000},
+    )
+
+
+def test_the_view_has_the_documented_shape(world: World) -> None:
+    profile = sara(world)
+    view = get(world, "/v1/profiles/user_id:u42")
+    assert view == {
+        "profile_id": profile_id(profile),
+        "workspace": "default",
+        "traits": {"email": "sara@example.com", "name": "Sara K"},
+        "identities": [
+            {"type": "user_id", "value": "u42", "first_seen": iso(NOW - 5000), "last_seen": iso(NOW - 1000)},
+            {
+                "type": "email",
+                "value": "sara@example.com",
+                "first_seen": iso(NOW - 5000),
+                "last_seen": iso(NOW - 1000),
+            },
+        ],
+        "segments": [{"id": "repeat-buyers", "entered_at": iso(NOW - 4000)}],
+        "metrics": {
+            "events": 12,
+            "first_seen": iso(NOW - 5000),
+            "last_seen": iso(NOW - 1000),
+            "orders": 3,
+            "revenue": {"EUR": 361.5, "USD": 120},
+            "refunds": {},
+            "counts": {"order.completed": 3, "page.viewed": 9},
+        },
+        "consent": {"marketing": True},
+        "predictions": {},
+        "freshness": {"as_of": iso(NOW), "positions": {topics.EVENTS: [0, 0]}, "lag_seconds": 0.0},
+    }
+    models.Profile.model_validate(view)
+
+
+def test_every_key_of_a_profile_leads_to_the_same_view(world: World) -> None:
+    profile = sara(world)
+    for key in ("user_id:u42", "email:SARA@example.com", "email:sara%40example.com", profile_id(profile)):
+        assert get(world, f"/v1/profiles/{key}")["profile_id"] == profile_id(profile)
+
+
+@pytest.mark.parametrize(
+    "value", ["a/b", "a/events", "https://x.example/y?z=1#f", "a+b", "100%", "a:b:c", "سلام", "a b", "%2F"]
+)
+def test_a_value_survives_percent_encoding(world: World, value: str) -> None:
+    profile = world.person(("user_id", value))
+    assert get(world, f"/v1/profiles/user_id:{quote(value, safe='')}")["profile_id"] == profile_id(profile)
+    timeline = get(world, f"/v1/profiles/user_id%3A{quote(value, safe='')}/events")
+    assert timeline == {"items": [], "next_cursor": None}
+
+
+def test_a_plus_and_a_slash_need_no_encoding(world: World) -> None:
+    phone = world.person(("phone", "+491512345678"))
+    slash = world.person(("user_id", "a/b"))
+    assert get(world, "/v1/profiles/phone:+491512345678")["profile_id"] == profile_id(phone)
+    assert get(world, "/v1/profiles/user_id:a/b")["profile_id"] == profile_id(slash)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["user_id:nobody", "email:no-email", "Bad Type:x", "nonsense", "prf_12", "prf_" + "0" * 32, "", ":"],
+)
+def test_a_key_that_nobody_has_is_not_found(world: World, key: str) -> None:
+    body = get(world, f"/v1/profiles/{quote(key)}", 404)
+    assert body["code"] == "not_found"
+    assert key == "" or quote(key) not in body["message"]
+
+
+@pytest.mark.parametrize(
+    "attack",
+    ["'; DROP TABLE identity; --", "x' OR '1'='1", "{node:UInt128}", "\\'", "x\ty", "%(a)s", "💥", "}}){{"],
+)
+def test_injection_strings_are_values(world: World, attack: str) -> None:
+    profile = sara(world)
+    get(world, f"/v1/profiles/user_id:{quote(attack, safe='')}", 404)
+    assert get(world, f"/v1/profiles?search={quote(attack, safe='')}")["items"] == []
+    assert get(world, f"/v1/profiles/user_id:u42/events?type={quote(attack, safe='')}")["items"] == []
+    assert get(world, "/v1/profiles/user_id:u42")["profile_id"] == profile_id(profile)
+
+
+def test_a_superseded_id_resolves_and_an_absorbed_row_is_not_shown(world: World) -> None:
+    older, younger = world.person(("user_id", "u1")), world.person(("anonymous_id", "a1"))
+    world.belong([younger], older, 2)
+    world.leave([younger], younger, 2)
+    world.row(younger, [], {}, 2, live=0)
+    assert get(world, f"/v1/profiles/{profile_id(younger)}")["profile_id"] == profile_id(older)
+
+
+def test_the_latest_row_and_the_latest_transition_win(world: World) -> None:
+    profile = sara(world)
+    world.row(profile, [("user_id", "u42")], {"city": "Isfahan"}, 9, events=13)
+    world.enter(profile, "repeat-buyers", NOW, 7, "exited")
+    world.enter(profile, "vip", NOW - 1, 8)
+    view = get(world, "/v1/profiles/user_id:u42")
+    assert (view["traits"], view["metrics"]["events"]) == ({"city": "Isfahan"}, 13)
+    assert view["segments"] == [{"id": "vip", "entered_at": iso(NOW - 1)}]
+
+
+def test_an_identifier_that_belongs_to_nobody_is_not_found(world: World) -> None:
+    sara(world)
+    world.belong([node("email", "sara@example.com")], 0, 5)
+    get(world, "/v1/profiles/email:sara@example.com", 404)
+
+
+def test_include_names_the_parts(world: World) -> None:
+    profile = sara(world)
+    ids = world.events(profile, [NOW - 2, NOW - 1])
+    view = get(world, "/v1/profiles/user_id:u42?include=traits,events&whatever=1")
+    assert set(view) == {"profile_id", "workspace", "traits", "events", "freshness"}
+    assert [event["id"] for event in view["events"]["items"]] == ids[::-1]
+    models.EventPage.model_validate(view["events"])
+    assert set(get(world, "/v1/profiles/user_id:u42")) == {
+        *views.DEFAULT_PARTS,
+        "profile_id",
+        "workspace",
+        "freshness",
+    }
+    assert get(world, "/v1/profiles/user_id:u42?include=shoes", 422)["code"] == "invalid_include"
+
+
+def test_provenance_stands_beside_each_trait(world: World) -> None:
+    sara(world)
+    view = get(world, "/v1/profiles/user_id:u42?include=traits&provenance=true")
+    assert view["traits"]["name"] == {
+        "value": "Sara K",
+        "source": "shop",
+        "channel": "web",
+        "time": iso(NOW - 5000),
+    }
+
+
+def test_money_is_a_json_number_with_every_digit(world: World) -> None:
+    profile = world.person(("user_id", "rich"), revenue={"IRR": "12345678901234567890123.120000"})
+    text = world.client.get(f"/v1/profiles/{profile_id(profile)}").text
+    assert '"revenue":{"IRR":12345678901234567890123.12}' in text
+
+
+def test_freshness_is_that_of_the_oldest_waiting_record(world: World) -> None:
+    sara(world)
+    world.log.append(topics.EVENTS, [(b"k", b"{}")])
+    fresh = get(world, "/v1/profiles/user_id:u42")["freshness"]
+    assert fresh["as_of"] != iso(NOW)
+    world.catch_up()
+    caught_up = get(world, "/v1/profiles/user_id:u42")["freshness"]
+    assert (caught_up["as_of"], sum(caught_up["positions"][topics.EVENTS])) == (iso(NOW), 1)
+
+
+def test_lookup_answers_each_key_in_order(world: World) -> None:
+    profile = sara(world)
+    body = {
+        "identifiers": [{"type": "user_id", "value": "u42"}, {"type": "user_id", "value": "nobody"}],
+        "profiles": [profile_id(profile), "prf_x"],
+        "include": ["traits", "segments"],
+    }
+    items = world.client.post("/v1/profiles/lookup", json=body).json()["items"]
+    assert [item["key"] for item in items] == ["user_id:u42", "user_id:nobody", profile_id(profile), "prf_x"]
+    assert [item["profile"] is None for item in items] == [False, True, False, True]
+    assert set(items[0]["profile"]) == {"profile_id", "workspace", "traits", "segments", "freshness"}
+    assert items[0]["profile"]["segments"] == [{"id": "repeat-buyers", "entered_at": iso(NOW - 4000)}]
+
+
+def test_lookup_takes_a_thousand_keys_and_no_more(world: World) -> None:
+    sara(world)
+    keys = [{"type": "user_id", "value": f"u{i}"} for i in range(1000)]
+    items = world.client.post("/v1/profiles/lookup", json={"identifiers": keys}).json()["items"]
+    assert [item["key"] for item in items if item["profile"]] == ["user_id:u42"]
+    answer = world.client.post("/v1/profiles/lookup", json={"identifiers": keys, "profiles": ["prf_1"]})
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_keys")
+
+
+@pytest.mark.parametrize("text", ["u42", "SARA@example.com", "sar", "Sara k", "user_id:u42", "+491512345678"])
+def test_search_finds_by_identifier_name_and_email(world: World, text: str) -> None:
+    world.person(("user_id", "other"), traits={"name": "Omid"})
+    profile = world.person(
+        ("user_id", "u42"), ("phone", "+491512345678"), ("email", "sara@example.com"),
+        traits={"email": "sara@example.com", "name": "Sara K"},
+    )  # fmt: skip
+    found = get(world, f"/v1/profiles?search={text}")["items"]  # the plus is not encoded, as people do
+    assert [view["profile_id"] for view in found] == [profile_id(profile)]
+
+
+def test_an_empty_search_lists_the_last_seen_page_by_page(world: World) -> None:
+    profiles = [world.person(("user_id", f"p{i}"), last_seen=moment(NOW - i // 2)) for i in range(5)]
+    seen, path = [], "/v1/profiles?limit=2"
+    cursor = ""
+    while True:
+        answer = get(world, path + cursor)
+        seen += [view["profile_id"] for view in answer["items"]]
+        if answer["next_cursor"] is None:
+            break
+        cursor = f"&cursor={answer['next_cursor']}"
+    assert len(seen) == 5
+    assert set(seen) == {profile_id(profile) for profile in profiles}
+    assert set(seen[:2]) == {profile_id(profile) for profile in profiles[:2]}
+
+
+def test_a_timeline_cursor_is_stable_while_events_arrive(world: World) -> None:
+    profile = sara(world)
+    old = world.events(profile, [NOW - 50 + i // 2 for i in range(7)])
+    seen: list[str] = []
+    cursor = ""
+    for turn in range(4):
+        answer = get(world, f"/v1/profiles/user_id:u42/events?limit=2{cursor}")
+        seen += [event["id"] for event in answer["items"]]
+        world.events(profile, [NOW + turn])
+        cursor = f"&cursor={answer['next_cursor']}"
+    assert answer["next_cursor"] is None
+    assert seen == old[::-1]
+
+
+def test_a_timeline_shows_each_offset_once_and_can_be_of_one_type(world: World) -> None:
+    profile = sara(world)
+    pages = world.events(profile, [NOW - 2])
+    orders = world.events(node("email", "sara@example.com"), [NOW - 1], "order.completed")
+    world.offsets -= 1
+    world.events(node("email", "sara@example.com"), [NOW - 1], "order.completed")
+    events = get(world, "/v1/profiles/user_id:u42/events")["items"]
+    assert [event["id"] for event in events] == orders + pages
+    assert "node" not in events[0]["identifiers"][0]
+    assert events[0]["source"] == "shop"
+    only = get(world, "/v1/profiles/user_id:u42/events?type=order.completed")["items"]
+    assert [event["id"] for event in only] == orders
+
+
+@pytest.mark.parametrize("cursor", ["x", "%00", "AAAA", "é", "W10"])
+def test_a_cursor_that_is_none_is_refused(world: World, cursor: str) -> None:
+    sara(world)
+    for path in ("/v1/profiles/user_id:u42/events", "/v1/profiles", "/v1/rejected"):
+        assert get(world, f"{path}?cursor={cursor}", 422)["code"] == "invalid_cursor"
+
+
+def test_a_cursor_of_another_list_is_refused(world: World) -> None:
+    for i in range(3):
+        world.person(("user_id", f"p{i}"))
+    cursor = get(world, "/v1/profiles?limit=1")["next_cursor"]
+    assert get(world, f"/v1/profiles/user_id:p1/events?cursor={cursor}", 422)["code"] == "invalid_cursor"
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1e3"])
+def test_a_limit_is_a_number_from_1_to_1000(world: World, limit: str) -> None:
+    body = get(world, f"/v1/profiles?limit={limit}", 422)
+    assert body["code"] == "invalid_request"
+    assert body["errors"][0]["path"] == "/query/limit"
+
+
+def test_identities_explain_merges_and_refusals_with_reasons(world: World) -> None:
+    sara(world)
+    kiosk = world.person(("device_id", "kiosk-1"))
+    mine = node("user_id", "u42")
+    refused = {"outcome": "refused", "a": to_hex(mine), "b": to_hex(kiosk), "reason": "limit:user_id"}
+    merged = {
+        "outcome": "merged",
+        "survivor": to_hex(mine),
+        "absorbed": to_hex(node("email", "sara@example.com")),
+    }
+    world.insert(
+        "decisions",
+        ["node", "off", "n", "at", "outcome", "detail"],
+        [
+            (mine, 1, 0, moment(NOW - 9), "merged", orjson.dumps(merged).decode()),
+            (mine, 2, 0, moment(NOW - 8), "refused", orjson.dumps(refused).decode()),
+        ],
+    )
+    answer = get(world, "/v1/profiles/user_id:u42/identities?explain=true")
+    assert [identity["type"] for identity in answer["items"]] == ["user_id", "email"]
+    refusal, merge = answer["decisions"]
+    assert refusal["reason"] == "limit:user_id"
+    assert refusal["between"] == [
+        {"type": "user_id", "value": "u42"},
+        {"type": "device_id", "value": "kiosk-1"},
+    ]
+    assert (merge["outcome"], merge["survivor"], bool(merge["reason"])) == ("merged", profile_id(mine), True)
+    assert "decisions" not in get(world, "/v1/profiles/user_id:u42/identities")
