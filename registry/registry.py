@@ -32,6 +32,12 @@ ENV_SOURCE = "default"
 ENV_TOKEN = "env"
 """Id of the token that `SIMORGH_API_TOKEN` is."""
 
+LOCAL = "local"
+"""Id of the token of this machine's command line."""
+
+FILES_SOURCE = "files"
+"""Id of the source of files that the command line imports."""
+
 STEP = 1000  # records per read
 
 
@@ -61,6 +67,14 @@ class Registry:
             token = Token(id=ENV_TOKEN, name="SIMORGH_API_TOKEN", token_sha256=digest, scopes=ALL_SCOPES)
         self._env_source, self._env_token = source, token
         self._now = Snapshot(Declared(), source, token)
+        self._local: dict[str, tuple[Source, Token]] = {}
+
+    def trust(self, secret: str) -> None:
+        """Accept `secret` as a token with every scope and as the write key of the source `files`, as long as this
+        object lives: how the command line of this machine speaks to the process that has the folder open."""
+        digest = sha256_hex(secret)
+        token = Token(id=LOCAL, name="command line", token_sha256=digest, scopes=ALL_SCOPES)
+        self._local = {digest: (Source(id=FILES_SOURCE, name="imported files", channel="server"), token)}
 
     # --- what is declared
 
@@ -176,11 +190,15 @@ class Registry:
 
     def authenticate_write_key(self, key: str) -> Source | None:
         """The enabled source of this key; None when there is none or it is disabled."""
-        return self._now.by_write_key.get(sha256_hex(key))
+        digest = sha256_hex(key)
+        local = self._local.get(digest)
+        return local[0] if local else self._now.by_write_key.get(digest)
 
     def authenticate_token(self, token: str) -> Token | None:
         """The token, when it is known and has not expired by the registry's clock."""
-        known = self._now.by_token.get(sha256_hex(token))
+        digest = sha256_hex(token)
+        local = self._local.get(digest)
+        known = local[1] if local else self._now.by_token.get(digest)
         if known is None or (known.expires_at is not None and known.expires_at <= self._clock()):
             return None
         return known

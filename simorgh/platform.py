@@ -55,6 +55,7 @@ class Platform:
             env_write_key=_plain(settings.write_key),
             env_token=_plain(settings.api_token),
         )
+        self.registry.trust(self.local_token)
         self.registry.refresh()
         self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
         self.runner = self._new_runner()
@@ -76,7 +77,11 @@ class Platform:
         threading.Thread(target=self._start_processing, name="start", daemon=True).start()
 
     def _start_processing(self) -> None:
-        self.recover()
+        try:
+            self.recover()
+        except Exception:
+            _LOG.exception("start: the projections cannot be brought up to date; events are taken all the same")
+            return
         self.runner.start()
         self.triggers = TriggerStage(
             self.log,
@@ -174,7 +179,12 @@ class Platform:
         app = create_api(deps)
         app.include_router(
             collector_router(
-                self.log, self.registry, self.door, Catalog.load(), system_clock, CollectorMetrics(metrics)
+                self.log,
+                self.registry,
+                self.door,
+                catalog=Catalog.load(),
+                clock=system_clock,
+                metrics=CollectorMetrics(metrics),
             )
         )
         return app

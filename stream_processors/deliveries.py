@@ -7,12 +7,13 @@ import pyarrow as pa
 
 from warehouse.client import Writer
 
-_PENDING = """SELECT trigger, id, argMax(status, ver) AS status, argMax(attempts, ver) AS attempts,
-    toUnixTimestamp64Milli(argMax(next_at, ver)) AS next_at, toUnixTimestamp64Milli(any(created_at)) AS created_at,
-    toUnixTimestamp64Milli(argMax(updated_at, ver)) AS updated_at, argMax(response_code, ver) AS response_code,
-    argMax(error, ver) AS error, any(body) AS body, max(ver) AS ver
-    FROM deliveries GROUP BY trigger, id HAVING status = 'pending' AND next_at <= {due:Int64}
-    ORDER BY next_at, ver LIMIT {limit:UInt64} BY trigger"""
+_PENDING = """SELECT trigger, id, latest.1, latest.2, latest.3, latest.4, latest.5, latest.6, latest.7, latest.8, newest
+    FROM (
+        SELECT trigger, id, max(ver) AS newest, argMax((status, attempts, toUnixTimestamp64Milli(next_at),
+            toUnixTimestamp64Milli(created_at), toUnixTimestamp64Milli(updated_at), response_code, error, body), ver)
+            AS latest
+        FROM deliveries GROUP BY trigger, id)
+    WHERE latest.1 = 'pending' AND latest.3 <= {due:Int64} ORDER BY latest.3, newest LIMIT {limit:UInt64} BY trigger"""
 
 # A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
 _IDENTITIES = """WITH heirs AS (

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-from collections.abc import Callable
 from typing import Final
 
 from eventlog.port import EventLog, Record
@@ -14,7 +13,7 @@ from stream_processors.pipeline import GROUP, Checkpoint, Pipeline, no_checkpoin
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
-_BATCH_PER_PARTITION: Final = 5_000
+BATCH_PER_PARTITION: Final = 5_000
 _IDLE_SECONDS: Final = 0.02
 _DUE_EVERY_MS: Final = 2_000
 _GIVE_UP_AFTER: Final = 5
@@ -22,7 +21,7 @@ _GIVE_UP_AFTER: Final = 5
 
 
 class Runner:
-    """Runs identity, profiles, segments and rejected events of one generation."""
+    """Runs identity, profiles, segments and rejected events of one generation. `recover`, then `start` or `step`."""
 
     def __init__(
         self,
@@ -32,17 +31,14 @@ class Runner:
         clock: Clock,
         *,
         checkpoint: Checkpoint = no_checkpoint,
-        batch: int = _BATCH_PER_PARTITION,
+        batch: int = BATCH_PER_PARTITION,
     ) -> None:
         self._log = log
         self._clock = clock
+        self._checkpoint = checkpoint
         self._batch = batch
-        self.generation = generation
         self._writer = warehouse.writer(generation)
-        self.pipeline = Pipeline(log, self._writer, clock, checkpoint=checkpoint)
-        self.declarations = Declarations(
-            log, self.pipeline, self._writer, warehouse.reader(lambda: generation), clock
-        )
+        self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -50,7 +46,9 @@ class Runner:
         """Why the thread ended by itself, if it did."""
 
     def recover(self) -> None:
-        """Finish what an earlier process began. Blocks."""
+        """Finish what an earlier process, or an earlier try, began. Blocks."""
+        self.pipeline = Pipeline(self._log, self._writer, self._clock, checkpoint=self._checkpoint)
+        self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
         self.pipeline.recover()
 
@@ -81,21 +79,33 @@ class Runner:
 
     # ---- the thread
 
-    def start(self, ready: Callable[[], None] = lambda: None) -> None:
-        """Recover and run in a thread of its own; `ready` is called once recovered."""
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="runner", daemon=True)
+    def start(self) -> None:
+        """Run in a thread of its own from where `recover` ended."""
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
-    def _run(self, ready: Callable[[], None]) -> None:
-        try:
-            self.recover()
-            ready()
-            while not self._stop.is_set():
-                if not self.step():
-                    self._log.wait(topics.EVENTS, list(self.pipeline.positions.values()), _IDLE_SECONDS)
-        except Exception as error:
-            self.failure = error
-            _LOG.exception("runner: stopped by a failure of its own; nothing is lost, restart it")
+    def _run(self) -> None:
+        """Steps until stopped. A failure is tried again from the last commit, a few times in a row."""
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                if failures:
+                    self.recover()
+                while not self._stop.is_set():
+                    self._step_or_wait()
+                    failures = 0
+            except Exception as error:
+                failures += 1
+                _LOG.exception("runner: failure %d in a row", failures)
+                if failures >= _GIVE_UP_AFTER:
+                    self.failure = error
+                    _LOG.error("runner: stopped; nothing is lost, mend the cause and restart")
+                    return
+                self._stop.wait(0.2 * 2**failures)
+
+    def _step_or_wait(self) -> None:
+        if not self.step():
+            self._log.wait(topics.EVENTS, list(self.pipeline.positions.values()), _IDLE_SECONDS)
 
     def stop(self) -> None:
         """Finish the batch in hand and end the thread."""

@@ -66,7 +66,7 @@ def run_demo(
 ) -> None:
     """Load a year of a shop into the server at `base_url` and print what it made of it.
 
-    Blocks until all effects are visible. `people` is how many of the customers get a simulated life on the web.
+    Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web.
     Running it again on the same data counts nothing twice. Raises `SimorghError` when the server refuses the
     keys, goes away or does not finish within ten minutes.
     """
@@ -95,7 +95,7 @@ def run_demo(
 
 
 def weeks_to(now: int) -> int:
-    """By how many whole weeks the past moves, so that the last purchase lies in the week before `now` (ms)."""
+    """By how many whole weeks the past moves, so that the last purchase lies in the week before `now`."""
     return (now - LAST_PURCHASE) // _WEEK_MS
 
 

@@ -15,7 +15,8 @@ Leaves = dict[int, State]
 class ProfileFacts:
     """What the rules may ask about one profile, brought up to date by the caller.
 
-    Times are ms since epoch; money is exact, by currency; the metrics count the events of all the profile's nodes.
+    Times are ms since epoch; money is exact, by currency; the metrics count the events of all the profile's
+    nodes.
     """
 
     traits: Mapping[str, Any] = field(default_factory=dict)
@@ -28,6 +29,10 @@ class ProfileFacts:
     first_seen: int | None = None
     last_seen: int | None = None
     leaves: Leaves = field(default_factory=dict)
+    true_leaves: set[int] | None = None
+    """The leaves that held when `LiveRules.update` last looked; None: look at all (new, merged, reloaded)."""
+    due: int | None = None
+    """When `LiveRules.update` must look again though nothing happened; None: never."""
 
 
 @dataclass(slots=True)

@@ -1,9 +1,10 @@
-"""The state of one event leaf for one profile: what to keep of its events so that truth at any later instant is exact.
+"""The state of one event leaf for one profile: what to keep of its events so that truth at any later instant
+is exact.
 
-A fold adds events in any order and absorbs the state of another profile (merge); the outcome depends on the set of
-events only. Windowed folds keep rows; what can no longer matter is dropped while adding, so an instant before the
-latest `now` given to `add` must not be asked about. States are plain Python values, owned by their profile; no state
-(None) means no event. Truth without a state is `empty`.
+A fold adds events in any order and absorbs the state of another profile (merge); the outcome depends on the
+set of events only. Windowed folds keep rows; what can no longer matter is dropped while adding, so an instant
+before the latest `now` given to `add` must not be asked about. States are plain Python values, owned by their
+profile; no state (None) means no event. Truth without a state is `empty`.
 """
 
 from abc import ABC, abstractmethod
@@ -27,6 +28,9 @@ class Fold(ABC):
     timed = False
     """Whether truth may change by the passing of time alone."""
 
+    steady = False
+    """Whether the leaf only ever asks for "at least": see `settled`."""
+
     def __init__(self, leaf: EventLeaf) -> None:
         self.passes = number_check(leaf.tests)
         self.tests = leaf.tests
@@ -46,8 +50,14 @@ class Fold(ABC):
     def holds(self, state: State, now: int) -> bool:
         """The leaf's truth."""
 
+    def settled(self, state: State, now: int) -> bool:
+        """Whether the events added since an earlier `due`, having left truth as it is, only put it off."""
+        return False
+
     def due(self, state: State, now: int) -> int | None:
-        """The earliest instant after `now` at which truth may change without an event; may be early, never late."""
+        """The earliest instant after `now` at which truth may change without an event; may be early, never
+        late.
+        """
         return None
 
 
@@ -130,13 +140,16 @@ class Distinct(Fold):
 
 
 class WindowCount(Fold):
-    """count within: the sorted times of the newest events, one more than the largest operand, and of all after now."""
+    """count within: the sorted times of the newest events, one more than the largest operand, and of all
+    after now.
+    """
 
     timed = True
 
     def __init__(self, leaf: EventLeaf) -> None:
         super().__init__(leaf)
         self.keep = max(0, *(test.operand for test in leaf.tests)) + 1
+        self.steady = len(leaf.tests) == 1 and leaf.tests[0].op == "gte"
 
     def add(self, state: State, time: int, value: Any, now: int) -> State:
         return add_time(state, time, now, self.window, self.keep)
@@ -146,6 +159,9 @@ class WindowCount(Fold):
 
     def holds(self, state: State, now: int) -> bool:
         return self.passes(bisect_right(state, now) - bisect_right(state, now - self.window))
+
+    def settled(self, state: State, now: int) -> bool:
+        return self.steady and state[-1] <= now
 
     def due(self, state: State, now: int) -> int | None:
         start, end = bisect_right(state, now - self.window), bisect_right(state, now)
@@ -283,7 +299,9 @@ def fold_for(leaf: EventLeaf) -> Fold:
 
 
 def add_time(times: list[int] | None, time: int, now: int, window: int, keep: int) -> list[int] | None:
-    """Put a time into a sorted list that keeps, of those up to now, only what is in the window and `keep` newest."""
+    """Put a time into a sorted list that keeps, of those up to now, only what is in the window and `keep`
+    newest.
+    """
     if time <= now - window:
         return times
     if times is None:

@@ -1,17 +1,17 @@
 """The micro-batch back end: segments kept up to date event by event, without SQL.
 
-`LiveRules` compiles the live segments once. The caller keeps, per profile, `ProfileFacts` with one state for each
-event leaf; it folds each new event into `facts.leaves`, asks which segments the touched leaves can change, and
-evaluates those. Law: at a quiescent (log position, instant), the answers equal those of `sql.compile_sql`.
+`LiveRules` compiles the live segments once. The caller keeps, per profile, `ProfileFacts` with one state for
+each event leaf; it folds each new event into `facts.leaves`, asks which segments the touched leaves can
+change, and evaluates those. Law: at a quiescent (log position, instant), the answers equal those of
+`sql.compile_sql`.
 
     touched = rules.fold_event(facts.leaves, type, time, envelope, now)
     touched |= rules.leaves_of(traits=changed_names, metrics=("events", "last_seen"))
-    truths = rules.evaluate_some(facts, rules.affected(touched), memberships, now)
-    due = rules.next_change(facts, now, touched)      # min with the old due, where that is still to come
+    truths = rules.update(facts, touched, memberships, now)   # once per touched profile and batch
+    …and again at facts.due: rules.update(facts, (), memberships, now)
 """
 
-from collections.abc import Container, Iterable, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -20,7 +20,7 @@ import orjson
 from schemas.errors import InvalidRule
 from stream_processors.segments import truths
 from stream_processors.segments.facts import Leaves, Pass, ProfileFacts
-from stream_processors.segments.folds import Fold, earliest, fold_for
+from stream_processors.segments.folds import State, earliest, fold_for
 from stream_processors.segments.tree import (
     All,
     Any_,
@@ -41,14 +41,9 @@ from stream_processors.segments.truths import Due, Matches, Reads, Truth
 __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Feed:
-    """How an event reaches one leaf: tested by `matches`, read by `value`, added by `fold`."""
-
-    leaf: int
-    matches: Matches | None
-    value: Reads | None
-    fold: Fold
+_Add = Callable[[State, int, Any, int], State]
+_Feed = tuple[int, Matches | None, Reads | None, _Add]
+"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to."""
 
 
 class LiveRules:
@@ -68,9 +63,11 @@ class LiveRules:
         self._feeds: dict[str, list[_Feed]] = {}
         self._payload_types: set[str] = set()
         self._number_feeds()
+        self._leaf_truths = {i: self._leaf_truth(leaf, i) for leaf, i in self._ids.items()}
         self._truths = {segment: self._truth(rule) for segment, rule in rules.items()}
         self._affected = {i: frozenset(self._with_users(uses)) for i, uses in self._uses.items()}
         self._timed = {i: timed for leaf, i in self._ids.items() if (timed := self._due_of(leaf, i))}
+        self._steady = {i: fold for i, fold in self._folds.items() if fold.steady}
 
     # What there is
 
@@ -93,18 +90,18 @@ class LiveRules:
         Each event once; in any order. `now_ms`: no later question is about an instant before it.
         """
         touched: set[int] = set()
-        for feed in self._feeds.get(event_type, ()):
-            if feed.matches is not None and not feed.matches(event, time_ms):
+        for leaf, matches, read, add in self._feeds.get(event_type, ()):
+            if matches is not None and not matches(event, time_ms):
                 continue
             value = None
-            if feed.value is not None:
-                value = feed.value(event)
+            if read is not None:
+                value = read(event)
                 if value is None:
                     continue
-            state = feed.fold.add(leaves.get(feed.leaf), time_ms, value, now_ms)
+            state = add(leaves.get(leaf), time_ms, value, now_ms)
             if state is not None:
-                leaves[feed.leaf] = state
-                touched.add(feed.leaf)
+                leaves[leaf] = state
+                touched.add(leaf)
         return touched
 
     def fold_row(
@@ -150,7 +147,49 @@ class LiveRules:
             segments |= self._affected[leaf]
         return segments
 
+    def changes_with_time(self, segment: str) -> bool:
+        """Whether the passing of time alone can change the segment, or one that it names."""
+        return any(segment in self._affected[leaf] for leaf in self._timed)
+
     # Truth
+
+    def update(
+        self, facts: ProfileFacts, touched: Iterable[int], current: Container[str], now_ms: int
+    ) -> dict[str, bool]:
+        """The truth of the segments that may have changed since the last update of these facts; sets
+        `facts.due`.
+
+        `touched`: the leaves whose inputs changed since. Leaves that turn out as before affect nothing, which
+        is the usual case and saves the evaluation. A due moment that has come is attended to as well. After a
+        merge or a reload of `facts.leaves` set `facts.true_leaves` to None: then everything is looked at.
+        """
+        if facts.true_leaves is None:
+            facts.true_leaves, facts.due = set(), None
+            self._flipped(facts, self._leaf_truths, now_ms)
+            facts.due = self.next_change(facts, now_ms)
+            return self.evaluate_some(facts, self.order, (), now_ms)
+        if facts.due is not None and facts.due <= now_ms:
+            touched, facts.due = {*touched, *self._timed}, None
+            flipped = self._flipped(facts, touched, now_ms)
+            facts.due = self.next_change(facts, now_ms)
+        else:
+            flipped = self._flipped(facts, touched, now_ms)
+            moved = [leaf for leaf in touched if leaf in flipped or not self._settled(facts, leaf, now_ms)]
+            facts.due = earliest(facts.due, self.next_change(facts, now_ms, moved))
+        return self.evaluate_some(facts, self.affected(flipped), current, now_ms) if flipped else {}
+
+    def _settled(self, facts: ProfileFacts, leaf: int, now_ms: int) -> bool:
+        """Whether a touched leaf that did not flip can do without a new due moment."""
+        fold = self._steady.get(leaf)
+        return fold is not None and fold.settled(facts.leaves[leaf], now_ms)
+
+    def _flipped(self, facts: ProfileFacts, leaves: Iterable[int], now_ms: int) -> set[int]:
+        """The leaves whose truth is not as remembered; remembers the new one."""
+        one = Pass(facts, now_ms, {}, ())
+        known = facts.true_leaves if facts.true_leaves is not None else set()
+        flipped = {leaf for leaf in leaves if self._leaf_truths[leaf](one) != (leaf in known)}
+        known ^= flipped
+        return flipped
 
     def evaluate(self, facts: ProfileFacts, now_ms: int) -> frozenset[str]:
         """The segments that hold at `now_ms`."""
@@ -172,8 +211,8 @@ class LiveRules:
     ) -> int | None:
         """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
 
-        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed and
-        the answer is taken together with the earlier one.
+        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed
+        and the answer is taken together with the earlier one.
         """
         due: int | None = None
         for leaf in self._timed if leaves is None else leaves:
@@ -202,7 +241,7 @@ class LiveRules:
         for leaf, i in self._ids.items():
             if not isinstance(leaf, EventLeaf):
                 continue
-            feed = _Feed(i, truths.matcher(leaf), truths.reader(leaf), self._folds[i])
+            feed = (i, truths.matcher(leaf), truths.reader(leaf), self._folds[i].add)
             self._feeds.setdefault(leaf.type, []).append(feed)
             if leaf.where or leaf.of:
                 self._payload_types.add(leaf.type)
@@ -230,7 +269,7 @@ class LiveRules:
                 return truths.nested(segment)
             case leaf:
                 i = self._ids[leaf]
-                truth = self._leaf_truth(leaf, i)
+                truth = self._leaf_truths[i]
                 return truths.once(i, truth) if len(self._uses[i]) > 1 else truth
 
     def _leaf_truth(self, leaf: Leaf, i: int) -> Truth:

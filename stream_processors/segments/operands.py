@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn, get_args
 import re2
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, Test, ValueOp
+from stream_processors.segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, ValueOp, ValueTest
 from stream_processors.segments.values import parse_date, pattern_options
 
 MAX_TEXT: Final = 1000
@@ -96,7 +96,7 @@ def number_tests(written: dict[str, Any], unit: Unit, at: str) -> tuple[NumberTe
     return tuple(NumberTest(op, unit(written[op], f"{at}/{op}")) for op in _NUMBER_OPS if op in written)
 
 
-def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> tuple[Test, ...]:
+def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> tuple[ValueTest, ...]:
     """The tests of a value among a leaf's keys, in the order of the grammar."""
     tests = tuple(_value_test(op, written[op], f"{at}/{op}") for op in ops if op in written)
     if not tests:
@@ -104,9 +104,9 @@ def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> t
     return tests
 
 
-def _value_test(op: ValueOp, value: object, at: str) -> Test:
+def _value_test(op: ValueOp, value: object, at: str) -> ValueTest:
     operand = _OPERANDS[op](value, at)
-    return Test(op, operand, _kinds(operand))
+    return ValueTest(op, operand, _kinds(operand))
 
 
 def _kinds(operand: Scalar | tuple[Scalar, ...]) -> str:

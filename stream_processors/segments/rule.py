@@ -34,9 +34,9 @@ from stream_processors.segments.tree import (
     SeenMetric,
     SegmentRef,
     SumMetric,
-    Test,
     Trait,
     ValueOp,
+    ValueTest,
     Where,
 )
 
@@ -141,7 +141,7 @@ def _consent(written: dict[str, Any], at: str) -> Consent:
     _only(written, ("consent", *_CONSENT_OPS), at)
     purpose = text(written["consent"], f"{at}/consent")
     if len(written) == 1:
-        return Consent(purpose, (Test("eq", True, "bool"),))
+        return Consent(purpose, (ValueTest("eq", True, "bool"),))
     return Consent(purpose, value_tests(written, _CONSENT_OPS, at))
 
 

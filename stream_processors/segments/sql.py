@@ -1,8 +1,8 @@
 """The SQL back end: a rule as one SELECT of the live profiles that satisfy it at an instant.
 
-Used for back-fill, preview, full recompute and why. Every value that a caller gave is a bound parameter; the text
-is put together from constants of this file only. The statement reads the tables of one generation's database:
-`identity` and `members` (who is who), `events`, `traits`, `identifiers`.
+Used for back-fill, preview, full recompute and why. Every value that a caller gave is a bound parameter; the
+text is put together from constants of this file only. The statement reads the tables of one generation's
+database: `identity` and `members` (who is who), `events`, `traits`, `identifiers`.
 
 Each leaf becomes `profile IN (profiles that pass)`; a leaf that a profile without any row passes becomes
 `profile NOT IN (profiles that fail)`.
@@ -10,7 +10,7 @@ Each leaf becomes `profile IN (profiles that pass)`; a leaf that a profile witho
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any
 
 from schemas.errors import InvalidRule
 from stream_processors.segments.sql_values import Binder, number_condition, value_condition
@@ -28,8 +28,8 @@ from stream_processors.segments.tree import (
     SeenMetric,
     SegmentRef,
     SumMetric,
-    Test,
     Trait,
+    ValueTest,
     holds_for,
 )
 
@@ -37,6 +37,7 @@ Resolve = Callable[[str], Rule]
 """The rule of a segment by id; raises `NotFound` where there is none."""
 
 _MONEY_TYPES = {"revenue": "order.completed", "refunds": "order.refunded"}
+_LATEST = "argMax(tuple(value), ver).1"
 _DECIMALS = ("sum", "avg", "min", "max")
 
 
@@ -51,8 +52,8 @@ class Query:
 def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Sequence[int] | None = None) -> Query:
     """The live profiles (one column `profile`, UInt128, no order) that satisfy the rule at `now_ms`.
 
-    `only` looks at these profiles alone and reads their rows by key. Nested segments are inlined; a segment that
-    names itself, however far down, raises `InvalidRule`.
+    `only` looks at these profiles alone and reads their rows by key. Nested segments are inlined; a segment
+    that names itself, however far down, raises `InvalidRule`.
     """
     compiler = Compiler(now_ms, resolve, only)
     condition = compiler.condition(rule)
@@ -91,7 +92,7 @@ class Compiler:
             case leaf:
                 return self.leaf(leaf)
 
-    def leaf(self, leaf: Leaf) -> str:
+    def leaf(self, leaf: Leaf) -> str:  # noqa: PLR0911 (one return a kind of leaf)
         match leaf:
             case Trait(path=path, tests=tests):
                 return self._stored("trait", path, tests)
@@ -107,8 +108,6 @@ class Compiler:
                 return self._money(leaf)
             case SeenMetric():
                 return self._seen(leaf)
-            case _:
-                assert_never(leaf)
 
     def matching(self, leaf: EventLeaf) -> str:
         """The condition on a row of `events` to count for the leaf."""
@@ -155,17 +154,14 @@ class Compiler:
 
     def _nested(self, segment: str) -> str:
         if segment in self._inside:
-            raise InvalidRule(
-                "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
-                code="segment_cycle",
-            )
+            raise circle()
         outer, self._inside = self._inside, (*self._inside, segment)
         condition = self.condition(self._resolve(segment))
         self._inside = outer
         return condition
 
     def _event(self, leaf: EventLeaf) -> str:
-        rows = self._rows("events", f"{self.value_of(leaf)} AS value", self.matching(leaf))
+        rows = self.rows("events", f"{self.value_of(leaf)} AS value", self.matching(leaf))
         tests = [self._aggregate_test(leaf, test) for test in leaf.tests]
         always = leaf.aggregate in ("count", "sum", "distinct") and holds_for(leaf.tests, 0)
         return _grouped(rows, " AND ".join(tests), always)
@@ -178,32 +174,42 @@ class Compiler:
             return f"ifNull({number_condition(self.binder, value, test, 'decimal')}, 0)"
         return number_condition(self.binder, value, test, "integer")
 
-    def _stored(self, kind: str, path: tuple[str, ...], tests: tuple[Test, ...]) -> str:
-        """Traits and consent: the value that was written last among the profile's nodes; NULL = removed."""
-        matching = f"kind = '{kind}' AND name = {self.binder.bind(path[0], 'String')}"
-        rows = self._rows("traits", "value, ver", matching)
+    def latest_value(self, kind: str, path: tuple[str, ...]) -> str:
+        """One row: the JSON text of the stored value at a path, or NULL; for one profile (`only`)."""
+        rows = self._stored_rows(kind, path[0])
+        parts = ", ".join(self.binder.bind(part, "String") for part in path[1:])
+        raw = f"nullIf(JSONExtractRaw(ifNull(latest, 'null'), {parts}), '')" if parts else "latest"
+        return f"SELECT {raw} FROM (SELECT {_LATEST} AS latest FROM ({rows}))"
+
+    def _stored(self, kind: str, path: tuple[str, ...], tests: tuple[ValueTest, ...]) -> str:
         parts = [self.binder.bind(part, "String") for part in path[1:]]
-        conditions = [value_condition(self.binder, "latest", parts, test, self._now) for test in tests]
-        always = all(
-            test.op in ("ne", "not_in") or (test.op == "exists" and not test.operand) for test in tests
+        passed = " AND ".join(
+            value_condition(self.binder, "latest", parts, test, self._now) for test in tests
         )
-        passed = " AND ".join(conditions)
-        values = f"SELECT profile, ifNull(argMax(tuple(value), ver).1, 'null') AS latest FROM ({rows}) GROUP BY profile"
+        rows = self._stored_rows(kind, path[0])
+        values = f"SELECT profile, ifNull({_LATEST}, 'null') AS latest FROM ({rows}) GROUP BY profile"
+        always = all(passes_missing(test) for test in tests)
         return _chosen(f"SELECT profile FROM ({values}) WHERE", passed, always)
 
+    def _stored_rows(self, kind: str, name: str) -> str:
+        """Traits or consent by name, from all nodes; the latest is written last, NULL = removed."""
+        return self.rows(
+            "traits", "value, ver", f"kind = '{kind}' AND name = {self.binder.bind(name, 'String')}"
+        )
+
     def _identity(self, kind: str, exists: bool) -> str:
-        rows = self._rows("identifiers", "type", f"type = {self.binder.bind(kind, 'String')}")
+        rows = self.rows("identifiers", "type", f"type = {self.binder.bind(kind, 'String')}")
         return f"(profile {'IN' if exists else 'NOT IN'} (SELECT profile FROM ({rows})))"
 
     def _counted(self, leaf: CountMetric) -> str:
         matching = "1" if leaf.name == "events" else "type = 'order.completed'"
         tests = [number_condition(self.binder, "toInt64(count())", test, "integer") for test in leaf.tests]
-        return _grouped(self._rows("events", "node", matching), " AND ".join(tests), holds_for(leaf.tests, 0))
+        return _grouped(self.rows("events", "node", matching), " AND ".join(tests), holds_for(leaf.tests, 0))
 
     def _money(self, leaf: SumMetric) -> str:
         currency = self.binder.bind(leaf.currency, "String")
         matching = f"type = '{_MONEY_TYPES[leaf.name]}' AND currency = {currency}"
-        rows = self._rows("events", "toDecimal256(amount, 6) AS value", matching)
+        rows = self.rows("events", "toDecimal256(amount, 6) AS value", matching)
         tests = [number_condition(self.binder, "sum(value)", test, "decimal") for test in leaf.tests]
         return _grouped(rows, " AND ".join(tests), holds_for(leaf.tests, 0))
 
@@ -220,9 +226,9 @@ class Compiler:
                 case _:
                     tests.append(f"{seen} > {self._instant(self._now - operand)}")
                     tests.append(f"{seen} <= {self._instant(self._now)}")
-        return _grouped(self._rows("events", "time", "1"), " AND ".join(tests), False)
+        return _grouped(self.rows("events", "time", "1"), " AND ".join(tests), False)
 
-    def _rows(self, table: str, columns: str, matching: str) -> str:
+    def rows(self, table: str, columns: str, matching: str) -> str:
         """Rows of a table by node, each with the profile that the node belongs to."""
         if self._only is not None:
             matching = f"node IN (SELECT node FROM nodes) AND {matching}"
@@ -231,6 +237,18 @@ class Compiler:
 
     def _instant(self, ms: int) -> str:
         return f"fromUnixTimestamp64Milli({self.binder.bind(ms, 'Int64')}, 'UTC')"
+
+
+def circle() -> InvalidRule:
+    return InvalidRule(
+        "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
+        code="segment_cycle",
+    )
+
+
+def passes_missing(test: ValueTest) -> bool:
+    """Whether a test of a value holds where there is no value."""
+    return test.op in ("ne", "not_in") or (test.op == "exists" and not test.operand)
 
 
 def _grouped(rows: str, passed: str, always: bool) -> str:
@@ -245,7 +263,9 @@ def _chosen(select: str, passed: str, always: bool) -> str:
 
 
 def _distinct_key(document: str) -> str:
-    """Strings, numbers and booleans each on their own; NULL (not counted) for anything else. + 0 makes -0 one with 0."""
+    """Strings, numbers (+ 0 makes -0 one with 0) and booleans each on their own; NULL, not counted, for the
+    rest.
+    """
     return (
         f"multiIf(JSONType({document}) = 'String', concat('s', JSONExtractString({document})), "
         f"JSONType({document}) IN ('Int64', 'UInt64', 'Double'), "

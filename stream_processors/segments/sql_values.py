@@ -4,7 +4,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any, cast
 
-from stream_processors.segments.tree import MICROS, NumberTest, Scalar, Test
+from stream_processors.segments.tree import MICROS, NumberTest, Scalar, ValueTest
 from stream_processors.segments.values import DATE_PATTERN, by_type
 
 _NUMBER_SQL = {"eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -32,7 +32,9 @@ class Binder:
 
 
 def number_condition(binder: Binder, value: str, test: NumberTest, unit: str) -> str:
-    """A comparison of an aggregate: `integer`, `decimal` (millionths), or `average` (the sum against the count)."""
+    """A comparison of an aggregate: `integer`, `decimal` (millionths), or `average` (the sum against the
+    count).
+    """
     sign = _NUMBER_SQL[test.op]
     if unit == "integer":
         return f"{value} {sign} {binder.bind(test.operand, 'Int64')}"
@@ -41,7 +43,7 @@ def number_condition(binder: Binder, value: str, test: NumberTest, unit: str) ->
     return f"{value} {sign} {operand}{times}"
 
 
-def value_condition(binder: Binder, document: str, path: Sequence[str], test: Test, now: int) -> str:
+def value_condition(binder: Binder, document: str, path: Sequence[str], test: ValueTest, now: int) -> str:
     """A test of the value at `path` (bound parameters) in a JSON text; true or false, never NULL."""
     at = ", ".join([document, *path])
     match test.op:
@@ -60,7 +62,7 @@ def value_condition(binder: Binder, document: str, path: Sequence[str], test: Te
             return _timed(binder, at, test, now)
 
 
-def _operands(test: Test) -> tuple[Scalar, ...]:
+def _operands(test: ValueTest) -> tuple[Scalar, ...]:
     return test.operand if isinstance(test.operand, tuple) else (test.operand,)
 
 
@@ -90,7 +92,7 @@ def _textual(at: str, op: str, operand: str) -> str:
     return f"(JSONType({at}) = 'String' AND {tests[op]})"
 
 
-def _timed(binder: Binder, at: str, test: Test, now: int) -> str:
+def _timed(binder: Binder, at: str, test: ValueTest, now: int) -> str:
     text = f"if(JSONType({at}) = 'String', JSONExtractString({at}), '')"
     pattern = binder.bind(DATE_PATTERN, "String")
     parsed = f"toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({text}, 3, 'UTC'))"

@@ -1,8 +1,8 @@
 """The syntax tree of a segment rule: frozen, typed, comparable.
 
-Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote it)
-takes no part in equality. Every number that is compared with an aggregate is an integer in the unit of that
-aggregate: counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
+Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote
+it) takes no part in equality. Every number that is compared with an aggregate is an integer in the unit of
+that aggregate: counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ class _Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class ValueTest:
     """A test of one JSON value. `before`, `after`: ms since epoch; `within`: ms; `in`, `not_in`: a tuple.
 
     `kind` tells apart operands that Python calls equal (`1`, `True`): "string", "number", "bool",
@@ -58,7 +58,7 @@ class Where:
     """One condition on the event: `path` from the envelope's root (`properties` or `context` first)."""
 
     path: tuple[str, ...]
-    tests: tuple[Test, ...]
+    tests: tuple[ValueTest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ class Trait(_Node):
     """`path[0]` is the trait's name, the rest leads into its value."""
 
     path: tuple[str, ...]
-    tests: tuple[Test, ...]
+    tests: tuple[ValueTest, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Consent(_Node):
     purpose: str
-    tests: tuple[Test, ...]
+    tests: tuple[ValueTest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class SeenMetric(_Node):
     """The time of the profile's first or last event."""
 
     name: Literal["first_seen", "last_seen"]
-    tests: tuple[Test, ...]
+    tests: tuple[ValueTest, ...]
 
 
 Metric = CountMetric | SumMetric | SeenMetric

@@ -16,8 +16,8 @@ from stream_processors.segments.tree import (
     Metric,
     SeenMetric,
     SumMetric,
-    Test,
     Trait,
+    ValueTest,
 )
 from stream_processors.segments.values import Check, at_path, check_all, distinct_key, micros, parse_date
 
@@ -179,11 +179,11 @@ def _micros_of(amount: Decimal | None) -> int:
     return 0 if amount is None else int(_EXACT.multiply(amount, MICROS))
 
 
-def _seen_passes(tests: tuple[Test, ...], seen: int | None, now: int) -> bool:
+def _seen_passes(tests: tuple[ValueTest, ...], seen: int | None, now: int) -> bool:
     return seen is not None and all(_moment_passes(test, seen, now) for test in tests)
 
 
-def _moment_passes(test: Test, moment: int, now: int) -> bool:
+def _moment_passes(test: ValueTest, moment: int, now: int) -> bool:
     operand = cast(int, test.operand)
     match test.op:
         case "before":
@@ -194,7 +194,7 @@ def _moment_passes(test: Test, moment: int, now: int) -> bool:
             return now - operand < moment <= now
 
 
-def _windows(tests: Sequence[Test]) -> tuple[int, ...]:
+def _windows(tests: Sequence[ValueTest]) -> tuple[int, ...]:
     return tuple(cast(int, test.operand) for test in tests if test.op == "within")
 
 

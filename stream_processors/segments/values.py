@@ -1,8 +1,8 @@
 """What a JSON value means to a rule, in Python; `sql` says the same in SQL and a property test compares them.
 
 A value is missing when it is absent or null. The type of the operand decides: numbers are compared as IEEE
-doubles with JSON numbers only, strings with strings, booleans with booleans; with anything else a test is false,
-but for `ne` and `not_in`, which are the negations of `eq` and `in`, and for `exists`.
+doubles with JSON numbers only, strings with strings, booleans with booleans; with anything else a test is
+false, but for `ne` and `not_in`, which are the negations of `eq` and `in`, and for `exists`.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import re2
 
-from stream_processors.segments.tree import MICROS, Scalar, Test
+from stream_processors.segments.tree import MICROS, Scalar, ValueTest
 
 DATE_PATTERN = (
     r"^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
@@ -87,7 +87,7 @@ def is_number(value: Any) -> bool:
     return type(value) is int or type(value) is float
 
 
-def check(test: Test) -> Check:
+def check(test: ValueTest) -> Check:
     """Compile one test. The compiled check never raises, whatever the value."""
     if test.op in ("ne", "not_in"):
         positive = _equal_to(test)
@@ -103,7 +103,7 @@ def check(test: Test) -> Check:
     return (lambda value, now: value is not None) if test.operand else (lambda value, now: value is None)
 
 
-def check_all(tests: Sequence[Test]) -> Check:
+def check_all(tests: Sequence[ValueTest]) -> Check:
     """All tests of one value."""
     checks = [check(test) for test in tests]
     if len(checks) == 1:
@@ -119,7 +119,7 @@ def by_type(operands: Sequence[Scalar]) -> tuple[list[str], list[float], list[bo
     return strings, numbers, booleans
 
 
-def _equal_to(test: Test) -> Check:
+def _equal_to(test: ValueTest) -> Check:
     operands = test.operand if isinstance(test.operand, tuple) else (test.operand,)
     wanted = frozenset(distinct_key(operand) for operand in operands)
     if all(type(operand) is str for operand in operands):

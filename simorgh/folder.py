@@ -1,0 +1,106 @@
+"""What commands do with a data folder: speak to the server that has it open, or open it themselves."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi.testclient import TestClient
+
+from producers.files.local import LocalSink
+from producers.files.sinks import HttpSink, Sink
+from registry.registry import FILES_SOURCE
+from schemas.catalog import Catalog
+from schemas.clock import system_clock
+from schemas.errors import Broken, InvalidInput
+from simorgh.datadir import DataDir
+from simorgh.platform import Platform
+from simorgh.settings import Settings
+
+_TIMEOUT = 300.0
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Platform]:
+    """The folder, opened by this process and caught up with its log."""
+    platform = Platform(settings)
+    try:
+        platform.recover()
+        yield platform
+    finally:
+        platform.close()
+
+
+@contextmanager
+def open_sink(settings: Settings, channel: str) -> Iterator[Sink]:
+    """Where imported events go: the running server, or the folder's log (and then its projections)."""
+    server = DataDir(settings.data).server()
+    if server:
+        yield HttpSink(server.url, server.token)
+        return
+    with opened(settings) as platform:
+        source = platform.registry.authenticate_write_key(platform.local_token)
+        if source is None:
+            raise Broken("import: this process does not know its own key")
+        yield LocalSink(
+            platform.door,
+            platform.log,
+            Catalog.load(),
+            source.model_copy(update={"id": FILES_SOURCE, "channel": channel}),
+            system_clock,
+        )
+        while platform.runner.step():
+            pass
+
+
+def call(settings: Settings, method: str, path: str, body: object = None) -> Any:
+    """One API call, over HTTP to the running server or in this process. Answers the JSON; raises on a problem."""
+    server = DataDir(settings.data).server()
+    if server:
+        with httpx.Client(base_url=server.url, timeout=_TIMEOUT) as client:
+            return _call(client, server.token, method, path, body)
+    with opened(settings) as platform:
+        platform.runner.start()
+        with TestClient(platform.app()) as client:
+            return _call(client, platform.local_token, method, path, body)
+
+
+def _call(client: httpx.Client, token: str, method: str, path: str, body: object) -> Any:
+    headers = {"authorization": f"Bearer {token}"}
+    if isinstance(body, bytes):
+        answer = client.request(method, path, headers=headers, content=body)
+    else:
+        answer = client.request(method, path, headers=headers, json=body)
+    if answer.is_error:
+        problem = answer.json()
+        raise InvalidInput(str(problem.get("detail") or problem.get("title")), code=str(problem.get("code")))
+    return answer.json() if answer.content else None
+
+
+def replay(settings: Settings, progress: Callable[[int, int], None]) -> int:
+    """Rebuild the projections, in the running server or here; returns the generation that is live then."""
+    server = DataDir(settings.data).server()
+    if server:
+        return _remote_replay(server.url, server.token, progress)
+    with opened(settings) as platform:
+        platform.replay(progress, live=False)
+        return platform.generation
+
+
+def _remote_replay(url: str, token: str, progress: Callable[[int, int], None]) -> int:
+    with httpx.Client(base_url=url, timeout=_TIMEOUT) as client:
+        state = _call(client, token, "POST", "/v1/replay", None)
+        while state["state"] == "running":
+            progress(state["done"], state["total"])
+            state = _call(client, token, "GET", "/v1/replay", None)
+    if state["state"] != "done":
+        raise Broken("replay: failed in the server; its log says why, the live generation is untouched")
+    return int(state["generation"])
+
+
+def migrate(settings: Settings) -> Path:
+    """Create the tables that are missing; the folder must be free."""
+    platform = Platform(settings)
+    platform.close()
+    return settings.data

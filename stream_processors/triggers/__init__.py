@@ -1,0 +1,1 @@
+"""The trigger stage: transitions in, signed webhooks out."""

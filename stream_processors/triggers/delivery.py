@@ -1,0 +1,166 @@
+"""A delivery: one transition told to one trigger, from its schedule to its end. Pure data and pure steps."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import orjson
+
+from schemas.clock import iso
+from schemas.errors import Broken
+from stream_processors.triggers.schedule import next_attempt
+
+PENDING: Final = "pending"
+DELIVERED: Final = "delivered"
+GAVE_UP: Final = "gave_up"
+
+LIVE_CAUSES: Final = frozenset({"event", "time", "merge", "split", "consent"})
+"""Causes that happened to the customer. What the operator did to a segment (`backfill`, `edited`,
+`deleted`) or to the projections (`replay`) changes memberships and calls no trigger: editing a rule must
+not page a million people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A record of simorgh.segments; `profile` is 32 hex digits, `at` in ms."""
+
+    id: str
+    segment: str
+    profile: str
+    kind: str
+    at: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Times in ms. `ver` is the offset of its latest record in simorgh.deliveries, -1 before there is one."""
+
+    trigger: str
+    id: str
+    transition: str
+    profile: str
+    body: str
+    created_at: int
+    updated_at: int
+    next_at: int
+    status: str = PENDING
+    attempts: int = 0
+    response_code: int = 0
+    error: str = ""
+    ver: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an attempt met: `code` 0 for no answer; `error` is one of our own words; `retry_after` in ms
+    from now."""
+
+    code: int
+    error: str = ""
+    retry_after: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.code < 300
+
+
+def parse_transition(value: bytes) -> Transition:
+    """Raises `Broken`: these records are our own."""
+    try:
+        raw = orjson.loads(value)
+        return Transition(raw["id"], raw["segment"], raw["profile"], raw["kind"], raw["at"], raw["cause"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise Broken(
+            "simorgh.segments: wanted a transition; got something else; look at the segments stage"
+        ) from error
+
+
+def delivery_id(trigger: str, transition: str) -> str:
+    """The webhook-id: a function of what is told to whom, so that a crash cannot make a second one."""
+    return "msg_" + hashlib.blake2b(f"{trigger}\x1f{transition}".encode(), digest_size=16).hexdigest()
+
+
+def schedule(
+    transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int
+) -> Delivery:
+    """The first state of a delivery: due at once. Its body is fixed here, so every retry says the same."""
+    body = {
+        "type": f"segment.{transition.kind}",
+        "timestamp": iso(transition.at),
+        "data": {
+            "segment": transition.segment,
+            "profile_id": f"prf_{transition.profile}",
+            "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
+            "trigger": trigger,
+            "transition_id": transition.id,
+        },
+    }
+    return Delivery(
+        trigger=trigger,
+        id=delivery_id(trigger, transition.id),
+        transition=transition.id,
+        profile=transition.profile,
+        body=orjson.dumps(body).decode(),
+        created_at=now,
+        updated_at=now,
+        next_at=now,
+    )
+
+
+def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delivery:
+    """The state after one attempt."""
+    attempts = delivery.attempts + 1
+    attempted = replace(
+        delivery,
+        attempts=attempts,
+        updated_at=now,
+        response_code=answer.code,
+        error=answer.error,
+        next_at=now,
+    )
+    if answer.ok:
+        return replace(attempted, status=DELIVERED)
+    due = next_attempt(
+        attempts, now, response_code=answer.code, retry_after=answer.retry_after, random=random
+    )
+    return replace(attempted, status=GAVE_UP) if due is None else replace(attempted, next_at=due)
+
+
+def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
+    """The state when it will not be attempted any more, for a reason that is not the receiver's."""
+    return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
+
+
+_COLUMNS: Final = (
+    "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error",
+    "body",
+)  # fmt: skip
+
+
+def to_record(delivery: Delivery) -> tuple[bytes, bytes]:
+    """The message for simorgh.deliveries, keyed by the webhook-id."""
+    fields = {name: getattr(delivery, name) for name in (*_COLUMNS, "transition")}
+    return delivery.id.encode(), orjson.dumps(fields)
+
+
+def to_row(delivery: Delivery) -> dict[str, Any]:
+    """A row of table `deliveries`, times in ms."""
+    return {name: getattr(delivery, name) for name in (*_COLUMNS, "ver")}
+
+
+def from_fields(fields: Mapping[str, Any], ver: int = -1) -> Delivery:
+    """A delivery from a record of the log or a row of the table. Raises `Broken`: both are our own."""
+    try:
+        data = orjson.loads(fields["body"])["data"]
+        return Delivery(
+            **{name: fields[name] for name in _COLUMNS},
+            transition=data["transition_id"],
+            profile=data["profile_id"].removeprefix("prf_"),
+            ver=ver,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise Broken(
+            "simorgh.deliveries: wanted a delivery; got something else; look at what wrote it"
+        ) from error

@@ -1,0 +1,107 @@
+"""From transitions to scheduled deliveries: reads simorgh.segments, appends to simorgh.deliveries."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from eventlog.port import EventLog
+from registry.models import Trigger
+from registry.registry import Registry
+from schemas import topics
+from schemas.clock import Clock
+from stream_processors.triggers.delivery import (
+    LIVE_CAUSES,
+    Delivery,
+    Transition,
+    delivery_id,
+    parse_transition,
+    schedule,
+    to_record,
+)
+from stream_processors.triggers.ledger import GROUP, TICK
+
+BATCH: Final = 500
+
+IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
+"""Profiles to their identities, `{"type", "value"}` each; a profile that has none may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one look at the log gave: new deliveries, in the order of their transitions, all of them on
+    disk."""
+
+    triggers: Mapping[str, Trigger]
+    deliveries: list[Delivery]
+    positions: dict[int, int]
+
+
+class Intake:
+    """Used by one thread at a time; `take` blocks."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        registry: Registry,
+        identities_of: IdentitiesOf,
+        clock: Clock,
+        *,
+        reached: Callable[[str], None],
+        known: set[str],
+    ) -> None:
+        self._log = log
+        self._registry = registry
+        self._identities_of = identities_of
+        self._clock = clock
+        self._reached = reached
+        self._known = known  # scheduled before a crash and not committed: bounded by what waited for a round
+        self.positions = log.committed(GROUP, topics.SEGMENTS)
+
+    def take(self) -> Batch:
+        """Wait up to a tick for transitions and schedule their deliveries (step 1 of the stage)."""
+        self._log.wait(topics.SEGMENTS, self.positions, TICK)
+        positions: dict[int, int] = {}
+        transitions: list[Transition] = []
+        for partition, offset in enumerate(self.positions):
+            records = self._log.read(topics.SEGMENTS, partition, offset, BATCH)
+            transitions.extend(parse_transition(record.value) for record in records)
+            if records:
+                positions[partition] = records[-1].offset + 1
+        # After the read: who declared a trigger before a transition is called for it.
+        self._registry.refresh()
+        triggers = self._registry.triggers
+        deliveries = self._append(self._plan(transitions, triggers))
+        for partition, offset in positions.items():
+            self.positions[partition] = offset
+        return Batch(triggers, deliveries, positions)
+
+    def _plan(self, transitions: Iterable[Transition], triggers: Mapping[str, Trigger]) -> list[Delivery]:
+        wanted = [
+            (transition, trigger.id)
+            for transition in transitions
+            if transition.cause in LIVE_CAUSES
+            for trigger in triggers.values()
+            if _wants(trigger, transition) and delivery_id(trigger.id, transition.id) not in self._known
+        ]
+        if not wanted:
+            return []
+        profiles = list({int(transition.profile, 16) for transition, _ in wanted})
+        identities = self._identities_of(profiles)
+        now = self._clock()
+        return [
+            schedule(transition, trigger, identities.get(int(transition.profile, 16), ()), now)
+            for transition, trigger in wanted
+        ]
+
+    def _append(self, deliveries: list[Delivery]) -> list[Delivery]:
+        if not deliveries:
+            return []
+        positions = self._log.append(topics.DELIVERIES, [to_record(delivery) for delivery in deliveries])
+        self._reached("scheduled")
+        return [
+            replace(delivery, ver=offset) for delivery, (_, offset) in zip(deliveries, positions, strict=True)
+        ]
+
+
+def _wants(trigger: Trigger, transition: Transition) -> bool:
+    return trigger.enabled and trigger.segment == transition.segment and transition.kind in trigger.on

@@ -1,0 +1,220 @@
+"""The books of the deliveries: outcomes into the log, rows into the table, positions committed, due ones
+read back.
+
+One round at a time, one writer: what is read from the table is never older than what this stage wrote before.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final
+
+import orjson
+
+from eventlog.port import EventLog
+from schemas import topics
+from schemas.clock import Clock
+from stream_processors.triggers.delivery import PENDING, Delivery, from_fields, to_record, to_row
+from stream_processors.triggers.lanes import CAPACITY
+from stream_processors.triggers.patience import insist
+
+GROUP: Final = "triggers"
+
+LINGER: Final = 0.05
+"""Seconds that a round waits for company: 20 rounds a second at most, each one log sync, one insert, one
+commit."""
+
+TICK: Final = 0.25
+"""Seconds between looks at the clock when nothing happens."""
+
+LOOK_AHEAD: Final = 60_000
+"""Ms: the table is looked at once in this time, and when a retry that is due within it is due."""
+
+FOR_EVER: Final = 1 << 41
+"""Ms, the year 2039: every pending delivery is due by then."""
+
+_BATCH: Final = 1000
+
+WriteRows = Callable[[list[dict[str, Any]]], None]
+"""Insert rows of table `deliveries` (times in ms), durable on return. May be given the same rows again."""
+
+Pending = Callable[[int, int], list[dict[str, Any]]]
+"""`(due_by, limit)`: the latest versions in table `deliveries` that are pending with next_at <= due_by
+(ms), by (next_at, ver), at most `limit` of each trigger; times in ms. Sees every row written before the
+call."""
+
+
+class Ledger:
+    """Used on the loop's thread; what blocks runs in a thread of its own, one step at a time."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        write_rows: WriteRows,
+        pending: Pending,
+        clock: Clock,
+        reached: Callable[[str], None],
+    ) -> None:
+        self._log = log
+        self._write_rows = write_rows
+        self._pending = pending
+        self._clock = clock
+        self._reached = reached
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-ledger")
+        self._work = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._scheduled: list[Delivery] = []
+        self._outcomes: list[Delivery] = []
+        self._positions: dict[int, int] = {}
+        self._on_record = 0
+        self._ahead: set[int] = set()
+        self._wakes: set[int] = set()
+        self._next_look = 0
+        self._sweep = False
+        self._busy = False
+
+    # ---- what the stage reports
+
+    def scheduled(self, deliveries: Iterable[Delivery], positions: Mapping[int, int]) -> None:
+        """These are in the log; once their rows are in the table, commit `positions` of simorgh.segments."""
+        self._scheduled.extend(deliveries)
+        self._positions.update(positions)
+        self._work.set()
+
+    def settle(self, outcome: Delivery) -> None:
+        """An attempt has ended; the next round puts it on record."""
+        self._outcomes.append(outcome)
+        self._work.set()
+
+    def look(self, *, sweep: bool = False) -> None:
+        """Read the due ones back in the next round; with `sweep`, all pending ones."""
+        self._next_look = 0
+        self._sweep |= sweep
+        self._work.set()
+
+    def hurry(self) -> None:
+        """From now on rounds wait for no company (the stage is stopping)."""
+        self._hurry.set()
+        self._work.set()
+
+    @property
+    def backlog(self) -> int:
+        return len(self._scheduled) + len(self._outcomes)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing to put on record, to commit or to read back."""
+        return not (self._busy or self.backlog or self._positions or self.look_is_due)
+
+    # ---- rounds
+
+    async def recover(self) -> set[str]:
+        """Write again what the log has beyond the committed position; returns the ids met there."""
+        return await insist(self._thread, self._recover)
+
+    async def wait(self) -> None:
+        """Until there may be something for a round to do."""
+        if not self.look_is_due:
+            await _within(TICK, self._work)
+        if self._work.is_set():
+            await _within(LINGER, self._hurry)
+        self._work.clear()
+
+    async def write(self) -> list[str]:
+        """One round: steps 3 to 5 of the stage. Returns the ids whose outcomes are now on record."""
+        scheduled, self._scheduled = self._scheduled, []
+        outcomes, self._outcomes = self._outcomes, []
+        positions, self._positions = self._positions, {}
+        if not (scheduled or outcomes or positions):
+            return []
+        self._busy = True
+        outcomes = await insist(self._thread, self._append, outcomes)
+        await insist(self._thread, self._write, scheduled, outcomes)
+        await insist(self._thread, self._commit, positions, scheduled, outcomes)
+        self._wake_for(outcomes)
+        self._busy = False
+        return [outcome.id for outcome in outcomes]
+
+    @property
+    def look_is_due(self) -> bool:
+        now = self._clock()
+        return now >= self._next_look or any(wake <= now for wake in self._wakes)
+
+    async def due(self) -> tuple[list[Delivery], int]:
+        """The pending deliveries to be offered, and the offset below which the table held all records."""
+        now = self._clock()
+        horizon = FOR_EVER if self._sweep else now + LOOK_AHEAD
+        self._next_look, self._sweep = now + LOOK_AHEAD, False
+        self._wakes = {wake for wake in self._wakes if wake > now}
+        self._busy = True
+        rows = await insist(self._thread, self._pending, horizon, CAPACITY)
+        found = [from_fields(row) for row in rows]
+        self._wake_for(found)
+        self._busy = False
+        return found, self._on_record
+
+    def close(self) -> None:
+        """Blocks until the step that is running has ended."""
+        self._thread.shutdown(cancel_futures=True)
+
+    # ---- in the ledger's thread
+
+    def _recover(self) -> set[str]:
+        offset = self._log.committed(GROUP, topics.DELIVERIES)[0]
+        known: set[str] = set()
+        while records := self._log.read(topics.DELIVERIES, 0, offset, _BATCH):
+            found = [from_fields(orjson.loads(record.value), record.offset) for record in records]
+            self._write_rows(_newest_rows(found))
+            known.update(delivery.id for delivery in found)
+            offset = records[-1].offset + 1
+        self._on_record = offset
+        return known
+
+    def _append(self, outcomes: list[Delivery]) -> list[Delivery]:
+        if not outcomes:
+            return []
+        positions = self._log.append(topics.DELIVERIES, [to_record(outcome) for outcome in outcomes])
+        self._reached("settled")
+        return [
+            replace(outcome, ver=offset) for outcome, (_, offset) in zip(outcomes, positions, strict=True)
+        ]
+
+    def _write(self, scheduled: list[Delivery], outcomes: list[Delivery]) -> None:
+        rows = _newest_rows([*scheduled, *outcomes])
+        if rows:
+            self._write_rows(rows)
+            self._reached("written")
+
+    def _commit(self, segments: dict[int, int], scheduled: list[Delivery], outcomes: list[Delivery]) -> None:
+        # The other thread appends too: commit only as far as every record before has its row.
+        self._ahead.update(delivery.ver for delivery in (*scheduled, *outcomes))
+        on_record = self._on_record
+        while on_record in self._ahead:
+            self._ahead.remove(on_record)
+            on_record += 1
+        self._on_record = on_record
+        done = {topics.DELIVERIES: {0: on_record}}
+        self._log.commit(GROUP, done | {topics.SEGMENTS: segments} if segments else done)
+        self._reached("committed")
+
+    def _wake_for(self, deliveries: Iterable[Delivery]) -> None:
+        """Remember, to the second, when those of the near future are due: at most one entry per second
+        ahead."""
+        now = self._clock()
+        for delivery in deliveries:
+            if delivery.status == PENDING and now < delivery.next_at <= self._next_look:
+                self._wakes.add(-(-delivery.next_at // 1000) * 1000)
+
+
+def _newest_rows(deliveries: Iterable[Delivery]) -> list[dict[str, Any]]:
+    """One row per delivery: an older version written in the same insert would only be merged away."""
+    return [to_row(delivery) for delivery in {delivery.id: delivery for delivery in deliveries}.values()]
+
+
+async def _within(seconds: float, event: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return

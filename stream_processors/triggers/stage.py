@@ -1,0 +1,279 @@
+"""The trigger stage: transitions of simorgh.segments become signed webhooks.
+
+Side effects, in this order, and what a crash after each means:
+
+1. append the scheduled deliveries to simorgh.deliveries: at the next start they are found in the log, their
+   rows are written and they are attempted; the transition is read again and recognised by its delivery's id;
+2. attempt: the receiver may have it, the log does not know: attempted again under the same `webhook-id`;
+3. append the outcome: the log knows; its row is written at the next start, no attempt is made;
+4. write the rows (a row's version is the offset of its record): the same rows are written again;
+5. commit the positions of simorgh.segments and simorgh.deliveries: done.
+
+2 does not wait for 4 and 5 of step 1's records: the log is what a restart reads, and a table insert and a
+commit would only make the receiver wait. So: at least once, one `webhook-id` per transition and trigger,
+and first attempts to one trigger about one profile in the order of its transitions.
+
+Threads: the stage's own, running an event loop (attempts, bookkeeping), and one each for what blocks on
+reading transitions and on writing books.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random as random_module
+import ssl
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from eventlog.port import EventLog
+from registry.registry import Registry
+from schemas import topics
+from schemas.clock import Clock, system_clock
+from stream_processors.triggers.dispatch import Dispatcher
+from stream_processors.triggers.guard import Lookup, system_lookup
+from stream_processors.triggers.intake import IdentitiesOf, Intake
+from stream_processors.triggers.ledger import Ledger, Pending, WriteRows
+from stream_processors.triggers.patience import insist
+
+_LOG = logging.getLogger(__name__)
+
+MAX_BACKLOG: Final = 5000
+"""Deliveries that may wait for their rows before no more transitions are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerStatus:
+    """`held`: deliveries in memory (the table knows all that are pending); `error`: why the stage stopped,
+    or ''."""
+
+    running: bool
+    held: int
+    in_flight: int
+    attempts: int
+    failed_attempts: int
+    delivered: int
+    gave_up: int
+    error: str
+
+
+class TriggerStage:
+    """`start` and `stop` once each; every method may be called from any thread.
+
+    `reached(step)` is called after each numbered side effect (`scheduled`, `attempted`, `settled`, `written`,
+    `committed`), from whatever thread did it: tests raise there. An exception of ours that patience cannot
+    help (`Broken`) ends the stage; `status().error` says so, and nothing is lost.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        registry: Registry,
+        identities_of: IdentitiesOf,
+        write_rows: WriteRows,
+        pending: Pending,
+        *,
+        allow_private: bool = False,
+        clock: Clock = system_clock,
+        random: Callable[[], float] = random_module.random,
+        lookup: Lookup = system_lookup,
+        ssl_context: ssl.SSLContext | None = None,
+        reached: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self._log = log
+        self._registry = registry
+        self._identities_of = identities_of
+        self._clock = clock
+        self._reached = reached
+        self._ledger = Ledger(log, write_rows, pending, clock, reached)
+        self._dispatcher = Dispatcher(
+            settle=self._ledger.settle,
+            disable=self._disable,
+            hungry=lambda sweep: self._ledger.look(sweep=sweep),
+            crash=self._crashed,
+            reached=reached,
+            clock=clock,
+            random=random,
+            allow_private=allow_private,
+            lookup=lookup,
+            ssl_context=ssl_context,
+        )
+        self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
+        self._intake_thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-intake")
+        self._ready = threading.Event()
+        self._progress = asyncio.Condition()
+        self._disabling: set[asyncio.Task[None]] = set()
+        self._intake: Intake | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._over: asyncio.Future[float]
+        self._stopping = False
+        self._error = ""
+
+    # ---- from any thread
+
+    def start(self) -> None:
+        """Recover, then return; transitions are read from now on."""
+        self._thread.start()
+        self._ready.wait()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Read no more, finish and record the attempts in flight, for at most about `timeout` seconds.
+
+        What was not attempted stays pending in the table. Idempotent; also after the stage has ended by
+        itself.
+        """
+        if self._loop is not None:
+            # The loop is closed when the stage has ended by itself: then there is nothing to stop.
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._stop, timeout)
+            self._thread.join(timeout + 5)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Block until all that is in the log and due by the clock has been attempted, recorded and committed.
+
+        False when that took more than `timeout` seconds or the stage has ended.
+        """
+        ends = self._log.ends(topics.SEGMENTS)
+        if self._loop is None or not self._thread.is_alive():
+            return False
+        done = asyncio.run_coroutine_threadsafe(self._flush(ends), self._loop)
+        try:
+            done.result(timeout)
+        except (TimeoutError, CancelledError):
+            return False
+        return True
+
+    def status(self) -> TriggerStatus:
+        counters = self._dispatcher.counters
+        return TriggerStatus(
+            running=self._thread.is_alive() and self._ready.is_set(),
+            held=self._dispatcher.held,
+            in_flight=self._dispatcher.in_flight,
+            attempts=counters.attempts,
+            failed_attempts=counters.failed_attempts,
+            delivered=counters.delivered,
+            gave_up=counters.gave_up,
+            error=self._error,
+        )
+
+    # ---- on the loop
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # a thread has nobody above it to tell
+            self._error = f"{type(error).__name__}: {error}"
+            _LOG.error("triggers: the stage has ended: %s", self._error)
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._over = self._loop.create_future()
+        work = self._loop.create_task(self._work())
+        work.add_done_callback(self._ended)
+        try:
+            await self._wind_down(work, await self._over)
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            self._intake_thread.shutdown(cancel_futures=True)
+            self._ledger.close()
+
+    async def _work(self) -> None:
+        known = await self._ledger.recover()
+        self._intake = await insist(self._intake_thread, self._open, known)
+        self._dispatcher.use(self._registry.triggers)
+        await self._read_back()
+        self._ready.set()
+        await asyncio.gather(self._take_in(self._intake), self._keep_books())
+
+    def _open(self, known: set[str]) -> Intake:
+        self._registry.refresh()
+        return Intake(
+            self._log, self._registry, self._identities_of, self._clock, reached=self._reached, known=known
+        )
+
+    async def _take_in(self, intake: Intake) -> None:
+        while not self._stopping:
+            batch = await insist(self._intake_thread, intake.take)
+            if self._dispatcher.use(batch.triggers):
+                self._ledger.look(sweep=True)
+            if batch.positions:
+                self._dispatcher.offer_new(batch.deliveries)
+                self._ledger.scheduled(batch.deliveries, batch.positions)
+            await self._until(lambda: self._stopping or self._ledger.backlog < MAX_BACKLOG)
+
+    async def _keep_books(self) -> None:
+        while not (self._stopping and self._settled()):
+            await self._ledger.wait()
+            self._dispatcher.release(await self._ledger.write())
+            if self._ledger.look_is_due and not self._stopping:
+                await self._read_back()
+            async with self._progress:
+                self._progress.notify_all()
+
+    async def _read_back(self) -> None:
+        found, on_record = await self._ledger.due()
+        self._dispatcher.offer_stored(found, on_record)
+        await self._dispatcher.tidy()
+
+    def _settled(self) -> bool:
+        return self._dispatcher.stopped and not self._ledger.backlog
+
+    async def _wind_down(self, work: asyncio.Task[None], timeout: float) -> None:
+        self._stopping = True
+        try:
+            async with asyncio.timeout(timeout):
+                if self._ready.is_set():
+                    await self._dispatcher.stop(timeout * 0.8)
+                    self._ledger.hurry()
+                    await asyncio.shield(work)
+        except TimeoutError:
+            _LOG.warning(
+                "triggers: stopped before everything was on record; it is attempted again at the next start"
+            )
+
+    async def _flush(self, ends: list[int]) -> None:
+        intake = self._intake
+        assert intake is not None  # flush comes after start
+        self._ledger.look()
+        await self._until(
+            lambda: (
+                all(done >= end for done, end in zip(intake.positions, ends, strict=True))
+                and not self._dispatcher.held
+                and self._ledger.idle
+            )
+        )
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        async with self._progress:
+            await self._progress.wait_for(holds)
+
+    def _stop(self, timeout: float) -> None:
+        if not self._over.done():
+            self._over.set_result(timeout)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._crashed(error)
+
+    def _crashed(self, error: BaseException) -> None:
+        if not self._over.done():
+            self._over.set_exception(error)
+
+    def _disable(self, id: str) -> None:
+        """A receiver answered 410: it wants no more. Declared, so that people see it and can take it back."""
+        assert self._loop is not None
+        task = self._loop.create_task(insist(self._intake_thread, self._declare_disabled, id))
+        self._disabling.add(task)
+        task.add_done_callback(self._disabling.discard)
+
+    def _declare_disabled(self, id: str) -> None:
+        trigger = self._registry.triggers.get(id)
+        if trigger is not None and trigger.enabled:
+            body = trigger.model_dump(mode="json", context={"reveal": True}) | {"enabled": False}
+            self._registry.declare("trigger", id, body, by="triggers: the receiver answered 410")
