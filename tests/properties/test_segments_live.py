@@ -1,0 +1,109 @@
+"""Laws of the live back end alone: any order and batching, merges, and moments that are never late."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stream_processors.segments.live import LiveRules, ProfileFacts
+from stream_processors.segments.rule import parse_rule
+from tests.properties.segments_world import (
+    DAY,
+    NOWS,
+    RULE_SETS,
+    T0,
+    Event,
+    World,
+    add_event,
+    live_facts,
+    worlds,
+)
+
+LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def compiled(written: dict[str, Any]) -> LiveRules:
+    return LiveRules({segment: parse_rule(rule) for segment, rule in written.items()})
+
+
+@LAW
+@given(world=worlds(), written=RULE_SETS, data=st.data())
+def test_updates_in_any_batches_equal_one_evaluation(
+    world: World, written: dict[str, Any], data: st.DataObject
+) -> None:
+    rules = compiled(written)
+    profile = live_facts(world, rules, T0, [])
+    owner = world.profile_of()
+    members: dict[int, set[str]] = {one: set() for one in profile}
+    waiting: list[Event] = list(data.draw(st.permutations(world.events)))
+    now = T0
+    while True:
+        touched: dict[int, set[int]] = {one: set() for one in profile}
+        for _ in range(data.draw(st.integers(0, 4))):
+            if waiting and (event := waiting.pop()).node in owner:
+                touched[owner[event.node]] |= one_event(rules, profile[owner[event.node]], event, now)
+        for one, facts in profile.items():
+            tell(rules, facts, touched[one], members[one], now)
+            assert members[one] == rules.evaluate(facts, now)
+        if not waiting:
+            break
+        now += data.draw(st.sampled_from((0, 1, 30_000, DAY, 7 * DAY)))
+        for one, facts in profile.items():
+            attend(rules, facts, members[one], now)
+
+
+def one_event(rules: LiveRules, facts: ProfileFacts, event: Event, now: int) -> set[int]:
+    add_event(facts, event, rules, now)
+    touched = rules.fold_event({}, event.type, event.time, event.payload, now) & facts.leaves.keys()
+    names = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
+    return touched | rules.leaves_of(metrics=names)
+
+
+def tell(rules: LiveRules, facts: ProfileFacts, touched: set[int], members: set[str], now: int) -> None:
+    for segment, holds in rules.update(facts, touched, members, now).items():
+        (members.add if holds else members.discard)(segment)
+
+
+def attend(rules: LiveRules, facts: ProfileFacts, members: set[str], until: int) -> None:
+    """What the scheduler does between two batches: look at each due moment, and just before it nothing differs."""
+    for _ in range(500):
+        if facts.due is None or facts.due > until:
+            return
+        due = facts.due
+        assert rules.evaluate(facts, due - 1) == members
+        tell(rules, facts, set(), members, due)
+        assert rules.evaluate(facts, due) == members
+        assert facts.due is None or facts.due > due
+    raise AssertionError("due moments without end")
+
+
+@LAW
+@given(world=worlds(), written=RULE_SETS, data=st.data())
+def test_a_due_moment_is_never_late(world: World, written: dict[str, Any], data: st.DataObject) -> None:
+    rules = compiled(written)
+    now = data.draw(st.sampled_from(NOWS))
+    for facts in live_facts(world, rules, now, world.events).values():
+        held = rules.evaluate(facts, now)
+        due = rules.next_change(facts, now)
+        last = due - 1 if due is not None else now + 1000 * DAY
+        assert last >= now
+        for instant in {last, (now + last) // 2, data.draw(st.integers(now, last))}:
+            assert rules.evaluate(facts, instant) == held
+
+
+@LAW
+@given(world=worlds(), written=RULE_SETS, data=st.data())
+def test_absorbing_equals_folding_everything(
+    world: World, written: dict[str, Any], data: st.DataObject
+) -> None:
+    rules = compiled(written)
+    now = data.draw(st.sampled_from(NOWS))
+    parts = [ProfileFacts(), ProfileFacts()]
+    whole = ProfileFacts()
+    for event in data.draw(st.permutations(world.events)):
+        rules.fold_event(whole.leaves, event.type, event.time, event.payload, now)
+        part = parts[data.draw(st.integers(0, 1))]
+        rules.fold_event(part.leaves, event.type, event.time, event.payload, now)
+    merged = ProfileFacts(leaves=rules.absorb(parts[0].leaves, parts[1].leaves))
+    for later in (now, now + DAY, now + 7 * DAY):
+        assert rules.evaluate(merged, later) == rules.evaluate(whole, later)
