@@ -17,15 +17,15 @@ _PENDING = """SELECT trigger, id, latest.1, latest.2, latest.3, latest.4, latest
 
 # A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
 _IDENTITIES = """WITH heirs AS (
-        SELECT node AS profile, argMax(profile, ver) AS heir FROM identity
+        SELECT node AS told, argMax(profile, ver) AS heir FROM identity
         WHERE node IN {profiles:Array(UInt128)} GROUP BY node),
     homes AS (
-        SELECT profile AS heir, node FROM members
+        SELECT profile AS home, node FROM members
         WHERE profile IN (SELECT heir FROM heirs) GROUP BY profile, node HAVING argMax(live, ver) = 1)
-    SELECT heirs.profile, i.type, i.value FROM identifiers AS i
-    INNER JOIN homes ON homes.node = i.node INNER JOIN heirs ON heirs.heir = homes.heir
+    SELECT heirs.told, i.type, i.value FROM identifiers AS i
+    INNER JOIN homes ON homes.node = i.node INNER JOIN heirs ON heirs.heir = homes.home
     WHERE i.node IN (SELECT node FROM homes)
-    GROUP BY heirs.profile, i.type, i.value ORDER BY heirs.profile, i.type, i.value"""
+    GROUP BY heirs.told, i.type, i.value ORDER BY heirs.told, i.type, i.value"""
 
 _COLUMNS = (
     "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error", "body",
