@@ -23,6 +23,7 @@ import logging
 import random as random_module
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -135,15 +136,22 @@ class TriggerStage:
 
         False when that took more than `timeout` seconds or the stage has ended.
         """
-        ends = self._log.ends(topics.SEGMENTS)
-        if self._loop is None or not self._thread.is_alive():
+        if self._loop is None or not self._ready.is_set():
             return False
-        done = asyncio.run_coroutine_threadsafe(self._flush(ends), self._loop)
+        flushing = self._flush(self._log.ends(topics.SEGMENTS))
         try:
-            done.result(timeout)
-        except (TimeoutError, CancelledError):
+            done = asyncio.run_coroutine_threadsafe(flushing, self._loop)
+        except RuntimeError:  # the loop is closed
+            flushing.close()
             return False
-        return True
+        deadline = time.monotonic() + timeout
+        # In slices: a loop that ends at this moment may never run what it was handed.
+        while self._thread.is_alive() and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError, CancelledError):
+                done.result(min(0.1, timeout))
+                return True
+        done.cancel()
+        return False
 
     def status(self) -> TriggerStatus:
         counters = self._dispatcher.counters
@@ -179,6 +187,7 @@ class TriggerStage:
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
+            await self._dispatcher.stop(0)
             self._intake_thread.shutdown(cancel_futures=True)
             self._ledger.close()
 
