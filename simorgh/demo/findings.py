@@ -23,11 +23,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was sent. `seconds`: from the first row to the last effect being visible."""
+    """What was accepted. `seconds`: from the first row to the last effect being visible."""
 
     purchases: Report
     simulated: int
-    refused: int
     seconds: float
 
 
@@ -68,6 +67,7 @@ def print_people(console: Console, status: Json, customers: int) -> None:
     surplus = HEAVY_DEVICES - DEFAULT_LIMIT
     table = _table("who they are", "", right=(1,))
     table.add_row("identities", f"{status['identities']:,}")
+    table.add_row("  merged into another's profile", f"{status['identities'] - status['profiles']:,}")
     table.add_row("profiles", f"{status['profiles']:,}", style="bold")
     table.add_row("  customers", f"{customers:,}")
     table.add_row("  visitors who never said who they are", f"{others:,}")

@@ -84,7 +84,7 @@ def run_demo(
             _wait_until_visible(api, progress)
             seconds = time.perf_counter() - started
             segments = _declare_segments(api, progress)
-        loaded = findings.Loaded(report, posted.events, posted.rejected, seconds)
+        loaded = findings.Loaded(report, posted.events - posted.rejected, seconds)
         findings.print_figures(console, _get(api, "/v1/status"), loaded)
         findings.print_people(console, _get(api, "/v1/status"), _customers(api))
         findings.print_identity(console, _decisions(api, crowd))
