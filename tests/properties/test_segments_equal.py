@@ -1,7 +1,8 @@
-"""The law of segments: the live answer equals the SQL answer, whatever the rule, the history and the instant."""
+"""The law of segments: live and SQL answers are equal, whatever the rule, the history and the instant."""
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,19 @@ from hypothesis import strategies as st
 
 from stream_processors.segments.live import LiveRules
 from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
-from tests.properties.segments_world import NOWS, RULE_SETS, World, live_facts, table_rows, worlds
+from stream_processors.segments.sql import Query, compile_sql
+from stream_processors.segments.values import DATE_PATTERN, parse_date
+from stream_processors.segments.why import compile_why, why_tree
+from tests.properties.segments_world import (
+    LEAF_SETS,
+    NOWS,
+    RULE_SETS,
+    T0,
+    World,
+    live_facts,
+    table_rows,
+    worlds,
+)
 
 TABLES = Path(__file__).parents[2] / "warehouse" / "tables.sql"
 USED = ("identity", "members", "events", "traits", "identifiers")
@@ -36,10 +48,13 @@ def load(engine: Any, world: World) -> None:
             engine.insert(table, rows, column_names=columns)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(world=worlds(), written=RULE_SETS, data=st.data())
-def test_live_equals_sql(engine: Any, world: World, written: dict[str, Any], data: st.DataObject) -> None:
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), written=RULE_SETS, single=LEAF_SETS, data=st.data())
+def test_live_equals_sql(
+    engine: Any, world: World, written: dict[str, Any], single: list[dict[str, Any]], data: st.DataObject
+) -> None:
     rules = {segment: parse_rule(rule) for segment, rule in written.items()}
+    rules |= {f"leaf{i}": parse_rule(leaf) for i, leaf in enumerate(single)}
     live = LiveRules(rules)
     nows = sorted(data.draw(st.sets(st.sampled_from(NOWS), min_size=1, max_size=2)))
     order = data.draw(st.permutations(world.events))
@@ -48,6 +63,118 @@ def test_live_equals_sql(engine: Any, world: World, written: dict[str, Any], dat
     for now in nows:
         held = {profile: live.evaluate(one, now) for profile, one in facts.items()}
         for segment, rule in rules.items():
-            query = compile_sql(rule, now, rules.__getitem__)
-            found = {row[0] for row in engine.query(query.sql, parameters=query.parameters).result_rows}
+            found = profiles(engine, compile_sql(rule, now, rules.__getitem__))
             assert found == {profile for profile, segments in held.items() if segment in segments}, segment
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=worlds(), written=RULE_SETS, now=st.sampled_from(NOWS))
+def test_why_and_a_chosen_few_agree_with_the_whole(
+    engine: Any, world: World, written: dict[str, Any], now: int
+) -> None:
+    rules = {segment: parse_rule(rule) for segment, rule in written.items()}
+    load(engine, world)
+    rule, resolve = rules["s2"], rules.__getitem__
+    members = profiles(engine, compile_sql(rule, now, resolve))
+    chosen = list(world.profile_of().values())[:1]
+    assert profiles(engine, compile_sql(rule, now, resolve, chosen)) == members & set(chosen)
+    for profile in chosen:
+        rows = {
+            pointer: next(iter(engine.query(query.sql, parameters=query.parameters).named_results()))
+            for pointer, query in compile_why(rule, now, profile, resolve)
+        }
+        truths = {pointer: bool(row["holds"]) for pointer, row in rows.items()}
+        answer = why_tree(rule, truths, rows, resolve)
+        assert answer["holds"] == (profile in members)
+        assert answer["node"] == written["s2"]
+        for row in rows.values():
+            assert len(row.get("events", ())) == min(10, row.get("matched", 0))
+
+
+def profiles(engine: Any, query: Query) -> set[int]:
+    return {row[0] for row in engine.query(query.sql, parameters=query.parameters).result_rows}
+
+
+HOSTILE = st.one_of(
+    st.sampled_from(
+        [
+            "'; DROP TABLE canary; --",
+            "') OR 1=1 --",
+            "\\'; DROP TABLE canary; --",
+            "{p0:String}",
+            "\x00",
+            "`canary`",
+            "x' UNION ALL SELECT 1 --",
+            "\\",
+            "/*",
+            "$$; DROP TABLE canary; $$",
+        ]
+    ),
+    st.text(min_size=1, max_size=30).filter(lambda text: "." not in text),
+)
+
+
+def everywhere(text: str) -> dict[str, Any]:
+    """One rule with the same text in every slot that takes one."""
+    condition = {"property": text, "eq": text, "in": [text], "contains": text, "starts_with": text}
+    return {
+        "any": [
+            {"trait": text, "eq": text, "ne": text, "not_in": [text], "contains": text},
+            {"trait": f"a.{text}", "starts_with": text},
+            {"consent": text, "eq": text},
+            {"identity": text},
+            {"event": "a", "where": [condition, {**condition, "property": f"context.{text}"}]},
+            {"event": "a", "distinct": {"gte": 1}, "of": text, "within": "1d"},
+            {"metric": "revenue", "currency": "EUR", "gte": 1},
+        ]
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=HOSTILE)
+def test_a_text_in_any_slot_stays_data(engine: Any, text: str) -> None:
+    engine.command("CREATE TABLE IF NOT EXISTS canary (x UInt8) ENGINE = MergeTree ORDER BY x")
+    query = compile_sql(parse_rule(everywhere(text)), T0, lambda _: parse_rule({"event": "a"}))
+    plain = compile_sql(parse_rule(everywhere("plain")), T0, lambda _: parse_rule({"event": "a"}))
+    assert query.sql == plain.sql
+    profiles(engine, query)
+    assert engine.query("SELECT count() FROM canary").result_rows == [(0,)]
+
+
+def test_a_text_finds_exactly_itself(engine: Any) -> None:
+    texts = ["'", "\\", "\\'", "\n", "\t", "\x00", "é", "{p0:String}", "\\N", "a\\nb", '"', "ß😀"]
+    world = World(identity=[(node, node, 0) for node in range(1, len(texts) + 1)])
+    world.stored = [(node, "trait", "x", text, 0) for node, text in enumerate(texts, start=1)]
+    load(engine, world)
+    for node, text in enumerate(texts, start=1):
+        for op in ("eq", "contains", "starts_with"):
+            rule = parse_rule({"trait": "x", op: text})
+            found = profiles(engine, compile_sql(rule, T0, parse_rule))
+            assert node in found
+            assert op != "eq" or found == {node}
+
+
+DATES = st.one_of(
+    st.datetimes(datetime(1900, 1, 1), datetime(2299, 12, 31)).map(datetime.isoformat),
+    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(
+        lambda d: d.isoformat("T", "milliseconds") + "Z"
+    ),
+    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(
+        lambda d: d.isoformat(" ", "seconds") + "-0930"
+    ),
+    st.from_regex(r"(19|20|22)[0-9]{2}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9])?", fullmatch=True),
+    st.from_regex(
+        DATE_PATTERN.replace("^", "").replace("$", ""),
+        fullmatch=True,
+        alphabet=st.characters(max_codepoint=127),
+    ),
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(texts=st.lists(DATES, min_size=20, max_size=60))
+def test_dates_are_read_alike(engine: Any, texts: list[str]) -> None:
+    parsed = "toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(x, 3, 'UTC'))"
+    sql = f"SELECT arrayMap(x -> if(match(x, {{p:String}}), {parsed}, NULL), {{t:Array(String)}})"
+    found = engine.query(sql, parameters={"t": texts, "p": DATE_PATTERN}).result_rows[0][0]
+    assert list(zip(texts, found, strict=True)) == [(text, parse_date(text)) for text in texts]

@@ -65,7 +65,7 @@ def tell(rules: LiveRules, facts: ProfileFacts, touched: set[int], members: set[
 
 
 def attend(rules: LiveRules, facts: ProfileFacts, members: set[str], until: int) -> None:
-    """What the scheduler does between two batches: look at each due moment, and just before it nothing differs."""
+    """The scheduler between two batches: each due moment is attended to; just before it nothing differs."""
     for _ in range(500):
         if facts.due is None or facts.due > until:
             return

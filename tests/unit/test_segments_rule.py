@@ -6,7 +6,7 @@ import pytest
 
 from schemas.errors import InvalidRule
 from stream_processors.segments.rule import MAX_DEPTH, MAX_NODES, parse_rule
-from stream_processors.segments.tree import DAY_MS, All, EventLeaf, NumberTest, ValueTest, Trait
+from stream_processors.segments.tree import DAY_MS, All, EventLeaf, NumberTest, Trait, ValueTest
 
 
 def test_the_design_example() -> None:
