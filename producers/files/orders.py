@@ -7,12 +7,12 @@ faulty row is held back as a whole, since half an order under its id could never
 Ids are the document's number, so that the same file (or a longer one) sent again changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Lookup
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import orjson
 
@@ -32,8 +32,6 @@ the type `custom.order_continued` with the same order_id, so that none is lost a
 CONTINUED: Final = "custom.order_continued"
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
-
-T = TypeVar("T")
 
 Customer = tuple[str, ...]
 """A document's identifiers in the mapping's order; "" where a column is blank."""
@@ -71,15 +69,22 @@ class OrderReader:
         self._report = report
         self._shift = shift_weeks * _WEEK_MS
         self._cells = Cells(mapping.format, mapping.time)
-        self._at = {column: position for position, column in enumerate(mapping.columns())}
+        at = {column: position for position, column in enumerate(mapping.columns())}
+        self._document_at, self._time_at = at[mapping.document.column], at[mapping.time.column]
+        self._sku_at, self._name_at = (
+            at[mapping.line.sku],
+            at[mapping.line.name] if mapping.line.name else None,
+        )
+        self._quantity_at, self._price_at = at[mapping.line.quantity], at[mapping.line.price]
+        self._identifiers_at = [at[part.column] for part in mapping.identifiers]
+        self._traits_at = [(trait, at[column]) for trait, column in mapping.traits.items()]
+        self._customer = lru_cache(8_192, typed=True)(self._read_customer)
         self._seen_traits: dict[Customer, list[tuple[int, str, dict[str, str]]]] = {}
 
     def last_rows(self, rows: Iterable[Row]) -> dict[str, int]:
         """Document number -> the row where its last line stands; `rows` hold the document's column only."""
         return {
-            number: row.number
-            for row in rows
-            if not row.fault and (number := self._cells.text(row.values[0]))
+            number: row.number for row in rows if row.values and (number := self._cells.text(row.values[0]))
         }
 
     def events(self, rows: Iterable[Row], last_rows: Lookup[str, int]) -> Iterator[Event]:
@@ -91,9 +96,8 @@ class OrderReader:
         unfinished: dict[str, _Document] = {}
         for row in rows:
             self._report.rows += 1
-            number = (
-                "" if row.fault else self._cells.text(row.values[self._at[self._mapping.document.column]])
-            )
+            # a row with a fault may still tell its document, which must then not be taken for a whole one
+            number = self._cells.text(row.values[self._document_at]) if row.values else ""
             if not number:
                 self._reject(row.fault or "missing_document", row.number)
                 continue
@@ -111,41 +115,48 @@ class OrderReader:
     def _take(self, row: Row, document: _Document) -> None:
         """Add a row to its document, or note its fault."""
         document.rows += 1
-        part = self._mapping.line
         try:
-            time = self._cell("time", self._cells.instant, row, self._mapping.time.column)
-            quantity = self._cell("quantity", self._cells.number, row, part.quantity)
-            price = self._cell("price", self._cells.number, row, part.price)
-            if quantity == 0:
-                raise ValueError("quantity_zero")
+            line, time = self._line(row)
         except ValueError as fault:
             document.faulty += 1
             self._reject(str(fault), row.number)
             return
-        name = self._cells.text(row.values[self._at[part.name]]) if part.name else ""
-        sku = self._cells.text(row.values[self._at[part.sku]])
-        document.lines.append(_Line(sku, name, quantity, price))
+        document.lines.append(line)
         document.times.add(time)
-        self._take_customer(row, document)
+        self._take_customer(row.values, document)
 
-    def _cell(self, what: str, read: Callable[[object], T], row: Row, column: str) -> T:
+    def _line(self, row: Row) -> tuple[_Line, int]:
+        """The line and its time. Raises `ValueError` with the reason why there is none."""
+        if row.fault:
+            raise ValueError(row.fault)
+        values, cells = row.values, self._cells
+        what = "time"
         try:
-            return read(row.values[self._at[column]])
+            time = cells.instant(values[self._time_at])
+            what = "quantity"
+            quantity = cells.number(values[self._quantity_at])
+            if quantity == 0:
+                raise ValueError("zero")
+            what = "price"
+            price = cells.number(values[self._price_at])
         except ValueError as fault:
             raise ValueError(f"{what}_{fault}") from None
+        name = "" if self._name_at is None else cells.text(values[self._name_at])
+        return _Line(cells.text(values[self._sku_at]), name, quantity, price), time
 
-    def _take_customer(self, row: Row, document: _Document) -> None:
-        found = [
-            self._cells.identifier(row.values[self._at[part.column]]) for part in self._mapping.identifiers
-        ]
-        customer = tuple([value for value, _ in found])
-        if any(repaired for _, repaired in found):
+    def _take_customer(self, values: tuple[object, ...], document: _Document) -> None:
+        customer, repaired = self._customer(tuple([values[at] for at in self._identifiers_at]))
+        if repaired:
             self._report.repaired['identifier written as a fraction (".0" taken off)'] += 1
         if any(customer):
             document.customers.add(customer)
-        for trait, column in self._mapping.traits.items():
-            if value := self._cells.text(row.values[self._at[column]]):
-                document.traits.setdefault(trait, value)
+        for trait, at in self._traits_at:
+            if trait not in document.traits and (value := self._cells.text(values[at])):
+                document.traits[trait] = value
+
+    def _read_customer(self, values: tuple[object, ...]) -> tuple[Customer, bool]:
+        found = [self._cells.identifier(value) for value in values]
+        return tuple([value for value, _ in found]), any(repaired for _, repaired in found)
 
     def _finish(self, document: _Document) -> Iterator[Event]:
         if len(document.customers) > 1:

@@ -19,7 +19,8 @@ from schemas.errors import InvalidInput
 
 
 class Row(NamedTuple):
-    """Values in the order of the columns asked for; with a `fault` (a reason code) the values are empty."""
+    """Values in the order of the columns asked for; with a `fault` (a reason code) what could be
+    read of them, or nothing."""
 
     number: int
     values: tuple[object, ...]
@@ -78,10 +79,11 @@ def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str])
 
 def _delimited_row(number: int, record: list[str], positions: list[int], width: int) -> Row:
     if len(record) != width:
-        return Row(number, (), "wrong_number_of_fields")
+        there = tuple([record[position] if position < len(record) else None for position in positions])
+        return Row(number, there, "wrong_number_of_fields")
     values = tuple([record[position] for position in positions])
     if any(not value.isascii() and _has_bad_bytes(value) for value in values):
-        return Row(number, (), "wrong_encoding")
+        return Row(number, values, "wrong_encoding")
     return Row(number, values)
 
 

@@ -1,4 +1,4 @@
-"""Events out of the connector: over HTTP to a real (and sometimes unwell) server, and into this process' log."""
+"""Events out of the connector: over HTTP to a real (and at times unwell) server, and into a local log."""
 
 import threading
 from collections.abc import Callable, Iterator
