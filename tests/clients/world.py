@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ import httpx
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
 from producers.door import Door
@@ -63,7 +64,6 @@ class World:
     registry: Registry
     door: Door
     metrics: CollectorRegistry
-    answers: list[httpx.Response] = field(default_factory=list)
 
     def send(
         self,
@@ -101,17 +101,23 @@ class World:
     def rejected(self) -> list[dict[str, Any]]:
         return self._records(REJECTED)
 
+    def logged(self) -> int:
+        """How many events stand in the log, accepted and rejected."""
+        return sum(self.log.ends(EVENTS)) + sum(self.log.ends(REJECTED))
+
     def _records(self, topic: str) -> list[dict[str, Any]]:
+        return [json.loads(record.value) for record in self._read(topic)]
+
+    def _read(self, topic: str) -> list[Record]:
         partitions = range(len(self.log.ends(topic)))
-        records = [record for p in partitions for record in self.log.read(topic, p, 0, 100_000)]
-        return [json.loads(record.value) for record in records]
+        return [record for p in partitions for record in self.log.read(topic, p, 0, 100_000)]
 
 
 @contextmanager
-def world(folder: Path, *, clock: Clock = lambda: NOW, **door: Any) -> Iterator[World]:
-    log = SqliteEventLog(folder / "log.db")
+def world(folder: Path, *, clock: Clock = lambda: NOW, queue_limit: int = 100_000) -> Iterator[World]:
+    log = SqliteEventLog(folder / "log.db", queue_limit=queue_limit)
     registry = Registry(log, clock, env_write_key=KEY)
-    made, metrics, app = make_door(**door), CollectorRegistry(), FastAPI()
+    made, metrics, app = make_door(), CollectorRegistry(), FastAPI()
     app.include_router(
         collector_router(
             log,

@@ -1,14 +1,17 @@
 """The collector's answers, and what stands in the log by then."""
 
 import gzip
+import hashlib
+import json
+import threading
 import zlib
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from producers import limits
+from schemas.topics import EVENTS
 from tests.clients.world import KEY, World, basic, world
 
 TRACK = {"userId": "u1", "event": "Order Completed", "properties": {"revenue": 5}, "messageId": "m-1"}
@@ -121,8 +124,6 @@ def test_origins(it: World) -> None:
 
 
 def _digest(key: str) -> str:
-    import hashlib
-
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -200,8 +201,6 @@ def test_a_large_event_in_a_good_batch(it: World) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", ""])
 def test_compressed(it: World, encoding: str) -> None:
-    import json
-
     raw = json.dumps(TRACK).encode()
     body = zlib.compress(raw) if encoding == "deflate" else gzip.compress(raw)
     headers = {**basic(), "Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": encoding}
@@ -227,46 +226,28 @@ def test_bad_compression(it: World, encoding: str, body: bytes, status: int) -> 
 # --- The log says no ---
 
 
-def test_a_full_log_is_429(it: World) -> None:
-    it.app.router.routes.clear()
-    _mount(it, _Full())
-    answer = it.send("/v1/track", TRACK)
+def test_a_full_log_is_429(tmp_path: Path) -> None:
+    with world(tmp_path, queue_limit=1) as it:
+        writing, go_on = threading.Event(), threading.Event()
+
+        def hold(_: object) -> None:  # runs in the log's writing thread
+            writing.set()
+            go_on.wait(30)
+
+        it.log.submit([(EVENTS, [(b"1", b"{}")])]).add_done_callback(hold)
+        assert writing.wait(30)
+        waiting = it.log.submit([(EVENTS, [(b"2", b"{}")])])
+        answer = it.send("/v1/track", TRACK)
+        go_on.set()
+        waiting.result(30)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert answer.json()["code"] == "backpressure"
 
 
-def test_a_failing_log_is_503(it: World) -> None:
-    it.app.router.routes.clear()
-    _mount(it, _Failing())
-    assert it.send("/v1/track", TRACK).status_code == 503
-
-
-def _mount(it: World, log: Any) -> None:
-    from prometheus_client import CollectorRegistry
-
-    from producers.metrics import CollectorMetrics
-    from producers.router import collector_router
-    from schemas.catalog import Catalog
-
-    metrics = CollectorMetrics(CollectorRegistry())
-    it.app.include_router(
-        collector_router(log, it.registry, it.door, catalog=Catalog.load(), clock=lambda: 0, metrics=metrics)
-    )
-
-
-class _Full:
-    def submit(self, writes: object) -> Future[Any]:
-        from schemas.errors import Backpressure
-
-        raise Backpressure("log: wanted room, got none; try later")
-
-
-class _Failing:
-    def submit(self, writes: object) -> Future[Any]:
-        from schemas.errors import Broken
-
-        future: Future[Any] = Future()
-        future.set_exception(Broken("log: disk"))
-        return future
+def test_a_log_that_is_gone_is_503(it: World) -> None:
+    it.log.close()
+    answer = it.send("/v1/track", TRACK)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
 # --- CloudEvents ---
