@@ -16,6 +16,8 @@ from registry.scopes import READ
 from schemas import topics
 
 View = Callable[[Mapping[str, Any]], dict[str, Any]]
+Found = tuple[tuple[int, int, int], dict[str, Any]]
+"""A view with what it is sorted by."""
 
 
 def latest(log: EventLog, limit: int) -> list[dict[str, Any]]:
@@ -26,20 +28,24 @@ def latest(log: EventLog, limit: int) -> list[dict[str, Any]]:
     return [view for _, view in tail[:limit]]
 
 
-def _tail(
-    log: EventLog, topic: str, limit: int, view: View
-) -> list[tuple[tuple[int, int, int], dict[str, Any]]]:
-    found = []
-    for partition, end in enumerate(log.ends(topic)):
-        for record in log.read(topic, partition, max(0, end - limit), limit):
-            body = _parsed(record)
-            if body is not None and not body.get("resolved"):
-                found.append(((record.appended_at, record.offset, record.partition), view(body)))
+def _tail(log: EventLog, topic: str, limit: int, view: View) -> list[Found]:
+    """The last `limit` records of each partition that show an event; some do not, so steps go back for more."""
+    found: list[Found] = []
+    for partition, last in enumerate(log.ends(topic)):
+        shown, end = 0, last
+        while shown < limit and end > 0:
+            start = max(0, end - limit)
+            for record in log.read(topic, partition, start, end - start):
+                body = _parsed(record)
+                if body is not None and not body.get("resolved"):
+                    found.append(((record.appended_at, record.offset, record.partition), view(body)))
+                    shown += 1
+            end = start
     return found
 
 
 def _parsed(record: Record) -> dict[str, Any] | None:
-    """A record that is no JSON object was not written by a collector: the projections reject it, with its
+    """A record that is no JSON object came past the collectors: the projections reject it, with its
     reason.
     """
     try:

@@ -7,7 +7,8 @@ two.
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from registry.scopes import Scope
 
@@ -391,20 +392,29 @@ class Members(BaseModel):
 
 
 class Why(BaseModel):
-    """The truth of each node of the rule for one profile, with the rows that decided."""
+    """`why` is a tree like the rule: each `node` as it was written, whether it `holds`, its `children` or the
+    `evidence` that decided. `member` is what was told last.
+    """
 
     model_config = _with_example(
         {
             "segment": "repeat-buyers",
+            "version": 1,
             "profile_id": _ID,
             "member": True,
             "at": _AT,
-            "why": {"rule": {"trait": "country", "in": ["IR", "DE"]}, "truth": True},
+            "why": {
+                "node": {"trait": "country", "in": ["IR", "DE"]},
+                "holds": True,
+                "evidence": {"value": "DE"},
+            },
         }
     )
     segment: str
+    version: int
     profile_id: str
     member: bool
+    at: str
     why: dict[str, Any]
 
 
@@ -525,13 +535,25 @@ class ReplayState(BaseModel):
 # --------------------------------------------------------------------------------------------------
 
 
-class IdentifierIn(BaseModel):
+class Request(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def _is_plain_json(cls, data: Any) -> Any:
+        """Half characters (lone surrogates), numbers beyond 64 bits and deep nesting stop at the door."""
+        try:
+            orjson.dumps(data)
+        except (TypeError, orjson.JSONEncodeError):
+            raise ValueError("text in UTF-8, numbers of 64 bits and moderate nesting were wanted") from None
+        return data
+
+
+class IdentifierIn(Request):
     model_config = _with_example({"type": "email", "value": "sara@example.com"}, closed=True)
     type: str = Field(min_length=1, max_length=100)
     value: str = Field(min_length=1, max_length=2000)
 
 
-class LookupIn(BaseModel):
+class LookupIn(Request):
     """`identifiers` or `profiles` (ids), or both: up to 1,000 together."""
 
     model_config = _with_example(
@@ -542,7 +564,7 @@ class LookupIn(BaseModel):
     include: list[str] | None = None
 
 
-class MergeIn(BaseModel):
+class MergeIn(Request):
     model_config = _with_example(
         {"with": "email:sara@example.com", "reason": "same person, asked by phone"}, closed=True
     )
@@ -550,7 +572,7 @@ class MergeIn(BaseModel):
     reason: str = Field(default="", max_length=1000)
 
 
-class SplitIn(BaseModel):
+class SplitIn(Request):
     model_config = _with_example(
         {"identities": [{"type": "email", "value": "info@example.com"}], "reason": "a shared mailbox"},
         closed=True,
@@ -559,26 +581,26 @@ class SplitIn(BaseModel):
     reason: str = Field(default="", max_length=1000)
 
 
-class SegmentIn(BaseModel):
+class SegmentIn(Request):
     model_config = _with_example({"id": "repeat-buyers", "name": "Repeat buyers", "rule": _RULE}, closed=True)
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     name: str = Field(default="", max_length=200)
     rule: dict[str, Any]
 
 
-class SegmentChange(BaseModel):
+class SegmentChange(Request):
     model_config = _with_example({"name": "Repeat buyers", "rule": _RULE}, closed=True)
     id: str | None = None
     name: str | None = Field(default=None, max_length=200)
     rule: dict[str, Any]
 
 
-class PreviewIn(BaseModel):
+class PreviewIn(Request):
     model_config = _with_example({"rule": _RULE}, closed=True)
     rule: dict[str, Any]
 
 
-class WebhookIn(BaseModel):
+class WebhookIn(Request):
     """`secret`: `whsec_` and base64 of 24 to 64 bytes; made here when it is absent."""
 
     model_config = ConfigDict(extra="forbid")
@@ -586,7 +608,7 @@ class WebhookIn(BaseModel):
     secret: str | None = Field(default=None, max_length=200)
 
 
-class TriggerIn(BaseModel):
+class TriggerIn(Request):
     model_config = _with_example(
         {
             "id": "welcome",
@@ -603,7 +625,7 @@ class TriggerIn(BaseModel):
     enabled: bool = True
 
 
-class TriggerChange(BaseModel):
+class TriggerChange(Request):
     """The secret stays as it is when it is absent."""
 
     model_config = _with_example(
@@ -621,13 +643,13 @@ class TriggerChange(BaseModel):
     enabled: bool = True
 
 
-class TokenIn(BaseModel):
+class TokenIn(Request):
     model_config = _with_example({"name": "dashboard", "scopes": ["read", "write"]}, closed=True)
     name: str = Field(default="", max_length=200)
     scopes: list[Scope] = Field(min_length=1, max_length=10)
 
 
-class SourceChange(BaseModel):
+class SourceChange(Request):
     """`unplanned`: what happens to events whose type is not in the contract."""
 
     model_config = _with_example({"name": "The shop", "channel": "web"}, closed=True)

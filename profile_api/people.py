@@ -14,7 +14,7 @@ from warehouse.reader import Reader
 Row = dict[str, Any]
 
 # DateTime64 leaves ClickHouse as ms, so that no time zone of a driver gets between.
-_COLUMNS = """profile, ver, live, traits, provenance, consent, identities, counts, events, orders, revenue,
+_COLUMNS = """profile, ver, live, traits, provenance, consent, counts, events, orders, revenue,
     refunds, toUnixTimestamp64Milli(first_seen) AS first_ms, toUnixTimestamp64Milli(last_seen) AS last_ms"""
 
 _MEMBERSHIPS = """SELECT profile, segment, argMax(kind, off) AS latest,

@@ -226,7 +226,7 @@ def router(deps: ApiDeps) -> APIRouter:
     ) -> JsonReply:
         """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
         row = people.profile_row(deps, key)
-        answer = page(orjson.loads(row["identities"] or b"[]"))
+        answer = page(views.identities(row["identifiers"]))
         if explain:
             answer["decisions"] = decisions(deps, row["profile"])
         return JsonReply(answer)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Response
 
 from identity.nodes import profile_id
@@ -31,6 +32,7 @@ from schemas.errors import Conflict, InvalidRule, NotFound
 from stream_processors.segments.rule import parse_rule
 from stream_processors.segments.sql import compile_sql
 from stream_processors.segments.tree import Rule, segments_of
+from stream_processors.segments.why import compile_why, why_tree
 
 _SIZES = """SELECT segment, count() AS size FROM memberships FINAL
 WHERE member AND segment IN {segments:Array(String)} GROUP BY segment"""
@@ -120,6 +122,38 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[st
     return page(items, write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None)
 
 
+def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
+    """The truth of each node of the segment's rule for one profile, now, and what decided it.
+
+    `member` is what was told last; it may trail `why.holds` by the projections' lag.
+    """
+    now, resolve = deps.clock(), resolver(deps)
+    rule = resolve(segment.id)
+    truths, evidence = {}, {}
+    for pointer, query in compile_why(rule, now, row["profile"], resolve):
+        answer = deps.reader.rows(query.sql, query.parameters)[0]
+        truths[pointer] = bool(answer.pop("holds"))
+        if answer:
+            evidence[pointer] = evidence_view(answer)
+    return {
+        "segment": segment.id,
+        "version": segment.version,
+        "profile_id": profile_id(row["profile"]),
+        "member": segment.id in {name for name, _ in row["memberships"]},
+        "at": iso(now),
+        "why": why_tree(rule, truths, evidence, resolve),
+    }
+
+
+def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
+    """What decided a leaf: the newest events that count and how many do, or the value that was tested."""
+    if "events" in answer:
+        events = [{"id": name, "time": iso(at)} for name, at in answer["events"]]
+        return {"events": events, "matched": answer["matched"]}
+    value = answer["value"]
+    return {"value": None if value is None else orjson.loads(value)}
+
+
 def put(deps: ApiDeps, name: str, body: dict[str, Any], by: str) -> dict[str, Any]:
     """Declare a segment and wait until it is live and back-filled."""
     checked(deps, body["rule"], name)
@@ -204,7 +238,3 @@ def router(deps: ApiDeps) -> APIRouter:
         return JsonReply(explained(deps, segment, row))
 
     return routes
-
-
-def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
-    raise NotImplementedError

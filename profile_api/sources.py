@@ -50,7 +50,7 @@ def router(deps: ApiDeps) -> APIRouter:
     @routes.get("", response_model=SourcePage, responses=example(SourcePage))
     @scope(ADMIN)
     def list_sources() -> JsonReply:
-        """Every source, by id."""
+        """Every source with its settings, by id."""
         declared = sorted(deps.registry.sources.values(), key=lambda source: source.id)
         return JsonReply(page([view(source) for source in declared]))
 

@@ -94,7 +94,7 @@ def router(deps: ApiDeps) -> APIRouter:
     @routes.get("", response_model=TriggerPage, responses=example(TriggerPage))
     @scope(READ)
     def list_triggers() -> JsonReply:
-        """Every trigger, by id."""
+        """Every trigger by id, secrets masked."""
         declared = sorted(deps.registry.triggers.values(), key=lambda trigger: trigger.id)
         return JsonReply(page([view(trigger) for trigger in declared]))
 

@@ -30,7 +30,7 @@ def profile_view(
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
         "traits": lambda: _traits(row, provenance),
-        "identities": lambda: orjson.loads(row["identities"] or b"[]"),
+        "identities": lambda: identities(row["identifiers"]),
         "segments": lambda: [{"id": segment, "entered_at": iso(at)} for segment, at in row["memberships"]],
         "metrics": lambda: _metrics(row),
         "consent": lambda: orjson.loads(row["consent"] or b"{}"),
@@ -39,6 +39,19 @@ def profile_view(
     }
     view |= {part: make() for part, make in made.items() if part in parts}
     return view | {"freshness": freshness}
+
+
+def identities(identifiers: Iterable[tuple[str, str, int, int]]) -> list[Json]:
+    """Type, value and when each was seen; null where only a copy of an event brought it."""
+    return [
+        {
+            "type": kind,
+            "value": value,
+            "first_seen": iso(first) if first <= last else None,
+            "last_seen": iso(last) if first <= last else None,
+        }
+        for kind, value, first, last in sorted(identifiers)
+    ]
 
 
 def _traits(row: Mapping[str, Any], provenance: bool) -> Json:

@@ -3,9 +3,8 @@
 chDB has one folder per process, so the warehouse lives as long as a test module and is closed after it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from eventlog.sqlite import SqliteEventLog
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
 from registry.registry import Registry
-from tests.unit.api_world import NOW, SECRET, TOKEN, Client, World
+from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
 
 
@@ -34,14 +33,15 @@ def portal() -> Iterator[BlockingPortal]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def make_world(
-    warehouse: Warehouse, portal: BlockingPortal, tmp_path: Path
-) -> Iterator[Callable[..., World]]:
+    warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MakeWorld]:
+    """Makes a world with a log of its own; settings replace those of `ApiDeps`."""
     logs: list[SqliteEventLog] = []
 
     def make(**settings: Any) -> World:
-        log = SqliteEventLog(tmp_path / f"log{len(logs)}.db")
+        log = SqliteEventLog(tmp_path_factory.mktemp("log") / "log.db")
         logs.append(log)
         registry = Registry(log, lambda: NOW, env_token=TOKEN)
         retried: list[tuple[dict[str, Any], bytes | None]] = []
@@ -52,16 +52,28 @@ def make_world(
 
         deps = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", retry, lambda: NOW)
         deps = replace(deps, **settings)
-        client = Client(create_api(deps), portal)
-        return World(log, warehouse, registry, deps, client, retried)
+        return World(log, warehouse, registry, deps, Client(create_api(deps), portal), retried)
 
     yield make
     for log in logs:
         log.close()
 
 
+@pytest.fixture(scope="module")
+def shared_world(make_world: MakeWorld) -> World:
+    return make_world()
+
+
 @pytest.fixture
-def world(make_world: Callable[..., World]) -> Iterator[World]:
+def world(shared_world: World) -> Iterator[World]:
+    """Empty tables; the log and what is declared are the module's."""
+    yield shared_world
+    shared_world.empty()
+
+
+@pytest.fixture
+def fresh_world(make_world: MakeWorld) -> Iterator[World]:
+    """Empty tables and an empty log."""
     made = make_world()
     yield made
     made.empty()

@@ -1,5 +1,6 @@
 """A small world for the API's tests: a real log, a real warehouse with rows written by hand, the app."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -222,3 +223,8 @@ class World:
     def empty(self) -> None:
         for table in self.written:
             self.writer.command(f"TRUNCATE TABLE {table}")
+        self.written.clear()
+
+
+MakeWorld = Callable[..., World]
+"""Makes a world with a log of its own; settings replace those of `ApiDeps`."""

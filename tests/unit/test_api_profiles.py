@@ -165,7 +165,8 @@ def test_money_is_a_json_number_with_every_digit(world: World) -> None:
     assert '"revenue":{"IRR":12345678901234567890123.12}' in text
 
 
-def test_freshness_is_that_of_the_oldest_waiting_record(world: World) -> None:
+def test_freshness_is_that_of_the_oldest_waiting_record(fresh_world: World) -> None:
+    world = fresh_world
     sara(world)
     world.log.append(topics.EVENTS, [(b"k", b"{}")])
     fresh = get(world, "/v1/profiles/user_id:u42")["freshness"]

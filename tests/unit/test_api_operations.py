@@ -1,0 +1,199 @@
+"""Status, latest and rejected events, schemas, sources, tokens: what operators and engineers ask."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from profile_api import models
+from registry.keys import is_well_formed
+from schemas import topics
+from schemas.clock import iso
+from stream_processors.topology import PROJECTIONS
+from tests.unit.api_world import NOW, MakeWorld, World, node
+
+pytest_plugins = ("tests.unit.api_fixtures",)
+
+
+def call(world: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = world.client.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+def test_status_counts_events_profiles_and_identities(fresh_world: World) -> None:
+    world = fresh_world
+    world.insert(
+        "log_rows",
+        ["part", "off", "gen", "dup"],
+        [(0, 0, 1, 0), (0, 1, 1, 1), (0, 1, 2, 1), (1, 0, 1, 0), (1, 1, 1, 2)],
+    )
+    first = world.person(("user_id", "u1"), ("email", "x@example.com"))
+    world.person(("user_id", "u2"))
+    world.belong([node("user_id", "u2")], first, 2)
+    world.belong([node("device_id", "kiosk")], 0, 2)
+    world.reject("r1", b"a")
+    world.reject("r1", b"a", ver=2, resolved=1)
+    world.reject("r1", b"b")
+    status = call(world, "GET", "/v1/status")
+    models.Status.model_validate(status)
+    assert status["events"] == {"logged": 3, "unique": 2, "duplicates": 1, "rejected": 2}
+    assert (status["profiles"], status["identities"]) == (1, 3)
+    assert [stage["name"] for stage in status["projections"]] == [stage.name for stage in PROJECTIONS]
+
+
+def test_lag_is_what_a_stage_has_not_committed(fresh_world: World) -> None:
+    world = fresh_world
+    [(partition, offset)] = world.log.append(topics.EVENTS, [(b"k", b"{}")])
+    world.log.append(topics.SEGMENTS, [(b"k", b"{}")])
+    lags = _lags(world)
+    assert lags == {"identity": 1, "profiles": 1, "segments": 1, "triggers": 1, "rejected": 0}
+    world.log.commit("projections", {topics.EVENTS: {partition: offset + 1}})
+    assert _lags(world)["profiles"] == 0
+    assert _lags(world)["triggers"] == 1
+    world.catch_up()
+    assert set(_lags(world).values()) == {0}
+    positions = call(world, "GET", "/v1/status")["projections"][0]["positions"]
+    assert sum(positions[topics.EVENTS]) == 1
+    assert b'simorgh_lag_events{projection="profiles"} 0.0' in world.client.get("/metrics").content
+
+
+def _lags(world: World) -> dict[str, int]:
+    stages = call(world, "GET", "/v1/status")["projections"]
+    assert all((stage["lag_seconds"] > 0) <= (stage["lag_events"] > 0) for stage in stages)
+    return {stage["name"]: stage["lag_events"] for stage in stages}
+
+
+def test_the_latest_events_come_from_the_log_accepted_and_rejected(fresh_world: World) -> None:
+    world = fresh_world
+    ids = world.events(node("user_id", "u1"), [NOW - 3, NOW - 2], logged=True)
+    refused = {
+        "id": "bad",
+        "code": "not_json",
+        "reason": "body: JSON was wanted; other text came.",
+        "source": "shop",
+        "channel": "web",
+        "received_at": iso(NOW),
+        "payload": "secret",
+        "digest": 1,
+    }
+    world.log.append(topics.REJECTED, [(b"bad", orjson.dumps(refused))])
+    world.log.append(topics.REJECTED, [(b"bad", orjson.dumps(refused | {"resolved": True}))])
+    world.log.append(topics.EVENTS, [(b"poison", b"\xff")])
+    items = call(world, "GET", "/v1/events")["items"]
+    assert {(one["status"], one["id"]) for one in items} == {
+        ("rejected", "bad"),
+        *(("accepted", i) for i in ids),
+    }
+    [bad] = [one for one in items if one["status"] == "rejected"]
+    assert "payload" not in bad
+    assert (bad["code"], bad["source"]) == ("not_json", "shop")
+    accepted = next(one for one in items if one["status"] == "accepted")
+    assert (accepted["type"], accepted["source"]) == ("page.viewed", "shop")
+    assert len(call(world, "GET", "/v1/events?limit=1")["items"]) == 1
+
+
+def test_a_rejected_event_is_listed_read_and_retried(fresh_world: World) -> None:
+    world = fresh_world
+    world.reject("m/1", b'{"type":"track"')
+    item = call(world, "GET", "/v1/rejected")["items"][0]
+    assert item == {
+        "id": "m/1",
+        "code": "not_json",
+        "reason": "body: JSON was wanted; other text came.",
+        "source": "shop",
+        "channel": "web",
+        "received_at": iso(NOW + 3),
+        "payload": '{"type":"track"',
+    }
+    assert call(world, "GET", "/v1/rejected/m%2F1") == item
+    call(world, "GET", "/v1/rejected/none", status=404)
+    assert call(world, "POST", "/v1/rejected/m%2F1/retry") == {"id": "m/1", "status": "accepted"}
+    world.client.post("/v1/rejected/m%2F1/retry", content=b'{"type":"track"}')
+    assert [payload for _, payload in world.retried] == [None, b'{"type":"track"}']
+    assert world.retried[0][0] == item | {"digest": world.retried[0][0]["digest"]}
+    call(world, "POST", "/v1/rejected/none/retry", status=404)
+
+
+def test_bytes_that_are_no_text_are_base64(world: World) -> None:
+    world.reject("b", b"\xff\xfe\x00")
+    item = call(world, "GET", "/v1/rejected/b")
+    assert item["payload_base64"] == "//4A"
+    assert "payload" not in item
+
+
+def test_rejected_events_come_by_source_code_and_page(world: World) -> None:
+    for n in range(5):
+        world.reject(f"r{n}", b"x", code="schema" if n % 2 else "not_json")
+    world.reject("r0", b"x", ver=2, resolved=1)
+    first = call(world, "GET", "/v1/rejected?limit=3")
+    rest = call(world, "GET", f"/v1/rejected?limit=3&cursor={first['next_cursor']}")
+    assert [one["id"] for one in first["items"] + rest["items"]] == ["r4", "r3", "r2", "r1"]
+    assert [one["id"] for one in call(world, "GET", "/v1/rejected?code=schema&source=shop")["items"]] == [
+        "r3",
+        "r1",
+    ]
+    assert call(world, "GET", "/v1/rejected?source=other")["items"] == []
+    [resolved] = call(world, "GET", "/v1/rejected?resolved=true")["items"]
+    assert (resolved["id"], resolved["resolved"]) == ("r0", True)
+
+
+def test_schemas_list_the_contract_and_what_nobody_planned(world: World) -> None:
+    listed = call(world, "GET", "/v1/schemas")["items"]
+    assert "order.completed" in {one["type"] for one in listed}
+    schema = call(world, "GET", "/v1/schemas/order.completed")
+    assert schema["type"] == "object"
+    call(world, "GET", "/v1/schemas/custom.none", status=404)
+    world.events(node("user_id", "u"), [NOW - 2, NOW - 1], "custom.foo_bar")
+    world.events(node("user_id", "u"), [NOW - 1])
+    unplanned = call(world, "GET", "/v1/schemas?unplanned=true")["items"]
+    assert unplanned == [{"type": "custom.foo_bar", "events": 2, "last_seen": iso(NOW - 1)}]
+
+
+def test_a_source_has_keys_that_are_shown_once(fresh_world: World) -> None:
+    world = fresh_world
+    made = call(world, "POST", "/v1/sources", {"id": "shop", "channel": "web"}, 201)
+    assert made["keys"] == []
+    call(world, "POST", "/v1/sources", {"id": "shop"}, 409)
+    key = call(world, "POST", "/v1/sources/shop/keys", status=201)
+    assert is_well_formed(key["write_key"])
+    source = world.registry.authenticate_write_key(key["write_key"])
+    assert source is not None
+    assert source.id == "shop"
+    changed = call(
+        world, "PUT", "/v1/sources/shop", {"name": "The shop", "channel": "pos", "unplanned": "reject"}
+    )
+    assert (changed["name"], changed["channel"], changed["keys"]) == ("The shop", "pos", [{"id": key["id"]}])
+    assert key["write_key"] not in world.client.get("/v1/sources").text
+    call(world, "POST", "/v1/sources/shop/keys", status=201)
+    assert call(world, "POST", "/v1/sources/shop/keys", status=409)["code"] == "too_many_keys"
+    call(world, "DELETE", f"/v1/sources/shop/keys/{key['id']}", status=204)
+    call(world, "DELETE", f"/v1/sources/shop/keys/{key['id']}", status=404)
+    assert world.registry.authenticate_write_key(key["write_key"]) is None
+    call(world, "DELETE", "/v1/sources/shop", status=204)
+    call(world, "GET", "/v1/sources/shop", status=404)
+
+
+def test_a_token_opens_what_its_scopes_say_until_it_is_deleted(fresh_world: World) -> None:
+    world = fresh_world
+    made = call(world, "POST", "/v1/tokens", {"name": "dashboard", "scopes": ["read"]}, 201)
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    assert world.client.get("/v1/status", headers=headers).status_code == 200
+    refused = world.client.get("/v1/tokens", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert made["token"] not in world.client.get("/v1/tokens").text
+    call(world, "DELETE", f"/v1/tokens/{made['id']}", status=204)
+    assert world.client.get("/v1/status", headers=headers).status_code == 401
+    call(world, "POST", "/v1/tokens", {"scopes": ["everything"]}, 422)
+    assert call(world, "DELETE", "/v1/tokens/env", status=409)["code"] == "conflict"
+
+
+def test_replay_begins_where_there_are_projections(fresh_world: World, make_world: MakeWorld) -> None:
+    assert call(fresh_world, "POST", "/v1/replay", status=409)["code"] == "no_replay_here"
+    world = make_world(replay=lambda: {"generation": 2, "status": "started"})
+    assert call(world, "POST", "/v1/replay", status=202) == {"generation": 2, "status": "started"}
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])
+def test_what_supervisors_ask_needs_no_token(world: World, path: str) -> None:
+    assert world.client.get(path, headers={"Authorization": ""}).status_code == 200

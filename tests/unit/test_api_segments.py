@@ -1,0 +1,343 @@
+"""Segments and triggers over HTTP; a thread stands in for the projections and commits what it is given."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import aclosing
+from typing import Any
+
+import orjson
+import pytest
+
+from identity.nodes import profile_id, to_hex
+from profile_api import models
+from profile_api.stream import transitions
+from schemas import topics
+from schemas.clock import iso
+from tests.unit.api_world import NOW, World, moment
+
+pytest_plugins = ("tests.unit.api_fixtures",)
+
+RULE: dict[str, Any] = {"trait": "country", "in": ["IR", "DE"]}
+
+
+@pytest.fixture
+def live(fresh_world: World) -> Iterator[World]:
+    """A world whose registry is committed soon after it grows, as by running projections."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.is_set():
+            end = fresh_world.log.ends(topics.REGISTRY)[0]
+            if fresh_world.log.committed("projections", topics.REGISTRY)[0] < end:
+                fresh_world.log.commit("projections", {topics.REGISTRY: {0: end}})
+            fresh_world.log.wait(topics.REGISTRY, [end], 0.05)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    yield fresh_world
+    done.set()
+    thread.join()
+
+
+def call(world: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = world.client.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+def country(world: World, user: str, value: str) -> int:
+    profile = world.person(("user_id", user), traits={"country": value})
+    world.insert(
+        "traits",
+        ["node", "kind", "name", "value", "ver", "source", "channel"],
+        [(profile, "trait", "country", f'"{value}"', 1, "shop", "web")],
+    )
+    return profile
+
+
+def test_a_segment_lives_from_post_to_delete(live: World) -> None:
+    made = call(live, "POST", "/v1/segments", {"id": "locals", "name": "Locals", "rule": RULE}, 201)
+    assert made == {
+        "id": "locals",
+        "name": "Locals",
+        "rule": RULE,
+        "version": 1,
+        "created_at": iso(NOW),
+        "size": 0,
+    }
+    models.Segment.model_validate(made)
+    changed = call(live, "PUT", "/v1/segments/locals", {"rule": {"not": RULE}})
+    assert (changed["version"], changed["name"], changed["rule"]) == (2, "Locals", {"not": RULE})
+    assert call(live, "GET", "/v1/segments/locals") == changed
+    assert call(live, "GET", "/v1/segments") == {"items": [changed], "next_cursor": None}
+    assert call(live, "POST", "/v1/segments", {"id": "locals", "rule": RULE}, 409)["code"] == "exists"
+    call(live, "DELETE", "/v1/segments/locals", status=204)
+    call(live, "GET", "/v1/segments/locals", status=404)
+    call(live, "DELETE", "/v1/segments/locals", status=404)
+
+
+def test_a_segment_is_answered_only_when_the_projections_have_it(fresh_world: World) -> None:
+    world = fresh_world
+    seen: list[tuple[int, int]] = []
+    answering = threading.Thread(
+        target=lambda: seen.append(
+            (
+                call(world, "POST", "/v1/segments", {"id": "s", "rule": RULE}, 201)["version"],
+                time.monotonic_ns(),
+            )
+        )
+    )
+    answering.start()
+    assert world.log.wait(topics.REGISTRY, [0], 5)
+    committed_at = time.monotonic_ns()
+    world.log.commit("projections", {topics.REGISTRY: {0: 1}})
+    answering.join()
+    assert seen[0][0] == 1
+    assert seen[0][1] > committed_at
+
+
+def test_projections_that_stand_still_answer_503(make_world: Any) -> None:
+    world = make_world(visible_within=0.05)
+    answer = world.client.post("/v1/segments", json={"id": "s", "rule": RULE})
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_visible_yet")
+    assert answer.headers["retry-after"] == "1"
+    assert world.client.get("/v1/segments/s").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("rule", "path"),
+    [
+        ({}, ""),
+        ({"all": []}, "/all"),
+        ({"trait": "x", "nonsense": 1}, ""),
+        ({"segment": "unknown"}, "/segment"),
+        ({"not": {"segment": "new"}}, None),
+        ({"trait": "x", "matches": "("}, None),
+    ],
+)
+def test_a_rule_that_cannot_be_is_422_with_its_place(live: World, rule: Any, path: str | None) -> None:
+    for method, route, body in (
+        ("POST", "/v1/segments", {"id": "new", "rule": rule}),
+        ("POST", "/v1/segments/preview", {"rule": rule}),
+    ):
+        problem = call(live, method, route, body, 422)
+        if path is not None:
+            assert problem["code"] == "invalid_rule"
+            assert problem["errors"][0]["path"] == path
+    assert call(live, "GET", "/v1/segments")["items"] == []
+
+
+def test_segments_cannot_contain_each_other(live: World) -> None:
+    call(live, "POST", "/v1/segments", {"id": "a", "rule": RULE}, 201)
+    call(live, "POST", "/v1/segments", {"id": "b", "rule": {"segment": "a"}}, 201)
+    call(live, "PUT", "/v1/segments/a", {"rule": {"segment": "b"}}, 422)
+    assert call(live, "DELETE", "/v1/segments/a", status=409)["code"] == "in_use"
+    call(live, "DELETE", "/v1/segments/b", status=204)
+    call(live, "DELETE", "/v1/segments/a", status=204)
+
+
+def test_preview_counts_and_shows_some(live: World) -> None:
+    profiles = [country(live, "u1", "DE"), country(live, "u2", "IR")]
+    country(live, "u3", "FR")
+    assert call(live, "POST", "/v1/segments/preview", {"rule": RULE}) == {
+        "count": 2,
+        "sample": sorted(profile_id(profile) for profile in profiles),
+    }
+
+
+def test_members_come_in_pages_with_a_stable_cursor(live: World) -> None:
+    call(live, "POST", "/v1/segments", {"id": "locals", "rule": RULE}, 201)
+    profiles = [live.person(("user_id", f"u{i}"), segments={"locals": NOW - i}) for i in range(5)]
+    live.enter(profiles[0], "locals", NOW, 9, "exited")
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = call(live, "GET", f"/v1/segments/locals/members?limit=2{cursor}")
+        seen += [member["profile_id"] for member in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == sorted(profile_id(profile) for profile in profiles[1:])
+    assert call(live, "GET", "/v1/segments/locals")["size"] == 4
+    call(live, "GET", "/v1/segments/nobody/members", status=404)
+
+
+def test_why_tells_the_truth_of_each_node(live: World) -> None:
+    rule = {"all": [RULE, {"event": "page.viewed", "count": {"gte": 1}}, {"not": {"segment": "base"}}]}
+    call(live, "POST", "/v1/segments", {"id": "base", "rule": {"trait": "vip", "exists": True}}, 201)
+    call(live, "POST", "/v1/segments", {"id": "locals", "rule": rule}, 201)
+    profile = country(live, "a/b", "DE")
+    [event] = live.events(profile, [NOW - 5])
+    live.enter(profile, "locals", NOW, 1)
+    why = call(live, "GET", "/v1/segments/locals/why/user_id:a%2Fb")
+    models.Why.model_validate(why)
+    assert (why["member"], why["profile_id"], why["why"]["holds"]) == (True, profile_id(profile), True)
+    trait, events, other = why["why"]["children"]
+    assert (trait["node"], trait["holds"], trait["evidence"]) == (RULE, True, {"value": "DE"})
+    assert events["evidence"] == {"events": [{"id": event, "time": iso(NOW - 5)}], "matched": 1}
+    assert other["holds"]
+    assert not other["children"][0]["holds"]
+    call(live, "GET", "/v1/segments/locals/why/user_id:nobody", status=404)
+
+
+def test_the_stream_tells_one_segments_transitions_from_where_it_broke(fresh_world: World) -> None:
+    log = fresh_world.log
+    told = [_transition(segment, n) for n, segment in enumerate(("a", "b", "a"))]
+    log.append(topics.SEGMENTS, [(b"k", orjson.dumps(one)) for one in told])
+
+    async def read(after: int, count: int) -> list[bytes]:
+        found = []
+        async with aclosing(transitions(log, "a", after)) as stream:  # type: ignore[type-var]
+            async for message in stream:
+                found.append(message)
+                if len(found) > count:
+                    break
+        return found[1:]
+
+    first, second = asyncio.run(read(0, 2))
+    assert (first.split(b"\n")[:2], second.split(b"\n")[:2]) == (
+        [b"id: 0", b"event: entered"],
+        [b"id: 2", b"event: entered"],
+    )
+    data = orjson.loads(first.split(b"data: ")[1])
+    assert data["profile_id"] == profile_id(7)
+    assert asyncio.run(read(1, 1)) == [second]
+
+
+def _transition(segment: str, n: int) -> dict[str, Any]:
+    return {
+        "id": f"t{n}",
+        "segment": segment,
+        "version": 1,
+        "profile": to_hex(7),
+        "kind": "entered",
+        "at": NOW,
+        "entered_at": NOW,
+        "cause": "event",
+    }
+
+
+TRIGGER: dict[str, Any] = {
+    "id": "welcome",
+    "segment": "locals",
+    "on": ["entered"],
+    "webhook": {"url": "https://hooks.example.com/x"},
+}
+
+
+def test_a_trigger_shows_its_secret_once(live: World) -> None:
+    assert call(live, "POST", "/v1/triggers", TRIGGER, 422)["code"] == "unknown_segment"
+    call(live, "POST", "/v1/segments", {"id": "locals", "rule": RULE}, 201)
+    made = call(live, "POST", "/v1/triggers", TRIGGER, 201)
+    secret = made["webhook"]["secret"]
+    assert secret.startswith("whsec_")
+    assert "*" not in secret
+    shown = call(live, "GET", "/v1/triggers/welcome")
+    assert shown == made | {"webhook": {"url": TRIGGER["webhook"]["url"], "secret": "whsec_********"}}
+    assert call(live, "GET", "/v1/triggers")["items"] == [shown]
+    assert call(live, "POST", "/v1/triggers", TRIGGER, 409)["code"] == "exists"
+    assert call(live, "DELETE", "/v1/segments/locals", status=409)["code"] == "in_use"
+    changed = call(live, "PUT", "/v1/triggers/welcome", {k: v for k, v in TRIGGER.items() if k != "on"})
+    assert changed["on"] == ["entered", "exited"]
+    stored = live.registry.triggers["welcome"].webhook.secret.get_secret_value()
+    assert stored == secret
+    call(live, "DELETE", "/v1/triggers/welcome", status=204)
+    call(live, "GET", "/v1/triggers/welcome", status=404)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://hooks.example.com/",
+        "https://127.0.0.1/",
+        "https://hooks.example.com:9/",
+        "ftp://x",
+        "nonsense",
+    ],
+)
+def test_a_webhook_address_is_guarded(live: World, url: str) -> None:
+    call(live, "POST", "/v1/segments", {"id": "locals", "rule": RULE}, 201)
+    problem = call(live, "POST", "/v1/triggers", TRIGGER | {"webhook": {"url": url}}, 422)
+    assert problem["code"] == "invalid_webhook_url"
+
+
+def test_deliveries_come_latest_first_and_by_status(live: World) -> None:
+    call(live, "POST", "/v1/segments", {"id": "locals", "rule": RULE}, 201)
+    call(live, "POST", "/v1/triggers", TRIGGER, 201)
+    columns = ["trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code",
+               "error", "body", "ver"]  # fmt: skip
+    told = ((0, "pending", 0, 1), (0, "delivered", 204, 2), (1, "gave_up", 500, 3), (2, "pending", 0, 4))
+    rows = [
+        (
+            "welcome",
+            f"msg_{n}",
+            status,
+            1,
+            moment(NOW),
+            moment(NOW + n // 2),
+            moment(NOW),
+            code,
+            "",
+            '{"a":1}',
+            v,
+        )
+        for n, status, code, v in told
+    ]
+    live.insert("deliveries", columns, rows)
+    first = call(live, "GET", "/v1/triggers/welcome/deliveries?limit=2")
+    rest = call(live, "GET", f"/v1/triggers/welcome/deliveries?cursor={first['next_cursor']}")
+    assert [one["id"] for one in first["items"] + rest["items"]] == ["msg_2", "msg_1", "msg_0"]
+    assert rest["items"][0] == {
+        "id": "msg_0",
+        "trigger": "welcome",
+        "status": "delivered",
+        "attempts": 1,
+        "next_at": None,
+        "created_at": iso(NOW),
+        "updated_at": iso(NOW),
+        "response_code": 204,
+        "error": None,
+        "body": {"a": 1},
+    }
+    waiting = call(live, "GET", "/v1/triggers/welcome/deliveries?status=pending")["items"]
+    assert [(one["id"], one["next_at"], one["response_code"]) for one in waiting] == [
+        ("msg_2", iso(NOW), None)
+    ]
+    call(live, "GET", "/v1/triggers/welcome/deliveries?status=lost", status=422)
+
+
+def test_merge_and_split_are_commands_that_answer_when_visible(live: World) -> None:
+    a, b = live.person(("user_id", "u1"), ("email", "x@example.com")), live.person(("anonymous_id", "a1"))
+    answer = call(live, "POST", "/v1/profiles/user_id:u1/merge", {"with": profile_id(b), "reason": "same"})
+    record = live.registry.records_from(0)[-1][1]
+    assert (record.kind, record.by) == ("merge", "token:env")
+    assert (record.body["a"], record.body["b"], record.body["reason"]) == (to_hex(a), to_hex(b), "same")
+    assert {view["profile_id"] for view in answer["profiles"]} == {profile_id(a), profile_id(b)}
+    models.Profiles.model_validate(answer)
+
+    body = {"identities": [{"type": "email", "value": "X@example.com"}], "reason": "a shared mailbox"}
+    call(live, "POST", "/v1/profiles/user_id:u1/split", body)
+    split = live.registry.records_from(0)[-1][1]
+    assert split.kind == "split"
+    assert len(split.body["nodes"]) == 1
+
+
+def test_merge_and_split_refuse_what_makes_no_sense(live: World) -> None:
+    live.person(("user_id", "u1"), ("email", "x@example.com"))
+    live.person(("anonymous_id", "a1"))
+    path = "/v1/profiles/user_id:u1"
+    assert call(live, "POST", f"{path}/merge", {"with": "email:x@example.com"}, 409)["code"] == "same_profile"
+    call(live, "POST", f"{path}/merge", {"with": "user_id:nobody"}, 404)
+    call(live, "POST", "/v1/profiles/user_id:nobody/merge", {"with": "user_id:u1"}, 404)
+    call(live, "POST", f"{path}/merge", {"reason": "no with"}, 422)
+    call(live, "POST", f"{path}/merge", {"with": "email:x@example.com", "extra": 1}, 422)
+    for identity in ({"type": "anonymous_id", "value": "a1"}, {"type": "email", "value": "none"}):
+        assert (
+            call(live, "POST", f"{path}/split", {"identities": [identity]}, 409)["code"] == "not_in_profile"
+        )
+    everything = [{"type": "user_id", "value": "u1"}, {"type": "email", "value": "x@example.com"}]
+    assert call(live, "POST", f"{path}/split", {"identities": everything}, 409)["code"] == "nothing_stays"
+    call(live, "POST", f"{path}/split", {"identities": []}, 422)
+    assert live.registry.records_from(0) == []
