@@ -238,6 +238,7 @@ class TriggerStage:
             async with asyncio.timeout(timeout):
                 if self._ready.is_set():
                     await self._dispatcher.stop(timeout * 0.8)
+                    await asyncio.gather(*self._disabling)
                     self._ledger.hurry()
                     await asyncio.shield(work)
         except TimeoutError:
@@ -253,6 +254,7 @@ class TriggerStage:
             lambda: (
                 all(done >= end for done, end in zip(intake.positions, ends, strict=True))
                 and not self._dispatcher.held
+                and not self._disabling
                 and self._ledger.idle
             )
         )

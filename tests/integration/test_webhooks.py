@@ -1,5 +1,8 @@
 """The trigger stage against real receivers, the real event log and the real registry."""
 
+import shutil
+import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from standardwebhooks import Webhook
 from eventlog.sqlite import SqliteEventLog
 from registry.registry import Registry
 from schemas import topics
+from schemas.clock import system_clock
 from stream_processors.triggers import lanes
 from stream_processors.triggers.guard import Lookup, system_lookup
 from stream_processors.triggers.stage import TriggerStage
@@ -66,6 +70,7 @@ class House:
         *,
         allow_private: bool = True,
         lookup: Lookup = system_lookup,
+        ssl_context: ssl.SSLContext | None = None,
         reached: Callable[[str], None] = lambda step: None,
     ) -> TriggerStage:
         return TriggerStage(
@@ -80,6 +85,7 @@ class House:
             clock=self.clock,
             random=lambda: 0.0,
             lookup=lookup,
+            ssl_context=ssl_context,
             reached=reached,
         )
 
@@ -137,8 +143,6 @@ def test_a_transition_is_told_once_signed_and_complete(house: House) -> None:
 
 
 def test_the_official_library_verifies_a_delivery(house: House) -> None:
-    from schemas.clock import system_clock
-
     house.now = system_clock()
     with receiving() as receiver, house.running() as stage:
         house.declare("welcome", receiver.url)
@@ -375,6 +379,54 @@ def test_connections_are_kept(house: House) -> None:
             assert stage.flush()
     assert len(receiver.calls) == 20
     assert receiver.connections <= 2
+
+
+def _certificate(folder: Path, host: str) -> ssl.SSLContext:
+    """A server's context with a self-signed certificate for `host`, kept in `folder`/cert.pem."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("the openssl command is needed to make a certificate")
+    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
+    subject = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    new = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "2",
+    ]
+    subprocess.run(
+        [openssl, *new, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("hooks.example.com", "delivered"), ("other.example.com", "pending")]
+)
+def test_the_certificate_is_checked_against_the_name_not_the_address(
+    house: House, tmp_path: Path, host: str, status: str
+) -> None:
+    async def here(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    context = _certificate(tmp_path, "hooks.example.com")
+    trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    with receiving(tls=context) as receiver, house.running(lookup=here, ssl_context=trusting) as stage:
+        house.declare("welcome", f"https://{host}:{receiver.port}/hook")
+        house.tell((1, "entered"))
+        assert stage.flush()
+    assert house.row()["status"] == status
+    assert house.row()["error"] == ("" if status == "delivered" else "tls_failed")
+    assert [call.headers["host"] for call in receiver.calls] == [f"{host}:{receiver.port}"] * len(
+        receiver.calls
+    )
 
 
 def test_a_name_that_turns_private_is_not_called(house: House) -> None:

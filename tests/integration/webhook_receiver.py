@@ -1,5 +1,6 @@
 """A real HTTP server that plays the receiver of webhooks, and a small table that plays `deliveries`."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,9 +86,13 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def receiving(answer: Callable[[int], Reply] = lambda number: (204, {})) -> Iterator[Receiver]:
+def receiving(
+    answer: Callable[[int], Reply] = lambda number: (204, {}), *, tls: ssl.SSLContext | None = None
+) -> Iterator[Receiver]:
     receiver = Receiver(answer)
     with _Server(("127.0.0.1", 0), _handler(receiver)) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         receiver.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
