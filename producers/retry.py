@@ -36,7 +36,14 @@ def retry_rejected(
             door, catalog, lambda: id, event, source=source, received_at=received_at, id=id
         )
     event["messageId"] = id
-    sdk = SdkRequest(source=source, kind=None, members={}, body=body, received_at=received_at)
+    kind = event.get("type")
+    sdk = SdkRequest(
+        source=source,
+        kind=kind if isinstance(kind, str) else None,
+        members=event,
+        body=body,
+        received_at=received_at,
+    )
     return sdk.verdict(door, catalog, lambda: id, event)
 
 

@@ -72,14 +72,14 @@ class World:
         *,
         method: str = "POST",
         headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
-        params: list[tuple[str, str]] | None = None,
+        params: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """`body`: bytes as they are, anything else as JSON. With the known key unless there are headers."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return asyncio.run(self._send(method, path, content, basic() if headers is None else headers, params))
 
     async def _send(
-        self, method: str, path: str, content: bytes, headers: Any, params: list[tuple[str, str]] | None
+        self, method: str, path: str, content: bytes, headers: Any, params: Mapping[str, str] | None
     ) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://collector.test") as client:
@@ -92,7 +92,7 @@ class World:
             base64.b64decode(request["body_base64"]),
             method=request["method"],
             headers=[(name, value) for name, value in request["headers"]],
-            params=[(name, value) for name, value in request["query"]] or None,
+            params=dict(request["query"]),
         )
 
     def events(self) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ def test_the_key_in_the_body_is_not_kept(it: World) -> None:
 
 
 def test_the_beacons_key_in_the_query(it: World) -> None:
-    answer = it.send("/beacon/v1/batch", {"batch": []}, headers={}, params=[("writeKey", KEY)])
+    answer = it.send("/beacon/v1/batch", {"batch": []}, headers={}, params={"writeKey": KEY})
     assert answer.status_code == 200
 
 
@@ -301,7 +301,7 @@ def test_settings_point_back_here(it: World) -> None:
     assert settings["integrations"]["Segment.io"]["apiHost"] == "collector.test/v1"
     assert it.send("/v1/projects/other/settings", b"", method="GET", headers={}).status_code == 404
     for path in ("/sourceConfig", "/sourceConfig/"):
-        config = it.send(path, b"", method="GET", headers={}, params=[("writeKey", KEY)]).json()
+        config = it.send(path, b"", method="GET", headers={}, params={"writeKey": KEY}).json()
         assert (config["source"]["writeKey"], config["source"]["enabled"]) == (KEY, True)
     assert it.send("/v1/m", {"series": []}, headers={}).json() == {"success": True}
 
