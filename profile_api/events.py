@@ -29,7 +29,7 @@ def latest(log: EventLog, limit: int) -> list[dict[str, Any]]:
 
 
 def _tail(log: EventLog, topic: str, limit: int, view: View) -> list[Found]:
-    """The last `limit` records of each partition that show an event; some do not, so steps go back for more."""
+    """The last `limit` records of each partition that show an event; some do not: steps go back for more."""
     found: list[Found] = []
     for partition, last in enumerate(log.ends(topic)):
         shown, end = 0, last

@@ -64,7 +64,7 @@ def router(deps: ApiDeps) -> APIRouter:
     )
     @scope(ADMIN)
     def delete_token(name: Name, by: Caller) -> Response:
-        """Delete a token."""
+        """Delete a token: it opens nothing any more."""
         found(deps, name)
         deps.registry.withdraw("token", name, by)
         return Response(status_code=204)
