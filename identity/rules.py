@@ -1,9 +1,9 @@
 """The identity rules of a workspace as data: priorities, limits, junk values, shared identifiers.
 
-    {"version": 1, "priorities": ["user_id", "email"],
-     "limits": {"user_id": {"max": 1}}, "default_limit": {"max": 5},
-     "blocked": {"*": ["null", "[0-]*"], "device_id": []},
-     "persons": ["user_id", "email", "phone", "loyalty_card"], "shared_after": 10, "max_nodes": 1000}
+{"version": 1, "priorities": ["user_id", "email"],
+ "limits": {"user_id": {"max": 1}}, "default_limit": {"max": 5},
+ "blocked": {"*": ["null", "[0-]*"], "device_id": []},
+ "persons": ["user_id", "email", "phone", "loyalty_card"], "shared_after": 10, "max_nodes": 1000}
 """
 
 from functools import cached_property, lru_cache
@@ -110,12 +110,12 @@ class IdentityRules(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for types in (self.priorities, self.persons, tuple(self.limits), tuple(self.blocked)):
+        for types in (self.priorities, self.persons):
             if len(set(types)) != len(types):
                 raise ValueError("a type is named twice; name it once")
-            for type in types:
-                if type != ANY_TYPE:
-                    _check_type(type)
+        blocked = [type for type in self.blocked if type != ANY_TYPE]
+        for type in (*self.priorities, *self.persons, *self.limits, *blocked):
+            _check_type(type)
         _ = self.matchers  # compiled now, so that a bad pattern is refused with the rules
         return self
 
