@@ -63,7 +63,9 @@ class Before:
             if now != old:
                 changes.moved[self._id(node)] = self._id(now)
                 changes.left[self._id(node)] = self._id(old)
-                changes.touched.update(self._id(profile) for profile in (old, now) if profile >= 0)
+                for profile in (old, now):
+                    if profile >= 0:
+                        changes.touched.add(self._id(profile))
         for profile in sorted(became, key=self._id):
             self._tell(profile, became[profile] - {_NOBODY}, changes)
         return changes
