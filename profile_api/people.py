@@ -15,7 +15,9 @@ Row = dict[str, Any]
 
 # DateTime64 leaves ClickHouse as ms, so that no time zone of a driver gets between.
 _COLUMNS = """profile, ver, live, traits, provenance, consent, counts, events, orders, revenue,
-    refunds, toUnixTimestamp64Milli(first_seen) AS first_ms, toUnixTimestamp64Milli(last_seen) AS last_ms"""
+    refunds, toUnixTimestamp64Milli(first_seen) AS first_ms, toUnixTimestamp64Milli(last_seen) AS last_ms,
+    arrayMap((a, b, c, d) -> (a, b, toUnixTimestamp64Milli(c), toUnixTimestamp64Milli(d)),
+        identities.type, identities.value, identities.first_seen, identities.last_seen) AS identifiers"""
 
 _MEMBERSHIPS = """SELECT profile, segment, argMax(kind, off) AS latest,
     toUnixTimestamp64Milli(argMax(entered_at, off)) AS entered_ms

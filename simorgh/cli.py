@@ -308,7 +308,7 @@ def _progress() -> Progress:
 
 
 def _announce(url: str) -> None:
-    out.print(f"Simorgh listens on {url} (API: {url}/docs). Stop with Ctrl-C.", highlight=False)
+    print(f"Simorgh listens on {url} (API: {url}/docs). Stop with Ctrl-C.", flush=True)
 
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Protocol
 
 from stream_processors.money import micros
@@ -60,18 +59,11 @@ def _load_nodes(
         owner[node].add_identifier(node, kind, value, first, last)
     stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
     for node, kind, currency, count, amount, first, last in writer.rows(_METRICS % stored, bound):
-        _add_metrics(owner[node], kind, currency, count, amount, first, last)
+        state = owner[node]
+        state.add_events(kind, count, first, last)
+        if currency:
+            state.add_money(kind, currency, micros(amount))
     _load_leaves(writer, owner, nodes, stored, leaves)
-
-
-def _add_metrics(
-    state: ProfileState, kind: str, currency: str, count: int, amount: Decimal, first: int, last: int
-) -> None:
-    state.counts[kind] = state.counts.get(kind, 0) + count
-    state.first_seen = min(state.first_seen, first)
-    state.last_seen = max(state.last_seen, last)
-    if currency:
-        state.add_money(kind, currency, micros(amount))
 
 
 def _load_leaves(
@@ -85,7 +77,7 @@ def _load_leaves(
         column = "payload" if with_payload else "''"
         rows = writer.rows(_ROWS % (column, stored), {"nodes": nodes, "types": types})
         for node, kind, time, payload in rows:
-            leaves.fold_row(owner[node].leaves, kind, time, payload)
+            leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
 
 
 def milliseconds(moment: datetime) -> int:

@@ -5,7 +5,7 @@ second; memberships are its fold.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ from schemas import topics
 from schemas.clock import Clock
 from stream_processors.batch import Batch
 from stream_processors.coldload import milliseconds
-from stream_processors.profiles import NEVER, ProfileState
-from stream_processors.segments.live import LiveRules, ProfileFacts
+from stream_processors.profiles import ProfileState
+from stream_processors.segments.live import LiveRules
 from stream_processors.segments.rule import parse_rule
 from warehouse.client import Writer, fixed16
 
@@ -37,11 +37,10 @@ _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transiti
 
 @dataclass(slots=True)
 class Told:
-    """What an evaluation told, as rows, and the next moment to look at each profile again."""
+    """What an evaluation told, as rows."""
 
     transition_rows: pa.Table
     membership_rows: pa.Table
-    dues: dict[int, int] = field(default_factory=dict)
 
 
 class Evaluator:
@@ -75,7 +74,7 @@ class Evaluator:
         self, state: ProfileState, batch: Batch, i: int, names: tuple[list[str], list[str]]
     ) -> Iterable[int]:
         """Fold event i into its profile's leaf states; returns the leaves that it, or what it wrote, may change."""
-        touched = self.live.fold_event(state.leaves, batch.types[i], batch.times[i], batch.events[i], self.now)
+        touched = self.live.fold_event(state.facts.leaves, batch.types[i], batch.times[i], batch.events[i], self.now)
         touched |= self._metric_leaves
         if names[0] or names[1]:
             touched |= self.live.leaves_of(traits=names[0], consent=names[1])
@@ -100,47 +99,39 @@ class Evaluator:
         for profile, memberships in touched.gone.items():
             reason = "merge" if cause == "event" else cause
             records += [self._record(profile, s, "exited", now, e, reason) for s, e in sorted(memberships.items())]
-        dues: dict[int, int] = {}
         for profile, state in touched.states.items():
-            inherited = touched.inherited.get(profile, {})
             leaves = touched.changes[profile]
-            facts = state.facts()
-            records += self._changes(profile, state, facts, leaves, inherited, cause, now)
-            dues[profile] = self._next_due(state, facts, leaves, now)
+            facts = state.current_facts()
+            if leaves is None:
+                facts.true_leaves = None
+            inherited = touched.inherited.get(profile)
+            held = self.live.update(facts, leaves or (), state.memberships, now)
+            if held or inherited:
+                records += self._changes(profile, state.memberships, held, inherited or {}, cause, now)
         if records:
             before_telling()
-        return self._tell(records, dues)
-
-    def _next_due(self, state: ProfileState, facts: ProfileFacts, leaves: set[int] | None, now: int) -> int:
-        known = leaves is not None and state.due > now
-        due = self.live.next_change(facts, now, leaves if known else None) or NEVER
-        state.due = min(due, state.due) if known else due
-        return state.due
+        return self._tell(records)
 
     def _changes(
         self,
         profile: int,
-        state: ProfileState,
-        facts: ProfileFacts,
-        leaves: set[int] | None,
+        before: dict[str, int],
+        held: Mapping[str, bool],
         inherited: Mapping[str, int],
         cause: str,
         now: int,
     ) -> list[dict[str, Any]]:
+        """Transitions from `before`, which is brought up to date."""
         records = []
-        before = state.memberships
-        segments = self.live.rules.keys() if leaves is None else self.live.affected(leaves)
-        for segment, holds in self.live.evaluate_some(facts, segments, before, now).items():
+        for segment, holds in held.items():
             if holds and segment not in before:
-                entered = inherited.get(segment, now)
-                before[segment] = entered
-                records.append(self._record(profile, segment, "entered", now, entered, cause))
+                before[segment] = inherited.get(segment, now)
+                records.append(self._record(profile, segment, "entered", now, before[segment], cause))
             elif holds and inherited.get(segment, now) < before[segment]:
                 before[segment] = inherited[segment]
                 records.append(self._record(profile, segment, "entered", now, before[segment], ABSORBED))
             elif not holds and segment in before:
-                entered = before.pop(segment)
-                records.append(self._record(profile, segment, "exited", now, entered, cause))
+                records.append(self._record(profile, segment, "exited", now, before.pop(segment), cause))
         return records
 
     def _record(self, profile: int, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
@@ -163,9 +154,9 @@ class Evaluator:
             for p, at in sorted(now_members.items())
             if p not in members
         ]
-        return self._tell(entered + exited, {})
+        return self._tell(entered + exited)
 
-    def _tell(self, records: Sequence[dict[str, Any]], dues: dict[int, int]) -> Told:
+    def _tell(self, records: Sequence[dict[str, Any]]) -> Told:
         for n, record in enumerate(records):
             place = f"{self.position + n}|{record['profile']}|{record['segment']}|{record['kind']}|{record['at']}"
             record["id"] = "trn_" + blake2b(place.encode(), digest_size=16).hexdigest()
@@ -176,7 +167,7 @@ class Evaluator:
             self.position = positions[-1][1] + 1
         else:
             numbered = []
-        return Told(transition_rows(numbered), membership_rows(numbered), dues)
+        return Told(transition_rows(numbered), membership_rows(numbered))
 
     # ---- folds of what was told
 

@@ -202,7 +202,7 @@ class Pipeline:
         self._checkpoint("segments")
         self._write_told(told)
         gone = [p for p in touched.gone if p not in touched.states]
-        self._insert("profile_rows", project.profile_rows(touched.states, told.dues, gone, self.version()))
+        self._insert("profile_rows", project.profile_rows(touched.states, gone, self.version()))
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
@@ -305,17 +305,16 @@ class Pipeline:
         """The profiles that a batch or an identity change reaches, with their states up to date."""
         touched = Touched()
         profile_of = self.resolver.graph.profile_of
-        reached: set[int] = {p for p in resolution.moved.values() if p}
+        owners = [[profile_of(node) for node in nodes] for nodes in batch.nodes] if batch else []
+        reached = {p for p in resolution.moved.values() if p}.union(*owners)
         old = {p for p in resolution.left.values() if p}
-        for i, nodes in enumerate(batch.nodes if batch else ()):
-            reached.update([profile_of(node) for node in nodes])
         reached |= {p for p in old if profile_of(p) == p}
         reached.discard(0)
         moved = self._after_moves(resolution, reached, old, touched, before)
-        touched.states = moved | self._states([p for p in reached if p not in moved], before, resolution.fresh)
+        touched.states = moved | self._states([p for p in reached if p not in moved], before)
         touched.changes = {p: (None if p in moved else set()) for p in touched.states}
         if batch:
-            self._add_batch(batch, touched)
+            self._add_batch(batch, owners, touched)
         return touched
 
     def _after_moves(
@@ -360,7 +359,7 @@ class Pipeline:
             if part is None or not part.nodes <= wanted:
                 return None
             state.absorb(part)
-            self.evaluator.absorb(state.leaves, part.leaves)
+            self.evaluator.absorb(state.facts.leaves, part.facts.leaves)
         if not wanted - state.nodes <= resolution.fresh:
             return None
         state.nodes = wanted
@@ -369,7 +368,7 @@ class Pipeline:
         return state
 
     def _states(
-        self, profiles: Sequence[int], before: dict[int, int], fresh: set[int] | frozenset[int] = frozenset()
+        self, profiles: Sequence[int], before: dict[int, int]
     ) -> dict[int, ProfileState]:
         """Cached states, and the others loaded."""
         states: dict[int, ProfileState] = {}
@@ -385,28 +384,25 @@ class Pipeline:
             self._cache.put(profile, state)
         return states
 
-    def _add_batch(self, batch: Batch, touched: Touched) -> None:
-        profile_of = self.resolver.graph.profile_of
-        for i, nodes in enumerate(batch.nodes):
-            if not nodes:
-                continue
+    def _add_batch(self, batch: Batch, owners: list[list[int]], touched: Touched) -> None:
+        """Fold the batch into the states: identifiers into their own profiles, what counts into the anchor's."""
+        states, changes = touched.states, touched.changes
+        for i, profiles in enumerate(owners):
             counts = batch.state[i] == UNIQUE
-            for n, node in enumerate(nodes):
-                profile = profile_of(node)
-                if not profile:
-                    continue
-                state = touched.states[profile]
-                identifier = batch.events[i]["identifiers"][n]
-                first, last = (batch.times[i], batch.times[i]) if counts else (NEVER, 0)
-                state.add_identifier(node, identifier["type"], identifier["normalised"], first, last)
-                if n == 0 and counts:
-                    self._count(batch, i, state, touched.changes[profile])
-
-    def _count(self, batch: Batch, i: int, state: ProfileState, changes: set[int] | None) -> None:
-        names = project.add_event(state, batch, i)
-        leaves = self.evaluator.fold_event(state, batch, i, names)
-        if changes is not None:
-            changes.update(leaves)
+            first, last = (batch.times[i], batch.times[i]) if counts else (NEVER, 0)
+            identifiers = batch.events[i]["identifiers"]
+            for node, profile, identifier in zip(batch.nodes[i], profiles, identifiers, strict=True):
+                if profile:
+                    states[profile].add_identifier(
+                        node, identifier["type"], identifier["normalised"], first, last
+                    )
+            if counts and profiles and profiles[0]:
+                state = states[profiles[0]]
+                names = project.add_event(state, batch, i)
+                leaves = self.evaluator.fold_event(state, batch, i, names)
+                known = changes[profiles[0]]
+                if known is not None:
+                    known.update(leaves)
 
     # ---- inserts
 

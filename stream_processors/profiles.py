@@ -8,11 +8,11 @@ or made by absorbing another, in any order, and is the same.
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import orjson
 
+from schemas.clock import iso
 from stream_processors.money import decimal, micros
 from stream_processors.segments.live import ProfileFacts
 
@@ -26,27 +26,27 @@ Written = tuple[int, str | None, str, str]
 
 @dataclass(slots=True)
 class ProfileState:
-    """Times in ms, money in millionths by currency. `leaves` belongs to the segments' live back end.
-
-    `due`: the next moment at which time alone may change a segment; 0 = not known yet.
-    """
+    """Times in ms, money in millionths by currency. `facts` is what segment rules may ask; its leaf states are theirs."""
 
     nodes: set[int] = field(default_factory=set)
     traits: dict[str, Written] = field(default_factory=dict)
     consents: dict[str, Written] = field(default_factory=dict)
     identifiers: dict[int, list[Any]] = field(default_factory=dict)
+    """Node -> [type, value, first seen, last seen]."""
     counts: dict[str, int] = field(default_factory=dict)
-    revenue_micros: dict[str, int] = field(default_factory=dict)
-    refunds_micros: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    revenue: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)
     first_seen: int = NEVER
     last_seen: int = 0
-    leaves: dict[int, Any] = field(default_factory=dict)
     memberships: dict[str, int] = field(default_factory=dict)
     """Segment -> entered_at."""
-    due: int = 0
-    _values: tuple[dict[str, Any], dict[str, Any]] | None = None
+    facts: ProfileFacts = field(default_factory=ProfileFacts)
+    texts: tuple[str, str, str] | None = None
+    """Traits, provenance and consent as JSON, as last made; None when a trait or consent has changed since."""
 
     def add_event(self, kind: str, time: int, money: Mapping[str, str] | None) -> None:
+        self.events += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if time < self.first_seen:
             self.first_seen = time
@@ -55,8 +55,15 @@ class ProfileState:
         if money is not None and money["currency"]:
             self.add_money(kind, money["currency"], micros(money["amount"]))
 
+    def add_events(self, kind: str, count: int, first: int, last: int) -> None:
+        """Many events of one type at once, without their money."""
+        self.events += count
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.first_seen = min(self.first_seen, first)
+        self.last_seen = max(self.last_seen, last)
+
     def add_money(self, kind: str, currency: str, amount: int) -> None:
-        sums = {ORDER: self.revenue_micros, REFUND: self.refunds_micros}.get(kind)
+        sums = self.revenue if kind == ORDER else self.refunds if kind == REFUND else None
         if sums is not None:
             sums[currency] = sums.get(currency, 0) + amount
 
@@ -64,9 +71,11 @@ class ProfileState:
         known = self.identifiers.get(node)
         if known is None:
             self.identifiers[node] = [kind, value, first, last]
-        else:
-            known[2] = min(known[2], first)
-            known[3] = max(known[3], last)
+            return
+        if first < known[2]:
+            known[2] = first
+        if last > known[3]:
+            known[3] = last
 
     def absorb(self, other: "ProfileState") -> None:
         """Become the state of both profiles' rows. Leaf states and memberships are the caller's affair."""
@@ -76,71 +85,63 @@ class ProfileState:
                 self.write(kind, name, written)
         for node, (kind, value, first, last) in other.identifiers.items():
             self.add_identifier(node, kind, value, first, last)
+        self.events += other.events
         for sums, added in (
             (self.counts, other.counts),
-            (self.revenue_micros, other.revenue_micros),
-            (self.refunds_micros, other.refunds_micros),
+            (self.revenue, other.revenue),
+            (self.refunds, other.refunds),
         ):
             for key, amount in added.items():
                 sums[key] = sums.get(key, 0) + amount
         self.first_seen = min(self.first_seen, other.first_seen)
         self.last_seen = max(self.last_seen, other.last_seen)
 
-    @property
-    def events(self) -> int:
-        return sum(self.counts.values())
-
-    @property
-    def orders(self) -> int:
-        return self.counts.get(ORDER, 0)
-
-    @property
-    def revenue(self) -> dict[str, Decimal]:
-        return {currency: decimal(amount) for currency, amount in self.revenue_micros.items()}
-
-    @property
-    def refunds(self) -> dict[str, Decimal]:
-        return {currency: decimal(amount) for currency, amount in self.refunds_micros.items()}
-
-    def facts(self) -> ProfileFacts:
-        """What segment rules may ask, as of now. Shares `leaves`; values are parsed once per change of traits."""
-        if self._values is None:
-            self._values = (present(self.traits), present(self.consents))
-        traits, consent = self._values
-        seen = self.last_seen > 0
-        return ProfileFacts(
-            traits=traits,
-            consent=consent,
-            identity_types={identifier[0] for identifier in self.identifiers.values()},
-            events=self.events,
-            orders=self.counts.get(ORDER, 0),
-            revenue=self.revenue,
-            refunds=self.refunds,
-            first_seen=self.first_seen if seen else None,
-            last_seen=self.last_seen if seen else None,
-            leaves=self.leaves,
-        )
-
     def write(self, kind: str, name: str, written: Written) -> bool:
-        """Write a trait or a consent if it is the later one. Returns whether it was."""
-        if write_later(self.consents if kind == "consent" else self.traits, name, written):
-            self._values = None
-            return True
-        return False
+        """Write a trait or a consent if it is the later one, by version. Returns whether it was."""
+        values = self.consents if kind == "consent" else self.traits
+        known = values.get(name)
+        if known is not None and known[0] >= written[0]:
+            return False
+        values[name] = written
+        self.texts = None
+        return True
+
+    def current_facts(self) -> ProfileFacts:
+        """The facts, brought up to date with the rest of the state."""
+        facts = self.facts
+        if self.texts is None:
+            self.texts = (object_text(self.traits), provenance_text(self.traits), object_text(self.consents))
+            facts.traits = orjson.loads(self.texts[0])
+            facts.consent = orjson.loads(self.texts[2])
+        facts.events = self.events
+        facts.orders = self.counts.get(ORDER, 0)
+        facts.revenue = {currency: decimal(amount) for currency, amount in self.revenue.items()}
+        facts.refunds = {currency: decimal(amount) for currency, amount in self.refunds.items()}
+        facts.first_seen = self.first_seen if self.events else None
+        facts.last_seen = self.last_seen if self.events else None
+        facts.identity_types = {identifier[0] for identifier in self.identifiers.values()}
+        return facts
 
 
-def write_later(values: dict[str, Written], name: str, written: Written) -> bool:
-    """Last writer wins by version, (time, id). Returns whether this one did."""
-    known = values.get(name)
-    if known is not None and known[0] >= written[0]:
-        return False
-    values[name] = written
-    return True
+def object_text(values: Mapping[str, Written]) -> str:
+    """JSON of what was not removed, by name. Stored values are JSON already: joined, not written again."""
+    parts = [f"{_quoted(name)}:{text}" for name, (_, text, _, _) in sorted(values.items()) if text is not None]
+    return "{" + ",".join(parts) + "}"
 
 
-def present(values: Mapping[str, Written]) -> dict[str, Any]:
-    """Names and values of what was not removed, by name."""
-    return {name: orjson.loads(text) for name, (_, text, _, _) in sorted(values.items()) if text is not None}
+def provenance_text(values: Mapping[str, Written]) -> str:
+    """JSON: name -> the source, channel and time of the write that won."""
+    return orjson.dumps(
+        {
+            name: {"source": source, "channel": channel, "time": iso(ver >> 64)}
+            for name, (ver, text, source, channel) in sorted(values.items())
+            if text is not None
+        }
+    ).decode()
+
+
+def _quoted(name: str) -> str:
+    return orjson.dumps(name).decode()
 
 
 class ProfileCache:

@@ -1,6 +1,6 @@
 """The profiles stage's rows: a batch -> Arrow tables. Pure: writing them is the runner's affair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from stream_processors.batch import UNREADABLE, UNIQUE, Batch
 from stream_processors.money import decimal_array, micros
-from stream_processors.profiles import NEVER, ProfileState
+from stream_processors.profiles import NEVER, ORDER, ProfileState
 from warehouse.client import fixed16
 
 _EPOCH_OF_ID = 64
 _ZERO16 = bytes(16)
+_STAMP = pa.timestamp("ms", "UTC")
 
 
 def trait_version(time: int, eid: int) -> int:
@@ -140,93 +141,64 @@ def _write_all(
     return [n for n, v in values.items() if state.write(kind, n, (ver, json_text(v), source, channel))]
 
 
-def profile_rows(states: dict[int, ProfileState], dues: dict[int, int], gone: Sequence[int], ver: int) -> pa.Table:
+def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> pa.Table:
     """One row per profile; `gone` profiles get a row that says so."""
-    empty = ProfileState(first_seen=0)
     profiles = [*states, *gone]
-    rows = [*states.values(), *([empty] * len(gone))]
-    stamp = pa.timestamp("ms", "UTC")
-    amounts = pa.map_(pa.string(), pa.decimal128(38, 6))
+    rows = [*states.values(), *([ProfileState(first_seen=0, texts=("{}", "{}", "{}"))] * len(gone))]
+    texts = [s.texts or ("{}", "{}", "{}") for s in rows]
     n = len(profiles)
     return pa.table(
         {
             "profile": fixed16(profiles),
             "ver": pa.array(np.full(n, ver, dtype=np.uint64)),
             "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
-            "traits": pa.array([_values_json(s.traits) for s in rows], pa.string()),
-            "provenance": pa.array(_provenances(rows), pa.string()),
-            "consent": pa.array([_values_json(s.consents) for s in rows], pa.string()),
-            "identities": pa.array(_identities(rows), pa.string()),
-            "counts": pa.array([list(s.counts.items()) for s in rows], pa.map_(pa.string(), pa.uint64())),
+            "traits": pa.array([t[0] for t in texts], pa.string()),
+            "provenance": pa.array([t[1] for t in texts], pa.string()),
+            "consent": pa.array([t[2] for t in texts], pa.string()),
+            **_identity_columns([s.identifiers.values() for s in rows]),
+            "counts": _map([s.counts for s in rows], lambda v: pa.array(v, pa.uint64())),
             "events": pa.array([s.events for s in rows], pa.uint64()),
-            "orders": pa.array([s.orders for s in rows], pa.uint64()),
-            "revenue": pa.array([list(s.revenue.items()) for s in rows], amounts),
-            "refunds": pa.array([list(s.refunds.items()) for s in rows], amounts),
-            "first_seen": pa.array([s.first_seen for s in rows], stamp),
-            "last_seen": pa.array([s.last_seen for s in rows], stamp),
+            "orders": pa.array([s.counts.get(ORDER, 0) for s in rows], pa.uint64()),
+            "revenue": _map([s.revenue for s in rows], decimal_array),
+            "refunds": _map([s.refunds for s in rows], decimal_array),
+            "first_seen": pa.array([s.first_seen for s in rows], _STAMP),
+            "last_seen": pa.array([s.last_seen for s in rows], _STAMP),
             "name": pa.array([_search_text(s, "name") for s in rows], pa.string()),
             "email": pa.array([_search_text(s, "email") for s in rows], pa.string()),
-            "segments": pa.array([sorted(s.memberships) for s in rows], pa.list_(pa.string())),
-            "due": pa.array([dues.get(p, NEVER) for p in profiles], stamp),
+            "segments": _lists([sorted(s.memberships) for s in rows]),
+            "due": pa.array([s.facts.due or NEVER for s in rows], _STAMP),
         }
     )
 
 
-def _values_json(values: dict[str, Any]) -> str:
-    """Stored values are JSON text already: joined, not parsed and written again."""
-    parts = [f"{_quoted(name)}:{text}" for name, (_, text, _, _) in sorted(values.items()) if text is not None]
-    return "{" + ",".join(parts) + "}"
+def _offsets(sizes: list[int]) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
 
 
-def _quoted(name: str) -> str:
-    return orjson.dumps(name).decode()
+def _lists(rows: Sequence[Sequence[str]]) -> pa.Array:
+    flat = pa.array([value for row in rows for value in row], pa.string())
+    return pa.ListArray.from_arrays(_offsets([len(row) for row in rows]), flat)
 
 
-def _provenances(states: Sequence[ProfileState]) -> list[str]:
-    rows = [[(n, w) for n, w in sorted(state.traits.items()) if w[1] is not None] for state in states]
-    texts = iter(iso_many([written[0] >> _EPOCH_OF_ID for row in rows for _, written in row]))
-    return [
-        orjson.dumps({n: {"source": w[2], "channel": w[3], "time": next(texts)} for n, w in row}).decode()
-        for row in rows
-    ]
+def _map(rows: Sequence[Mapping[str, int]], values: Callable[[list[int]], pa.Array]) -> pa.Array:
+    keys = pa.array([key for row in rows for key in row], pa.string())
+    flat = values([value for row in rows for value in row.values()])
+    return pa.MapArray.from_arrays(_offsets([len(row) for row in rows]), keys, flat)
 
 
-def _identities(states: Sequence[ProfileState]) -> list[str]:
-    """JSON of each state's identifiers, by type and value; all times are put into text in one go."""
-    rows = [sorted(state.identifiers.values()) for state in states]
-    texts = iter(iso_many([moment for identifiers in rows for i in identifiers for moment in (i[2], i[3])]))
-    return [
-        orjson.dumps(
-            [
-                {
-                    "type": kind,
-                    "value": value,
-                    "first_seen": _seen(next(texts), first),
-                    "last_seen": _seen(next(texts), last),
-                }
-                for kind, value, first, last in identifiers
-            ]
-        ).decode()
-        for identifiers in rows
-    ]
-
-
-def _seen(text: str, moment: int) -> str | None:
-    """Only a copy of an event may have brought this identifier: then it has no time."""
-    return None if moment in (NEVER, 0) else text
-
-
-def iso_many(moments: Sequence[int]) -> list[str]:
-    """`schemas.clock.iso` for many at once."""
-    texts = np.datetime_as_string(np.array(moments, dtype="datetime64[ms]"), unit="ms")
-    return [f"{text}Z" for text in texts.tolist()]
+def _identity_columns(rows: Sequence[Collection[list[Any]]]) -> dict[str, pa.Array]:
+    """The nested column `identities`, built flat: no text is made for its times."""
+    flat = [identifier for row in rows for identifier in row]
+    offsets = _offsets([len(row) for row in rows])
+    columns = {
+        "type": pa.array([i[0] for i in flat], pa.string()),
+        "value": pa.array([i[1] for i in flat], pa.string()),
+        "first_seen": pa.array([i[2] for i in flat], _STAMP),
+        "last_seen": pa.array([i[3] for i in flat], _STAMP),
+    }
+    return {f"identities.{name}": pa.ListArray.from_arrays(offsets, column) for name, column in columns.items()}
 
 
 def _search_text(state: ProfileState, trait: str) -> str:
-    written = state.traits.get(trait)
-    if written is None or written[1] is None:
-        return ""
-    value = orjson.loads(written[1])
+    value = state.facts.traits.get(trait) if trait in state.traits else None
     return value.lower() if isinstance(value, str) else ""
-
-

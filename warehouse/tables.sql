@@ -74,7 +74,8 @@ CREATE TABLE profile_rows (
     traits     String, -- JSON {name: value}
     provenance String, -- JSON {name: {"source", "channel", "time"}}
     consent    String, -- JSON {purpose: value}
-    identities String, -- JSON [{"type", "value", "first_seen", "last_seen"}]
+    identities Nested(type LowCardinality(String), value String,
+        first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')), -- first_seen > last_seen: never counted
     counts     Map(LowCardinality(String), UInt64), -- events by type
     events     UInt64,
     orders     UInt64,
