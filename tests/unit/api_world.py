@@ -120,15 +120,6 @@ class World:
     def row(
         self, profile: int, identifiers: Any, traits: dict[str, Any], ver: int, *, live: int = 1, **given: Any
     ) -> None:
-        identities = [
-            {
-                "type": kind,
-                "value": normalise(kind, value),
-                "first_seen": iso(NOW - 5000),
-                "last_seen": iso(NOW - 1000),
-            }
-            for kind, value in identifiers
-        ]
         provenance = {name: {"source": "shop", "channel": "web", "time": iso(NOW - 5000)} for name in traits}
         row = {
             "profile": profile,
@@ -137,7 +128,10 @@ class World:
             "traits": orjson.dumps(traits).decode(),
             "provenance": orjson.dumps(provenance).decode(),
             "consent": '{"marketing":true}',
-            "identities": orjson.dumps(identities).decode(),
+            "identities.type": [kind for kind, _ in identifiers],
+            "identities.value": [normalise(kind, value) for kind, value in identifiers],
+            "identities.first_seen": [moment(NOW - 5000) for _ in identifiers],
+            "identities.last_seen": [moment(NOW - 1000) for _ in identifiers],
             "counts": {"order.completed": 3, "page.viewed": 9},
             "events": 12,
             "orders": 3,

@@ -38,13 +38,8 @@ def test_the_view_has_the_documented_shape(world: World) -> None:
         "workspace": "default",
         "traits": {"email": "sara@example.com", "name": "Sara K"},
         "identities": [
-            {"type": "user_id", "value": "u42", "first_seen": iso(NOW - 5000), "last_seen": iso(NOW - 1000)},
-            {
-                "type": "email",
-                "value": "sara@example.com",
-                "first_seen": iso(NOW - 5000),
-                "last_seen": iso(NOW - 1000),
-            },
+            {"type": kind, "value": value, "first_seen": iso(NOW - 5000), "last_seen": iso(NOW - 1000)}
+            for kind, value in (("email", "sara@example.com"), ("user_id", "u42"))
         ],
         "segments": [{"id": "repeat-buyers", "entered_at": iso(NOW - 4000)}],
         "metrics": {
@@ -293,7 +288,7 @@ def test_identities_explain_merges_and_refusals_with_reasons(world: World) -> No
         ],
     )
     answer = get(world, "/v1/profiles/user_id:u42/identities?explain=true")
-    assert [identity["type"] for identity in answer["items"]] == ["user_id", "email"]
+    assert [identity["type"] for identity in answer["items"]] == ["email", "user_id"]
     refusal, merge = answer["decisions"]
     assert refusal["reason"] == "limit:user_id"
     assert refusal["between"] == [
