@@ -28,10 +28,19 @@ def money_of(event_type: str, properties: Mapping[str, object]) -> Money | None:
     More decimals are rounded half to even. Raises `InvalidEvent` (code `money_out_of_range`) from 1e30 on.
     """
     for field in FIELDS.get(event_type, ()):
-        amount = _decimal(properties.get(field))
-        if amount is not None:
-            return {"amount": _text(amount, field), "currency": _currency(properties.get("currency"))}
+        text = _amount(properties.get(field), field)
+        if text is not None:
+            return {"amount": text, "currency": _currency(properties.get("currency"))}
     return None
+
+
+def _amount(value: object, field: str) -> str | None:
+    if isinstance(value, float) and 0.01 <= value < 1e15:
+        text = repr(value)  # of such a size it is written without an exponent
+        if len(text) - text.index(".") <= 7:
+            return text  # nearly every price: already what the way through Decimal gives
+    amount = _decimal(value)
+    return None if amount is None else _text(amount, field)
 
 
 def _decimal(value: object) -> Decimal | None:

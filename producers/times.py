@@ -23,8 +23,15 @@ _YEAR_9999: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
 _SECONDS_BELOW: Final = 100_000_000_000
 """A bare number below this is in seconds: as milliseconds it would lie before March 1973."""
 
-iso_cached = lru_cache(maxsize=4096)(iso)
-"""`iso` for times that many events of a request share."""
+
+def iso_fast(ms: int) -> str:
+    """`iso`, cheap for the many events that share a second."""
+    return f"{_iso_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _iso_second(second: int) -> str:
+    return iso(second * 1000)[:-5]
 
 
 def read_time(value: object, field: str) -> int | None:

@@ -59,3 +59,12 @@ def test_cents_survive_the_float(amount: Decimal) -> None:
     money = money_of(ORDER, {"revenue": float(amount)})
     assert money is not None
     assert Decimal(money["amount"]) == amount
+
+
+@given(st.floats(min_value=-1e16, max_value=1e16).map(lambda number: round(number, 7)))
+def test_every_float_is_read_as_it_is_written(number: float) -> None:
+    money = money_of(ORDER, {"revenue": number})
+    assert money is not None
+    exact = Decimal(repr(number))
+    assert abs(Decimal(money["amount"]) - exact) <= Decimal("0.0000005")
+    assert money == money_of(ORDER, {"revenue": repr(number)})

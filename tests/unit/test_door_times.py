@@ -2,7 +2,8 @@
 
 import pytest
 
-from producers.times import CLAMPED, UNUSABLE, correct, read_time
+from producers.times import CLAMPED, UNUSABLE, correct, iso_fast, read_time
+from schemas.clock import iso
 from schemas.errors import InvalidEvent
 
 RECEIVED = 1_767_323_045_000  # 2026-01-02T03:04:05Z
@@ -63,3 +64,8 @@ def test_no_event_lies_in_the_future() -> None:
 @pytest.mark.parametrize("original", [0, -1, -(10**12)])
 def test_a_time_before_1971_says_nothing(original: int) -> None:
     assert correct(original, None, RECEIVED) == (RECEIVED, UNUSABLE)
+
+
+@pytest.mark.parametrize("ms", [0, -1, 999, RECEIVED, RECEIVED + 7, -30_000_000_000_001, 253_402_214_400_000])
+def test_the_cheap_way_to_write_times_is_the_same(ms: int) -> None:
+    assert iso_fast(ms) == iso(ms)
