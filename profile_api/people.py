@@ -19,30 +19,16 @@ _COLUMNS = """profile, ver, live, traits, provenance, consent, counts, events, o
     arrayMap((a, b, c, d) -> (a, b, toUnixTimestamp64Milli(c), toUnixTimestamp64Milli(d)),
         identities.type, identities.value, identities.first_seen, identities.last_seen) AS identifiers"""
 
-_MEMBERSHIPS = """SELECT profile, segment, argMax(kind, off) AS latest,
-    toUnixTimestamp64Milli(argMax(entered_at, off)) AS entered_ms
-    FROM transitions WHERE profile IN {profiles:Array(UInt128)}
-    GROUP BY profile, segment HAVING latest = 'entered' ORDER BY profile, segment"""
-
-# One round trip for the commonest question. Scalar subqueries are evaluated first, so both tables are read
-# by key.
-_ONE = f"""WITH (SELECT argMax(profile, ver) FROM identity WHERE node = {{node:UInt128}}) AS whose
-SELECT {_COLUMNS},
-    (SELECT groupArray((segment, entered_ms)) FROM (
-        SELECT segment, argMax(kind, off) AS latest,
-            toUnixTimestamp64Milli(argMax(entered_at, off)) AS entered_ms
-        FROM transitions WHERE profile = whose GROUP BY segment HAVING latest = 'entered' ORDER BY segment
-    )) AS memberships
-FROM profile_rows WHERE profile = whose ORDER BY ver DESC LIMIT 1"""
-
-_MANY = f"""SELECT {_COLUMNS} FROM profile_rows WHERE profile IN {{profiles:Array(UInt128)}}
-ORDER BY profile, ver DESC LIMIT 1 BY profile"""
-
+# A profile has a few versions and transitions that are not merged yet: choosing the latest here is quicker than
+# in SQL. Three small queries (10 ms under load) are quicker than one with subqueries (13 ms).
+_ROWS = f"SELECT {_COLUMNS} FROM profile_rows WHERE profile IN {{profiles:Array(UInt128)}}"
+_MEMBERSHIPS = """SELECT profile, segment, off, kind, toUnixTimestamp64Milli(entered_at) AS entered_ms
+FROM transitions WHERE profile IN {profiles:Array(UInt128)}"""
 _WHOSE = """SELECT node, argMax(profile, ver) AS profile FROM identity
 WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
-
 _NODES = """SELECT node, argMax(live, ver) AS here FROM members
 WHERE profile = {profile:UInt128} GROUP BY node HAVING here ORDER BY node"""
+_TRIES = 2
 
 
 def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
@@ -67,13 +53,16 @@ def node_of_key(deps: ApiDeps, key: str) -> int:
 
 
 def profile_row(deps: ApiDeps, key: str) -> Row:
-    """The live row of the profile that has this key, with `memberships` [(segment, entered ms)]. Or
-    `NotFound`.
+    """The live row of the profile that has this key, with `memberships` [(segment, entered ms)].
+
+    Raises `NotFound`. A profile that is absorbed between the two look-ups is looked up again.
     """
-    found = deps.reader.rows(_ONE, {"node": node_of_key(deps, key)})
-    if not found or not found[0]["live"]:
-        raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
-    return found[0]
+    node = node_of_key(deps, key)
+    for _ in range(_TRIES):
+        profile = profiles_of(deps.reader, [node]).get(node)
+        if profile is not None and (row := rows_of(deps.reader, [profile]).get(profile)) is not None:
+            return row
+    raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
 
 
 def profiles_of(reader: Reader, nodes: Iterable[int]) -> dict[int, int]:
@@ -84,14 +73,33 @@ def profiles_of(reader: Reader, nodes: Iterable[int]) -> dict[int, int]:
 
 
 def rows_of(reader: Reader, profiles: Sequence[int]) -> dict[int, Row]:
-    """The live rows of these profiles, like `profile_row`, in two queries."""
+    """The live rows of these profiles, like `profile_row`, in two queries however many there are."""
     if not profiles:
         return {}
-    rows = reader.rows(_MANY, {"profiles": list(profiles)})
-    found = {row["profile"]: row | {"memberships": []} for row in rows if row["live"]}
-    for row in reader.rows(_MEMBERSHIPS, {"profiles": list(profiles)}):
-        if row["profile"] in found:
-            found[row["profile"]]["memberships"].append((row["segment"], row["entered_ms"]))
+    bound = {"profiles": list(profiles)}
+    latest: dict[int, Row] = {}
+    for row in reader.rows(_ROWS, bound):
+        if row["ver"] >= latest.get(row["profile"], row)["ver"]:
+            latest[row["profile"]] = row
+    memberships = memberships_of(reader.rows(_MEMBERSHIPS, bound))
+    return {
+        profile: row | {"memberships": memberships.get(profile, [])}
+        for profile, row in latest.items()
+        if row["live"]
+    }
+
+
+def memberships_of(transitions: Iterable[Row]) -> dict[int, list[tuple[str, int]]]:
+    """Profile -> the segments that it is in by its latest transitions, with the time of entering."""
+    latest: dict[tuple[int, str], Row] = {}
+    for row in transitions:
+        key = (row["profile"], row["segment"])
+        if row["off"] >= latest.get(key, row)["off"]:
+            latest[key] = row
+    found: dict[int, list[tuple[str, int]]] = {}
+    for (profile, segment), row in sorted(latest.items()):
+        if row["kind"] == "entered":
+            found.setdefault(profile, []).append((segment, row["entered_ms"]))
     return found
 
 

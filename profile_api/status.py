@@ -8,6 +8,7 @@ from fastapi import APIRouter
 
 from eventlog.port import EventLog
 from profile_api.auth import scope
+from profile_api.counts import Counts
 from profile_api.deps import ApiDeps
 from profile_api.models import Status, example
 from profile_api.replies import JsonReply
@@ -18,13 +19,6 @@ from stream_processors.topology import PROJECTIONS, Stage
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
-
-# Offsets are unique in log_rows but for rows that a fenced writer wrote again: FINAL counts them once. Rows
-# that no projection could read (dup = 2) are among the rejected.
-_COUNTS = """SELECT
-    (SELECT (countIf(dup = 0), countIf(dup = 1)) FROM log_rows FINAL) AS logged,
-    (SELECT uniqExact(id, digest) FROM rejected) AS rejected,
-    (SELECT (uniqExact(profile), count()) FROM identity FINAL WHERE profile != 0) AS known"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +82,29 @@ def _stage(log: EventLog, clock: Clock, stage: Stage) -> dict[str, Any]:
     }
 
 
+def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
+    """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them."""
+    stages = projections(deps.log, deps.clock)
+    uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
+    profiles, identities = counts.profiles_and_identities(
+        deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY)
+    )
+    return {
+        "events": {
+            "logged": uniques + copies,
+            "unique": uniques,
+            "duplicates": copies,
+            "rejected": counts.rejected(),
+        },
+        "profiles": profiles,
+        "identities": identities,
+        "projections": stages,
+    }
+
+
 def router(deps: ApiDeps) -> APIRouter:
     routes = APIRouter(tags=["status"])
+    counts = Counts(deps.reader, deps.generation)
 
     @routes.get("/v1/status", response_model=Status, responses=example(Status))
     @scope(READ)
@@ -98,17 +113,6 @@ def router(deps: ApiDeps) -> APIRouter:
 
         Once a request is answered, `lag_events == 0` in all projections means that its effects are visible.
         """
-        stages = projections(deps.log, deps.clock)  # before the counts: what no longer lags must be in them
-        counts = deps.reader.rows(_COUNTS)[0]
-        (unique, duplicates), (profiles, identities) = counts["logged"], counts["known"]
-        events = {
-            "logged": unique + duplicates,
-            "unique": unique,
-            "duplicates": duplicates,
-            "rejected": counts["rejected"],
-        }
-        return JsonReply(
-            {"events": events, "profiles": profiles, "identities": identities, "projections": stages}
-        )
+        return JsonReply(overview(deps, counts))
 
     return routes

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from profile_api import models
+from profile_api.counts import Counts
 from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
@@ -35,11 +36,35 @@ def test_status_counts_events_profiles_and_identities(fresh_world: World) -> Non
     world.reject("r1", b"a")
     world.reject("r1", b"a", ver=2, resolved=1)
     world.reject("r1", b"b")
+    world.log.commit("projections", {topics.EVENTS: {0: 2, 1: 2}})
     status = call(world, "GET", "/v1/status")
     models.Status.model_validate(status)
     assert status["events"] == {"logged": 3, "unique": 2, "duplicates": 1, "rejected": 2}
     assert (status["profiles"], status["identities"]) == (1, 3)
     assert [stage["name"] for stage in status["projections"]] == [stage.name for stage in PROJECTIONS]
+
+
+def test_status_counts_on_as_the_projections_commit_and_from_empty_caches(fresh_world: World) -> None:
+    world = fresh_world
+    counts = Counts(world.deps.reader, world.deps.generation)
+    rows = [(part, off, 1, off % 2) for part in (0, 1) for off in range(10)]
+    world.insert("log_rows", ["part", "off", "gen", "dup"], rows)
+    for committed, found in (
+        ([0, 0], (0, 0)),
+        ([3, 1], (3, 1)),
+        ([3, 1], (3, 1)),
+        ([10, 9], (10, 9)),
+        ([1, 0], (1, 0)),
+    ):
+        assert counts.events(committed) == found
+        assert Counts(world.deps.reader, world.deps.generation).events(committed) == found
+    world.person(("user_id", "u1"))
+    assert counts.profiles_and_identities([1]) == (1, 1)
+    world.person(("user_id", "u2"))
+    assert counts.profiles_and_identities([1]) == (1, 1)  # nothing was committed since
+    assert counts.profiles_and_identities([2]) == (2, 2)
+    counts.forget()
+    assert counts.profiles_and_identities([2]) == (2, 2)
 
 
 def test_lag_is_what_a_stage_has_not_committed(fresh_world: World) -> None:
