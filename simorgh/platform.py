@@ -58,6 +58,7 @@ class Platform:
         self.registry.trust(self.local_token)
         self.registry.refresh()
         self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
+        self._checkpoint = checkpoint_from_environment()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
         self.replaying: dict[str, Any] = {"state": "idle"}
@@ -90,6 +91,7 @@ class Platform:
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
             allow_private=self.settings.allow_private_webhooks,
+            reached=self._checkpoint,
         )
         self.triggers.start()
 
@@ -150,7 +152,7 @@ class Platform:
 
     def _new_runner(self) -> Runner:
         return Runner(
-            self.log, self.warehouse, self.generation, system_clock, checkpoint=checkpoint_from_environment()
+            self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint
         )
 
     def _drop_other_generations(self) -> None:

@@ -20,7 +20,11 @@ from stream_processors.segments.tree import Rule, segments_of
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
+SWEEP = "sweep"
+"""The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""
+
 _READ = 1_000
+_SWEEP_CHUNK = 500
 _COMMANDS = frozenset({"merge", "split"})
 
 
@@ -34,6 +38,9 @@ class Declarations:
         self._reader = reader
         self._clock = clock
         self._segments: dict[str, tuple[dict[str, Any], int]] = {}
+        self._sweep: list[int] = []
+        """Profiles still to look at: a new rule says when time will change them, or their rows name old segments."""
+        self._swept = 0
 
     def restore(self, upto: int) -> None:
         """Make the segments that were declared before offset `upto` live, without back-fill: it was done then."""
@@ -47,8 +54,26 @@ class Declarations:
         self._pipeline.registry_position = position
         self._pipeline.evaluator.set_segments(self._segments)
 
+    def resume(self) -> None:
+        """After a start: begin the sweep again that an earlier process did not end."""
+        self._swept = self._log.committed(SWEEP, topics.REGISTRY)[0]
+        if self._swept < self._pipeline.registry_position:
+            self._sweep = self._pipeline.live_profiles()
+
     def step(self) -> int:
-        """Apply what was declared since; returns how many records."""
+        """Apply what was declared since, and sweep on; returns how many records and profiles."""
+        done = self._apply_new()
+        if self._sweep:
+            chunk, self._sweep = self._sweep[:_SWEEP_CHUNK], self._sweep[_SWEEP_CHUNK:]
+            self._pipeline.refresh(chunk, "time")
+            self._pipeline.commit()
+            done += len(chunk)
+        if not self._sweep and self._pipeline.registry_position > self._swept:
+            self._swept = self._pipeline.registry_position
+            self._log.commit(SWEEP, {topics.REGISTRY: {0: self._swept}})
+        return done
+
+    def _apply_new(self) -> int:
         records = self._log.read(topics.REGISTRY, 0, self._pipeline.registry_position, _READ)
         for record in records:
             self._apply(record)
@@ -99,12 +124,17 @@ class Declarations:
         return segment == name or any(self._reaches(used, name) for used in nested)
 
     def fill(self, segment: str, cause: str) -> None:
-        """Compute a segment's members in full, tell the difference, and schedule what time will change."""
+        """Compute a segment's members in full and tell the difference.
+
+        When time will change them, and what their rows say, is left to the sweep.
+        """
         query = compile_sql(self._rule(segment), self._clock(), self._rule)
         members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
         changed = self._make_equal(segment, members, cause)
         everyone = self._pipeline.evaluator.live.changes_with_time(segment)
-        self._pipeline.refresh(self._pipeline.live_profiles() if everyone else changed, "time")
+        waiting = set(self._sweep)
+        more = self._pipeline.live_profiles() if everyone else changed
+        self._sweep += [profile for profile in more if profile not in waiting]
 
     def _rule(self, segment: str) -> Rule:
         return parse_rule(self._segments[segment][0])

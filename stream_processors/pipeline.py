@@ -39,7 +39,13 @@ CACHED_PROFILES = 100_000
 _RECOVER = 20_000
 _CHUNK = 2_000
 Checkpoint = Callable[[str], None]
-"""Called after each numbered side effect, by name: tests kill the process there."""
+"""Called after each numbered side effect, by name: tests kill the process there. From any thread."""
+
+CHECKPOINTS = (
+    "log_rows", "ids", "events", "traits", "identifiers", "identity", "identity_rows", "segments", "transitions",
+    "memberships", "profile_rows", "commit",
+)  # fmt: skip
+"""The names, in the order of the list above."""
 
 
 def no_checkpoint(_: str) -> None:
@@ -223,7 +229,6 @@ class Pipeline:
 
     def commit(self) -> None:
         self._join()
-        self._checkpoint("rows")
         self._log.commit(
             GROUP,
             {
@@ -410,11 +415,16 @@ class Pipeline:
         if resolution.records:
             write_identity(self._writer, resolution.moved, resolution.left, self.resolver.position)
             write_decisions(self._writer, resolution.records)
+            self._checkpoint("identity_rows")
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         """Begin an insert beside the computing; `commit` waits for it."""
         if rows.num_rows:
-            self._inserts.append(self._pool.submit(self._writer.insert, table, rows))
+            self._inserts.append(self._pool.submit(self._write, table, rows))
+
+    def _write(self, table: str, rows: pa.Table) -> None:
+        self._writer.insert(table, rows)
+        self._checkpoint(table)
 
     def _join(self) -> None:
         inserts, self._inserts = self._inserts, []

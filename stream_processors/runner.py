@@ -51,6 +51,7 @@ class Runner:
         self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
         self.pipeline.recover()
+        self.declarations.resume()
 
     def step(self) -> int:
         """Do what there is to do now; returns how many records were handled."""

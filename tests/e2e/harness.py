@@ -37,13 +37,14 @@ class Server:
             "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1",
         }
         command = [sys.executable, "-m", "simorgh", "serve", "--data", str(self.data), "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            command,
-            env={**os.environ, **given, **self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=(self.data.parent / "server.err").open("a"),
-            text=True,
-        )
+        with (self.data.parent / "server.err").open("a") as errors:
+            self.process = subprocess.Popen(
+                command,
+                env={**os.environ, **given, **self.environment, **environment},
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert "listens on" in line, f"the server did not start: see {self.data.parent / 'server.err'}"
