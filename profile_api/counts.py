@@ -46,7 +46,8 @@ class Counts:
         return known.uniques, known.copies
 
     def _extended(self, known: _Events, committed: tuple[int, ...]) -> _Events:
-        ranges, bound = [], {}
+        ranges: list[str] = []
+        bound: dict[str, int] = {}
         for part, (start, end) in enumerate(zip(known.positions, committed, strict=True)):
             ranges.append(f"part = {part} AND off >= {{a{part}:UInt64}} AND off < {{b{part}:UInt64}}")
             bound |= {f"a{part}": start, f"b{part}": end}

@@ -1,6 +1,5 @@
 """Rejected events: what failed, why, the original bytes; and trying again."""
 
-import base64
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -110,10 +109,3 @@ def router(deps: ApiDeps) -> APIRouter:
         return JsonReply(views.rejected_view(find(deps, name)))
 
     return routes
-
-
-def payload_of(record: dict[str, Any]) -> bytes:
-    """The original bytes of a rejected event as this API shows it."""
-    if "payload_base64" in record:
-        return base64.b64decode(record["payload_base64"])
-    return str(record["payload"]).encode()
