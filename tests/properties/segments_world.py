@@ -1,5 +1,10 @@
-"""A small random world for the segment laws: who is who, events, traits; as table rows and as live facts."""
+"""A small random world for the segment laws: who is who, events, traits; as table rows and as live facts.
 
+Drawn from one seed by plain `random`: Hypothesis's own structures came out so sparse that a wrong border in a
+window went unseen for hundreds of examples. A failure shows the world and the rules.
+"""
+
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,8 +38,6 @@ TYPES = (
     "page.viewed",
     "custom.سفارش",
 )
-NAMES = ("revenue", "revenue", "kind", "address", "when")
-SEGMENTS = ("s0", "s1", "s2")
 _SUMS = Context(prec=80)
 
 
@@ -66,191 +69,199 @@ def moment(ms: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
 
 
-_DATES = ("2026-01-25", "2026-02-01T00:00:00Z", "2026-01-31T03:30:00.001+03:30", "1900-01-01", "2026-02-30")
-_WIDE = (2**63, 2**64 - 1, -(2**63), 5e-324, 1.7976931348623157e308, 1e22, 1e31, 1e32)
-TEXTS = st.sampled_from(
-    ("", "a", "ab", "A", "é😀", "x'y\\n", "1", "true", "a\nb", "\x00", "{p0:String}", "null", *_DATES)
+# Values, as an event or a trait may hold them, and the operands that meet them
+
+DATES = ("2026-01-25", "2026-02-01T00:00:00Z", "2026-01-31T03:30:00.001+03:30", "1900-01-01", "2026-02-30")
+TEXTS = (
+    "",
+    "a",
+    "ab",
+    "A",
+    "é😀",
+    "x'y\\n",
+    "1",
+    "1.5",
+    "true",
+    "a\nb",
+    "\x00",
+    "{p0:String}",
+    "null",
+    *DATES,
 )
-NUMBERS = st.sampled_from(
-    (0, -0.0, 1, 1.0, 1.5, 2, -3, 0.1, 0.3, 20, 99.999999, 1e-7, -1.9e-6, 1.1234567, *_WIDE)
-)
-SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans())
-VALUES = st.one_of(
-    SCALARS, SCALARS, st.none(), st.just([1, "a"]), st.fixed_dictionaries({}, optional={"city": SCALARS})
-)
-_BORDERS = st.sampled_from(
-    [T0 - window + step for window in (0, DAY, 7 * DAY, 30 * DAY) for step in (-1, 0, 1)]
-)
-TIMES = st.one_of(
-    _BORDERS,
-    _BORDERS,
-    st.integers(T0 - 40 * DAY, T0 + 60 * SECOND),
-)
+SMALL = (0, -0.0, 1, 1.0, 1.5, 2, -3, 0.1, 0.3, 12.5, 13.5, 20, 99.999999, 1.1234567, -1.9e-6)
+WIDE = (1e-7, 1e22, 1e31, 1e32, 2**63, 2**64 - 1, -(2**63), 5e-324, 1.7976931348623157e308)
+BOUNDS = (0, 1, 1.0, 1.5, 2, -3, 0.1, 20, 1e22, 2**63 - 1)
+PATTERNS = ("^a", "a.b", "(?i)^A$", "^(a+)+$", "\\d{4}-", "é.")
+KINDS = ("order.completed",) * 5 + ("order.refunded", "page.viewed", "custom.سفارش")
+WINDOWS = ("1s", "1d", "7d", "1w", "30d", "720h")
+STEPS = [T0 - window + step for window in (0, DAY, 7 * DAY, 30 * DAY) for step in (-1, 0, 1)]
+NUMBER_OPS = ("eq", "ne", "gt", "gte", "lt", "lte")
+
+Random = random.Random
 
 
-@st.composite
-def worlds(draw: st.DrawFn) -> World:
-    world = World()
-    for node in NODES:
-        for ver in range(draw(st.integers(0, 2))):
-            profile = node if ver == 0 and node in PROFILES else draw(st.sampled_from((0, *PROFILES)))
-            world.identity.append((node, profile, ver))
-    for offset in range(draw(st.sampled_from((0, 3, 12, 24)))):
-        world.events.append(draw(events(offset)))
-    count = draw(st.integers(0, 6))
-    for ver in range(count):
-        kind = draw(st.sampled_from(("trait", "trait", "consent")))
-        name = draw(st.sampled_from(NAMES)) if kind == "trait" else "marketing"
-        world.stored.append((draw(st.sampled_from(NODES)), kind, name, draw(VALUES), ver))
-    world.identifiers = draw(
-        st.lists(st.tuples(st.sampled_from(NODES), st.sampled_from(("email", "user_id"))), max_size=3)
+def text(r: Random) -> str:
+    return r.choice(TEXTS)
+
+
+def number(r: Random) -> float:
+    return r.choice(WIDE) if r.random() < 0.2 else r.choice(SMALL)
+
+
+def scalar(r: Random) -> Any:
+    return r.choice((text, number, number, lambda r: r.random() < 0.5))(r)
+
+
+def value(r: Random) -> Any:
+    return r.choice((text, text, number, number, number, scalar, lambda r: None, lambda r: [1, "a"], boxed))(
+        r
     )
+
+
+def boxed(r: Random) -> Any:
+    return {"city": scalar(r), "a": {"b": 1}}
+
+
+# The world
+
+
+def make_world(r: Random) -> World:
+    world = World([(node, node, 0) for node in PROFILES])
+    world.identity += [(node, r.choice((*PROFILES, 0)), 1) for node in NODES if r.random() < 0.4]
+    world.events = [make_event(r, offset) for offset in range(r.choice((0, 6, 12, 24)))]
+    world.stored = [make_stored(r, ver) for ver in range(r.choice((0, 6, 12)))]
+    world.identifiers = [(r.choice(NODES), r.choice(("email", "user_id"))) for _ in range(r.randrange(4))]
     return world
 
 
-@st.composite
-def events(draw: st.DrawFn, offset: int) -> Event:
-    kind = draw(st.sampled_from(TYPES))
+def make_event(r: Random, offset: int) -> Event:
+    kind = r.choice(KINDS)
+    names = ("revenue", "kind", "when", "address")
     payload = {
         "id": f"e{offset}",
-        "properties": draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=3)),
-        "context": draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=1)),
+        "properties": {
+            name: number(r) if name == "revenue" and r.random() < 0.7 else value(r) for name in names
+        },
+        "context": {"kind": value(r)},
     }
-    currency = draw(st.sampled_from(("", "EUR", "IRR"))) if kind.startswith("order") else ""
-    amount = draw(st.sampled_from(("0", "12.5", "-0.000001", "999999999999999999999999999999.999999")))
-    node = draw(st.sampled_from((0, *NODES)))
-    return Event(node, draw(TIMES), kind, payload, Decimal(amount if currency else "0"), currency)
+    if r.random() < 0.2:
+        del payload["properties"]["revenue"]  # type: ignore[attr-defined]
+    currency = r.choice(("", "EUR", "IRR")) if kind.startswith("order") else ""
+    amount = r.choice(("0", "12.5", "1", "-0.000001", "999999999999999999999999999999.999999"))
+    time = r.choice(STEPS) if r.random() < 0.7 else r.randrange(T0 - 40 * DAY, T0 + 60 * SECOND)
+    return Event(r.choice((0, *NODES)), time, kind, payload, Decimal(amount if currency else "0"), currency)
+
+
+def make_stored(r: Random, ver: int) -> tuple[int, str, str, Any, int]:
+    kind = r.choice(("trait", "trait", "trait", "consent"))
+    name = "marketing" if kind == "consent" else r.choice(("kind", "when", "address", "revenue"))
+    return r.choice(NODES), kind, name, value(r), ver
 
 
 # Rules, as a user writes them
 
 
-def one_or_two(ops: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict[str, Any]]:
-    one = st.sampled_from(sorted(ops)).flatmap(lambda op: st.fixed_dictionaries({op: ops[op]}))
-    return st.one_of(one, one, st.tuples(one, one).map(lambda pair: {**pair[0], **pair[1]}))
+def value_tests(r: Random, ops: tuple[str, ...]) -> dict[str, Any]:
+    return {op: operand(r, op) for op in r.sample(ops, r.choice((1, 1, 1, 2)) if len(ops) > 1 else 1)}
 
 
-DATES = st.sampled_from(["2026-01-25", "2026-02-01T00:00:00.000Z", "2026-01-31T00:00:00.001", "1900-01-01"])
-WINDOWS = st.sampled_from(["1s", "1d", "7d", "1w", "30d", "720h"])
-BOUND = st.sampled_from([0, 1, 1.0, 1.5, 2, -3, 0.1, 20, 1e22])
-VALUE_OPS: dict[str, st.SearchStrategy[Any]] = {
-    "eq": SCALARS,
-    "ne": SCALARS,
-    "in": st.lists(SCALARS, min_size=1, max_size=4),
-    "not_in": st.lists(SCALARS, min_size=1, max_size=4),
-    **dict.fromkeys(("gt", "gte", "lt", "lte"), BOUND),
-    "exists": st.booleans(),
-    "contains": TEXTS.filter(bool),
-    "starts_with": TEXTS.filter(bool),
-    "matches": st.sampled_from(["^a", "a.b", "(?i)^A$", "^(a+)+$", "\\d{4}-", "é."]),
-    "before": DATES,
-    "after": DATES,
-    "within": WINDOWS,
+def operand(r: Random, op: str) -> Any:  # noqa: PLR0911
+    match op:
+        case "eq" | "ne":
+            return scalar(r)
+        case "in" | "not_in":
+            return [scalar(r) for _ in range(r.randint(1, 4))]
+        case "gt" | "gte" | "lt" | "lte":
+            return r.choice(BOUNDS)
+        case "exists":
+            return r.random() < 0.5
+        case "contains" | "starts_with":
+            return text(r) or "a"
+        case "matches":
+            return r.choice(PATTERNS)
+        case "before" | "after":
+            return r.choice(DATES[:4])
+        case _:
+            return r.choice(WINDOWS)
+
+
+WHERE_OPS = (*NUMBER_OPS, "in", "not_in", "exists", "contains", "starts_with", "matches", "before", "after")
+
+
+def number_tests(r: Random, operands: tuple[float, ...]) -> dict[str, Any]:
+    return {op: r.choice(operands) for op in r.sample(NUMBER_OPS, r.choice((1, 1, 2)))}
+
+
+COUNTS = (0, 1, 2, 3)
+SUMS = (0, 1, 1.5, 20, -3, 0.1, 2.5, 12.5, 13.5, 33.5, 99.999999, 1e22)
+DAYS = (0, 1, 7, 0.5, 30, 7.00001)
+AGGREGATES: dict[str, tuple[float, ...]] = {
+    **dict.fromkeys(("count", "distinct"), COUNTS),
+    **dict.fromkeys(("sum", "avg", "min", "max"), SUMS),
+    **dict.fromkeys(("days_since_last", "days_since_first"), DAYS),
 }
-WHERE_OPS = {op: values for op, values in VALUE_OPS.items() if op != "within"}
 
 
-def compared(operands: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    return one_or_two(dict.fromkeys(("eq", "ne", "gt", "gte", "lt", "lte"), operands))
-
-
-COUNTED = compared(st.integers(0, 3))
-SUMMED = compared(st.sampled_from([0, 1, 1.5, 20, -3, 0.1, 13.5, 12.5, 99.999999, 1e22]))
-DAYS = compared(st.sampled_from([0, 1, 7, 0.5, 30, 7.00001]))
-PATHS = st.sampled_from((*NAMES, "address.city", "revenue.x"))
-PROPERTIES = st.one_of(PATHS, PATHS, PATHS.map(lambda path: "context." + path))
-
-
-@st.composite
-def event_leaves(draw: st.DrawFn) -> dict[str, Any]:
-    leaf: dict[str, Any] = {"event": draw(st.sampled_from(TYPES))}
-    if draw(st.booleans()):
-        condition = st.tuples(PROPERTIES, one_or_two(WHERE_OPS)).map(
-            lambda pair: {"property": pair[0], **pair[1]}
-        )
-        leaf["where"] = draw(st.lists(condition, max_size=2))
-    aggregate = draw(
-        st.sampled_from(
-            [
-                "",
-                "count",
-                "count",
-                "sum",
-                "avg",
-                "min",
-                "max",
-                "distinct",
-                "days_since_last",
-                "days_since_first",
-            ]
-        )
-    )
-    if aggregate in ("count", "distinct"):
-        leaf[aggregate] = draw(COUNTED)
-    elif aggregate.startswith("days"):
-        leaf[aggregate] = draw(DAYS)
-    elif aggregate:
-        leaf[aggregate] = draw(SUMMED)
+def event_leaf(r: Random) -> dict[str, Any]:
+    leaf: dict[str, Any] = {"event": r.choice(KINDS)}
+    properties = ("revenue", "revenue", "revenue", "kind", "kind", "address.city", "when", "context.kind")
+    if r.random() < 0.4:
+        conditions = range(r.choice((0, 1, 1, 2)))
+        leaf["where"] = [{"property": r.choice(properties), **value_tests(r, WHERE_OPS)} for _ in conditions]
+    aggregate = r.choice((*AGGREGATES, ""))
+    if aggregate:
+        leaf[aggregate] = number_tests(r, AGGREGATES[aggregate])
     if aggregate in ("sum", "avg", "min", "max", "distinct"):
-        leaf["of"] = draw(PROPERTIES)
-    span = draw(st.sampled_from(("", "within", "within", "between")))
+        leaf["of"] = r.choice(properties)
+    span = r.choice(("", "within", "within", "between"))
     if span == "within":
-        leaf["within"] = draw(WINDOWS)
+        leaf["within"] = r.choice(WINDOWS)
     elif span == "between":
-        leaf["between"] = draw(
-            st.sampled_from([["2026-01-25", "2026-02-01"], ["2026-01-01T10:00:00Z", "2026-02-02"]])
-        )
+        leaf["between"] = r.choice((["2026-01-25", "2026-02-01"], ["2026-01-01T10:00:00Z", "2026-02-02"]))
     return leaf
 
 
-def leaves(nested: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
-    trait = st.tuples(PATHS, one_or_two(VALUE_OPS)).map(lambda pair: {"trait": pair[0], **pair[1]})
-    consent_ops = {op: VALUE_OPS[op] for op in ("eq", "ne", "in", "not_in", "exists")}
-    consent = one_or_two(consent_ops).map(lambda ops: {"consent": "marketing", **ops})
-    identity = st.booleans().map(lambda exists: {"identity": "email", "exists": exists})
-    counted = st.tuples(st.sampled_from(("events", "orders")), COUNTED).map(
-        lambda p: {"metric": p[0], **p[1]}
-    )
-    money = st.tuples(st.sampled_from(("revenue", "refunds")), SUMMED).map(
-        lambda p: {"metric": p[0], "currency": "EUR", **p[1]}
-    )
-    seen_ops = {"before": DATES, "after": DATES, "within": WINDOWS}
-    seen = st.tuples(st.sampled_from(("first_seen", "last_seen")), one_or_two(seen_ops)).map(
-        lambda p: {"metric": p[0], **p[1]}
-    )
-    kinds = [
-        event_leaves(),
-        event_leaves(),
-        event_leaves(),
-        trait,
-        trait,
-        consent,
-        identity,
-        counted,
-        money,
-        seen,
-    ]
-    if nested:
-        kinds.append(st.sampled_from(nested).map(lambda segment: {"segment": segment}))
-    return st.one_of(kinds)
+def fact_leaf(r: Random) -> dict[str, Any]:
+    match r.choice("tttcimrs"):
+        case "t":
+            path = r.choice(("kind", "kind", "when", "address", "address.city", "revenue", "address.a.b"))
+            return {"trait": path, **value_tests(r, (*WHERE_OPS, "within"))}
+        case "c":
+            return {"consent": "marketing", **value_tests(r, ("eq", "ne", "in", "not_in", "exists"))}
+        case "i":
+            return {"identity": "email", "exists": r.random() < 0.5}
+        case "m":
+            return {"metric": r.choice(("events", "orders")), **number_tests(r, COUNTS)}
+        case "r":
+            return {"metric": r.choice(("revenue", "refunds")), "currency": "EUR", **number_tests(r, SUMS)}
+        case _:
+            name = r.choice(("first_seen", "last_seen"))
+            return {"metric": name, **value_tests(r, ("before", "after", "within"))}
 
 
-def trees(nested: tuple[str, ...]) -> st.SearchStrategy[dict[str, Any]]:
-    return st.recursive(
-        leaves(nested),
-        lambda below: st.one_of(
-            st.lists(below, min_size=1, max_size=3).map(lambda listed: {"all": listed}),
-            st.lists(below, min_size=1, max_size=3).map(lambda listed: {"any": listed}),
-            below.map(lambda rule: {"not": rule}),
-        ),
-        max_leaves=4,
-    )
+def tree(r: Random, nested: tuple[str, ...], depth: int = 3) -> dict[str, Any]:
+    if depth and r.random() < 0.5:
+        kind = r.choice(("all", "any", "not"))
+        below = [tree(r, nested, depth - 1) for _ in range(r.randint(1, 3))]
+        return {kind: below[0] if kind == "not" else below}
+    if nested and r.random() < 0.3:
+        return {"segment": r.choice(nested)}
+    return event_leaf(r) if r.random() < 0.6 else fact_leaf(r)
 
 
-LEAF_SETS = st.lists(leaves(()), min_size=10, max_size=10)
-RULE_SETS = st.tuples(trees(()), trees(("s0",)), trees(("s0", "s1"))).map(
-    lambda made: dict(zip(SEGMENTS, made, strict=True))
-)
+def make_rules(r: Random) -> dict[str, dict[str, Any]]:
+    """Three trees, the later ones naming the earlier ones."""
+    return {"s0": tree(r, ()), "s1": tree(r, ("s0",)), "s2": tree(r, ("s0", "s1"))}
+
+
+def make_leaves(r: Random) -> dict[str, dict[str, Any]]:
+    return {f"leaf{i}": event_leaf(r) if i < 8 else fact_leaf(r) for i in range(12)}
+
+
+SEEDS = st.integers(0, 2**32 - 1)
+WORLDS = SEEDS.map(lambda seed: make_world(Random(seed)))
+RULE_SETS = SEEDS.map(lambda seed: make_rules(Random(seed)))
+LEAF_SETS = SEEDS.map(lambda seed: make_leaves(Random(seed)))
 
 
 # The same world as live facts

@@ -12,11 +12,11 @@ from tests.properties.segments_world import (
     NOWS,
     RULE_SETS,
     T0,
+    WORLDS,
     Event,
     World,
     add_event,
     live_facts,
-    worlds,
 )
 
 LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
@@ -27,7 +27,7 @@ def compiled(written: dict[str, Any]) -> LiveRules:
 
 
 @LAW
-@given(world=worlds(), written=RULE_SETS, data=st.data())
+@given(world=WORLDS, written=RULE_SETS, data=st.data())
 def test_updates_in_any_batches_equal_one_evaluation(
     world: World, written: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -78,7 +78,7 @@ def attend(rules: LiveRules, facts: ProfileFacts, members: set[str], until: int)
 
 
 @LAW
-@given(world=worlds(), written=RULE_SETS, data=st.data())
+@given(world=WORLDS, written=RULE_SETS, data=st.data())
 def test_a_due_moment_is_never_late(world: World, written: dict[str, Any], data: st.DataObject) -> None:
     rules = compiled(written)
     now = data.draw(st.sampled_from(NOWS))
@@ -92,7 +92,7 @@ def test_a_due_moment_is_never_late(world: World, written: dict[str, Any], data:
 
 
 @LAW
-@given(world=worlds(), written=RULE_SETS, data=st.data())
+@given(world=WORLDS, written=RULE_SETS, data=st.data())
 def test_absorbing_equals_folding_everything(
     world: World, written: dict[str, Any], data: st.DataObject
 ) -> None:
