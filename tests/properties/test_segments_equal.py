@@ -28,6 +28,7 @@ from tests.properties.segments_world import (
 )
 
 TABLES = Path(__file__).parents[2] / "warehouse" / "tables.sql"
+INSTANTS = st.sets(st.sampled_from(NOWS), min_size=1, max_size=2)
 USED = ("identity", "members", "events", "traits", "identifiers")
 
 
