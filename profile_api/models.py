@@ -1,21 +1,16 @@
-"""What crosses the API's door: requests (nothing beyond their members is accepted) and answers, with
-examples.
+"""What the API answers, with examples: the models behind /openapi.json.
 
-Answers are built as plain JSON by `views`; their models here are the documentation, and a test compares the
-two.
+Answers are built as plain JSON by `views`; their models here are the documentation: tests compare the two.
 """
 
-from typing import Any, Literal
+from typing import Any
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from registry.scopes import Scope
+from pydantic import BaseModel, ConfigDict
 
 _ID = "prf_0f8c1d2e3a4b5c6d7e8f9a0b1c2d3e4f"
 _OTHER = "prf_9a0b1c2d3e4f0f8c1d2e3a4b5c6d7e8f"
 _AT = "2024-05-01T12:00:00.000Z"
-_RULE: dict[str, Any] = {
+EXAMPLE_RULE: dict[str, Any] = {
     "all": [
         {
             "event": "order.completed",
@@ -29,7 +24,7 @@ _RULE: dict[str, Any] = {
 _CURSOR = "x5Y0W3sxNzE0"
 
 
-def _with_example(value: Any, *, closed: bool = False) -> ConfigDict:
+def with_example(value: Any, *, closed: bool = False) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [value]}, extra="forbid" if closed else "allow")
 
 
@@ -56,7 +51,7 @@ def example_of(model: type[BaseModel]) -> Any:
 class Problem(BaseModel):
     """An error (RFC 9457). `errors` names the parts of the request at fault by JSON pointer."""
 
-    model_config = _with_example(
+    model_config = with_example(
         {
             "type": "urn:simorgh:problem:not_found",
             "title": "Not Found",
@@ -76,7 +71,7 @@ class Problem(BaseModel):
 
 
 class Identity(BaseModel):
-    model_config = _with_example({"type": "user_id", "value": "u42", "first_seen": _AT, "last_seen": _AT})
+    model_config = with_example({"type": "user_id", "value": "u42", "first_seen": _AT, "last_seen": _AT})
     type: str
     value: str
     first_seen: str
@@ -143,7 +138,7 @@ _VIEW: dict[str, Any] = {
 
 
 class Event(BaseModel):
-    model_config = _with_example(_EVENT)
+    model_config = with_example(_EVENT)
     id: str
     type: str
     time: str
@@ -156,7 +151,7 @@ class Event(BaseModel):
 class EventPage(BaseModel):
     """Events, newest first."""
 
-    model_config = _with_example({"items": [_EVENT], "next_cursor": _CURSOR})
+    model_config = with_example({"items": [_EVENT], "next_cursor": _CURSOR})
     items: list[Event]
     next_cursor: str | None
 
@@ -168,7 +163,7 @@ class Profile(BaseModel):
     until there are models.
     """
 
-    model_config = _with_example(_VIEW)
+    model_config = with_example(_VIEW)
     profile_id: str
     workspace: str
     traits: dict[str, Any] | None = None
@@ -182,7 +177,7 @@ class Profile(BaseModel):
 
 
 class ProfilePage(BaseModel):
-    model_config = _with_example({"items": [_VIEW], "next_cursor": None})
+    model_config = with_example({"items": [_VIEW], "next_cursor": None})
     items: list[Profile]
     next_cursor: str | None
 
@@ -190,7 +185,7 @@ class ProfilePage(BaseModel):
 class Profiles(BaseModel):
     """The profiles that a merge or a split left."""
 
-    model_config = _with_example({"profiles": [_VIEW]})
+    model_config = with_example({"profiles": [_VIEW]})
     profiles: list[Profile]
 
 
@@ -202,7 +197,7 @@ class Found(BaseModel):
 class LookupAnswer(BaseModel):
     """One item per key, in the request's order; `profile` is null where nobody has the key."""
 
-    model_config = _with_example(
+    model_config = with_example(
         {"items": [{"key": "user_id:u42", "profile": _VIEW}, {"key": _OTHER, "profile": None}]}
     )
     items: list[Found]
@@ -213,7 +208,7 @@ class Identities(BaseModel):
     reasons.
     """
 
-    model_config = _with_example(
+    model_config = with_example(
         {
             "items": [{"type": "user_id", "value": "u42", "first_seen": _AT, "last_seen": _AT}],
             "next_cursor": None,
@@ -254,7 +249,7 @@ class Projection(BaseModel):
 class Status(BaseModel):
     """`logged` = `unique` + `duplicates`; `identities`: identifiers that belong to one of the `profiles`."""
 
-    model_config = _with_example(
+    model_config = with_example(
         {
             "events": {"logged": 218, "unique": 210, "duplicates": 8, "rejected": 3},
             "profiles": 40,
@@ -278,7 +273,7 @@ class Status(BaseModel):
 class LatestEvents(BaseModel):
     """`status` is `accepted`, or `rejected` with `code` and `reason`."""
 
-    model_config = _with_example(
+    model_config = with_example(
         {
             "items": [
                 {
@@ -319,7 +314,7 @@ _REJECTED = {
 class RejectedEvent(BaseModel):
     """`payload_base64` instead of `payload` where the original bytes are not UTF-8."""
 
-    model_config = _with_example(_REJECTED)
+    model_config = with_example(_REJECTED)
     id: str
     code: str
     reason: str
@@ -332,29 +327,29 @@ class RejectedEvent(BaseModel):
 
 
 class RejectedPage(BaseModel):
-    model_config = _with_example({"items": [_REJECTED], "next_cursor": None})
+    model_config = with_example({"items": [_REJECTED], "next_cursor": None})
     items: list[RejectedEvent]
     next_cursor: str | None
 
 
 class Outcome(BaseModel):
-    model_config = _with_example({"id": "m-2", "status": "accepted"})
+    model_config = with_example({"id": "m-2", "status": "accepted"})
 
 
 class Items(BaseModel):
-    model_config = _with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
+    model_config = with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
     items: list[dict[str, Any]]
     next_cursor: str | None
 
 
 class Anything(BaseModel):
-    model_config = _with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
+    model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
 
 
 _SEGMENT: dict[str, Any] = {
     "id": "repeat-buyers",
     "name": "Repeat buyers",
-    "rule": _RULE,
+    "rule": EXAMPLE_RULE,
     "version": 1,
     "created_at": _AT,
     "size": 128,
@@ -364,7 +359,7 @@ _SEGMENT: dict[str, Any] = {
 class Segment(BaseModel):
     """`size`: how many profiles are in it now. `version` grows by one with each change of the rule."""
 
-    model_config = _with_example(_SEGMENT)
+    model_config = with_example(_SEGMENT)
     id: str
     name: str
     rule: dict[str, Any]
@@ -374,19 +369,19 @@ class Segment(BaseModel):
 
 
 class SegmentPage(BaseModel):
-    model_config = _with_example({"items": [_SEGMENT], "next_cursor": None})
+    model_config = with_example({"items": [_SEGMENT], "next_cursor": None})
     items: list[Segment]
     next_cursor: str | None
 
 
 class Preview(BaseModel):
-    model_config = _with_example({"count": 128, "sample": [_ID]})
+    model_config = with_example({"count": 128, "sample": [_ID]})
     count: int
     sample: list[str]
 
 
 class Members(BaseModel):
-    model_config = _with_example({"items": [{"profile_id": _ID, "entered_at": _AT}], "next_cursor": _CURSOR})
+    model_config = with_example({"items": [{"profile_id": _ID, "entered_at": _AT}], "next_cursor": _CURSOR})
     items: list[dict[str, str]]
     next_cursor: str | None
 
@@ -396,7 +391,7 @@ class Why(BaseModel):
     `evidence` that decided. `member` is what was told last.
     """
 
-    model_config = _with_example(
+    model_config = with_example(
         {
             "segment": "repeat-buyers",
             "version": 1,
@@ -431,7 +426,7 @@ _TRIGGER: dict[str, Any] = {
 class Trigger(BaseModel):
     """The secret is shown once, in the answer that creates it."""
 
-    model_config = _with_example(_TRIGGER)
+    model_config = with_example(_TRIGGER)
     id: str
     segment: str
     on: list[str]
@@ -439,13 +434,13 @@ class Trigger(BaseModel):
 
 
 class TriggerPage(BaseModel):
-    model_config = _with_example({"items": [_TRIGGER], "next_cursor": None})
+    model_config = with_example({"items": [_TRIGGER], "next_cursor": None})
     items: list[Trigger]
     next_cursor: str | None
 
 
 class Deliveries(BaseModel):
-    model_config = _with_example(
+    model_config = with_example(
         {
             "items": [
                 {
@@ -480,12 +475,12 @@ _SOURCE: dict[str, Any] = {
 
 
 class Source(BaseModel):
-    model_config = _with_example(_SOURCE)
+    model_config = with_example(_SOURCE)
     id: str
 
 
 class SourcePage(BaseModel):
-    model_config = _with_example({"items": [_SOURCE], "next_cursor": None})
+    model_config = with_example({"items": [_SOURCE], "next_cursor": None})
     items: list[Source]
     next_cursor: str | None
 
@@ -493,14 +488,14 @@ class SourcePage(BaseModel):
 class NewKey(BaseModel):
     """A write key; it is shown this once."""
 
-    model_config = _with_example({"id": "9f86d081884c", "source": "shop", "write_key": "smg_wk_…"})
+    model_config = with_example({"id": "9f86d081884c", "source": "shop", "write_key": "smg_wk_…"})
     id: str
     source: str
     write_key: str
 
 
 class TokenView(BaseModel):
-    model_config = _with_example({"id": "tok_1", "name": "dashboard", "scopes": ["read"], "expires_at": None})
+    model_config = with_example({"id": "tok_1", "name": "dashboard", "scopes": ["read"], "expires_at": None})
     id: str
     scopes: list[str]
 
@@ -508,7 +503,7 @@ class TokenView(BaseModel):
 class NewToken(BaseModel):
     """A token; it is shown this once."""
 
-    model_config = _with_example(
+    model_config = with_example(
         {"id": "tok_1", "name": "dashboard", "scopes": ["read"], "expires_at": None, "token": "smg_at_…"}
     )
     id: str
@@ -517,149 +512,15 @@ class NewToken(BaseModel):
 
 
 class TokenPage(BaseModel):
-    model_config = _with_example({"items": [example_of(TokenView)], "next_cursor": None})
+    model_config = with_example({"items": [example_of(TokenView)], "next_cursor": None})
     items: list[TokenView]
     next_cursor: str | None
 
 
 class Ready(BaseModel):
-    model_config = _with_example({"status": "ok"})
+    model_config = with_example({"status": "ok"})
     status: str
 
 
 class ReplayState(BaseModel):
-    model_config = _with_example({"generation": 2, "status": "started"})
-
-
-# --- requests
-# --------------------------------------------------------------------------------------------------
-
-
-class Request(BaseModel):
-    @model_validator(mode="before")
-    @classmethod
-    def _is_plain_json(cls, data: Any) -> Any:
-        """Half characters (lone surrogates), numbers beyond 64 bits and deep nesting stop at the door."""
-        try:
-            orjson.dumps(data)
-        except (TypeError, orjson.JSONEncodeError):
-            raise ValueError("text in UTF-8, numbers of 64 bits and moderate nesting were wanted") from None
-        return data
-
-
-class IdentifierIn(Request):
-    model_config = _with_example({"type": "email", "value": "sara@example.com"}, closed=True)
-    type: str = Field(min_length=1, max_length=100)
-    value: str = Field(min_length=1, max_length=2000)
-
-
-class LookupIn(Request):
-    """`identifiers` or `profiles` (ids), or both: up to 1,000 together."""
-
-    model_config = _with_example(
-        {"identifiers": [{"type": "user_id", "value": "u42"}], "include": ["traits", "metrics"]}, closed=True
-    )
-    identifiers: list[IdentifierIn] = Field(default_factory=list, max_length=1000)
-    profiles: list[str] = Field(default_factory=list, max_length=1000)
-    include: list[str] | None = None
-
-
-class MergeIn(Request):
-    model_config = _with_example(
-        {"with": "email:sara@example.com", "reason": "same person, asked by phone"}, closed=True
-    )
-    with_: str = Field(alias="with", min_length=1, max_length=2100)
-    reason: str = Field(default="", max_length=1000)
-
-
-class SplitIn(Request):
-    model_config = _with_example(
-        {"identities": [{"type": "email", "value": "info@example.com"}], "reason": "a shared mailbox"},
-        closed=True,
-    )
-    identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
-    reason: str = Field(default="", max_length=1000)
-
-
-class SegmentIn(Request):
-    model_config = _with_example({"id": "repeat-buyers", "name": "Repeat buyers", "rule": _RULE}, closed=True)
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
-    name: str = Field(default="", max_length=200)
-    rule: dict[str, Any]
-
-
-class SegmentChange(Request):
-    model_config = _with_example({"name": "Repeat buyers", "rule": _RULE}, closed=True)
-    id: str | None = None
-    name: str | None = Field(default=None, max_length=200)
-    rule: dict[str, Any]
-
-
-class PreviewIn(Request):
-    model_config = _with_example({"rule": _RULE}, closed=True)
-    rule: dict[str, Any]
-
-
-class WebhookIn(Request):
-    """`secret`: `whsec_` and base64 of 24 to 64 bytes; made here when it is absent."""
-
-    model_config = ConfigDict(extra="forbid")
-    url: str = Field(min_length=1, max_length=2000)
-    secret: str | None = Field(default=None, max_length=200)
-
-
-class TriggerIn(Request):
-    model_config = _with_example(
-        {
-            "id": "welcome",
-            "segment": "repeat-buyers",
-            "on": ["entered"],
-            "webhook": {"url": "https://example.com/hooks/simorgh"},
-        },
-        closed=True,
-    )
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    segment: str = Field(min_length=1, max_length=100)
-    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
-    webhook: WebhookIn
-    enabled: bool = True
-
-
-class TriggerChange(Request):
-    """The secret stays as it is when it is absent."""
-
-    model_config = _with_example(
-        {
-            "segment": "repeat-buyers",
-            "on": ["exited"],
-            "webhook": {"url": "https://example.com/hooks/simorgh"},
-        },
-        closed=True,
-    )
-    id: str | None = None
-    segment: str = Field(min_length=1, max_length=100)
-    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
-    webhook: WebhookIn
-    enabled: bool = True
-
-
-class TokenIn(Request):
-    model_config = _with_example({"name": "dashboard", "scopes": ["read", "write"]}, closed=True)
-    name: str = Field(default="", max_length=200)
-    scopes: list[Scope] = Field(min_length=1, max_length=10)
-
-
-class SourceChange(Request):
-    """`unplanned`: what happens to events whose type is not in the contract."""
-
-    model_config = _with_example({"name": "The shop", "channel": "web"}, closed=True)
-    name: str = Field(default="", max_length=200)
-    channel: str = Field(default="web", pattern=r"^[a-z][a-z0-9_]{0,49}$")
-    enabled: bool = True
-    unplanned: Literal["accept", "reject"] = "accept"
-    allowed_origins: list[str] = Field(default_factory=lambda: ["*"], max_length=100)
-
-
-class SourceIn(SourceChange):
-    model_config = _with_example({"id": "shop", "name": "The shop", "channel": "web"}, closed=True)
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+    model_config = with_example({"generation": 2, "status": "started"})

@@ -9,9 +9,10 @@ from profile_api import people, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
-from profile_api.models import EventPage, Identities, LookupAnswer, LookupIn, Profile, ProfilePage, example
+from profile_api.models import EventPage, Identities, LookupAnswer, Profile, ProfilePage, example
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
+from profile_api.requests import LookupIn
 from profile_api.status import freshness
 from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound

@@ -6,10 +6,11 @@ from fastapi import APIRouter, Response
 
 from profile_api.auth import Caller, scope
 from profile_api.deps import ApiDeps
-from profile_api.models import NewKey, SourceChange, SourceIn, SourcePage, example
+from profile_api.models import NewKey, SourcePage, example
 from profile_api.models import Source as SourceAnswer
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
+from profile_api.requests import SourceChange, SourceIn
 from registry.keys import new_write_key, sha256_hex
 from registry.models import Source
 from registry.scopes import ADMIN

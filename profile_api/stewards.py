@@ -11,9 +11,10 @@ from profile_api import people, views
 from profile_api.auth import Caller, scope
 from profile_api.declaring import declare
 from profile_api.deps import ApiDeps
-from profile_api.models import IdentifierIn, MergeIn, Profiles, SplitIn, example
+from profile_api.models import Profiles, example
 from profile_api.params import ProfileKey
 from profile_api.replies import JsonReply
+from profile_api.requests import IdentifierIn, MergeIn, SplitIn
 from profile_api.status import freshness
 from registry.scopes import STEWARD
 from schemas.clock import random_id

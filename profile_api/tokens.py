@@ -7,9 +7,10 @@ from fastapi import APIRouter, Response
 
 from profile_api.auth import Caller, scope
 from profile_api.deps import ApiDeps
-from profile_api.models import NewToken, ReplayState, TokenIn, TokenPage, TokenView, example
+from profile_api.models import NewToken, ReplayState, TokenPage, TokenView, example
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
+from profile_api.requests import TokenIn
 from registry.keys import new_token, sha256_hex
 from registry.models import Token
 from registry.scopes import ADMIN

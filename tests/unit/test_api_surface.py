@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from profile_api import models, problems
+from profile_api import models, problems, requests
 from profile_api.app import MAX_BODY
 from profile_api.auth import Guard
 from profile_api.problems import STATUS_OF, status_of
@@ -217,7 +217,7 @@ def test_openapi_explains_and_shows_every_operation(world: World) -> None:
 def test_every_request_model_has_an_example_that_is_valid(world: World) -> None:
     for name in ("LookupIn", "MergeIn", "SplitIn", "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
                  "TriggerChange", "TokenIn", "SourceIn", "SourceChange"):  # fmt: skip
-        model = getattr(models, name)
+        model = getattr(requests, name)
         model.model_validate(models.example_of(model))
 
 

@@ -1,0 +1,141 @@
+"""What the API takes, with examples: nothing beyond these members is accepted."""
+
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from profile_api.models import EXAMPLE_RULE, with_example
+from registry.scopes import Scope
+
+
+class Request(BaseModel):
+    @model_validator(mode="before")
+    @classmethod
+    def _is_plain_json(cls, data: Any) -> Any:
+        """Half characters (lone surrogates), numbers beyond 64 bits and deep nesting stop at the door."""
+        try:
+            orjson.dumps(data)
+        except (TypeError, orjson.JSONEncodeError):
+            raise ValueError("text in UTF-8, numbers of 64 bits and moderate nesting were wanted") from None
+        return data
+
+
+class IdentifierIn(Request):
+    model_config = with_example({"type": "email", "value": "sara@example.com"}, closed=True)
+    type: str = Field(min_length=1, max_length=100)
+    value: str = Field(min_length=1, max_length=2000)
+
+
+class LookupIn(Request):
+    """`identifiers` or `profiles` (ids), or both: up to 1,000 together."""
+
+    model_config = with_example(
+        {"identifiers": [{"type": "user_id", "value": "u42"}], "include": ["traits", "metrics"]}, closed=True
+    )
+    identifiers: list[IdentifierIn] = Field(default_factory=list, max_length=1000)
+    profiles: list[str] = Field(default_factory=list, max_length=1000)
+    include: list[str] | None = None
+
+
+class MergeIn(Request):
+    model_config = with_example(
+        {"with": "email:sara@example.com", "reason": "same person, asked by phone"}, closed=True
+    )
+    with_: str = Field(alias="with", min_length=1, max_length=2100)
+    reason: str = Field(default="", max_length=1000)
+
+
+class SplitIn(Request):
+    model_config = with_example(
+        {"identities": [{"type": "email", "value": "info@example.com"}], "reason": "a shared mailbox"},
+        closed=True,
+    )
+    identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
+    reason: str = Field(default="", max_length=1000)
+
+
+class SegmentIn(Request):
+    model_config = with_example(
+        {"id": "repeat-buyers", "name": "Repeat buyers", "rule": EXAMPLE_RULE}, closed=True
+    )
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+    name: str = Field(default="", max_length=200)
+    rule: dict[str, Any]
+
+
+class SegmentChange(Request):
+    model_config = with_example({"name": "Repeat buyers", "rule": EXAMPLE_RULE}, closed=True)
+    id: str | None = None
+    name: str | None = Field(default=None, max_length=200)
+    rule: dict[str, Any]
+
+
+class PreviewIn(Request):
+    model_config = with_example({"rule": EXAMPLE_RULE}, closed=True)
+    rule: dict[str, Any]
+
+
+class WebhookIn(Request):
+    """`secret`: `whsec_` and base64 of 24 to 64 bytes; made here when it is absent."""
+
+    model_config = ConfigDict(extra="forbid")
+    url: str = Field(min_length=1, max_length=2000)
+    secret: str | None = Field(default=None, max_length=200)
+
+
+class TriggerIn(Request):
+    model_config = with_example(
+        {
+            "id": "welcome",
+            "segment": "repeat-buyers",
+            "on": ["entered"],
+            "webhook": {"url": "https://example.com/hooks/simorgh"},
+        },
+        closed=True,
+    )
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    segment: str = Field(min_length=1, max_length=100)
+    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
+    webhook: WebhookIn
+    enabled: bool = True
+
+
+class TriggerChange(Request):
+    """The secret stays as it is when it is absent."""
+
+    model_config = with_example(
+        {
+            "segment": "repeat-buyers",
+            "on": ["exited"],
+            "webhook": {"url": "https://example.com/hooks/simorgh"},
+        },
+        closed=True,
+    )
+    id: str | None = None
+    segment: str = Field(min_length=1, max_length=100)
+    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
+    webhook: WebhookIn
+    enabled: bool = True
+
+
+class TokenIn(Request):
+    model_config = with_example({"name": "dashboard", "scopes": ["read", "write"]}, closed=True)
+    name: str = Field(default="", max_length=200)
+    scopes: list[Scope] = Field(min_length=1, max_length=10)
+
+
+class SourceChange(Request):
+    """`unplanned`: what happens to events whose type is not in the contract."""
+
+    model_config = with_example({"name": "The shop", "channel": "web"}, closed=True)
+    name: str = Field(default="", max_length=200)
+    channel: str = Field(default="web", pattern=r"^[a-z][a-z0-9_]{0,49}$")
+    enabled: bool = True
+    unplanned: Literal["accept", "reject"] = "accept"
+    allowed_origins: list[str] = Field(default_factory=lambda: ["*"], max_length=100)
+
+
+class SourceIn(SourceChange):
+    model_config = with_example({"id": "shop", "name": "The shop", "channel": "web"}, closed=True)
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
