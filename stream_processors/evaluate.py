@@ -6,7 +6,6 @@ second; memberships are its fold.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,7 +15,6 @@ from eventlog.port import EventLog
 from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors.batch import Batch
 from stream_processors.coldload import milliseconds
 from stream_processors.profiles import ProfileState
 from stream_processors.segments.live import LiveRules
@@ -70,15 +68,16 @@ class Evaluator:
     def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None:
         self.live.fold_row(leaves, kind, time, payload, self.now)
 
-    def fold_event(
-        self, state: ProfileState, batch: Batch, i: int, names: tuple[list[str], list[str]]
-    ) -> Iterable[int]:
-        """Fold event i into its profile's leaf states; returns the leaves that it, or what it wrote, may change."""
-        touched = self.live.fold_event(state.facts.leaves, batch.types[i], batch.times[i], batch.events[i], self.now)
-        touched |= self._metric_leaves
-        if names[0] or names[1]:
-            touched |= self.live.leaves_of(traits=names[0], consent=names[1])
+    def fold_event(self, leaves: dict[int, Any], kind: str, time: int, event: dict[str, Any]) -> set[int]:
+        """Fold an event that counts into its profile's leaf states; returns the leaves that it may change."""
+        touched = self.live.fold_event(leaves, kind, time, event, self.now)
+        if self._metric_leaves:
+            touched |= self._metric_leaves
         return touched
+
+    def leaves_of(self, traits: list[str], consent: list[str]) -> set[int]:
+        """The leaves that read these traits and purposes of consent."""
+        return self.live.leaves_of(traits=traits, consent=consent) if traits or consent else set()
 
     def absorb(self, into: dict[int, Any], other: dict[int, Any]) -> None:
         self.live.absorb(into, other)
@@ -158,8 +157,7 @@ class Evaluator:
 
     def _tell(self, records: Sequence[dict[str, Any]]) -> Told:
         for n, record in enumerate(records):
-            place = f"{self.position + n}|{record['profile']}|{record['segment']}|{record['kind']}|{record['at']}"
-            record["id"] = "trn_" + blake2b(place.encode(), digest_size=16).hexdigest()
+            record["id"] = f"trn_{self.position + n}"  # its place in the topic, which has one writer
         if records:
             messages = [(r["profile"].encode(), orjson.dumps(r)) for r in records]
             positions = self._log.append(topics.SEGMENTS, messages)

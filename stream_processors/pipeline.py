@@ -17,6 +17,7 @@ Side effects of `process`, in order, and what a crash after each means. The batc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,7 +31,7 @@ from stream_processors import coldload, project, rejections
 from stream_processors.batch import UNIQUE, Batch, parse
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator, Told
-from stream_processors.profiles import NEVER, ProfileCache, ProfileState
+from stream_processors.profiles import ProfileCache, ProfileState
 from stream_processors.resolve import Resolution, Resolver, write_decisions, write_identity
 from warehouse.client import Writer
 
@@ -110,7 +111,7 @@ class Pipeline:
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
         self.positions = committed
         if late.moved:
-            self._settle(self._touch(None, late, self.positions), late.cause())
+            self._settle(self._touch(late, self.positions), late.cause())
         for partition, end in ends.items():
             self._finish(partition, end)
         self.commit()
@@ -194,11 +195,12 @@ class Pipeline:
         self._insert("ids", project.id_rows(batch, ids))
         self._insert("events", project.event_rows(batch, events))
         self._insert("traits", project.trait_rows(batch, unique))
-        self._insert("identifiers", project.identifier_rows(batch))
+        seen = project.seen_identifiers(batch)
+        self._insert("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
         self._checkpoint("identity")
         self._write_identity(resolution)
-        touched = self._touch(batch, resolution, before)
+        touched = self._touch(resolution, before, batch, seen)
         self._settle(touched, "event" if not resolution.moved else resolution.cause())
         self.commit()
 
@@ -252,7 +254,7 @@ class Pipeline:
         self._insert("ids", project.id_rows(batch, unique))
         self._insert("events", project.event_rows(batch, unique))
         self._insert("traits", project.trait_rows(batch, unique))
-        self._insert("identifiers", project.identifier_rows(batch))
+        self._insert("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
         self._join()
 
     def fold_identity(self) -> None:
@@ -275,7 +277,7 @@ class Pipeline:
         self.evaluator.tick()
         self._checkpoint("identity")
         self._write_identity(resolution)
-        self._settle(self._touch(None, resolution, self.positions), resolution.cause())
+        self._settle(self._touch(resolution, self.positions), resolution.cause())
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
         """Evaluate profiles anew, whether or not anything happened to them."""
@@ -306,24 +308,35 @@ class Pipeline:
 
     # ---- states
 
-    def _touch(self, batch: Batch | None, resolution: Resolution, before: dict[int, int]) -> Touched:
-        """The profiles that a batch or an identity change reaches, with their states up to date."""
+    def _touch(
+        self,
+        resolution: Resolution,
+        before: dict[int, int],
+        batch: Batch | None = None,
+        seen: Mapping[int, list[Any]] | None = None,
+    ) -> Touched:
+        """The profiles that a batch or an identity change reaches, with their states up to date.
+
+        `before`: the positions whose rows the warehouse is sure to hold; the batch, with the identifiers `seen` in
+        it, begins there.
+        """
         touched = Touched()
         profile_of = self.resolver.graph.profile_of
-        owners = [[profile_of(node) for node in nodes] for nodes in batch.nodes] if batch else []
-        reached = {p for p in resolution.moved.values() if p}.union(*owners)
+        owners = {node: profile_of(node) for node in seen or ()}
         old = {p for p in resolution.left.values() if p}
-        reached |= {p for p in old if profile_of(p) == p}
-        reached.discard(0)
-        moved = self._after_moves(resolution, reached, old, touched, before)
+        reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
+        moved = self._after_moves(resolution, old, touched, before)
         touched.states = moved | self._states([p for p in reached if p not in moved], before)
         touched.changes = {p: (None if p in moved else set()) for p in touched.states}
+        for node, (kind, value, first, last) in (seen or {}).items():
+            if owners[node]:
+                touched.states[owners[node]].add_identifier(node, kind, value, first, last)
         if batch:
-            self._add_batch(batch, owners, touched)
+            self._count(batch, owners, touched)
         return touched
 
     def _after_moves(
-        self, resolution: Resolution, reached: set[int], old: set[int], touched: Touched, before: dict[int, int]
+        self, resolution: Resolution, old: set[int], touched: Touched, before: dict[int, int]
     ) -> dict[int, ProfileState]:
         """States of the profiles whose nodes are not what they were: made from cached parts, or loaded."""
         if not resolution.moved:
@@ -389,25 +402,24 @@ class Pipeline:
             self._cache.put(profile, state)
         return states
 
-    def _add_batch(self, batch: Batch, owners: list[list[int]], touched: Touched) -> None:
-        """Fold the batch into the states: identifiers into their own profiles, what counts into the anchor's."""
+    def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
+        """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""
         states, changes = touched.states, touched.changes
-        for i, profiles in enumerate(owners):
-            counts = batch.state[i] == UNIQUE
-            first, last = (batch.times[i], batch.times[i]) if counts else (NEVER, 0)
-            identifiers = batch.events[i]["identifiers"]
-            for node, profile, identifier in zip(batch.nodes[i], profiles, identifiers, strict=True):
-                if profile:
-                    states[profile].add_identifier(
-                        node, identifier["type"], identifier["normalised"], first, last
-                    )
-            if counts and profiles and profiles[0]:
-                state = states[profiles[0]]
-                names = project.add_event(state, batch, i)
-                leaves = self.evaluator.fold_event(state, batch, i, names)
-                known = changes[profiles[0]]
-                if known is not None:
-                    known.update(leaves)
+        fold_event, events, types, times = self.evaluator.fold_event, batch.events, batch.types, batch.times
+        for i, nodes in enumerate(batch.nodes):
+            if not nodes or batch.state[i] != UNIQUE:
+                continue
+            profile = owners[nodes[0]]
+            if not profile:
+                continue
+            state, event = states[profile], events[i]
+            state.add_event(types[i], times[i], event.get("money"))
+            leaves = fold_event(state.facts.leaves, types[i], times[i], event)
+            if "traits" in event or "consent" in event:
+                leaves |= self.evaluator.leaves_of(*project.write_traits(state, batch, i))
+            known = changes[profile]
+            if known is not None:
+                known |= leaves
 
     # ---- inserts
 

@@ -66,14 +66,14 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
 
 
 def trait_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for i in index:
         event = batch.events[i]
-        for kind, values in (("trait", event.get("traits")), ("consent", event.get("consent"))):
-            if values and batch.nodes[i]:
-                ver = trait_version(batch.times[i], batch.eids[i])
-                node, source, channel = batch.nodes[i][0], event["source"], event["channel"]
-                rows += [(node, kind, name, json_text(v), ver, source, channel) for name, v in values.items()]
+        if ("traits" in event or "consent" in event) and batch.nodes[i]:
+            ver = trait_version(batch.times[i], batch.eids[i])
+            node, source, channel = batch.nodes[i][0], event["source"], event["channel"]
+            for kind, values in (("trait", event.get("traits")), ("consent", event.get("consent"))):
+                rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
     return pa.table(
         {
             "node": fixed16([r[0] for r in rows]),
@@ -91,40 +91,39 @@ def json_text(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
 
 
-def identifier_rows(batch: Batch) -> pa.Table:
-    """What every node stands for and when it was seen. A copy's nodes get no time: a copy adds links only."""
+def seen_identifiers(batch: Batch) -> dict[int, list[Any]]:
+    """Node -> [type, value, first seen, last seen] over the batch. A copy's nodes get no time: it adds links only."""
     seen: dict[int, list[Any]] = {}
-    for i, nodes in enumerate(batch.nodes):
-        if not nodes:
-            continue
-        counts = batch.state[i] == UNIQUE
-        first, last = (batch.times[i], batch.times[i]) if counts else (NEVER, 0)
-        for node, identifier in zip(nodes, batch.events[i]["identifiers"], strict=True):
+    for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
+        for node, identifier in zip(nodes, event["identifiers"], strict=True):
             known = seen.get(node)
             if known is None:
+                first, last = (time, time) if state == UNIQUE else (NEVER, 0)
                 seen[node] = [identifier["type"], identifier["normalised"], first, last]
-            else:
-                known[2] = min(known[2], first)
-                known[3] = max(known[3], last)
+            elif state == UNIQUE:
+                if time < known[2]:
+                    known[2] = time
+                if time > known[3]:
+                    known[3] = time
+    return seen
+
+
+def identifier_rows(seen: Mapping[int, list[Any]]) -> pa.Table:
     values = list(seen.values())
     return pa.table(
         {
             "node": fixed16(seen),
             "type": pa.array([v[0] for v in values], pa.string()),
             "value": pa.array([v[1] for v in values], pa.string()),
-            "first_seen": pa.array([v[2] for v in values], pa.timestamp("ms", "UTC")),
-            "last_seen": pa.array([v[3] for v in values], pa.timestamp("ms", "UTC")),
+            "first_seen": pa.array([v[2] for v in values], _STAMP),
+            "last_seen": pa.array([v[3] for v in values], _STAMP),
         }
     )
 
 
-def add_event(state: ProfileState, batch: Batch, i: int) -> tuple[list[str], list[str]]:
-    """Fold event i, which counts, into the state of its anchor's profile.
-
-    Returns the names of the traits, and of the purposes of consent, that it changed. Identifiers are not its affair.
-    """
+def write_traits(state: ProfileState, batch: Batch, i: int) -> tuple[list[str], list[str]]:
+    """Fold event i's traits and consent into its profile; the names of those, and of those, that it changed."""
     event = batch.events[i]
-    state.add_event(batch.types[i], batch.times[i], event.get("money"))
     return _write_all(state, "trait", event.get("traits"), batch, i), _write_all(
         state, "consent", event.get("consent"), batch, i
     )

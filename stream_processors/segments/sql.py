@@ -148,7 +148,7 @@ class Compiler:
     def _nodes(self) -> str:
         latest = "SELECT node, argMax(profile, ver) AS latest FROM identity"
         if self._only is not None:
-            latest += f" WHERE node IN (SELECT node FROM members WHERE has({self._only}, profile))"
+            latest += f" WHERE node IN (SELECT node FROM members WHERE profile IN {self._only})"
         of_some = "" if self._only is None else f" AND has({self._only}, latest)"
         return f"SELECT node, latest AS profile FROM ({latest} GROUP BY node) WHERE latest != 0{of_some}"
 
