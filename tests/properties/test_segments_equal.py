@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,26 @@ from stream_processors.segments.sql import Query, compile_sql
 from stream_processors.segments.values import DATE_PATTERN, parse_date
 from stream_processors.segments.why import compile_why, why_tree
 from tests.properties.segments_world import (
+    BOUNDS,
     LEAF_SETS,
     NOWS,
+    NUMBER_OPS,
+    PATTERNS,
     RULE_SETS,
+    SMALL,
+    STEPS,
+    SUMS,
     T0,
+    TEXTS,
+    WIDE,
+    WINDOWS,
     WORLDS,
+    Event,
     World,
     live_facts,
     table_rows,
 )
+from tests.properties.segments_world import DATES as DATE_TEXTS
 
 TABLES = Path(__file__).parents[2] / "warehouse" / "tables.sql"
 INSTANTS = st.sets(st.sampled_from(NOWS), min_size=1, max_size=2)
@@ -181,3 +193,66 @@ def test_dates_are_read_alike(engine: Any, texts: list[str]) -> None:
     sql = f"SELECT arrayMap(x -> if(match(x, {{p:String}}), {parsed}, NULL), {{t:Array(String)}})"
     found = engine.query(sql, parameters={"t": texts, "p": DATE_PATTERN}).result_rows[0][0]
     assert list(zip(texts, found, strict=True)) == [(text, parse_date(text)) for text in texts]
+
+
+def both(engine: Any, world: World, rules: dict[str, Any], now: int = T0) -> None:
+    """Both back ends on one world, rule by rule."""
+    live = LiveRules({name: parse_rule(rule) for name, rule in rules.items()})
+    load(engine, world)
+    held = {
+        profile: live.evaluate(one, now)
+        for profile, one in live_facts(world, live, now, world.events).items()
+    }
+    for name, rule in live.rules.items():
+        found = profiles(engine, compile_sql(rule, now, live.rules.__getitem__))
+        assert found == {profile for profile, segments in held.items() if name in segments}, rules[name]
+
+
+EVERY_VALUE = (*TEXTS, *SMALL, *WIDE, True, False, None, [1, "a"], {"city": "a"})
+
+
+def test_every_test_of_every_value(engine: Any) -> None:
+    world = World([(node, node, 0) for node in range(1, len(EVERY_VALUE) + 2)])
+    world.stored = [(node, "trait", "kind", value, 0) for node, value in enumerate(EVERY_VALUE, start=1)]
+    scalars = [value for value in EVERY_VALUE if isinstance(value, str | int | float)]
+    tests: list[dict[str, Any]] = [{op: value} for op in ("eq", "ne") for value in scalars]
+    tests += [{op: scalars[i : i + 3]} for op in ("in", "not_in") for i in range(0, len(scalars), 3)]
+    tests += [{op: value} for op in ("gt", "gte", "lt", "lte") for value in BOUNDS]
+    tests += [{op: value} for op in ("contains", "starts_with") for value in TEXTS if value]
+    tests += [{"matches": pattern} for pattern in PATTERNS] + [{"exists": True}, {"exists": False}]
+    tests += [{op: date} for op in ("before", "after") for date in DATE_TEXTS[:4]]
+    tests += [{"within": window} for window in WINDOWS]
+    both(engine, world, {f"r{i}": {"trait": "kind", **test} for i, test in enumerate(tests)})
+
+
+def test_every_border_of_a_window(engine: Any) -> None:
+    world = World([(node, node, 0) for node in range(1, len(STEPS) + 1)])
+    world.events = [one_event(node, time, 1) for node, time in enumerate(STEPS, start=1)]
+    spans: list[dict[str, Any]] = [{"within": window} for window in WINDOWS]
+    spans += [{"between": pair} for pair in (["2026-01-25", "2026-02-01"], ["2026-01-02", "2026-01-25"])]
+    days = [{op: value} for op in NUMBER_OPS for value in (0, 1, 7, 30)]
+    since = [{f"days_since_{which}": test} for which in ("last", "first") for test in days]
+    leaves = [*spans, *since, *({**span, **one} for span in spans for one in since[::5])]
+    both(engine, world, {f"r{i}": {"event": "order.completed", **leaf} for i, leaf in enumerate(leaves)})
+
+
+def test_every_pair_of_values_in_an_aggregate(engine: Any) -> None:
+    pairs = [(a, b) for i, a in enumerate(EVERY_VALUE) for b in EVERY_VALUE[: i + 1]]
+    world = World([(node, node, 0) for node in range(1, len(pairs) + 1)])
+    world.events = [one_event(node, T0, value) for node, pair in enumerate(pairs, start=1) for value in pair]
+    kinds = [("distinct", (0, 1, 2)), *((kind, SUMS) for kind in ("sum", "avg", "min", "max"))]
+    leaves = [
+        {kind: {op: value}} for kind, operands in kinds for value in operands for op in ("eq", "gt", "lt")
+    ]
+    rules = {
+        f"r{i}": {"event": "order.completed", "of": "revenue", **leaf, **span}
+        for i, leaf in enumerate(leaves)
+        for span in ({"within": "1d"} if i % 2 else {},)
+    }
+    both(engine, world, rules)
+
+
+def one_event(node: int, time: int, revenue: Any) -> Event:
+    return Event(
+        node, time, "order.completed", {"id": "e", "properties": {"revenue": revenue}}, Decimal(0), ""
+    )

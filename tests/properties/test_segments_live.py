@@ -10,6 +10,7 @@ from stream_processors.segments.rule import parse_rule
 from tests.properties.segments_world import (
     DAY,
     NOWS,
+    NUMBER_OPS,
     RULE_SETS,
     T0,
     WORLDS,
@@ -107,3 +108,35 @@ def test_absorbing_equals_folding_everything(
     merged = ProfileFacts(leaves=rules.absorb(parts[0].leaves, parts[1].leaves))
     for later in (now, now + DAY, now + 7 * DAY):
         assert rules.evaluate(merged, later) == rules.evaluate(whole, later)
+
+
+def test_every_border_is_announced() -> None:
+    """Exhaustive where random worlds rarely land: instants one ms around each border of each kind of leaf."""
+    days = (0, 1, 7, 30)
+    tests = [{op: value} for op in NUMBER_OPS for value in days]
+    leaves: list[dict[str, Any]] = [{"days_since_last": test} for test in tests]
+    leaves += [{"days_since_first": test} for test in tests]
+    leaves += [{**leaf, "within": "7d"} for leaf in leaves]
+    leaves += [{"count": {op: value}, "within": "7d"} for op in NUMBER_OPS for value in (0, 1, 2, 3)]
+    rules = compiled({f"r{i}": {"event": "a", **leaf} for i, leaf in enumerate(leaves)})
+    alone = [compiled({"r": {"event": "a", **leaf}}) for leaf in leaves]
+    times = [T0 - 7 * DAY + 1, T0 - DAY, T0, T0 + 30_000]
+    borders = sorted({time + day * DAY + step for time in times for day in days for step in (-1, 0, 1, 2)})
+    for now in (border for border in borders if border >= T0):
+        for one in (rules, *alone):
+            facts = ProfileFacts()
+            for time in times:
+                one.fold_event(facts.leaves, "a", time, {}, now)
+            held, due = one.evaluate(facts, now), one.next_change(facts, now)
+            for instant in (border for border in borders if now < border and (due is None or border < due)):
+                assert one.evaluate(facts, instant) == held, one.rules
+
+
+def test_an_event_ahead_of_the_clock_counts_when_its_time_comes() -> None:
+    rules = compiled({"s": {"event": "a", "count": {"gte": 1}, "within": "7d"}})
+    facts = ProfileFacts()
+    rules.update(facts, (), (), T0)
+    touched = rules.fold_event(facts.leaves, "a", T0 + 30_000, {}, T0)
+    assert rules.update(facts, touched, (), T0) == {}
+    assert facts.due == T0 + 30_000
+    assert rules.update(facts, (), (), T0 + 30_000) == {"s": True}

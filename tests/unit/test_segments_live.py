@@ -115,3 +115,14 @@ def test_nested_segments_must_end(rules: dict[str, dict[str, Any]], code: str) -
     with pytest.raises(InvalidRule) as refused:
         topological({segment: parse_rule(rule) for segment, rule in rules.items()})
     assert refused.value.code == code
+
+
+@pytest.mark.parametrize("test", [{"eq": 3}, {"lte": 3}, {"lt": 4}])
+def test_a_bounded_window_still_knows_that_there_are_more(test: dict[str, int]) -> None:
+    rules = live(s={"event": "page.viewed", "count": test, "within": "30d"})
+    facts = ProfileFacts()
+    for i in range(200):
+        rules.fold_event(facts.leaves, "page.viewed", T0 + i, {}, T0 + i)
+        assert rules.evaluate(facts, T0 + i) == (
+            {"s"} if i + 1 == 3 or ("eq" not in test and i < 3) else set()
+        )
