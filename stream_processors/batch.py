@@ -9,27 +9,36 @@ import numpy as np
 import orjson
 
 from eventlog.port import Record
+from stream_processors.money import micros
 
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
 """The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
 
 
+Money = tuple[str, int]
+"""Currency and millionths."""
+
+
 @dataclass(slots=True)
 class Batch:
-    """Columns of equal length, in log order within each partition.
+    """Columns of equal length, in log order within each partition. Times are ms.
 
-    `nodes[i]` are the nodes of event i's identifiers, anchor first, () where it has none. Times are ms.
-    `state[i]` is UNIQUE until dedupe says otherwise.
+    `nodes[i]` are the nodes of event i's identifiers, anchor first, () where it has none; `money[i]` is None where it
+    has none with a currency; `state[i]` is UNIQUE until dedupe says otherwise.
     """
 
-    records: list[Record]
-    events: list[dict[str, Any]]
-    eids: list[int]
-    types: list[str]
-    nodes: list[tuple[int, ...]]
-    times: list[int]
-    received: list[int]
-    state: list[int]
+    records: list[Record] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    eids: list[int] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    identifiers: list[list[dict[str, str]]] = field(default_factory=list)
+    nodes: list[tuple[int, ...]] = field(default_factory=list)
+    money: list[Money | None] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    state: list[int] = field(default_factory=list)
+    writes: list[int] = field(default_factory=list)
+    """Indices of the events that carry traits or consent."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -46,33 +55,62 @@ def event_hash(event_id: str) -> int:
 
 
 def parse(records: Sequence[Record]) -> Batch:
-    """Parse envelopes. One that cannot be read is listed in `unreadable` and stops none of the others."""
-    batch = Batch([], [], [], [], [], [], [], [])
-    times, received = [], []
+    """Parse envelopes. One that cannot be read is listed in `unreadable` and stops none of the others.
+
+    What later steps rely on is checked here, once: anybody may write to the topic.
+    """
+    batch = Batch()
+    times: list[str] = []
+    received: list[str] = []
     for record in records:
         try:
-            event = orjson.loads(record.value)
-            nodes = tuple([int(i["node"], 16) for i in event["identifiers"]])
-            row = (event["id"], event["type"], event["time"], event["received_at"])
-            if not (row[2][-1] == "Z" and row[3][-1] == "Z" and len(row[2]) == len(row[3]) == 24):
-                raise ValueError("times must be RFC 3339 in UTC with three decimals")
-            eid = event_hash(row[0])
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            _read(record, batch, times, received)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
             batch.unreadable.append((record, f"not an envelope ({type(error).__name__})"))
-            continue
-        batch.records.append(record)
-        batch.events.append(event)
-        batch.eids.append(eid)
-        batch.types.append(row[1])
-        batch.nodes.append(nodes)
-        times.append(row[2][:-1])
-        received.append(row[3][:-1])
     try:
         batch.times, batch.received = milliseconds(times), milliseconds(received)
     except ValueError:
         return _without_bad_times(batch, times, received)
     batch.state = [UNIQUE] * len(batch.records)
     return batch
+
+
+def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -> None:
+    """Add one record to the columns, or raise before any was touched."""
+    event = orjson.loads(record.value)
+    identifiers = event["identifiers"]
+    nodes = tuple([int(i["node"], 16) for i in identifiers])
+    time, at = event["time"], event["received_at"]
+    if not (len(time) == len(at) == 24 and time[23] == at[23] == "Z"):
+        raise ValueError("times are RFC 3339 in UTC with three decimals")
+    texts = [event["id"], event["type"], event["source"], event["channel"]]
+    for identifier in identifiers:
+        texts += (identifier["type"], identifier["normalised"])
+    if set(map(type, texts)) != {str} or any(not 0 < node < 1 << 128 for node in nodes):
+        raise TypeError("texts are strings, nodes have 128 bits")
+    money = _money(event["money"]) if "money" in event else None
+    writes = "traits" in event or "consent" in event
+    if writes and not (type(event.get("traits", {})) is dict and type(event.get("consent") or {}) is dict):
+        raise TypeError("traits and consent are objects")
+    eid = event_hash(texts[0])
+    if writes:
+        batch.writes.append(len(batch.events))
+    batch.records.append(record)
+    batch.events.append(event)
+    batch.eids.append(eid)
+    batch.types.append(texts[1])
+    batch.identifiers.append(identifiers)
+    batch.nodes.append(nodes)
+    batch.money.append(money)
+    times.append(time[:23])
+    received.append(at[:23])
+
+
+def _money(money: dict[str, str]) -> Money | None:
+    amount, currency = micros(money["amount"]), money["currency"]
+    if type(currency) is not str or abs(amount) >= 1 << 120:
+        raise ValueError("money is an amount that fits and a currency")
+    return (currency, amount) if currency else None
 
 
 def milliseconds(texts: list[str]) -> list[int]:

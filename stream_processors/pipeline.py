@@ -189,12 +189,11 @@ class Pipeline:
         return len(records)
 
     def _derive(self, batch: Batch, missing: tuple[list[int], list[int]], before: dict[int, int]) -> None:
-        unique = batch.unique()
         ids, events = missing
         self.evaluator.tick()
         self._insert("ids", project.id_rows(batch, ids))
         self._insert("events", project.event_rows(batch, events))
-        self._insert("traits", project.trait_rows(batch, unique))
+        self._insert("traits", project.trait_rows(batch))
         seen = project.seen_identifiers(batch)
         self._insert("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
@@ -253,7 +252,7 @@ class Pipeline:
         unique = batch.unique()
         self._insert("ids", project.id_rows(batch, unique))
         self._insert("events", project.event_rows(batch, unique))
-        self._insert("traits", project.trait_rows(batch, unique))
+        self._insert("traits", project.trait_rows(batch))
         self._insert("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
         self._join()
 
@@ -404,22 +403,25 @@ class Pipeline:
 
     def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
         """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""
-        states, changes = touched.states, touched.changes
-        fold_event, events, types, times = self.evaluator.fold_event, batch.events, batch.types, batch.times
-        for i, nodes in enumerate(batch.nodes):
-            if not nodes or batch.state[i] != UNIQUE:
+        states, changes, fold_event = touched.states, touched.changes, self.evaluator.fold_event
+        columns = zip(
+            batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True
+        )
+        for nodes, kind, time, event, money, counts in columns:
+            if not nodes or counts != UNIQUE or not (profile := owners[nodes[0]]):
                 continue
-            profile = owners[nodes[0]]
-            if not profile:
-                continue
-            state, event = states[profile], events[i]
-            state.add_event(types[i], times[i], event.get("money"))
-            leaves = fold_event(state.facts.leaves, types[i], times[i], event)
-            if "traits" in event or "consent" in event:
-                leaves |= self.evaluator.leaves_of(*project.write_traits(state, batch, i))
+            state = states[profile]
+            state.add_event(kind, time, money)
+            leaves = fold_event(state.facts.leaves, kind, time, event)
             known = changes[profile]
             if known is not None:
                 known |= leaves
+        for i in batch.writes:
+            if batch.nodes[i] and batch.state[i] == UNIQUE and (profile := owners[batch.nodes[i][0]]):
+                leaves = self.evaluator.leaves_of(*project.write_traits(states[profile], batch, i))
+                known = changes[profile]
+                if known is not None:
+                    known |= leaves
 
     # ---- inserts
 

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from schemas.clock import iso
-from stream_processors.money import decimal, micros
+from stream_processors.money import decimal
 from stream_processors.segments.live import ProfileFacts
 
 ORDER, REFUND = "order.completed", "order.refunded"
@@ -45,15 +45,15 @@ class ProfileState:
     texts: tuple[str, str, str] | None = None
     """Traits, provenance and consent as JSON, as last made; None when a trait or consent has changed since."""
 
-    def add_event(self, kind: str, time: int, money: Mapping[str, str] | None) -> None:
+    def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
         self.events += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if time < self.first_seen:
             self.first_seen = time
         if time > self.last_seen:
             self.last_seen = time
-        if money is not None and money["currency"]:
-            self.add_money(kind, money["currency"], micros(money["amount"]))
+        if money is not None:
+            self.add_money(kind, *money)
 
     def add_events(self, kind: str, count: int, first: int, last: int) -> None:
         """Many events of one type at once, without their money."""

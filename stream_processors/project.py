@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 
 from stream_processors.batch import UNREADABLE, UNIQUE, Batch
-from stream_processors.money import decimal_array, micros
+from stream_processors.money import decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
 from warehouse.client import fixed16
 
@@ -48,30 +48,29 @@ def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
 
 
 def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
-    records, events, nodes = batch.records, batch.events, batch.nodes
-    money = [events[i].get("money") for i in index]
+    records, nodes = batch.records, batch.nodes
+    money = [batch.money[i] for i in index]
     raw = b"".join([nodes[i][0].to_bytes(16, "little") if nodes[i] else _ZERO16 for i in index])
     return pa.table(
         {
             "node": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(index), [None, pa.py_buffer(raw)]),
-            "time": pa.array([batch.times[i] for i in index], pa.timestamp("ms", "UTC")),
+            "time": pa.array([batch.times[i] for i in index], _STAMP),
             "type": pa.array([batch.types[i] for i in index], pa.string()),
             "part": pa.array([records[i].partition for i in index], pa.uint16()),
             "off": pa.array([records[i].offset for i in index], pa.uint64()),
-            "amount": decimal_array([micros(m["amount"]) if m and m["currency"] else 0 for m in money]),
-            "currency": pa.array([m["currency"] if m else "" for m in money], pa.string()),
+            "amount": decimal_array([m[1] if m else 0 for m in money]),
+            "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
             "payload": pa.array([records[i].value for i in index], pa.binary()),
         }
     )
 
 
-def trait_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+def trait_rows(batch: Batch) -> pa.Table:
     rows: list[tuple[Any, ...]] = []
-    for i in index:
-        event = batch.events[i]
-        if ("traits" in event or "consent" in event) and batch.nodes[i]:
-            ver = trait_version(batch.times[i], batch.eids[i])
-            node, source, channel = batch.nodes[i][0], event["source"], event["channel"]
+    for i in batch.writes:
+        if batch.state[i] == UNIQUE and batch.nodes[i]:
+            event, node = batch.events[i], batch.nodes[i][0]
+            ver, source, channel = trait_version(batch.times[i], batch.eids[i]), event["source"], event["channel"]
             for kind, values in (("trait", event.get("traits")), ("consent", event.get("consent"))):
                 rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
     return pa.table(
@@ -94,8 +93,10 @@ def json_text(value: Any) -> str | None:
 def seen_identifiers(batch: Batch) -> dict[int, list[Any]]:
     """Node -> [type, value, first seen, last seen] over the batch. A copy's nodes get no time: it adds links only."""
     seen: dict[int, list[Any]] = {}
-    for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
-        for node, identifier in zip(nodes, event["identifiers"], strict=True):
+    for nodes, identifiers, state, time in zip(
+        batch.nodes, batch.identifiers, batch.state, batch.times, strict=True
+    ):
+        for node, identifier in zip(nodes, identifiers, strict=True):
             known = seen.get(node)
             if known is None:
                 first, last = (time, time) if state == UNIQUE else (NEVER, 0)

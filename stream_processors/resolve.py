@@ -111,7 +111,7 @@ class Resolver:
 
 def _link(batch: Batch, i: int) -> dict[str, Any]:
     event = batch.events[i]
-    nodes = [[identifier["node"], identifier["type"]] for identifier in event["identifiers"]]
+    nodes = [[identifier["node"], identifier["type"]] for identifier in batch.identifiers[i]]
     link = {"kind": "link", "event": event["id"], "received_at": batch.received[i], "nodes": nodes}
     return {**link, "alias": True} if event.get("alias") else link
 
