@@ -45,12 +45,15 @@ USED = ("identity", "members", "events", "traits", "identifiers")
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    client = clickhouse_connect.get_client(dsn=f"chdb://{tmp_path_factory.mktemp('chdb')}")
+def engine(chdb_dsn: str) -> Iterator[Any]:
+    client = clickhouse_connect.get_client(dsn=chdb_dsn)
+    client.command("CREATE DATABASE laws")
+    client.command("USE laws")
     for statement in re.sub("--.*", "", TABLES.read_text()).split(";"):
         if any(f"CREATE TABLE {table} (" in statement for table in USED):
             client.command(statement)
     yield client
+    client.command("DROP DATABASE laws SYNC")
     client.close()
 
 

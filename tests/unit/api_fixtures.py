@@ -1,6 +1,6 @@
 """The fixtures `world` and `make_world`, for modules with `pytest_plugins = ("tests.unit.api_fixtures",)`.
 
-chDB has one folder per process, so the warehouse lives as long as a test module and is closed after it.
+The warehouse lives as long as a test module; its database is dropped after it.
 """
 
 from collections.abc import Iterator
@@ -19,10 +19,11 @@ from warehouse.client import Warehouse
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    made = Warehouse(f"chdb://{tmp_path_factory.mktemp('chdb')}")
+def warehouse(chdb_dsn: str) -> Iterator[Warehouse]:
+    made = Warehouse(chdb_dsn)
     made.migrate(1)
     yield made
+    made.drop(1)
     made.close()
 
 
