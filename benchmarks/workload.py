@@ -56,7 +56,12 @@ def _properties(name: str, n: int, chance: random.Random) -> dict[str, Any]:
     product = {"product_id": f"p{chance.randrange(500)}", "category": chance.choice(("tea", "mugs", "bags"))}
     price = chance.randrange(100, 9000) / 100
     if name.startswith("Order"):
-        return {"order_id": f"o{n}", "revenue": price, "currency": "EUR", "products": [{**product, "price": price}]}
+        return {
+            "order_id": f"o{n}",
+            "revenue": price,
+            "currency": "EUR",
+            "products": [{**product, "price": price}],
+        }
     if name == "Products Searched":
         return {"query": "mug"}
     return {**product, "price": price, "currency": "EUR"}

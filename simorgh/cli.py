@@ -311,7 +311,6 @@ def _announce(url: str) -> None:
     print(f"Simorgh listens on {url} (API: {url}/docs). Stop with Ctrl-C.", flush=True)
 
 
-
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The data folder of one box: what is in it, who may use it, and who is using it now.
 
-    DIR/log.sqlite    the log (truth)
-    DIR/keys.json     the workspace's secret, mode 0600 (back it up with the log: together they rebuild everything)
-    DIR/warehouse/    the embedded ClickHouse (rebuilt by `simorgh replay`)
-    DIR/server.json   address and local token of the server that has the folder open, mode 0600
+DIR/log.sqlite    the log (truth)
+DIR/keys.json     the workspace's secret, mode 0600 (back it up with the log: together they rebuild everything)
+DIR/warehouse/    the embedded ClickHouse (rebuilt by `simorgh replay`)
+DIR/server.json   address and local token of the server that has the folder open, mode 0600
 """
 
 import json

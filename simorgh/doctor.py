@@ -26,7 +26,11 @@ def examine(settings: Settings) -> list[Finding]:
 
 def _schemas() -> Finding:
     problems = check_published()
-    return Finding(not problems, "schemas", f"{len(problems)} problems; run simorgh schemas check" if problems else "in order")
+    return Finding(
+        not problems,
+        "schemas",
+        f"{len(problems)} problems; run simorgh schemas check" if problems else "in order",
+    )
 
 
 def _folder(settings: Settings) -> Finding:

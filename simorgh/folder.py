@@ -1,12 +1,12 @@
 """What commands do with a data folder: speak to the server that has it open, or open it themselves."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi.testclient import TestClient
 
 from producers.files.local import LocalSink
 from producers.files.sinks import HttpSink, Sink
@@ -62,16 +62,25 @@ def call(settings: Settings, method: str, path: str, body: object = None) -> Any
             return _call(client, server.token, method, path, body)
     with opened(settings) as platform:
         platform.runner.start()
-        with TestClient(platform.app()) as client:
-            return _call(client, platform.local_token, method, path, body)
+        return _answer(asyncio.run(_call_here(platform, method, path, body)))
+
+
+async def _call_here(platform: Platform, method: str, path: str, body: object) -> httpx.Response:
+    transport = httpx.ASGITransport(platform.app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://here", timeout=_TIMEOUT) as client:
+        return await client.request(method, path, **_request(platform.local_token, body))
 
 
 def _call(client: httpx.Client, token: str, method: str, path: str, body: object) -> Any:
+    return _answer(client.request(method, path, **_request(token, body)))
+
+
+def _request(token: str, body: object) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {token}"}
-    if isinstance(body, bytes):
-        answer = client.request(method, path, headers=headers, content=body)
-    else:
-        answer = client.request(method, path, headers=headers, json=body)
+    return {"headers": headers, "content": body} if isinstance(body, bytes) else {"headers": headers, "json": body}
+
+
+def _answer(answer: httpx.Response) -> Any:
     if answer.is_error:
         problem = answer.json()
         raise InvalidInput(str(problem.get("detail") or problem.get("title")), code=str(problem.get("code")))

@@ -15,9 +15,7 @@ def first_keys(registry: Registry, settings: Settings, console: Console | None =
     out = console or Console(stderr=True)
     if settings.write_key is None and not registry.sources:
         key = new_write_key()
-        registry.declare(
-            "source", "default", {"name": "First source", "write_key_sha256": [sha256_hex(key)]}, _BY
-        )
+        registry.declare("source", "default", {"name": "First source", "write_key_sha256": [sha256_hex(key)]}, _BY)
         out.print(f"write key  {key}", highlight=False, soft_wrap=True)
     if settings.api_token is None and not registry.tokens:
         token = new_token()

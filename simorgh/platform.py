@@ -151,9 +151,7 @@ class Platform:
     # ---- wiring
 
     def _new_runner(self) -> Runner:
-        return Runner(
-            self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint
-        )
+        return Runner(self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint)
 
     def _drop_other_generations(self) -> None:
         """What a replay left behind when it was killed, or had not dropped yet."""
@@ -170,9 +168,7 @@ class Platform:
             reader=self.warehouse.reader(lambda: self.generation),
             secret=self.secret,
             workspace=self.settings.workspace,
-            retry_rejected=lambda record, payload: retry_rejected(
-                self.log, self.registry, self.door, record, payload
-            ),
+            retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,
             generation=lambda: self.generation,
@@ -194,5 +190,3 @@ class Platform:
 
 def _plain(secret: Any) -> str | None:
     return None if secret is None else secret.get_secret_value()
-
-

@@ -18,17 +18,14 @@ class Settings(BaseSettings):
         "simorgh-data"
     )
     log: Annotated[str, Field(description="The event log: `sqlite:///path`; empty: DATA/log.sqlite.")] = ""
-    clickhouse: Annotated[
-        str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")
-    ] = ""
-    workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = (
-        "default"
-    )
+    clickhouse: Annotated[str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")] = ""
+    workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
     partitions: Annotated[
         int, Field(description="Partitions of simorgh.events in a new embedded log.", ge=1, le=64)
     ] = 2
     write_key: Annotated[
-        SecretStr | None, Field(description="A write key that holds while set: a source with default settings.")
+        SecretStr | None,
+        Field(description="A write key that holds while set: a source with default settings."),
     ] = None
     api_token: Annotated[
         SecretStr | None, Field(description="An API token that holds while set, with every scope.")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 import numpy as np
 import orjson
 
@@ -15,8 +16,52 @@ UNIQUE, COPY, UNREADABLE = 0, 1, 2
 """The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
 
 
+_NODES = 1 << 128
+_MONEY = 10**36
+
 Money = tuple[str, int]
 """Currency and millionths."""
+
+
+class Identifier(msgspec.Struct, gc=False):
+    """One identifier of an envelope; `node` is hex."""
+
+    type: str
+    normalised: str
+    node: str
+
+
+class _Money(msgspec.Struct, gc=False):
+    amount: str
+    currency: str
+
+
+class Envelope(msgspec.Struct):
+    """What the projections read of an envelope. Traits, properties and context stay JSON until somebody asks."""
+
+    id: str
+    type: str
+    time: str
+    received_at: str
+    source: str
+    channel: str
+    identifiers: list[Identifier]
+    traits: dict[str, msgspec.Raw] | None = None
+    consent: dict[str, msgspec.Raw] | None = None
+    money: _Money | None = None
+    alias: bool | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def payload(self) -> dict[str, Any]:
+        """Properties and context, parsed: what segment rules may look into."""
+        return {
+            "properties": orjson.loads(bytes(self.properties)),
+            "context": orjson.loads(bytes(self.context)),
+        }
+
+
+_decode = msgspec.json.Decoder(Envelope).decode
 
 
 @dataclass(slots=True)
@@ -28,10 +73,9 @@ class Batch:
     """
 
     records: list[Record] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Envelope] = field(default_factory=list)
     eids: list[int] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
-    identifiers: list[list[dict[str, str]]] = field(default_factory=list)
     nodes: list[tuple[int, ...]] = field(default_factory=list)
     money: list[Money | None] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
@@ -65,7 +109,7 @@ def parse(records: Sequence[Record]) -> Batch:
     for record in records:
         try:
             _read(record, batch, times, received)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
+        except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
             batch.unreadable.append((record, f"not an envelope ({type(error).__name__})"))
     try:
         batch.times, batch.received = milliseconds(times), milliseconds(received)
@@ -77,40 +121,32 @@ def parse(records: Sequence[Record]) -> Batch:
 
 def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -> None:
     """Add one record to the columns, or raise before any was touched."""
-    event = orjson.loads(record.value)
-    identifiers = event["identifiers"]
-    nodes = tuple([int(i["node"], 16) for i in identifiers])
-    time, at = event["time"], event["received_at"]
+    event = _decode(record.value)
+    nodes = tuple([int(i.node, 16) for i in event.identifiers])
+    time, at = event.time, event.received_at
     if not (len(time) == len(at) == 24 and time[23] == at[23] == "Z"):
         raise ValueError("times are RFC 3339 in UTC with three decimals")
-    texts = [event["id"], event["type"], event["source"], event["channel"]]
-    for identifier in identifiers:
-        texts += (identifier["type"], identifier["normalised"])
-    if set(map(type, texts)) != {str} or any(not 0 < node < 1 << 128 for node in nodes):
-        raise TypeError("texts are strings, nodes have 128 bits")
-    money = _money(event["money"]) if "money" in event else None
-    writes = "traits" in event or "consent" in event
-    if writes and not (type(event.get("traits", {})) is dict and type(event.get("consent") or {}) is dict):
-        raise TypeError("traits and consent are objects")
-    eid = event_hash(texts[0])
-    if writes:
+    if nodes and not (min(nodes) > 0 and max(nodes) < _NODES):
+        raise ValueError("nodes have 128 bits")
+    money = _money(event.money) if event.money is not None else None
+    eid = event_hash(event.id)
+    if event.traits or event.consent:
         batch.writes.append(len(batch.events))
     batch.records.append(record)
     batch.events.append(event)
     batch.eids.append(eid)
-    batch.types.append(texts[1])
-    batch.identifiers.append(identifiers)
+    batch.types.append(event.type)
     batch.nodes.append(nodes)
     batch.money.append(money)
     times.append(time[:23])
     received.append(at[:23])
 
 
-def _money(money: dict[str, str]) -> Money | None:
-    amount, currency = micros(money["amount"]), money["currency"]
-    if type(currency) is not str or abs(amount) >= 1 << 120:
-        raise ValueError("money is an amount that fits and a currency")
-    return (currency, amount) if currency else None
+def _money(money: _Money) -> Money | None:
+    amount = micros(money.amount)
+    if abs(amount) >= _MONEY:
+        raise ValueError("money fits Decimal(38, 6)")
+    return (money.currency, amount) if money.currency else None
 
 
 def milliseconds(texts: list[str]) -> list[int]:

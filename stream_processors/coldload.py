@@ -50,7 +50,11 @@ def load(
 
 
 def _load_nodes(
-    writer: Writer, owner: Mapping[int, ProfileState], nodes: list[int], before: Mapping[int, int], leaves: LeafFold
+    writer: Writer,
+    owner: Mapping[int, ProfileState],
+    nodes: list[int],
+    before: Mapping[int, int],
+    leaves: LeafFold,
 ) -> None:
     bound = {"nodes": nodes}
     for node, kind, name, ver, value, source, channel in writer.rows(_TRAITS, bound):

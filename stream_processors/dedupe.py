@@ -76,9 +76,7 @@ class SeenIds:
 
     def _add(self, halves: tuple[np.ndarray, np.ndarray]) -> None:
         probes = self._probes(halves).ravel()
-        np.bitwise_or.at(
-            self._bits, probes >> np.uint64(3), np.uint8(1) << (probes & np.uint64(7)).astype(np.uint8)
-        )
+        np.bitwise_or.at(self._bits, probes >> np.uint64(3), np.uint8(1) << (probes & np.uint64(7)).astype(np.uint8))
 
 
 def _halves(eids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

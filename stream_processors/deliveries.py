@@ -44,9 +44,7 @@ def rows(deliveries: Sequence[Mapping[str, Any]]) -> pa.Table:
         "created_at": stamp,
         "updated_at": stamp,
     }
-    return pa.table(
-        {name: pa.array([d[name] for d in deliveries], types.get(name, pa.string())) for name in _COLUMNS}
-    )
+    return pa.table({name: pa.array([d[name] for d in deliveries], types.get(name, pa.string())) for name in _COLUMNS})
 
 
 def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ from eventlog.port import EventLog
 from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
+from stream_processors.batch import Envelope
 from stream_processors.coldload import milliseconds
-from stream_processors.profiles import ProfileState
 from stream_processors.segments.live import LiveRules
 from stream_processors.segments.rule import parse_rule
 from warehouse.client import Writer, fixed16
@@ -28,6 +28,7 @@ ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
 
 _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
+_NO_PAYLOAD: Mapping[str, Any] = {}
 _READ = 20_000
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
@@ -53,6 +54,7 @@ class Evaluator:
         self.live = LiveRules({})
         self.now = 0
         self._metric_leaves: frozenset[int] = frozenset()
+        self._payload_types: set[str] = set()
 
     # ---- the rules
 
@@ -61,6 +63,7 @@ class Evaluator:
         self.live = LiveRules({name: parse_rule(rule) for name, (rule, _) in segments.items()})
         self.versions = {name: version for name, (_, version) in segments.items()}
         self._metric_leaves = frozenset(self.live.leaves_of(metrics=_METRICS))
+        self._payload_types = {kind for kind in self.live.event_types if self.live.needs_payload(kind)}
 
     def row_types(self) -> Mapping[str, bool]:
         return {kind: self.live.needs_payload(kind) for kind in self.live.event_types}
@@ -68,16 +71,19 @@ class Evaluator:
     def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None:
         self.live.fold_row(leaves, kind, time, payload, self.now)
 
-    def fold_event(self, leaves: dict[int, Any], kind: str, time: int, event: dict[str, Any]) -> set[int]:
+    def fold_event(self, leaves: dict[int, Any], kind: str, time: int, event: Envelope) -> set[int]:
         """Fold an event that counts into its profile's leaf states; returns the leaves that it may change."""
-        touched = self.live.fold_event(leaves, kind, time, event, self.now)
+        payload = event.payload() if kind in self._payload_types else _NO_PAYLOAD
+        touched = self.live.fold_event(leaves, kind, time, payload, self.now)
         if self._metric_leaves:
             touched |= self._metric_leaves
         return touched
 
-    def leaves_of(self, traits: list[str], consent: list[str]) -> set[int]:
-        """The leaves that read these traits and purposes of consent."""
-        return self.live.leaves_of(traits=traits, consent=consent) if traits or consent else set()
+    def leaves_of(
+        self, traits: Iterable[str] = (), consent: Iterable[str] = (), identities: Iterable[str] = ()
+    ) -> set[int]:
+        """The leaves that read these traits, purposes of consent and types of identifiers."""
+        return self.live.leaves_of(traits=traits, consent=consent, identities=identities)
 
     def absorb(self, into: dict[int, Any], other: dict[int, Any]) -> None:
         self.live.absorb(into, other)
@@ -100,7 +106,7 @@ class Evaluator:
             records += [self._record(profile, s, "exited", now, e, reason) for s, e in sorted(memberships.items())]
         for profile, state in touched.states.items():
             leaves = touched.changes[profile]
-            facts = state.current_facts()
+            facts = state.current_facts(metrics=bool(self._metric_leaves))
             if leaves is None:
                 facts.true_leaves = None
             inherited = touched.inherited.get(profile)

@@ -224,9 +224,7 @@ class Pipeline:
 
     def version(self) -> int:
         """Of profile rows: grows whenever anything that they are made from has grown."""
-        return (
-            sum(self.positions.values()) + self.registry_position + self.resolver.position + self.evaluator.position
-        )
+        return sum(self.positions.values()) + self.registry_position + self.resolver.position + self.evaluator.position
 
     def commit(self) -> None:
         self._join()
@@ -324,9 +322,10 @@ class Pipeline:
         owners = {node: profile_of(node) for node in seen or ()}
         old = {p for p in resolution.left.values() if p}
         reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
-        moved = self._after_moves(resolution, old, touched, before)
-        touched.states = moved | self._states([p for p in reached if p not in moved], before)
-        touched.changes = {p: (None if p in moved else set()) for p in touched.states}
+        self._after_moves(resolution, old, touched, before)
+        for profile, state in self._states([p for p in reached if p not in touched.states], before).items():
+            touched.states[profile] = state
+            touched.changes[profile] = set()
         for node, (kind, value, first, last) in (seen or {}).items():
             if owners[node]:
                 touched.states[owners[node]].add_identifier(node, kind, value, first, last)
@@ -334,40 +333,68 @@ class Pipeline:
             self._count(batch, owners, touched)
         return touched
 
-    def _after_moves(
-        self, resolution: Resolution, old: set[int], touched: Touched, before: dict[int, int]
-    ) -> dict[int, ProfileState]:
-        """States of the profiles whose nodes are not what they were: made from cached parts, or loaded."""
+    def _after_moves(self, resolution: Resolution, old: set[int], touched: Touched, before: dict[int, int]) -> None:
+        """Add the profiles whose nodes are not what they were: their states made from cached parts, or loaded."""
         if not resolution.moved:
-            return {}
-        graph = self.resolver.graph
-        gone = {p for p in old if graph.profile_of(p) != p}
-        parts = {p: self._cache.drop(p) for p in old | gone}
+            return
+        profile_of = self.resolver.graph.profile_of
+        gone = {p for p in old if profile_of(p) != p}
+        parts = {p: self._cache.drop(p) for p in gone}
+        self._take_leave(gone, parts, touched)
+        sources: dict[int, set[int]] = {p: {p} for p in old - gone}
+        for node, profile in resolution.moved.items():
+            if profile:
+                sources.setdefault(profile, set()).add(resolution.left.get(node) or profile)
+        cold: dict[int, Sequence[int]] = {}
+        for profile, homes in sources.items():
+            nodes = self.resolver.graph.nodes_of(profile)
+            if any(node not in resolution.moved for node in nodes):
+                homes.add(profile)
+            if homes == {profile} and (state := self._grown(profile, nodes, resolution)):
+                touched.states[profile] = state
+                new = resolution.fresh.intersection(nodes)
+                touched.changes[profile] = self.evaluator.leaves_of(
+                    identities={self.resolver.graph.type_of(node) for node in new}
+                )
+                continue
+            known = {p: parts.get(p) or self._cache.get(p) for p in homes if p not in resolution.fresh}
+            joined = self._joined(profile, nodes, known, resolution)
+            if joined is None:
+                cold[profile] = nodes
+            else:
+                touched.states[profile] = joined
+        touched.states.update(coldload.load(self._writer, cold, before, self.evaluator))
+        for profile in sources:
+            touched.changes.setdefault(profile, None)
+            self._cache.put(profile, touched.states[profile])
+
+    def _grown(self, profile: int, nodes: Sequence[int], resolution: Resolution) -> ProfileState | None:
+        """The cached state of a profile that has only gained nodes never seen before; None where that is not so."""
+        state = self._cache.get(profile)
+        if state is None or not all(node in state.nodes or node in resolution.fresh for node in nodes):
+            return None
+        if len(state.nodes) > len(nodes) or not state.nodes <= set(nodes):
+            return None
+        state.nodes = set(nodes)
+        return state
+
+    def _take_leave(self, gone: set[int], parts: dict[int, ProfileState | None], touched: Touched) -> None:
+        """Note what profiles that are no more were members of, for them and for their heirs."""
         unknown = [p for p in gone if parts[p] is None]
         memberships = self.evaluator.memberships(self._writer, unknown)
         for profile in gone:
             part = parts[profile]
             touched.gone[profile] = part.memberships if part else memberships.get(profile, {})
-            heir = graph.profile_of(profile)
+            heir = self.resolver.graph.profile_of(profile)
             if heir:
                 _inherit(touched.inherited.setdefault(heir, {}), touched.gone[profile])
-        states: dict[int, ProfileState] = {}
-        cold: dict[int, Sequence[int]] = {}
-        for profile in {p for p in resolution.moved.values() if p} | (old - gone):
-            nodes = graph.nodes_of(profile)
-            sources = {resolution.left.get(node, profile) for node in nodes} - {0}
-            state = self._joined(profile, nodes, {p: parts.get(p) or self._cache.drop(p) for p in sources}, resolution)
-            if state is None:
-                cold[profile] = nodes
-            else:
-                states[profile] = state
-        states |= coldload.load(self._writer, cold, before, self.evaluator)
-        for profile, state in states.items():
-            self._cache.put(profile, state)
-        return states
 
     def _joined(
-        self, profile: int, nodes: Sequence[int], parts: dict[int, ProfileState | None], resolution: Resolution
+        self,
+        profile: int,
+        nodes: Sequence[int],
+        parts: dict[int, ProfileState | None],
+        resolution: Resolution,
     ) -> ProfileState | None:
         """The state of `profile` out of cached parts; None where they do not cover its nodes exactly."""
         wanted = set(nodes)
@@ -384,9 +411,7 @@ class Pipeline:
         state.memberships = own.memberships if own else {}
         return state
 
-    def _states(
-        self, profiles: Sequence[int], before: dict[int, int]
-    ) -> dict[int, ProfileState]:
+    def _states(self, profiles: Sequence[int], before: dict[int, int]) -> dict[int, ProfileState]:
         """Cached states, and the others loaded."""
         states: dict[int, ProfileState] = {}
         cold: dict[int, Sequence[int]] = {}
@@ -404,9 +429,7 @@ class Pipeline:
     def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
         """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""
         states, changes, fold_event = touched.states, touched.changes, self.evaluator.fold_event
-        columns = zip(
-            batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True
-        )
+        columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True)
         for nodes, kind, time, event, money, counts in columns:
             if not nodes or counts != UNIQUE or not (profile := owners[nodes[0]]):
                 continue
@@ -446,7 +469,7 @@ class Pipeline:
             insert.result()
 
     def close(self) -> None:
-        self._join()
+        """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
         self._pool.shutdown()
 
 
@@ -457,5 +480,3 @@ class WarehouseBehind(Broken):
 def _inherit(into: dict[str, int], memberships: dict[str, int]) -> None:
     for segment, entered in memberships.items():
         into[segment] = min(entered, into.get(segment, entered))
-
-

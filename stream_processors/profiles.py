@@ -41,17 +41,15 @@ class ProfileState:
     last_seen: int = 0
     memberships: dict[str, int] = field(default_factory=dict)
     """Segment -> entered_at."""
-    facts: ProfileFacts = field(default_factory=ProfileFacts)
+    facts: ProfileFacts = field(default_factory=lambda: ProfileFacts(identity_types=set()))
     texts: tuple[str, str, str] | None = None
     """Traits, provenance and consent as JSON, as last made; None when a trait or consent has changed since."""
 
     def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
         self.events += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        if time < self.first_seen:
-            self.first_seen = time
-        if time > self.last_seen:
-            self.last_seen = time
+        self.first_seen = min(self.first_seen, time)
+        self.last_seen = max(self.last_seen, time)
         if money is not None:
             self.add_money(kind, *money)
 
@@ -71,11 +69,10 @@ class ProfileState:
         known = self.identifiers.get(node)
         if known is None:
             self.identifiers[node] = [kind, value, first, last]
+            self.identity_types.add(kind)
             return
-        if first < known[2]:
-            known[2] = first
-        if last > known[3]:
-            known[3] = last
+        known[2] = min(known[2], first)
+        known[3] = max(known[3], last)
 
     def absorb(self, other: "ProfileState") -> None:
         """Become the state of both profiles' rows. Leaf states and memberships are the caller's affair."""
@@ -106,20 +103,26 @@ class ProfileState:
         self.texts = None
         return True
 
-    def current_facts(self) -> ProfileFacts:
-        """The facts, brought up to date with the rest of the state."""
+    @property
+    def identity_types(self) -> set[str]:
+        types = self.facts.identity_types
+        assert isinstance(types, set)
+        return types
+
+    def current_facts(self, *, metrics: bool) -> ProfileFacts:
+        """The facts, brought up to date with the rest of the state; `metrics` only where some rule asks for them."""
         facts = self.facts
         if self.texts is None:
             self.texts = (object_text(self.traits), provenance_text(self.traits), object_text(self.consents))
             facts.traits = orjson.loads(self.texts[0])
             facts.consent = orjson.loads(self.texts[2])
-        facts.events = self.events
-        facts.orders = self.counts.get(ORDER, 0)
-        facts.revenue = {currency: decimal(amount) for currency, amount in self.revenue.items()}
-        facts.refunds = {currency: decimal(amount) for currency, amount in self.refunds.items()}
-        facts.first_seen = self.first_seen if self.events else None
-        facts.last_seen = self.last_seen if self.events else None
-        facts.identity_types = {identifier[0] for identifier in self.identifiers.values()}
+        if metrics:
+            facts.events = self.events
+            facts.orders = self.counts.get(ORDER, 0)
+            facts.revenue = {currency: decimal(amount) for currency, amount in self.revenue.items()}
+            facts.refunds = {currency: decimal(amount) for currency, amount in self.refunds.items()}
+            facts.first_seen = self.first_seen if self.events else None
+            facts.last_seen = self.last_seen if self.events else None
         return facts
 
 

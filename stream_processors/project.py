@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 import pyarrow as pa
 
-from stream_processors.batch import UNREADABLE, UNIQUE, Batch
+from stream_processors.batch import UNIQUE, UNREADABLE, Batch
 from stream_processors.money import decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
 from warehouse.client import fixed16
@@ -70,8 +70,8 @@ def trait_rows(batch: Batch) -> pa.Table:
     for i in batch.writes:
         if batch.state[i] == UNIQUE and batch.nodes[i]:
             event, node = batch.events[i], batch.nodes[i][0]
-            ver, source, channel = trait_version(batch.times[i], batch.eids[i]), event["source"], event["channel"]
-            for kind, values in (("trait", event.get("traits")), ("consent", event.get("consent"))):
+            ver, source, channel = trait_version(batch.times[i], batch.eids[i]), event.source, event.channel
+            for kind, values in (("trait", event.traits), ("consent", event.consent)):
                 rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
     return pa.table(
         {
@@ -86,26 +86,24 @@ def trait_rows(batch: Batch) -> pa.Table:
     )
 
 
-def json_text(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+def json_text(value: msgspec.Raw) -> str | None:
+    """A trait's value as it was written; None where it was null."""
+    text = bytes(value).decode()
+    return None if text == "null" else text
 
 
 def seen_identifiers(batch: Batch) -> dict[int, list[Any]]:
     """Node -> [type, value, first seen, last seen] over the batch. A copy's nodes get no time: it adds links only."""
     seen: dict[int, list[Any]] = {}
-    for nodes, identifiers, state, time in zip(
-        batch.nodes, batch.identifiers, batch.state, batch.times, strict=True
-    ):
-        for node, identifier in zip(nodes, identifiers, strict=True):
+    for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
+        for node, identifier in zip(nodes, event.identifiers, strict=True):
             known = seen.get(node)
             if known is None:
                 first, last = (time, time) if state == UNIQUE else (NEVER, 0)
-                seen[node] = [identifier["type"], identifier["normalised"], first, last]
+                seen[node] = [identifier.type, identifier.normalised, first, last]
             elif state == UNIQUE:
-                if time < known[2]:
-                    known[2] = time
-                if time > known[3]:
-                    known[3] = time
+                known[2] = min(known[2], time)
+                known[3] = max(known[3], time)
     return seen
 
 
@@ -125,19 +123,20 @@ def identifier_rows(seen: Mapping[int, list[Any]]) -> pa.Table:
 def write_traits(state: ProfileState, batch: Batch, i: int) -> tuple[list[str], list[str]]:
     """Fold event i's traits and consent into its profile; the names of those, and of those, that it changed."""
     event = batch.events[i]
-    return _write_all(state, "trait", event.get("traits"), batch, i), _write_all(
-        state, "consent", event.get("consent"), batch, i
+    return (
+        _write_all(state, "trait", event.traits, batch, i),
+        _write_all(state, "consent", event.consent, batch, i),
     )
 
 
 def _write_all(
-    state: ProfileState, kind: str, values: dict[str, Any] | None, batch: Batch, i: int
+    state: ProfileState, kind: str, values: dict[str, msgspec.Raw] | None, batch: Batch, i: int
 ) -> list[str]:
     if not values:
         return []
     event = batch.events[i]
     ver = trait_version(batch.times[i], batch.eids[i])
-    source, channel = event["source"], event["channel"]
+    source, channel = event.source, event.channel
     return [n for n, v in values.items() if state.write(kind, n, (ver, json_text(v), source, channel))]
 
 

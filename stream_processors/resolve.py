@@ -74,7 +74,7 @@ class Resolver:
         records: list[dict[str, Any]] = []
         knows = self.graph.knows
         for i, nodes in enumerate(batch.nodes):
-            if nodes and not knows(nodes, batch.received[i], alias="alias" in batch.events[i]):
+            if nodes and not knows(nodes, batch.received[i], alias=batch.events[i].alias is True):
                 records.append(self._decide(_link(batch, i), result))
         self._append(records, result)
         return result
@@ -111,14 +111,13 @@ class Resolver:
 
 def _link(batch: Batch, i: int) -> dict[str, Any]:
     event = batch.events[i]
-    nodes = [[identifier["node"], identifier["type"]] for identifier in batch.identifiers[i]]
-    link = {"kind": "link", "event": event["id"], "received_at": batch.received[i], "nodes": nodes}
-    return {**link, "alias": True} if event.get("alias") else link
+    nodes = [[identifier.node, identifier.type] for identifier in event.identifiers]
+    link = {"kind": "link", "event": event.id, "received_at": batch.received[i], "nodes": nodes}
+    return {**link, "alias": True} if event.alias else link
 
 
 def _key(record: dict[str, Any]) -> bytes:
     return str(record.get("event") or record["kind"]).encode()
-
 
 
 def write_identity(writer: Writer, moved: dict[int, int], left: dict[int, int], ver: int) -> None:
@@ -176,5 +175,3 @@ def _named(decision: dict[str, Any]) -> set[int]:
 
 def _constant(value: int, n: int) -> pa.Array:
     return pa.array([value] * n, pa.uint64())
-
-

@@ -9,7 +9,7 @@ from schemas import topics
 from schemas.clock import Clock
 from stream_processors import rejections
 from stream_processors.declarations import Declarations
-from stream_processors.pipeline import GROUP, Checkpoint, Pipeline, no_checkpoint
+from stream_processors.pipeline import CACHED_PROFILES, GROUP, Checkpoint, Pipeline, no_checkpoint
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -32,26 +32,42 @@ class Runner:
         *,
         checkpoint: Checkpoint = no_checkpoint,
         batch: int = BATCH_PER_PARTITION,
+        cached_profiles: int = CACHED_PROFILES,
     ) -> None:
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
         self._batch = batch
+        self._cached_profiles = cached_profiles
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._begun: Pipeline | None = None
         self.failure: BaseException | None = None
         """Why the thread ended by itself, if it did."""
 
     def recover(self) -> None:
         """Finish what an earlier process, or an earlier try, began. Blocks."""
-        self.pipeline = Pipeline(self._log, self._writer, self._clock, checkpoint=self._checkpoint)
+        self._let_go()
+        self._begun = self.pipeline = Pipeline(
+            self._log,
+            self._writer,
+            self._clock,
+            checkpoint=self._checkpoint,
+            cached_profiles=self._cached_profiles,
+        )
         self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
         self.pipeline.recover()
         self.declarations.resume()
+
+    def _let_go(self) -> None:
+        """End the latest try and wait for its inserts: one that came after the next try has looked for what is
+        missing would be counted twice."""
+        if self._begun:
+            self._begun.close()
 
     def step(self) -> int:
         """Do what there is to do now; returns how many records were handled."""
@@ -114,4 +130,4 @@ class Runner:
         if self._thread:
             self._thread.join()
             self._thread = None
-        self.pipeline.close()
+        self._let_go()

@@ -56,7 +56,14 @@ TOPOLOGY = (
         "stream_processors.triggers",
         "triggers",
     ),
-    Stage("rejected", (topics.REJECTED,), ("ClickHouse",), "rejected id", "stream_processors.rejections", "rejected"),
+    Stage(
+        "rejected",
+        (topics.REJECTED,),
+        ("ClickHouse",),
+        "rejected id",
+        "stream_processors.rejections",
+        "rejected",
+    ),
     Stage("serve", ("ClickHouse",), ("http",), "profile", "profile_api"),
 )
 

@@ -73,9 +73,7 @@ class Warehouse:
         name = self.database(generation)
         client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
         for statement in table_statements():
-            client.command(
-                statement.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {name}.", 1)
-            )
+            client.command(statement.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {name}.", 1))
         client.command(
             f"CREATE OR REPLACE VIEW {name}.profiles AS SELECT * EXCEPT (ver, live, due) FROM {name}.profile_rows FINAL"
             " WHERE live"
@@ -116,7 +114,6 @@ class Warehouse:
             with self._lock:
                 self._clients.append(client)
         return client
-
 
     def _forget(self, role: str, generation: int) -> None:
         client = self._local.handles.pop((role, generation), None)
@@ -176,9 +173,10 @@ def _translated(error: ClickHouseError) -> InvalidInput | Broken:
     reached = next((name for name in _LIMITS_REACHED if name in text), None)
     if reached:
         return InvalidInput(
-            f"warehouse: the query went over a limit ({reached}); ask for less at a time", code="query_too_large"
+            f"warehouse: the query went over a limit ({reached}); ask for less at a time",
+            code="query_too_large",
         )
-    code = text.split("DB::Exception")[0].strip(" :")[:40]
+    code = text.split("DB::Exception", maxsplit=1)[0].strip(" :")[:40]
     return Broken(f"warehouse: the engine refused a query ({code or type(error).__name__})")
 
 

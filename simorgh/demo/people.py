@@ -67,8 +67,7 @@ def remember(events: Iterable[Event], history: History) -> None:
             continue
         products = event["data"]["properties"]["products"]
         kept = tuple(
-            {"sku": one["sku"], "name": one.get("name", ""), "price": one["price"]}
-            for one in products[:PRODUCTS_KEPT]
+            {"sku": one["sku"], "name": one.get("name", ""), "price": one["price"]} for one in products[:PRODUCTS_KEPT]
         )
         history.setdefault(cards[0], []).append(Purchase(read_time(event["time"], "time") or 0, kept))
 

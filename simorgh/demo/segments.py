@@ -36,9 +36,7 @@ SEGMENTS: Final[tuple[dict[str, Any], ...]] = (
     {
         "id": "vip",
         "name": "Repeat buyers and big spenders who read our emails",
-        "rule": {
-            "all": [{"segment": "repeat-buyers"}, {"segment": "big-spenders"}, {"segment": "email-engaged"}]
-        },
+        "rule": {"all": [{"segment": "repeat-buyers"}, {"segment": "big-spenders"}, {"segment": "email-engaged"}]},
     },
 )
 """In the order in which they can be declared: a nested segment after those that it names."""

@@ -118,9 +118,7 @@ def _stranger(number: int, random: Random, popular: list[Purchase], now: int) ->
     for step in range(1, random.randint(2, 5)):
         product = random.choice(random.choice(popular).products)
         who = {"anonymousId": device, **junk}
-        messages.append(
-            _track(f"sim-visitor-{number}-{step}", time + step * 40_000, who, "Product Viewed", product)
-        )
+        messages.append(_track(f"sim-visitor-{number}-{step}", time + step * 40_000, who, "Product Viewed", product))
     return messages
 
 
@@ -203,9 +201,7 @@ def _cart(person: Person, who: Message, product: Message, time: int) -> list[Mes
     """Into the cart and perhaps to the checkout. It is paid at the till: orders are the real ones only."""
     steps = ["Product Added", "Cart Viewed"] + (["Checkout Started"] if person.random.random() < 0.5 else [])
     return [
-        _track(
-            person.next_id(), time + number * 20_000, who, step, product if step == "Product Added" else {}
-        )
+        _track(person.next_id(), time + number * 20_000, who, step, product if step == "Product Added" else {})
         for number, step in enumerate(steps)
     ]
 
@@ -265,9 +261,7 @@ def _emails(person: Person, now: int) -> list[Message]:
             "campaign_id": f"newsletter-{_CAMPAIGNS - back + 1}",
             "email_subject": "What is new in the shop",
         }
-        address = (
-            person.email if random.random() < 0.9 else person.email.title()
-        )  # as some mail servers write it
+        address = person.email if random.random() < 0.9 else person.email.title()  # as some mail servers write it
         who = [{"type": "email", "value": address}]
         events.append(_event(person, "email.delivered", sent + random.randint(0, _HOUR), who, about))
         if random.random() < person.keenness:

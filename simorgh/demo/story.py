@@ -104,9 +104,7 @@ def _progress(console: Console) -> Progress:
     return Progress(*columns, console=console)
 
 
-def _import_purchases(
-    base_url: str, write_key: str, weeks: int, progress: Progress
-) -> tuple[Report, History]:
+def _import_purchases(base_url: str, write_key: str, weeks: int, progress: Progress) -> tuple[Report, History]:
     task = progress.add_task("real purchases, rows of the file", total=None)
     with HttpSink(base_url, write_key) as sink:
         keeper = HistoryKeeper(sink)
@@ -176,9 +174,7 @@ def _declare_segments(api: httpx.Client, progress: Progress) -> list[dict[str, A
         started = time.perf_counter()
         response = api.post("/v1/segments", json=segment)
         if response.status_code not in (201, 409):
-            raise Broken(
-                f"demo: POST /v1/segments wanted 201, got {response.status_code}: {response.text[:300]}"
-            )
+            raise Broken(f"demo: POST /v1/segments wanted 201, got {response.status_code}: {response.text[:300]}")
         seconds = time.perf_counter() - started
         found.append({**_get(api, f"/v1/segments/{segment['id']}"), "seconds": seconds})
         progress.advance(task)

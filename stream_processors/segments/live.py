@@ -104,9 +104,7 @@ class LiveRules:
                 touched.add(leaf)
         return touched
 
-    def fold_row(
-        self, leaves: Leaves, event_type: str, time_ms: int, payload: bytes | str, now_ms: int
-    ) -> None:
+    def fold_row(self, leaves: Leaves, event_type: str, time_ms: int, payload: bytes | str, now_ms: int) -> None:
         """Add one row of the table `events` (cold load); the payload is read only where it is needed."""
         event = orjson.loads(payload) if event_type in self._payload_types else {}
         self.fold_event(leaves, event_type, time_ms, event, now_ms)
@@ -206,9 +204,7 @@ class LiveRules:
             decided[segment] = self._truths[segment](one)
         return decided
 
-    def next_change(
-        self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None
-    ) -> int | None:
+    def next_change(self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None) -> int | None:
         """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
 
         May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed

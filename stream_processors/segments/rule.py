@@ -120,9 +120,7 @@ def _object(obj: object, at: str) -> dict[str, Any]:
 def _kind(written: dict[str, Any], at: str) -> str:
     kinds = [kind for kind in _KINDS if kind in written]
     if len(kinds) != 1:
-        wrong(
-            at, f"exactly one of {', '.join(_KINDS)} is wanted, {len(kinds)} came", "write one node a object"
-        )
+        wrong(at, f"exactly one of {', '.join(_KINDS)} is wanted, {len(kinds)} came", "write one node a object")
     return kinds[0]
 
 
@@ -170,9 +168,7 @@ def _metric(written: dict[str, Any], at: str) -> Metric:
 
 def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetric:
     currency = written.get("currency")
-    if not isinstance(currency, str) or not (
-        len(currency) == 3 and currency.isascii() and currency.isupper()
-    ):
+    if not isinstance(currency, str) or not (len(currency) == 3 and currency.isascii() and currency.isupper()):
         wrong(f"{at}/currency", "three capital letters are wanted", "write a currency such as EUR", currency)
     ops = {key: value for key, value in written.items() if key not in ("metric", "currency")}
     return SumMetric(name, currency, number_tests(ops, scaled(MICROS), at))
@@ -215,9 +211,7 @@ def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[Numbe
         unit = scaled(MICROS)
     elif aggregate in ("days_since_last", "days_since_first"):
         unit = days
-    return aggregate, number_tests(
-        _object(written[aggregate], f"{at}/{aggregate}"), unit, f"{at}/{aggregate}"
-    )
+    return aggregate, number_tests(_object(written[aggregate], f"{at}/{aggregate}"), unit, f"{at}/{aggregate}")
 
 
 def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ...] | None:

@@ -183,9 +183,7 @@ class Compiler:
 
     def _stored(self, kind: str, path: tuple[str, ...], tests: tuple[ValueTest, ...]) -> str:
         parts = [self.binder.bind(part, "String") for part in path[1:]]
-        passed = " AND ".join(
-            value_condition(self.binder, "latest", parts, test, self._now) for test in tests
-        )
+        passed = " AND ".join(value_condition(self.binder, "latest", parts, test, self._now) for test in tests)
         rows = self._stored_rows(kind, path[0])
         values = f"SELECT profile, ifNull({_LATEST}, 'null') AS latest FROM ({rows}) GROUP BY profile"
         always = all(passes_missing(test) for test in tests)
@@ -193,9 +191,7 @@ class Compiler:
 
     def _stored_rows(self, kind: str, name: str) -> str:
         """Traits or consent by name, from all nodes; the latest is written last, NULL = removed."""
-        return self.rows(
-            "traits", "value, ver", f"kind = '{kind}' AND name = {self.binder.bind(name, 'String')}"
-        )
+        return self.rows("traits", "value, ver", f"kind = '{kind}' AND name = {self.binder.bind(name, 'String')}")
 
     def _identity(self, kind: str, exists: bool) -> str:
         rows = self.rows("identifiers", "type", f"type = {self.binder.bind(kind, 'String')}")

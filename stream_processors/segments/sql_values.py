@@ -73,9 +73,7 @@ def _equal(binder: Binder, at: str, operands: tuple[Scalar, ...]) -> str:
         listed = binder.bind(strings, "Array(String)")
         parts.append(f"(JSONType({at}) = 'String' AND has({listed}, JSONExtractString({at})))")
     if numbers:
-        parts.append(
-            f"(JSONType({at}) {_NUMBERS} AND has({binder.doubles(numbers)}, JSONExtractFloat({at})))"
-        )
+        parts.append(f"(JSONType({at}) {_NUMBERS} AND has({binder.doubles(numbers)}, JSONExtractFloat({at})))")
     if booleans:
         listed = binder.bind([int(one) for one in booleans], "Array(UInt8)")
         parts.append(f"(JSONType({at}) = 'Bool' AND has({listed}, JSONExtractBool({at})))")

@@ -32,15 +32,10 @@ def compile_why(rule: Rule, now_ms: int, profile: int, resolve: Resolve) -> list
     Event leaves add `events`, (id, time in ms) of the newest that count, and `matched`, how many do; trait
     and consent leaves add `value`, the JSON text of the value or NULL.
     """
-    return [
-        (pointer, _leaf_query(leaf, now_ms, profile, resolve))
-        for pointer, leaf in _leaves(rule, "", resolve, ())
-    ]
+    return [(pointer, _leaf_query(leaf, now_ms, profile, resolve)) for pointer, leaf in _leaves(rule, "", resolve, ())]
 
 
-def why_tree(
-    rule: Rule, truths: Mapping[str, bool], evidence: Mapping[str, Any], resolve: Resolve
-) -> dict[str, Any]:
+def why_tree(rule: Rule, truths: Mapping[str, bool], evidence: Mapping[str, Any], resolve: Resolve) -> dict[str, Any]:
     """The nested answer: `node` as it was written, `holds`, and `children` or (leaves) `evidence` where
     given.
 
@@ -94,13 +89,9 @@ def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Quer
     columns = [f"{holds} AS holds"]
     match leaf:
         case EventLeaf():
-            rows = compiler.rows(
-                "events", "time, JSONExtractString(payload, 'id') AS id", compiler.matching(leaf)
-            )
+            rows = compiler.rows("events", "time, JSONExtractString(payload, 'id') AS id", compiler.matching(leaf))
             newest = f"SELECT id, time FROM ({rows}) ORDER BY time DESC, id LIMIT {EVIDENCE}"
-            columns.append(
-                f"(SELECT groupArray((id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events"
-            )
+            columns.append(f"(SELECT groupArray((id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
             columns.append(f"(SELECT count() FROM ({rows})) AS matched")
         case Trait(path=path):
             columns.append(f"({compiler.latest_value('trait', path)}) AS value")

@@ -72,9 +72,7 @@ def parse_transition(value: bytes) -> Transition:
         raw = orjson.loads(value)
         return Transition(raw["id"], raw["segment"], raw["profile"], raw["kind"], raw["at"], raw["cause"])
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken(
-            "simorgh.segments: wanted a transition; got something else; look at the segments stage"
-        ) from error
+        raise Broken("simorgh.segments: wanted a transition; got something else; look at the segments stage") from error
 
 
 def delivery_id(trigger: str, transition: str) -> str:
@@ -82,9 +80,7 @@ def delivery_id(trigger: str, transition: str) -> str:
     return "msg_" + hashlib.blake2b(f"{trigger}\x1f{transition}".encode(), digest_size=16).hexdigest()
 
 
-def schedule(
-    transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int
-) -> Delivery:
+def schedule(transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int) -> Delivery:
     """The first state of a delivery: due at once. Its body is fixed here, so every retry says the same."""
     body = {
         "type": f"segment.{transition.kind}",
@@ -122,9 +118,7 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
     )
     if answer.ok:
         return replace(attempted, status=DELIVERED)
-    due = next_attempt(
-        attempts, now, response_code=answer.code, retry_after=answer.retry_after, random=random
-    )
+    due = next_attempt(attempts, now, response_code=answer.code, retry_after=answer.retry_after, random=random)
     return replace(attempted, status=GAVE_UP) if due is None else replace(attempted, next_at=due)
 
 
@@ -161,6 +155,4 @@ def from_fields(fields: Mapping[str, Any], ver: int = -1) -> Delivery:
             ver=ver,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken(
-            "simorgh.deliveries: wanted a delivery; got something else; look at what wrote it"
-        ) from error
+        raise Broken("simorgh.deliveries: wanted a delivery; got something else; look at what wrote it") from error

@@ -117,9 +117,7 @@ def _split(url: str) -> tuple[SplitResult, int]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _refuse(
-            "must be an absolute URL with a port from 1 to 65535", "one that cannot be read"
-        ) from None
+        raise _refuse("must be an absolute URL with a port from 1 to 65535", "one that cannot be read") from None
     return parts, port if port is not None else (443 if parts.scheme == "https" else 80)
 
 
@@ -200,8 +198,7 @@ async def resolve(host: str, port: int, *, allow_private: bool, lookup: Lookup =
             reason = "a scoped address" if address is None else refusal(address)
             if reason:
                 raise InvalidInput(
-                    "webhook.url: its host must have public addresses only; "
-                    f"one is {reason}; correct its DNS records",
+                    f"webhook.url: its host must have public addresses only; one is {reason}; correct its DNS records",
                     code="webhook_address_refused",
                 )
     return found

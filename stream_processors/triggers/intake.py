@@ -98,9 +98,7 @@ class Intake:
             return []
         positions = self._log.append(topics.DELIVERIES, [to_record(delivery) for delivery in deliveries])
         self._reached("scheduled")
-        return [
-            replace(delivery, ver=offset) for delivery, (_, offset) in zip(deliveries, positions, strict=True)
-        ]
+        return [replace(delivery, ver=offset) for delivery, (_, offset) in zip(deliveries, positions, strict=True)]
 
 
 def _wants(trigger: Trigger, transition: Transition) -> bool:

@@ -176,9 +176,7 @@ class Ledger:
             return []
         positions = self._log.append(topics.DELIVERIES, [to_record(outcome) for outcome in outcomes])
         self._reached("settled")
-        return [
-            replace(outcome, ver=offset) for outcome, (_, offset) in zip(outcomes, positions, strict=True)
-        ]
+        return [replace(outcome, ver=offset) for outcome, (_, offset) in zip(outcomes, positions, strict=True)]
 
     def _write(self, scheduled: list[Delivery], outcomes: list[Delivery]) -> None:
         rows = _newest_rows([*scheduled, *outcomes])

@@ -20,9 +20,7 @@ METRICS: Final = (
         "Deliveries in memory. Stays high: a receiver is slow or dead.",
     ),
     Metric("simorgh_webhooks_in_flight", "gauge", "in_flight", "Requests that wait for an answer."),
-    Metric(
-        "simorgh_webhook_attempts_total", "counter", "attempts", "Requests made, or refused by the guard."
-    ),
+    Metric("simorgh_webhook_attempts_total", "counter", "attempts", "Requests made, or refused by the guard."),
     Metric(
         "simorgh_webhook_failed_attempts_total",
         "counter",

@@ -24,11 +24,7 @@ async def insist(thread: Executor, step: Callable[P, T], *args: P.args, **kwargs
             return await asyncio.get_running_loop().run_in_executor(thread, lambda: step(*args, **kwargs))
         except Broken:
             raise
-        except (
-            Exception
-        ) as error:  # whatever it is: the step is repeatable, and stopping would lose deliveries
-            _LOG.warning(
-                "triggers: %s failed (%s), again in %.1f s", step.__name__, type(error).__name__, pause
-            )
+        except Exception as error:  # whatever it is: the step is repeatable, and stopping would lose deliveries
+            _LOG.warning("triggers: %s failed (%s), again in %.1f s", step.__name__, type(error).__name__, pause)
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)

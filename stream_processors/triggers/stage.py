@@ -201,9 +201,7 @@ class TriggerStage:
 
     def _open(self, known: set[str]) -> Intake:
         self._registry.refresh()
-        return Intake(
-            self._log, self._registry, self._identities_of, self._clock, reached=self._reached, known=known
-        )
+        return Intake(self._log, self._registry, self._identities_of, self._clock, reached=self._reached, known=known)
 
     async def _take_in(self, intake: Intake) -> None:
         while not self._stopping:
@@ -242,9 +240,7 @@ class TriggerStage:
                     self._ledger.hurry()
                     await asyncio.shield(work)
         except TimeoutError:
-            _LOG.warning(
-                "triggers: stopped before everything was on record; it is attempted again at the next start"
-            )
+            _LOG.warning("triggers: stopped before everything was on record; it is attempted again at the next start")
 
     async def _flush(self, ends: list[int]) -> None:
         intake = self._intake

@@ -37,8 +37,7 @@ def checked_webhook(
         secret = new_secret(random_bytes)
     if not isinstance(secret, str):
         raise InvalidInput(
-            f"webhook.secret: must be a string; got {type(secret).__name__}; "
-            "leave it out to have one generated",
+            f"webhook.secret: must be a string; got {type(secret).__name__}; leave it out to have one generated",
             code="invalid_webhook_secret",
         )
     secret_key(secret)

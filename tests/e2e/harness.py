@@ -36,7 +36,16 @@ class Server:
             "SIMORGH_API_TOKEN": TOKEN,
             "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1",
         }
-        command = [sys.executable, "-m", "simorgh", "serve", "--data", str(self.data), "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "simorgh",
+            "serve",
+            "--data",
+            str(self.data),
+            "--port",
+            str(self.port),
+        ]
         with (self.data.parent / "server.err").open("a") as errors:
             self.process = subprocess.Popen(
                 command,
