@@ -72,7 +72,7 @@ class Runner:
     def step(self) -> int:
         """Do what there is to do now; returns how many records were handled."""
         done = self.declarations.step()
-        records = self._next()
+        records = self.next_records()
         if records:
             done += self.pipeline.process(records)
         done += rejections.step(self._log, self._writer)
@@ -82,7 +82,8 @@ class Runner:
             self._advance(now)
         return done
 
-    def _next(self) -> list[Record]:
+    def next_records(self) -> list[Record]:
+        """The next micro-batch: what every partition has, up to the limit."""
         records: list[Record] = []
         for partition, position in self.pipeline.positions.items():
             records += self._log.read(topics.EVENTS, partition, position, self._batch)
