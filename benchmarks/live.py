@@ -1,0 +1,138 @@
+"""A running server at 1,000 events/s with 100 segments: event -> webhook, and the 360° view meanwhile."""
+
+import asyncio
+import http.server
+import random
+import threading
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import httpx
+import orjson
+
+from benchmarks import report
+from benchmarks.workload import messages, segments
+from tests.e2e.harness import TOKEN, WRITE_KEY, Client, Server
+
+RATE, SECONDS, RULES = 1_000, 20, 100
+_TICK = 0.025
+_MARKERS_PER_SECOND = 20
+_VIEWS_PER_SECOND = 25
+_PEOPLE = 5_000
+
+
+class Receiver:
+    """A webhook receiver that notes when it heard of whom."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, float] = {}
+        heard = self.heard
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
+                now = time.perf_counter()
+                for identity in body["data"]["identities"]:
+                    heard.setdefault(identity["value"], now)
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def main(rate: int = RATE, seconds: int = SECONDS) -> None:
+    """Open loop: events leave on time whether or not the server keeps up; latency counts from the intended moment."""
+    with TemporaryDirectory() as folder:
+        receiver = Receiver()
+        server = Server(Path(folder) / "data").start()
+        client = Client(server)
+        try:
+            _declare(client, receiver.url)
+            sent, views, accepted = asyncio.run(_drive(server.url, rate, seconds))
+            client.settled()
+            time.sleep(0.5)
+            _report(sent, receiver.heard, views, accepted, rate, seconds)
+        finally:
+            client.close()
+            server.stop()
+            receiver.close()
+
+
+def _declare(client: Client, url: str) -> None:
+    for name, rule in segments(RULES - 1).items():
+        client.post("/v1/segments", {"id": name, "name": name, "rule": rule})
+    marked = {"event": "custom.marked", "count": {"gte": 1}}
+    client.post("/v1/segments", {"id": "marked", "name": "marked", "rule": marked})
+    client.post("/v1/triggers", {"id": "t", "segment": "marked", "on": ["entered"], "webhook": {"url": url}})
+
+
+async def _drive(url: str, rate: int, seconds: int) -> tuple[dict[str, float], list[float], int]:
+    sent: dict[str, float] = {}
+    views: list[float] = []
+    stream = messages(rate * seconds, _PEOPLE, now_ms=time.time_ns() // 1_000_000)
+    per_tick = int(rate * _TICK)
+    counts = [0]
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http_client:
+        start = time.perf_counter()
+        asking = asyncio.create_task(_ask(http_client, views, start, seconds))
+        posts = []
+        for tick in range(int(seconds / _TICK)):
+            at = start + tick * _TICK
+            await asyncio.sleep(max(0.0, at - time.perf_counter()))
+            batch = [message for message, _ in zip(stream, range(per_tick), strict=False)]
+            if tick % max(1, int(1 / _TICK / _MARKERS_PER_SECOND)) == 0:
+                name = f"marked-{tick}"
+                batch.append({"type": "track", "event": "Marked", "userId": name, "messageId": name})
+                sent[name] = at
+            posts.append(asyncio.create_task(_post(http_client, batch, counts)))
+        await asyncio.gather(*posts)
+        await asking
+    return sent, views, counts[0]
+
+
+async def _post(http_client: httpx.AsyncClient, batch: list[dict[str, object]], counts: list[int]) -> None:
+    answer = await http_client.post("/v1/batch", content=orjson.dumps({"batch": batch}), auth=(WRITE_KEY, ""))
+    if answer.status_code == 200:
+        counts[0] += len(batch)
+
+
+async def _ask(http_client: httpx.AsyncClient, views: list[float], start: float, seconds: int) -> None:
+    chance = random.Random(7)
+    for n in range(seconds * _VIEWS_PER_SECOND):
+        await asyncio.sleep(max(0.0, start + n / _VIEWS_PER_SECOND - time.perf_counter()))
+        began = time.perf_counter()
+        person = f"user-{int(_PEOPLE * chance.random() ** 1.5)}"
+        answer = await http_client.get(f"/v1/profiles/user_id:{person}", headers={"authorization": f"Bearer {TOKEN}"})
+        if answer.status_code == 200:
+            views.append(time.perf_counter() - began)
+
+
+def _report(
+    sent: dict[str, float], heard: dict[str, float], views: list[float], accepted: int, rate: int, seconds: int
+) -> None:
+    hooks = [heard[name] - at for name, at in sent.items() if name in heard]
+    rows = [
+        (name, len(values), *(report.quantile(values, q) * 1000 for q in (0.5, 0.95, 0.99)))
+        for name, values in (("event -> webhook, ms", hooks), ("360° view, ms", views))
+        if values
+    ]
+    missing = len(sent) - len(hooks)
+    note = f"{accepted:,} events accepted in {seconds} s at {rate}/s; {RULES} segments; {missing} webhooks missing"
+    report.show("Live", ("", "samples", "p50", "p95", "p99"), rows, f"{note}; {report.machine()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own."""
+
+import gc
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks import report
+from benchmarks.world import fill_log
+from eventlog.sqlite import SqliteEventLog
+from schemas.clock import system_clock
+from simorgh.serve import tune_interpreter
+from stream_processors.runner import Runner
+from warehouse.client import Warehouse
+
+SIZES, RULES = (100_000, 1_000_000), 20
+_BYTES = """SELECT table, column, sum(column_data_compressed_bytes) FROM system.parts_columns
+    WHERE active AND database = currentDatabase() GROUP BY table, column"""
+PAYLOADS = frozenset({("events", "payload")})
+ROWS_AND_IDS = frozenset({"log_rows", "ids", "events"})
+
+
+def main() -> None:
+    rows = []
+    for size in SIZES:
+        command = [sys.executable, "-m", "benchmarks.scale", str(size)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+        rows.append(
+            (f"{size:,}", found["us"], found["cpu_us"], found["row_bytes"], found["payload_bytes"], found["rss_mb"])
+        )
+    columns = ("events", "µs/event", "CPU µs/event", "row and id bytes/event", "payload bytes/event", "peak MB")
+    note = f"{RULES} segments, 40 events a person; {report.machine()}"
+    report.show("Scale", columns, rows, f"cost at 1 M over cost at 100 k: {rows[1][2] / rows[0][2]:.2f} by CPU; {note}")
+
+
+def one_size(events: int) -> dict[str, float]:
+    """Run one size in this process."""
+    tune_interpreter()
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        fill_log(root / "log.sqlite", events, RULES)
+        log = SqliteEventLog(root / "log.sqlite")
+        warehouse = Warehouse(f"chdb://{root / 'warehouse'}")
+        warehouse.migrate(1)
+        runner = Runner(log, warehouse, 1, system_clock)
+        runner.recover()
+        runner.declarations.step()
+        gc.collect()
+        wall, cpu = time.perf_counter(), time.process_time()
+        while records := runner.next_records():
+            runner.pipeline.process(records)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        writer = warehouse.writer(1)
+        for table in sorted(ROWS_AND_IDS):
+            writer.command(f"OPTIMIZE TABLE {table} FINAL")
+        sizes = {(table, column): size for table, column, size in writer.rows(_BYTES)}
+        runner.stop()
+        log.close()
+        payload = sum(size for key, size in sizes.items() if key in PAYLOADS)
+        lean = sum(size for key, size in sizes.items() if key[0] in ROWS_AND_IDS and key not in PAYLOADS)
+        return {
+            "us": wall / events * 1e6,
+            "cpu_us": cpu / events * 1e6,
+            "row_bytes": lean / events,
+            "payload_bytes": payload / events,
+            "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        print(json.dumps(one_size(int(sys.argv[1]))))
+    else:
+        main()

@@ -1,0 +1,51 @@
+"""What the benchmarks run on: a log full of a workload's events, made once and copied for every round."""
+
+import shutil
+from pathlib import Path
+
+from benchmarks.workload import messages, segments
+from eventlog.sqlite import SqliteEventLog
+from identity.rules import DEFAULT_RULES
+from producers.door import Accepted, Door
+from producers.verdicts import SdkRequest
+from registry.registry import Registry
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.clock import random_id, system_clock
+from schemas.errors import Broken
+
+EVENTS_PER_PERSON = 40
+_BATCH = 500
+
+
+def fill_log(path: Path, events: int, rules: int) -> None:
+    """A new log at `path` with `rules` declared segments and `events` events as the web connector makes them."""
+    log = SqliteEventLog(path)
+    registry = Registry(log, system_clock, env_write_key="benchmark")
+    for name, rule in segments(rules).items():
+        registry.declare("segment", name, {"name": name, "rule": rule}, by="benchmark")
+    source = registry.authenticate_write_key("benchmark")
+    if source is None:
+        raise Broken("benchmark: its own key is unknown")
+    catalog = Catalog.load()
+    door = Door(b"benchmark-secret", "default", lambda: DEFAULT_RULES, catalog, random_id)
+    now = system_clock()
+    request = SdkRequest(source=source, kind=None, members={}, body=b"", received_at=now)
+    batch = []
+    for message in messages(events, max(1, events // EVENTS_PER_PERSON), now_ms=now):
+        verdict = request.verdict(door, catalog, random_id, message)
+        if not isinstance(verdict, Accepted):
+            raise Broken(f"benchmark: an event was refused ({verdict.code})")
+        batch.append(verdict.message)
+        if len(batch) == _BATCH:
+            log.append(topics.EVENTS, batch)
+            batch = []
+    if batch:
+        log.append(topics.EVENTS, batch)
+    log.close()
+
+
+def copy_log(source: Path, target: Path) -> Path:
+    """A copy of a closed log, for one round."""
+    shutil.copy(source, target)
+    return target
