@@ -6,6 +6,7 @@ embedded runner, so they share their positions.
 """
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from schemas import topics
 
@@ -64,8 +65,30 @@ TOPOLOGY = (
         "stream_processors.rejections",
         "rejected",
     ),
-    Stage("serve", ("ClickHouse",), ("http",), "profile", "profile_api"),
+    Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
 )
 
 PROJECTIONS = tuple(stage for stage in TOPOLOGY if stage.group)
 """The stages that follow the log: what `GET /v1/status` lists."""
+
+
+def picture() -> str:
+    """The flow as text: what is read on one line, and below it each stage that reads it with what it writes.
+
+    Lines end without blanks and the last one without a line break.
+    """
+    lines: list[str] = []
+    for reads, readers in groupby(TOPOLOGY, key=lambda stage: stage.reads):
+        stages = list(readers)
+        lines.append(", ".join(reads))
+        lines += [_branch(stage, last=stage is stages[-1]) for stage in stages]
+    return "\n".join(lines)
+
+
+def _branch(stage: Stage, *, last: bool) -> str:
+    name = max(len(each.name) for each in TOPOLOGY)
+    writes = max(len(", ".join(each.writes)) for each in TOPOLOGY)
+    return (
+        f" {'└' if last else '├'}─► {stage.name:<{name}} ─► {', '.join(stage.writes):<{writes}}"
+        f"   {stage.code.replace('.', '/')}"
+    )
