@@ -1,10 +1,11 @@
 """`make bench`: every benchmark, or those named: `make bench ARGS="pipeline live"`."""
 
 import sys
+from collections.abc import Callable
 
 from benchmarks import ingest, live, pipeline, scale
 
-_ALL = {"ingest": ingest.main, "pipeline": pipeline.main, "live": live.main, "scale": scale.main}
+_ALL: dict[str, Callable[[], object]] = {"ingest": ingest.main, "pipeline": pipeline.main, "live": live.main, "scale": scale.main}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or _ALL:

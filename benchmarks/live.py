@@ -5,6 +5,7 @@ import http.server
 import random
 import threading
 import time
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -92,7 +93,7 @@ async def _drive(url: str, rate: int, seconds: int) -> tuple[dict[str, float], l
         for tick in range(int(seconds / _TICK)):
             at = start + tick * _TICK
             await asyncio.sleep(max(0.0, at - time.perf_counter()))
-            batch = [message for message, _ in zip(stream, range(per_tick), strict=False)]
+            batch = list(islice(stream, per_tick))
             if tick % max(1, int(1 / _TICK / _MARKERS_PER_SECOND)) == 0:
                 name = f"marked-{tick}"
                 batch.append({"type": "track", "event": "Marked", "userId": name, "messageId": name})

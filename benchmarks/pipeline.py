@@ -74,6 +74,7 @@ def _our_round(log: SqliteEventLog, warehouse: Warehouse, generation: int) -> tu
     wall, cpu = time.perf_counter(), time.process_time()
     while records := runner.next_records():
         runner.pipeline.process(records)
+    runner.pipeline.commit()
     spent = time.perf_counter() - wall, time.process_time() - cpu
     runner.stop()
     return spent

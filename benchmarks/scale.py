@@ -53,6 +53,7 @@ def one_size(events: int) -> dict[str, float]:
         wall, cpu = time.perf_counter(), time.process_time()
         while records := runner.next_records():
             runner.pipeline.process(records)
+        runner.pipeline.commit()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         writer = warehouse.writer(1)
         for table in sorted(ROWS_AND_IDS):

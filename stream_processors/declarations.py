@@ -75,10 +75,11 @@ class Declarations:
 
     def _apply_new(self) -> int:
         records = self._log.read(topics.REGISTRY, 0, self._pipeline.registry_position, _READ)
+        if records:
+            self._pipeline.commit()  # a back-fill's query must see all that came before
         for record in records:
             self._apply(record)
-            self._pipeline.registry_position = record.offset + 1
-            self._pipeline.commit()
+            self._pipeline.pass_registry(record.offset + 1)
         return len(records)
 
     def _apply(self, record: Record) -> None:

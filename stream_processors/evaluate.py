@@ -102,8 +102,8 @@ class Evaluator:
         now = self.now
         records: list[dict[str, Any]] = []
         for profile, memberships in touched.gone.items():
-            reason = "merge" if cause == "event" else cause
-            records += [self._record(profile, s, "exited", now, e, reason) for s, e in sorted(memberships.items())]
+            why = touched.causes.get(profile, cause)
+            records += [self._record(profile, s, "exited", now, e, why) for s, e in sorted(memberships.items())]
         for profile, state in touched.states.items():
             leaves = touched.changes[profile]
             facts = state.current_facts(metrics=bool(self._metric_leaves))
@@ -112,7 +112,8 @@ class Evaluator:
             inherited = touched.inherited.get(profile)
             held = self.live.update(facts, leaves or (), state.memberships, now)
             if held or inherited:
-                records += self._changes(profile, state.memberships, held, inherited or {}, cause, now)
+                why = touched.causes.get(profile, cause)
+                records += self._changes(profile, state.memberships, held, inherited or {}, why, now)
         if records:
             before_telling()
         return self._tell(records)

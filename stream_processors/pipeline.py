@@ -32,7 +32,7 @@ from stream_processors.batch import UNIQUE, Batch, parse
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator, Told
 from stream_processors.profiles import ProfileCache, ProfileState
-from stream_processors.resolve import Resolution, Resolver, write_decisions, write_identity
+from stream_processors.resolve import Resolution, Resolver, decision_rows, identity_rows, member_rows
 from warehouse.client import Writer
 
 GROUP = "projections"
@@ -43,8 +43,8 @@ Checkpoint = Callable[[str], None]
 """Called after each numbered side effect, by name: tests kill the process there. From any thread."""
 
 CHECKPOINTS = (
-    "log_rows", "ids", "events", "traits", "identifiers", "identity", "identity_rows", "segments", "transitions",
-    "memberships", "profile_rows", "commit",
+    "log_rows", "ids", "events", "traits", "identifiers", "links", "identity", "members", "decisions", "segments",
+    "transitions", "memberships", "profile_rows", "commit",
 )  # fmt: skip
 """The names, in the order of the list above."""
 
@@ -66,6 +66,8 @@ class Touched:
     """Profiles that are no more -> their memberships."""
     inherited: dict[int, dict[str, int]] = field(default_factory=dict)
     """Survivor -> memberships of the profiles that it absorbed."""
+    causes: dict[int, str] = field(default_factory=dict)
+    """Why transitions of a profile are told, where the step's cause does not say it: a merge or split reached it."""
 
 
 class Pipeline:
@@ -91,6 +93,7 @@ class Pipeline:
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
         self._cache = ProfileCache(cached_profiles)
+        self._uncommitted = False
         self.positions: dict[int, int] = {}
         """Next offset of simorgh.events, by partition."""
         self.registry_position = 0
@@ -114,6 +117,7 @@ class Pipeline:
             self._settle(self._touch(late, self.positions), late.cause())
         for partition, end in ends.items():
             self._finish(partition, end)
+        self._uncommitted = True
         self.commit()
 
     def _stored_end(self, partition: int) -> int:
@@ -137,6 +141,7 @@ class Pipeline:
             before = dict(self.positions)
             self.positions[partition] = records[-1].offset + 1
             self._derive(batch, self._missing(batch), before)
+            self.commit()
 
     def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
         """Indices of unique events whose id, and whose row, is not in its table."""
@@ -175,8 +180,12 @@ class Pipeline:
     # ---- one batch
 
     def process(self, records: Sequence[Record]) -> int:
-        """One micro-batch, through all the projections. Returns how many records it held."""
+        """One micro-batch, through all the projections. Returns how many records it held.
+
+        Its last inserts are still under way on return: `commit`, or the next call, waits for them and commits.
+        """
         batch = parse(records)
+        self.commit()  # of the batch before, whose inserts went on beside the reading and parsing of this one
         before = dict(self.positions)
         for record in records:
             self.positions[record.partition] = record.offset + 1
@@ -197,11 +206,10 @@ class Pipeline:
         seen = project.seen_identifiers(batch)
         self._insert("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
-        self._checkpoint("identity")
+        self._checkpoint("links")
         self._write_identity(resolution)
-        touched = self._touch(resolution, before, batch, seen)
-        self._settle(touched, "event" if not resolution.moved else resolution.cause())
-        self.commit()
+        self._settle(self._touch(resolution, before, batch, seen), "event")
+        self._uncommitted = True
 
     def _settle(self, touched: Touched, cause: str) -> None:
         """Evaluate what was touched, tell the transitions, write the rows."""
@@ -215,6 +223,7 @@ class Pipeline:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
         self.evaluator.tick()
         self._write_told(self.evaluator.tell(segment, members, before, cause))
+        self._uncommitted = True
         self._cache.clear()
         self._join()
 
@@ -227,7 +236,11 @@ class Pipeline:
         return sum(self.positions.values()) + self.registry_position + self.resolver.position + self.evaluator.position
 
     def commit(self) -> None:
+        """Wait for the inserts under way and commit, unless nothing has happened since the last time."""
         self._join()
+        if not self._uncommitted:
+            return
+        self._uncommitted = False
         self._log.commit(
             GROUP,
             {
@@ -239,6 +252,12 @@ class Pipeline:
         )
         self._checkpoint("commit")
         self._cache.trim()
+
+    def pass_registry(self, position: int) -> None:
+        """Commit that simorgh.registry is taken in up to `position`, with everything that came of it."""
+        self.registry_position = position
+        self._uncommitted = True
+        self.commit()
 
     # ---- replay: the same rows, from the log and its records alone
 
@@ -272,9 +291,10 @@ class Pipeline:
     def apply_identity(self, resolution: Resolution) -> None:
         """What a steward's command or a rule change did, through to the profiles' rows."""
         self.evaluator.tick()
-        self._checkpoint("identity")
+        self._checkpoint("links")
         self._write_identity(resolution)
         self._settle(self._touch(resolution, self.positions), resolution.cause())
+        self._uncommitted = True
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
         """Evaluate profiles anew, whether or not anything happened to them."""
@@ -286,6 +306,7 @@ class Pipeline:
                 touched.states[profile] = state
                 touched.changes[profile] = None
             self._settle(touched, cause)
+            self._uncommitted = True
             self._join()
             self._cache.trim()
 
@@ -340,7 +361,7 @@ class Pipeline:
         profile_of = self.resolver.graph.profile_of
         gone = {p for p in old if profile_of(p) != p}
         parts = {p: self._cache.drop(p) for p in gone}
-        self._take_leave(gone, parts, touched)
+        self._take_leave(gone, parts, touched, resolution.cause())
         sources: dict[int, set[int]] = {p: {p} for p in old - gone}
         for node, profile in resolution.moved.items():
             if profile:
@@ -378,15 +399,17 @@ class Pipeline:
         state.nodes = set(nodes)
         return state
 
-    def _take_leave(self, gone: set[int], parts: dict[int, ProfileState | None], touched: Touched) -> None:
+    def _take_leave(self, gone: set[int], parts: dict[int, ProfileState | None], touched: Touched, cause: str) -> None:
         """Note what profiles that are no more were members of, for them and for their heirs."""
         unknown = [p for p in gone if parts[p] is None]
         memberships = self.evaluator.memberships(self._writer, unknown)
         for profile in gone:
             part = parts[profile]
+            touched.causes[profile] = cause
             touched.gone[profile] = part.memberships if part else memberships.get(profile, {})
             heir = self.resolver.graph.profile_of(profile)
             if heir:
+                touched.causes[heir] = cause
                 _inherit(touched.inherited.setdefault(heir, {}), touched.gone[profile])
 
     def _joined(
@@ -450,9 +473,10 @@ class Pipeline:
 
     def _write_identity(self, resolution: Resolution) -> None:
         if resolution.records:
-            write_identity(self._writer, resolution.moved, resolution.left, self.resolver.position)
-            write_decisions(self._writer, resolution.records)
-            self._checkpoint("identity_rows")
+            ver = self.resolver.position
+            self._insert("identity", identity_rows(resolution.moved, ver))
+            self._insert("members", member_rows(resolution.moved, resolution.left, ver))
+            self._insert("decisions", decision_rows(resolution.records))
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         """Begin an insert beside the computing; `commit` waits for it."""

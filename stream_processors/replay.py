@@ -68,7 +68,7 @@ class Replay:
         self._pipeline.positions = dict(self._positions)
         self._pipeline.refresh(self._pipeline.live_profiles(), "replay")
         generation.swap(self._log, self.generation)
-        self._pipeline.commit()
+        self._pipeline.pass_registry(self._pipeline.registry_position)
         self._mirror_topics()
         self._pipeline.close()
 

@@ -21,7 +21,7 @@ from identity.graph import IdentityGraph
 from identity.nodes import from_hex
 from schemas import topics
 from stream_processors.batch import Batch
-from warehouse.client import Writer, fixed16
+from warehouse.client import fixed16
 
 _READ = 20_000
 
@@ -120,51 +120,49 @@ def _key(record: dict[str, Any]) -> bytes:
     return str(record.get("event") or record["kind"]).encode()
 
 
-def write_identity(writer: Writer, moved: dict[int, int], left: dict[int, int], ver: int) -> None:
-    """Mirror where nodes are now. `left`: node -> the profile it left (0 = it was new)."""
-    if not moved:
-        return
-    nodes = list(moved)
-    writer.insert(
-        "identity",
-        pa.table({"node": fixed16(nodes), "profile": fixed16(moved.values()), "ver": _constant(ver, len(nodes))}),
-    )
+def identity_rows(moved: dict[int, int], ver: int) -> pa.Table:
+    """Where nodes are now."""
+    return pa.table({"node": fixed16(moved), "profile": fixed16(moved.values()), "ver": _constant(ver, len(moved))})
+
+
+def member_rows(moved: dict[int, int], left: dict[int, int], ver: int) -> pa.Table:
+    """Who joined and who left. `left`: node -> the profile it left (0 = it was new)."""
     rows = [(profile, node, 1) for node, profile in moved.items() if profile]
-    rows += [(left[node], node, 0) for node in nodes if left.get(node) and left[node] != moved[node]]
-    writer.insert(
-        "members",
-        pa.table(
-            {
-                "profile": fixed16([r[0] for r in rows]),
-                "node": fixed16([r[1] for r in rows]),
-                "live": pa.array([r[2] for r in rows], pa.uint8()),
-                "ver": _constant(ver, len(rows)),
-            }
-        ),
+    rows += [(left[node], node, 0) for node in moved if left.get(node) and left[node] != moved[node]]
+    return pa.table(
+        {
+            "profile": fixed16([r[0] for r in rows]),
+            "node": fixed16([r[1] for r in rows]),
+            "live": pa.array([r[2] for r in rows], pa.uint8()),
+            "ver": _constant(ver, len(rows)),
+        }
     )
 
 
-def write_decisions(writer: Writer, records: list[tuple[int, dict[str, Any]]]) -> None:
-    """Every decision by each node that it names, for explain."""
+def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
+    """Every decision by each node that it names, for explain; a steward's with the reason and by whom."""
     rows = [
-        (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], decision)
+        (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], told)
         for offset, record in records
         for n, decision in enumerate(record["decisions"])
+        for told in ({**_context(record), **decision},)
         for node in _named(decision)
     ]
-    writer.insert(
-        "decisions",
-        pa.table(
-            {
-                "node": fixed16([r[0] for r in rows]),
-                "off": pa.array([r[1] for r in rows], pa.uint64()),
-                "n": pa.array([r[2] for r in rows], pa.uint16()),
-                "at": pa.array([r[3] for r in rows], pa.timestamp("ms", "UTC")),
-                "outcome": pa.array([r[4] for r in rows], pa.string()),
-                "detail": pa.array([orjson.dumps(r[5]).decode() for r in rows], pa.string()),
-            }
-        ),
+    return pa.table(
+        {
+            "node": fixed16([r[0] for r in rows]),
+            "off": pa.array([r[1] for r in rows], pa.uint64()),
+            "n": pa.array([r[2] for r in rows], pa.uint16()),
+            "at": pa.array([r[3] for r in rows], pa.timestamp("ms", "UTC")),
+            "outcome": pa.array([r[4] for r in rows], pa.string()),
+            "detail": pa.array([orjson.dumps(r[5]).decode() for r in rows], pa.string()),
+        }
     )
+
+
+def _context(record: dict[str, Any]) -> dict[str, Any]:
+    """What a reader of a decision wants to know of the record that it belongs to."""
+    return {name: record[name] for name in ("event", "reason", "by") if name in record}
 
 
 def _named(decision: dict[str, Any]) -> set[int]:

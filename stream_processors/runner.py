@@ -75,6 +75,8 @@ class Runner:
         records = self.next_records()
         if records:
             done += self.pipeline.process(records)
+        else:
+            self.pipeline.commit()
         done += rejections.step(self._log, self._writer)
         now = self._clock()
         if now >= self._due_at:
@@ -90,6 +92,7 @@ class Runner:
         return records
 
     def _advance(self, now: int) -> None:
+        self.pipeline.commit()
         due = self.pipeline.due_profiles(now)
         if due:
             self.pipeline.refresh(due, "time")
