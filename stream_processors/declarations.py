@@ -5,7 +5,7 @@ Follows `simorgh.registry` record by record, between two micro-batches. Side eff
 then the commit; a crash before the commit does it again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -114,7 +114,7 @@ class Declarations:
             for segment in self._with_dependents(name):
                 self.fill(segment, "edited" if known else "backfill")
         else:
-            self._make_equal(name, set(), "deleted")
+            self._see_again(self._make_equal(name, set(), "deleted"))
 
     def _with_dependents(self, name: str) -> list[str]:
         """The segment and those that name it, directly or through others, in an order in which each is ready."""
@@ -133,9 +133,11 @@ class Declarations:
         members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
         changed = self._make_equal(segment, members, cause)
         everyone = self._pipeline.evaluator.live.changes_with_time(segment)
+        self._see_again(self._pipeline.live_profiles() if everyone else changed)
+
+    def _see_again(self, profiles: Iterable[int]) -> None:
         waiting = set(self._sweep)
-        more = self._pipeline.live_profiles() if everyone else changed
-        self._sweep += [profile for profile in more if profile not in waiting]
+        self._sweep += [profile for profile in profiles if profile not in waiting]
 
     def _rule(self, segment: str) -> Rule:
         return parse_rule(self._segments[segment][0])
