@@ -1,0 +1,172 @@
+"""Pages that cannot rot: what exists is documented, links lead somewhere, the picture is printed from the code."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from schemas import topics
+from simorgh.cli import app as command_line
+from simorgh.settings import Settings
+from stream_processors.topology import TOPOLOGY, picture
+from tests.clients.world import world
+from warehouse.client import table_names, table_statements
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("benchmarks", "deploy", "eventlog", "identity", "producers", "profile_api", "registry", "schemas", "simorgh",
+           "stream_processors", "tests", "warehouse")  # fmt: skip
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))]
+)
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings' names in links, as GitHub makes them."""
+    titles = HEADING.findall(CODE.sub("", page.read_text()))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+# --- pages and links
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in LINK.findall(CODE.sub("", page.read_text())):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name}: {link} leads nowhere"
+        if anchor:
+            assert anchor in anchors(target), f"{page.name}: {target.name} has no heading #{anchor}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = read("docs/README.md")
+    missing = [p.name for p in (ROOT / "docs").glob("*.md") if p.name != "README.md" and f"]({p.name})" not in index]
+    assert not missing
+
+
+def test_every_folder_opens_with_a_readme_that_the_main_one_links() -> None:
+    for folder in FOLDERS:
+        assert (ROOT / folder / "README.md").exists(), folder
+        assert f"]({folder}/README.md)" in read("README.md"), folder
+
+
+def test_tests_that_the_architecture_names_exist() -> None:
+    for name, path in re.findall(r"\[`(test_\w+)`\]\(\.\./(\S+)\)", read("docs/architecture.md")):
+        assert f"def {name}(" in read(path), f"{path} has no {name}"
+
+
+# --- the flow
+
+
+def test_the_picture_in_the_readme_is_the_topology() -> None:
+    assert f"```\n{picture()}\n```" in read("README.md"), f"README.md: print it again:\n{picture()}"
+
+
+def test_every_stage_of_the_topology_is_code_that_exists() -> None:
+    for stage in TOPOLOGY:
+        place = ROOT / stage.code.replace(".", "/")
+        assert place.is_dir() or place.with_suffix(".py").is_file(), stage
+
+
+def test_every_topic_and_table_is_documented() -> None:
+    page = read("docs/architecture.md")
+    for topic in topics.ALL:
+        assert f"| `{topic}` |" in page, topic
+    for table in table_names():
+        assert f"| `{table}` |" in page, table
+    assert len(table_names()) == len(table_statements())
+
+
+# --- commands, settings, targets
+
+
+def commands() -> Iterator[str]:
+    root: Any = typer.main.get_command(command_line)
+    for name, command in root.commands.items():
+        below = getattr(command, "commands", None)
+        yield from (f"{name} {sub}" for sub in below) if below else (name,)
+
+
+def test_every_command_is_documented() -> None:
+    page = read("docs/operations.md")
+    found = set(re.findall(r"`simorgh ((?:(?:schemas|keys|sources|rejected|segments) )?[a-z]+)`", page))
+    assert set(commands()) <= found, set(commands()) - found
+
+
+def test_no_page_names_a_command_that_is_not_there() -> None:
+    known = {word for command in commands() for word in (command, command.split()[0])}
+    for page in PAGES:
+        for name in re.findall(r"`simorgh ([a-z]+(?: [a-z]+)?)", page.read_text()):
+            assert name in known or name.split()[0] in known, f"{page.name}: simorgh {name}"
+
+
+def settings_table() -> str:
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
+        shown = "not set" if field.default in (None, "") else f"`{default}`"
+        rows.append(f"| `SIMORGH_{name.upper()}` | {shown} | {field.description} |")
+    return "\n".join(rows)
+
+
+def test_every_setting_is_documented() -> None:
+    assert settings_table() in read("docs/configuration.md"), f"docs/configuration.md wants:\n{settings_table()}"
+
+
+def test_every_make_target_is_documented() -> None:
+    page = read("docs/operations.md")
+    for target in re.findall(r"^([a-z-]+):.*##", read("Makefile"), re.MULTILINE):
+        assert f"`make {target}`" in page, target
+
+
+# --- HTTP. The API's own page has a test of its own.
+
+
+def test_every_path_of_the_collector_is_documented(tmp_path: Path) -> None:
+    page = read("docs/sending.md")
+    with world(tmp_path) as made:
+        paths = list(made.app.openapi()["paths"])
+    assert "/v1/batch" in paths
+    for path in paths:
+        assert f"`{path}`" in page or f" {path}`" in page, path
+
+
+def test_every_metric_is_documented() -> None:
+    page = read("docs/operations.md")
+    code = "".join(path.read_text() for path in (ROOT / "producers/metrics.py", ROOT / "profile_api/health.py"))
+    for name in set(re.findall(r'"(simorgh_[a-z_]+)"', code)):
+        assert f"`{name}" in page, name
+
+
+# --- words
+
+
+def glossary() -> list[str]:
+    return re.findall(r"\*\*([^*]+)\*\*(?=[^|]*\|)", read("docs/glossary.md"))
+
+
+def test_the_glossary_has_each_word_once_and_each_is_used() -> None:
+    words = glossary()
+    assert len(words) == len(set(words)) > 40
+    sources = [
+        *ROOT.glob("*/*.py"),
+        *ROOT.glob("*/*/*.py"),
+        *ROOT.glob("*/*.sql"),
+        *(p for p in PAGES if p.stem != "glossary"),
+    ]
+    text = "\n".join(path.read_text() for path in sources if "tests" not in path.parts).lower()
+    for word in words:
+        assert word.lower() in text, f"the glossary explains {word!r}, which nobody says"
