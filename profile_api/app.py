@@ -109,9 +109,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > MAX_BODY:
-            raise HTTPException(
-                413, f"body: at most {MAX_BODY} bytes were wanted; more came. Send it in parts."
-            )
+            raise HTTPException(413, f"body: at most {MAX_BODY} bytes were wanted; more came. Send it in parts.")
         return message
 
     return limited

@@ -67,9 +67,7 @@ class Guard:
             )
         token = self._registry.authenticate_token(credentials.credentials)
         if token is None:
-            raise Denied(
-                "A token of this workspace was wanted; one that is not known came.", code=UNAUTHORIZED
-            )
+            raise Denied("A token of this workspace was wanted; one that is not known came.", code=UNAUTHORIZED)
         return token
 
 

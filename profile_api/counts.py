@@ -52,9 +52,7 @@ class Counts:
             ranges.append(f"part = {part} AND off >= {{a{part}:UInt64}} AND off < {{b{part}:UInt64}}")
             bound |= {f"a{part}": start, f"b{part}": end}
         row = self._reader.rows(_EVENTS + " OR ".join(ranges), bound)[0]
-        return _Events(
-            known.generation, committed, known.uniques + row["uniques"], known.copies + row["copies"]
-        )
+        return _Events(known.generation, committed, known.uniques + row["uniques"], known.copies + row["copies"])
 
     def profiles_and_identities(self, committed: Sequence[int]) -> tuple[int, int]:
         """Live profiles, and nodes of such, at this committed position of `simorgh.identity` or later."""

@@ -32,5 +32,6 @@ class ApiDeps:
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     generation: Callable[[], int] = lambda: 1
     replay: Callable[[], dict[str, Any]] | None = None
+    replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""

@@ -11,9 +11,7 @@ from profile_api.status import projections
 
 def router(deps: ApiDeps) -> APIRouter:
     routes = APIRouter(tags=["health"])
-    lag_events = _gauge(
-        deps.metrics, "simorgh_lag_events", "Records of the log that a projection has not read yet."
-    )
+    lag_events = _gauge(deps.metrics, "simorgh_lag_events", "Records of the log that a projection has not read yet.")
     lag_seconds = _gauge(deps.metrics, "simorgh_lag_seconds", "How long the oldest of them has been waiting.")
 
     @routes.get("/healthz", response_model=Ready, responses=example(Ready))
@@ -29,9 +27,7 @@ def router(deps: ApiDeps) -> APIRouter:
     @routes.get(
         "/metrics",
         response_class=Response,
-        responses={
-            200: {"content": {"text/plain": {"example": 'simorgh_lag_events{projection="profiles"} 0.0'}}}
-        },
+        responses={200: {"content": {"text/plain": {"example": 'simorgh_lag_events{projection="profiles"} 0.0'}}}},
     )
     def metrics() -> Response:
         """Metrics in Prometheus' text format."""

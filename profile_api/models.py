@@ -28,9 +28,7 @@ def with_example(value: Any, *, closed: bool = False) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [value]}, extra="forbid" if closed else "allow")
 
 
-def example(
-    model: type[BaseModel], status: int = 200, description: str = "Done."
-) -> dict[int | str, dict[str, Any]]:
+def example(model: type[BaseModel], status: int = 200, description: str = "Done.") -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers this model, with the model's example."""
     content = {"application/json": {"example": example_of(model)}}
     return {status: {"description": description, "content": content}}
@@ -197,9 +195,7 @@ class Found(BaseModel):
 class LookupAnswer(BaseModel):
     """One item per key, in the request's order; `profile` is null where nobody has the key."""
 
-    model_config = with_example(
-        {"items": [{"key": "user_id:u42", "profile": _VIEW}, {"key": _OTHER, "profile": None}]}
-    )
+    model_config = with_example({"items": [{"key": "user_id:u42", "profile": _VIEW}, {"key": _OTHER, "profile": None}]})
     items: list[Found]
 
 
@@ -523,4 +519,12 @@ class Ready(BaseModel):
 
 
 class ReplayState(BaseModel):
-    model_config = with_example({"generation": 2, "status": "started"})
+    """How a replay stands: `idle`, `running`, `done` (then `generation` is live) or `failed`."""
+
+    model_config = with_example({"state": "running", "done": 20000, "total": 91148})
+
+    state: str
+    done: int = 0
+    total: int = 0
+    generation: int | None = None
+    reason: str | None = None

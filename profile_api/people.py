@@ -83,9 +83,7 @@ def rows_of(reader: Reader, profiles: Sequence[int]) -> dict[int, Row]:
             latest[row["profile"]] = row
     memberships = memberships_of(reader.rows(_MEMBERSHIPS, bound))
     return {
-        profile: row | {"memberships": memberships.get(profile, [])}
-        for profile, row in latest.items()
-        if row["live"]
+        profile: row | {"memberships": memberships.get(profile, [])} for profile, row in latest.items() if row["live"]
     }
 
 

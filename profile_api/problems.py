@@ -103,8 +103,7 @@ def _headers_of(status: int) -> dict[str, str]:
 def _invalid_request(request: Request, error: Exception) -> ProblemReply:
     assert isinstance(error, RequestValidationError)
     errors = [
-        {"path": "".join(f"/{part}" for part in fault["loc"]), "message": str(fault["msg"])}
-        for fault in error.errors()
+        {"path": "".join(f"/{part}" for part in fault["loc"]), "message": str(fault["msg"])} for fault in error.errors()
     ]
     where = ", ".join(fault["path"] for fault in errors)
     return problem(422, "invalid_request", f"The request is not valid at {where}: see errors.", errors=errors)
@@ -121,6 +120,4 @@ def _framework(request: Request, error: Exception) -> ProblemReply:
 
 def _unexpected(request: Request, error: Exception) -> ProblemReply:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(
-        500, "internal", "The request failed here and was logged: report it, retrying may not help."
-    )
+    return problem(500, "internal", "The request failed here and was logged: report it, retrying may not help.")

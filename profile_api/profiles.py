@@ -111,9 +111,7 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str
     """Profiles that have the text as an identifier, or as the beginning of name or e-mail; latest seen
     first.
     """
-    last, profile = (
-        read_cursor(deps.secret, "search", cursor, (int, int)) if cursor else (1 << 62, (1 << 128) - 1)
-    )
+    last, profile = read_cursor(deps.secret, "search", cursor, (int, int)) if cursor else (1 << 62, (1 << 128) - 1)
     rows = deps.reader.rows(
         _SEARCH,
         {
@@ -127,15 +125,9 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str
     fresh = freshness(deps.log, deps.clock)
     shown = rows[:limit]
     full = people.rows_of(deps.reader, [row["profile"] for row in shown])
-    items = [
-        view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh)
-        for row in shown
-        if row["profile"] in full
-    ]
+    items = [view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh) for row in shown if row["profile"] in full]
     more = len(rows) > limit
-    following = (
-        write_cursor(deps.secret, "search", (shown[-1]["last_ms"], shown[-1]["profile"])) if more else None
-    )
+    following = write_cursor(deps.secret, "search", (shown[-1]["last_ms"], shown[-1]["profile"])) if more else None
     return page(items, following)
 
 
@@ -220,9 +212,7 @@ def router(deps: ApiDeps) -> APIRouter:
     @scope(READ)
     def profile_identities(
         key: ProfileKey,
-        explain: Annotated[
-            bool, Query(description="Add merges, refusals and splits, with their reasons.")
-        ] = False,
+        explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
     ) -> JsonReply:
         """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
         row = people.profile_row(deps, key)

@@ -39,9 +39,7 @@ def find(deps: ApiDeps, name: str) -> dict[str, Any]:
 def listed(
     deps: ApiDeps, limit: int, cursor: str | None, *, source: str = "", code: str = "", resolved: bool = False
 ) -> dict[str, Any]:
-    ms, name, digest = (
-        read_cursor(deps.secret, "rejected", cursor, (int, str, int)) if cursor else (1 << 62, "", 0)
-    )
+    ms, name, digest = read_cursor(deps.secret, "rejected", cursor, (int, str, int)) if cursor else (1 << 62, "", 0)
     rows = deps.reader.rows(
         _LIST,
         {
@@ -89,9 +87,7 @@ def router(deps: ApiDeps) -> APIRouter:
             "requestBody": {
                 "description": "The corrected event. Without a body, the original bytes are tried again.",
                 "required": False,
-                "content": {
-                    "application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}
-                },
+                "content": {"application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}},
             }
         },
     )

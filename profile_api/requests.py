@@ -56,9 +56,7 @@ class SplitIn(Request):
 
 
 class SegmentIn(Request):
-    model_config = with_example(
-        {"id": "repeat-buyers", "name": "Repeat buyers", "rule": EXAMPLE_RULE}, closed=True
-    )
+    model_config = with_example({"id": "repeat-buyers", "name": "Repeat buyers", "rule": EXAMPLE_RULE}, closed=True)
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     name: str = Field(default="", max_length=200)
     rule: dict[str, Any]

@@ -45,15 +45,11 @@ def router(deps: ApiDeps) -> APIRouter:
     def list_schemas(
         show_unplanned: Annotated[
             bool,
-            Query(
-                alias="unplanned", description="The custom types that were seen, with their numbers, instead."
-            ),
+            Query(alias="unplanned", description="The custom types that were seen, with their numbers, instead."),
         ] = False,
     ) -> JsonReply:
         """Every event type of the contract, in its newest version."""
-        return JsonReply(
-            page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()])
-        )
+        return JsonReply(page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()]))
 
     @routes.get("/{name:path}", response_model=Anything, responses=example(Anything))
     @scope(READ)

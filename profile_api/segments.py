@@ -71,9 +71,7 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
 def users_of(deps: ApiDeps, name: str) -> list[str]:
     """Segments and triggers that name this segment, for people."""
     registry = deps.registry
-    nested = [
-        s.id for s in registry.segments.values() if s.id != name and name in segments_of(parse_rule(s.rule))
-    ]
+    nested = [s.id for s in registry.segments.values() if s.id != name and name in segments_of(parse_rule(s.rule))]
     called = [t.id for t in registry.triggers.values() if t.segment == name]
     return [f"segment {one}" for one in sorted(nested)] + [f"trigger {one}" for one in sorted(called)]
 
@@ -107,9 +105,7 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[st
     after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
     rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
     shown = rows[:limit]
-    items = [
-        {"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in shown
-    ]
+    items = [{"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in shown]
     more = len(rows) > limit
     return page(items, write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None)
 
@@ -208,9 +204,7 @@ def router(deps: ApiDeps) -> APIRouter:
         """Delete a segment that no other segment and no trigger names."""
         found(deps, name)
         if users := users_of(deps, name):
-            raise Conflict(
-                f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use"
-            )
+            raise Conflict(f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use")
         withdraw(deps, "segment", name, by)
         return Response(status_code=204)
 

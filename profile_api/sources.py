@@ -55,9 +55,7 @@ def router(deps: ApiDeps) -> APIRouter:
         declared = sorted(deps.registry.sources.values(), key=lambda source: source.id)
         return JsonReply(page([view(source) for source in declared]))
 
-    @routes.post(
-        "", status_code=201, response_model=SourceAnswer, responses=example(SourceAnswer, 201, "Declared.")
-    )
+    @routes.post("", status_code=201, response_model=SourceAnswer, responses=example(SourceAnswer, 201, "Declared."))
     @scope(ADMIN)
     def create_source(body: SourceIn, by: Caller) -> JsonReply:
         """Declare a source. It takes events once it has a key: `POST /v1/sources/{id}/keys`."""
@@ -78,9 +76,7 @@ def router(deps: ApiDeps) -> APIRouter:
         known = found(deps, name)
         return JsonReply(view(put(deps, name, body, known.write_key_sha256, by)))
 
-    @routes.delete(
-        "/{name}", status_code=204, responses={204: {"description": "Its keys open nothing any more."}}
-    )
+    @routes.delete("/{name}", status_code=204, responses={204: {"description": "Its keys open nothing any more."}})
     @scope(ADMIN)
     def delete_source(name: Name, by: Caller) -> Response:
         """Delete a source with its keys; its events stay."""
@@ -88,9 +84,7 @@ def router(deps: ApiDeps) -> APIRouter:
         deps.registry.withdraw("source", name, by)
         return Response(status_code=204)
 
-    @routes.post(
-        "/{name}/keys", status_code=201, response_model=NewKey, responses=example(NewKey, 201, "Shown once.")
-    )
+    @routes.post("/{name}/keys", status_code=201, response_model=NewKey, responses=example(NewKey, 201, "Shown once."))
     @scope(ADMIN)
     def create_key(name: Name, by: Caller) -> JsonReply:
         """Make a write key. It is shown this once; a source has at most two."""
@@ -102,9 +96,7 @@ def router(deps: ApiDeps) -> APIRouter:
         with_keys(deps, source, (*source.write_key_sha256, digest), by)
         return JsonReply({"id": digest[:_SHOWN], "source": name, "write_key": key}, 201)
 
-    @routes.delete(
-        "/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "It opens nothing now."}}
-    )
+    @routes.delete("/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "It opens nothing now."}})
     @scope(ADMIN)
     def delete_key(name: Name, key_id: Name, by: Caller) -> Response:
         """Delete a write key by its id, the fingerprint that the source shows."""

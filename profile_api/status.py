@@ -86,9 +86,7 @@ def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
     """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them."""
     stages = projections(deps.log, deps.clock)
     uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
-    profiles, identities = counts.profiles_and_identities(
-        deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY)
-    )
+    profiles, identities = counts.profiles_and_identities(deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY))
     return {
         "events": {
             "logged": uniques + copies,

@@ -27,17 +27,13 @@ def merge(deps: ApiDeps, key: str, other: str, reason: str, by: str) -> list[dic
     """
     a, b = people.profile_row(deps, key)["profile"], people.profile_row(deps, other)["profile"]
     if a == b:
-        raise Conflict(
-            "merge: two profiles were wanted; both keys are of one profile already.", code="same_profile"
-        )
+        raise Conflict("merge: two profiles were wanted; both keys are of one profile already.", code="same_profile")
     body = {"a": to_hex(a), "b": to_hex(b), "reason": reason, "by": by, "at": deps.clock()}
     declare(deps, "merge", random_id(), body, by)
     return _views(deps, [a, b])
 
 
-def split(
-    deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, by: str
-) -> list[dict[str, Any]]:
+def split(deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, by: str) -> list[dict[str, Any]]:
     """Let the listed identities leave the profile together; what stays comes first in the answer.
 
     Raises `NotFound`; `Conflict` when one of them is not in the profile, or none would stay.
@@ -52,9 +48,7 @@ def split(
         )
     staying = [node for node in present if node not in set(leaving)]
     if not staying:
-        raise Conflict(
-            "split: all identities of the profile were listed, so none would stay.", code="nothing_stays"
-        )
+        raise Conflict("split: all identities of the profile were listed, so none would stay.", code="nothing_stays")
     body = {"nodes": [to_hex(node) for node in leaving], "reason": reason, "by": by, "at": deps.clock()}
     declare(deps, "split", random_id(), body, by)
     return _views(deps, staying + leaving)
@@ -74,9 +68,7 @@ def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
     whose = people.profiles_of(deps.reader, nodes)
     profiles = list(dict.fromkeys(whose[node] for node in nodes if node in whose))
     rows = people.rows_of(deps.reader, profiles)
-    return [
-        views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows
-    ]
+    return [views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows]
 
 
 def router(deps: ApiDeps) -> APIRouter:

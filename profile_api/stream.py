@@ -70,11 +70,7 @@ def router(deps: ApiDeps) -> APIRouter:
         "/{name}/stream",
         response_class=StreamingResponse,
         responses={
-            200: {
-                "content": {
-                    "text/event-stream": {"example": 'id: 7\nevent: entered\ndata: {"kind":"entered"}\n'}
-                }
-            }
+            200: {"content": {"text/event-stream": {"example": 'id: 7\nevent: entered\ndata: {"kind":"entered"}\n'}}}
         },
     )
     @scope(READ)

@@ -60,9 +60,7 @@ def router(deps: ApiDeps) -> APIRouter:
         """One token's name and scopes."""
         return JsonReply(view(found(deps, name)))
 
-    @routes.delete(
-        "/v1/tokens/{name}", status_code=204, responses={204: {"description": "It opens nothing now."}}
-    )
+    @routes.delete("/v1/tokens/{name}", status_code=204, responses={204: {"description": "It opens nothing now."}})
     @scope(ADMIN)
     def delete_token(name: Name, by: Caller) -> Response:
         """Delete a token: it opens nothing any more."""
@@ -80,9 +78,13 @@ def router(deps: ApiDeps) -> APIRouter:
     def replay() -> JsonReply:
         """Rebuild the projections beside the live ones and swap them in when they are complete."""
         if deps.replay is None:
-            raise Conflict(
-                "This process has no projections to rebuild: ask one that does.", code="no_replay_here"
-            )
+            raise Conflict("This process has no projections to rebuild: ask one that does.", code="no_replay_here")
         return JsonReply(deps.replay(), 202)
+
+    @routes.get("/v1/replay", response_model=ReplayState, responses=example(ReplayState))
+    @scope(ADMIN)
+    def replay_state() -> JsonReply:
+        """How the replay that runs, or the latest one, stands."""
+        return JsonReply(deps.replay_state())
 
     return routes

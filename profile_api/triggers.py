@@ -48,9 +48,7 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
     }
 
 
-def put(
-    deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str
-) -> Trigger:
+def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str) -> Trigger:
     """Check and declare a trigger. Raises `InvalidInput` for a URL that is refused or a segment that is not
     there.
     """
@@ -78,14 +76,10 @@ def checked(deps: ApiDeps, webhook: WebhookIn, known_secret: str | None = None) 
 def deliveries(deps: ApiDeps, name: str, limit: int, cursor: str | None, status: str) -> dict[str, Any]:
     """A page of a trigger's deliveries, latest first."""
     ms, last = read_cursor(deps.secret, "deliveries", cursor, (int, str)) if cursor else (1 << 62, "")
-    rows = deps.reader.rows(
-        _DELIVERIES, {"trigger": name, "status": status, "ms": ms, "id": last, "limit": limit + 1}
-    )
+    rows = deps.reader.rows(_DELIVERIES, {"trigger": name, "status": status, "ms": ms, "id": last, "limit": limit + 1})
     shown = rows[:limit]
     more = len(rows) > limit
-    following = (
-        write_cursor(deps.secret, "deliveries", (shown[-1]["created_ms"], shown[-1]["id"])) if more else None
-    )
+    following = write_cursor(deps.secret, "deliveries", (shown[-1]["created_ms"], shown[-1]["id"])) if more else None
     return page([views.delivery_view(row) for row in shown], following)
 
 

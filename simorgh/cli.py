@@ -69,7 +69,9 @@ def demo(
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON Lines or Parquet.")],
     mapping: Annotated[Path, typer.Option(help="Says how columns become events (docs/import.md).")],
-    channel: Annotated[str, typer.Option(help="The channel that the events came by, such as pos.")] = "pos",
+    channel: Annotated[
+        str | None, typer.Option(help="The channel that the events came by; else the mapping's.")
+    ] = None,
     data: Data = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, send nothing.")] = False,
 ) -> None:
@@ -89,7 +91,7 @@ def import_(
         if dry_run:
             report = import_file(file, rules, None, progress, channel=channel)
         else:
-            with open_sink(settings, channel) as sink:
+            with open_sink(settings, channel or rules.channel or "server") as sink:
                 report = import_file(file, rules, sink, progress, channel=channel)
     out.print(report)
 

@@ -37,7 +37,8 @@ def open_sink(settings: Settings, channel: str) -> Iterator[Sink]:
     """Where imported events go: the running server, or the folder's log (and then its projections)."""
     server = DataDir(settings.data).server()
     if server:
-        yield HttpSink(server.url, server.token)
+        with HttpSink(server.url, server.token) as sink:
+            yield sink
         return
     with opened(settings) as platform:
         source = platform.registry.authenticate_write_key(platform.local_token)

@@ -22,6 +22,7 @@ from schemas.clock import random_id, system_clock
 from schemas.errors import Conflict
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
+from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from stream_processors import deliveries, generation
@@ -162,6 +163,7 @@ class Platform:
     def app(self) -> FastAPI:
         """Both HTTP faces on one app."""
         metrics = CollectorRegistry()
+        metrics.register(StageMetrics(lambda: self.triggers, lambda: self.runner))
         deps = ApiDeps(
             log=self.log,
             registry=self.registry,
@@ -173,6 +175,7 @@ class Platform:
             metrics=metrics,
             generation=lambda: self.generation,
             replay=self.replay_in_background,
+            replay_state=lambda: dict(self.replaying),
         )
         app = create_api(deps)
         app.include_router(

@@ -63,6 +63,7 @@ def print_figures(console: Console, status: Json, loaded: Loaded) -> None:
 
 def print_people(console: Console, status: Json, customers: int) -> None:
     """Identities and profiles. `customers`: profiles with a loyalty card, as the platform counts them."""
+    console.print(f"{status['identities']:,} identities turned out to be {status['profiles']:,} profiles\n")
     others = status["profiles"] - customers
     surplus = HEAVY_DEVICES - DEFAULT_LIMIT
     table = _table("who they are", "", right=(1,))

@@ -185,9 +185,7 @@ def test_a_source_has_keys_that_are_shown_once(fresh_world: World) -> None:
     source = world.registry.authenticate_write_key(key["write_key"])
     assert source is not None
     assert source.id == "shop"
-    changed = call(
-        world, "PUT", "/v1/sources/shop", {"name": "The shop", "channel": "pos", "unplanned": "reject"}
-    )
+    changed = call(world, "PUT", "/v1/sources/shop", {"name": "The shop", "channel": "pos", "unplanned": "reject"})
     assert (changed["name"], changed["channel"], changed["keys"]) == ("The shop", "pos", [{"id": key["id"]}])
     assert key["write_key"] not in world.client.get("/v1/sources").text
     call(world, "POST", "/v1/sources/shop/keys", status=201)
@@ -215,8 +213,10 @@ def test_a_token_opens_what_its_scopes_say_until_it_is_deleted(fresh_world: Worl
 
 def test_replay_begins_where_there_are_projections(fresh_world: World, make_world: MakeWorld) -> None:
     assert call(fresh_world, "POST", "/v1/replay", status=409)["code"] == "no_replay_here"
-    world = make_world(replay=lambda: {"generation": 2, "status": "started"})
-    assert call(world, "POST", "/v1/replay", status=202) == {"generation": 2, "status": "started"}
+    running = {"state": "running", "done": 1, "total": 2}
+    world = make_world(replay=lambda: running, replay_state=lambda: running)
+    assert call(world, "POST", "/v1/replay", status=202) == running
+    assert call(world, "GET", "/v1/replay") == running
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/openapi.json"])

@@ -302,9 +302,7 @@ def test_deliveries_come_latest_first_and_by_status(live: World) -> None:
         "body": {"a": 1},
     }
     waiting = call(live, "GET", "/v1/triggers/welcome/deliveries?status=pending")["items"]
-    assert [(one["id"], one["next_at"], one["response_code"]) for one in waiting] == [
-        ("msg_2", iso(NOW), None)
-    ]
+    assert [(one["id"], one["next_at"], one["response_code"]) for one in waiting] == [("msg_2", iso(NOW), None)]
     call(live, "GET", "/v1/triggers/welcome/deliveries?status=lost", status=422)
 
 
@@ -334,9 +332,7 @@ def test_merge_and_split_refuse_what_makes_no_sense(live: World) -> None:
     call(live, "POST", f"{path}/merge", {"reason": "no with"}, 422)
     call(live, "POST", f"{path}/merge", {"with": "email:x@example.com", "extra": 1}, 422)
     for identity in ({"type": "anonymous_id", "value": "a1"}, {"type": "email", "value": "none"}):
-        assert (
-            call(live, "POST", f"{path}/split", {"identities": [identity]}, 409)["code"] == "not_in_profile"
-        )
+        assert call(live, "POST", f"{path}/split", {"identities": [identity]}, 409)["code"] == "not_in_profile"
     everything = [{"type": "user_id", "value": "u1"}, {"type": "email", "value": "x@example.com"}]
     assert call(live, "POST", f"{path}/split", {"identities": everything}, 409)["code"] == "nothing_stays"
     call(live, "POST", f"{path}/split", {"identities": []}, 422)

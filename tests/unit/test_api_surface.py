@@ -64,6 +64,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/tokens/{name}"): "admin",
     ("DELETE", "/v1/tokens/{name}"): "admin",
     ("POST", "/v1/replay"): "admin",
+    ("GET", "/v1/replay"): "admin",
 }
 
 
@@ -101,16 +102,12 @@ def test_without_a_token_nothing_opens(world: World, method: str, path: str) -> 
 def tokens(shared_world: World) -> dict[Scope, str]:
     made = {name: new_token() for name in ALL_SCOPES}
     for name, token in made.items():
-        shared_world.registry.declare(
-            "token", name, {"scopes": [name], "token_sha256": sha256_hex(token)}, "test"
-        )
+        shared_world.registry.declare("token", name, {"scopes": [name], "token_sha256": sha256_hex(token)}, "test")
     return made
 
 
 @pytest.mark.parametrize(("method", "path"), SCOPES)
-def test_only_its_scope_and_admin_open_a_route(
-    world: World, tokens: dict[Scope, str], method: str, path: str
-) -> None:
+def test_only_its_scope_and_admin_open_a_route(world: World, tokens: dict[Scope, str], method: str, path: str) -> None:
     for name, token in tokens.items():
         if name in (SCOPES[method, path], "admin"):
             continue  # what it does then is the other tests' affair

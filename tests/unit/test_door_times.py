@@ -1,8 +1,12 @@
 """Clients' clocks."""
 
-import pytest
+from datetime import UTC, datetime, timedelta
 
-from producers.times import CLAMPED, UNUSABLE, correct, iso_fast, read_time
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from producers.times import CLAMPED, UNUSABLE, correct, read_time, read_time_again
 from schemas.clock import iso
 from schemas.errors import InvalidEvent
 
@@ -66,6 +70,23 @@ def test_a_time_before_1971_says_nothing(original: int) -> None:
     assert correct(original, None, RECEIVED) == (RECEIVED, UNUSABLE)
 
 
-@pytest.mark.parametrize("ms", [0, -1, 999, RECEIVED, RECEIVED + 7, -30_000_000_000_001, 253_402_214_400_000])
-def test_the_cheap_way_to_write_times_is_the_same(ms: int) -> None:
-    assert iso_fast(ms) == iso(ms)
+@given(st.integers(-30_610_224_000_000, 253_402_300_799_999))
+@example(0)
+@example(-1)
+@example(RECEIVED + 7)
+def test_times_are_written_as_the_standard_library_writes_them(ms: int) -> None:
+    """From the year 1000 to the last millisecond of 9999."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    assert iso(ms) == moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+@pytest.mark.parametrize("value", [None, "", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05." + "0" * 200, RECEIVED])
+def test_a_time_read_again_is_the_same(value: object) -> None:
+    assert [read_time_again(value, "sentAt") for _ in range(2)] == [read_time(value, "sentAt")] * 2
+
+
+@pytest.mark.parametrize("junk", ["yesterday", True, [], {}])
+def test_junk_read_again_is_refused_again(junk: object) -> None:
+    for _ in range(2):
+        with pytest.raises(InvalidEvent):
+            read_time_again(junk, "sentAt")
