@@ -24,6 +24,8 @@ from stream_processors.batch import Batch
 from warehouse.client import fixed16
 
 _READ = 20_000
+_RECENT = 200_000
+_LATER = 1 << 62
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Resolver:
         self._log = log
         self.position = 0
         """The next offset of simorgh.identity to fold."""
+        self._recent: dict[tuple[int, ...], int] = {}
+        """Identifiers that were seen together and belong together -> when: nothing new after that. Bounded."""
 
     def fold_log(self) -> Iterable[tuple[int, dict[str, Any], Changes]]:
         """Fold what the topic holds beyond `position`; yields (offset, record, changes)."""
@@ -73,21 +77,31 @@ class Resolver:
         result = Resolution()
         records: list[dict[str, Any]] = []
         knows = self.graph.knows
+        recent = self._recent
         for i, nodes in enumerate(batch.nodes):
-            if nodes and not knows(nodes, batch.received[i], alias=batch.events[i].alias is True):
+            at = batch.received[i]
+            if not nodes or recent.get(nodes, _LATER) <= at:
+                continue
+            if not knows(nodes, at, alias=batch.events[i].alias is True):
                 records.append(self._decide(_link(batch, i), result))
+            elif len({self.graph.profile_of(node) for node in nodes}) == 1:
+                recent[nodes] = at
+        if len(recent) > _RECENT:
+            recent.clear()
         self._append(records, result)
         return result
 
     def command(self, kind: str, offset: int, body: dict[str, Any]) -> Resolution:
         """A steward's merge or split, declared at `offset` of simorgh.registry; applied once."""
         result = Resolution()
+        self._recent.clear()  # what belongs together may change
         if offset > self.graph.commands:
             self._append([self._decide({"kind": kind, "command": offset, **body}, result)], result)
         return result
 
     def rules(self, body: dict[str, Any]) -> Resolution:
         result = Resolution()
+        self._recent.clear()
         self._append([self._decide({"kind": "rules", **body}, result)], result)
         return result
 
@@ -99,6 +113,8 @@ class Resolver:
                     result.fresh.add(node)
         changes = self.graph.fold(record)
         result.add(changes)
+        if any(decision["outcome"] in ("shared", "split") for decision in changes.decisions):
+            self._recent.clear()
         return {**record, "decisions": changes.decisions}
 
     def _append(self, records: list[dict[str, Any]], result: Resolution) -> None:

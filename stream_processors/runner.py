@@ -13,7 +13,7 @@ from stream_processors.pipeline import CACHED_PROFILES, GROUP, Checkpoint, Pipel
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
-BATCH_PER_PARTITION: Final = 10_000
+BATCH_PER_PARTITION: Final = 20_000
 _IDLE_SECONDS: Final = 0.02
 _DUE_EVERY_MS: Final = 2_000
 _GIVE_UP_AFTER: Final = 5
