@@ -140,7 +140,9 @@ class Pipeline:
             batch.state = [states[record.offset] for record in batch.records]
             before = dict(self.positions)
             self.positions[partition] = records[-1].offset + 1
-            self._derive(batch, self._missing(batch), before)
+            missing = self._missing(batch)
+            self._seen.remember({batch.eids[i] for i in missing[0]})
+            self._derive(batch, missing, before)
             self.commit()
 
     def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
