@@ -300,6 +300,7 @@ class Pipeline:
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
         """Evaluate profiles anew, whether or not anything happened to them."""
+        self.commit()  # states are loaded from rows
         self.evaluator.tick()
         wanted = [p for p in profiles if self.resolver.graph.profile_of(p) == p]
         for start in range(0, len(wanted), _CHUNK):

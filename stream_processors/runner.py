@@ -115,6 +115,7 @@ class Runner:
                 while not self._stop.is_set():
                     self._step_or_wait()
                     failures = 0
+                self.pipeline.commit()
             except Exception as error:
                 failures += 1
                 _LOG.exception("runner: failure %d in a row", failures)
