@@ -4,9 +4,14 @@ chDB opens one folder per process, so the tests of one run share it, each in dat
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import clickhouse_connect
 import pytest
+
+if TYPE_CHECKING:
+    from tests.properties.pipeline_world import Box, MakeBox
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +21,21 @@ def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     client = clickhouse_connect.get_client(dsn=dsn)
     yield dsn
     client.close()
+
+
+@pytest.fixture(scope="session")
+def make_box(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
+    """Makes a box (see `pipeline_world`) for the length of a `with`."""
+    from tests.properties.pipeline_world import Box  # only where it is used: it imports the whole house
+
+    folder = tmp_path_factory.mktemp("logs")
+
+    @contextmanager
+    def make(**settings: Any) -> "Iterator[Box]":
+        box = Box(chdb_dsn, folder, **settings)
+        try:
+            yield box
+        finally:
+            box.close()
+
+    return make

@@ -1,0 +1,31 @@
+"""The law of segments, through the whole pipeline: at rest, what was told adds up to what the full computation says."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.properties.pipeline_life import Life
+from tests.properties.pipeline_world import Box, MakeBox, Random, law
+from tests.properties.segments_world import SEEDS
+
+
+@law(25)
+@given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)), cached=st.sampled_from((1, 2, 100_000)))
+def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int) -> None:
+    r = Random(seed)
+    with make_box(batch=batch, cached_profiles=cached) as box:
+        life = Life(r, box)
+        for _ in range(r.choice((3, 5, 8))):
+            for _ in range(r.randint(1, 3)):
+                life.something_happens()
+            box.settle()
+            check(box)
+
+
+def check(box: Box) -> None:
+    told = box.told()
+    assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
+    rows = box.writer.rows("SELECT profile, segments FROM profile_rows FINAL WHERE live")
+    said = {(segment, profile) for profile, segments in rows for segment in segments}
+    assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}
+    listed = box.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member")
+    assert set(listed) == said
