@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from profile_api import (
     events,
     health,
+    identity_rules,
     problems,
     profiles,
     rejected,
@@ -38,6 +39,7 @@ API_PREFIXES = tuple(
         "sources",
         "tokens",
         "replay",
+        "identity-rules",
     )
 )
 MAX_BODY = 1_000_000
@@ -54,6 +56,7 @@ _TOPICS = (
     schemata,
     sources,
     tokens,
+    identity_rules,
 )
 
 _FAULTS: dict[int | str, dict[str, object]] = {

@@ -528,3 +528,11 @@ class ReplayState(BaseModel):
     total: int = 0
     generation: int | None = None
     reason: str | None = None
+
+
+class RulesView(BaseModel):
+    """The identity rules, whole."""
+
+    model_config = with_example({"rules": {"version": 1, "priorities": ["user_id", "email"], "max_nodes": 1000}})
+
+    rules: dict[str, Any]

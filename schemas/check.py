@@ -47,9 +47,7 @@ def check_published(root: Path = HERE, lifted: Container[tuple[str, int]] = UPCA
     """
     texts = _texts(root)
     invalid = list(_invalid(texts))
-    schemas = {
-        path: json.loads(text) for path, text in texts.items() if path not in {p.path for p in invalid}
-    }
+    schemas = {path: json.loads(text) for path, text in texts.items() if path not in {p.path for p in invalid}}
     problems = [*invalid, *_edited(read_lock(root), texts, schemas), *_incompatible(schemas, lifted)]
     return sorted(problems, key=lambda problem: problem.path)
 
@@ -101,9 +99,7 @@ def _invalid(texts: Mapping[str, bytes]) -> Iterator[Problem]:
             Draft202012Validator.check_schema(json.loads(text))
         except (ValueError, SchemaError) as error:
             reason = error.message if isinstance(error, SchemaError) else "not JSON"
-            yield Problem(
-                path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); mend it"
-            )
+            yield Problem(path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); mend it")
 
 
 def _edited(lock: Lock, texts: Mapping[str, bytes], schemas: Mapping[str, Any]) -> Iterator[Problem]:
@@ -123,16 +119,12 @@ def _incompatible(schemas: Mapping[str, Any], lifted: Container[tuple[str, int]]
             if before is not None and (Path(name).name, version - 1) not in lifted:
                 yield from _broken(path, schemas[before], schemas[path])
             elif before is None and version > 1:
-                yield Problem(
-                    path, "gap", f"wanted version {version - 1} beside it, got none; number versions from 1"
-                )
+                yield Problem(path, "gap", f"wanted version {version - 1} beside it, got none; number versions from 1")
 
 
 def _broken(path: str, old: Any, new: Any) -> Iterator[Problem]:
     for fault in breaks(summary(old), summary(new)):
-        yield Problem(
-            path, "breaks", f"{fault}, unlike the version before; take it back or write an upcaster"
-        )
+        yield Problem(path, "breaks", f"{fault}, unlike the version before; take it back or write an upcaster")
 
 
 def _families(paths: Mapping[str, Any]) -> dict[str, dict[int, str]]:

@@ -26,11 +26,7 @@ def summary(schema: Mapping[str, Any]) -> Summary:
 
 def breaks(old: Summary, new: Summary) -> list[str]:
     """What the new schema refuses or drops that the old one took, one sentence each, sorted by place."""
-    return [
-        f"{place or '(root)'} {fault}"
-        for place in sorted(old)
-        for fault in _faults(old[place], new.get(place))
-    ]
+    return [f"{place or '(root)'} {fault}" for place in sorted(old) for fault in _faults(old[place], new.get(place))]
 
 
 def _parts(schema: Mapping[str, Any], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -56,9 +52,7 @@ def _faults(old: Mapping[str, Any], new: Mapping[str, Any] | None) -> Iterator[s
         return
     if lost := sorted(_types(old) - _types(new)):
         yield f"no longer takes {', '.join(lost)}"
-    if _values(new) is not None and (
-        _values(old) is None or not set(_values(old) or ()) <= set(_values(new) or ())
-    ):
+    if _values(new) is not None and (_values(old) is None or not set(_values(old) or ()) <= set(_values(new) or ())):
         yield "takes fewer values"
     if asked := sorted(set(new.get("required", ())) - set(old.get("required", ()))):
         yield f"now requires {', '.join(asked)}"

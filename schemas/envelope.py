@@ -64,9 +64,7 @@ class Envelope(Contract):
     )
     workspace: ShortText
     channel: ShortText = Field(description="web, email, chat, social, pos, phone, feedback, server, …")
-    dataschema: str = Field(
-        pattern=r"^(custom|.+/[1-9][0-9]*)$", description="Type and version, or `custom`."
-    )
+    dataschema: str = Field(pattern=r"^(custom|.+/[1-9][0-9]*)$", description="Type and version, or `custom`.")
     received_at: Moment
     sent_at: Moment | None = Field(default=None, description="When the sender's clock said it was sent.")
     original_time: Moment | None = Field(default=None, description="The time as claimed, if clamped.")

@@ -49,9 +49,7 @@ def identifier(name: str, description: str) -> Field:
     return Field(name, {"type": ["string", "number"]}, description)
 
 
-def number(
-    name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT
-) -> Field:
+def number(name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT) -> Field:
     """A number, never a text that looks like one: nobody knows what `"1,990"` is meant to be."""
     low = "exclusiveMinimum" if at_least == -MONEY_LIMIT else "minimum"
     high = "exclusiveMaximum" if at_most == MONEY_LIMIT else "maximum"

@@ -31,7 +31,7 @@ class Transition(OpenRecord):
     kind: Literal["entered", "exited"]
     at: Milliseconds
     entered_at: Milliseconds
-    cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted", "replay", "consent"]
+    cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted", "replay", "consent", "absorbed"]
 
 
 class Merged(OpenRecord):

@@ -182,12 +182,12 @@ def keys_list(data: Data = None) -> None:
 
 @keys_app.command("create")
 def keys_create(
-    token_id: Annotated[str, typer.Argument(help="A name for the token.")],
+    name: Annotated[str, typer.Argument(help="A name for the token.")],
     scopes: Annotated[str, typer.Option(help="Comma-separated: read,write,steward,admin.")] = "read",
     data: Data = None,
 ) -> None:
     """Make an API token; it is shown once."""
-    body = {"id": token_id, "name": token_id, "scopes": [s.strip() for s in scopes.split(",") if s.strip()]}
+    body = {"name": name, "scopes": [s.strip() for s in scopes.split(",") if s.strip()]}
     out.print_json(data=_post(data, "/v1/tokens", body))
 
 

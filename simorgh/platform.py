@@ -58,6 +58,7 @@ class Platform:
         )
         self.registry.trust(self.local_token)
         self.registry.refresh()
+        self._parsed_rules: tuple[object, IdentityRules] | None = None
         self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
         self._checkpoint = checkpoint_from_environment()
         self.runner = self._new_runner()
@@ -66,9 +67,13 @@ class Platform:
         self._replay_lock = threading.Lock()
 
     def rules(self) -> IdentityRules:
-        """The identity rules in force."""
+        """The identity rules in force. Cheap: asked for every event, parsed once per declaration."""
         declared = self.registry.rules
-        return DEFAULT_RULES if declared is None else IdentityRules.model_validate(declared)
+        if declared is None:
+            return DEFAULT_RULES
+        if self._parsed_rules is None or self._parsed_rules[0] is not declared:
+            self._parsed_rules = (declared, IdentityRules.parse(dict(declared)))
+        return self._parsed_rules[1]
 
     def writer(self) -> Writer:
         """Of the live generation."""

@@ -1,5 +1,9 @@
-"""One frozen settings object per process, from SIMORGH_* variables; all faults are reported at once."""
+"""One frozen settings object per process, from SIMORGH_* variables or a file of them; all faults are reported at once.
 
+The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file.
+"""
+
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +75,8 @@ class Settings(BaseSettings):
 def load_settings(**given: object) -> Settings:
     """Settings from the environment, with what the command line gave on top. Raises `InvalidSettings`."""
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        values = {name: value for name, value in given.items() if value is not None}
+        return Settings(_env_file=os.environ.get("SIMORGH_ENV_FILE"), **values)  # type: ignore[arg-type, call-arg]
     except ValidationError as error:
         faults = "; ".join(f"SIMORGH_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
         raise InvalidSettings(f"settings: {faults}") from None

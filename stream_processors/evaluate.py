@@ -143,7 +143,7 @@ class Evaluator:
     def _record(self, profile: int, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
         return {
             "segment": segment,
-            "version": self.versions.get(segment, 0),
+            "version": self.versions.get(segment, 1),
             "profile": to_hex(profile),
             "kind": kind,
             "at": at,

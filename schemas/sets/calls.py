@@ -16,9 +16,7 @@ def _moment(name: str, description: str) -> Field:
 
 
 def _address() -> Field:
-    return personal(
-        either("address", ("object", "string"), "Street address: an object of parts, or one text.")
-    )
+    return personal(either("address", ("object", "string"), "Street address: an object of parts, or one text."))
 
 
 PERSON_TRAITS: Final = (
@@ -80,9 +78,7 @@ _SCREEN: Final = (
 
 _GROUP: Final = (
     identifier("group_id", "The group's id."),
-    nested(
-        "traits", GROUP_TRAITS, "What is known about the group; never traits of the person.", most=MAX_TRAITS
-    ),
+    nested("traits", GROUP_TRAITS, "What is known about the group; never traits of the person.", most=MAX_TRAITS),
 )
 
 

@@ -146,9 +146,7 @@ ORDERING: Final = (
         (_CART, *_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
-    Event(
-        "product.removed", "Removed Product", "A product was taken out of the cart.", _PRODUCT_V1, version=1
-    ),
+    Event("product.removed", "Removed Product", "A product was taken out of the cart.", _PRODUCT_V1, version=1),
     Event(
         "product.removed",
         "Product Removed",

@@ -27,10 +27,17 @@ def run_demo(data: Path | None, port: int, *, serve: bool, console: Console) -> 
     server = _start(folder, port if serve else 0, write_key, token)
     try:
         url = _address(server)
-        tell(url, write_key, token, console)
+        tell(url, write_key, token, console, shown_url=f"http://127.0.0.1:{port}" if port else url)
         if serve:
             console.print(f"\nServing on {url} from {folder}. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
             server.wait()
+        else:
+            console.print(
+                f"\nThe server of the demo has ended. To go on with its data:\n"
+                f"SIMORGH_WRITE_KEY='{write_key}' SIMORGH_API_TOKEN='{token}' simorgh serve --data {folder} --port {port}",
+                highlight=False,
+                soft_wrap=True,
+            )
     except KeyboardInterrupt:
         pass
     finally:

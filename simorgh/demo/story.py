@@ -63,10 +63,12 @@ def run_demo(
     clock: Clock = system_clock,
     people: int = PEOPLE,
     connections: int = 3,
+    shown_url: str = "",
 ) -> None:
     """Load a year of a shop into the server at `base_url` and print what it made of it.
 
-    Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web.
+    Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web; `shown_url`: for the
+    requests to try, where that is not `base_url`.
     Running it again on the same data counts nothing twice. Raises `SimorghError` when the server refuses the
     keys, goes away or does not finish within ten minutes.
     """
@@ -91,7 +93,7 @@ def run_demo(
         findings.print_segments(console, segments)
         someone = _somebody(crowd, posted.chatty)
         findings.print_view(console, _get(api, f"/v1/profiles/user_id:{someone}?include={findings.PARTS}"))
-    findings.print_next(console, base_url, token, someone)
+    findings.print_next(console, shown_url or base_url, token, someone)
 
 
 def weeks_to(now: int) -> int:

@@ -65,6 +65,8 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("DELETE", "/v1/tokens/{name}"): "admin",
     ("POST", "/v1/replay"): "admin",
     ("GET", "/v1/replay"): "admin",
+    ("GET", "/v1/identity-rules"): "read",
+    ("PUT", "/v1/identity-rules"): "admin",
 }
 
 
