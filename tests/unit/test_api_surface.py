@@ -195,6 +195,8 @@ def test_every_class_of_the_error_tree_has_a_status() -> None:
 
     mapped = tuple(kind for kind, _ in STATUS_OF)
     for kind in below(errors.SimorghError):
+        if kind.__module__.startswith("producers."):
+            continue  # the collector answers for itself
         assert issubclass(kind, mapped), kind
         assert 400 <= status_of(kind("x")) <= 503
 
