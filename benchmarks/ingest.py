@@ -42,6 +42,7 @@ from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import iso, random_id, system_clock
 from schemas.topics import EVENTS
+from simorgh.serve import tune_interpreter
 
 KEY: Final = "benchmark-key"
 BATCH: Final = 100
@@ -159,6 +160,7 @@ def _running(server: str) -> Iterator[int]:
 
 def serve(server: str, folder: Path) -> None:
     """Run one of `SERVERS` until it is told to stop; prints its port once it listens."""
+    tune_interpreter()
     log = SqliteEventLog(folder / "log.db")
     registry = Registry(log, system_clock, env_write_key=KEY)
     app = bare_app(log, registry) if server == "bare" else collector_app(log, registry)

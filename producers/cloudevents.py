@@ -47,9 +47,7 @@ def events_of(headers: Mapping[str, str], body: bytes) -> tuple[list[object], bo
 
 
 def _from_binary(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
-    event: dict[str, object] = {
-        name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
-    }
+    event: dict[str, object] = {name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")}
     content_type = headers.get("content-type", "application/json")
     event["datacontenttype"] = content_type
     if body:
@@ -114,9 +112,7 @@ def _check_attributes(event: Object) -> None:
                 code="invalid_cloudevent",
             )
     if event["specversion"] != "1.0":
-        raise InvalidEvent(
-            "specversion: wanted 1.0, got another; send CloudEvents 1.0", code="invalid_cloudevent"
-        )
+        raise InvalidEvent("specversion: wanted 1.0, got another; send CloudEvents 1.0", code="invalid_cloudevent")
 
 
 def _data(event: Object) -> Object:
@@ -124,9 +120,7 @@ def _data(event: Object) -> Object:
     if data is None and "data_base64" not in event:
         return {}
     if not isinstance(data, dict):
-        raise InvalidEvent(
-            "data: wanted a JSON object, got something else; send an object", code="invalid_data"
-        )
+        raise InvalidEvent("data: wanted a JSON object, got something else; send an object", code="invalid_data")
     return data
 
 

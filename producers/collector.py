@@ -100,6 +100,7 @@ class Collector:
             received_at=received_at,
             ip=request.client.host if request.client else None,
             doubtful=doubtful,
+            large=doubtful or limits.may_be_large(messages, len(body)),
         )
         verdicts = await _judge(messages, partial(sdk.verdict, self.door, self.catalog, self.new_id))
         await self._append(source, verdicts)
@@ -156,9 +157,7 @@ class Collector:
                 await self._keep_whole(error, refused.body, source, self.clock())
             raise
 
-    async def _keep_whole(
-        self, error: InvalidEvent, body: bytes, source: Source | None, received_at: int
-    ) -> Response:
+    async def _keep_whole(self, error: InvalidEvent, body: bytes, source: Source | None, received_at: int) -> Response:
         """400, the body being kept as one rejected event if it is known who sent it."""
         if source is None:
             raise RequestRefused(400, error.message, code=error.code)

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import orjson
@@ -20,14 +21,17 @@ from identity.nodes import node_of, to_hex
 from identity.normalise import NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from producers import limits
+from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
-from producers.times import correct, iso_fast
+from producers.recent import Recent
+from producers.times import correct, iso_again
 from registry.models import Source
 from schemas.catalog import Catalog
-from schemas.clock import IdMaker
+from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
 
 Object = Mapping[str, object]
+Values = Sequence[tuple[str, object]]
 
 STRICT: Final = frozenset({"user_id", "anonymous_id"})
 """A wrong one refuses the event; a wrong email or phone among traits merely identifies nobody."""
@@ -39,8 +43,12 @@ IGNORED: Final = "identifier_ignored"
 BLOCKED: Final = "identifier_blocked"
 UNPLANNED: Final = "unplanned"
 
+CACHED_PERSONS: Final = 65_536
 CACHED_IDENTIFIERS: Final = 16_384
-"""Phones take libphonenumber 100 µs each, and the same few people come again and again."""
+"""The same people come again and again; phones take libphonenumber 100 µs each. Some 60 MB when full."""
+
+LONGEST_CACHED: Final = 100
+"""Characters of an identifier that is kept with its person."""
 
 
 class Incoming(NamedTuple):
@@ -62,7 +70,7 @@ class Incoming(NamedTuple):
     received_at: int
     original_time: int | None = None
     sent_at: int | None = None
-    identifiers: Sequence[tuple[str, object]] = ()
+    identifiers: Values = ()
     traits: Object | None = None
     properties: Object | None = None
     context: Object | None = None
@@ -92,8 +100,25 @@ class Refused(NamedTuple):
 
 Verdict = Accepted | Refused
 
-_Identifier = tuple[int, dict[str, object]]
-"""Rank (lowest first) and the envelope's entry."""
+
+class _Identifier(NamedTuple):
+    """`rank`: the lowest comes first. `subject`: the envelope's, if this is the anchor."""
+
+    rank: int
+    node: int
+    subject: str
+    entry: dict[str, object]
+
+
+class _Person(NamedTuple):
+    """What the identifiers of an event say: the envelope's `identifiers` and `subject`, and flags."""
+
+    identifiers: orjson.Fragment
+    subject: str | None
+    flags: tuple[str, ...]
+
+
+_RANK: Final = attrgetter("rank")
 
 
 class Door:
@@ -113,13 +138,21 @@ class Door:
         self._rules = rules()
         self._catalog = catalog
         self._new_id = new_id
+        self._newest = {event.type: event.dataschema for event in catalog.all()}
+        self._persons: Recent[Values, _Person] = Recent(CACHED_PERSONS)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
     def admit(self, incoming: Incoming) -> Verdict:
         """Check the event and make its record. Never raises for what was sent."""
         try:
             key = limits.check_id(incoming.id)
-            return Accepted(incoming.id, (key, limits.encode(self._envelope(incoming))))
+            raw = incoming.raw
+            if isinstance(raw, bytes):
+                limits.check_size(raw)
+            value = limits.encode(self._envelope(incoming))
+            if len(value) > limits.MAX_EVENT and not isinstance(raw, bytes):
+                limits.check_size(dump(raw))
+            return Accepted(incoming.id, (key, value))
         except InvalidEvent as error:
             return self.refuse(
                 error,
@@ -149,100 +182,129 @@ class Door:
             "reason": error.message,
             "source": source.id,
             "channel": channel or source.channel,
-            "received_at": iso_fast(received_at),
+            "received_at": iso_again(received_at),
             **_payload(payload),
             "digest": int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
         }
         return Refused(safe_id, error.code, error.message, (safe_id.encode(), orjson.dumps(record)))
 
     def forget_cached(self) -> None:
-        """Empty the cache of identifiers."""
+        """Empty the caches of identifiers."""
+        self._persons.clear()
         self._identifier.cache_clear()
 
     # --- The envelope, one small step after the other ---
 
     def _envelope(self, incoming: Incoming) -> dict[str, object]:
-        flags: list[str] = []
-        properties = incoming.properties or {}
-        _check_limits(incoming, properties)
-        dataschema = self._check_schema(incoming, properties, flags)
-        time, clock_flag = correct(incoming.original_time, incoming.sent_at, incoming.received_at)
-        identifiers = self._identifiers(incoming, flags)
+        # Taken apart at once: reading a named tuple's fields one by one takes several times as long.
+        (
+            type_,
+            id,
+            source,
+            channel,
+            received_at,
+            original,
+            sent_at,
+            values,
+            traits,
+            properties,
+            context,
+            consent,
+            name,
+            dataschema,
+            alias,
+            strict,
+            _,
+        ) = incoming
+        traits, properties, flags = traits or {}, properties or {}, []
+        limits.check_keys(traits, properties)
+        schema = dataschema or self._newest.get(type_, CUSTOM)
+        if schema == CUSTOM:
+            _check_unplanned(source, flags)
+        else:
+            self._check(type_, traits if type_ == IDENTIFIED else properties)
+        time, clock_flag = correct(original, sent_at, received_at)
+        person = self._people(values, strict)
+        flags += person.flags
         envelope: dict[str, object] = {
             "specversion": "1.0",
-            "id": incoming.id,
-            "source": f"/sources/{incoming.source.id}",
-            "type": incoming.type,
-            "time": iso_fast(time),
+            "id": id,
+            "source": f"/sources/{source.id}",
+            "type": type_,
+            "time": iso(time),
             "workspace": self._workspace,
-            "channel": incoming.channel,
-            "dataschema": dataschema,
-            "received_at": iso_fast(incoming.received_at),
-            "identifiers": identifiers,
-            "traits": incoming.traits or {},
+            "channel": channel,
+            "dataschema": schema,
+            "received_at": iso_again(received_at),
+            "identifiers": person.identifiers,
+            "traits": traits,
             "properties": properties,
-            "context": incoming.context or {},
+            "context": context or {},
         }
-        if identifiers:
-            envelope["subject"] = f"{identifiers[0]['type']}:{identifiers[0]['normalised']}"
-        if incoming.sent_at is not None:
-            envelope["sent_at"] = iso_fast(incoming.sent_at)
-        if clock_flag is not None and incoming.original_time is not None:
+        if person.subject is not None:
+            envelope["subject"] = person.subject
+        if sent_at is not None:
+            envelope["sent_at"] = iso_again(sent_at)
+        if clock_flag is not None and original is not None:
             flags.append(clock_flag)
-            envelope["original_time"] = iso_fast(incoming.original_time)
+            envelope["original_time"] = iso(original)
         if flags:
             envelope["flags"] = flags
-        if incoming.alias:
+        if alias:
             envelope["alias"] = True
-        if incoming.consent:
-            envelope["consent"] = incoming.consent
-        if (money := money_of(incoming.type, properties)) is not None:
+        if consent:
+            envelope["consent"] = consent
+        if type_ in MONEY_TYPES and (money := money_of(type_, properties)) is not None:
             envelope["money"] = money
-        if incoming.name is not None:
-            envelope["name"] = incoming.name
+        if name is not None:
+            envelope["name"] = name
         return envelope
 
-    def _check_schema(self, incoming: Incoming, properties: Object, flags: list[str]) -> str:
-        """The schema's name. Raises `InvalidEvent` for a fault and for a type that the source refuses."""
-        schema = incoming.dataschema or self._catalog.dataschema(incoming.type)
-        if schema == CUSTOM:
-            return _check_unplanned(incoming, flags)
-        whole = (incoming.traits or {}) if incoming.type == IDENTIFIED else properties
-        fault = self._catalog.check(incoming.type, whole)
+    def _check(self, type_: str, values: Object) -> None:
+        """Raises `InvalidEvent` for a fault."""
+        fault = self._catalog.check(type_, values)
         if fault is not None:
-            place = "traits" if incoming.type == IDENTIFIED else "properties"
-            raise InvalidEvent(f"{place}{fault}; see /v1/schemas/{incoming.type}", code="schema_violation")
-        return schema
+            place = "traits" if type_ == IDENTIFIED else "properties"
+            raise InvalidEvent(f"{place}{fault}; see /v1/schemas/{type_}", code="schema_violation")
 
     # --- Identifiers ---
 
-    def _identifiers(self, incoming: Incoming, flags: list[str]) -> list[dict[str, object]]:
-        """The envelope's entries by priority, the first being the anchor; each once."""
-        self._follow_rules()
-        found: dict[object, _Identifier] = {}
-        for type_, value in incoming.identifiers:
+    def _people(self, values: Values, strict: bool) -> _Person:
+        """What the values say together. Raises `InvalidEvent`."""
+        if self._rules_now() is not self._rules:
+            self._follow_rules()
+        key = tuple(values)
+        try:
+            known = self._persons.get(key)
+        except TypeError:  # a value that cannot be a key, nor an identifier
+            known = None
+        return known or self._read_person(key, strict)
+
+    def _read_person(self, values: Values, strict: bool) -> _Person:
+        flags: list[str] = []
+        found: dict[int, _Identifier] = {}
+        for type_, value in values:
             if value is None or value == "":
                 continue
             try:
                 known = self._identifier(type_, _text(type_, value))
             except InvalidIdentifier as error:
-                if incoming.strict or type_ in STRICT:
+                if strict or type_ in STRICT:
                     raise InvalidEvent(error.message, code=error.code) from error
                 _flag(flags, IGNORED)
                 continue
             if known is None:
                 _flag(flags, BLOCKED)
             else:
-                found.setdefault(known[1]["node"], known)
-        if len(found) > 1:
-            return [entry for _, entry in sorted(found.values(), key=_rank)]
-        return [entry for _, entry in found.values()]
+                found.setdefault(known.node, known)
+        person = _person(sorted(found.values(), key=_RANK), flags)
+        if not strict and _are_short_texts(values):
+            self._persons.put(tuple(values), person)
+        return person
 
     def _follow_rules(self) -> None:
-        rules = self._rules_now()
-        if rules is not self._rules:
-            self._rules = rules
-            self.forget_cached()
+        self._rules = self._rules_now()
+        self.forget_cached()
 
     def _read_identifier(self, type_: str, value: str) -> _Identifier | None:
         """None where the rules block it. Raises `InvalidIdentifier`."""
@@ -257,7 +319,17 @@ class Door:
             "normaliser": NORMALISER_VERSION,
             "node": to_hex(node),
         }
-        return self._rules.rank(type_), entry
+        return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry)
+
+
+def _person(identifiers: Sequence[_Identifier], flags: Sequence[str]) -> _Person:
+    entries = orjson.Fragment(orjson.dumps([identifier.entry for identifier in identifiers]))
+    return _Person(entries, identifiers[0].subject if identifiers else None, tuple(flags))
+
+
+def _are_short_texts(values: Values) -> bool:
+    """Others are not kept: 1, 1.0 and True would be one key, and the cache must stay small."""
+    return all(isinstance(value, str) and len(value) <= LONGEST_CACHED for _, value in values)
 
 
 def dump(value: object) -> bytes:
@@ -290,23 +362,14 @@ def _is_id(id: str) -> bool:
     return True
 
 
-def _check_limits(incoming: Incoming, properties: Object) -> None:
-    if isinstance(incoming.raw, bytes):
-        limits.check_size(incoming.raw)
-    if incoming.traits:
-        limits.check_keys("traits", incoming.traits)
-    limits.check_keys("properties", properties)
-
-
-def _check_unplanned(incoming: Incoming, flags: list[str]) -> str:
-    if incoming.source.unplanned == "reject":
+def _check_unplanned(source: Source, flags: list[str]) -> None:
+    if source.unplanned == "reject":
         raise InvalidEvent(
             "type: wanted one of the catalogue's, got another; name a type of /v1/schemas, or let the source "
             "take others",
             code="unplanned_event",
         )
     flags.append(UNPLANNED)
-    return CUSTOM
 
 
 def _text(type_: str, value: object) -> str:
@@ -317,10 +380,6 @@ def _text(type_: str, value: object) -> str:
             f"{type_}: wanted a text without NUL, got something else; send the identifier as a text"
         )
     return value
-
-
-def _rank(identifier: _Identifier) -> int:
-    return identifier[0]
 
 
 def _flag(flags: list[str], flag: str) -> None:

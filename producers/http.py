@@ -43,9 +43,7 @@ def answer(content: object, status: int = 200, headers: dict[str, str] | None = 
     return Response(orjson.dumps(content), status, {**CORS, **(headers or {})}, media_type="application/json")
 
 
-def problem(
-    status: int, code: str, message: str, *, retry_after: int | None = None, **more: object
-) -> Response:
+def problem(status: int, code: str, message: str, *, retry_after: int | None = None, **more: object) -> Response:
     """RFC 9457, with the `code` and `message` that the SDKs read. `more` are further members."""
     body = {
         "type": "about:blank",
@@ -99,9 +97,7 @@ def _decompress(raw: bytes, limit: int) -> bytes:
     try:
         body = decompressor.decompress(raw, limit + 1)
     except zlib.error as error:
-        raise RequestRefused(
-            400, "body: wanted gzip, got broken data", code="invalid_gzip", body=raw
-        ) from error
+        raise RequestRefused(400, "body: wanted gzip, got broken data", code="invalid_gzip", body=raw) from error
     if len(body) > limit:
         raise _too_large(limit)
     if not decompressor.eof:

@@ -32,9 +32,7 @@ def retry_rejected(
     except InvalidEvent as error:
         return door.refuse(error, id, body, source=source, received_at=received_at)
     if "specversion" in event:
-        return cloudevent_verdict(
-            door, catalog, lambda: id, event, source=source, received_at=received_at, id=id
-        )
+        return cloudevent_verdict(door, catalog, lambda: id, event, source=source, received_at=received_at, id=id)
     event["messageId"] = id
     kind = event.get("type")
     sdk = SdkRequest(
@@ -57,7 +55,5 @@ def _one_event(body: bytes) -> dict[str, object]:
     if not isinstance(event, dict):
         raise InvalidEvent("payload: wanted a JSON object, got something else", code="invalid_event")
     if "batch" in event and "type" not in event:
-        raise InvalidEvent(
-            "payload: wanted one event, got a batch; send its events anew", code="not_one_event"
-        )
+        raise InvalidEvent("payload: wanted one event, got a batch; send its events anew", code="not_one_event")
     return event

@@ -1,9 +1,10 @@
 """The collector's paths, described for /openapi.json."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 
 from eventlog.port import EventLog
 from producers import limits
@@ -16,7 +17,7 @@ from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import Clock, IdMaker, random_id
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 _EXAMPLES: Final[dict[str, dict[str, object]]] = {
     "identify": {
@@ -73,9 +74,7 @@ def collector_router(
         _post(router, f"/v1/{_SHORT[kind]}", _sdk(collector, kind), f"Short for /v1/{kind}", example)
     _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE)
     _post(router, "/v1/b", _sdk(collector, None), "Short for /v1/batch", _BATCH_EXAMPLE)
-    _post(
-        router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE
-    )
+    _post(router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE)
     whole_import = _sdk(collector, None, limits.MAX_IMPORT_BODY)
     _post(router, "/v1/import", whole_import, "A batch of up to 4 MB", _BATCH_EXAMPLE)
     _post(
@@ -90,6 +89,14 @@ def collector_router(
     return router
 
 
+class _Plain(APIRoute):
+    """A described path whose handler takes the request as it is: FastAPI need not look for parameters."""
+
+    def get_route_handler(self) -> Handler:
+        handler: Handler = self.endpoint
+        return handler
+
+
 def _sdk(collector: Collector, kind: str | None, limit: int = limits.MAX_BODY) -> Handler:
     async def handle(request: Request) -> Response:
         return await collector.sdk(request, kind, limit)
@@ -101,11 +108,16 @@ def _post(router: APIRouter, path: str, handler: Handler, summary: str, example:
     content = {"application/json": {"schema": {"type": "object"}, "example": example}}
     extra: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
     router.add_api_route(
-        path, handler, methods=["POST"], summary=summary, openapi_extra=extra, response_model=None, name=path
+        path,
+        handler,
+        methods=["POST"],
+        summary=summary,
+        openapi_extra=extra,
+        response_model=None,
+        name=path,
+        route_class_override=_Plain,
     )
-    router.add_api_route(
-        path, _preflight, methods=["OPTIONS"], include_in_schema=False, name=f"OPTIONS {path}"
-    )
+    router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False, name=f"OPTIONS {path}")
 
 
 async def _preflight(request: Request) -> Response:
@@ -118,9 +130,7 @@ async def _ignore(request: Request) -> Response:
 
 
 def _add_settings(router: APIRouter, collector: Collector) -> None:
-    def settings_for(
-        key: str | None, describe: Callable[[str, Request], object], request: Request
-    ) -> Response:
+    def settings_for(key: str | None, describe: Callable[[str, Request], object], request: Request) -> Response:
         try:
             known = collector.source_of(key)
         except RequestRefused as refused:
@@ -137,9 +147,7 @@ def _add_settings(router: APIRouter, collector: Collector) -> None:
         return settings_for(key, source_config, request)
 
     path = "/v1/projects/{write_key}/settings"
-    router.add_api_route(
-        path, segment, summary="What Segment's browser SDK fetches first", response_model=None
-    )
+    router.add_api_route(path, segment, summary="What Segment's browser SDK fetches first", response_model=None)
     router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
     for config in ("/sourceConfig", "/sourceConfig/"):
         router.add_api_route(

@@ -5,9 +5,9 @@ The two protocols differ in places where both can be read: RudderStack's identif
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 from producers.door import Incoming
 from producers.times import read_time
@@ -24,7 +24,8 @@ KINDS: Final = ("identify", "track", "page", "screen", "group", "alias")
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _LONG_NAME: Final = 200
-"""Longer names are not cached: a cache of 4,096 names must stay small whatever is sent."""
+_LONG_TIME: Final = 100
+"""Longer names and times are not cached: the caches must stay small whatever is sent."""
 
 
 def event_id(message: Message, new_id: IdMaker) -> str:
@@ -45,81 +46,87 @@ def complete(message: Message, kind: str | None, request: Message, ip: str | Non
     """
     if kind is not None:
         message["type"] = kind
-    if not message.get("sentAt") and request.get("sentAt"):
+    if "sentAt" in request and not message.get("sentAt") and request["sentAt"]:
         message["sentAt"] = request["sentAt"]
-    shared = request.get("context")
     own = message.get("context")
-    if isinstance(shared, dict) and shared and (own is None or isinstance(own, dict)):
-        message["context"] = own = {**shared, **(own or {})}
-    if isinstance(own, dict) and own.get("direct") is True and not own.get("ip") and ip:
+    if "context" in request and (own is None or isinstance(own, dict)):
+        shared = request["context"]
+        if isinstance(shared, dict) and shared:
+            message["context"] = own = {**shared, **(own or {})}
+    if isinstance(own, dict) and "direct" in own and own["direct"] is True and not own.get("ip") and ip:
         own["ip"] = ip
 
 
 def to_incoming(
-    message: Message, id: str, *, raw: bytes | Object, source: Source, received_at: int, catalog: Catalog
+    message: Message, id: str, raw: bytes | Object, source: Source, received_at: int, catalog: Catalog
 ) -> Incoming:
     """Raises `InvalidEvent` for a message that cannot be read. `raw` is kept if it is refused later."""
     kind = message.get("type")
     read = _READERS.get(kind) if isinstance(kind, str) else None
     if read is None:
         raise InvalidEvent(f"type: wanted one of {', '.join(KINDS)}, got something else", code="unknown_type")
-    context = _object(message, "context")
-    traits = _object(message, "traits")
-    person = traits if kind == "identify" else {}
-    context_traits = context.get("traits")
-    if kind == "identify" and isinstance(context_traits, dict) and context_traits:
-        person = {**context_traits, **traits}
-    call = read(message, traits, catalog)
+    context = _object(message, "context") if "context" in message else {}
+    traits = _object(message, "traits") if "traits" in message else {}
+    person = _person(traits, context) if kind == "identify" else {}
+    event_type, properties, name, dataschema = read(message, traits, catalog)
     original, sent_at = _clock(message)
-    identifiers = list(_own_ids(message))
+    identifiers = _own_ids(message)
     if not identifiers:
-        raise InvalidEvent(
-            "event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier"
-        )
+        raise InvalidEvent("event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier")
     if kind == "alias":
-        identifiers.extend(_former_ids(message))
-    identifiers.extend(_contacts(person or context_traits))
-    identifiers.extend(_context_ids(context))
+        identifiers += _former_ids(message)
+    if person:
+        identifiers += _contacts(person)
+    consent = None
+    if not _TELLING.isdisjoint(context):  # false for most: nothing more to look for
+        identifiers += _contacts(None if person else context.get("traits"))
+        identifiers += _context_ids(context)
+        consent = _consent(context)
+    # By position: by name it takes three times as long, and every event is made here.
     return Incoming(
-        type=call.type,
-        id=id,
-        source=source,
-        channel=source.channel,
-        original_time=original,
-        sent_at=sent_at,
-        received_at=received_at,
-        identifiers=identifiers,
-        traits=person,
-        properties=call.properties,
-        context=context,
-        consent=_consent(context),
-        name=call.name,
-        dataschema=call.dataschema,
-        alias=kind == "alias",
-        raw=raw,
+        event_type,
+        id,
+        source,
+        source.channel,
+        received_at,
+        original,
+        sent_at,
+        identifiers,
+        person,
+        properties,
+        context,
+        consent,
+        name,
+        dataschema,
+        kind == "alias",
+        False,
+        raw,
     )
 
 
 def _object(message: Message, field: str) -> Object:
     value = message.get(field)
+    if isinstance(value, dict):
+        return value
     if value is None:
         return {}
-    if not isinstance(value, dict):
-        raise InvalidEvent(
-            f"{field}: wanted an object, got {type(value).__name__}; send {{}} or leave it out",
-            code="invalid_field",
-        )
-    return value
+    raise InvalidEvent(
+        f"{field}: wanted an object, got {type(value).__name__}; send {{}} or leave it out",
+        code="invalid_field",
+    )
+
+
+def _person(traits: Object, context: Object) -> Object:
+    """The traits of an identify; those of its context are RudderStack's."""
+    others = context.get("traits")
+    return {**others, **traits} if isinstance(others, dict) and others else traits
 
 
 # --- One reader a kind: what the call says ---
 
 
-class _Call(NamedTuple):
-    type: str
-    properties: Object
-    name: str | None = None
-    dataschema: str | None = None
+_Call = tuple[str, Object, str | None, str | None]
+"""Type, properties, name, dataschema."""
 
 
 @lru_cache(maxsize=4096)
@@ -132,24 +139,22 @@ def type_of_track(catalog: Catalog, name: str) -> tuple[str, str | None]:
 def _track(message: Message, traits: Object, catalog: Catalog) -> _Call:
     name = message.get("event")
     if not isinstance(name, str) or not name.strip():
-        raise InvalidEvent(
-            "event: wanted the name of what happened, got none; send a text", code="missing_event"
-        )
+        raise InvalidEvent("event: wanted the name of what happened, got none; send a text", code="missing_event")
     named = type_of_track if len(name) <= _LONG_NAME else type_of_track.__wrapped__
     event_type, dataschema = named(catalog, name)
-    return _Call(event_type, _object(message, "properties"), name, dataschema)
+    return event_type, _object(message, "properties"), name, dataschema
 
 
 def _identify(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return _Call("profile.identified", _object(message, "properties"))
+    return "profile.identified", _object(message, "properties"), None, None
 
 
 def _page(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return _Call("page.viewed", _with_title(message))
+    return "page.viewed", _with_title(message), None, None
 
 
 def _screen(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return _Call("screen.viewed", _with_title(message))
+    return "screen.viewed", _with_title(message), None, None
 
 
 def _with_title(message: Message) -> Object:
@@ -164,15 +169,14 @@ def _group(message: Message, traits: Object, catalog: Catalog) -> _Call:
         group = str(group)
     if not isinstance(group, str) or not group:
         raise InvalidEvent("groupId: wanted the group's id, got none; send a text", code="missing_group")
-    return _Call("group.joined", {**_object(message, "properties"), "group_id": group, "traits": traits})
+    properties = {**_object(message, "properties"), "group_id": group, "traits": traits}
+    return "group.joined", properties, None, None
 
 
 def _alias(message: Message, traits: Object, catalog: Catalog) -> _Call:
     if not message.get("previousId") and not message.get("anonymousId"):
-        raise InvalidEvent(
-            "previousId: wanted the id used before, got none; send it", code="missing_previous_id"
-        )
-    return _Call("profile.aliased", _object(message, "properties"))
+        raise InvalidEvent("previousId: wanted the id used before, got none; send it", code="missing_previous_id")
+    return "profile.aliased", _object(message, "properties"), None, None
 
 
 _READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
@@ -191,64 +195,78 @@ _READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
 def _clock(message: Message) -> tuple[int | None, int | None]:
     """(original, sent at). `timestamp` beside another `originalTimestamp` is a chosen moment on a good clock
     and not corrected: RudderStack keeps it, events that Segment forwards carry it corrected."""
-    stated = read_time(message.get("timestamp"), "timestamp")
-    original = read_time(message.get("originalTimestamp"), "originalTimestamp")
-    if stated is not None and original is not None and stated != original:
-        return stated, None
-    return (stated if stated is not None else original), _sent_at(message)
+    original = stated = read_time(message.get("timestamp"), "timestamp")
+    if "originalTimestamp" in message:
+        original = read_time(message["originalTimestamp"], "originalTimestamp")
+        if stated is not None and original is not None and stated != original:
+            return stated, None
+    sent = message.get("sentAt")
+    short = isinstance(sent, str) and len(sent) < _LONG_TIME
+    return (original if stated is None else stated), (_sent_again(sent) if short else _sent_at(sent))
 
 
-def _sent_at(message: Message) -> int | None:
+def _sent_at(value: object) -> int | None:
     try:
-        return read_time(message.get("sentAt"), "sentAt")
+        return read_time(value, "sentAt")
     except InvalidEvent:
         return None  # the client's clock stays uncorrected: no reason to refuse what it tells
 
 
+_sent_again: Final = lru_cache(maxsize=64)(_sent_at)
+"""All events of a batch were sent at one time."""
+
+
 # --- Identifiers: (type, value as received); null and "" are none ---
 
-_Found = Iterator[tuple[str, object]]
+_Found = list[tuple[str, object]]
+
+_TELLING: Final = frozenset({"traits", "device", "externalIds", "externalId", "consent"})
+"""The members of a context that say who it is, or what is allowed."""
 
 
 def _own_ids(message: Message) -> _Found:
+    found: _Found = []
     if (user := message.get("userId")) is not None and user != "":
-        yield "user_id", user
+        found.append(("user_id", user))
     if (anonymous := message.get("anonymousId")) is not None and anonymous != "":
-        yield "anonymous_id", anonymous
+        found.append(("anonymous_id", anonymous))
+    return found
 
 
 def _former_ids(message: Message) -> _Found:
     """Which of the two a previous id was cannot be known here: it names both."""
     if (previous := message.get("previousId")) is not None and previous != "":
-        yield "user_id", previous
-        yield "anonymous_id", previous
+        return [("user_id", previous), ("anonymous_id", previous)]
+    return []
 
 
 def _contacts(traits: object) -> _Found:
-    if isinstance(traits, dict):
-        if email := traits.get("email"):
-            yield "email", email
-        if phone := traits.get("phone"):
-            yield "phone", phone
+    if not isinstance(traits, dict):
+        return []
+    return [(type_, contact) for type_ in ("email", "phone") if (contact := traits.get(type_))]
 
 
 def _context_ids(context: Object) -> _Found:
+    found: _Found = []
     device = context.get("device")
     if isinstance(device, dict):
         if device_id := device.get("id"):
-            yield "device_id", device_id
+            found.append(("device_id", device_id))
         if device.get("adTrackingEnabled") is True and (advertising := device.get("advertisingId")):
-            yield "advertising_id", advertising
-    yield from _external_ids(context.get("externalIds"), ("id", "type", "collection", "encoding"))
-    yield from _external_ids(context.get("externalId"), ("id", "type"))
+            found.append(("advertising_id", advertising))
+    found += _external_ids(context.get("externalIds"), ("id", "type", "collection", "encoding"))
+    found += _external_ids(context.get("externalId"), ("id", "type"))
+    return found
 
 
 def _external_ids(listed: object, members: tuple[str, ...]) -> _Found:
     if not isinstance(listed, list):
-        return
-    for entry in listed:
-        if isinstance(entry, dict) and all(entry.get(member) for member in members):
-            yield _slug(str(entry["type"])), entry["id"]
+        return []
+    return [
+        (_slug(str(entry["type"])), entry["id"])
+        for entry in listed
+        if isinstance(entry, dict) and all(entry.get(member) for member in members)
+    ]
 
 
 def _slug(type_: str) -> str:

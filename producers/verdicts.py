@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from producers import cloudevents, limits, segment
+from producers import cloudevents, segment
 from producers.door import Door, Refused, Verdict, dump
 from producers.parsing import recheck
 from registry.models import Source
@@ -11,11 +11,12 @@ from schemas.clock import IdMaker
 from schemas.errors import InvalidEvent
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SdkRequest:
     """What one SDK request says for all of its events.
 
-    `members` is the parsed body, `kind` the path's type of event (None for a batch), `doubtful` is `parse`'s.
+    `members` is the parsed body, `kind` the path's type of event (None for a batch), `doubtful` is `parse`'s,
+    `large` whether an event of it may be over the limit of one event.
     """
 
     source: Source
@@ -25,6 +26,7 @@ class SdkRequest:
     received_at: int
     ip: str | None = None
     doubtful: bool = False
+    large: bool = True
 
     def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object) -> Verdict:
         """Completes `message` in place."""
@@ -36,21 +38,19 @@ class SdkRequest:
         try:
             if self.doubtful:
                 recheck(message)
-            incoming = segment.to_incoming(
-                message, id, raw=raw, source=self.source, received_at=self.received_at, catalog=catalog
-            )
+            incoming = segment.to_incoming(message, id, raw, self.source, self.received_at, catalog)
         except InvalidEvent as error:
             return self._refuse(door, error, id, raw)
         return door.admit(incoming)
 
     def _raw(self, message: dict[str, object]) -> bytes | dict[str, object]:
         """What is kept if the event is refused: it alone suffices to try again, and holds no key."""
-        whole = message is self.members and message.get("type") == self.kind and "writeKey" not in message
+        if message is self.members and message.get("type") == self.kind and "writeKey" not in message:
+            segment.complete(message, self.kind, self.members, self.ip)
+            return self.body
         message.pop("writeKey", None)
         segment.complete(message, self.kind, self.members, self.ip)
-        if whole:
-            return self.body
-        return dump(message) if len(self.body) > limits.MAX_EVENT else message
+        return dump(message) if self.large else message
 
     def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes | dict[str, object]) -> Refused:
         return door.refuse(error, id, raw, source=self.source, received_at=self.received_at)
@@ -74,9 +74,7 @@ def cloudevent_verdict(
     raw = dump(event) if large or not isinstance(event, dict) else event
     id = id or cloudevents.event_id(event) or new_id()
     try:
-        incoming = cloudevents.to_incoming(
-            event, id, raw=raw, source=source, received_at=received_at, catalog=catalog
-        )
+        incoming = cloudevents.to_incoming(event, id, raw=raw, source=source, received_at=received_at, catalog=catalog)
     except InvalidEvent as error:
         return door.refuse(error, id, raw, source=source, received_at=received_at)
     return door.admit(incoming)

@@ -4,6 +4,8 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 
 Clock = Callable[[], int]
 """Milliseconds since 1970-01-01 UTC."""
@@ -21,5 +23,20 @@ def random_id() -> str:
 
 
 def iso(ms: int) -> str:
-    """RFC 3339 in UTC with exactly three decimals, as stored in envelopes and answered by the API."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}Z"
+    """RFC 3339 in UTC with exactly three decimals, as stored in envelopes and answered by the API.
+
+    Put together from ready parts: `strftime` would take ten times as long, and every event has three times.
+    """
+    hour, rest = divmod(ms, 3_600_000)
+    second, milli = divmod(rest, 1000)
+    return _hour(hour) + _IN_HOUR[second] + _DECIMALS[milli]
+
+
+@lru_cache(maxsize=4096)
+def _hour(hour: int) -> str:
+    """`2026-01-02T03` for the hours since 1970."""
+    return datetime.fromtimestamp(hour * 3600, UTC).isoformat()[:13]
+
+
+_IN_HOUR: Final = tuple(f":{minute:02d}:{second:02d}" for minute in range(60) for second in range(60))
+_DECIMALS: Final = tuple(f".{milli:03d}Z" for milli in range(1000))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producers.times import CLAMPED, UNUSABLE, correct, read_time, read_time_again
+from producers.times import CLAMPED, UNUSABLE, correct, read_time
 from schemas.clock import iso
 from schemas.errors import InvalidEvent
 
@@ -78,15 +78,3 @@ def test_times_are_written_as_the_standard_library_writes_them(ms: int) -> None:
     """From the year 1000 to the last millisecond of 9999."""
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
     assert iso(ms) == moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-@pytest.mark.parametrize("value", [None, "", "2026-01-02T03:04:05Z", "2026-01-02T03:04:05." + "0" * 200, RECEIVED])
-def test_a_time_read_again_is_the_same(value: object) -> None:
-    assert [read_time_again(value, "sentAt") for _ in range(2)] == [read_time(value, "sentAt")] * 2
-
-
-@pytest.mark.parametrize("junk", ["yesterday", True, [], {}])
-def test_junk_read_again_is_refused_again(junk: object) -> None:
-    for _ in range(2):
-        with pytest.raises(InvalidEvent):
-            read_time_again(junk, "sentAt")
