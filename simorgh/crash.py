@@ -4,7 +4,7 @@ import os
 import signal
 from collections import Counter
 
-from stream_processors.pipeline import Checkpoint, no_checkpoint
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
 
 
 def checkpoint_from_environment() -> Checkpoint:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 import orjson
+import re2
 
 from eventlog.port import Record
 from stream_processors.money import micros
@@ -15,9 +17,15 @@ from stream_processors.money import micros
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
 """The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
 
+_MOMENTS: Final = re2.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3})*")
+_LATEST: Final = 10_000_000_000_000
+"""Times lie from 1970 up to here, in 2286: versions of traits are not negative, and "never" is later."""
 
-_NODES = 1 << 128
-_MONEY = 10**36
+_DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}")
+"""What a number out of range has in it."""
+
+_MAX_DEPTH: Final = 200
+"""Levels of nesting: what is read here can be written again within an answer."""
 
 Money = tuple[str, int]
 """Currency and millionths."""
@@ -106,28 +114,58 @@ def parse(records: Sequence[Record]) -> Batch:
     batch = Batch()
     times: list[str] = []
     received: list[str] = []
+    doubtful = _are_doubtful(records)
     for record in records:
         try:
+            if doubtful or record.value.count(b"{") + record.value.count(b"[") > _MAX_DEPTH:
+                _check_json(record.value)
             _read(record, batch, times, received)
-        except (msgspec.MsgspecError, ValueError, ArithmeticError) as error:
+        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
             batch.unreadable.append((record, f"not an envelope ({type(error).__name__})"))
     try:
-        batch.times, batch.received = milliseconds(times), milliseconds(received)
+        batch.times, batch.received = _moments(times), _moments(received)
     except ValueError:
         return _without_bad_times(batch, times, received)
     batch.state = [UNIQUE] * len(batch.records)
     return batch
 
 
+def _are_doubtful(records: Sequence[Record]) -> bool:
+    """Whether some record may hold what the decoder lets pass, since it does not look into raw values, and no parser
+    after it: text that is not UTF-8, or a number out of range. One look at all of them together.
+    """
+    whole = b"\n".join([record.value for record in records])
+    try:
+        whole.decode()
+    except UnicodeDecodeError:
+        return True
+    return _DOUBTFUL.search(whole) is not None
+
+
+def _check_json(text: bytes) -> None:
+    level = [orjson.loads(text)]
+    for _ in range(_MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+    if level:
+        raise ValueError("too many levels of nesting")
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -> None:
     """Add one record to the columns, or raise before any was touched."""
     event = _decode(record.value)
-    nodes = tuple([int(i.node, 16) for i in event.identifiers])
+    names = [identifier.node for identifier in event.identifiers]
+    nodes = tuple([int(name, 16) for name in names])
     time, at = event.time, event.received_at
     if not (len(time) == len(at) == 24 and time[23] == at[23] == "Z"):
         raise ValueError("times are RFC 3339 in UTC with three decimals")
-    if nodes and not (min(nodes) > 0 and max(nodes) < _NODES):
-        raise ValueError("nodes have 128 bits")
+    if [f"{node:032x}" for node in nodes] != names or 0 in nodes:
+        raise ValueError("nodes are 128 bits as hex digits")
     money = _money(event.money) if event.money is not None else None
     eid = event_hash(event.id)
     if event.traits or event.consent:
@@ -143,10 +181,20 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
 
 
 def _money(money: _Money) -> Money | None:
-    amount = micros(money.amount)
-    if abs(amount) >= _MONEY:
-        raise ValueError("money fits Decimal(38, 6)")
-    return (money.currency, amount) if money.currency else None
+    amount = Decimal(money.amount)
+    if not amount.is_finite() or amount.adjusted() >= 30:
+        raise ValueError("money is below 1e30")
+    return (money.currency, micros(amount)) if money.currency else None
+
+
+def _moments(texts: list[str]) -> list[int]:
+    """Times in ms. `ValueError` where some text, of 23 characters each, is none or lies outside of our years."""
+    if not _MOMENTS.fullmatch("".join(texts)):
+        raise ValueError("times are RFC 3339 in UTC with three decimals")
+    found = milliseconds(texts)
+    if found and not (min(found) >= 0 and max(found) < _LATEST):
+        raise ValueError("times lie between 1970 and 2286")
+    return found
 
 
 def milliseconds(texts: list[str]) -> list[int]:
@@ -160,7 +208,8 @@ def _without_bad_times(batch: Batch, times: list[str], received: list[str]) -> B
     good = []
     for record, time, at in zip(batch.records, times, received, strict=True):
         try:
-            milliseconds([time, at])
+            _moments([time])
+            _moments([at])
             good.append(record)
         except ValueError:
             batch.unreadable.append((record, "not an envelope (a time that is none)"))

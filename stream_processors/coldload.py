@@ -11,9 +11,10 @@ from warehouse.client import Writer
 _CHUNK = 4_000
 _TRAITS = """SELECT node, kind, name, max(ver), argMax(tuple(value), ver).1, argMax(source, ver), argMax(channel, ver)
     FROM traits WHERE node IN {nodes:Array(UInt128)} GROUP BY node, kind, name"""
-_IDENTIFIERS = """SELECT node, type, value, toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
+_IDENTIFIERS = """SELECT node, type, value,
+    toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
     FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
-_METRICS = """SELECT node, type, currency, count(), sum(amount),
+_METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
     toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time))
     FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
 _ROWS = """SELECT node, type, toUnixTimestamp64Milli(time), %s FROM events

@@ -22,7 +22,7 @@ from stream_processors.segments.rule import parse_rule
 from warehouse.client import Writer, fixed16
 
 if TYPE_CHECKING:
-    from stream_processors.pipeline import Touched
+    from stream_processors.states import Touched
 
 ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""

@@ -6,6 +6,7 @@ from decimal import Context, Decimal
 import pyarrow as pa
 
 _EXACT = Context(prec=60)  # the default context would round sums of more than 28 digits
+_MOST = 10**38 - 1
 
 
 def micros(amount: str | Decimal) -> int:
@@ -18,6 +19,6 @@ def decimal(value: int) -> Decimal:
 
 
 def decimal_array(values: Iterable[int]) -> pa.Array:
-    """Millionths -> Arrow decimal128(38, 6)."""
-    raw = b"".join([v.to_bytes(16, "little", signed=True) for v in values])
+    """Millionths -> Arrow decimal128(38, 6). A sum that does not fit is shown as the largest that does."""
+    raw = b"".join([max(-_MOST, min(v, _MOST)).to_bytes(16, "little", signed=True) for v in values])
     return pa.Array.from_buffers(pa.decimal128(38, 6), len(raw) // 16, [None, pa.py_buffer(raw)])

@@ -26,7 +26,7 @@ Written = tuple[int, str | None, str, str]
 
 @dataclass(slots=True)
 class ProfileState:
-    """Times in ms, money in millionths by currency. `facts` is what segment rules may ask; its leaf states are theirs."""
+    """Times in ms, money in millionths by currency. `facts`: what segment rules may ask; its leaf states are theirs."""
 
     nodes: set[int] = field(default_factory=set)
     traits: dict[str, Written] = field(default_factory=dict)

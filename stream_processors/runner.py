@@ -8,8 +8,9 @@ from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
 from stream_processors import rejections
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.declarations import Declarations
-from stream_processors.pipeline import CACHED_PROFILES, GROUP, Checkpoint, Pipeline, no_checkpoint
+from stream_processors.pipeline import CACHED_PROFILES, GROUP, Pipeline
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)

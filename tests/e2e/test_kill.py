@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stream_processors.pipeline import CHECKPOINTS
+from stream_processors.checkpoints import CHECKPOINTS
 from tests.e2e.harness import WRITE_KEY, Client, Server, wait_for
 
 PEOPLE = 12

@@ -25,7 +25,7 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from stream_processors import generation
-from stream_processors.pipeline import Checkpoint, no_checkpoint
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from stream_processors.segments.rule import parse_rule
@@ -106,7 +106,8 @@ class Box:
 
     def append(self, verdicts: Iterable[Verdict]) -> None:
         """What a collector does with the door's answers, in one write each."""
-        accepted, refused = [], []
+        accepted: list[Message] = []
+        refused: list[Message] = []
         for verdict in verdicts:
             (accepted if isinstance(verdict, Accepted) else refused).append(verdict.message)
         self.write(topics.EVENTS, accepted)
@@ -129,7 +130,7 @@ class Box:
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.pipeline._pool.shutdown(cancel_futures=True)
+        self.runner.pipeline._inserts._pool.shutdown(cancel_futures=True)
         self.runner = self._new_runner()
         self.runner.recover()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from identity.nodes import node_of, to_hex
 from producers.door import Incoming, Verdict
 from registry.models import Source
-from stream_processors.pipeline import CHECKPOINTS
+from stream_processors.checkpoints import CHECKPOINTS
 from tests.properties.pipeline_world import (
     SECRET,
     STEPS,

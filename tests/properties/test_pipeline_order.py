@@ -9,9 +9,7 @@ from identity.rules import IdentityRules
 from producers.door import Accepted, Verdict
 from tests.properties.pipeline_world import (
     CAPPED,
-    DAY,
     FREE,
-    T0,
     Box,
     MakeBox,
     Random,
@@ -23,7 +21,7 @@ from tests.properties.pipeline_world import (
     make_events,
     make_segments,
 )
-from tests.properties.segments_world import SEEDS
+from tests.properties.segments_world import DAY, SEEDS, T0
 
 
 @law(30)

@@ -1,0 +1,16 @@
+"""The names of the pipeline's side effects, where tests kill the process."""
+
+from collections.abc import Callable
+
+Checkpoint = Callable[[str], None]
+"""Called after each side effect, by name, from whatever thread did it."""
+
+CHECKPOINTS = (
+    "log_rows", "ids", "events", "traits", "identifiers", "links", "identity", "members", "decisions", "segments",
+    "transitions", "memberships", "profile_rows", "commit",
+)  # fmt: skip
+"""In the order of the list in `stream_processors.pipeline`."""
+
+
+def no_checkpoint(_: str) -> None:
+    """Nothing happens at a checkpoint outside of tests."""

@@ -1,0 +1,196 @@
+"""The profiles that a step reaches, with their states up to date: from the cache, from its parts, or loaded cold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from identity.graph import IdentityGraph
+from stream_processors import coldload, project
+from stream_processors.batch import UNIQUE, Batch
+from stream_processors.evaluate import Evaluator
+from stream_processors.profiles import ProfileCache, ProfileState
+from stream_processors.resolve import Resolution
+from warehouse.client import Writer
+
+
+@dataclass(slots=True)
+class Touched:
+    """Profiles that a step reaches: their states, and what about each may have changed.
+
+    `changes[p]`: the leaves of segment rules that may have; None where all may.
+    """
+
+    states: dict[int, ProfileState] = field(default_factory=dict)
+    changes: dict[int, set[int] | None] = field(default_factory=dict)
+    gone: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Profiles that are no more -> their memberships."""
+    inherited: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Survivor -> memberships of the profiles that it absorbed."""
+    causes: dict[int, str] = field(default_factory=dict)
+    """Why transitions of a profile are told, where the step's cause does not say it: a merge or split reached it."""
+
+
+class States:
+    """What is known of profiles beyond the graph. A bounded cache: emptied at any moment, it gives the same answers."""
+
+    def __init__(self, writer: Writer, graph: IdentityGraph, evaluator: Evaluator, bound: int) -> None:
+        self._writer = writer
+        self._graph = graph
+        self._evaluator = evaluator
+        self._cache = ProfileCache(bound)
+
+    def trim(self) -> None:
+        """Keep within the bound. Between steps: a step holds on to what it touches."""
+        self._cache.trim()
+
+    def forget(self) -> None:
+        """Empty the cache."""
+        self._cache.clear()
+
+    def touch(
+        self,
+        resolution: Resolution,
+        before: dict[int, int],
+        batch: Batch | None = None,
+        seen: Mapping[int, list[Any]] | None = None,
+    ) -> Touched:
+        """The profiles that a batch or an identity change reaches, with their states up to date.
+
+        `before`: the positions whose rows the warehouse is sure to hold; the batch, with the identifiers `seen` in
+        it, begins there.
+        """
+        touched = Touched()
+        profile_of = self._graph.profile_of
+        owners = {node: profile_of(node) for node in seen or ()}
+        old = {p for p in resolution.left.values() if p}
+        reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
+        self._after_moves(resolution, old, touched, before)
+        for profile, state in self.of([p for p in reached if p not in touched.states], before).items():
+            touched.states[profile] = state
+            touched.changes[profile] = set()
+        for node, (kind, value, first, last) in (seen or {}).items():
+            if owners[node]:
+                touched.states[owners[node]].add_identifier(node, kind, value, first, last)
+        if batch:
+            self._count(batch, owners, touched)
+        return touched
+
+    def _after_moves(self, resolution: Resolution, old: set[int], touched: Touched, before: dict[int, int]) -> None:
+        """Add the profiles whose nodes are not what they were: their states made from cached parts, or loaded."""
+        if not resolution.moved:
+            return
+        profile_of = self._graph.profile_of
+        gone = {p for p in old if profile_of(p) != p}
+        parts = {p: self._cache.drop(p) for p in gone}
+        self._take_leave(gone, parts, touched, resolution.cause())
+        sources: dict[int, set[int]] = {p: {p} for p in old - gone}
+        for node, profile in resolution.moved.items():
+            if profile:
+                sources.setdefault(profile, set()).add(resolution.left.get(node) or profile)
+        cold: dict[int, Sequence[int]] = {}
+        for profile, homes in sources.items():
+            nodes = self._graph.nodes_of(profile)
+            if any(node not in resolution.moved for node in nodes):
+                homes.add(profile)
+            if homes == {profile} and (state := self._grown(profile, nodes, resolution)):
+                touched.states[profile] = state
+                new = resolution.fresh.intersection(nodes)
+                touched.changes[profile] = self._evaluator.leaves_of(
+                    identities={self._graph.type_of(node) for node in new}
+                )
+                continue
+            known = {p: parts.get(p) or self._cache.get(p) for p in homes if p not in resolution.fresh}
+            joined = self._joined(profile, nodes, known, resolution)
+            if joined is None:
+                cold[profile] = nodes
+            else:
+                touched.states[profile] = joined
+        touched.states.update(coldload.load(self._writer, cold, before, self._evaluator))
+        for profile in sources:
+            touched.changes.setdefault(profile, None)
+            self._cache.put(profile, touched.states[profile])
+
+    def _grown(self, profile: int, nodes: Sequence[int], resolution: Resolution) -> ProfileState | None:
+        """The cached state of a profile that has only gained nodes never seen before; None where that is not so."""
+        state = self._cache.get(profile)
+        if state is None or not all(node in state.nodes or node in resolution.fresh for node in nodes):
+            return None
+        if len(state.nodes) > len(nodes) or not state.nodes <= set(nodes):
+            return None
+        state.nodes = set(nodes)
+        return state
+
+    def _take_leave(self, gone: set[int], parts: dict[int, ProfileState | None], touched: Touched, cause: str) -> None:
+        """Note what profiles that are no more were members of, for them and for their heirs."""
+        unknown = [p for p in gone if parts[p] is None]
+        memberships = self._evaluator.memberships(self._writer, unknown)
+        for profile in gone:
+            part = parts[profile]
+            touched.causes[profile] = cause
+            touched.gone[profile] = part.memberships if part else memberships.get(profile, {})
+            heir = self._graph.profile_of(profile)
+            if heir:
+                touched.causes[heir] = cause
+                _inherit(touched.inherited.setdefault(heir, {}), touched.gone[profile])
+
+    def _joined(
+        self,
+        profile: int,
+        nodes: Sequence[int],
+        parts: dict[int, ProfileState | None],
+        resolution: Resolution,
+    ) -> ProfileState | None:
+        """The state of `profile` out of cached parts; None where they do not cover its nodes exactly."""
+        wanted = set(nodes)
+        state = ProfileState()
+        for part in parts.values():
+            if part is None or not part.nodes <= wanted:
+                return None
+            state.absorb(part)
+            self._evaluator.absorb(state.facts.leaves, part.facts.leaves)
+        if not wanted - state.nodes <= resolution.fresh:
+            return None
+        state.nodes = wanted
+        own = parts.get(profile)
+        state.memberships = own.memberships if own else {}
+        return state
+
+    def of(self, profiles: Sequence[int], before: Mapping[int, int]) -> dict[int, ProfileState]:
+        """Cached states, and the others loaded."""
+        states: dict[int, ProfileState] = {}
+        cold: dict[int, Sequence[int]] = {}
+        for profile in profiles:
+            state = self._cache.get(profile)
+            if state is None:
+                cold[profile] = self._graph.nodes_of(profile)
+            else:
+                states[profile] = state
+        for profile, state in coldload.load(self._writer, cold, before, self._evaluator).items():
+            states[profile] = state
+            self._cache.put(profile, state)
+        return states
+
+    def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
+        """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""
+        states, changes, fold_event = touched.states, touched.changes, self._evaluator.fold_event
+        columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True)
+        for nodes, kind, time, event, money, counts in columns:
+            if not nodes or counts != UNIQUE or not (profile := owners[nodes[0]]):
+                continue
+            state = states[profile]
+            state.add_event(kind, time, money)
+            leaves = fold_event(state.facts.leaves, kind, time, event)
+            known = changes[profile]
+            if known is not None:
+                known |= leaves
+        for i in batch.writes:
+            if batch.nodes[i] and batch.state[i] == UNIQUE and (profile := owners[batch.nodes[i][0]]):
+                leaves = self._evaluator.leaves_of(*project.write_traits(states[profile], batch, i))
+                known = changes[profile]
+                if known is not None:
+                    known |= leaves
+
+
+def _inherit(into: dict[str, int], memberships: dict[str, int]) -> None:
+    for segment, entered in memberships.items():
+        into[segment] = min(entered, into.get(segment, entered))
