@@ -189,13 +189,13 @@ _TABLES: Final = {
         ORDER BY segment, profile""",
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
-    "events": "SELECT node, time, type, amount, currency, payload FROM events ORDER BY ALL",
+    "events": "SELECT node, time, type, amount, currency, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT eid FROM ids ORDER BY eid",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
     "rows": "SELECT dup, uniqExact(part, off), count() FROM log_rows FINAL GROUP BY dup ORDER BY dup",
-    "rejected": "SELECT * EXCEPT ver FROM rejected FINAL ORDER BY ALL",
+    "rejected": "SELECT * EXCEPT ver REPLACE hex(payload) AS payload FROM rejected FINAL ORDER BY ALL",
 }
 _HISTORY: Final = {
     "decisions": "SELECT * FROM decisions FINAL ORDER BY ALL",
