@@ -69,12 +69,13 @@ def collector_router(
     """Every path by which events get in, and the settings that browser SDKs fetch first."""
     collector = Collector(log, registry, door, catalog, clock, new_id, metrics)
     router = APIRouter(tags=["collector"])
-    for kind, example in _EXAMPLES.items():
-        _post(router, f"/v1/{kind}", _sdk(collector, kind), f"One {kind} call", example)
-        _post(router, f"/v1/{_SHORT[kind]}", _sdk(collector, kind), f"Short for /v1/{kind}", example)
+    # Batches first: paths are tried in this order.
     _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE)
     _post(router, "/v1/b", _sdk(collector, None), "Short for /v1/batch", _BATCH_EXAMPLE)
     _post(router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE)
+    for kind, example in _EXAMPLES.items():
+        _post(router, f"/v1/{kind}", _sdk(collector, kind), f"One {kind} call", example)
+        _post(router, f"/v1/{_SHORT[kind]}", _sdk(collector, kind), f"Short for /v1/{kind}", example)
     whole_import = _sdk(collector, None, limits.MAX_IMPORT_BODY)
     _post(router, "/v1/import", whole_import, "A batch of up to 4 MB", _BATCH_EXAMPLE)
     _post(

@@ -70,7 +70,11 @@ def to_incoming(
     person = _person(traits, context) if kind == "identify" else {}
     event_type, properties, name, dataschema = read(message, traits, catalog)
     original, sent_at = _clock(message)
-    identifiers = _own_ids(message)
+    identifiers: _Found = []
+    if (user := message.get("userId")) is not None and user != "":
+        identifiers.append(("user_id", user))
+    if (anonymous := message.get("anonymousId")) is not None and anonymous != "":
+        identifiers.append(("anonymous_id", anonymous))
     if not identifiers:
         raise InvalidEvent("event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier")
     if kind == "alias":
@@ -222,15 +226,6 @@ _Found = list[tuple[str, object]]
 
 _TELLING: Final = frozenset({"traits", "device", "externalIds", "externalId", "consent"})
 """The members of a context that say who it is, or what is allowed."""
-
-
-def _own_ids(message: Message) -> _Found:
-    found: _Found = []
-    if (user := message.get("userId")) is not None and user != "":
-        found.append(("user_id", user))
-    if (anonymous := message.get("anonymousId")) is not None and anonymous != "":
-        found.append(("anonymous_id", anonymous))
-    return found
 
 
 def _former_ids(message: Message) -> _Found:

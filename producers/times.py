@@ -4,10 +4,8 @@ Everything here is in milliseconds since 1970-01-01 UTC.
 """
 
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
-from schemas.clock import iso
 from schemas.errors import InvalidEvent
 
 MAX_FUTURE: Final = 60_000
@@ -22,10 +20,6 @@ _YEAR_1000: Final = int(datetime(1000, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _YEAR_9999: Final = int(datetime(9999, 12, 31, tzinfo=UTC).timestamp() * 1000)
 _SECONDS_BELOW: Final = 100_000_000_000
 """A bare number below this is in seconds: as milliseconds it would lie before March 1973."""
-
-
-iso_again: Final = lru_cache(maxsize=64)(iso)
-"""`iso` for a time that all events of a request share."""
 
 
 def read_time(value: object, field: str) -> int | None:

@@ -150,6 +150,20 @@ def test_an_id_that_cannot_be_one(id: str) -> None:
     assert (record["code"], record["id"]) == ("invalid_id", "fresh")
 
 
+def test_what_an_sdk_may_get_wrong_a_declaration_may_not_afterwards() -> None:
+    wrong: Any = [("user_id", "u1"), ("email", "no email at all")]
+    assert admitted(identifiers=wrong)["flags"] == ["identifier_ignored"]
+    assert refused(identifiers=wrong, strict=True)["code"] == "invalid_identifier"
+    assert admitted(identifiers=wrong)["flags"] == ["identifier_ignored"]
+
+
+@pytest.mark.parametrize("junk", [True, 1.0, 2.5, ["1"], {"id": "1"}])
+def test_what_equals_a_known_id_is_not_that_id(junk: object) -> None:
+    for known in (1, "1"):
+        assert admitted(identifiers=[("user_id", known)])["subject"] == "user_id:1"
+    assert refused(identifiers=[("user_id", junk)])["code"] == "invalid_identifier"
+
+
 def test_ids_up_to_200_characters() -> None:
     assert admitted(id="x" * 200)["id"] == "x" * 200
     assert admitted(id="شناسه ✓")["id"] == "شناسه ✓"
