@@ -164,7 +164,7 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
     time, at = event.time, event.received_at
     if not (len(time) == len(at) == 24 and time[23] == at[23] == "Z"):
         raise ValueError("times are RFC 3339 in UTC with three decimals")
-    if names and ([f"{n:032x}" for n in nodes] != names or not 0 < min(nodes) or max(nodes) >> 128):
+    if names and ([f"{n:032x}" for n in nodes] != names or min(nodes) <= 0 or max(nodes) >> 128):
         raise ValueError("nodes are 128 bits as hex digits")
     money = _money(event.money) if event.money is not None else None
     eid = event_hash(event.id)

@@ -80,10 +80,7 @@ class Pipeline:
         if any(ends[partition] < offset for partition, offset in committed.items()):
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
         self.positions = committed
-        if late.moved:
-            self._settle(self._states.touch(late, self.positions), late.cause())
-        for partition, end in ends.items():
-            self._finish(partition, end)
+        self._finish(ends, late)
         self._uncommitted = True
         self.commit()
 
@@ -92,25 +89,42 @@ class Pipeline:
         rows = self._writer.rows(sql, {"p": partition})
         return int(rows[0][0]) + 1 if rows else 0
 
-    def _finish(self, partition: int, end: int) -> None:
-        """Derive again what hangs on the log_rows from the commit to `end`, writing only what is missing."""
-        while (start := self.positions[partition]) < end:
-            records = self._log.read(topics.EVENTS, partition, start, min(_RECOVER, end - start))
-            states = dict(
-                self._writer.rows(
-                    "SELECT off, min(dup) FROM log_rows"
-                    " WHERE part = {p:UInt16} AND off >= {a:UInt64} AND off < {b:UInt64} GROUP BY off",
-                    {"p": partition, "a": start, "b": end},
-                )
-            )
+    def _finish(self, ends: Mapping[int, int], late: Resolution) -> None:
+        """Derive again what hangs on the log_rows from the commit to `ends`, writing only what is missing.
+
+        The batch that was under way is taken as a whole, together with the identity records `late` that came of it
+        (or of a command, where there is no batch): what is told now is what would have been told then.
+        """
+        if late.moved and self.positions == ends:
+            self._settle(self._states.touch(late, self.positions), late.cause())
+        while records := self._read_up_to(ends):
             batch = parse(records)
-            batch.state = [states[record.offset] for record in batch.records]
+            states = self._stored_states(records)
+            batch.state = [states[record.partition, record.offset] for record in batch.records]
             before = dict(self.positions)
-            self.positions[partition] = records[-1].offset + 1
+            for record in records:
+                self.positions[record.partition] = record.offset + 1
             missing = self._missing(batch)
             self._seen.remember({batch.eids[i] for i in missing[0]})
-            self._derive(batch, missing, before)
+            self._derive(batch, missing, before, late)
             self.commit()
+            late = Resolution()
+
+    def _read_up_to(self, ends: Mapping[int, int]) -> list[Record]:
+        records: list[Record] = []
+        for partition, end in ends.items():
+            start = self.positions[partition]
+            records += self._log.read(topics.EVENTS, partition, start, min(_RECOVER, end - start))
+        return records
+
+    def _stored_states(self, records: Sequence[Record]) -> dict[tuple[int, int], int]:
+        """Partition and offset -> what log_rows says of the record."""
+        offsets: dict[int, list[int]] = {}
+        for record in records:
+            offsets.setdefault(record.partition, []).append(record.offset)
+        ranges = [f"part = {p} AND off BETWEEN {min(found)} AND {max(found)}" for p, found in offsets.items()]
+        sql = f"SELECT part, off, min(dup) FROM log_rows WHERE {' OR '.join(ranges)} GROUP BY part, off"
+        return {(part, offset): state for part, offset, state in self._writer.rows(sql)}
 
     def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
         """Indices of unique events whose id, and whose row, is not in its table."""
@@ -163,10 +177,12 @@ class Pipeline:
         self._writer.insert("log_rows", project.log_rows(batch, self._owner))
         self._checkpoint("log_rows")
         unique = batch.unique()
-        self._derive(batch, (unique, unique), before)
+        self._derive(batch, (unique, unique), before, Resolution())
         return len(records)
 
-    def _derive(self, batch: Batch, missing: tuple[list[int], list[int]], before: dict[int, int]) -> None:
+    def _derive(
+        self, batch: Batch, missing: tuple[list[int], list[int]], before: dict[int, int], late: Resolution
+    ) -> None:
         ids, events = missing
         self.evaluator.tick()
         self._inserts.begin("ids", project.id_rows(batch, ids))
@@ -177,7 +193,7 @@ class Pipeline:
         resolution = self.resolver.links(batch)
         self._checkpoint("links")
         self._write_identity(resolution)
-        self._settle(self._states.touch(resolution, before, batch, seen), "event")
+        self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
         self._uncommitted = True
 
     def _settle(self, touched: Touched, cause: str) -> None:

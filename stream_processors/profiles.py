@@ -65,14 +65,16 @@ class ProfileState:
         if sums is not None:
             sums[currency] = sums.get(currency, 0) + amount
 
-    def add_identifier(self, node: int, kind: str, value: str, first: int, last: int) -> None:
+    def add_identifier(self, node: int, kind: str, value: str, first: int, last: int) -> bool:
+        """Whether the state hears of this one for the first time."""
         known = self.identifiers.get(node)
         if known is None:
             self.identifiers[node] = [kind, value, first, last]
             self.identity_types.add(kind)
-            return
+            return True
         known[2] = min(known[2], first)
         known[3] = max(known[3], last)
+        return False
 
     def absorb(self, other: "ProfileState") -> None:
         """Become the state of both profiles' rows. Leaf states and memberships are the caller's affair."""

@@ -46,6 +46,14 @@ class Resolution:
         for node, profile in changes.left.items():
             self.left.setdefault(node, profile)
 
+    def then(self, later: "Resolution") -> "Resolution":
+        """Both, this one first."""
+        if not self.records:
+            return later
+        return Resolution(
+            self.records + later.records, self.moved | later.moved, later.left | self.left, self.fresh | later.fresh
+        )
+
     def cause(self) -> str:
         """Why profiles changed here, in one word, for transitions."""
         kinds = {record["kind"] for _, record in self.records}

@@ -69,8 +69,11 @@ class States:
             touched.states[profile] = state
             touched.changes[profile] = set()
         for node, (kind, value, first, last) in (seen or {}).items():
-            if owners[node]:
-                touched.states[owners[node]].add_identifier(node, kind, value, first, last)
+            profile = owners[node]
+            if profile and touched.states[profile].add_identifier(node, kind, value, first, last):
+                known = touched.changes[profile]
+                if known is not None:
+                    known |= self._evaluator.leaves_of(identities=(kind,))
         if batch:
             self._count(batch, owners, touched)
         return touched
