@@ -34,7 +34,7 @@ from starlette.routing import Route
 
 from benchmarks.workload import messages
 from eventlog.sqlite import SqliteEventLog
-from identity.rules import DEFAULT_RULES
+from identity.rules import DEFAULT_RULES, IdentityRules
 from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -178,7 +178,12 @@ async def _used_cpu(request: Request) -> Response:
 def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
     """Every way in, as `simorgh serve` has them."""
     catalog = Catalog.load()
-    door = Door(b"sixteen bytes ok", "default", lambda: DEFAULT_RULES, catalog, random_id)
+
+    def rules() -> IdentityRules:
+        declared = registry.rules
+        return DEFAULT_RULES if declared is None else IdentityRules.parse(dict(declared))
+
+    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id)
     metrics = CollectorMetrics(CollectorRegistry())
     app = FastAPI()
     app.include_router(collector_router(log, registry, door, catalog=catalog, clock=system_clock, metrics=metrics))

@@ -11,6 +11,7 @@ from typing import Final
 
 import orjson
 from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
 
 from schemas.errors import SimorghError
 
@@ -80,12 +81,15 @@ async def read_body(request: Request, limit: int) -> bytes:
 async def _read_capped(request: Request, limit: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= limit:
-            chunks.append(chunk)
-        elif size > limit + _DRAIN:
-            break
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= limit:
+                chunks.append(chunk)
+            elif size > limit + _DRAIN:
+                break
+    except ClientDisconnect as error:
+        raise RequestRefused(400, "body: wanted all of it, the client left", code="client_left") from error
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)

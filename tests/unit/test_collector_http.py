@@ -1,5 +1,6 @@
 """The collector's answers, and what stands in the log by then."""
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -63,9 +64,7 @@ def test_an_empty_batch(it: World) -> None:
 # --- Who may send ---
 
 
-@pytest.mark.parametrize(
-    "headers", [basic(), basic(colon=False), {"Authorization": "basic V1JJVEVfS0VZOg=="}]
-)
+@pytest.mark.parametrize("headers", [basic(), basic(colon=False), {"Authorization": "basic V1JJVEVfS0VZOg=="}])
 def test_the_key_in_the_header(it: World, headers: dict[str, str]) -> None:
     assert it.send("/v1/track", TRACK, headers=headers).status_code == 200
 
@@ -178,9 +177,7 @@ def sized(path: str, size: int) -> bytes:
     return start + b"x" * (size - len(start) - 2) + b'"}'
 
 
-@pytest.mark.parametrize(
-    ("path", "limit"), [("/v1/batch", limits.MAX_BODY), ("/v1/import", limits.MAX_IMPORT_BODY)]
-)
+@pytest.mark.parametrize(("path", "limit"), [("/v1/batch", limits.MAX_BODY), ("/v1/import", limits.MAX_IMPORT_BODY)])
 def test_body_limits(it: World, path: str, limit: int) -> None:
     assert it.send(path, sized(path, limit)).status_code == 200
     for body, headers in (
@@ -197,6 +194,33 @@ def test_a_large_event_in_a_good_batch(it: World) -> None:
     answer = it.send("/v1/batch", {"batch": [large, {"type": "track", **TRACK}]})
     assert [entry["code"] for entry in answer.json()["rejected"]] == ["event_too_large"]
     assert (ids(it.events()), ids(it.rejected())) == ({"m-1"}, {"large"})
+
+
+@pytest.mark.parametrize("place", [0, 1, 30, 59])
+@pytest.mark.parametrize("small", [10, 900, 3_000])
+def test_a_large_event_among_many(it: World, place: int, small: int) -> None:
+    batch = [{"type": "page", "userId": "u", "messageId": f"m{n}", "junk": "x" * small} for n in range(60)]
+    batch[place]["junk"] = "x" * 40_000
+    answer = it.send("/v1/batch", {"batch": batch})
+    assert [(entry["index"], entry["code"]) for entry in answer.json()["rejected"]] == [(place, "event_too_large")]
+    assert len(it.events()) == 59
+
+
+def test_a_client_that_leaves(it: World) -> None:
+    parts = iter([{"type": "http.request", "body": b'{"batch":', "more_body": True}, {"type": "http.disconnect"}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return next(parts)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(name.lower().encode(), value.encode()) for name, value in basic().items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/batch", "headers": headers, "query_string": b""}
+    asyncio.run(it.app(scope, receive, send))
+    assert sent[0]["status"] == 400
+    assert it.logged() == 0
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", ""])
@@ -289,9 +313,7 @@ def test_preflight_and_answers_for_any_origin(it: World) -> None:
         answer = it.send(path, b"", method="OPTIONS", headers={"Origin": "https://shop.example"})
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "*"
-        assert {"authorization", "content-type"} <= set(
-            answer.headers["access-control-allow-headers"].split(", ")
-        )
+        assert {"authorization", "content-type"} <= set(answer.headers["access-control-allow-headers"].split(", "))
     for body in (TRACK, b"{"):
         assert it.send("/v1/t", body).headers["access-control-allow-origin"] == "*"
 
