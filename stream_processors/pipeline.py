@@ -265,6 +265,7 @@ class Pipeline:
             folded.records.append((offset, record))
             folded.add(changes)
         self._write_identity(folded)
+        self._inserts.join()
 
     def fold_transitions(self) -> None:
         """Write the rows of all of simorgh.segments."""
