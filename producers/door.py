@@ -122,7 +122,10 @@ _RANK: Final = attrgetter("rank")
 
 
 class Door:
-    """`secret` keys the node hashes, `rules` answers with the identity rules in force."""
+    """`secret` keys the node hashes, `rules` answers with the identity rules in force.
+
+    Events received in the same millisecond, such as those of one request, are read under the same rules.
+    """
 
     def __init__(
         self,
@@ -136,6 +139,7 @@ class Door:
         self._workspace = workspace
         self._rules_now = rules
         self._rules = rules()
+        self._asked_at: int | None = None
         self._catalog = catalog
         self._new_id = new_id
         self._newest = {event.type: event.dataschema for event in catalog.all()}
@@ -225,6 +229,8 @@ class Door:
             _check_unplanned(source, flags)
         else:
             self._check(type_, traits if type_ == IDENTIFIED else properties)
+        if received_at != self._asked_at:
+            self._follow_rules(received_at)
         time, clock_flag = correct(original, sent_at, received_at)
         person = self._people(values, strict)
         flags += person.flags
@@ -277,8 +283,6 @@ class Door:
 
     def _people(self, values: Values, strict: bool) -> _Person:
         """What the values say together. Raises `InvalidEvent`."""
-        if self._rules_now() is not self._rules:
-            self._follow_rules()
         key = tuple(values)
         try:
             known = self._persons.get(key)
@@ -308,9 +312,12 @@ class Door:
             self._persons.put(values, person)
         return person
 
-    def _follow_rules(self) -> None:
-        self._rules = self._rules_now()
-        self.forget_cached()
+    def _follow_rules(self, now: int) -> None:
+        self._asked_at = now
+        rules = self._rules_now()
+        if rules is not self._rules:
+            self._rules = rules
+            self.forget_cached()
 
     def _read_identifier(self, type_: str, value: str) -> _Identifier | None:
         """None where the rules block it. Raises `InvalidIdentifier`."""

@@ -163,8 +163,10 @@ def _screen(message: Message, traits: Object, catalog: Catalog) -> _Call:
 
 def _with_title(message: Message) -> Object:
     properties = _object(message, "properties")
+    if "name" not in message and "category" not in message:
+        return properties
     titles = {key: value for key in ("name", "category") if isinstance(value := message.get(key), str)}
-    return {**properties, **titles} if titles else properties
+    return {**properties, **titles}
 
 
 def _group(message: Message, traits: Object, catalog: Catalog) -> _Call:
