@@ -131,12 +131,12 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _excel(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The first sheet of a workbook; needs openpyxl, which is not a dependency."""
+    """The first sheet of a workbook; needs the extra simorgh[excel]."""
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ModuleNotFoundError:
         raise InvalidInput(
-            f"{path.name}: Excel files need openpyxl; pip install openpyxl, or save the sheet as CSV",
+            f"{path.name}: Excel files need an extra: pip install "simorgh[excel]", or save the sheet as CSV",
             code="excel_not_installed",
         ) from None
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
