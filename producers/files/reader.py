@@ -136,7 +136,7 @@ def _excel(path: Path, columns: Sequence[str]) -> Iterator[Row]:
         openpyxl = importlib.import_module("openpyxl")
     except ModuleNotFoundError:
         raise InvalidInput(
-            f"{path.name}: Excel files need an extra: pip install "simorgh[excel]", or save the sheet as CSV",
+            f"{path.name}: Excel files need an extra: pip install 'simorgh[excel]', or save the sheet as CSV",
             code="excel_not_installed",
         ) from None
     book = openpyxl.load_workbook(path, read_only=True, data_only=True)
