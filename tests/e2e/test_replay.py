@@ -1,0 +1,197 @@
+"""`simorgh replay`, offline and beside a serving process under load: nothing that anybody can see changes."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Client, Server, running, wait_for
+
+PEOPLE = 6
+
+
+class Hook(ThreadingHTTPServer):
+    """Takes webhooks and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.calls: list[bytes] = []
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        assert isinstance(self.server, Hook)
+        self.server.calls.append(self.rfile.read(int(self.headers["content-length"])))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    server = Hook()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def live_through(client: Client, hook: Hook) -> None:
+    """Events, copies, rejected ones, merges by link and by hand, a split, a refusal, segments, a trigger."""
+    rules: dict[str, Any] = {
+        "buyers": {"event": "order.completed", "count": {"gte": 2}, "within": "30d"},
+        "known": {"all": [{"trait": "email", "exists": True}, {"segment": "buyers"}]},
+    }
+    for name, rule in rules.items():
+        client.post("/v1/segments", {"id": name, "name": name, "rule": rule})
+    webhook = {"url": hook.url, "secret": "whsec_" + "c2VjcmV0" * 4}
+    client.post("/v1/triggers", {"id": "t", "segment": "known", "on": ["entered", "exited"], "webhook": webhook})
+    for person in range(PEOPLE):
+        client.send(*events_of(person))
+    client.send(*events_of(0))
+    client.send({"type": "track", "userId": "u0"}, {"type": "page", "userId": "u0", "messageId": "x" * 300})
+    client.settled()
+    client.post("/v1/profiles/user_id:u1/merge", {"with": "user_id:u2", "reason": "same person"})
+    client.post("/v1/profiles/user_id:u3/merge", {"with": "user_id:u4", "reason": "a mistake"})
+    mistake = {"identities": [{"type": "user_id", "value": "u4"}, {"type": "anonymous_id", "value": "a4"}]}
+    client.post("/v1/profiles/user_id:u3/split", {**mistake, "reason": "it was one"})
+    client.settled()
+
+
+def events_of(person: int) -> list[dict[str, Any]]:
+    who = {"userId": f"u{person}", "anonymousId": f"a{person}"}
+    order = {"type": "track", "event": "Order Completed", "properties": {"revenue": 0.1, "currency": "EUR"}}
+    return [
+        {"type": "page", "anonymousId": f"a{person}", "messageId": f"p{person}-0"},
+        {"type": "identify", **who, "messageId": f"p{person}-1", "traits": {"email": f"p{person}@example.com"}},
+        *({**order, **who, "messageId": f"p{person}-o{n}"} for n in range(person)),
+    ]
+
+
+def seen(client: Client) -> dict[str, Any]:
+    """All that the API says, but for how fresh it is."""
+    status = client.settled()
+    ids = sorted({client.profile(f"user_id:u{n}")["profile_id"] for n in range(PEOPLE)})
+    views = [client.profile(one, include="traits,identities,segments,metrics,consent,events", limit=200) for one in ids]
+    for view in views:
+        del view["freshness"]
+    everyone = client.get("/v1/profiles", limit=200)["items"]
+    return {
+        "events": status["events"],
+        "profiles": [status["profiles"], status["identities"]],
+        "views": views,
+        "everyone": sorted(one["profile_id"] for one in everyone),
+        "old ids": {f"u{n}": client.profile(f"user_id:u{n}")["profile_id"] for n in range(PEOPLE)},
+        "members": {name: members(client, name) for name in ("buyers", "known")},
+        "rejected": sorted((one["code"], one["reason"]) for one in client.get("/v1/rejected", limit=200)["items"]),
+        "explained": [client.get(f"/v1/profiles/{one}/identities", explain="true") for one in ids],
+        "deliveries": client.get("/v1/triggers/t/deliveries", limit=200)["items"],
+    }
+
+
+def members(client: Client, segment: str) -> list[Any]:
+    found = client.get(f"/v1/segments/{segment}/members", limit=200)["items"]
+    return sorted(found, key=lambda one: str(one["profile_id"]))
+
+
+def replay(data: Path) -> str:
+    command = [sys.executable, "-m", "simorgh", "replay", "--data", str(data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def all_delivered(client: Client) -> bool:
+    found = client.get("/v1/triggers/t/deliveries", limit=200)["items"]
+    return bool(found) and all(one["status"] == "delivered" for one in found)
+
+
+def test_offline_and_while_serving(tmp_path: Path, hook: Hook) -> None:
+    data = tmp_path / "data"
+    with running(data) as (server, client):
+        live_through(client, hook)
+        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+        before, calls = seen(client), len(hook.calls)
+        assert "generation 2" in replay(data)
+        assert seen(client) == before
+        client.send(*events_of(PEOPLE))
+        client.settled()
+        assert client.profile(f"user_id:u{PEOPLE}")["metrics"]["orders"] == PEOPLE
+        wait_for(lambda: len(hook.calls) == calls + 1, "the trigger does not follow the new generation")
+        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+        before, calls = seen(client), len(hook.calls)
+        assert server.stop() == 0
+        assert "generation 3" in replay(data)
+        server.start()
+        again = Client(server)
+        assert seen(again) == before
+        again.close()
+    assert len(hook.calls) == calls
+
+
+def test_under_load(tmp_path: Path) -> None:
+    """Events that arrive while the new generation is built, and while it is swapped in, are all in it, once."""
+    data = tmp_path / "data"
+    with running(data) as (server, client):
+        sender = Sender(server)
+        sender.start()
+        try:
+            for generation in (2, 3):
+                wait_for(partial(sender.has_sent, 2_000 * (generation - 1)), "nothing is sent")
+                assert f"generation {generation}" in replay(data)
+        finally:
+            sender.enough.set()
+            sender.join(60)
+        status = client.settled()
+        assert status["events"] == {"logged": sender.sent, "unique": sender.sent, "duplicates": 0, "rejected": 0}
+        counted = [client.profile(f"user_id:s{n}")["metrics"]["events"] for n in range(10)]
+        assert sum(counted) == sender.sent
+        assert not server.died()
+
+
+class Sender(threading.Thread):
+    """Sends batch after batch until it is enough."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(daemon=True)
+        self._server = server
+        self.sent = 0
+        self.enough = threading.Event()
+
+    def has_sent(self, number: int) -> bool:
+        return self.sent >= number
+
+    def run(self) -> None:
+        client = Client(self._server)
+        while not self.enough.wait(0.02):
+            ids = range(self.sent, self.sent + 50)
+            client.send(*({"type": "page", "userId": f"s{n % 10}", "messageId": f"s-{n}"} for n in ids))
+            self.sent += 50
+        client.close()
+
+
+def test_a_killed_replay_leaves_everything_as_it_was(tmp_path: Path, hook: Hook) -> None:
+    data = tmp_path / "data"
+    with running(data) as (server, client):
+        live_through(client, hook)
+        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+        before = seen(client)
+        client.post("/v1/replay")
+        server.kill()
+        server.start()
+        again = Client(server)
+        assert seen(again) == before
+        assert again.get("/v1/replay")["state"] == "idle"
+        again.close()

@@ -1,0 +1,115 @@
+"""Stewards over HTTP: merging and splitting by hand, old profile ids, and explanations of what was refused."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import Client, running
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with running(tmp_path_factory.mktemp("stewards") / "data") as (_, made):
+        rule = {"event": "order.completed", "count": {"gte": 2}}
+        made.post("/v1/segments", {"id": "twice", "name": "Twice", "rule": rule})
+        yield made
+
+
+def person(client: Client, name: str, orders: int = 1) -> dict[str, Any]:
+    """Somebody with a user id, an anonymous id, an email and orders of 10 EUR; the profile."""
+    who = {"userId": name, "anonymousId": f"{name}-a"}
+    order = {"type": "track", "event": "Order Completed", "properties": {"revenue": 10, "currency": "EUR"}}
+    client.send(
+        {"type": "identify", **who, "messageId": f"{name}-i", "traits": {"email": f"{name}@example.com", name: 1}},
+        *({**order, "userId": name, "messageId": f"{name}-{n}"} for n in range(orders)),
+    )
+    client.settled()
+    return profile(client, f"user_id:{name}")
+
+
+def profile(client: Client, key: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.profile(key)
+    del found["freshness"]
+    return found
+
+
+def segments(view: dict[str, Any]) -> list[str]:
+    return [one["id"] for one in view["segments"]]
+
+
+def test_a_merge_and_its_split(client: Client) -> None:
+    a, b = person(client, "ann"), person(client, "bob")
+    answer = client.post("/v1/profiles/user_id:ann/merge", {"with": b["profile_id"], "reason": "one person"})
+    [merged] = answer["profiles"]
+    assert merged["profile_id"] == a["profile_id"], "the older one survives"
+    assert merged["metrics"]["revenue"] == {"EUR": 20}
+    assert {one["value"] for one in merged["identities"] if one["type"] == "user_id"} == {"ann", "bob"}
+    assert {"ann", "bob", "email"} <= merged["traits"].keys()
+    assert segments(merged) == ["twice"]
+    for key in ("user_id:bob", "email:bob@example.com", b["profile_id"]):
+        assert client.profile(key)["profile_id"] == a["profile_id"], "the old id resolves"
+    leaving = [{"type": one["type"], "value": one["value"]} for one in b["identities"]]
+    answer = client.post(f"/v1/profiles/{b['profile_id']}/split", {"identities": leaving, "reason": "they are two"})
+    assert [one["profile_id"] for one in answer["profiles"]] == [a["profile_id"], b["profile_id"]]
+    client.settled()
+    assert profile(client, a["profile_id"]) == a, "as if they had never been merged"
+    assert profile(client, b["profile_id"]) == b
+    client.send({"type": "identify", "userId": "ann", "messageId": "x", "traits": {"email": "bob@example.com"}})
+    client.settled()
+    assert profile(client, "user_id:bob")["profile_id"] == b["profile_id"], "what was split stays apart"
+    outcomes = {one["outcome"] for one in explained(client, "user_id:bob")}
+    assert {"merged", "split", "refused"} <= outcomes
+
+
+def test_old_ids_resolve_through_merges_by_links(client: Client) -> None:
+    client.send({"type": "page", "anonymousId": "old-1", "messageId": "old-1"})
+    client.settled()
+    client.send({"type": "page", "anonymousId": "old-2", "messageId": "old-2"})
+    client.settled()
+    first, second = (client.profile(f"anonymous_id:old-{n}")["profile_id"] for n in (1, 2))
+    assert first != second
+    for n in (1, 2):
+        client.send({"type": "identify", "userId": "old", "anonymousId": f"old-{n}", "messageId": f"old-i{n}"})
+    client.settled()
+    assert client.profile(first)["profile_id"] == client.profile(second)["profile_id"] == first
+    assert len(client.profile("user_id:old")["identities"]) == 3
+    found = client.post("/v1/profiles/lookup", {"profiles": [first, second, "user_id:old", "user_id:nobody"]})
+    assert [one["profile"] and one["profile"]["profile_id"] for one in found["items"]] == [first, first, first, None]
+
+
+def test_explanations_list_refusals(client: Client) -> None:
+    person(client, "cat")
+    person(client, "dan")
+    client.send({"type": "identify", "userId": "cat", "messageId": "r", "traits": {"email": "dan@example.com"}})
+    client.settled()
+    refused = [one for one in explained(client, "user_id:cat") if one["outcome"] == "refused"]
+    assert [one["reason"] for one in refused] == ["limit:user_id"]
+    assert profile(client, "user_id:cat")["profile_id"] != profile(client, "user_id:dan")["profile_id"]
+
+
+def test_what_cannot_be_done(client: Client) -> None:
+    eve = person(client, "eve")
+    mistakes: list[tuple[str, dict[str, Any], int]] = [
+        ("user_id:eve/merge", {"with": "user_id:nobody", "reason": "r"}, 404),
+        ("user_id:nobody/merge", {"with": "user_id:eve", "reason": "r"}, 404),
+        ("user_id:eve/merge", {"with": eve["profile_id"], "reason": "r"}, 409),
+        ("user_id:eve/split", {"identities": [{"type": "user_id", "value": "nobody"}], "reason": "r"}, 409),
+        ("user_id:eve/split", {"identities": eve_all(eve), "reason": "r"}, 409),
+        ("user_id:eve/split", {"identities": [], "reason": "r"}, 422),
+        ("user_id:eve/merge", {}, 422),
+    ]
+    for path, body, status in mistakes:
+        problem = client.post(f"/v1/profiles/{path}", body, status)
+        assert problem["code"]
+        assert problem["message"]
+    assert profile(client, "user_id:eve") == eve
+
+
+def eve_all(view: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"type": one["type"], "value": one["value"]} for one in view["identities"]]
+
+
+def explained(client: Client, key: str) -> list[dict[str, Any]]:
+    decisions: list[dict[str, Any]] = client.get(f"/v1/profiles/{key}/identities", explain="true")["decisions"]
+    return decisions
