@@ -78,6 +78,8 @@ def to_incoming(
     if not isinstance(event, dict):
         raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
     _check_attributes(event)
+    if isinstance(refused := event.get("refused"), str):  # the sender's own word: an import's broken rows
+        raise InvalidEvent(refused[:500], code="refused_by_sender")
     data = _data(event)
     ours = any(isinstance(data.get(member), dict | list) for member in _OURS)
     channel = event.get("channel")

@@ -84,9 +84,7 @@ class Cells:
             if self._format in ("epoch_seconds", "epoch_ms"):
                 unit = timedelta(seconds=1) if self._format == "epoch_seconds" else _MILLISECOND
                 return _EPOCH + float(text) * unit
-            return self._zoned(
-                datetime.strptime(text, self._format) if self._format else datetime.fromisoformat(text)
-            )
+            return self._zoned(datetime.strptime(text, self._format) if self._format else datetime.fromisoformat(text))
         except ValueError:
             raise ValueError("not_a_time") from None
 

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from producers.files.mapping import Mapping
-from producers.files.orders import Event, OrderReader
+from producers.files.orders import REFUSED, Event, OrderReader
 from producers.files.reader import read_rows
 from producers.files.report import Report
 from producers.files.sinks import Sink
@@ -40,11 +40,9 @@ def import_file(
     """
     report = Report(dry_run=sink is None)
     started = time.perf_counter()
-    for batch in _batches(
-        read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks)
-    ):
+    for batch in _batches(read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks)):
         if sink is None:
-            report.events.update(event["type"] for event in batch)
+            report.events.update(event["type"] for event in batch if event["type"] != REFUSED)
         else:
             _send(batch, sink, report)
     report.seconds = time.perf_counter() - started
@@ -85,5 +83,5 @@ def _send(batch: list[Event], sink: Sink, report: Report) -> None:
     for event, outcome in zip(batch, sink.send(batch), strict=True):
         if outcome.accepted:
             report.events[event["type"]] += 1
-        else:
+        elif event["type"] != REFUSED:  # those are in the report already, row by row
             report.reject(outcome.code, f"event {event['id']}")

@@ -32,10 +32,7 @@ class LocalSink:
         writes = {EVENTS: [one.message for one in verdicts if isinstance(one, Accepted)]}
         writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
         self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
-        return [
-            ACCEPTED if isinstance(one, Accepted) else Outcome(False, one.code, one.reason)
-            for one in verdicts
-        ]
+        return [ACCEPTED if isinstance(one, Accepted) else Outcome(False, one.code, one.reason) for one in verdicts]
 
     def _verdict(self, event: Event, received_at: int) -> Verdict:
         raw = orjson.dumps(event)

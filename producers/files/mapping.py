@@ -79,9 +79,7 @@ class Time(_Part):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(
-                "is no time zone; write an IANA name such as Europe/London or Asia/Tehran"
-            ) from None
+            raise ValueError("is no time zone; write an IANA name such as Europe/London or Asia/Tehran") from None
         return value
 
 
@@ -137,9 +135,7 @@ def load_mapping(path: Path) -> Mapping:
         raw = path.read_bytes()
         content = orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
     except OSError as error:
-        raise InvalidInput(
-            f"mapping {path}: cannot be read ({error.strerror})", code="invalid_mapping"
-        ) from error
+        raise InvalidInput(f"mapping {path}: cannot be read ({error.strerror})", code="invalid_mapping") from error
     except ValueError as error:  # both TOML's and JSON's errors, and bad UTF-8
         raise InvalidInput(
             f"mapping {path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}",

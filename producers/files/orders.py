@@ -37,6 +37,10 @@ Customer = tuple[str, ...]
 """A document's identifiers in the mapping's order; "" where a column is blank."""
 
 
+REFUSED = "custom.rows_refused"
+"""The type of rows that cannot become an order. Such an event says so itself, and every door refuses and keeps it."""
+
+
 @dataclass(slots=True)
 class _Line:
     sku: str
@@ -55,6 +59,9 @@ class _Document:
     customers: set[Customer] = field(default_factory=set)
     traits: dict[str, str] = field(default_factory=dict)
     lines: list[_Line] = field(default_factory=list)
+    raw: list[tuple[int, tuple[object, ...]]] = field(default_factory=list)
+    """Row numbers and cells, for the record of a document that cannot become an order."""
+    faults: list[str] = field(default_factory=list)
     rows: int = 0
     faulty: int = 0
 
@@ -83,9 +90,7 @@ class OrderReader:
 
     def last_rows(self, rows: Iterable[Row]) -> dict[str, int]:
         """Document number -> the row where its last line stands; `rows` hold the document's column only."""
-        return {
-            number: row.number for row in rows if row.values and (number := self._cells.text(row.values[0]))
-        }
+        return {number: row.number for row in rows if row.values and (number := self._cells.text(row.values[0]))}
 
     def events(self, rows: Iterable[Row], last_rows: Lookup[str, int]) -> Iterator[Event]:
         """The events of `rows`, whose values stand in the order of `mapping.columns()`.
@@ -99,7 +104,9 @@ class OrderReader:
             # a row with a fault may still tell its document, which must then not be taken for a whole one
             number = self._cells.text(row.values[self._document_at]) if row.values else ""
             if not number:
-                self._reject(row.fault or "missing_document", row.number)
+                fault = row.fault or "missing_document"
+                self._reject(fault, row.number)
+                yield self._refused(f"row {row.number}", [fault], [(row.number, row.values)])
                 continue
             document = unfinished.get(number) or unfinished.setdefault(number, _Document(number, row.number))
             self._take(row, document)
@@ -115,10 +122,12 @@ class OrderReader:
     def _take(self, row: Row, document: _Document) -> None:
         """Add a row to its document, or note its fault."""
         document.rows += 1
+        document.raw.append((row.number, row.values))
         try:
             line, time = self._line(row)
         except ValueError as fault:
             document.faulty += 1
+            document.faults.append(str(fault))
             self._reject(str(fault), row.number)
             return
         document.lines.append(line)
@@ -162,8 +171,10 @@ class OrderReader:
         if len(document.customers) > 1:
             self._report.reject("several_customers_in_one_document", f"row {document.first_row}")
             document.faulty += 1
+            document.faults.append("several_customers_in_one_document")
         if document.faulty:
             self._report.held_back += document.rows - document.faulty
+            yield self._refused(document.number, document.faults, document.raw)
             return
         if len(document.times) > 1:
             self._report.repaired["document with several times (the first is taken)"] += 1
@@ -187,13 +198,12 @@ class OrderReader:
         except ValueError as fault:
             self._report.reject(str(fault), f"row {document.first_row}")
             self._report.held_back += document.rows - 1
+            yield self._refused(document.number, [str(fault)], document.raw)
             return
         properties: dict[str, Any] = {"order_id": document.number, "currency": self._mapping.currency}
         amounts = {"revenue": revenue, "total": revenue, "lines": len(document.lines)}
         kind = "order.refunded" if refunded else "order.completed"
-        yield self._event(
-            document.number, kind, time, customer, properties | amounts | {"products": parts[0]}
-        )
+        yield self._event(document.number, kind, time, customer, properties | amounts | {"products": parts[0]})
         for part, products in enumerate(parts[1:], start=2):
             more = properties | {"part": part, "parts": len(parts), "products": products}
             yield self._event(f"{document.number}/{part}", CONTINUED, time, customer, more)
@@ -216,9 +226,24 @@ class OrderReader:
                 changed = {name: value for name, value in traits.items() if before.get(name) != value}
                 if changed:
                     before |= changed
-                    yield self._event(
-                        f"{number}/traits", "profile.identified", time, customer, {}, traits=changed
-                    )
+                    yield self._event(f"{number}/traits", "profile.identified", time, customer, {}, traits=changed)
+
+    def _refused(self, number: str, faults: list[str], raw: list[tuple[int, tuple[object, ...]]]) -> Event:
+        """Rows that cannot become an order, for the rejected events: what is sent is kept, whatever it is."""
+        columns = self._mapping.columns()
+        rows = [
+            {"row": at, "cells": {name: str(cell) for name, cell in zip(columns, cells, strict=False)}}
+            for at, cells in raw
+        ]
+        return {
+            "specversion": "1.0",
+            "id": f"{number}/refused",
+            "source": self._source,
+            "type": REFUSED,
+            "channel": self._channel,
+            "refused": f"rows of a file: {', '.join(dict.fromkeys(faults))}; correct the file and import it again",
+            "data": {"rows": rows},
+        }
 
     def _event(
         self,

@@ -128,3 +128,9 @@ def test_broken_json(headers: dict[str, str]) -> None:
     with pytest.raises(InvalidEvent) as refused:
         cloudevents.events_of(headers, b"{")
     assert refused.value.code == "invalid_json"
+
+
+def test_what_its_sender_refuses_is_refused_with_his_words() -> None:
+    with pytest.raises(InvalidEvent, match="rows of a file: zero price") as refusal:
+        read(refused="rows of a file: zero price", data={"rows": []})
+    assert refusal.value.code == "refused_by_sender"

@@ -65,9 +65,7 @@ def test_customers_and_the_lack_of_them(read: Read) -> None:
     assert len(cards) == 4_372
     assert report.anonymous == 3_710
     nameless = sum(
-        len(event["data"]["properties"].get("products", ()))
-        for event in events
-        if not event["data"]["identifiers"]
+        len(event["data"]["properties"].get("products", ())) for event in events if not event["data"]["identifiers"]
     )
     assert nameless == 135_080
     told = Counter(event["data"]["identifiers"][0]["value"] for event in events if "traits" in event["data"])

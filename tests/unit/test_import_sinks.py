@@ -105,9 +105,7 @@ def test_events_go_in_cloudevents_batches_that_fit(server: Server, sink: HttpSin
     assert [outcome.accepted for outcome in outcomes] == [True] * len(large + small)
     assert {path for path, _, _ in server.requests} == {"/v1/events"}
     assert {auth for _, auth, _ in server.requests} == {httpx.BasicAuth("wk", "")._auth_header}
-    assert [one["id"] for _, _, events in server.requests for one in events] == [
-        one["id"] for one in large + small
-    ]
+    assert [one["id"] for _, _, events in server.requests for one in events] == [one["id"] for one in large + small]
     assert all(len(orjson.dumps(events)) <= MAX_BODY for _, _, events in server.requests)
 
 
@@ -131,9 +129,7 @@ def test_where_the_answer_does_not_say_which_the_sink_finds_out(server: Server, 
     assert outcomes[1].code == "wrong"
 
 
-def test_a_full_server_is_asked_again_when_it_says(
-    server: Server, sink: HttpSink, pauses: list[float]
-) -> None:
+def test_a_full_server_is_asked_again_when_it_says(server: Server, sink: HttpSink, pauses: list[float]) -> None:
     server.first = [(429, {"retry-after": "3"}, {}), (503, {}, {}), (500, {"retry-after": "Sat, 1 Jan"}, {})]
     assert sink.send([event(1)])[0].accepted
     assert pauses == [3.0, 0.4, 0.8]
