@@ -5,7 +5,12 @@ from collections.abc import Callable
 
 from benchmarks import ingest, live, pipeline, scale
 
-_ALL: dict[str, Callable[[], object]] = {"ingest": ingest.main, "pipeline": pipeline.main, "live": live.main, "scale": scale.main}
+_ALL: dict[str, Callable[[], object]] = {
+    "ingest": ingest.main,
+    "pipeline": pipeline.main,
+    "live": live.main,
+    "scale": scale.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or _ALL:

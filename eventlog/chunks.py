@@ -80,7 +80,5 @@ def unpack(partition: int, first: int, chunk: Chunk, appended_at: int, wanted: r
     edges = list(accumulate(struct.unpack(f"<{2 * chunk.records}I", chunk.sizes), initial=0))
     body = chunk.body
     keys = [body[a:b] for a, b in zip(edges[2 * low : 2 * high : 2], edges[2 * low + 1 :: 2], strict=False)]
-    values = [
-        body[a:b] for a, b in zip(edges[2 * low + 1 : 2 * high : 2], edges[2 * low + 2 :: 2], strict=False)
-    ]
+    values = [body[a:b] for a, b in zip(edges[2 * low + 1 : 2 * high : 2], edges[2 * low + 2 :: 2], strict=False)]
     return map(Record, repeat(partition), range(first + low, first + high), keys, values, repeat(appended_at))

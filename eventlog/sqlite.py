@@ -104,9 +104,7 @@ class SqliteEventLog:
     def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> Future[list[list[Position]]]:
         request = _Request([self._batch(topic, messages) for topic, messages in writes])
         request.records = sum(batch.records for batch in request.batches)
-        request.size = sum(
-            len(c.body) + len(c.sizes) for b in request.batches for cs in b.chunks.values() for c in cs
-        )
+        request.size = sum(len(c.body) + len(c.sizes) for b in request.batches for cs in b.chunks.values() for c in cs)
         if request.records == 0:
             self._check_open()
             request.future.set_result([[] for _ in writes])
@@ -116,9 +114,7 @@ class SqliteEventLog:
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         if not group:
-            raise InvalidInput(
-                "Event log: wanted the name of a consumer group to commit for, got an empty one"
-            )
+            raise InvalidInput("Event log: wanted the name of a consumer group to commit for, got an empty one")
         rows = []
         for topic, by_partition in positions.items():
             partitions = self._partitions(topic)
@@ -282,9 +278,7 @@ class SqliteEventLog:
             )
 
         def grown() -> bool:
-            return self._closed or any(
-                end > known for end, known in zip(self._ends[topic], beyond, strict=True)
-            )
+            return self._closed or any(end > known for end, known in zip(self._ends[topic], beyond, strict=True))
 
         with self._grown:
             result = self._grown.wait_for(grown, timeout)
@@ -348,9 +342,7 @@ class SqliteEventLog:
 
     def _check_partition(self, topic: str, partition: int, partitions: int) -> None:
         if not 0 <= partition < partitions:
-            raise InvalidInput(
-                f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}"
-            )
+            raise InvalidInput(f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}")
 
 
 def _place(batch: _Batch, ends: list[int]) -> list[Position]:
@@ -391,9 +383,7 @@ def _explain(error: Exception) -> SimorghError:
     if isinstance(error, SimorghError):
         return error
     if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-        return Backpressure(
-            "Event log: wanted room on the disk, there is none; free some, then offer it again"
-        )
+        return Backpressure("Event log: wanted room on the disk, there is none; free some, then offer it again")
     broken = Broken(f"Event log: storing failed, nothing of this call was kept: {error}")
     broken.__cause__ = error
     return broken

@@ -75,9 +75,7 @@ def _prepare(db: sqlite3.Connection, path: Path, partitions: int) -> None:
     db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found > FORMAT:
-        raise Broken(
-            f"Event log {path}: wanted file format {FORMAT}, found {found}; open it with a newer release"
-        )
+        raise Broken(f"Event log {path}: wanted file format {FORMAT}, found {found}; open it with a newer release")
     db.execute("BEGIN IMMEDIATE")
     db.execute("CREATE TABLE IF NOT EXISTS topics (topic TEXT PRIMARY KEY, partitions INTEGER NOT NULL)")
     db.execute(

@@ -75,9 +75,7 @@ class Evidence:
         index = self._hubs.get(node)
         if index is None:
             # Oldest first, so that the newest entry of a neighbour stays.
-            index = self._hubs[node] = {
-                self._target[half]: half >> 1 for half in reversed(list(self._halves(node)))
-            }
+            index = self._hubs[node] = {self._target[half]: half >> 1 for half in reversed(list(self._halves(node)))}
         return index
 
     def _halves(self, node: int) -> Iterator[int]:

@@ -75,11 +75,7 @@ def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -
     broken = []
     for type, count in few.items():
         limit = rules.limit(type) if type in many else None
-        if (
-            limit is not None
-            and count + many[type] > limit.max
-            and _is_broken(state, limit, type, (a, b), at)
-        ):
+        if limit is not None and count + many[type] > limit.max and _is_broken(state, limit, type, (a, b), at):
             broken.append(type)
     broken.sort(key=rules.rank)
     reasons = [LIMIT + type for type in broken]

@@ -28,9 +28,7 @@ def to_hex(node: int) -> str:
 def from_hex(text: str) -> int:
     """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits."""
     if not _HEX.fullmatch(text):
-        raise InvalidIdentifier(
-            "node: wanted 32 lower-case hex digits, got another shape; pass a node as it was given"
-        )
+        raise InvalidIdentifier("node: wanted 32 lower-case hex digits, got another shape; pass a node as it was given")
     return int(text, 16)
 
 

@@ -19,9 +19,7 @@ MAX_LENGTH: Final = 500
 MAX_EMAIL: Final = 254
 
 # Marks that keyboards and chat programs paste around a value: zero width, direction, byte order.
-_INVISIBLE: Final = (
-    "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
+_INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _EMAIL: Final = re.compile(r"[^\s@]{1,64}@[^\s@.]+(?:\.[^\s@.]+)+")
 _LOCAL_FORBIDDEN: Final = frozenset('"(),:;<>[\\]')
@@ -112,11 +110,7 @@ def _email(type: str, text: str) -> str:
 
 
 def _is_label(label: str) -> bool:
-    return (
-        label[0] != "-"
-        and label[-1] != "-"
-        and all(c.isalnum() or c in "-\u00b7" or _is_mark(c) for c in label)
-    )
+    return label[0] != "-" and label[-1] != "-" and all(c.isalnum() or c in "-\u00b7" or _is_mark(c) for c in label)
 
 
 def _is_mark(char: str) -> bool:
@@ -143,9 +137,7 @@ def _phone(text: str, region: str | None) -> str:
 
 
 def _invalid(type: str, wanted: str, came: str) -> InvalidIdentifier:
-    return InvalidIdentifier(
-        f"identifier {type}: wanted {wanted}, got {came}; correct the value or leave it out"
-    )
+    return InvalidIdentifier(f"identifier {type}: wanted {wanted}, got {came}; correct the value or leave it out")
 
 
 _BY_TYPE: Final[dict[str, Callable[[str, str], str]]] = {

@@ -166,9 +166,7 @@ class Registry:
         if kind not in MODELS:
             return body
         if body.setdefault("id", id) != id:
-            raise InvalidInput(
-                f"Registry, {kind}: wanted one id, got another in the body; leave it out there"
-            )
+            raise InvalidInput(f"Registry, {kind}: wanted one id, got another in the body; leave it out there")
         if "created_at" in MODELS[kind].model_fields and "created_at" not in body:
             known: Any = self._now.declared.ids(kind).get(id)
             body["created_at"] = known.created_at if known else self._clock()

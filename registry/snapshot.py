@@ -73,9 +73,7 @@ def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) ->
         model = MODELS.get(record.kind)
         declaration = model.model_validate(record.body) if model else record.body
     except ValidationError as error:
-        logger.warning(
-            "registry record %d (%s) does not fit and is left out: %s", offset, record.kind, faults(error)
-        )
+        logger.warning("registry record %d (%s) does not fit and is left out: %s", offset, record.kind, faults(error))
         return
     declarations.pop(record.id, None)
     declarations[record.id] = declaration

@@ -57,7 +57,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Shut down in order on SIGINT and SIGTERM. Uvicorn would raise the signal again before the folder is closed."""
+        """Shut down in order on SIGINT and SIGTERM. Uvicorn raises the signal again before the folder is closed."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield

@@ -33,8 +33,8 @@ def run_demo(data: Path | None, port: int, *, serve: bool, console: Console) -> 
             server.wait()
         else:
             console.print(
-                f"\nThe server of the demo has ended. To go on with its data:\n"
-                f"SIMORGH_WRITE_KEY='{write_key}' SIMORGH_API_TOKEN='{token}' simorgh serve --data {folder} --port {port}",
+                f"\nThe server of the demo has ended. To go on with its data:\nSIMORGH_WRITE_KEY='{write_key}' "
+                f"SIMORGH_API_TOKEN='{token}' {sys.executable} -m simorgh serve --data {folder} --port {port}",
                 highlight=False,
                 soft_wrap=True,
             )

@@ -67,8 +67,8 @@ def run_demo(
 ) -> None:
     """Load a year of a shop into the server at `base_url` and print what it made of it.
 
-    Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web; `shown_url`: for the
-    requests to try, where that is not `base_url`.
+    Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web;
+    `shown_url`: the address in the requests to try, where that is not `base_url`.
     Running it again on the same data counts nothing twice. Raises `SimorghError` when the server refuses the
     keys, goes away or does not finish within ten minutes.
     """

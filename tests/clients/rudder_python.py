@@ -16,9 +16,7 @@ client = Client(
 )
 chosen = datetime(2024, 1, 2, 3, 4, 5, tzinfo=UTC)
 client.identify("user-1", {"email": "Ada@Example.com", "city": "اصفهان"}, anonymous_id="anon-1")
-client.track(
-    "user-1", "Order Completed", {"order_id": "o-1", "total": 42.5, "currency": "EUR"}, timestamp=chosen
-)
+client.track("user-1", "Order Completed", {"order_id": "o-1", "total": 42.5, "currency": "EUR"}, timestamp=chosen)
 client.page("user-1", "Docs", "Home", {"url": "https://example.com/"})
 client.screen("user-1", None, "Settings", {"dark": True})
 client.group("user-1", "org-9", {"name": "ACME"})

@@ -118,7 +118,7 @@ class Client:
 
     def settled(self) -> Any:
         """Wait until no projection lags; the status."""
-        return wait_for(lambda: self._status_without_lag(), "the projections still lag")
+        return wait_for(self._status_without_lag, "the projections still lag")
 
     def _status_without_lag(self) -> Any:
         status = self.get("/v1/status")

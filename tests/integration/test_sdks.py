@@ -152,9 +152,7 @@ def run(client: str, port: int, request: pytest.FixtureRequest) -> None:
         command = [str(node()), str(SCRIPTS / f"{name}.mjs"), url, KEY]
     else:
         command = [sys.executable, str(SCRIPTS / f"{name}.py"), url, KEY, *arguments]
-    ended = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
 
 

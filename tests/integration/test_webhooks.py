@@ -76,9 +76,7 @@ class House:
         return TriggerStage(
             self.log,
             self.registry,
-            lambda profiles: {
-                p: [{"type": "user_id", "value": f"u{p}", "first_seen": "…"}] for p in profiles
-            },
+            lambda profiles: {p: [{"type": "user_id", "value": f"u{p}", "first_seen": "…"}] for p in profiles},
             self.table.write,
             self.table.pending,
             allow_private=allow_private,
@@ -159,10 +157,7 @@ def test_only_what_was_asked_for_is_told(house: House) -> None:
             house.tell((1, "exited"), cause=cause)
         house.tell((2, "exited"), segment="another")
         house.tell((3, "entered"))
-        wanted = [
-            house.tell((4, "exited"), cause=cause)[0]
-            for cause in ("event", "time", "merge", "split", "consent")
-        ]
+        wanted = [house.tell((4, "exited"), cause=cause)[0] for cause in ("event", "time", "merge", "split", "consent")]
         assert stage.flush()
     assert [call.data["transition_id"] for call in receiver.calls] == wanted
     assert house.committed()
@@ -295,9 +290,7 @@ def test_what_does_not_fit_in_memory_comes_from_the_table_in_order(house: House)
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("occurrence", [1, 3])
-def test_a_crash_after_any_step_loses_nothing_and_keeps_the_id(
-    house: House, step: str, occurrence: int
-) -> None:
+def test_a_crash_after_any_step_loses_nothing_and_keeps_the_id(house: House, step: str, occurrence: int) -> None:
     seen = 0
 
     def crash_at(reached: str) -> None:
@@ -399,17 +392,13 @@ def _certificate(folder: Path, host: str) -> ssl.SSLContext:
         "-days",
         "2",
     ]
-    subprocess.run(
-        [openssl, *new, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True
-    )
+    subprocess.run([openssl, *new, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
 
 
-@pytest.mark.parametrize(
-    ("host", "status"), [("hooks.example.com", "delivered"), ("other.example.com", "pending")]
-)
+@pytest.mark.parametrize(("host", "status"), [("hooks.example.com", "delivered"), ("other.example.com", "pending")])
 def test_the_certificate_is_checked_against_the_name_not_the_address(
     house: House, tmp_path: Path, host: str, status: str
 ) -> None:
@@ -424,9 +413,7 @@ def test_the_certificate_is_checked_against_the_name_not_the_address(
         assert stage.flush()
     assert house.row()["status"] == status
     assert house.row()["error"] == ("" if status == "delivered" else "tls_failed")
-    assert [call.headers["host"] for call in receiver.calls] == [f"{host}:{receiver.port}"] * len(
-        receiver.calls
-    )
+    assert [call.headers["host"] for call in receiver.calls] == [f"{host}:{receiver.port}"] * len(receiver.calls)
 
 
 def test_a_name_that_turns_private_is_not_called(house: House) -> None:

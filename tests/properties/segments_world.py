@@ -113,9 +113,7 @@ def scalar(r: Random) -> Any:
 
 
 def value(r: Random) -> Any:
-    return r.choice((text, text, number, number, number, scalar, lambda r: None, lambda r: [1, "a"], boxed))(
-        r
-    )
+    return r.choice((text, text, number, number, number, scalar, lambda r: None, lambda r: [1, "a"], boxed))(r)
 
 
 def boxed(r: Random) -> Any:
@@ -139,9 +137,7 @@ def make_event(r: Random, offset: int) -> Event:
     names = ("revenue", "kind", "when", "address")
     payload = {
         "id": f"e{offset}",
-        "properties": {
-            name: number(r) if name == "revenue" and r.random() < 0.7 else value(r) for name in names
-        },
+        "properties": {name: number(r) if name == "revenue" and r.random() < 0.7 else value(r) for name in names},
         "context": {"kind": value(r)},
     }
     if r.random() < 0.2:

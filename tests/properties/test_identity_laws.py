@@ -36,9 +36,7 @@ def type_of(node: int) -> str:
 
 def link(nodes: Iterable[int], at: int, alias: bool = False) -> Record:
     pairs = [[to_hex(node), type_of(node)] for node in nodes]
-    return {"kind": "link", "event": "e", "received_at": at, "nodes": pairs} | (
-        {"alias": True} if alias else {}
-    )
+    return {"kind": "link", "event": "e", "received_at": at, "nodes": pairs} | ({"alias": True} if alias else {})
 
 
 @st.composite
@@ -73,9 +71,7 @@ def mentioned(records: Iterable[Record]) -> list[list[int]]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(links(), max_size=25), st.randoms(use_true_random=False))
-def test_without_limits_the_order_and_copies_of_links_mean_nothing(
-    records: list[Record], rnd: random.Random
-) -> None:
+def test_without_limits_the_order_and_copies_of_links_mean_nothing(records: list[Record], rnd: random.Random) -> None:
     shuffled = records + rnd.choices(records, k=5) if records else []
     rnd.shuffle(shuffled)
     for rules in (FREE, CAPPED):
@@ -115,9 +111,7 @@ def histories(draw: st.DrawFn, size: int = 30) -> list[Record]:
     records: list[Record] = []
     graph = IdentityGraph(LIMITED)
     for command in range(draw(st.integers(0, size))):
-        kind = draw(
-            st.sampled_from(["link"] * 7 + ["merge", "split", "split"] + ["rules"] * (command % 9 == 8))
-        )
+        kind = draw(st.sampled_from(["link"] * 7 + ["merge", "split", "split"] + ["rules"] * (command % 9 == 8)))
         record: Record
         if kind == "link":
             record = draw(links())
@@ -217,9 +211,7 @@ def test_after_a_split_its_nodes_are_together_and_apart_from_the_rest() -> None:
         assert aside.isdisjoint(graph.profile_of(n) for n in members if n not in listed)
         for at in range(20):  # and no link joins them again
             graph.fold(link([random.Random(at).choice(listed), random.Random(at).choice(members)], at * DAY))
-        assert {graph.profile_of(n) for n in listed}.isdisjoint(
-            graph.profile_of(n) for n in members if n not in listed
-        )
+        assert {graph.profile_of(n) for n in listed}.isdisjoint(graph.profile_of(n) for n in members if n not in listed)
 
     check()
 

@@ -38,9 +38,7 @@ SCALARS = st.none() | st.booleans() | NUMBERS | TEXTS
 
 def _value_for(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Mostly the field's own shape, often enough another."""
-    wrong = (
-        SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
-    )
+    wrong = SCALARS | st.lists(SCALARS, max_size=2) | st.dictionaries(st.text(max_size=3), SCALARS, max_size=2)
     if "items" in schema:
         return st.lists(_value_for(schema["items"]), max_size=3) | wrong
     if "properties" in schema:

@@ -174,12 +174,8 @@ def test_a_text_finds_exactly_itself(engine: Any) -> None:
 
 DATES = st.one_of(
     st.datetimes(datetime(1900, 1, 1), datetime(2299, 12, 31)).map(datetime.isoformat),
-    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(
-        lambda d: d.isoformat("T", "milliseconds") + "Z"
-    ),
-    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(
-        lambda d: d.isoformat(" ", "seconds") + "-0930"
-    ),
+    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(lambda d: d.isoformat("T", "milliseconds") + "Z"),
+    st.datetimes(datetime(1900, 1, 2), datetime(2299, 12, 30)).map(lambda d: d.isoformat(" ", "seconds") + "-0930"),
     st.from_regex(r"(19|20|22)[0-9]{2}-[01][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9])?", fullmatch=True),
     st.from_regex(
         DATE_PATTERN.replace("^", "").replace("$", ""),
@@ -202,10 +198,7 @@ def both(engine: Any, world: World, rules: dict[str, Any], now: int = T0) -> Non
     """Both back ends on one world, rule by rule."""
     live = LiveRules({name: parse_rule(rule) for name, rule in rules.items()})
     load(engine, world)
-    held = {
-        profile: live.evaluate(one, now)
-        for profile, one in live_facts(world, live, now, world.events).items()
-    }
+    held = {profile: live.evaluate(one, now) for profile, one in live_facts(world, live, now, world.events).items()}
     for name, rule in live.rules.items():
         found = profiles(engine, compile_sql(rule, now, live.rules.__getitem__))
         assert found == {profile for profile, segments in held.items() if name in segments}, rules[name]
@@ -244,9 +237,7 @@ def test_every_pair_of_values_in_an_aggregate(engine: Any) -> None:
     world = World([(node, node, 0) for node in range(1, len(pairs) + 1)])
     world.events = [one_event(node, T0, value) for node, pair in enumerate(pairs, start=1) for value in pair]
     kinds = [("distinct", (0, 1, 2)), *((kind, SUMS) for kind in ("sum", "avg", "min", "max"))]
-    leaves = [
-        {kind: {op: value}} for kind, operands in kinds for value in operands for op in ("eq", "gt", "lt")
-    ]
+    leaves = [{kind: {op: value}} for kind, operands in kinds for value in operands for op in ("eq", "gt", "lt")]
     rules = {
         f"r{i}": {"event": "order.completed", "of": "revenue", **leaf, **span}
         for i, leaf in enumerate(leaves)
@@ -256,6 +247,4 @@ def test_every_pair_of_values_in_an_aggregate(engine: Any) -> None:
 
 
 def one_event(node: int, time: int, revenue: Any) -> Event:
-    return Event(
-        node, time, "order.completed", {"id": "e", "properties": {"revenue": revenue}}, Decimal(0), ""
-    )
+    return Event(node, time, "order.completed", {"id": "e", "properties": {"revenue": revenue}}, Decimal(0), "")

@@ -94,9 +94,7 @@ def test_a_due_moment_is_never_late(world: World, written: dict[str, Any], data:
 
 @LAW
 @given(world=WORLDS, written=RULE_SETS, data=st.data())
-def test_absorbing_equals_folding_everything(
-    world: World, written: dict[str, Any], data: st.DataObject
-) -> None:
+def test_absorbing_equals_folding_everything(world: World, written: dict[str, Any], data: st.DataObject) -> None:
     rules = compiled(written)
     now = data.draw(st.sampled_from(NOWS))
     parts = [ProfileFacts(), ProfileFacts()]

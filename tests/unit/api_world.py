@@ -158,9 +158,7 @@ class World:
             [(segment, profile, int(kind == "entered"), moment(at), off)],
         )
 
-    def events(
-        self, anchor: int, times: list[int], kind: str = "page.viewed", *, logged: bool = False
-    ) -> list[str]:
+    def events(self, anchor: int, times: list[int], kind: str = "page.viewed", *, logged: bool = False) -> list[str]:
         """Events of a node; with `logged`, also in the log and as read by the projections. Returns their
         ids.
         """
@@ -185,9 +183,7 @@ class World:
         self.insert("events", ["node", "time", "type", "part", "off", "amount", "currency", "payload"], rows)
         return ids
 
-    def reject(
-        self, name: str, payload: bytes, *, code: str = "not_json", ver: int = 1, resolved: int = 0
-    ) -> None:
+    def reject(self, name: str, payload: bytes, *, code: str = "not_json", ver: int = 1, resolved: int = 0) -> None:
         digest = int.from_bytes(payload[:8].ljust(8, b"\0"), "little")
         self.written.add("rejected")
         self.writer.insert(

@@ -34,9 +34,7 @@ def _history(cards: int = 150) -> dict[str, list[Purchase]]:
     """Customers who bought from one to eight times."""
     return {
         str(12_000 + card): [
-            Purchase(
-                NOW - (1 + card + 40 * number) * DAY, ({"sku": f"s{card}", "name": "A mug", "price": 1.25},)
-            )
+            Purchase(NOW - (1 + card + 40 * number) * DAY, ({"sku": f"s{card}", "name": "A mug", "price": 1.25},))
             for number in range(1 + card % 8)
         ]
         for card in range(cards)

@@ -29,9 +29,7 @@ def test_a_view_prints_what_it_has() -> None:
     view = {
         "profile_id": "prf_1",
         "traits": {"name": "سارا", "city": "Isfahan"},
-        "identities": [
-            {"type": "user_id", "value": "u1", "first_seen": "2024-01-01T", "last_seen": "2024-02-01T"}
-        ],
+        "identities": [{"type": "user_id", "value": "u1", "first_seen": "2024-01-01T", "last_seen": "2024-02-01T"}],
         "segments": [{"id": "vip", "entered_at": "2024-02-01T10:00:00.000Z"}],
         "metrics": {"events": 3, "last_seen": "2024-02-01T10:00:00.000Z", "orders": 0, "revenue": {}},
     }

@@ -97,9 +97,7 @@ def test_ids_follow_source_and_id() -> None:
     assert cloudevents.event_id({**EVENT, "source": "https://other"}) != expected
 
 
-@pytest.mark.parametrize(
-    "event", [7, {}, {"id": "1"}, {"id": "1", "source": ""}, {"id": "\ud83d", "source": "s"}]
-)
+@pytest.mark.parametrize("event", [7, {}, {"id": "1"}, {"id": "1", "source": ""}, {"id": "\ud83d", "source": "s"}])
 def test_without_them_there_is_none(event: object) -> None:
     assert cloudevents.event_id(event) is None
 

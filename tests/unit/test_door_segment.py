@@ -13,9 +13,7 @@ from tests.clients.world import NOW, make_source
 
 def read(message: dict[str, Any]) -> Incoming:
     message = {"userId": "u1", **message}
-    return segment.to_incoming(
-        message, "m", raw=message, source=make_source(), received_at=NOW, catalog=Catalog.load()
-    )
+    return segment.to_incoming(message, "m", raw=message, source=make_source(), received_at=NOW, catalog=Catalog.load())
 
 
 @pytest.mark.parametrize(
@@ -109,9 +107,7 @@ def test_times() -> None:
     assert (segment_event.original_time, segment_event.sent_at) == (NOW - 700_000, NOW - 100_000)
     rudder = read({"type": "page", "originalTimestamp": at, "sentAt": "2026-11-21T19:10:00Z"})
     assert (rudder.original_time, rudder.sent_at) == (NOW - 700_000, NOW - 100_000)
-    chosen = read(
-        {"type": "page", "timestamp": "2020-01-01T00:00:00Z", "originalTimestamp": at, "sentAt": at}
-    )
+    chosen = read({"type": "page", "timestamp": "2020-01-01T00:00:00Z", "originalTimestamp": at, "sentAt": at})
     assert (chosen.original_time, chosen.sent_at) == (1_577_836_800_000, None)
     assert read({"type": "page", "timestamp": at, "sentAt": "junk"}).sent_at is None
 
@@ -140,9 +136,7 @@ def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize(
-    ("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")]
-)
+@pytest.mark.parametrize(("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")])
 def test_message_ids(given: object, id: str) -> None:
     assert segment.event_id({"messageId": given}, lambda: "fresh") == id
 

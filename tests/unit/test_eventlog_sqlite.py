@@ -220,8 +220,6 @@ def test_readers_keep_as_many_connections_as_read_at_once(tmp_path: Path) -> Non
     log.append(topics.REGISTRY, [(b"k", b"v")] * 100)
     for _ in range(5):  # new threads each time: none of their connections may pile up
         with ThreadPoolExecutor(4) as pool:
-            assert all(
-                len(r) == 100 for r in pool.map(lambda _: log.read(topics.REGISTRY, 0, 0, 100), range(40))
-            )
+            assert all(len(r) == 100 for r in pool.map(lambda _: log.read(topics.REGISTRY, 0, 0, 100), range(40)))
     assert len(log._idle_readers) <= 4
     log.close()

@@ -36,9 +36,7 @@ def test_one_spelling(type: str, value: object, expected: str) -> None:
     assert normalise(type, value) == expected
 
 
-@pytest.mark.parametrize(
-    "value", ["0912 345 6789", "۰۹۱۲۳۴۵۶۷۸۹", 989123456789, "+989123456789", "00989123456789"]
-)
+@pytest.mark.parametrize("value", ["0912 345 6789", "۰۹۱۲۳۴۵۶۷۸۹", 989123456789, "+989123456789", "00989123456789"])
 def test_phones_with_a_region(value: object) -> None:
     assert normalise("phone", value, region="IR") == "+989123456789"
 
@@ -48,15 +46,9 @@ REFUSED: list[tuple[str, Any]] = [
     *[(type, value) for type in TYPES for value in NO_VALUES],
     *[(type, "x" * 501) for type in TYPES],
     *[("user_id", value) for value in ("\ud800", 10**400, "\x7f")],
-    *[
-        ("email", value)
-        for value in ("sara", "@b.c", "a@b", "a@@b.c", "a b@c.d", "a@b..c", "a@-b.c", "<a@b.c>")
-    ],
+    *[("email", value) for value in ("sara", "@b.c", "a@b", "a@@b.c", "a b@c.d", "a@b..c", "a@-b.c", "<a@b.c>")],
     *[("email", value) for value in ("a@b.c, d@e.f", "x" * 65 + "@b.c", "a@" + "b" * 253 + ".c")],
-    *[
-        ("phone", value)
-        for value in ("12", "09123456789", "abc", "+98912345678901234", "+1 650 253 0000 ext. 12")
-    ],
+    *[("phone", value) for value in ("12", "09123456789", "abc", "+98912345678901234", "+1 650 253 0000 ext. 12")],
     ("loyalty_card", " - - "),
     *[(type, "x") for type in ("", "User", "userId", "1a", "a-b", "a" * 64, "a\n", "é", "*")],
 ]

@@ -35,9 +35,7 @@ def test_junk_of_programs(value: str) -> None:
     assert DEFAULT_RULES.is_blocked("anonymous_id", value)
 
 
-@pytest.mark.parametrize(
-    "value", ["u42", "10", "-12", "nullable", "anonymous-4f2c", "sara@example.com", "a\nnull"]
-)
+@pytest.mark.parametrize("value", ["u42", "10", "-12", "nullable", "anonymous-4f2c", "sara@example.com", "a\nnull"])
 def test_no_junk(value: str) -> None:
     assert not DEFAULT_RULES.is_blocked("user_id", value)
 

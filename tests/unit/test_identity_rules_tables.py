@@ -50,9 +50,7 @@ class Workspace:
         elif not self.graph.knows(nodes, day * DAY, alias=verb == "alias"):
             pairs = [[to_hex(node), type] for node, (type, _) in zip(nodes, named, strict=True)]
             alias = {"alias": True} if verb == "alias" else {}
-            self.graph.fold(
-                {"kind": "link", "event": event, "received_at": day * DAY, "nodes": pairs, **alias}
-            )
+            self.graph.fold({"kind": "link", "event": event, "received_at": day * DAY, "nodes": pairs, **alias})
 
     def _steward(self, verb: str, day: int, nodes: list[str]) -> None:
         named: dict[str, Any] = {"a": nodes[0], "b": nodes[1]} if verb == "merge" else {"nodes": nodes}

@@ -133,9 +133,7 @@ BREAKS: list[tuple[str, Edit, str]] = [
 
 
 @pytest.mark.parametrize(("change", "words"), [case[1:] for case in BREAKS], ids=[case[0] for case in BREAKS])
-def test_a_new_version_that_breaks_the_old_needs_an_upcaster(
-    published: Path, change: Edit, words: str
-) -> None:
+def test_a_new_version_that_breaks_the_old_needs_an_upcaster(published: Path, change: Edit, words: str) -> None:
     edit(published, ORDER, change, to=ORDER_2)
     (problem, *more) = check_published(published)
     assert more == []
@@ -146,9 +144,7 @@ def test_a_new_version_that_breaks_the_old_needs_an_upcaster(
 
 
 def test_a_shrunk_enum_is_found(published: Path) -> None:
-    edit(
-        published, ORDER, lambda s: s["properties"]["currency"].update(enum=["EUR", "IRR", None]), to=ORDER_2
-    )
+    edit(published, ORDER, lambda s: s["properties"]["currency"].update(enum=["EUR", "IRR", None]), to=ORDER_2)
     edit(
         published,
         ORDER,

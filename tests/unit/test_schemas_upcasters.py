@@ -21,9 +21,7 @@ STORED = [
 
 
 @pytest.mark.parametrize(("file", "sample"), STORED)
-def test_stored_sample_is_valid_in_its_version_and_lifted_to_the_newest(
-    file: str, sample: dict[str, object]
-) -> None:
+def test_stored_sample_is_valid_in_its_version_and_lifted_to_the_newest(file: str, sample: dict[str, object]) -> None:
     type, _, version = file.removesuffix(".json").rpartition(".v")
     assert compiled(SCHEMAS[file]).is_valid(sample)
     before = copy.deepcopy(sample)
@@ -58,9 +56,7 @@ def test_product_id_was_called_id(old: dict[str, object], new: dict[str, object]
     assert lift("product.viewed/1", old) == ("product.viewed/2", new)
 
 
-@pytest.mark.parametrize(
-    "dataschema", ["custom", "order.completed/1", "product.viewed/2", "unknown/9", "x/y", ""]
-)
+@pytest.mark.parametrize("dataschema", ["custom", "order.completed/1", "product.viewed/2", "unknown/9", "x/y", ""])
 def test_nothing_to_lift_gives_the_same_object(dataschema: str) -> None:
     properties: dict[str, object] = {"id": "p1"}
     assert lift(dataschema, properties) == (dataschema, properties)

@@ -46,9 +46,7 @@ def test_an_event_that_changes_no_truth_evaluates_no_segment() -> None:
     facts = ProfileFacts()
     rules.update(facts, (), (), T0)
     assert rules.update(facts, rules.fold_event(facts.leaves, "page.viewed", T0, {}, T0), (), T0) == {}
-    assert rules.update(facts, rules.fold_event(facts.leaves, "page.viewed", T0, {}, T0), (), T0) == {
-        "s": True
-    }
+    assert rules.update(facts, rules.fold_event(facts.leaves, "page.viewed", T0, {}, T0), (), T0) == {"s": True}
 
 
 def test_a_nested_segment_takes_its_users_along_in_one_pass() -> None:
@@ -87,9 +85,7 @@ def test_sums_are_exact() -> None:
 
 
 def test_only_rules_that_look_inside_need_the_payload() -> None:
-    rules = live(
-        a={"event": "page.viewed"}, b={"event": "order.completed", "sum": {"gte": 1}, "of": "revenue"}
-    )
+    rules = live(a={"event": "page.viewed"}, b={"event": "order.completed", "sum": {"gte": 1}, "of": "revenue"})
     assert rules.event_types == {"page.viewed", "order.completed"}
     assert [rules.needs_payload(t) for t in ("page.viewed", "order.completed", "x")] == [False, True, False]
 
@@ -123,6 +119,4 @@ def test_a_bounded_window_still_knows_that_there_are_more(test: dict[str, int]) 
     facts = ProfileFacts()
     for i in range(200):
         rules.fold_event(facts.leaves, "page.viewed", T0 + i, {}, T0 + i)
-        assert rules.evaluate(facts, T0 + i) == (
-            {"s"} if i + 1 == 3 or ("eq" not in test and i < 3) else set()
-        )
+        assert rules.evaluate(facts, T0 + i) == ({"s"} if i + 1 == 3 or ("eq" not in test and i < 3) else set())

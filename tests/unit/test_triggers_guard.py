@@ -131,9 +131,7 @@ def test_private_receivers_are_lifted_together(url: str) -> None:
     assert check_url(url, allow_private=True)
 
 
-@pytest.mark.parametrize(
-    "url", ["http://u@127.0.0.1/", "ftp://127.0.0.1/", "http://127.0.0.1/#x", "http://a b/"]
-)
+@pytest.mark.parametrize("url", ["http://u@127.0.0.1/", "ftp://127.0.0.1/", "http://127.0.0.1/#x", "http://a b/"])
 def test_the_rest_holds_for_private_receivers_too(url: str) -> None:
     with pytest.raises(InvalidInput):
         check_url(url, allow_private=True)
@@ -182,9 +180,7 @@ def test_no_resolver_opens_a_connection_to_a_private_address() -> None:
                     await backend.connect_tcp("hooks.example.com", port, timeout=1)
         for host in ("2130706433", "0x7f.1", "0177.0.0.1", "localhost", "127.0.0.1", "::1"):
             with pytest.raises((InvalidInput, httpcore.ConnectError)):
-                await GuardedBackend(allow_private=False, lookup=system_lookup).connect_tcp(
-                    host, port, timeout=1
-                )
+                await GuardedBackend(allow_private=False, lookup=system_lookup).connect_tcp(host, port, timeout=1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         asyncio.run(attack(listener.getsockname()[1]))

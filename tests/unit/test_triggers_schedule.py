@@ -31,9 +31,7 @@ def test_gone_gives_up_at_once() -> None:
     assert next_attempt(1, NOW, response_code=410) is None
 
 
-@pytest.mark.parametrize(
-    ("asked", "pause"), [(None, 5000), (1000, 5000), (60_000, 60_000), (10**12, 24 * HOUR)]
-)
+@pytest.mark.parametrize(("asked", "pause"), [(None, 5000), (1000, 5000), (60_000, 60_000), (10**12, 24 * HOUR)])
 def test_retry_after_postpones_and_is_capped(asked: int | None, pause: int) -> None:
     assert next_attempt(1, NOW, response_code=503, retry_after=asked) == NOW + pause
 
