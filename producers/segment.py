@@ -182,7 +182,7 @@ def _group(message: Message, traits: Object, catalog: Catalog) -> _Call:
 def _alias(message: Message, traits: Object, catalog: Catalog) -> _Call:
     if not message.get("previousId") and not message.get("anonymousId"):
         raise InvalidEvent("previousId: wanted the id used before, got none; send it", code="missing_previous_id")
-    return "profile.aliased", _object(message, "properties"), None, None
+    return "profile.aliased", {**_object(message, "properties"), "previous_id": message.get("previousId")}, None, None
 
 
 _READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {

@@ -92,7 +92,9 @@ class TriggerIn(Request):
         },
         closed=True,
     )
-    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    id: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Without one, one is made."
+    )
     segment: str = Field(min_length=1, max_length=100)
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
     webhook: WebhookIn

@@ -1,5 +1,6 @@
 """Triggers: webhooks called when a profile enters or leaves a segment, and what became of each call."""
 
+import secrets
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
@@ -102,10 +103,11 @@ def router(deps: ApiDeps) -> APIRouter:
     @scope(WRITE)
     def create_trigger(body: TriggerIn, by: Caller) -> JsonReply:
         """Declare a trigger. The answer shows the webhook's secret, this once."""
-        if body.id in deps.registry.triggers:
+        name = body.id or f"trg_{secrets.token_hex(6)}"
+        if name in deps.registry.triggers:
             raise Conflict("A trigger with this id exists: PUT changes it.", code="exists")
         webhook = checked(deps, body.webhook)
-        return JsonReply(view(put(deps, body.id, body, webhook, by), webhook["secret"]), 201)
+        return JsonReply(view(put(deps, name, body, webhook, by), webhook["secret"]), 201)
 
     @routes.get("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
     @scope(READ)

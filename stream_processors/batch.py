@@ -37,6 +37,7 @@ class Identifier(msgspec.Struct, gc=False):
     type: str
     normalised: str
     node: str
+    value: str = ""
 
 
 class _Money(msgspec.Struct, gc=False):
@@ -60,6 +61,14 @@ class Envelope(msgspec.Struct):
     alias: bool | None = None
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def guessed(self) -> str | None:
+        """An alias names a previous id without its type: the door links both that it may be, and neither is one that
+        the customer was seen with. The id, where this is an alias."""
+        if not self.alias:
+            return None
+        previous = orjson.loads(bytes(self.properties)).get("previous_id")
+        return None if previous is None else str(previous)
 
     def payload(self) -> dict[str, Any]:
         """Properties and context, parsed: what segment rules may look into."""

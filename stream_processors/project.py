@@ -92,13 +92,20 @@ def json_text(value: msgspec.Raw) -> str | None:
     return None if text == "null" else text
 
 
-def seen_identifiers(batch: Batch) -> dict[int, list[Any]]:
-    """Node -> [type, value, first seen, last seen] over the batch. A copy's nodes get no time: it adds links only."""
-    seen: dict[int, list[Any]] = {}
+Seen = dict[int, list[Any] | None]
+"""Node -> [type, value, first seen, last seen]; None where an alias only guessed at it."""
+
+
+def seen_identifiers(batch: Batch) -> Seen:
+    """Every node of the batch, and when it was seen. A copy's nodes get no time: it adds links only."""
+    seen: Seen = {}
     for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
+        guessed = event.guessed() if event.alias else None
         for node, identifier in zip(nodes, event.identifiers, strict=True):
             known = seen.get(node)
-            if known is None:
+            if guessed is not None and identifier.value == guessed and node != nodes[0]:
+                seen.setdefault(node, None)
+            elif known is None:
                 first, last = (time, time) if state == UNIQUE else (NEVER, 0)
                 seen[node] = [identifier.type, identifier.normalised, first, last]
             elif state == UNIQUE:
@@ -107,11 +114,12 @@ def seen_identifiers(batch: Batch) -> dict[int, list[Any]]:
     return seen
 
 
-def identifier_rows(seen: Mapping[int, list[Any]]) -> pa.Table:
-    values = list(seen.values())
+def identifier_rows(seen: Mapping[int, list[Any] | None]) -> pa.Table:
+    nodes = [node for node, value in seen.items() if value is not None]
+    values = [value for value in seen.values() if value is not None]
     return pa.table(
         {
-            "node": fixed16(seen),
+            "node": fixed16(nodes),
             "type": pa.array([v[0] for v in values], pa.string()),
             "value": pa.array([v[1] for v in values], pa.string()),
             "first_seen": pa.array([v[2] for v in values], _STAMP),

@@ -52,7 +52,7 @@ class States:
         resolution: Resolution,
         before: dict[int, int],
         batch: Batch | None = None,
-        seen: Mapping[int, list[Any]] | None = None,
+        seen: Mapping[int, list[Any] | None] | None = None,
     ) -> Touched:
         """The profiles that a batch or an identity change reaches, with their states up to date.
 
@@ -68,12 +68,12 @@ class States:
         for profile, state in self.of([p for p in reached if p not in touched.states], before).items():
             touched.states[profile] = state
             touched.changes[profile] = set()
-        for node, (kind, value, first, last) in (seen or {}).items():
+        for node, identifier in (seen or {}).items():
             profile = owners[node]
-            if profile and touched.states[profile].add_identifier(node, kind, value, first, last):
+            if profile and identifier and touched.states[profile].add_identifier(node, *identifier):
                 known = touched.changes[profile]
                 if known is not None:
-                    known |= self._evaluator.leaves_of(identities=(kind,))
+                    known |= self._evaluator.leaves_of(identities=identifier[:1])
         if batch:
             self._count(batch, owners, touched)
         return touched
