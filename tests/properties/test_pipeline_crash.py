@@ -32,7 +32,7 @@ from tests.properties.segments_world import SEEDS, make_rules
 PLANS = st.lists(st.tuples(st.sampled_from(CHECKPOINTS), st.integers(1, 4)), min_size=1, max_size=6)
 
 
-@law(15)
+@law(12)
 @given(seed=SEEDS, plan=PLANS, batch=st.sampled_from((4, 5_000)))
 def test_crashes_change_nothing(make_box: MakeBox, seed: int, plan: list[tuple[str, int]], batch: int) -> None:
     r = Random(seed)

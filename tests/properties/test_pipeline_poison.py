@@ -120,7 +120,7 @@ def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
         assert dump(box, history=True) == live
 
 
-@law(25)
+@law(10)
 @given(seed=SEEDS, raw=st.lists(st.binary(max_size=30), max_size=3))
 def test_cut_and_flipped_bytes(make_box: MakeBox, seed: int, raw: list[bytes]) -> None:
     r = Random(seed)
