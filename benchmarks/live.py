@@ -21,6 +21,7 @@ _TICK = 0.025
 _MARKERS_PER_SECOND = 20
 _VIEWS_PER_SECOND = 25
 _PEOPLE = 5_000
+_PAST = 20_000
 
 
 class Receiver:
@@ -61,7 +62,9 @@ def main(rate: int = RATE, seconds: int = SECONDS) -> None:
         server = Server(Path(folder) / "data").start()
         client = Client(server)
         try:
+            _warm_up(client)
             _declare(client, receiver.url)
+            client.settled()
             sent, views, accepted = asyncio.run(_drive(server.url, rate, seconds))
             client.settled()
             time.sleep(0.5)
@@ -70,6 +73,15 @@ def main(rate: int = RATE, seconds: int = SECONDS) -> None:
             client.close()
             server.stop()
             receiver.close()
+
+
+def _warm_up(client: Client) -> None:
+    """A shop that has customers already: most of who comes is known."""
+    past = messages(_PAST, _PEOPLE, seed=2, now_ms=time.time_ns() // 1_000_000)
+    while batch := list(islice(past, 500)):
+        for message in batch:
+            message["messageId"] = "past-" + message["messageId"]
+        client.send(*batch)
 
 
 def _declare(client: Client, url: str) -> None:
