@@ -27,6 +27,8 @@ _DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{20
 _MAX_DEPTH: Final = 200
 """Levels of nesting: what is read here can be written again within an answer."""
 
+_OBJECT: Final = ord("{")
+
 Money = tuple[str, int]
 """Currency and millionths."""
 
@@ -175,6 +177,8 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
         raise ValueError("times are RFC 3339 in UTC with three decimals")
     if names and ([f"{n:032x}" for n in nodes] != names or min(nodes) <= 0 or max(nodes) >> 128):
         raise ValueError("nodes are 128 bits as hex digits")
+    if memoryview(event.properties)[0] != _OBJECT or memoryview(event.context)[0] != _OBJECT:
+        raise ValueError("properties and context are objects")
     money = _money(event.money) if event.money is not None else None
     eid = event_hash(event.id)
     if event.traits or event.consent:
