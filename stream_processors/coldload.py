@@ -41,6 +41,8 @@ def load(
     The bound keeps out rows of the batch in hand, which its caller adds itself, wherever their insert stands.
     """
     states = {profile: ProfileState(nodes=set(nodes)) for profile, nodes in profiles.items()}
+    if not states:
+        return states
     owner = {node: states[profile] for profile, nodes in profiles.items() for node in nodes}
     nodes = list(owner)
     for start in range(0, len(nodes), _CHUNK):
