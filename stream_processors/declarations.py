@@ -5,18 +5,16 @@ Follows `simorgh.registry` record by record, between two micro-batches. Side eff
 then the commit; a crash before the commit does it again.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
-
-import orjson
+from collections.abc import Iterable
 
 from eventlog.port import EventLog, Record
+from registry.models import RegistryRecord
 from schemas import topics
 from schemas.clock import Clock
+from stream_processors import declared
 from stream_processors.pipeline import Pipeline
-from stream_processors.segments.rule import parse_rule
 from stream_processors.segments.sql import compile_sql
-from stream_processors.segments.tree import Rule, segments_of
+from stream_processors.segments.tree import segments_of
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -37,7 +35,7 @@ class Declarations:
         self._writer = writer
         self._reader = reader
         self._clock = clock
-        self._segments: dict[str, tuple[dict[str, Any], int]] = {}
+        self._segments = declared.Segments()
         self._sweep: list[int] = []
         """Profiles still to look at: a new rule says when time will change them, or their rows name old segments."""
         self._swept = 0
@@ -47,12 +45,12 @@ class Declarations:
         position = 0
         while records := self._log.read(topics.REGISTRY, 0, position, min(_READ, max(0, upto - position))):
             for record in records:
-                body = orjson.loads(record.value)
-                if body["kind"] == "segment":
-                    self._fold_segment(body)
+                found = declared.read(record)
+                if found and found.kind == "segment":
+                    self._segments.fold(found)
             position = records[-1].offset + 1
         self._pipeline.registry_position = position
-        self._pipeline.evaluator.set_segments(self._segments)
+        self._pipeline.evaluator.set_segments(self._segments.written)
 
     def resume(self) -> None:
         """After a start: begin the sweep again that an earlier process did not end."""
@@ -83,34 +81,28 @@ class Declarations:
         return len(records)
 
     def _apply(self, record: Record) -> None:
-        body = orjson.loads(record.value)
-        kind = body["kind"]
-        if kind == "segment":
-            self._apply_segment(body)
-        elif kind in _COMMANDS:
-            command = {**body["body"], "by": body.get("by", ""), "at": body["at"]}
-            self._pipeline.apply_identity(self._pipeline.resolver.command(kind, record.offset, command))
-        elif kind == "rules":
-            version = record.offset + 1
-            rules = {"version": version, "rules": body["body"], "at": body["at"]}
+        found = declared.read(record)
+        if found is None:
+            return
+        if found.kind == "segment":
+            self._apply_segment(found)
+        elif found.kind in _COMMANDS:
+            command = {**found.body, "by": found.by, "at": found.at}
+            self._pipeline.apply_identity(self._pipeline.resolver.command(found.kind, record.offset, command))
+        elif found.kind == "rules":
+            rules = {"version": record.offset + 1, "rules": found.body, "at": found.at}
             self._pipeline.apply_identity(self._pipeline.resolver.rules(rules))
 
     # ---- segments
 
-    def _fold_segment(self, body: Mapping[str, Any]) -> None:
-        if body["op"] == "delete":
-            self._segments.pop(body["id"], None)
-        else:
-            declared = body["body"]
-            self._segments[body["id"]] = (declared["rule"], int(declared.get("version", 1)))
-
-    def _apply_segment(self, body: Mapping[str, Any]) -> None:
-        name = body["id"]
-        known = name in self._segments
-        self._fold_segment(body)
-        self._pipeline.evaluator.set_segments(self._segments)
+    def _apply_segment(self, found: RegistryRecord) -> None:
+        name = found.id
+        known = name in self._segments.written
+        if not self._segments.fold(found):
+            return
+        self._pipeline.evaluator.set_segments(self._segments.written)
         self._pipeline.forget_states()
-        if name in self._segments:
+        if name in self._segments.written:
             for segment in self._with_dependents(name):
                 self.fill(segment, "edited" if known else "backfill")
         else:
@@ -129,7 +121,7 @@ class Declarations:
 
         When time will change them, and what their rows say, is left to the sweep.
         """
-        query = compile_sql(self._rule(segment), self._clock(), self._rule)
+        query = compile_sql(self._segments.rule(segment), self._clock(), self._segments.rule)
         members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
         changed = self._make_equal(segment, members, cause)
         everyone = self._pipeline.evaluator.live.changes_with_time(segment)
@@ -138,9 +130,6 @@ class Declarations:
     def _see_again(self, profiles: Iterable[int]) -> None:
         waiting = set(self._sweep)
         self._sweep += [profile for profile in profiles if profile not in waiting]
-
-    def _rule(self, segment: str) -> Rule:
-        return parse_rule(self._segments[segment][0])
 
     def _make_equal(self, segment: str, members: set[int], cause: str) -> set[int]:
         before = self._pipeline.evaluator.members(self._writer, segment)

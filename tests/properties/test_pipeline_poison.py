@@ -120,6 +120,40 @@ def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
         assert dump(box, history=True) == live
 
 
+def test_poison_in_the_registry(make_box: MakeBox) -> None:
+    """Junk, and declarations that contradict each other, as two requests of one moment may: left out, for ever."""
+    node, at = "1" * 32, T0
+    junk: list[Any] = [
+        *(None, 5, "x", [], {}),
+        {"kind": "segment", "op": "put", "id": "a", "body": {}, "at": at, "by": ""},
+        {"kind": "segment", "op": "put", "id": "a", "body": {"rule": {"odd": 1}}, "at": at, "by": ""},
+        {"kind": "segment", "op": "put", "id": "a", "body": {"rule": {"segment": "nobody"}}, "at": at, "by": ""},
+        {"kind": "segment", "op": "put", "id": "a", "body": {"rule": {"segment": "a"}}, "at": at, "by": ""},
+        {"kind": "merge", "op": "put", "id": "m", "body": {"a": node}, "at": at, "by": ""},
+        {"kind": "merge", "op": "put", "id": "m", "body": {"a": node, "b": 5}, "at": at, "by": ""},
+        {"kind": "merge", "op": "put", "id": "m", "body": {"a": node, "b": node}, "at": 10**30, "by": ""},
+        {"kind": "split", "op": "put", "id": "s", "body": {"nodes": [None]}, "at": at, "by": ""},
+        {"kind": "rules", "op": "put", "id": "r", "body": {"max_nodes": "many"}, "at": at, "by": ""},
+        {"kind": "of another age", "op": "put", "id": "r", "body": {}, "at": at, "by": ""},
+    ]
+    with make_box() as box:
+        box.append(make_events(Random(3), 20, T0, make_door()))
+        box.declare("segment", "x", {"rule": {"segment": "y"}})  # before there is one
+        box.declare("segment", "y", {"rule": {"metric": "events", "gte": 1}})
+        box.declare("segment", "x", {"rule": {"segment": "y"}})
+        box.declare("segment", "y", {"rule": {"not": {"segment": "x"}}})  # a circle
+        box.registry.withdraw("segment", "y", "tests")  # while x names it
+        box.write(topics.REGISTRY, [(b"k", b"\xff"), *((b"k", json.dumps(one).encode()) for one in junk)])
+        for _ in range(2):
+            box.settle()
+            told = box.told()
+            assert told["x"] == told["y"] == set(box.runner.pipeline.live_profiles())
+            box.restart()
+        box.replay()
+        box.settle()
+        assert box.told() == told
+
+
 @law(10)
 @given(seed=SEEDS, raw=st.lists(st.binary(max_size=30), max_size=3))
 def test_cut_and_flipped_bytes(make_box: MakeBox, seed: int, raw: list[bytes]) -> None:
