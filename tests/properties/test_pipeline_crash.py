@@ -155,6 +155,22 @@ def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> N
         assert (profile, entered) == (node_of(SECRET, "default", "email", "a@example.com"), since)
 
 
+@pytest.mark.parametrize("point", ["log_rows", "ids", "links", "profile_rows"])
+def test_copies_are_found_after_a_crash(make_box: MakeBox, point: str) -> None:
+    """A client that got no answer sends again."""
+    crashes = Crashes([(point, 1)])
+    door = make_door()
+    with make_box(checkpoint=crashes) as box:
+        events = [door.admit(page(box.clock(), f"e{n}", ("user_id", "u1"))) for n in range(3)]
+        box.append(events)
+        settle(box, crashes)
+        box.append(events)
+        settle(box, crashes)
+        assert crashes.happened == [point]
+        assert box.writer.rows("SELECT dup, count() FROM log_rows FINAL GROUP BY dup ORDER BY dup") == [(0, 3), (1, 3)]
+        assert box.writer.rows("SELECT events FROM profile_rows FINAL WHERE live") == [(3,)]
+
+
 def page(at: int, id: str, *identifiers: tuple[str, str]) -> Incoming:
     return Incoming(
         type="page.viewed",
