@@ -156,7 +156,7 @@ def _are_doubtful(records: Sequence[Record]) -> bool:
 
 
 def _may_be_deep(text: bytes) -> bool:
-    """Whether brackets could nest beyond the limit. Short texts cannot, but for a run of brackets: most are not counted."""
+    """Whether brackets could nest beyond the limit. Short texts cannot, but for a run of brackets."""
     if len(text) < _SHORT and b"[[[[[[[[" not in text:
         return False
     return text.count(b"{") + text.count(b"[") > _MAX_DEPTH
