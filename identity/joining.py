@@ -35,12 +35,14 @@ def play_link(state: State, rules: IdentityRules, entry: int, before: Before) ->
 
 
 def play_merge(state: State, merge: Merge, before: Before) -> None:
-    """Joins the ends of a steward's merge, lifting the splits between their components, while it is in
-    force."""
+    """Joins the ends of a steward's merge while it is in force, lifting the earlier splits between them."""
     a, b, shared = merge.a, merge.b, state.nodes.shared
     if merge.taken_back or shared[a] or shared[b] or state.partition.together(a, b):
         return
-    merge.lifts = _parting(state, a, b)
+    parting = _parting(state, a, b)
+    if _is_parted_later(parting, merge):
+        return
+    merge.lifts = parting
     for split in merge.lifts:
         split.lifted_by = merge
     join(state, a, b, merge.at, before)
@@ -51,8 +53,16 @@ def play_split(state: State, split: Split, before: Before) -> None:
     for group in split.groups:
         tied = [node for node in group if not state.nodes.shared[node]]
         for node in tied[1:]:
-            if not state.partition.together(tied[0], node):
+            if state.partition.together(tied[0], node):
+                continue
+            if not _is_parted_later(_parting(state, tied[0], node), split):
                 join(state, tied[0], node, split.at, before)
+
+
+def _is_parted_later(parting: list[Split], command: Merge | Split) -> bool:
+    """Whether a split that came after the command keeps these components apart: a steward's last word holds, also
+    where a refold plays the earlier command again and finds other nodes around its ends."""
+    return any(split.order > command.order for split in parting)
 
 
 def refusal(state: State, rules: IdentityRules, a: int, b: int, at: int, *, alias: bool) -> str:

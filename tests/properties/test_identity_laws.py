@@ -216,6 +216,27 @@ def test_after_a_split_its_nodes_are_together_and_apart_from_the_rest() -> None:
     check()
 
 
+def test_an_earlier_merge_does_not_undo_a_later_split() -> None:
+    types = {
+        1: "email",
+        2: "anonymous_id",
+        3: "phone",
+        4: "device_id",
+        5: "user_id",
+        6: "email",
+        8: "phone",
+        18: "phone",
+    }
+    seen = [(1, 6, 4), (3, 18), (5, 3, 8), (1, 2, 3)]
+    records: list[Record] = [
+        {"kind": "link", "event": "e", "received_at": 0, "alias": True, "nodes": [[to_hex(n), types[n]] for n in nodes]}
+        for nodes in seen
+    ]
+    graph = folded([*records, {"kind": "merge", "command": 1, "a": to_hex(1), "b": to_hex(8), "at": 1}], LIMITED)
+    graph.fold({"kind": "split", "command": 2, "nodes": [to_hex(3)], "at": 2})
+    assert graph.profile_of(3) not in {graph.profile_of(5), graph.profile_of(18)}
+
+
 LEFT, RIGHT = range(1, 19), range(19, 37)
 one_side = st.one_of(links(st.sampled_from(LEFT)), links(st.sampled_from(RIGHT)))
 

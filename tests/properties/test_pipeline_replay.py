@@ -21,7 +21,7 @@ from tests.properties.pipeline_world import (
 from tests.properties.segments_world import SEEDS
 
 
-@law(10)
+@law(6)
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
 def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
     r = Random(seed)
@@ -39,7 +39,7 @@ def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
             assert dump(box, history=True) == live
 
 
-@law(10)
+@law(6)
 @given(seed=SEEDS, passes=st.sampled_from(STEPS))
 def test_merge_and_split_equal_never_merged(make_box: MakeBox, seed: int, passes: int) -> None:
     r = Random(seed)
