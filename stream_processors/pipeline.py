@@ -300,7 +300,7 @@ class Pipeline:
     def due_profiles(self, now: int) -> list[int]:
         """Profiles whose next change by the passing of time has come."""
         sql = """SELECT profile FROM profile_rows GROUP BY profile
-            HAVING argMax(live, ver) = 1 AND argMax(due, ver) <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')
+            HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')
             LIMIT 20000"""
         return [row[0] for row in self._writer.rows(sql, {"now": now})]
 

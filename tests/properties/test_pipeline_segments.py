@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from stream_processors import declarations
 from tests.properties.pipeline_life import Life
-from tests.properties.pipeline_world import Box, MakeBox, Random, law
-from tests.properties.segments_world import SEEDS
+from tests.properties.pipeline_world import Box, MakeBox, Random, law, make_door, make_events
+from tests.properties.segments_world import DAY, SEEDS
 
 
 @law(10)
@@ -24,6 +24,24 @@ def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int)
             check(box)
 
 
+def test_what_was_looked_at_is_due_no_more(make_box: MakeBox) -> None:
+    """Moments at which nothing changed after all: else they would be looked at again and again."""
+    never = {"trait": "nothing", "exists": True}
+    with make_box() as box:
+        box.declare("segment", "dated", {"rule": {"all": [never, {"trait": "when", "within": "7d"}]}})
+        seen = {"event": "page.viewed", "count": {"gte": 2}, "within": "1d"}
+        box.declare("segment", "seen", {"rule": {"all": [never, seen]}})
+        box.append(make_events(Random(2), 200, box.clock(), make_door(), people=30))
+        box.settle()
+        for _ in range(8):
+            box.clock.now += DAY
+            looked_at = len(box.runner.pipeline.due_profiles(box.clock()))
+            before = box.writer.rows("SELECT count() FROM profile_rows")[0][0]
+            box.settle()
+            assert box.runner.pipeline.due_profiles(box.clock()) == []
+            assert box.writer.rows("SELECT count() FROM profile_rows")[0][0] - before <= looked_at
+
+
 def check(box: Box) -> None:
     told = box.told()
     assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
@@ -32,3 +50,4 @@ def check(box: Box) -> None:
     assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}
     listed = box.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member")
     assert set(listed) == said
+    assert not box.runner.pipeline.due_profiles(box.clock()), "what has been looked at is due no more"
