@@ -4,7 +4,7 @@ A transition is a record of what was told. It is appended to `simorgh.segments` 
 second; memberships are its fold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +94,8 @@ class Evaluator:
 
     # ---- evaluation
 
-    def evaluate(self, touched: "Touched", cause: str, before_telling: Callable[[], None]) -> Told:
-        """Evaluate touched profiles, append the transitions and fold them into the states' memberships.
-
-        `before_telling` is called before anything is appended: what a listener would look up must be there.
-        """
+    def evaluate(self, touched: "Touched", cause: str) -> Told:
+        """Evaluate touched profiles, append the transitions and fold them into the states' memberships."""
         now = self.now
         records: list[dict[str, Any]] = []
         for profile, memberships in touched.gone.items():
@@ -114,8 +111,6 @@ class Evaluator:
             if held or inherited:
                 why = touched.causes.get(profile, cause)
                 records += self._changes(profile, state.memberships, held, inherited or {}, why, now)
-        if records:
-            before_telling()
         return self._tell(records)
 
     def _changes(

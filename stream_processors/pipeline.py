@@ -1,20 +1,26 @@
 """Identity, profiles and segments of one generation, run together on each micro-batch: the embedded path.
 
-Side effects of `process`, in order, and what a crash after each means. The batch is read again from the last commit;
-`recover` finishes what the log and `log_rows` say was begun.
+Side effects, in order, and what a crash after each means. `recover` reads again all that was not committed, as one
+batch that holds at least what was under way: then what is told is what would have been told.
 
-  1 log_rows           the commit point: the rows' offsets and which are copies. Without it nothing has happened.
-  2 ids, events        rewritten where missing: `recover` asks which rows of the range are there
-  3 traits, identifiers  idempotent to write again (latest version, min, max)
-  4 simorgh.identity   the graph is folded from the topic: known links are not appended again
-  5 identity, members, decisions  the topic is ahead of the tables: rewritten from the last commit on
-  6 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
-  7 transitions, memberships  as 5
-  8 profile_rows       the same states are computed and written again, under a version at least as high
-  9 commit             the next batch
+  1 simorgh.rejected   what cannot be read is kept; the same record again, under the same id, is the same rejected event
+  2 simorgh.identity   the graph is folded from the topic: known links are not appended again
+  3 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
+
+Rows of several small batches are written together, in any order of their tables:
+
+  4 log_rows           idempotent to write again: latest version
+  5 ids, events        `recover` asks which rows are there, and writes those that are missing
+  6 traits, identifiers  as 4: latest version, min, max
+  7 identity, members, decisions  as 4; from the topic
+  8 transitions, memberships  as 7
+  9 profile_rows       the same states are computed and written again, under a version at least as high
+ 10 commit             of all batches whose rows have landed
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from eventlog.port import EventLog, Record
 from identity.graph import IdentityGraph
@@ -23,7 +29,7 @@ from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
 from stream_processors import project, rejections
-from stream_processors.batch import Batch, parse
+from stream_processors.batch import COPY, UNIQUE, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator, Told
@@ -34,8 +40,26 @@ from warehouse.client import Writer
 
 GROUP = "projections"
 CACHED_PROFILES = 100_000
-_RECOVER = 20_000
+LINGER = 0.2
+"""Seconds between two writings of rows while events keep coming. The first after a pause does not wait."""
 _CHUNK = 2_000
+_MOST_UNCOMMITTED = 40_000
+"""Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
+_WRITE_AT = 5_000
+"""Records after which their rows are written without lingering."""
+
+Positions = dict[str, dict[int, int]]
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What was processed since the last writing of rows, or is being written."""
+
+    records: int = 0
+    keys: set[int] = field(default_factory=set)
+    """The nodes and profiles that rows on their way are about."""
+    positions: Positions = field(default_factory=dict)
+    """What may be committed once the rows have landed; empty while they are only gathered."""
 
 
 class Pipeline:
@@ -49,6 +73,7 @@ class Pipeline:
         *,
         checkpoint: Checkpoint = no_checkpoint,
         cached_profiles: int = CACHED_PROFILES,
+        linger: float = LINGER,
     ) -> None:
         self._log = log
         self._writer = writer
@@ -59,7 +84,11 @@ class Pipeline:
         self.resolver = Resolver(IdentityGraph(DEFAULT_RULES), log)
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
-        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles)
+        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles, self._have_landed)
+        self._linger = linger
+        self._wrote_at = float("-inf")
+        self._gathered = _Gathered()
+        self._landing: _Gathered | None = None
         self._uncommitted = False
         self.positions: dict[int, int] = {}
         """Next offset of simorgh.events, by partition."""
@@ -75,12 +104,10 @@ class Pipeline:
         self.evaluator.tick()
         late = self._catch_up_identity()
         self.evaluator.catch_up(self._writer, GROUP)
-        committed = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
-        ends = {partition: self._stored_end(partition) for partition in committed}
-        if any(ends[partition] < offset for partition, offset in committed.items()):
+        self.positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
+        if any(self._stored_end(partition) < offset for partition, offset in self.positions.items()):
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
-        self.positions = committed
-        self._finish(ends, late)
+        self._finish(late)
         self._uncommitted = True
         self.commit()
 
@@ -89,64 +116,63 @@ class Pipeline:
         rows = self._writer.rows(sql, {"p": partition})
         return int(rows[0][0]) + 1 if rows else 0
 
-    def _finish(self, ends: Mapping[int, int], late: Resolution) -> None:
-        """Derive again what hangs on the log_rows from the commit to `ends`, writing only what is missing.
+    def _finish(self, late: Resolution) -> None:
+        """Process again what was not committed, writing only what is missing.
 
-        The batch that was under way is taken as a whole, together with the identity records `late` that came of it
-        (or of a command, where there is no batch): what is told now is what would have been told then.
+        `late`: the identity records that came of it, or of a command.
         """
-        if late.moved and self.positions == ends:
-            self._settle(self._states.touch(late, self.positions), late.cause())
-        while records := self._read_up_to(ends):
-            batch = parse(records)
-            states = self._stored_states(records)
-            batch.state = [states[record.partition, record.offset] for record in batch.records]
-            before = dict(self.positions)
-            for record in records:
-                self.positions[record.partition] = record.offset + 1
-            missing = self._missing(batch)
-            self._seen.remember({batch.eids[i] for i in missing[0]})
-            self._derive(batch, missing, before, late)
-            self.commit()
-            late = Resolution()
+        records = self._uncommitted_records()
+        if not records:
+            if late.moved:
+                self._settle(self._states.touch(late, self.positions), late.cause())
+            return
+        batch = parse(records)
+        rejections.keep_unreadable(self._log, batch.unreadable)
+        ids = self._mark_again(batch)
+        events = self._missing_events(batch)
+        before = self._pass(records)
+        self._derive(batch, (ids, events), before, late)
 
-    def _read_up_to(self, ends: Mapping[int, int]) -> list[Record]:
+    def _uncommitted_records(self) -> list[Record]:
+        """All that an earlier process may have begun to process, and perhaps some more."""
         records: list[Record] = []
-        for partition, end in ends.items():
-            start = self.positions[partition]
-            records += self._log.read(topics.EVENTS, partition, start, min(_RECOVER, end - start))
+        for partition, position in self.positions.items():
+            records += self._log.read(topics.EVENTS, partition, position, _MOST_UNCOMMITTED)
         return records
 
-    def _stored_states(self, records: Sequence[Record]) -> dict[tuple[int, int], int]:
-        """Partition and offset -> what log_rows says of the record."""
-        offsets: dict[int, list[int]] = {}
+    def _pass(self, records: Sequence[Record]) -> dict[int, int]:
+        """Move the positions beyond these; returns where they were."""
+        before = dict(self.positions)
         for record in records:
-            offsets.setdefault(record.partition, []).append(record.offset)
-        ranges = [f"part = {p} AND off BETWEEN {min(found)} AND {max(found)}" for p, found in offsets.items()]
-        sql = f"SELECT part, off, min(dup) FROM log_rows WHERE {' OR '.join(ranges)} GROUP BY part, off"
-        return {(part, offset): state for part, offset, state in self._writer.rows(sql)}
+            self.positions[record.partition] = record.offset + 1
+        return before
 
-    def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
-        """Indices of unique events whose id, and whose row, is not in its table."""
+    def _mark_again(self, batch: Batch) -> list[int]:
+        """Find the copies in a batch some of whose ids may be in the table. Returns the indices of ids that are not."""
+        sql = "SELECT eid, part, off FROM ids WHERE eid IN {e:Array(UInt128)}"
+        stored = {eid: (part, off) for eid, part, off in self._writer.rows(sql, {"e": batch.eids})}
+        missing: dict[int, int] = {}
+        for i, (eid, record) in enumerate(zip(batch.eids, batch.records, strict=True)):
+            first = stored.get(eid)
+            if first is not None:
+                batch.state[i] = UNIQUE if first == (record.partition, record.offset) else COPY
+            elif missing.setdefault(eid, i) != i:
+                batch.state[i] = COPY
+        self._seen.remember(set(missing))
+        return list(missing.values())
+
+    def _missing_events(self, batch: Batch) -> list[int]:
+        """Indices of unique events whose row is not in the table."""
         unique = batch.unique()
-        ids = {
-            row[0]
-            for row in self._writer.rows(
-                "SELECT eid FROM ids WHERE eid IN {e:Array(UInt128)}", {"e": [batch.eids[i] for i in unique]}
-            )
-        }
         nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
         low = min((r.offset for r in batch.records), default=0)
-        events = set(
+        there = set(
             self._writer.rows(
                 "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}",
                 {"n": nodes, "low": low},
             )
         )
-        return (
-            [i for i in unique if batch.eids[i] not in ids],
-            [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in events],
-        )
+        return [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
 
     def _catch_up_identity(self) -> Resolution:
         """Fold the whole topic; write the rows of what was appended after the last commit, and return that."""
@@ -165,19 +191,18 @@ class Pipeline:
     def process(self, records: Sequence[Record]) -> int:
         """One micro-batch, through all the projections. Returns how many records it held.
 
-        Its last inserts are still under way on return: `commit`, or the next call, waits for them and commits.
+        Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
         """
         batch = parse(records)
-        self.commit()  # of the batch before, whose inserts went on beside the reading and parsing of this one
-        before = dict(self.positions)
-        for record in records:
-            self.positions[record.partition] = record.offset + 1
+        if self._on_the_way() + len(records) > _MOST_UNCOMMITTED:
+            self.commit()
+        before = self._pass(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
         self._seen.mark(batch)
-        self._writer.insert("log_rows", project.log_rows(batch, self._owner))
-        self._checkpoint("log_rows")
         unique = batch.unique()
         self._derive(batch, (unique, unique), before, Resolution())
+        self._gathered.records += len(records)
+        self._write_when_due()
         return len(records)
 
     def _derive(
@@ -185,24 +210,27 @@ class Pipeline:
     ) -> None:
         ids, events = missing
         self.evaluator.tick()
-        self._inserts.begin("ids", project.id_rows(batch, ids))
-        self._inserts.begin("events", project.event_rows(batch, events))
-        self._inserts.begin("traits", project.trait_rows(batch))
+        self._inserts.add("log_rows", project.log_rows(batch, self._owner))
+        self._inserts.add("ids", project.id_rows(batch, ids))
+        self._inserts.add("events", project.event_rows(batch, events))
+        self._inserts.add("traits", project.trait_rows(batch))
         seen = project.seen_identifiers(batch)
-        self._inserts.begin("identifiers", project.identifier_rows(seen))
+        self._inserts.add("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
         self._checkpoint("links")
         self._write_identity(resolution)
-        self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
         self._uncommitted = True
+        self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
+        self._gathered.keys.update(seen)
 
     def _settle(self, touched: Touched, cause: str) -> None:
         """Evaluate what was touched, tell the transitions, write the rows."""
-        told = self.evaluator.evaluate(touched, cause, self._inserts.join)
+        told = self.evaluator.evaluate(touched, cause)
         self._checkpoint("segments")
         self._write_told(told)
         gone = [p for p in touched.gone if p not in touched.states]
-        self._inserts.begin("profile_rows", project.profile_rows(touched.states, gone, self.version()))
+        self._inserts.add("profile_rows", project.profile_rows(touched.states, gone, self.version()))
+        self._gathered.keys.update(touched.states, touched.gone)
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
@@ -210,31 +238,94 @@ class Pipeline:
         self._write_told(self.evaluator.tell(segment, members, before, cause))
         self._uncommitted = True
         self._states.forget()
-        self._inserts.join()
+        self._write_all()
 
     def _write_told(self, told: Told) -> None:
-        self._inserts.begin("transitions", told.transition_rows)
-        self._inserts.begin("memberships", told.membership_rows)
+        self._inserts.add("transitions", told.transition_rows)
+        self._inserts.add("memberships", told.membership_rows)
 
     def version(self) -> int:
         """Of profile rows: grows whenever anything that they are made from has grown."""
         return sum(self.positions.values()) + self.registry_position + self.resolver.position + self.evaluator.position
 
+    # ---- rows on their way, and the commit once they have landed
+
     def commit(self) -> None:
-        """Wait for the inserts under way and commit, unless nothing has happened since the last time."""
-        self._inserts.join()
-        if not self._uncommitted:
+        """Write what was gathered, wait for it and commit, unless nothing has happened since the last time."""
+        self._write_all()
+        self._gathered = _Gathered()
+        if self._uncommitted:
+            self._uncommitted = False
+            self._commit(self._now_at())
+
+    def idle(self, seconds: float) -> bool:
+        """There is nothing to read: write what was gathered, where that is due. Blocks up to `seconds`.
+
+        Returns whether there was something to write or wait for.
+        """
+        if not self._uncommitted and self._landing is None:
+            return False
+        if self._landing is None and not self._is_due():
+            return False
+        self._write_when_due(seconds)
+        return True
+
+    def _on_the_way(self) -> int:
+        return self._gathered.records + (self._landing.records if self._landing else 0)
+
+    def _is_due(self) -> bool:
+        return self._gathered.records >= _WRITE_AT or time.monotonic() - self._wrote_at >= self._linger
+
+    def _write_when_due(self, seconds: float = 0.0) -> None:
+        if self._landing is not None and not self._inserts.done(seconds):
             return
+        self._land()
+        if self._uncommitted and self._is_due():
+            self._begin_writing()
+            if seconds and self._inserts.done(seconds):
+                self._land()
+
+    def _begin_writing(self) -> None:
+        self._wrote_at = time.monotonic()
+        self._landing, self._gathered = self._gathered, _Gathered()
+        self._landing.positions = self._now_at()
         self._uncommitted = False
-        self._log.commit(
-            GROUP,
-            {
-                topics.EVENTS: dict(self.positions),
-                topics.REGISTRY: {0: self.registry_position},
-                topics.IDENTITY: {0: self.resolver.position},
-                topics.SEGMENTS: {0: self.evaluator.position},
-            },
-        )
+        self._seen.writing()
+        self._inserts.begin()
+
+    def _land(self) -> None:
+        """Wait for the rows being written, and commit what they came of."""
+        self._inserts.join()
+        self._seen.landed()
+        landed, self._landing = self._landing, None
+        if landed is not None:
+            self._commit(landed.positions)
+
+    def _write_all(self) -> None:
+        """Everything gathered is in the warehouse on return. Commits nothing of a batch that is not whole yet."""
+        self._land()
+        self._gathered.keys = set()
+        self._seen.writing()
+        self._inserts.begin()
+        self._inserts.join()
+        self._seen.landed()
+
+    def _have_landed(self, keys: Iterable[int]) -> None:
+        """Blocks until rows about these nodes or profiles are in the warehouse."""
+        on_the_way = self._gathered.keys if self._landing is None else self._gathered.keys | self._landing.keys
+        if not on_the_way.isdisjoint(keys):
+            self._write_all()
+
+    def _now_at(self) -> Positions:
+        return {
+            topics.EVENTS: dict(self.positions),
+            topics.REGISTRY: {0: self.registry_position},
+            topics.IDENTITY: {0: self.resolver.position},
+            topics.SEGMENTS: {0: self.evaluator.position},
+        }
+
+    def _commit(self, positions: Positions) -> None:
+        self._log.commit(GROUP, positions)
         self._checkpoint("commit")
         self._states.trim()
 
@@ -250,13 +341,13 @@ class Pipeline:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
         batch = parse(records)
         self._seen.mark(batch)
-        self._writer.insert("log_rows", project.log_rows(batch, self._owner))
+        self._inserts.add("log_rows", project.log_rows(batch, self._owner))
         unique = batch.unique()
-        self._inserts.begin("ids", project.id_rows(batch, unique))
-        self._inserts.begin("events", project.event_rows(batch, unique))
-        self._inserts.begin("traits", project.trait_rows(batch))
-        self._inserts.begin("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
-        self._inserts.join()
+        self._inserts.add("ids", project.id_rows(batch, unique))
+        self._inserts.add("events", project.event_rows(batch, unique))
+        self._inserts.add("traits", project.trait_rows(batch))
+        self._inserts.add("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
+        self._write_all()
 
     def fold_identity(self) -> None:
         """Fold all of simorgh.identity and write its rows."""
@@ -265,7 +356,7 @@ class Pipeline:
             folded.records.append((offset, record))
             folded.add(changes)
         self._write_identity(folded)
-        self._inserts.join()
+        self._write_all()
 
     def fold_transitions(self) -> None:
         """Write the rows of all of simorgh.segments."""
@@ -279,8 +370,8 @@ class Pipeline:
         self.evaluator.tick()
         self._checkpoint("links")
         self._write_identity(resolution)
-        self._settle(self._states.touch(resolution, self.positions), resolution.cause())
         self._uncommitted = True
+        self._settle(self._states.touch(resolution, self.positions), resolution.cause())
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
         """Evaluate profiles anew, whether or not anything happened to them."""
@@ -292,9 +383,9 @@ class Pipeline:
             for profile, state in self._states.of(wanted[start : start + _CHUNK], self.positions).items():
                 touched.states[profile] = state
                 touched.changes[profile] = None
-            self._settle(touched, cause)
             self._uncommitted = True
-            self._inserts.join()
+            self._settle(touched, cause)
+            self._write_all()
             self._states.trim()
 
     def due_profiles(self, now: int) -> list[int]:
@@ -315,9 +406,9 @@ class Pipeline:
     def _write_identity(self, resolution: Resolution) -> None:
         if resolution.records:
             ver = self.resolver.position
-            self._inserts.begin("identity", identity_rows(resolution.moved, ver))
-            self._inserts.begin("members", member_rows(resolution.moved, resolution.left, ver))
-            self._inserts.begin("decisions", decision_rows(resolution.records))
+            self._inserts.add("identity", identity_rows(resolution.moved, ver))
+            self._inserts.add("members", member_rows(resolution.moved, resolution.left, ver))
+            self._inserts.add("decisions", decision_rows(resolution.records))
 
     def close(self) -> None:
         """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""

@@ -49,6 +49,9 @@ def law(examples: int) -> settings:
     return settings(max_examples=examples, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
 
 
+LINGERS: Final = (0.0, 3_600.0)
+"""Rows of each batch are written at once, or gathered until the box settles."""
+
 _numbers = count(1)
 
 
@@ -78,6 +81,7 @@ class Box:
         batch: int = 5_000,
         cached_profiles: int = 100_000,
         checkpoint: Checkpoint = no_checkpoint,
+        linger: float = 0.0,
     ) -> None:
         number = next(_numbers)
         self.clock = Clock(now)
@@ -88,6 +92,7 @@ class Box:
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
+            "linger": linger,
         }
         self.warehouse.migrate(1)
         self.runner = self._new_runner()
@@ -125,8 +130,7 @@ class Box:
 
     def settle(self) -> None:
         """Until there is nothing to do at this instant."""
-        while self.runner.step():
-            pass
+        self.runner.drain()
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stream_processors import declarations
 from tests.properties.pipeline_life import Life
-from tests.properties.pipeline_world import Box, MakeBox, Random, law, make_door, make_events
+from tests.properties.pipeline_world import LINGERS, Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import DAY, SEEDS
 
 
@@ -14,7 +14,8 @@ from tests.properties.segments_world import DAY, SEEDS
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)), cached=st.sampled_from((1, 2, 100_000)))
 def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)
-    with pytest.MonkeyPatch.context() as patch, make_box(batch=batch, cached_profiles=cached) as box:
+    world = make_box(batch=batch, cached_profiles=cached, linger=r.choice(LINGERS))
+    with pytest.MonkeyPatch.context() as patch, world as box:
         patch.setattr(declarations, "_SWEEP_CHUNK", r.choice((1, 3, 500)))  # as if there were many profiles
         life = Life(r, box)
         for _ in range(r.choice((3, 5, 8))):
