@@ -67,7 +67,8 @@ def view_of(
     deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
 ) -> dict[str, Any]:
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
-    return views.profile_view(row, deps.workspace, fresh, parts, provenance=provenance, events=events)
+    origins = people.provenance_of(deps.reader, row["profile"]) if provenance and "traits" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, provenance=origins, events=events)
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A micro-batch of `simorgh.events`, parsed once: what every projection of it reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
@@ -109,9 +109,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.records)
 
+    def extend(self, other: "Batch") -> None:
+        """Add the rows of another batch at the end."""
+        self.writes += [len(self) + i for i in other.writes]
+        for column in _COLUMNS:
+            getattr(self, column).extend(getattr(other, column))
+
     def unique(self) -> list[int]:
         """Indices of the events that count."""
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
+
+
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
 
 
 def event_hash(event_id: str) -> int:

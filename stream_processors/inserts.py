@@ -1,9 +1,6 @@
-"""Rows on their way into the warehouse: gathered over small batches, written beside the computing.
+"""Inserts that go on beside the computing: ClickHouse works outside the interpreter's lock."""
 
-A part costs the engine some 5 ms whatever it holds, so rows of several small batches share one. What is gathered is
-written in one go, a part per table; while that goes on, the next rows are gathered.
-"""
-
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pyarrow as pa
@@ -15,28 +12,17 @@ _THREADS = 2
 
 
 class Inserts:
-    """Used by one thread; the writing is done by a small pool, tables in any order between two joins."""
+    """Begun by one thread, run by a small pool in any order between two joins."""
 
     def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
         self._writer = writer
         self._checkpoint = checkpoint
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="warehouse")
-        self._gathered: dict[str, list[pa.Table]] = {}
         self._begun: list[Future[None]] = []
 
-    def add(self, table: str, rows: pa.Table) -> None:
-        """Gather rows for the next `begin`."""
-        if rows.num_rows:
-            self._gathered.setdefault(table, []).append(rows)
-
-    def begin(self) -> None:
-        """Start to write what was gathered. Nothing may be under way."""
-        assert not self._begun, "one writing at a time"
-        gathered, self._gathered = self._gathered, {}
-        self._begun = [
-            self._pool.submit(self._insert, table, pa.concat_tables(rows) if len(rows) > 1 else rows[0])
-            for table, rows in gathered.items()
-        ]
+    def begin(self, tables: Mapping[str, pa.Table]) -> None:
+        """Start to write rows into tables, a part each; nothing for a table without rows."""
+        self._begun += [self._pool.submit(self._insert, name, rows) for name, rows in tables.items() if rows.num_rows]
 
     def done(self, seconds: float = 0.0) -> bool:
         """Whether nothing is under way (any more), after waiting up to `seconds` for it."""

@@ -18,9 +18,7 @@ Rows of several small batches are written together, in any order of their tables
  10 commit             of all batches whose rows have landed
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from eventlog.port import EventLog, Record
 from identity.graph import IdentityGraph
@@ -32,34 +30,23 @@ from stream_processors import project, rejections
 from stream_processors.batch import COPY, UNIQUE, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.dedupe import SeenIds
-from stream_processors.evaluate import Evaluator, Told
+from stream_processors.evaluate import Evaluator
+from stream_processors.gathered import Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
-from stream_processors.resolve import Resolution, Resolver, decision_rows, identity_rows, member_rows
+from stream_processors.outbox import Linger, Outbox, Positions
+from stream_processors.resolve import Resolution, Resolver
+from stream_processors.showing import show_members
 from stream_processors.states import States, Touched
 from warehouse.client import Writer
 
 GROUP = "projections"
+SHOWN = "shown"
+"""The consumer group whose position in simorgh.segments says up to where views show what was told."""
+
 CACHED_PROFILES = 100_000
-LINGER = 0.2
-"""Seconds between two writings of rows while events keep coming. The first after a pause does not wait."""
 _CHUNK = 2_000
 _MOST_UNCOMMITTED = 40_000
 """Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
-_WRITE_AT = 5_000
-"""Records after which their rows are written without lingering."""
-
-Positions = dict[str, dict[int, int]]
-
-
-@dataclass(slots=True)
-class _Gathered:
-    """What was processed since the last writing of rows, or is being written."""
-
-    records: int = 0
-    keys: set[int] = field(default_factory=set)
-    """The nodes and profiles that rows on their way are about."""
-    positions: Positions = field(default_factory=dict)
-    """What may be committed once the rows have landed; empty while they are only gathered."""
 
 
 class Pipeline:
@@ -73,23 +60,18 @@ class Pipeline:
         *,
         checkpoint: Checkpoint = no_checkpoint,
         cached_profiles: int = CACHED_PROFILES,
-        linger: float = LINGER,
+        linger: Linger = Linger(),
     ) -> None:
         self._log = log
         self._writer = writer
         self._clock = clock
         self._checkpoint = checkpoint
         self._owner = clock() // 1000 & 0xFFFFFFFF
-        self._inserts = Inserts(writer, checkpoint)
+        self._outbox = Outbox(self, Inserts(writer, checkpoint), linger)
         self.resolver = Resolver(IdentityGraph(DEFAULT_RULES), log)
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
-        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles, self._have_landed)
-        self._linger = linger
-        self._wrote_at = float("-inf")
-        self._gathered = _Gathered()
-        self._landing: _Gathered | None = None
-        self._uncommitted = False
+        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles, self._outbox.have_landed)
         self.positions: dict[int, int] = {}
         """Next offset of simorgh.events, by partition."""
         self.registry_position = 0
@@ -108,7 +90,7 @@ class Pipeline:
         if any(self._stored_end(partition) < offset for partition, offset in self.positions.items()):
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
         self._finish(late)
-        self._uncommitted = True
+        self._outbox.changed()
         self.commit()
 
     def _stored_end(self, partition: int) -> int:
@@ -182,8 +164,9 @@ class Pipeline:
             if offset >= committed:
                 late.records.append((offset, record))
                 late.add(changes)
+                late.passed.update((profile, node) for node, profile in changes.left.items() if profile)
         if late.records:
-            self._write_identity(late)
+            self._add_identity(late)
         return late
 
     # ---- one batch
@@ -194,55 +177,45 @@ class Pipeline:
         Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
         """
         batch = parse(records)
-        if self._on_the_way() + len(records) > _MOST_UNCOMMITTED:
+        if self._outbox.records + len(records) > _MOST_UNCOMMITTED:
             self.commit()
         before = self._pass(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
         self._seen.mark(batch)
         unique = batch.unique()
         self._derive(batch, (unique, unique), before, Resolution())
-        self._gathered.records += len(records)
-        self._write_when_due()
+        self._outbox.write_when_due()
         return len(records)
 
     def _derive(
         self, batch: Batch, missing: tuple[list[int], list[int]], before: dict[int, int], late: Resolution
     ) -> None:
-        ids, events = missing
         self.evaluator.tick()
-        self._inserts.add("log_rows", project.log_rows(batch, self._owner))
-        self._inserts.add("ids", project.id_rows(batch, ids))
-        self._inserts.add("events", project.event_rows(batch, events))
-        self._inserts.add("traits", project.trait_rows(batch))
         seen = project.seen_identifiers(batch)
-        self._inserts.add("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
         self._checkpoint("links")
-        self._write_identity(resolution)
-        self._uncommitted = True
+        self._add_identity(resolution)
         self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
-        self._gathered.keys.update(seen)
+        self._outbox.recorded.add(batch, *missing, seen)
+        self._outbox.changed(len(batch))
 
     def _settle(self, touched: Touched, cause: str) -> None:
-        """Evaluate what was touched, tell the transitions, write the rows."""
+        """Evaluate what was touched, tell the transitions, and see to the rows."""
         told = self.evaluator.evaluate(touched, cause)
         self._checkpoint("segments")
-        self._write_told(told)
-        gone = [p for p in touched.gone if p not in touched.states]
-        self._inserts.add("profile_rows", project.profile_rows(touched.states, gone, self.version()))
-        self._gathered.keys.update(touched.states, touched.gone)
+        self._outbox.recorded.told += told
+        self._outbox.recorded.keys.update(touched.states, touched.gone)
+        self._outbox.shown.add(touched.states, {p for p in touched.gone if p not in touched.states})
+        self._outbox.changed()
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
         self.evaluator.tick()
-        self._write_told(self.evaluator.tell(segment, members, before, cause))
-        self._uncommitted = True
+        self._outbox.recorded.told += self.evaluator.tell(segment, members, before, cause)
+        self._outbox.changed()
         self._states.forget()
-        self._write_all()
-
-    def _write_told(self, told: Told) -> None:
-        self._inserts.add("transitions", told.transition_rows)
-        self._inserts.add("memberships", told.membership_rows)
+        self._outbox.write_all()
+        show_members(self._writer, segment, self.version())
 
     def version(self) -> int:
         """Of profile rows: grows whenever anything that they are made from has grown."""
@@ -251,72 +224,21 @@ class Pipeline:
     # ---- rows on their way, and the commit once they have landed
 
     def commit(self) -> None:
-        """Write what was gathered, wait for it and commit, unless nothing has happened since the last time."""
-        self._write_all()
-        self._gathered = _Gathered()
-        if self._uncommitted:
-            self._uncommitted = False
-            self._commit(self._now_at())
+        """Write all rows, wait for them and commit, unless nothing has happened since the last time."""
+        self._outbox.commit()
 
     def idle(self, seconds: float) -> bool:
-        """There is nothing to read: write what was gathered, where that is due. Blocks up to `seconds`.
+        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
+        return self._outbox.write_when_due(seconds)
 
-        Returns whether there was something to write or wait for.
-        """
-        if not self._uncommitted and self._landing is None:
-            return False
-        if self._landing is None and not self._is_due():
-            return False
-        self._write_when_due(seconds)
-        return True
+    def shown_tables(self, shown: Shown) -> Tables:
+        return shown.tables(self.version(), self.resolver.position)
 
-    def _on_the_way(self) -> int:
-        return self._gathered.records + (self._landing.records if self._landing else 0)
-
-    def _is_due(self) -> bool:
-        return self._gathered.records >= _WRITE_AT or time.monotonic() - self._wrote_at >= self._linger
-
-    def _write_when_due(self, seconds: float = 0.0) -> None:
-        if self._landing is not None and not self._inserts.done(seconds):
-            return
-        self._land()
-        if self._uncommitted and self._is_due():
-            self._begin_writing()
-            if seconds and self._inserts.done(seconds):
-                self._land()
-
-    def _begin_writing(self) -> None:
-        self._wrote_at = time.monotonic()
-        self._landing, self._gathered = self._gathered, _Gathered()
-        self._landing.positions = self._now_at()
-        self._uncommitted = False
+    def recorded_tables(self, recorded: Recorded) -> Tables:
         self._seen.writing()
-        self._inserts.begin()
+        return recorded.tables(self._owner, self.resolver.position)
 
-    def _land(self) -> None:
-        """Wait for the rows being written, and commit what they came of."""
-        self._inserts.join()
-        self._seen.landed()
-        landed, self._landing = self._landing, None
-        if landed is not None:
-            self._commit(landed.positions)
-
-    def _write_all(self) -> None:
-        """Everything gathered is in the warehouse on return. Commits nothing of a batch that is not whole yet."""
-        self._land()
-        self._gathered.keys = set()
-        self._seen.writing()
-        self._inserts.begin()
-        self._inserts.join()
-        self._seen.landed()
-
-    def _have_landed(self, keys: Iterable[int]) -> None:
-        """Blocks until rows about these nodes or profiles are in the warehouse."""
-        on_the_way = self._gathered.keys if self._landing is None else self._gathered.keys | self._landing.keys
-        if not on_the_way.isdisjoint(keys):
-            self._write_all()
-
-    def _now_at(self) -> Positions:
+    def positions_now(self) -> Positions:
         return {
             topics.EVENTS: dict(self.positions),
             topics.REGISTRY: {0: self.registry_position},
@@ -324,7 +246,12 @@ class Pipeline:
             topics.SEGMENTS: {0: self.evaluator.position},
         }
 
-    def _commit(self, positions: Positions) -> None:
+    def landed(self, positions: Positions, *, whole: bool) -> None:
+        """Rows of all that lies before these positions, or those that views show of it, are in the warehouse."""
+        if not whole:
+            self._log.commit(SHOWN, {topics.SEGMENTS: positions[topics.SEGMENTS]})
+            return
+        self._seen.landed()
         self._log.commit(GROUP, positions)
         self._checkpoint("commit")
         self._states.trim()
@@ -332,7 +259,7 @@ class Pipeline:
     def pass_registry(self, position: int) -> None:
         """Commit that simorgh.registry is taken in up to `position`, with everything that came of it."""
         self.registry_position = position
-        self._uncommitted = True
+        self._outbox.changed()
         self.commit()
 
     # ---- replay: the same rows, from the log and its records alone
@@ -341,13 +268,10 @@ class Pipeline:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
         batch = parse(records)
         self._seen.mark(batch)
-        self._inserts.add("log_rows", project.log_rows(batch, self._owner))
         unique = batch.unique()
-        self._inserts.add("ids", project.id_rows(batch, unique))
-        self._inserts.add("events", project.event_rows(batch, unique))
-        self._inserts.add("traits", project.trait_rows(batch))
-        self._inserts.add("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
-        self._write_all()
+        self._outbox.recorded.add(batch, unique, unique, project.seen_identifiers(batch))
+        self._outbox.write_all()
+        self._seen.landed()
 
     def fold_identity(self) -> None:
         """Fold all of simorgh.identity and write its rows."""
@@ -355,8 +279,8 @@ class Pipeline:
         for offset, record, changes in self.resolver.fold_log():
             folded.records.append((offset, record))
             folded.add(changes)
-        self._write_identity(folded)
-        self._write_all()
+        self._add_identity(folded)
+        self._outbox.write_all()
 
     def fold_transitions(self) -> None:
         """Write the rows of all of simorgh.segments."""
@@ -369,8 +293,8 @@ class Pipeline:
         """What a steward's command or a rule change did, through to the profiles' rows."""
         self.evaluator.tick()
         self._checkpoint("links")
-        self._write_identity(resolution)
-        self._uncommitted = True
+        self._add_identity(resolution)
+        self._outbox.changed()
         self._settle(self._states.touch(resolution, self.positions), resolution.cause())
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
@@ -383,9 +307,8 @@ class Pipeline:
             for profile, state in self._states.of(wanted[start : start + _CHUNK], self.positions).items():
                 touched.states[profile] = state
                 touched.changes[profile] = None
-            self._uncommitted = True
             self._settle(touched, cause)
-            self._write_all()
+            self._outbox.write_all()
             self._states.trim()
 
     def due_profiles(self, now: int) -> list[int]:
@@ -403,16 +326,20 @@ class Pipeline:
         """Empty the cache: it is rebuilt from rows."""
         self._states.forget()
 
-    def _write_identity(self, resolution: Resolution) -> None:
+    def _add_identity(self, resolution: Resolution) -> None:
         if resolution.records:
-            ver = self.resolver.position
-            self._inserts.add("identity", identity_rows(resolution.moved, ver))
-            self._inserts.add("members", member_rows(resolution.moved, resolution.left, ver))
-            self._inserts.add("decisions", decision_rows(resolution.records))
+            self._outbox.shown.moved |= resolution.moved
+            self._outbox.recorded.resolution = self._outbox.recorded.resolution.then(resolution)
 
     def close(self) -> None:
         """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
-        self._inserts.close()
+        self._outbox.close()
+
+
+def shown_transitions(log: EventLog) -> list[int]:
+    """Up to which offsets of simorgh.segments views show what was told."""
+    groups = (log.committed(group, topics.SEGMENTS) for group in (SHOWN, GROUP))
+    return [max(positions) for positions in zip(*groups, strict=True)]
 
 
 class WarehouseBehind(Broken):

@@ -10,7 +10,8 @@ from schemas.clock import Clock
 from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.declarations import Declarations
-from stream_processors.pipeline import CACHED_PROFILES, GROUP, LINGER, Pipeline
+from stream_processors.outbox import Linger
+from stream_processors.pipeline import CACHED_PROFILES, GROUP, Pipeline
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Runner:
         checkpoint: Checkpoint = no_checkpoint,
         batch: int = BATCH_PER_PARTITION,
         cached_profiles: int = CACHED_PROFILES,
-        linger: float = LINGER,
+        linger: Linger = Linger(),
     ) -> None:
         self._log = log
         self._clock = clock

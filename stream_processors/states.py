@@ -70,7 +70,7 @@ class States:
         touched = Touched()
         profile_of = self._graph.profile_of
         owners = {node: profile_of(node) for node in seen or ()}
-        old = {p for p in resolution.left.values() if p}
+        old = {p for p in resolution.left.values() if p} | {p for p, _ in resolution.passed}
         reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
         self._after_moves(resolution, old, touched, before)
         for profile, state in self.of([p for p in reached if p not in touched.states], before).items():
@@ -195,7 +195,7 @@ class States:
                 continue
             state = states[profile]
             state.add_event(kind, time, money)
-            leaves = fold_event(state.facts.leaves, kind, time, event)
+            leaves = fold_event(state.facts, kind, time, event)
             known = changes[profile]
             if known is not None:
                 known |= leaves

@@ -75,8 +75,8 @@ class Warehouse:
         for statement in table_statements():
             client.command(statement.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {name}.", 1))
         client.command(
-            f"CREATE OR REPLACE VIEW {name}.profiles AS SELECT * EXCEPT (ver, live, due) FROM {name}.profile_rows FINAL"
-            " WHERE live"
+            f"CREATE OR REPLACE VIEW {name}.profiles AS SELECT * EXCEPT (ver, live, view, due)"
+            f" FROM {name}.profile_rows FINAL WHERE live"
         )
 
     def drop(self, generation: int) -> None:
@@ -144,8 +144,9 @@ class Writer:
         client = self._warehouse._client("write", self.generation, {})
         return client.query_arrow(sql, parameters=dict(parameters or {}))
 
-    def command(self, sql: str) -> None:
-        self._warehouse._client("write", self.generation, {}).command(sql)
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        client = self._warehouse._client("write", self.generation, {})
+        client.command(sql, parameters=dict(parameters or {}), settings=dict(INSERT_SETTINGS))
 
 
 class WarehouseReader:

@@ -1,6 +1,7 @@
 """From transitions to scheduled deliveries: reads simorgh.segments, appends to simorgh.deliveries."""
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from stream_processors.triggers.delivery import (
 from stream_processors.triggers.ledger import GROUP, TICK
 
 BATCH: Final = 500
+_NOT_SHOWN_SECONDS: Final = 0.005
 
 IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 """Profiles to their identities, `{"type", "value"}` each; a profile that has none may be missing."""
@@ -48,12 +50,14 @@ class Intake:
         *,
         reached: Callable[[str], None],
         known: set[str],
+        shown: Callable[[], Sequence[int]],
     ) -> None:
         self._log = log
         self._registry = registry
         self._identities_of = identities_of
         self._clock = clock
         self._reached = reached
+        self._shown = shown
         self._known = known  # scheduled before a crash and not committed: bounded by what waited for a round
         self.positions = log.committed(GROUP, topics.SEGMENTS)
 
@@ -62,11 +66,13 @@ class Intake:
         self._log.wait(topics.SEGMENTS, self.positions, TICK)
         positions: dict[int, int] = {}
         transitions: list[Transition] = []
-        for partition, offset in enumerate(self.positions):
-            records = self._log.read(topics.SEGMENTS, partition, offset, BATCH)
+        for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
+            records = self._log.read(topics.SEGMENTS, partition, offset, min(BATCH, shown - offset))
             transitions.extend(parse_transition(record.value) for record in records)
             if records:
                 positions[partition] = records[-1].offset + 1
+        if not positions:
+            time.sleep(_NOT_SHOWN_SECONDS)  # told, and on its way into the views
         # After the read: who declared a trigger before a transition is called for it.
         self._registry.refresh()
         triggers = self._registry.triggers

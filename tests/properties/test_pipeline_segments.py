@@ -46,9 +46,10 @@ def test_what_was_looked_at_is_due_no_more(make_box: MakeBox) -> None:
 def check(box: Box) -> None:
     told = box.told()
     assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
-    rows = box.writer.rows("SELECT profile, segments FROM profile_rows FINAL WHERE live")
-    said = {(segment, profile) for profile, segments in rows for segment in segments}
+    rows = box.writer.rows("SELECT profile, segments, entered FROM profile_rows FINAL WHERE live")
+    since = {(s, profile, at) for profile, segments, entered in rows for s, at in zip(segments, entered, strict=True)}
+    said = {(segment, profile) for segment, profile, _ in since}
     assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}
-    listed = box.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member")
-    assert set(listed) == said
+    listed = box.writer.rows("SELECT segment, profile, entered_at FROM memberships FINAL WHERE member")
+    assert set(listed) == since
     assert not box.runner.pipeline.due_profiles(box.clock()), "what has been looked at is due no more"
