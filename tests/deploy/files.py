@@ -1,0 +1,66 @@
+"""What the tests of deploy/ share: its files, and the tools that check them."""
+
+import os
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from simorgh.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+CHART = DEPLOY / "helm" / "simorgh"
+COMPOSE = DEPLOY / "compose.yaml"
+_NO_GO = 3
+
+COMING = frozenset({"SIMORGH_SECRET", "SIMORGH_KAFKA_REPLICATION", "SIMORGH_CLICKHOUSE_CLUSTER",
+                    "SIMORGH_CLICKHOUSE_READ_URL"})  # fmt: skip
+"""Settings of the cluster roles that deploy/ names and the settings model does not have yet. A test empties it."""
+
+ROLES = ("collect", "work", "api")
+
+
+def settings() -> set[str]:
+    """The names of all settings in the environment."""
+    return {f"SIMORGH_{name.upper()}" for name in Settings.model_fields}
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def metrics_in_code() -> set[str]:
+    """The names that the code declares, with what the client library adds to them."""
+    folders = ("producers", "profile_api", "simorgh", "stream_processors", "eventlog", "warehouse")
+    code = "".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    declared = set(re.findall(r'"(simorgh_[a-z_]+)"', code))
+    return {name + end for name in declared for end in ("", "_total", "_bucket", "_count", "_sum")}
+
+
+def metrics_in(expression: str) -> set[str]:
+    return set(re.findall(r"\bsimorgh_[a-z_]+\b", expression))
+
+
+@cache
+def tool(name: str) -> Path:
+    """A checking tool, built at first use. Skips, loudly, where Go is missing; a build that fails in CI fails."""
+    done = subprocess.run(
+        [sys.executable, str(DEPLOY / "tools" / "fetch.py"), name], capture_output=True, text=True, check=False
+    )
+    if done.returncode == _NO_GO:
+        pytest.skip(f"{name}: NOT CHECKED, {done.stderr.strip()}")
+    if done.returncode and not os.environ.get("CI"):
+        pytest.skip(f"{name}: NOT CHECKED, it cannot be built here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [str(tool(name)), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
