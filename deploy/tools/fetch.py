@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Builds a tool that checks what is in deploy/, from its Go module, and prints the path of the program.
 
-Usage: `fetch.py helm|promtool|composecheck`. Wants Go 1.24 or later and the Go module proxy; takes from seconds (composecheck)
+Usage: `fetch.py helm|promtool|composecheck [--only-if-built]`. Wants Go 1.24 or later and the Go module proxy; takes from seconds (composecheck)
 to many minutes (promtool, helm) once. Programs are kept in `~/.cache/simorgh/tools`, by version, outside the repository
 (SIMORGH_CACHE names another folder than `~/.cache/simorgh`).
-Exits with 3 where there is no Go, and with 1 where the build fails.
+Exits with 3 where there is no Go or, so asked, where the tool is not built yet; with 1 where the build fails.
 """
 
 import os
@@ -22,7 +22,7 @@ MODULES = {
     "promtool": ("github.com/prometheus/prometheus", "cmd/promtool", "v0.313.0"),
 }
 COMPOSECHECK_VERSION = "v2.16.2"
-NO_GO = 3
+NOT_HERE = 3
 
 
 def program(name: str) -> Path:
@@ -37,7 +37,7 @@ def fetch(name: str) -> Path:
     if wanted.exists():
         return wanted
     if shutil.which("go") is None:
-        sys.exit(_said("Go is not here: install it, or leave this check to those who have it", NO_GO))
+        sys.exit(_said("Go is not here: install it, or leave this check to those who have it", NOT_HERE))
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
         built = Path(folder) / name
@@ -70,6 +70,8 @@ def _said(text: str, code: int) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in {*MODULES, "composecheck"}:
+    if sys.argv[1:2] not in [[name] for name in (*MODULES, "composecheck")]:
         sys.exit(_said(__doc__ or "", 2))
+    if sys.argv[2:] == ["--only-if-built"] and not program(sys.argv[1]).exists():
+        sys.exit(_said(f"not built: `python3 deploy/tools/fetch.py {sys.argv[1]}` does, in minutes", NOT_HERE))
     print(fetch(sys.argv[1]))

@@ -115,7 +115,7 @@ def test_the_reader_of_clickhouse_can_only_read() -> None:
     users = load(DEPLOY / "clickhouse" / "users.yaml")
     reader = users["users"]["simorgh_read"]
     profile = users["profiles"][reader["profile"]]
-    assert profile["readonly"] in (1, 2)
+    assert profile["readonly"] == 1
     assert all(grant.startswith("GRANT SELECT ON ") for grant in reader["grants"]["query"])
     assert reader["password"] == {"@from_env": "CLICKHOUSE_READ_PASSWORD"}
 
@@ -125,6 +125,20 @@ def test_its_grants_are_read_by_the_real_engine() -> None:
 
     for grant in load(DEPLOY / "clickhouse" / "users.yaml")["users"]["simorgh_read"]["grants"]["query"]:
         assert "default_g*.*" in str(chdb.query(f"SELECT formatQuery('{grant} TO simorgh_read')"))
+
+
+def test_the_readers_profile_is_of_settings_that_the_engine_has() -> None:
+    import chdb
+
+    profile = load(DEPLOY / "clickhouse" / "users.yaml")["profiles"]["simorgh_read"]
+    for name in profile:
+        assert str(chdb.query(f"SELECT count() FROM system.settings WHERE name = '{name}'")).strip() == "1", name
+
+
+def test_the_readers_profile_is_what_the_api_wants_of_its_handles() -> None:
+    connect = pytest.importorskip("warehouse.connect", reason="the server's side of the warehouse is not here yet")
+    profile = load(DEPLOY / "clickhouse" / "users.yaml")["profiles"]["simorgh_read"]
+    assert profile == {**connect.SERVER_SETTINGS, **connect.QUERY_SETTINGS}
 
 
 # --- the tools

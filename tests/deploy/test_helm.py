@@ -16,6 +16,8 @@ EXAMPLES = sorted((DEPLOY / "helm" / "examples").glob("*.yaml"))
 KUBERNETES = ("1.25.0", "1.37.0")
 Object = dict[str, Any]
 
+pytestmark = pytest.mark.timeout(1800)  # Helm is built at first use, once per machine
+
 
 @cache
 def rendered(example: Path, *options: str) -> tuple[Object, ...]:

@@ -36,10 +36,9 @@ def test_the_guide_names_no_alert_that_is_not_there() -> None:
     assert named == {rule["alert"] for rule in rules()}
 
 
-# --- with promtool, where it can be built
+# --- with promtool, where somebody has built it: `python3 deploy/tools/fetch.py promtool`
 
 
-@pytest.mark.timeout(1800)  # building it takes minutes, once
 def test_promtool_reads_the_alerts_and_every_panel(tmp_path: Path) -> None:
     asked = [expression.replace("$__rate_interval", "1m") for expression in expressions()]
     panels = {"groups": [{"name": "panels", "rules": [{"record": f"panel{n}", "expr": e} for n, e in enumerate(asked)]}]}
@@ -48,13 +47,11 @@ def test_promtool_reads_the_alerts_and_every_panel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(1800)
 def test_promtool_reads_the_configuration() -> None:
     done = run("promtool", "check", "config", DEPLOY / "prometheus" / "prometheus.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.timeout(1800)
 def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
     played = (Path(__file__).parent / "alerts.test.yaml").read_text().replace("ALERTS", str(ALERTS))
     (tmp_path / "alerts.test.yaml").write_text(played)
