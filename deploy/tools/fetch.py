@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds a tool that checks what is in deploy/, from its Go module, and prints the path of the program.
 
-Usage: `fetch.py helm|promtool|composecheck [--only-if-built]`. Wants Go 1.24 or later and the Go module proxy; takes from seconds (composecheck)
-to many minutes (promtool, helm) once. Programs are kept in `~/.cache/simorgh/tools`, by version, outside the repository
-(SIMORGH_CACHE names another folder than `~/.cache/simorgh`).
+Usage: `fetch.py helm|promtool|composecheck [--only-if-built]`. Wants Go 1.24 or later and the Go module proxy; takes
+from seconds (composecheck) to ten minutes (promtool), once. Programs are kept in `~/.cache/simorgh/tools`, by version,
+outside the repository (SIMORGH_CACHE names another folder than `~/.cache/simorgh`).
 Exits with 3 where there is no Go or, so asked, where the tool is not built yet; with 1 where the build fails.
 """
 

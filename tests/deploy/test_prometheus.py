@@ -41,7 +41,9 @@ def test_the_guide_names_no_alert_that_is_not_there() -> None:
 
 def test_promtool_reads_the_alerts_and_every_panel(tmp_path: Path) -> None:
     asked = [expression.replace("$__rate_interval", "1m") for expression in expressions()]
-    panels = {"groups": [{"name": "panels", "rules": [{"record": f"panel{n}", "expr": e} for n, e in enumerate(asked)]}]}
+    panels = {
+        "groups": [{"name": "panels", "rules": [{"record": f"panel{n}", "expr": e} for n, e in enumerate(asked)]}]
+    }
     (tmp_path / "panels.yaml").write_text(yaml.safe_dump(panels))
     done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", ALERTS, tmp_path / "panels.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
