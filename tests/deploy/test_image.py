@@ -46,7 +46,7 @@ def packages() -> set[str]:
 
 
 def test_instructions_are_known_ones() -> None:
-    known = {"FROM", "WORKDIR", "COPY", "RUN", "LABEL", "ENV", "USER", "VOLUME", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK",
+    known = {"FROM", "WORKDIR", "COPY", "RUN", "LABEL", "ENV", "USER", "EXPOSE", "STOPSIGNAL", "HEALTHCHECK",
              "ENTRYPOINT", "CMD"}  # fmt: skip
     assert {name for name, _ in instructions()} <= known
 
