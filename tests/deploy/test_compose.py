@@ -20,7 +20,7 @@ def filled(tmp_path: Path, **other: str) -> Path:
     path = tmp_path / ".env"
     lines = (DEPLOY / ".env.example").read_text()
     for name in re.findall(r"^([A-Z_]+)=$", lines, re.MULTILINE):
-        lines = lines.replace(f"\n{name}=\n", f"\n{name}={other.get(name, 'c0ffee' * 8)}\n")
+        lines = lines.replace(f"\n{name}=\n", f"\n{name}={other.get(name, 'c0ffee42' * 8)}\n")
     path.write_text(lines)
     return path
 
