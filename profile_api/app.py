@@ -25,7 +25,8 @@ from profile_api import (
 )
 from profile_api.auth import Guard
 from profile_api.deps import ApiDeps
-from profile_api.models import Problem, example_of
+from profile_api.models.examples import example_of
+from profile_api.models.operations import Problem
 
 API_PREFIXES = tuple(
     f"/v1/{name}"
