@@ -106,7 +106,7 @@ def test_bad_bytes_are_kept_as_they_were_wherever_they_stand(tmp_path: Path) -> 
 
 def test_a_quote_that_never_ends_is_kept_within_bounds(tmp_path: Path) -> None:
     path = tmp_path / "till.csv"
-    path.write_bytes(HEADER + GOOD % 1 + b'2,"open' + b",x\n" * 200_000 + GOOD % 3)
+    path.write_bytes(HEADER + GOOD % 1 + b'2,"open' + b",x\n" * 50_000 + GOOD % 3)
     refused, others = refused_of(path)
     assert others == ["1", "3"]
     assert all(row["kept"] == KEPT for row in rows_of(refused)[:1])
