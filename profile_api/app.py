@@ -13,6 +13,7 @@ from profile_api import (
     identity_rules,
     problems,
     profiles,
+    reference,
     rejected,
     schemata,
     segments,
@@ -75,6 +76,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
         title="Simorgh",
         version="0.1.0",
         description="Profiles, segments and triggers of an event-sourced customer data platform.",
+        docs_url=None,  # Swagger UI and ReDoc load their scripts from elsewhere; see `reference`
+        redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
     )
@@ -84,6 +87,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         api.include_router(topic.router(deps))
     app.include_router(api)
     app.include_router(health.router(deps))
+    app.include_router(reference.router(app.openapi))
     app.add_middleware(ApiPaths)
     return app
 
