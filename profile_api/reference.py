@@ -31,6 +31,11 @@ HEADERS: Final = {
 }
 
 _CODE: Final = re.compile(r"`([^`]+)`")
+_NAMES: Final = (
+    "`$API` stands for this server's address, `$TOKEN` for an API token, `$WRITE_KEY` for a source's key, "
+    "`$KEY` and the like for parts of a path."
+)
+_PART: Final = re.compile(r"\{(\w+)\}")
 _NO_TAG: Final = "other"
 
 
@@ -58,9 +63,7 @@ def page(document: Json) -> str:
             f"<main><h1>{escape(info['title'])} API</h1>",
             f'<p class="soft">Version {escape(info["version"])} · <a href="/openapi.json">OpenAPI document</a></p>',
             _text(info.get("description", "")),
-            _text(
-                "`$API` stands for this server's address, `$TOKEN` for an API token, `$WRITE_KEY` for a source's key."
-            ),
+            _text(_NAMES),
             *(line for tag, operations in tagged.items() for line in _tag(tag, operations, models)),
             '<h2 class="tag" id="models">Models</h2>',
             *(_model(name, schema) for name, schema in sorted(models.items())),
@@ -133,9 +136,12 @@ def _example(content: Json, models: Json) -> Any:
 
 
 def _curl(method: str, path: str, operation: Json, example: Any) -> str:
-    lines = ["curl" + ("" if method == "GET" else f" -X {method}") + f' "$API{path}"']
+    address = _PART.sub(lambda part: "$" + part[1].upper(), path)  # curl takes braces for lists
+    lines = ["curl" + ("" if method == "GET" else f" -X {method}") + f' "$API{address}"']
     if operation.get("security"):
         lines.append('-H "Authorization: Bearer $TOKEN"')
+    elif method == "POST":  # the collector's
+        lines.append('-u "$WRITE_KEY:"')
     if example is not None:
         lines.append("-H 'Content-Type: application/json'")
         lines.append("-d '" + orjson.dumps(example).decode().replace("'", "'\\''") + "'")
