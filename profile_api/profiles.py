@@ -9,7 +9,8 @@ from profile_api import people, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
-from profile_api.models import EventPage, Identities, LookupAnswer, Profile, ProfilePage, example
+from profile_api.models.examples import example
+from profile_api.models.profiles import EventPage, Identities, LookupAnswer, Profile, ProfilePage
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import LookupIn

@@ -12,6 +12,7 @@ import orjson
 import re2
 
 from eventlog.port import Record
+from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
 
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
@@ -63,6 +64,7 @@ class Envelope(msgspec.Struct, gc=False):
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
     alias: bool | None = None
+    dataschema: str = ""
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -197,6 +199,9 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
         raise ValueError("nodes are 128 bits as 32 small hex digits, not all of them 0")
     if memoryview(event.properties)[0] != _OBJECT or memoryview(event.context)[0] != _OBJECT:
         raise ValueError("properties and context are objects")
+    if event.dataschema in OLD:
+        record = record._replace(value=lifted(record.value))
+        event = _decode(record.value)
     money = _money(event.money) if event.money is not None else None
     eid = event_hash(event.id)
     if event.traits or event.consent:

@@ -101,23 +101,27 @@ class Resolver:
             elif len({self.graph.profile_of(node) for node in nodes}) == 1:
                 recent[nodes] = at
         if len(recent) > _RECENT:
-            recent.clear()
+            self.forget()
         self._append(records, result)
         return result
 
     def command(self, kind: str, offset: int, body: dict[str, Any]) -> Resolution:
         """A steward's merge or split, declared at `offset` of simorgh.registry; applied once."""
         result = Resolution()
-        self._recent.clear()  # what belongs together may change
+        self.forget()  # what belongs together may change
         if offset > self.graph.commands:
             self._append([self._decide({"kind": kind, "command": offset, **body}, result)], result)
         return result
 
     def rules(self, body: dict[str, Any]) -> Resolution:
         result = Resolution()
-        self._recent.clear()
+        self.forget()
         self._append([self._decide({"kind": "rules", **body}, result)], result)
         return result
+
+    def forget(self) -> None:
+        """Empty the cache of what was seen together: the graph is asked again."""
+        self._recent.clear()
 
     def _decide(self, record: dict[str, Any], result: Resolution) -> dict[str, Any]:
         if record["kind"] == "link":
@@ -128,7 +132,7 @@ class Resolver:
         changes = self.graph.fold(record)
         result.add(changes)
         if any(decision["outcome"] in ("shared", "split") for decision in changes.decisions):
-            self._recent.clear()
+            self.forget()
         return {**record, "decisions": changes.decisions}
 
     def _append(self, records: list[dict[str, Any]], result: Resolution) -> None:
