@@ -51,14 +51,22 @@ def make_server_box(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -
     return _box_maker(server_dsn, tmp_path_factory)
 
 
-def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
+@pytest.fixture(scope="session")
+def make_cluster_box(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MakeBox]":
+    """Makes a box whose tables are Distributed ones."""
+    made = BridgeProcess(tmp_path_factory.mktemp("cluster") / "data", cluster="simorgh")
+    yield _box_maker(made.url, tmp_path_factory, cluster="simorgh")
+    made.stop()
+
+
+def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory, **fixed: Any) -> "MakeBox":
     from tests.properties.pipeline_world import Box  # only where it is used: it imports the whole house
 
     folder = tmp_path_factory.mktemp("logs")
 
     @contextmanager
     def make(**settings: Any) -> "Iterator[Box]":
-        box = Box(dsn, folder, **settings)
+        box = Box(dsn, folder, **fixed, **settings)
         try:
             yield box
         finally:

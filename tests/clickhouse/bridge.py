@@ -6,6 +6,8 @@ It knows what clickhouse-connect uses: `query` in the URL, the body or a form, `
 parameters, compressed bodies both ways, exceptions with their number, sessions, /ping. One user may be required
 (`--user name:password`) and a second one given whose profile is read-only (`--reader name:password`).
 
+`--cluster NAME` makes it a cluster of one shard: Distributed tables are real, Keeper and replicas are left out.
+
 `GET /bridge` tells what it was asked; `POST /bridge` makes it ill (see `Illness`).
 """
 
@@ -66,9 +68,9 @@ class Bridge(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, data: Path, port: int, users: dict[str, str], reader: str) -> None:
+    def __init__(self, engine: Engine, port: int, users: dict[str, str], reader: str) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.engine = Engine(data)
+        self.engine = engine
         self.users = users
         self.reader = reader
         self.illness = Illness()
@@ -233,10 +235,13 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=0)
     arguments.add_argument("--user", default="", help="name:password")
     arguments.add_argument("--reader", default="", help="name:password of a user with readonly = 1")
+    arguments.add_argument("--cluster", default="", help="the name of a cluster that is this server")
+    arguments.add_argument("--shards", type=int, default=1, help="how often it is in it")
     given = arguments.parse_args()
     users = dict(pair.split(":", 1) for pair in (given.user, given.reader) if pair)
     given.data.mkdir(parents=True, exist_ok=True)
-    bridge = Bridge(given.data, given.port, users, given.reader.split(":")[0])
+    engine = Engine(given.data, given.cluster, given.shards)
+    bridge = Bridge(engine, given.port, users, given.reader.split(":")[0])
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=bridge.shutdown).start())
     print(bridge.url, flush=True)
     bridge.serve_forever()

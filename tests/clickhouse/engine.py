@@ -4,17 +4,22 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import chdb
 
-from tests.clickhouse.statements import Insert, one_statement, parse_insert, writes_a_file, yields_rows
+from tests.clickhouse.statements import Insert, one_statement, parse_insert, without_keeper, writes_a_file, yields_rows
 
 _IDLE = 64
 _CODE = re.compile(r"Code: (\d+)\.")
 _CHANGES_SESSION = re.compile(rb"\s*(SET|USE)\b", re.IGNORECASE)
+
+
+_SHARD = "<shard><replica><host>127.0.0.1</host><port>9000</port></replica></shard>"
+_CONFIG = """<clickhouse><tcp_port>9000</tcp_port>
+<remote_servers><{cluster}>{shards}</{cluster}></remote_servers></clickhouse>"""
 
 
 class Refused(Exception):
@@ -52,8 +57,14 @@ class Answer:
 class Engine:
     """Runs requests side by side, each on a connection of its own with exactly its settings."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, cluster: str = "", shards: int = 1) -> None:
+        """With `cluster`, the engine knows one of that name: its shards are this engine, several times."""
         self._path = str(data)
+        self._cluster = cluster
+        if cluster:
+            config = data.with_suffix(".xml")
+            config.write_text(_CONFIG.format(cluster=cluster, shards=_SHARD * shards))
+            self._path += f"?config-file={config}"
         self._anchor = _open(self._path)  # the engine lives as long as one connection does
         self._idle: dict[tuple[Any, ...], list[Any]] = {}
         self._sessions: dict[str, tuple[Any, threading.Lock]] = {}
@@ -63,6 +74,8 @@ class Engine:
 
     def run(self, request: Request) -> Answer:
         """Raises `Refused` as a server would answer."""
+        if self._cluster:
+            request = replace(request, statement=without_keeper(request.statement))
         insert = parse_insert(request.statement)
         if insert is None and not one_statement(request.statement):
             raise Refused(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")

@@ -14,9 +14,10 @@ ROOT = Path(__file__).parents[2]
 class BridgeProcess:
     """Running from the start. `url` stays the same over restarts, as a server's address does."""
 
-    def __init__(self, data: Path, *, user: str = "", reader: str = "", environment: dict[str, str] | None = None):
+    def __init__(self, data: Path, *, user: str = "", reader: str = "", cluster: str = "", shards: int = 1, environment: dict[str, str] | None = None
+    ) -> None:
         self._data = data
-        self._options = [f"--user={user}"] * bool(user) + [f"--reader={reader}"] * bool(reader)
+        self._options = [f"--user={user}", f"--reader={reader}", f"--cluster={cluster}", f"--shards={shards}"]
         self._environment = environment
         self.url = "http://127.0.0.1:0"
         self.start()

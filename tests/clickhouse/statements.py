@@ -52,6 +52,12 @@ def writes_a_file(statement: bytes) -> bool:
     return re.search(rb"\bINTO\s+OUTFILE\b", _PIECES.sub(b" ", statement), re.IGNORECASE) is not None
 
 
+def without_keeper(statement: bytes) -> bytes:
+    """DDL for a cluster as one server runs it that has no Keeper: here, and with tables that have no replicas."""
+    here = re.sub(rb" ON CLUSTER '[^']*'", b"", statement)
+    return re.sub(rb"ENGINE = Replicated(\w+)\('[^']*', '\{replica\}'(?:, )?", rb"ENGINE = \1(", here)
+
+
 def yields_rows(statement: bytes, default: str) -> str | None:
     """The format of the answer, or None for a statement that has none."""
     if not _YIELDS.match(_without_comments(statement)):

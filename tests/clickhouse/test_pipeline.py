@@ -38,3 +38,9 @@ LAWS: tuple[tuple[Any, dict[str, Any]], ...] = (
 def test_a_law_holds_on_a_server(make_server_box: MakeBox, law: Any, example: dict[str, Any]) -> None:
     inner: Callable[..., None] = law.hypothesis.inner_test
     inner(make_box=make_server_box, **example)
+
+
+@pytest.mark.parametrize(("law", "example"), [LAWS[0], LAWS[2], LAWS[-1]])
+def test_a_law_holds_on_distributed_tables(make_cluster_box: MakeBox, law: Any, example: dict[str, Any]) -> None:
+    inner: Callable[..., None] = law.hypothesis.inner_test
+    inner(make_box=make_cluster_box, **example)
