@@ -65,17 +65,20 @@ def read_failure(error: Exception) -> SimorghError:
             f"warehouse: the query went over a limit ({reached}); ask for less at a time",
             code="query_too_large",
         )
-    return failure(error)
+    return _failure(error, "")
 
 
 def failure(error: Exception) -> SimorghError:
     """For our own: `Backpressure` where the same call may succeed later, else `Broken`."""
+    return _failure(error, "what was being written may be there or not: read it back, ")
+
+
+def _failure(error: Exception, first: str) -> SimorghError:
     code = _code(error)
     passing = (_PASSING | _OVER_LIMIT).get(code) if code else _transport(error)
     if passing:
         return Backpressure(
-            f"warehouse: the server did not answer or could not do it now ({passing}); what was being written may be"
-            " there or not: read it back, then try again",
+            f"warehouse: the server did not answer or could not do it now ({passing}); {first}try again later",
             code=UNAVAILABLE,
         )
     if code in _REFUSED_USER:

@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[2]
 class BridgeProcess:
     """Running from the start. `url` stays the same over restarts, as a server's address does."""
 
-    def __init__(self, data: Path, *, user: str = "", reader: str = "", cluster: str = "", shards: int = 1, environment: dict[str, str] | None = None
+    def __init__(
+        self,
+        data: Path,
+        *,
+        user: str = "",
+        reader: str = "",
+        cluster: str = "",
+        shards: int = 1,
+        environment: dict[str, str] | None = None,
     ) -> None:
         self._data = data
         self._options = [f"--user={user}", f"--reader={reader}", f"--cluster={cluster}", f"--shards={shards}"]

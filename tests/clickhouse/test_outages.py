@@ -1,7 +1,6 @@
 """The pipeline on a server that goes away in the middle of its work."""
 
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -44,7 +43,7 @@ def state(box: Box) -> dict[str, str]:
     return {name: text for name, text in dump(box).items() if name != "rows"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def calm(make_server_box: MakeBox) -> dict[str, str]:
     with make_server_box(now=T0 + DAY, batch=10) as box:
         prepared(box, 11)
@@ -68,7 +67,7 @@ def test_answers_that_are_lost(make_server_box: MakeBox, bridge: BridgeProcess, 
 def test_a_server_that_is_killed(make_server_box: MakeBox, bridge: BridgeProcess, calm: dict[str, str]) -> None:
     with make_server_box(now=T0 + DAY, batch=10) as box:
         prepared(box, 11)
-        for _ in range(3):
+        for _ in range(2):
             with suppress(Backpressure):
                 box.runner.step()
             bridge.kill()
@@ -77,13 +76,4 @@ def test_a_server_that_is_killed(make_server_box: MakeBox, bridge: BridgeProcess
             bridge.start()
             box.runner.recover()
         settle(box)
-        assert state(box) == calm
-
-
-def test_a_server_that_is_slow(make_server_box: MakeBox, bridge: BridgeProcess, calm: dict[str, str]) -> None:
-    with make_server_box(now=T0 + DAY, batch=20) as box:
-        prepared(box, 11)
-        bridge.ill(delay=0.02)
-        box.settle()
-        bridge.ill()
         assert state(box) == calm

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from identity.rules import DEFAULT_RULES
 from stream_processors.checkpoints import CHECKPOINTS
 from tests.properties import (
     test_pipeline_crash,
@@ -20,11 +19,7 @@ from tests.properties.segments_world import DAY
 LAWS: tuple[tuple[Any, dict[str, Any]], ...] = (
     (
         test_pipeline_order.test_any_delivery_gives_the_same_state,
-        {"seed": 1, "rules": CAPPED, "partitions": 2, "batch": 3, "cached": 2},
-    ),
-    (
-        test_pipeline_order.test_any_delivery_gives_the_same_state,
-        {"seed": 2, "rules": DEFAULT_RULES, "partitions": 1, "batch": 5_000, "cached": 100_000},
+        {"seed": 1, "rules": CAPPED, "partitions": 2, "batch": 7, "cached": 2},
     ),
     (test_pipeline_crash.test_crashes_change_nothing, {"seed": 3, "plan": [(CHECKPOINTS[0], 1)], "batch": 4}),
     (test_pipeline_poison.test_cut_and_flipped_bytes, {"seed": 4, "raw": [b"\x00", b"{"]}),
@@ -40,7 +35,7 @@ def test_a_law_holds_on_a_server(make_server_box: MakeBox, law: Any, example: di
     inner(make_box=make_server_box, **example)
 
 
-@pytest.mark.parametrize(("law", "example"), [LAWS[0], LAWS[2], LAWS[-1]])
+@pytest.mark.parametrize(("law", "example"), [LAWS[0], LAWS[-1]])
 def test_a_law_holds_on_distributed_tables(make_cluster_box: MakeBox, law: Any, example: dict[str, Any]) -> None:
     inner: Callable[..., None] = law.hypothesis.inner_test
     inner(make_box=make_cluster_box, **example)
