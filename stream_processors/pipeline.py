@@ -164,7 +164,7 @@ class Pipeline:
             if offset >= committed:
                 late.records.append((offset, record))
                 late.add(changes)
-                late.passed.update((profile, node) for node, profile in changes.left.items() if profile)
+                late.note_passed(changes.left)
         if late.records:
             self._add_identity(late)
         return late
@@ -193,6 +193,8 @@ class Pipeline:
         self.evaluator.tick()
         seen = project.seen_identifiers(batch)
         resolution = self.resolver.links(batch)
+        if late.records:  # what these links part may have been told of before the crash
+            resolution.note_passed(resolution.left)
         self._checkpoint("links")
         self._add_identity(resolution)
         self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")

@@ -8,7 +8,7 @@ Side effects of `append`, and what a crash after each means:
   2 rows (by the caller)         the topic is ahead of the tables: `catch_up` writes the rows again at start
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,6 +47,10 @@ class Resolution:
         self.moved.update(changes.moved)
         for node, profile in changes.left.items():
             self.left.setdefault(node, profile)
+
+    def note_passed(self, left: Mapping[int, int]) -> None:
+        """Remember that these nodes have left these profiles (0: none)."""
+        self.passed.update((profile, node) for node, profile in left.items() if profile)
 
     def then(self, later: "Resolution") -> "Resolution":
         """Both, this one first."""

@@ -7,6 +7,7 @@ from typing import Final
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
+from schemas.errors import Backpressure
 from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.declarations import Declarations
@@ -20,6 +21,7 @@ _IDLE_SECONDS: Final = 0.02
 _ROWS_SECONDS: Final = 0.005
 """How long to look at rows on their way before looking for new events again."""
 _DUE_EVERY_MS: Final = 2_000
+_LONGEST_WAIT: Final = 10.0
 _GIVE_UP_AFTER: Final = 5
 """Failures of our own code in a row, after which the stage stops: a bad deploy must not spin for ever."""
 
@@ -118,24 +120,28 @@ class Runner:
         self._thread.start()
 
     def _run(self) -> None:
-        """Steps until stopped. A failure is tried again from the last commit, a few times in a row."""
-        failures = 0
+        """Steps until stopped. A failure is tried again from the last commit: one of ours a few times in a row, one of
+        a log or warehouse that cannot take more now for as long as it lasts."""
+        failures = ours = 0
         while not self._stop.is_set():
             try:
                 if failures:
                     self.recover()
                 while not self._stop.is_set():
                     self._step_or_wait()
-                    failures = 0
+                    failures = ours = 0
                 self.pipeline.commit()
             except Exception as error:
                 failures += 1
-                _LOG.exception("runner: failure %d in a row", failures)
-                if failures >= _GIVE_UP_AFTER:
+                ours += not isinstance(error, Backpressure)
+                _LOG.log(
+                    logging.ERROR if ours else logging.WARNING, "runner: failure %d in a row", failures, exc_info=error
+                )
+                if ours >= _GIVE_UP_AFTER:
                     self.failure = error
                     _LOG.error("runner: stopped; nothing is lost, mend the cause and restart")
                     return
-                self._stop.wait(0.2 * 2**failures)
+                self._stop.wait(min(0.2 * 2**failures, _LONGEST_WAIT))
 
     def _step_or_wait(self) -> None:
         if not self.step():

@@ -1,7 +1,8 @@
 """Reading the warehouse on behalf of a caller: read-only handles, bound parameters, one place.
 
 The embedded engine runs stacked statements and reads and writes files, so every query that carries anything from
-a caller goes through `Reader`, whose handles have been made read-only for good (`SET readonly = 1`).
+a caller goes through `Reader`, whose handles have been made read-only for good (`readonly = 1`). Embedded, that
+does not stop `INTO OUTFILE`: the query's text is always ours.
 """
 
 from collections.abc import Mapping

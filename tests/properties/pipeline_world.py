@@ -77,6 +77,7 @@ class Box:
         dsn: str,
         folder: Path,
         *,
+        cluster: str = "",
         now: int = T0,
         partitions: int = 2,
         batch: int = 5_000,
@@ -87,7 +88,7 @@ class Box:
         number = next(_numbers)
         self.clock = Clock(now)
         self.log = SqliteEventLog(folder / f"{number}.sqlite", partitions=partitions, clock=self.clock)
-        self.warehouse = Warehouse(dsn, f"box{number}")
+        self.warehouse = Warehouse(dsn, f"box{number}", cluster=cluster)
         self.registry = Registry(self.log, self.clock)
         self._runner_settings: dict[str, Any] = {
             "batch": batch,
