@@ -22,7 +22,7 @@ SWEEP = "sweep"
 """The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""
 
 _READ = 1_000
-_SWEEP_CHUNK = 500
+_SWEEP_CHUNK = 200
 _COMMANDS = frozenset({"merge", "split"})
 
 
@@ -37,7 +37,7 @@ class Declarations:
         self._clock = clock
         self._segments = declared.Segments()
         self._sweep: list[int] = []
-        """Profiles still to look at: a new rule says when time will change them."""
+        """Profiles still to look at: a new rule says when time will change them, or emptied the cache of them."""
         self._swept = 0
 
     def restore(self, upto: int) -> None:
@@ -101,12 +101,13 @@ class Declarations:
         if not self._segments.fold(found):
             return
         self._pipeline.evaluator.set_segments(self._segments.written)
-        self._pipeline.forget_states()
+        held = self._pipeline.forget_states()
         if name in self._segments.written:
             for segment in self._with_dependents(name):
                 self.fill(segment, "edited" if known else "backfill")
         else:
             self._make_equal(name, set(), "deleted")
+        self._see_again(held)  # so that their states are loaded before their next events come
 
     def _with_dependents(self, name: str) -> list[str]:
         """The segment and those that name it, directly or through others, in an order in which each is ready."""

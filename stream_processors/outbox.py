@@ -21,7 +21,7 @@ class Linger(NamedTuple):
     """Seconds between two writings while events keep coming. The first after a pause does not wait."""
 
     shown: float = 0.05
-    recorded: float = 0.5
+    recorded: float = 1.0
 
 
 Positions = dict[str, dict[int, int]]

@@ -315,18 +315,18 @@ class Pipeline:
 
     def due_profiles(self, now: int) -> list[int]:
         """Profiles whose next change by the passing of time has come."""
-        sql = """SELECT profile FROM profile_rows GROUP BY profile
-            HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= fromUnixTimestamp64Milli({now:Int64}, 'UTC')
-            LIMIT 20000"""
+        sql = """WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now
+            SELECT profile FROM profile_rows WHERE profile IN (SELECT profile FROM profile_rows WHERE due <= now)
+            GROUP BY profile HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= now LIMIT 20000"""
         return [row[0] for row in self._writer.rows(sql, {"now": now})]
 
     def live_profiles(self) -> list[int]:
         sql = "SELECT DISTINCT profile FROM identity WHERE profile != 0"
         return [p for (p,) in self._writer.rows(sql) if self.resolver.graph.profile_of(p) == p]
 
-    def forget_states(self) -> None:
-        """Empty the cache: it is rebuilt from rows."""
-        self._states.forget()
+    def forget_states(self) -> list[int]:
+        """Empty the cache: it is rebuilt from rows. Returns the profiles that it held, those used last at the end."""
+        return self._states.forget()
 
     def _add_identity(self, resolution: Resolution) -> None:
         if resolution.records:

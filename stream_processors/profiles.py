@@ -174,6 +174,10 @@ class ProfileCache:
         while len(self._states) > self._bound:
             self._states.popitem(last=False)
 
+    def profiles(self) -> list[int]:
+        """Those used last at the end."""
+        return list(self._states)
+
     def clear(self) -> None:
         self._states.clear()
 

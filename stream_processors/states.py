@@ -52,9 +52,11 @@ class States:
         """Keep within the bound. Between steps: a step holds on to what it touches."""
         self._cache.trim()
 
-    def forget(self) -> None:
-        """Empty the cache."""
+    def forget(self) -> list[int]:
+        """Empty the cache. Returns the profiles that it held, those used last at the end."""
+        held = self._cache.profiles()
         self._cache.clear()
+        return held
 
     def touch(
         self,
