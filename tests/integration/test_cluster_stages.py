@@ -21,6 +21,8 @@ from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Superseded
 from stream_processors.cluster.touches import Touch
 from stream_processors.fences import Fences
+from stream_processors.topology import CLUSTER
+from stream_processors.triggers.intake import Intake
 from tests.properties.cluster_world import Cluster, Worker
 from tests.properties.pipeline_world import SECRET, make_door
 from tests.properties.segments_world import DAY
@@ -88,6 +90,15 @@ def owner_of(cluster: Cluster, profile: int) -> Worker:
         if any(record.key == key for record in cluster.log.read(topics.TOUCHED, part, 0, 1_000)):
             return holder(cluster, "profiles", part)
     raise AssertionError("never touched")
+
+
+def called(cluster: Cluster) -> list[str]:
+    """The transitions that triggers are called for."""
+
+    def reached(_: str) -> None: ...
+
+    intake = Intake(cluster.log, cluster.registry, lambda _: {}, cluster.clock, reached=reached, known=set())
+    return [delivery.transition for delivery in intake.take().deliveries]
 
 
 # Who is who
@@ -264,6 +275,8 @@ def test_time_alone_changes_memberships(make: Make) -> None:
 @pytest.mark.parametrize("point", PROFILE_POINTS)
 def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     cluster = make()
+    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "c2VjcmV0" * 4}
+    cluster.declare("trigger", "hook", {"segment": "once", "on": ["entered", "exited"], "webhook": hook})
     cluster.declare("segment", "once", {"rule": {"metric": "events", "lte": 1}})
     cluster.settle()
     send(cluster, "e1", U1)
@@ -281,6 +294,7 @@ def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     assert live(cluster) == {node(U1): 2}
     counted = [t["id"] for t in cluster.transitions()]
     assert len(rows(cluster, "SELECT off FROM transitions")) == len(counted) == len(set(counted))
+    assert called(cluster) == [t["id"] for t in cluster.transitions() if t["cause"] == "event"]
 
 
 def test_fences_are_the_same_from_wherever_they_are_read(make: Make) -> None:
@@ -418,3 +432,10 @@ def test_offsets_come_back_after_a_rewind(make: Make) -> None:
     worker.stages["events"].process(records)
     assert worker.stages["events"].assign({0}, 9) == {0: 10}
     assert live(cluster) == {node(U1): 10}
+
+
+def test_the_stages_are_those_of_the_topology(make: Make) -> None:
+    declared = {stage.name: (stage.reads, stage.group) for stage in CLUSTER}
+    for name, stage in make(workers=1).workers[0].stages.items():
+        assert declared[name] == ((stage.topic,), stage.group)
+        assert name == stage.name
