@@ -97,7 +97,16 @@ def called(cluster: Cluster) -> list[str]:
 
     def reached(_: str) -> None: ...
 
-    intake = Intake(cluster.log, cluster.registry, lambda _: {}, cluster.clock, reached=reached, known=set())
+    log = cluster.log
+    intake = Intake(
+        log,
+        cluster.registry,
+        lambda _: {},
+        cluster.clock,
+        reached=reached,
+        known=set(),
+        shown=lambda: log.ends(topics.SEGMENTS),
+    )
     return [delivery.transition for delivery in intake.take().deliveries]
 
 
