@@ -100,9 +100,9 @@ class IdentityStage:
         self._checkpoint = checkpoint
         self._coordinator = Coordinator(log, writer, reader, clock, lambda: self._durable, checkpoint)
         self._held = False
-        self._let_go()
+        self._begin()
 
-    def _let_go(self) -> None:
+    def _begin(self) -> None:
         self.graph = IdentityGraph(DEFAULT_RULES)
         self._position = self._durable = 0
         self._folded = _Folded()
@@ -114,6 +114,8 @@ class IdentityStage:
         if not partitions:
             return {}
         committed = self._log.committed(GROUP, topics.IDENTITY)[0]
+        if self._position > min(committed, self._durable):
+            self._begin()  # else the graph of an earlier time is a beginning: it is a function of the log
         while records := self._log.read(topics.IDENTITY, 0, self._position, min(_READ, committed - self._position)):
             self._fold(records)
             self._folded = _Folded()  # what it came to was written before it was committed
@@ -125,7 +127,6 @@ class IdentityStage:
     def revoke(self, partitions: Collection[int]) -> None:
         if 0 in partitions:
             self._held = False
-            self._let_go()
 
     def idle(self) -> None:
         if self._held:

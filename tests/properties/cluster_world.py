@@ -302,18 +302,19 @@ class Cluster:
 
 
 class Rebuilt:
-    """The embedded path over a copy of a cluster's log: events, identity and registry."""
+    """The embedded path over a copy of a cluster's log: events, identity, registry, and what was told."""
 
     def __init__(self, cluster: Cluster, dsn: str, folder: Path) -> None:
         self.log = SqliteEventLog(
             folder / f"rebuilt{next(_numbers)}.sqlite", partitions=cluster.partitions, clock=cluster.clock
         )
-        for topic in (topics.EVENTS, topics.IDENTITY, topics.REGISTRY):
+        for topic in (topics.EVENTS, topics.IDENTITY, topics.REGISTRY, topics.SEGMENTS):
             self._copy(cluster.log, topic)
         self.warehouse = Warehouse(dsn, f"rebuilt{next(_numbers)}")
         self.warehouse.migrate(1)
         replay = Replay(self.log, self.warehouse, cluster.clock)
         replay.finish()
+        assert self.log.ends(topics.SEGMENTS) == cluster.log.ends(topics.SEGMENTS), "one process tells otherwise"
 
     def _copy(self, log: EventLog, topic: str) -> None:
         for part, end in enumerate(log.ends(topic)):

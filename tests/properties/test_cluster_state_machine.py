@@ -194,7 +194,7 @@ def check(cluster: Cluster) -> None:
 
 
 def known(writer: Writer) -> dict[str, list[str]]:
-    """What the tables hold, but for since when a profile is a member: that depends on who looked when."""
+    """What the tables hold, in one canonical form."""
     return {name: list(_canonical(writer, sql)) for name, sql in TABLES.items()}
 
 
@@ -214,6 +214,8 @@ TABLES: Final = {
     "profiles": "SELECT * EXCEPT (ver, due) FROM profile_rows FINAL WHERE live ORDER BY profile",
     "identity": "SELECT node, profile FROM identity FINAL ORDER BY node",
     "members": "SELECT profile, node FROM members FINAL WHERE live ORDER BY profile, node",
+    "memberships": "SELECT segment, profile, entered_at FROM memberships FINAL WHERE member ORDER BY ALL",
+    "transitions": "SELECT * FROM transitions FINAL ORDER BY ALL",
     "events": "SELECT node, time, type, amount, currency, part, off, hex(payload) FROM events FINAL ORDER BY ALL",
     "ids": "SELECT eid, part, off FROM ids FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
