@@ -150,9 +150,10 @@ class IdentityGraph:
     def _link(self, record: Record) -> Changes:
         before, decisions = Before(self._state), list[Decision]()
         at, alias = record["received_at"], bool(record.get("alias", False))
-        if self.knows([from_hex(node) for node, _ in record["nodes"]], at, alias=alias):
+        nodes = [(from_hex(node), type) for node, type in record["nodes"]]
+        if self.knows([node for node, _ in nodes], at, alias=alias):
             return Changes()  # several writers may log one piece of evidence: it weighs once
-        numbers = [self._mention(from_hex(node), type, at, before) for node, type in record["nodes"]]
+        numbers = [self._mention(node, type, at, before) for node, type in nodes]
         for other in dict.fromkeys(numbers):
             if other != numbers[0]:
                 entry = self._state.evidence.add(numbers[0], other, at, alias)

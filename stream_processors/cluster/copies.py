@@ -11,8 +11,8 @@ from stream_processors.batch import COPY, UNIQUE, Batch
 from stream_processors.id_filter import IdFilter, halves
 from warehouse.client import Writer
 
-MOST_IDS: Final = 1 << 26
-"""Ids in memory, 16 bits each: 128 MB. With more, every batch is looked up in the table."""
+MOST_IDS: Final = 1 << 23
+"""Ids in memory, 16 bits each: 16 MB, and 6 s at an assignment to load them. With more, every batch is looked up."""
 
 _SLICES = 16
 _LOOKED_UP = 20_000
