@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.clock import Clock
 from stream_processors.batch import Envelope
 from stream_processors.coldload import milliseconds
+from stream_processors.fences import Fences
 from stream_processors.segments.live import LiveRules, ProfileFacts
 from stream_processors.segments.rule import parse_rule
 from warehouse.client import Writer, fixed16
@@ -173,8 +174,11 @@ class Evaluator:
 
     def mirror(self, writer: Writer) -> None:
         """Write the rows of all transitions from `position` on."""
+        fences = Fences.at(self._log, self.position)
         while records := self._log.read(topics.SEGMENTS, 0, self.position, _READ):
-            numbered = [(record.offset, orjson.loads(record.value)) for record in records]
+            numbered = [
+                (record.offset, orjson.loads(record.value)) for record in records if fences.counts(record.value)
+            ]
             writer.insert("transitions", transition_rows(numbered))
             writer.insert("memberships", membership_rows(numbered))
             self.position = records[-1].offset + 1

@@ -20,6 +20,7 @@ SHARDED_BY: Mapping[str, str] = {
     "identifiers": "node",
     "identity": "node",
     "decisions": "node",
+    "links": "link",
     # all that is known of a profile in one place
     "members": "profile",
     "profile_rows": "profile",

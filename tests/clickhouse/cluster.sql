@@ -160,6 +160,14 @@ CREATE TABLE IF NOT EXISTS default_g1.deliveries_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.deliveries ON CLUSTER 'simorgh' AS default_g1.deliveries_local ENGINE = Distributed('simorgh', 'default_g1', 'deliveries_local', cityHash64(id));
 
+CREATE TABLE IF NOT EXISTS default_g1.links_local ON CLUSTER 'simorgh' (
+    link  UInt128,
+    at    SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    alias SimpleAggregateFunction(max, UInt8)
+) ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY link SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.links ON CLUSTER 'simorgh' AS default_g1.links_local ENGINE = Distributed('simorgh', 'default_g1', 'links_local', cityHash64(link));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, view, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;

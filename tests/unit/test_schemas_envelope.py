@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.clock import iso
 from schemas.envelope import Envelope
-from schemas.record_models import IdentityRecord, RejectedEvent, Transition
+from schemas.record_models import Claim, IdentityRecord, OwnedTransition, RejectedEvent, Touch, Transition
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 NODE, OTHER = "0" * 31 + "a", "f" * 32
@@ -65,6 +65,8 @@ TRANSITION = {
     "entered_at": 1_700_000_000_000,
     "cause": "event",
 }
+CLAIM = {"kind": "claimed", "owner": [3, 7, 0], "upto": 12, "fences": [[0, 6, 0], [3, 6, 2]]}
+TOUCH = {"profile": NODE, "cause": "event"}
 DECISIONS = [
     {"outcome": "merged", "survivor": NODE, "absorbed": OTHER},
     {"outcome": "refused", "a": NODE, "b": OTHER, "reason": "limit:user_id"},
@@ -97,6 +99,11 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("envelope.v1.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
     ("records/segments.transition.v1.json", Transition, TRANSITION),
     ("records/segments.transition.v1.json", Transition, {**TRANSITION, "later": {}}),
+    ("records/segments.transition.v2.json", OwnedTransition, TRANSITION),
+    ("records/segments.transition.v2.json", OwnedTransition, {**TRANSITION, "owner": [0, 7, 1]}),
+    ("records/segments.claim.v1.json", Claim, CLAIM),
+    ("records/touched.v1.json", Touch, TOUCH),
+    ("records/touched.v1.json", Touch, {**TOUCH, "nodes": [OTHER], "inherited": {"buyers": 5}}),
     ("records/identity.v1.json", IdentityRecord, LINK),
     ("records/identity.v1.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
     ("records/identity.v1.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
@@ -145,6 +152,14 @@ BAD: dict[str, list[tuple[str, Any]]] = {
         ("version", 0),
         ("at", -1),
         ("id", None),
+    ],
+    "records/segments.transition.v2.json": [("kind", "claimed"), ("owner", [0, 7]), ("owner", 7)],
+    "records/segments.claim.v1.json": [("kind", "entered"), ("owner", None), ("upto", -1), ("fences", [[0]])],
+    "records/touched.v1.json": [
+        ("profile", "prf_" + NODE),
+        ("cause", "whim"),
+        ("nodes", [7]),
+        ("inherited", {"s": "x"}),
     ],
     "records/identity.v1.json": [
         ("kind", "birth"),
