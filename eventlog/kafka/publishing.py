@@ -129,7 +129,7 @@ class Publishing:
 
     def _admit(self, submission: Submission) -> Publisher:
         with self._changed:
-            if self._publisher is None:
+            if self._publisher is None or self._publisher.broken:
                 raise unavailable("publishing", "none that it would take: reconnecting")
             records = self._waiting_records + submission.records
             size = self._waiting_bytes + submission.size

@@ -1,5 +1,6 @@
 """The log on a real Kafka: what its contract does not say, and what becomes of it when the broker is killed."""
 
+import random
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -135,9 +136,15 @@ def test_what_the_broker_refuses_fails_that_submit_only(kafka: Broker, open_log:
     with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
         settings = {"max.message.bytes": "1000"}
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, real_name(log, topics.REJECTED), settings)])
-    noise = bytes(range(256)) * 400
-    with pytest.raises(InvalidInput):
-        log.append(topics.REJECTED, [(b"k", noise[::7] + noise[::11] + noise[::13])])
+    noise = random.Random(1).randbytes(20_000)  # does not compress
+
+    def offer() -> None:
+        for _ in range(300):  # the broker takes the setting a moment later
+            offered_again(log, topics.REJECTED, [(b"k", noise)])
+
+    with pytest.raises(InvalidInput) as raised:
+        offer()
+    assert raised.value.code == "too_large"
     assert len(offered_again(log, topics.REJECTED, numbered(3))) == 3
     assert len(offered_again(log, topics.EVENTS, numbered(3))) == 3
 
