@@ -1,5 +1,6 @@
 """Publishing and reading with kafka-python: pure Python, there wherever Simorgh is."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,8 @@ class KafkaPythonPublisher:
         except errors.KafkaTimeoutError:
             # Its flush gave up, and so `close` did not get to this step of its own: fail what is left, and end.
             self._producer._sender.force_close()
+            with contextlib.suppress(errors.KafkaTimeoutError):
+                self._producer.close(1.0)
 
     def _failed(self, outcome: Outcome, number: int, error: Exception) -> None:
         # The library takes any refusal of the broker for the end of an idempotent producer, and after a message
