@@ -108,6 +108,7 @@ class KafkaPythonReader:
                 enable_auto_commit=False,
                 auto_offset_reset="none",
                 allow_auto_create_topics=False,
+                retry_backoff_ms=10,  # it sleeps as long while a new reader learns where the partition is
                 fetch_max_wait_ms=FETCH_WAIT_MS,
                 max_partition_fetch_bytes=FETCH_BYTES,
             )
