@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, live, pipeline, scale, scaling
+from benchmarks import ingest, kafka, live, pipeline, scale, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
     "pipeline": pipeline.main,
     "live": live.main,
     "scale": scale.main,
-    "scaling": scaling.main,
+    "kafka": kafka.main,
+    "worker": worker.main,
 }
 
 if __name__ == "__main__":

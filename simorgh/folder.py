@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from eventlog.sqlite import SqliteEventLog
+from eventlog.port import EventLog
 from producers.files.local import LocalSink
 from producers.files.sinks import HttpSink, Sink
 from registry.registry import FILES_SOURCE
@@ -15,6 +15,7 @@ from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidInput
 from simorgh.datadir import DataDir
+from simorgh.logs import open_log
 from simorgh.platform import Platform, open_warehouse
 from simorgh.settings import Settings
 from stream_processors import generation
@@ -112,9 +113,7 @@ def _remote_replay(url: str, token: str, progress: Callable[[int, int], None]) -
 
 def migrate(settings: Settings) -> str:
     """Create the tables of the live generation that are missing; says where. The folder must be free."""
-    folder = DataDir(settings.data).create()
-    folder.require_free()
-    log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+    log = _migrated_log(settings)
     warehouse = open_warehouse(settings)
     try:
         number = generation.current(log)
@@ -123,3 +122,12 @@ def migrate(settings: Settings) -> str:
         warehouse.close()
         log.close()
     return f"{len(table_names())} tables in {warehouse.database(number)} at {warehouse.address}"
+
+
+def _migrated_log(settings: Settings) -> EventLog:
+    """The log that the settings name; on Kafka its topics are made."""
+    if settings.kafka:
+        return open_log(settings)
+    folder = DataDir(settings.data).create()
+    folder.require_free()
+    return open_log(settings)

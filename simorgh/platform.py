@@ -9,22 +9,20 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from eventlog.sqlite import SqliteEventLog
-from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
-from registry.registry import Registry
 from schemas.catalog import Catalog
-from schemas.clock import random_id, system_clock
+from schemas.clock import system_clock
 from schemas.errors import Conflict
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
+from simorgh.logs import open_log
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
+from simorgh.shared import Declarations
 from stream_processors import deliveries, generation
 from stream_processors.pipeline import WarehouseBehind, shown_transitions
 from stream_processors.replay import Replay
@@ -53,37 +51,22 @@ class Platform:
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
-        self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+        self.log = open_log(settings)
         self.warehouse = open_warehouse(settings)
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self.warehouse.migrate(self.generation)
         self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
-        self.registry = Registry(
-            self.log,
-            system_clock,
-            env_write_key=_plain(settings.write_key),
-            env_token=_plain(settings.api_token),
-        )
+        declarations = Declarations(self.log, settings, self.secret)
+        self.registry, self.door = declarations.registry, declarations.door
         self.registry.trust(self.local_token)
         self.registry.refresh()
-        self._parsed_rules: tuple[object, IdentityRules] | None = None
-        self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
         self._checkpoint = checkpoint_from_environment()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
-
-    def rules(self) -> IdentityRules:
-        """The identity rules in force. Cheap: asked for every event, parsed once per declaration."""
-        declared = self.registry.rules
-        if declared is None:
-            return DEFAULT_RULES
-        if self._parsed_rules is None or self._parsed_rules[0] is not declared:
-            self._parsed_rules = (declared, IdentityRules.parse(dict(declared)))
-        return self._parsed_rules[1]
 
     def writer(self) -> Writer:
         """Of the live generation."""
@@ -205,7 +188,3 @@ class Platform:
             )
         )
         return app
-
-
-def _plain(secret: Any) -> str | None:
-    return None if secret is None else secret.get_secret_value()

@@ -13,6 +13,7 @@ import pytest
 from tests.clickhouse.process import BridgeProcess
 
 if TYPE_CHECKING:
+    from deploy.kafka.broker import Broker
     from tests.properties.pipeline_world import Box, MakeBox
 
 
@@ -73,3 +74,12 @@ def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory, **fixed: Any)
             box.close()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
+    """A real broker, running until the end of the run. Tests that kill one start their own."""
+    from tests.kafka.fixtures import running_broker
+
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker

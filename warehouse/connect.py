@@ -110,8 +110,10 @@ class Embedded:
 
     insert_settings = INSERT_SETTINGS
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, *, final: bool = False) -> None:
+        """`final`: rows that were written twice are seen once, as on a server; one box never writes such."""
         self._dsn = dsn
+        self._settings = {**COMMON_SETTINGS, "final": int(final)}
         self._local = threading.local()
         self._clients: list[Any] = []
         self._lock = threading.Lock()
@@ -121,7 +123,7 @@ class Embedded:
         client = handles.get((role, database))
         if client is None:
             client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-            for name, value in (COMMON_SETTINGS | QUERY_SETTINGS if role == "read" else COMMON_SETTINGS).items():
+            for name, value in (self._settings | QUERY_SETTINGS if role == "read" else self._settings).items():
                 client.command(f"SET {name} = {value!r}")
             handles[role, database] = client
             with self._lock:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from simorgh.settings import load_settings
-from tests.deploy.files import COMING, COMPOSE, DEPLOY, ROLES, load, run, settings
+from tests.deploy.files import COMPOSE, DEPLOY, ROLES, load, run
 
 
 def example_names() -> list[str]:
@@ -53,7 +53,6 @@ def test_all_roles_see_the_same_settings(project: dict[str, Any]) -> None:
     assert environments[0]["SIMORGH_LOG"] == "kafka://kafka:9092"
 
 
-@pytest.mark.skipif(bool(COMING - settings()), reason="the settings of the cluster's roles are not here yet")
 def test_the_settings_model_takes_what_the_roles_are_given(
     project: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

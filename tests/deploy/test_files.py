@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.files import CHART, COMING, DEPLOY, ROOT, known_metrics, load, metrics_in, settings
+from tests.deploy.files import CHART, DEPLOY, ROOT, known_metrics, load, metrics_in, settings
 
 YAML_FILES = sorted(
     path
@@ -49,12 +49,8 @@ def test_every_variable_is_a_setting() -> None:
     for path in CONFIGURATION:
         named = set(_NAME.findall(path.read_text()))
         # Kubernetes' own service variables are explained in a comment of the chart.
-        unknown = named - settings() - COMING - {"SIMORGH_API_PORT"}
+        unknown = named - settings() - {"SIMORGH_API_PORT"}
         assert not unknown, f"{name_of(path)} names {unknown}"
-
-
-def test_something_of_what_is_coming_is_still_to_come() -> None:
-    assert COMING - settings(), "all these settings are there now: take COMING out of the tests"
 
 
 def test_every_secret_of_the_settings_is_asked_for_by_name() -> None:

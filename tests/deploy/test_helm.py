@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.deploy.files import CHART, COMING, DEPLOY, ROLES, load, run, settings
+from tests.deploy.files import CHART, DEPLOY, ROLES, load, run, settings
 
 EXAMPLES = sorted((DEPLOY / "helm" / "examples").glob("*.yaml"))
 KUBERNETES = ("1.25.0", "1.37.0")
@@ -88,9 +88,9 @@ class TestRendered:
     def test_the_environment_is_of_known_settings(self, example: Path) -> None:
         objects = rendered(example)
         for made in of_kind(objects, "ConfigMap"):
-            assert set(made["data"]) <= settings() | COMING
+            assert set(made["data"]) <= settings()
         for made in of_kind(objects, "Secret"):
-            assert set(made["stringData"]) <= settings() | COMING
+            assert set(made["stringData"]) <= settings()
 
     def test_what_a_pod_reads_exists(self, example: Path) -> None:
         """Settings of hooks are hooks themselves, with less weight: they come first."""

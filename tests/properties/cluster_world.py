@@ -28,6 +28,7 @@ from stream_processors.segments.rule import parse_rule
 from stream_processors.segments.sql import compile_sql
 from tests.properties.pipeline_world import Clock, Crash
 from warehouse.client import Warehouse, Writer
+from warehouse.connect import Embedded
 
 STAGES: Final = ("events", "identity", "profiles")
 PARTITIONS: Final = 3
@@ -37,8 +38,9 @@ _numbers = count(1)
 class FinalWarehouse(Warehouse):
     """As on a server: every query sees rows that were written twice once."""
 
-    def _client(self, role: str, generation: int | None, settings: Any) -> Any:
-        return super()._client(role, generation, {"final": 1, **settings} if role != "admin" else settings)
+    def __init__(self, dsn: str, workspace: str) -> None:
+        super().__init__(dsn, workspace)
+        self._connections = Embedded(dsn, final=True)
 
 
 class Killed(Crash):
