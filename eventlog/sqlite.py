@@ -15,11 +15,12 @@ from itertools import count, repeat
 from pathlib import Path
 from zlib import crc32
 
+from eventlog.checks import check_beyond, check_group, check_messages, check_partition, checked_offset, closed, unknown_topic
 from eventlog.chunks import Chunk, join_small, pack, unpack
 from eventlog.port import Message, Position, Record
 from eventlog.sqlite_file import Lock, connect, load_ends, open_writer, table
 from schemas.clock import Clock, system_clock
-from schemas.errors import Backpressure, Broken, Conflict, InvalidInput, SimorghError
+from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
 
 MOST_PARTITIONS = 64
 LARGEST_PART = 512 * 1024 * 1024  # bytes of one key or value; SQLite's own limit for a row is near 1 GB
@@ -113,20 +114,19 @@ class SqliteEventLog:
         return request.future
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
-        if not group:
-            raise InvalidInput("Event log: wanted the name of a consumer group to commit for, got an empty one")
+        check_group(group)
         rows = []
         for topic, by_partition in positions.items():
             partitions = self._partitions(topic)
             for partition, offset in by_partition.items():
-                self._check_partition(topic, partition, partitions)
-                rows.append((group, topic, partition, _checked_offset(topic, offset)))
+                check_partition(topic, partition, partitions)
+                rows.append((group, topic, partition, checked_offset(topic, offset)))
         request = _Request([], rows)
         self._enqueue(request)
         request.future.result()
 
     def _batch(self, topic: str, messages: Sequence[Message]) -> _Batch:
-        _check_messages(topic, messages)
+        check_messages(topic, messages, LARGEST_PART)
         partitions = self._partitions(topic)
         if partitions == 1:
             return _Batch(topic, len(messages), None, {0: pack(messages)})
@@ -240,8 +240,8 @@ class SqliteEventLog:
     # --- reading
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
-        self._check_partition(topic, partition, self._partitions(topic))
-        if _checked_offset(topic, offset) >= self._ends[topic][partition] or limit <= 0:
+        check_partition(topic, partition, self._partitions(topic))
+        if checked_offset(topic, offset) >= self._ends[topic][partition] or limit <= 0:
             self._check_open()
             return []
         name = table(topic, partition)
@@ -272,10 +272,7 @@ class SqliteEventLog:
 
     def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
         partitions = self._partitions(topic)
-        if len(beyond) != partitions:
-            raise InvalidInput(
-                f"Event log, topic {topic}: wanted {partitions} offsets to wait beyond, got {len(beyond)}"
-            )
+        check_beyond(topic, beyond, partitions)
 
         def grown() -> bool:
             return self._closed or any(end > known for end, known in zip(self._ends[topic], beyond, strict=True))
@@ -328,21 +325,13 @@ class SqliteEventLog:
 
     def _refuse_closed(self) -> None:
         if self._closed:
-            raise Conflict(f"Event log {self._path}: wanted an open log, but it was closed", code="closed")
+            raise closed(self._path)
 
     def _partitions(self, topic: str) -> int:
         ends = self._ends.get(topic)
         if ends is None:
-            raise InvalidInput(
-                f"Event log: wanted one of the topics {', '.join(sorted(self._ends))}, got another; "
-                f"topics are declared in schemas.topics",
-                code="unknown_topic",
-            )
+            raise unknown_topic(self._ends)
         return len(ends)
-
-    def _check_partition(self, topic: str, partition: int, partitions: int) -> None:
-        if not 0 <= partition < partitions:
-            raise InvalidInput(f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}")
 
 
 def _place(batch: _Batch, ends: list[int]) -> list[Position]:
@@ -355,28 +344,6 @@ def _place(batch: _Batch, ends: list[int]) -> list[Position]:
     positions = [(partition, next(counters[partition])) for partition in batch.order]
     ends[:] = [next(counter) for counter in counters]
     return positions
-
-
-def _check_messages(topic: str, messages: Sequence[Message]) -> None:
-    for message in messages:
-        key, value = message
-        if type(key) is not bytes or type(value) is not bytes:
-            raise InvalidInput(
-                f"Event log, topic {topic}: wanted bytes for key and value, "
-                f"got {type(key).__name__} and {type(value).__name__}; nothing was appended"
-            )
-        if len(key) > LARGEST_PART or len(value) > LARGEST_PART:
-            raise InvalidInput(
-                f"Event log, topic {topic}: wanted a key and a value of at most {LARGEST_PART} bytes, "
-                f"got {len(key)} and {len(value)}; nothing was appended",
-                code="too_large",
-            )
-
-
-def _checked_offset(topic: str, offset: int) -> int:
-    if not 0 <= offset < 1 << 62:
-        raise InvalidInput(f"Event log, topic {topic}: wanted an offset from 0 on, got {offset}; ask `ends`")
-    return offset
 
 
 def _explain(error: Exception) -> SimorghError:
