@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := schemas eventlog registry identity producers warehouse stream_processors profile_api simorgh tests benchmarks
+SOURCES := schemas eventlog registry identity producers warehouse stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -15,7 +15,15 @@ from itertools import count, repeat
 from pathlib import Path
 from zlib import crc32
 
-from eventlog.checks import check_beyond, check_group, check_messages, check_partition, checked_offset, closed, unknown_topic
+from eventlog.checks import (
+    check_beyond,
+    check_group,
+    check_messages,
+    check_partition,
+    checked_offset,
+    closed,
+    unknown_topic,
+)
 from eventlog.chunks import Chunk, join_small, pack, unpack
 from eventlog.port import Message, Position, Record
 from eventlog.sqlite_file import Lock, connect, load_ends, open_writer, table

@@ -11,6 +11,7 @@ import clickhouse_connect
 import pytest
 
 if TYPE_CHECKING:
+    from deploy.kafka.broker import Broker
     from tests.properties.pipeline_world import Box, MakeBox
 
 
@@ -39,3 +40,12 @@ def make_box(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBo
             box.close()
 
     return make
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
+    """A real broker, running until the end of the run. Tests that kill one start their own."""
+    from tests.kafka.fixtures import running_broker
+
+    with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker

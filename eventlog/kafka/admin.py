@@ -1,0 +1,176 @@
+"""Topics, ends and positions: small requests to the broker, through kafka-python whichever client publishes.
+
+Each is tried again until the connection's patience ends; then `Backpressure` with code `log_unavailable`.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from kafka import KafkaAdminClient, TopicPartition, errors
+from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
+from kafka.structs import OffsetAndMetadata
+
+from eventlog.kafka.client import Connection
+from eventlog.kafka.kafka_python import common_settings, explain
+from schemas.errors import InvalidSettings
+
+T = TypeVar("T")
+
+PAUSE: Final = 0.1
+"""Seconds between two tries."""
+
+KEEP: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+"""The log is truth: no topic forgets. Checked on topics that were there before, too."""
+
+
+class Admin:
+    """For any thread. Connects at once: raises `Backpressure` when no broker answers."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._try("connecting", lambda client: None)
+
+    # --- topics
+
+    def ensure_topics(self, wanted: Mapping[str, int], replication: int, min_insync: int) -> dict[str, int]:
+        """Make the topics that are missing ({name: partitions}); the partitions that each topic has now.
+
+        Any number of processes may do so at once. `replication` -1 and `min_insync` 0 leave it to the broker.
+        Raises `InvalidSettings` for a topic that would forget records.
+        """
+        missing = {name: count for name, count in wanted.items() if name not in self._partitions(wanted)}
+        if missing:
+            configs = dict(KEEP)
+            configs["message.timestamp.type"] = "LogAppendTime"
+            configs["max.message.bytes"] = str(2 * self._connection.largest + 1024 * 1024)
+            configs["unclean.leader.election.enable"] = "false"
+            if min_insync:
+                configs["min.insync.replicas"] = str(min_insync)
+            self._create(missing, replication, configs)
+        if set(missing) != set(wanted):
+            self._require_keeping([name for name in wanted if name not in missing])
+        return self._try("finding the topics", lambda client: self._all_there(wanted))
+
+    def _create(self, missing: Mapping[str, int], replication: int, configs: Mapping[str, str]) -> None:
+        specification = {
+            name: {"num_partitions": count, "replication_factor": replication, "configs": configs}
+            for name, count in missing.items()
+        }
+
+        def create(client: Any) -> None:
+            answer = client.create_topics(specification, raise_errors=False)
+            for topic in answer["topics"]:
+                kind = errors.for_code(topic["error_code"])
+                if kind not in (errors.NoError, errors.TopicAlreadyExistsError):
+                    raise kind
+
+        try:
+            self._try("making topics", create)
+        except errors.KafkaError as error:
+            raise InvalidSettings(
+                f"Kafka: wanted topics with {replication} replicas, the broker refuses: {type(error).__name__}; "
+                f"look at SIMORGH_KAFKA_REPLICATION and SIMORGH_KAFKA_MIN_INSYNC"
+            ) from error
+
+    def _partitions(self, names: Mapping[str, int]) -> dict[str, int]:
+        """Of the topics that exist and have all their leaders."""
+        described = self._try("describing topics", lambda client: client.describe_topics(list(names)))
+        return {
+            topic["name"]: len(topic["partitions"])
+            for topic in described
+            if topic["error_code"] == 0 and all(partition["leader_id"] >= 0 for partition in topic["partitions"])
+        }
+
+    def _all_there(self, wanted: Mapping[str, int]) -> dict[str, int]:
+        found = self._partitions(wanted)
+        if len(found) < len(wanted):
+            raise errors.LeaderNotAvailableError
+        return found
+
+    def _require_keeping(self, names: list[str]) -> None:
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        found = self._try("reading topics' settings", lambda c: c.describe_configs(resources, config_filter="all"))
+        for name, settings in found[ConfigResourceType.TOPIC.name.lower()].items():
+            lost = {key for key, value in KEEP.items() if settings[key]["value"] != value}
+            if lost:
+                raise InvalidSettings(
+                    f"Kafka topic {name}: wanted {', '.join(f'{key}={KEEP[key]}' for key in sorted(lost))}, "
+                    f"it has other values and would forget records; alter the topic",
+                    code="topic_forgets",
+                )
+
+    # --- ends and positions
+
+    def ends(self, topic: str, partitions: int, patience: float | None = None) -> list[int]:
+        """The next offset of each partition, from the leaders."""
+        wanted = {TopicPartition(topic, number): OffsetSpec.LATEST for number in range(partitions)}
+        found = self._try("asking for ends", lambda client: client.list_partition_offsets(wanted), patience)
+        return [found[partition].offset for partition in wanted]
+
+    def commit(self, group: str, positions: Mapping[str, Mapping[int, int]]) -> None:
+        """One request, one batch of the group's log: all or nothing. The group must have no members."""
+        offsets = {
+            TopicPartition(topic, partition): OffsetAndMetadata(offset, "", -1)
+            for topic, by_partition in positions.items()
+            for partition, offset in by_partition.items()
+        }
+
+        def commit(client: Any) -> None:
+            for kind in client.alter_group_offsets(group, offsets).values():
+                if kind is not errors.NoError:
+                    raise kind
+
+        if offsets:
+            self._try("committing", commit, reconnect=True)
+
+    def committed(self, group: str, topic: str, partitions: int) -> list[int]:
+        wanted = [TopicPartition(topic, number) for number in range(partitions)]
+        found = self._try("asking for positions", lambda c: c.list_group_offsets({group: wanted}), reconnect=True)[
+            group
+        ]
+        return [max(found[partition].offset, 0) if partition in found else 0 for partition in wanted]
+
+    def close(self) -> None:
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    # --- trying
+
+    def _try(self, what: str, call: Callable[[Any], T], patience: float | None = None, *, reconnect: bool = False) -> T:
+        """`reconnect`: the next try is made by a fresh client. The library keeps for ever which broker a group's
+        coordinator was; a fresh one asks again.
+        """
+        deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
+        while True:
+            client = None
+            try:
+                client = self._connected()
+                return call(client)
+            except errors.KafkaError as error:
+                if not error.retriable:
+                    raise explain(what, error) if isinstance(error, errors.AuthorizationError) else error from error
+                if time.monotonic() + PAUSE > deadline:
+                    raise explain(what, error) from error
+            if reconnect and client is not None:
+                self._drop(client)
+            time.sleep(PAUSE)
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = KafkaAdminClient(**common_settings(self._connection))
+            return self._client
+
+    def _drop(self, client: Any) -> None:
+        with self._lock:
+            if self._client is client:
+                self._client = None
+        with contextlib.suppress(errors.KafkaError):
+            client.close()

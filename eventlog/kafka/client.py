@@ -1,0 +1,122 @@
+"""What the adapter asks of a client library: to publish, and to read one partition. Two libraries answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from eventlog.port import Message, Record
+from schemas import topics
+from schemas.errors import Backpressure, InvalidSettings, SimorghError
+
+LINGER_MS: Final = 2
+"""How long a message waits for others to share its request."""
+
+FETCH_WAIT_MS: Final = 50
+"""How long the broker holds a fetch that finds nothing. A reader that jumps elsewhere waits for it to end."""
+
+FETCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_BYTES: Final = 512 * 1024
+COMPRESSION: Final = "lz4"
+"""See docs/kafka.md for what was measured."""
+
+SECURITY: Final[Mapping[str, str]] = {
+    "security.protocol": "security_protocol",
+    "sasl.mechanism": "sasl_mechanism",
+    "sasl.username": "sasl_plain_username",
+    "sasl.password": "sasl_plain_password",
+    "ssl.ca.location": "ssl_cafile",
+    "ssl.certificate.location": "ssl_certfile",
+    "ssl.key.location": "ssl_keyfile",
+    "ssl.key.password": "ssl_password",
+}
+"""The settings that pass through, by librdkafka's names, and what kafka-python calls them."""
+
+CLOUDEVENT: Final = "application/cloudevents+json; charset=UTF-8"
+JSON: Final = "application/json; charset=UTF-8"
+
+Headers = list[tuple[str, bytes]]
+
+
+def headers_of(topic: str) -> Headers:
+    """CloudEvents' Kafka binding, structured mode: the content type says that the value is a whole event."""
+    return [("content-type", (CLOUDEVENT if topic == topics.EVENTS else JSON).encode())]
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Where the brokers are and how to speak to them. `bootstrap` is `host:port[,host:port]`.
+
+    `patience`: seconds after which a broker that does not answer is given up. `security`: see `SECURITY`.
+    `largest`: bytes of one message. Raises `InvalidSettings` for security settings that do not pass through.
+    """
+
+    bootstrap: str
+    security: Mapping[str, str] = field(default_factory=dict, repr=False)  # has passwords
+    patience: float = 20.0
+    largest: int = 8 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.security) - set(SECURITY))
+        if unknown:
+            raise InvalidSettings(f"Kafka security: wanted {', '.join(SECURITY)}; got {', '.join(unknown)}")
+
+
+class Outcome(Protocol):
+    """Is told what becomes of each message, by its number, once. From any thread."""
+
+    def delivered(self, number: int, partition: int, offset: int) -> None: ...
+
+    def failed(self, number: int, error: SimorghError) -> None: ...
+
+
+class Publisher(Protocol):
+    """Idempotent, acknowledged by all replicas in sync, partition by murmur2 of the key. For any thread."""
+
+    def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
+        """Hand over; the messages of one thread keep their order in a partition. Never blocks for the broker.
+
+        Every message, from number `first` on, has its outcome within the connection's patience.
+        """
+        ...
+
+    @property
+    def broken(self) -> bool:
+        """It cannot publish any more, or no longer in order: to be closed and replaced."""
+        ...
+
+    def close(self, timeout: float) -> None:
+        """Wait for the outcomes, up to `timeout` seconds. Idempotent."""
+        ...
+
+
+class PartitionReader(Protocol):
+    """Reads one partition in order, ahead of who asks. For one thread at a time."""
+
+    def seek(self, offset: int) -> None: ...
+
+    def take(self, count: int, timeout: float) -> list[Record]:
+        """The next `count` records. Fewer only when `timeout` seconds have passed: ask for what exists."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Client(Protocol):
+    name: str
+
+    def publisher(self) -> Publisher:
+        """Connects: blocks. Raises `Backpressure` when no broker answers."""
+        ...
+
+    def reader(self, topic: str, partition: int) -> PartitionReader: ...
+
+
+ClientMaker = Callable[[Connection, Sequence[str]], Client]
+"""Takes the names of all topics too, to know them before the first message."""
+
+
+def unavailable(what: str, why: object) -> Backpressure:
+    """The broker is away or cannot do it now: offer the same again later. `why` holds no customer's data."""
+    return Backpressure(
+        f"Kafka: {what}: wanted an answer of the broker, got {why}; offer the same again later", code="log_unavailable"
+    )

@@ -1,0 +1,201 @@
+"""Publishing and reading with confluent-kafka (librdkafka): the extra `simorgh[fast]`."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Message as Delivery
+
+from eventlog.kafka.client import (
+    BATCH_BYTES,
+    COMPRESSION,
+    FETCH_BYTES,
+    FETCH_WAIT_MS,
+    LINGER_MS,
+    Connection,
+    Headers,
+    Outcome,
+    unavailable,
+)
+from eventlog.port import Message, Record
+from schemas.errors import Broken, Denied, InvalidInput, SimorghError
+
+_LOG: Final = logging.getLogger(__name__)
+
+AHEAD_KB: Final = 16 * 1024
+"""What one reader may hold in memory, read ahead."""
+
+
+class ConfluentClient:
+    name = "confluent"
+
+    def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
+        self._connection = connection
+        self._topics = topics
+
+    def publisher(self) -> "ConfluentPublisher":
+        return ConfluentPublisher(self._connection, self._topics)
+
+    def reader(self, topic: str, partition: int) -> "ConfluentReader":
+        return ConfluentReader(self._connection, topic, partition)
+
+
+class ConfluentPublisher:
+    """Outcomes are told in a thread of its own."""
+
+    def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
+        patience = int(connection.patience * 1000)
+        self._broken = False
+        self._producer = Producer(
+            {
+                **_common_settings(connection),
+                "enable.idempotence": True,
+                "acks": "all",
+                "partitioner": "murmur2_random",  # kafka-python's and Java's; librdkafka's own default is another
+                "compression.type": COMPRESSION,
+                "linger.ms": LINGER_MS,
+                "batch.size": BATCH_BYTES,
+                "message.max.bytes": 2 * connection.largest + BATCH_BYTES,
+                "message.timeout.ms": patience,
+                "request.timeout.ms": patience // 2,
+                "queue.buffering.max.messages": 0,  # the adapter bounds what waits
+                "queue.buffering.max.kbytes": 2**31 - 1,
+            },
+            logger=_LOG,
+        )
+        self._require_broker(connection, topics)
+        self._stopped = False
+        self._poller = threading.Thread(target=self._poll, name="log-delivery", daemon=True)
+        self._poller.start()
+
+    def _require_broker(self, connection: Connection, topics: Sequence[str]) -> None:
+        """Also makes the library know the topics before the first message."""
+        try:
+            for topic in topics[:1]:
+                self._producer.list_topics(topic, timeout=connection.patience)
+        except KafkaException as error:
+            raise explain("connecting", error.args[0]) from error
+
+    def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
+        produce = self._producer.produce
+        headers_: list[tuple[str, str | bytes | None]] = [*headers]
+        for number, (key, value) in enumerate(messages, first):
+            try:
+                produce(topic, value, key, on_delivery=partial(self._report, outcome, number), headers=headers_)
+            except KafkaException as error:
+                self._failed(outcome, number, error.args[0])
+            except BufferError:
+                outcome.failed(number, unavailable("publishing", "a full queue of the client"))
+
+    @property
+    def broken(self) -> bool:
+        return self._broken
+
+    def close(self, timeout: float) -> None:
+        if self._stopped:
+            return
+        self._producer.flush(timeout)
+        self._stopped = True
+        self._poller.join()
+
+    def _poll(self) -> None:
+        while not self._stopped:
+            self._producer.poll(0.1)
+
+    def _report(self, outcome: Outcome, number: int, error: KafkaError | None, message: Delivery) -> None:
+        if error is None:
+            outcome.delivered(number, message.partition(), message.offset())  # type: ignore[arg-type]
+        else:
+            self._failed(outcome, number, error)
+
+    def _failed(self, outcome: Outcome, number: int, error: KafkaError) -> None:
+        self._broken = self._broken or error.fatal() or error.code() in _BREAKING
+        outcome.failed(number, explain("publishing", error))
+
+
+class ConfluentReader:
+    def __init__(self, connection: Connection, topic: str, partition: int) -> None:
+        self._topic, self._partition = topic, partition
+        self._consumer = Consumer(
+            {
+                **_common_settings(connection),
+                "group.id": "simorgh-reader",  # the library wants one; no group is joined and nothing committed
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "error",
+                "allow.auto.create.topics": False,
+                "fetch.wait.max.ms": FETCH_WAIT_MS,
+                "fetch.message.max.bytes": FETCH_BYTES,
+                "queued.min.messages": 100_000,
+                "queued.max.messages.kbytes": AHEAD_KB,
+                "fetch.queue.backoff.ms": 5,  # after a full queue; the default pauses a reader for a second
+                "fetch.error.backoff.ms": 100,
+            },
+            logger=_LOG,
+        )
+
+    def seek(self, offset: int) -> None:
+        self._consumer.assign([TopicPartition(self._topic, self._partition, offset)])
+
+    def take(self, count: int, timeout: float) -> list[Record]:
+        partition = self._partition
+        records = []
+        for message in self._consumer.consume(count, timeout):
+            if (error := message.error()) is not None:
+                if _passing(error):
+                    continue
+                raise explain("reading", error)
+            key, value = message.key() or b"", message.value() or b""
+            records.append(Record(partition, message.offset(), key, value, message.timestamp()[1]))  # type: ignore[arg-type]
+        return records
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+def _common_settings(connection: Connection) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": connection.bootstrap,
+        "client.id": "simorgh",
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 1000,
+        **connection.security,
+    }
+
+
+_TOO_LARGE: Final = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+_REFUSED: Final = {
+    KafkaError._AUTHENTICATION,
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+_GONE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
+_BREAKING: Final = {
+    KafkaError._FATAL,
+    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+    KafkaError.UNKNOWN_PRODUCER_ID,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.PRODUCER_FENCED,
+}
+
+
+def _passing(error: KafkaError) -> bool:
+    """An error of a reader that the library itself gets over."""
+    return error.code() not in _REFUSED | _GONE and not error.fatal()
+
+
+def explain(what: str, error: KafkaError) -> SimorghError:
+    """Which of our errors an error of the library is. Gives its name only: its text may hold values."""
+    code, name = error.code(), error.name()
+    if code in _TOO_LARGE:
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}", code="too_large")
+    if code in _REFUSED:
+        return Denied(f"Kafka: {what}: the broker refuses us: {name}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+    if code in _GONE:
+        return Broken(f"Kafka: {what}: wanted records that are gone: {name}; set retention.ms=-1, restore the topic")
+    return unavailable(what, name)

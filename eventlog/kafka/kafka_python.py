@@ -1,0 +1,163 @@
+"""Publishing and reading with kafka-python: pure Python, there wherever Simorgh is."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka.producer.future import RecordMetadata
+
+from eventlog.kafka.client import (
+    BATCH_BYTES,
+    COMPRESSION,
+    FETCH_BYTES,
+    FETCH_WAIT_MS,
+    LINGER_MS,
+    SECURITY,
+    Connection,
+    Headers,
+    Outcome,
+    unavailable,
+)
+from eventlog.port import Message, Record
+from schemas.errors import Broken, Denied, InvalidInput, SimorghError
+
+
+class KafkaPythonClient:
+    name = "kafka-python"
+
+    def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
+        self._connection = connection
+        self._topics = topics
+
+    def publisher(self) -> "KafkaPythonPublisher":
+        return KafkaPythonPublisher(self._connection, self._topics)
+
+    def reader(self, topic: str, partition: int) -> "KafkaPythonReader":
+        return KafkaPythonReader(self._connection, TopicPartition(topic, partition))
+
+
+class KafkaPythonPublisher:
+    """Outcomes are told in the library's own thread."""
+
+    def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
+        patience = int(connection.patience * 1000)
+        self._broken = False
+        try:
+            self._producer = KafkaProducer(
+                **common_settings(connection),
+                enable_idempotence=True,
+                acks="all",
+                compression_type=COMPRESSION,
+                linger_ms=LINGER_MS,
+                batch_size=BATCH_BYTES,
+                max_request_size=2 * connection.largest + BATCH_BYTES,
+                delivery_timeout_ms=patience + LINGER_MS,
+                max_block_ms=patience,
+            )
+            for topic in topics:
+                self._producer.partitions_for(topic)  # so that `send` need not ask, and so never blocks
+        except errors.KafkaError as error:
+            raise explain("connecting", error) from error
+
+    def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
+        for number, (key, value) in enumerate(messages, first):
+            try:
+                future = self._producer.send(topic, value, key, headers)
+            except (errors.KafkaError, ValueError, AssertionError) as error:
+                self._failed(outcome, number, error)
+            else:
+                future.add_callback(partial(_delivered, outcome, number))
+                future.add_errback(partial(self._failed, outcome, number))
+
+    @property
+    def broken(self) -> bool:
+        return self._broken
+
+    def close(self, timeout: float) -> None:
+        try:
+            self._producer.close(timeout)
+        except errors.KafkaTimeoutError:  # of its flush; it is left half closed then
+            self._producer.close(0)
+
+    def _failed(self, outcome: Outcome, number: int, error: Exception) -> None:
+        # Sequence numbers that broke, fencing, lost rights: the library may go on, but not surely in order.
+        self._broken = self._broken or not (_passing(error) or isinstance(error, _TOO_LARGE))
+        outcome.failed(number, explain("publishing", error))
+
+
+def _delivered(outcome: Outcome, number: int, metadata: RecordMetadata) -> None:
+    outcome.delivered(number, metadata.partition, metadata.offset)
+
+
+class KafkaPythonReader:
+    def __init__(self, connection: Connection, partition: TopicPartition) -> None:
+        self._partition = partition
+        try:
+            self._consumer = KafkaConsumer(
+                **common_settings(connection),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                allow_auto_create_topics=False,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+                max_partition_fetch_bytes=FETCH_BYTES,
+            )
+        except errors.KafkaError as error:
+            raise explain("connecting", error) from error
+        self._consumer.assign([partition])
+
+    def seek(self, offset: int) -> None:
+        self._consumer.seek(self._partition, offset)
+
+    def take(self, count: int, timeout: float) -> list[Record]:
+        records: list[Record] = []
+        deadline = time.monotonic() + timeout
+        while len(records) < count and (left := deadline - time.monotonic()) > 0:
+            try:
+                found = self._consumer.poll(int(left * 1000) + 1, max_records=count - len(records))
+            except errors.KafkaError as error:
+                if not _passing(error):
+                    raise explain("reading", error) from error
+                continue
+            number = self._partition.partition
+            for fetched in found.values():
+                records += [Record(number, r.offset, r.key or b"", r.value or b"", r.timestamp) for r in fetched]
+        return records
+
+    def close(self) -> None:
+        self._consumer.close(autocommit=False, timeout_ms=1000)
+
+
+def common_settings(connection: Connection) -> dict[str, Any]:
+    """What every kind of client of the library takes."""
+    patience = int(connection.patience * 1000)
+    return {
+        "bootstrap_servers": connection.bootstrap.split(","),
+        "client_id": "simorgh",
+        "request_timeout_ms": patience // 2,
+        "bootstrap_timeout_ms": patience,
+        "reconnect_backoff_max_ms": 1000,
+        **{SECURITY[name]: value for name, value in connection.security.items()},
+    }
+
+
+_TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
+
+
+def _passing(error: Exception) -> bool:
+    """Whether it may well work later, with the same client."""
+    return bool(getattr(error, "retriable", False))
+
+
+def explain(what: str, error: Exception) -> SimorghError:
+    """Which of our errors an error of the library is. Names its class only: its text may hold values."""
+    kind = type(error).__name__
+    if isinstance(error, _TOO_LARGE):
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}", code="too_large")
+    if isinstance(error, errors.AuthorizationError) or "Authentication" in kind:
+        return Denied(f"Kafka: {what}: the broker refuses us: {kind}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+    if isinstance(error, errors.OffsetOutOfRangeError | errors.NoOffsetForPartitionError):
+        return Broken(f"Kafka: {what}: wanted records that are gone: {kind}; set retention.ms=-1, restore the topic")
+    return unavailable(what, kind)

@@ -1,0 +1,181 @@
+"""From submits to acknowledged positions: what waits is bounded, and a broken publisher is replaced."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final
+
+from eventlog.kafka.client import Client, Headers, Publisher, headers_of, unavailable
+from eventlog.port import Message, Position
+from schemas.errors import Backpressure, SimorghError
+
+_LOG: Final = logging.getLogger(__name__)
+
+Write = tuple[str, Sequence[Message]]
+"""The topic's name on the broker, and its messages."""
+
+PAUSE: Final = 1.0
+"""Seconds between two tries to replace a broken publisher."""
+
+
+class Submission:
+    """One submit on its way: an `eventlog.kafka.client.Outcome` that ends in one future.
+
+    The future is done when the last message has its outcome; it fails with the first error if there is one.
+    """
+
+    def __init__(self, writes: Sequence[Write], done: Callable[["Submission"], None]) -> None:
+        self.writes = writes
+        self.records = sum(len(messages) for _, messages in writes)
+        self.size = sum(len(key) + len(value) for _, messages in writes for key, value in messages)
+        self.future: Future[list[list[Position]]] = Future()
+        self.future.set_running_or_notify_cancel()  # what was handed over cannot be called back
+        self._positions: list[Position | None] = [None] * self.records
+        self._left = self.records
+        self._error: SimorghError | None = None
+        self._lock = threading.Lock()
+        self._done = done
+
+    def delivered(self, number: int, partition: int, offset: int) -> None:
+        with self._lock:
+            self._positions[number] = (partition, offset)
+            self._left -= 1
+            left = self._left
+        if not left:
+            self._done(self)
+
+    def failed(self, number: int, error: SimorghError) -> None:
+        with self._lock:
+            self._error = self._error or error
+            self._left -= 1
+            left = self._left
+        if not left:
+            self._done(self)
+
+    def answer(self) -> None:
+        """Resolve the future; every message has its outcome."""
+        if self._error is not None:
+            self.future.set_exception(self._error)
+            return
+        positions = [position for position in self._positions if position is not None]
+        answer, start = [], 0
+        for _, messages in self.writes:
+            answer.append(positions[start : start + len(messages)])
+            start += len(messages)
+        self.future.set_result(answer)
+
+
+class Publishing:
+    """Submits, for any thread. `grown` is told (topic's name, positions) before a future is done.
+
+    A publisher that broke is replaced in the background; until then submits get `Backpressure`.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        queue_limit: int,
+        queue_bytes: int,
+        grown: Callable[[str, Sequence[Position]], None],
+    ) -> None:
+        self._client = client
+        self._queue_limit = queue_limit
+        self._queue_bytes = queue_bytes
+        self._grown = grown
+        self._headers: dict[str, Headers] = {}
+        mutex = threading.Lock()  # guards all that follows
+        self._changed = threading.Condition(mutex)
+        self._waiting_records = 0
+        self._waiting_bytes = 0
+        self._closed = False
+        self._reviver: threading.Thread | None = None
+        self._publisher: Publisher | None = client.publisher()
+
+    def submit(self, topics: Sequence[str], writes: Sequence[Write]) -> Future[list[list[Position]]]:
+        """`topics`: what the log calls the topic of each write. Checks were made."""
+        submission = Submission(writes, self._ended)
+        if submission.records == 0:
+            submission.answer()
+            return submission.future
+        publisher = self._admit(submission)
+        first = 0
+        for topic, (name, messages) in zip(topics, writes, strict=True):
+            publisher.send(name, messages, self._headers_of(topic), first, submission)
+            first += len(messages)
+        return submission.future
+
+    def _admit(self, submission: Submission) -> Publisher:
+        with self._changed:
+            if self._publisher is None:
+                raise unavailable("publishing", "none that it would take: reconnecting")
+            records = self._waiting_records + submission.records
+            size = self._waiting_bytes + submission.size
+            if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
+                raise Backpressure(
+                    f"Kafka: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to wait for"
+                    f" the broker, would be {records} and {size}; pause, then offer the same again"
+                )
+            self._waiting_records, self._waiting_bytes = records, size
+            return self._publisher
+
+    def _headers_of(self, topic: str) -> Headers:
+        headers = self._headers.get(topic)
+        if headers is None:
+            headers = self._headers[topic] = headers_of(topic)
+        return headers
+
+    def _ended(self, submission: Submission) -> None:
+        """All messages have their outcome. Room is made before the answer: who has it may submit again."""
+        with self._changed:
+            self._waiting_records -= submission.records
+            self._waiting_bytes -= submission.size
+            self._changed.notify_all()
+            if self._publisher is not None and self._publisher.broken:
+                self._replace(self._publisher)
+        submission.answer()
+        if submission.future.exception() is None:
+            for (name, _), positions in zip(submission.writes, submission.future.result(), strict=True):
+                self._grown(name, positions)
+
+    # --- replacing a publisher
+
+    def _replace(self, broken: Publisher) -> None:
+        """Begin to; the mutex is held."""
+        self._publisher = None
+        if not self._closed:
+            self._reviver = threading.Thread(target=self._revive, args=(broken,), name="log-reviver", daemon=True)
+            self._reviver.start()
+
+    def _revive(self, broken: Publisher) -> None:
+        _LOG.warning("Kafka: the publisher cannot go on; making another")
+        broken.close(PAUSE)
+        while not self._closed:
+            try:
+                publisher = self._client.publisher()
+            except SimorghError as error:
+                _LOG.warning("%s", error.message)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed, PAUSE)
+                continue
+            with self._changed:
+                if not self._closed:
+                    self._publisher = publisher
+                    return
+            publisher.close(0)
+
+    # --- the end
+
+    def close(self, patience: float) -> None:
+        """Wait for what is on its way, up to `patience` seconds, then let go of the broker. Called once."""
+        deadline = time.monotonic() + patience
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._waiting_records, patience)
+            publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.close(max(deadline - time.monotonic(), 0.0))
+        if self._reviver is not None:
+            self._reviver.join(patience)

@@ -1,0 +1,101 @@
+"""Readers at work: each stands in one partition and reads ahead, so that reading on costs no round trip."""
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Final
+
+from eventlog.kafka.client import PartitionReader, unavailable
+from eventlog.port import Record
+
+MOST_READERS: Final = 48
+"""Of one log. Each has a connection and read ahead; beyond this, the one longest idle is closed."""
+
+MOST_BESIDE: Final = 3
+"""Of one partition: for those who follow it from different places. More share, and jump."""
+
+Spot = tuple[str, int]
+"""A topic's name on the broker, and a partition."""
+
+
+class _Reader:
+    """A reader and where it stands; None: nowhere."""
+
+    def __init__(self, reader: PartitionReader) -> None:
+        self.reader = reader
+        self.offset: int | None = None
+        self.used = 0.0
+
+    def read(self, offset: int, count: int, patience: float) -> list[Record]:
+        """Exactly `count` records, which exist. Raises `Backpressure` when they do not come in time."""
+        if self.offset != offset:
+            self.reader.seek(offset)
+        self.offset = None  # until it went well
+        records = self.reader.take(count, patience)
+        if len(records) < count:
+            raise unavailable("reading", f"{len(records)} of {count} records in {patience:g} s")
+        self.offset = offset + count
+        return records
+
+
+class Readers:
+    """For any thread: a reader is taken out while it is used."""
+
+    def __init__(self, make: Callable[[str, int], PartitionReader], patience: float) -> None:
+        self._make = make
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._idle: defaultdict[Spot, list[_Reader]] = defaultdict(list)
+        self._closed = False
+
+    def read(self, topic: str, partition: int, offset: int, count: int) -> list[Record]:
+        """Records `offset` to `offset + count - 1`: they exist."""
+        spot = (topic, partition)
+        reader = self._take(spot, offset)
+        try:
+            records = reader.read(offset, count, self._patience)
+        except BaseException:
+            reader.reader.close()
+            raise
+        self._give_back(spot, reader)
+        return records
+
+    def _take(self, spot: Spot, offset: int) -> _Reader:
+        """One that stands at `offset`, else a new one, else the one that was used least recently."""
+        with self._lock:
+            idle = self._idle[spot]
+            there = next((reader for reader in idle if reader.offset == offset), None)
+            if there is None and len(idle) >= MOST_BESIDE:
+                there = min(idle, key=lambda reader: reader.used)
+            if there is not None:
+                idle.remove(there)
+                return there
+        return _Reader(self._make(*spot))
+
+    def _give_back(self, spot: Spot, reader: _Reader) -> None:
+        reader.used = time.monotonic()
+        with self._lock:
+            self._idle[spot].append(reader)
+            surplus = self._surplus()
+        for each in surplus:
+            each.reader.close()
+
+    def _surplus(self) -> list[_Reader]:
+        """Takes out what is too many, or all once the readers are closed. The lock is held."""
+        idle = sorted(
+            ((reader.used, spot, reader) for spot, readers in self._idle.items() for reader in readers),
+            key=lambda found: found[0],
+        )
+        surplus = idle if self._closed else idle[: max(len(idle) - MOST_READERS, 0)]
+        for _, spot, reader in surplus:
+            self._idle[spot].remove(reader)
+        return [reader for _, _, reader in surplus]
+
+    def close(self) -> None:
+        """Those in use are closed when they are given back."""
+        with self._lock:
+            self._closed = True
+            surplus = self._surplus()
+        for each in surplus:
+            each.reader.close()

@@ -1,0 +1,53 @@
+"""A broker for the whole run, and logs on it with topics of their own. `tests/conftest.py` has the fixture."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kafka import KafkaAdminClient
+
+from deploy.kafka.broker import Broker
+from deploy.kafka.fetch import Unavailable
+from eventlog.kafka.client import Connection
+from eventlog.kafka.log import KafkaEventLog
+from schemas import topics
+
+
+@contextmanager
+def running_broker(folder: Path) -> Iterator[Broker]:
+    """Skips the test where Java or Maven is missing; fails instead when SIMORGH_REQUIRE_KAFKA is set."""
+    broker = Broker(folder)
+    try:
+        broker.start()
+    except Unavailable as reason:
+        if os.environ.get("SIMORGH_REQUIRE_KAFKA"):
+            pytest.fail(f"SIMORGH_REQUIRE_KAFKA is set, but: {reason}")
+        pytest.skip(f"NOT TESTED ON KAFKA: {reason}")
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+@contextmanager
+def isolated_logs(broker: Broker, **settings: Any) -> Iterator[Callable[..., KafkaEventLog]]:
+    """Opens the same log again and again, on topics that no other test has; they are deleted at the end."""
+    prefix = f"t{uuid4().hex[:12]}."
+    connection = Connection(broker.bootstrap, patience=settings.pop("patience", 20.0))
+    opened: list[KafkaEventLog] = []
+
+    def open_(**more: Any) -> KafkaEventLog:
+        opened.append(KafkaEventLog(connection, prefix=prefix, **{**settings, **more}))
+        return opened[-1]
+
+    try:
+        yield open_
+    finally:
+        for log in opened:
+            log.close()
+        with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+            admin.delete_topics([prefix + topic for topic in topics.ALL])
