@@ -1,93 +1,63 @@
 """The warehouse: ClickHouse, as a server or embedded (chDB), behind clickhouse-connect's one client API.
 
-One database per workspace and generation (`default_g1`). Handles are per thread: one handle serialises its callers,
-several on one engine run side by side. Every setting that decides about correctness is set here, explicitly, since
-a server's defaults depend on its version.
+One database per workspace and generation (`default_g1`). How handles are made, and which settings they have, is in
+`warehouse.connect`.
 """
 
-import threading
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-import clickhouse_connect
 import pyarrow as pa
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from schemas.errors import Broken, InvalidInput
-
-TABLES_SQL = Path(__file__).with_name("tables.sql")
-
-INSERT_SETTINGS: Mapping[str, Any] = {
-    "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
-    "deduplicate_insert": "disable",  # the insert log loses acknowledged rows under kill -9
-    "insert_deduplicate": 0,
-    "input_format_parallel_parsing": 0,
-    "max_insert_threads": 1,
-    # one insert = one block = one part: all of its rows or none
-    "max_insert_block_size": 4_000_000,
-    "min_insert_block_size_rows": 4_000_000,
-    "min_insert_block_size_bytes": 1 << 30,
-}
-
-QUERY_SETTINGS: Mapping[str, Any] = {
-    "max_execution_time": 30,
-    "max_memory_usage": 4_000_000_000,
-    "max_result_rows": 2_000_000,
-    "result_overflow_mode": "throw",
-    "max_bytes_before_external_group_by": 500_000_000,
-    "max_bytes_ratio_before_external_group_by": 0,
-    "readonly": 1,  # last: from here on the handle can change nothing, its own settings included
-}
-
-_LIMITS_REACHED = ("TIMEOUT_EXCEEDED", "MEMORY_LIMIT_EXCEEDED", "TOO_MANY_ROWS", "QUERY_WAS_CANCELLED")
-
-
-def table_statements() -> list[str]:
-    """The DDL of one generation, statement by statement."""
-    lines = (line.split("--")[0] for line in TABLES_SQL.read_text().splitlines())
-    return [s.strip() for s in "\n".join(lines).split(";") if s.strip()]
-
-
-def table_names() -> list[str]:
-    return [statement.split()[2] for statement in table_statements()]
+from warehouse.connect import Role, address, connections
+from warehouse.ddl import create_statements, drop_statement
+from warehouse.failures import EngineError, failure, read_failure
 
 
 class Warehouse:
-    """Owns the connection settings; hands out writers and readers. Threads may share it."""
+    """Owns the connections; hands out writers and readers. Threads may share it.
 
-    def __init__(self, dsn: str, workspace: str = "default") -> None:
-        """`dsn`: `chdb:///absolute/path` (one process per path) or `http://host:port`."""
-        self._dsn = dsn
+    Every call raises `Backpressure` (code `warehouse_unavailable`) while a server cannot be reached or cannot do it now
+    (the outcome of a write is unknown then: read back), and `Broken` for what the engine refuses.
+    """
+
+    def __init__(self, dsn: str, workspace: str = "default", *, read_dsn: str = "", cluster: str = "") -> None:
+        """`dsn`: `chdb:///absolute/path` (one process per path) or `http(s)://user:password@host:port`.
+
+        With a server, `read_dsn` may name a user of fewer rights for what carries a caller's values, and `cluster` the
+        cluster on which `migrate` makes replicated and Distributed tables.
+        """
+        self.address = address(dsn)
+        self._connections = connections(dsn, read_dsn, cluster)
         self._workspace = workspace
-        self._local = threading.local()
-        self._clients: list[Any] = []
-        self._lock = threading.Lock()
+        self._cluster = cluster
 
     def database(self, generation: int) -> str:
         return f"{self._workspace}_g{generation}"
 
     def migrate(self, generation: int) -> None:
         """Create the generation's database and whatever tables it lacks. Idempotent."""
-        client = self._client("admin", None, {})
-        name = self.database(generation)
-        client.command(f"CREATE DATABASE IF NOT EXISTS {name}")
-        for statement in table_statements():
-            client.command(statement.replace("CREATE TABLE ", f"CREATE TABLE IF NOT EXISTS {name}.", 1))
-        client.command(
-            f"CREATE OR REPLACE VIEW {name}.profiles AS SELECT * EXCEPT (ver, live, due) FROM {name}.profile_rows FINAL"
-            " WHERE live"
-        )
+        with self._call("admin") as client:
+            for statement in create_statements(self.database(generation), self._cluster):
+                client.command(statement)
 
     def drop(self, generation: int) -> None:
-        self._client("admin", None, {}).command(f"DROP DATABASE IF EXISTS {self.database(generation)} SYNC")
+        with self._call("admin") as client:
+            client.command(drop_statement(self.database(generation), self._cluster))
 
     def generations(self) -> list[int]:
         """The generations that have a database, oldest first."""
         prefix = f"{self._workspace}_g"
-        rows = self._client("admin", None, {}).query("SELECT name FROM system.databases").result_rows
+        with self._call("admin") as client:
+            rows = client.query("SELECT name FROM system.databases").result_rows
         numbers = (name.removeprefix(prefix) for (name,) in rows if name.startswith(prefix))
         return sorted(int(n) for n in numbers if n.isdigit())
+
+    def version(self) -> str:
+        """The engine's version: asks it, so it also tells whether there is one."""
+        with self._call("admin") as client:
+            return str(client.query("SELECT version()").result_rows[0][0])
 
     def writer(self, generation: int) -> "Writer":
         return Writer(self, generation)
@@ -96,31 +66,18 @@ class Warehouse:
         return WarehouseReader(self, generation)
 
     def close(self) -> None:
-        with self._lock:
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
+        self._connections.close()
 
-    def _client(self, role: str, generation: int | None, settings: Mapping[str, Any]) -> Any:
-        """This thread's handle for a role; settings are applied once, in order, when it is made."""
-        handles: dict[tuple[str, int | None], Any] = self._local.__dict__.setdefault("handles", {})
-        client = handles.get((role, generation))
-        if client is None:
-            database = self.database(generation) if generation is not None else None
-            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-            for name, value in settings.items():
-                client.command(f"SET {name} = {value!r}")
-            handles[(role, generation)] = client
-            with self._lock:
-                self._clients.append(client)
-        return client
-
-    def _forget(self, role: str, generation: int) -> None:
-        client = self._local.handles.pop((role, generation), None)
-        if client is not None:
-            with self._lock:
-                self._clients.remove(client)
-            client.close()
+    @contextmanager
+    def _call(self, role: Role, generation: int | None = None) -> Iterator[Any]:
+        """A client for the length of a call; its errors leave as ours."""
+        database = self.database(generation) if generation is not None else None
+        client = self._connections.handle(role, database)
+        try:
+            yield client
+        except EngineError as error:
+            self._connections.failed(role, database)
+            raise (read_failure(error) if role == "read" else failure(error)) from None
 
 
 class Writer:
@@ -131,21 +88,29 @@ class Writer:
         self.generation = generation
 
     def insert(self, table: str, rows: pa.Table) -> None:
-        """Write all rows as one part, or none. Blocks until the part is committed. No rows: nothing happens."""
+        """Write all rows as one part, or none. Blocks until the part is committed. No rows: nothing happens.
+
+        Sent once: when the answer does not come, the rows may or may not be there.
+        """
         if rows.num_rows:
-            client = self._warehouse._client("write", self.generation, {})
-            client.insert_arrow(table, rows, settings=dict(INSERT_SETTINGS))
+            settings = dict(self._warehouse._connections.insert_settings)
+            with self._call() as client:
+                client.insert_arrow(table, rows, settings=settings)
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        client = self._warehouse._client("write", self.generation, {})
-        return list(client.query(sql, parameters=dict(parameters or {})).result_rows)
+        with self._call() as client:
+            return list(client.query(sql, parameters=dict(parameters or {})).result_rows)
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        client = self._warehouse._client("write", self.generation, {})
-        return client.query_arrow(sql, parameters=dict(parameters or {}))
+        with self._call() as client:
+            return client.query_arrow(sql, parameters=dict(parameters or {}))
 
     def command(self, sql: str) -> None:
-        self._warehouse._client("write", self.generation, {}).command(sql)
+        with self._call() as client:
+            client.command(sql)
+
+    def _call(self) -> Any:
+        return self._warehouse._call("write", self.generation)
 
 
 class WarehouseReader:
@@ -156,28 +121,10 @@ class WarehouseReader:
         self._generation = generation
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        client = self._warehouse._client("read", self._generation(), QUERY_SETTINGS)
-        try:
+        with self._warehouse._call("read", self._generation()) as client:
             result = client.query(sql, parameters=dict(parameters or {}))
             names, rows = result.column_names, result.result_rows
-        except ClickHouseError as error:
-            # a handle may still hold what a failed query had begun to answer: the next caller gets a new one
-            self._warehouse._forget("read", self._generation())
-            raise _translated(error) from None
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _translated(error: ClickHouseError) -> InvalidInput | Broken:
-    """The engine's text may quote a caller's value, so only its code goes on."""
-    text = str(error)
-    reached = next((name for name in _LIMITS_REACHED if name in text), None)
-    if reached:
-        return InvalidInput(
-            f"warehouse: the query went over a limit ({reached}); ask for less at a time",
-            code="query_too_large",
-        )
-    code = text.split("DB::Exception", maxsplit=1)[0].strip(" :")[:40]
-    return Broken(f"warehouse: the engine refused a query ({code or type(error).__name__})")
 
 
 def fixed16(values: Iterable[int]) -> pa.Array:

@@ -9,15 +9,17 @@ CREATE TABLE log_rows (
     dup  UInt8
 ) ENGINE = ReplacingMergeTree(gen) ORDER BY (part, off) SETTINGS index_granularity = 512;
 
--- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates.
+-- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates. All columns are the sorting key, so
+--    only one row written twice collapses; found by eid alone, which is all that its index holds.
 CREATE TABLE ids (
     eid  UInt128,
     part UInt16,
     off  UInt64 CODEC(ZSTD(1))
-) ENGINE = MergeTree ORDER BY eid SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree PRIMARY KEY eid ORDER BY (eid, part, off) SETTINGS index_granularity = 256;
 
 -- 3. The state: one row per unique event, by anchor node and time. node = 0: an event without identifiers.
 --    amount is the event's money (Decimal, 0 where currency = ''); payload is the whole envelope.
+--    (part, off) names the row: what a worker writes again, or another one wrote before it, collapses.
 CREATE TABLE events (
     node     UInt128,
     time     DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -27,7 +29,7 @@ CREATE TABLE events (
     amount   Decimal(38, 6) CODEC(ZSTD(1)),
     currency LowCardinality(String),
     payload  String CODEC(ZSTD(3))
-) ENGINE = MergeTree ORDER BY (node, time, part, off)
+) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
 
 -- 4. Traits and consent, last writer wins by ver = time_ms << 64 | high half of eid. value is JSON text, NULL = removed.

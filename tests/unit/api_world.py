@@ -82,8 +82,8 @@ class World:
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Rows of plain values; UInt128 columns as ints."""
         self.written.add(table)
-        client = self.warehouse._client("write", 1, {})
-        client.insert(table, rows, column_names=columns)
+        with self.writer._call() as client:
+            client.insert(table, rows, column_names=columns)
 
     def person(
         self,

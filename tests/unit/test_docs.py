@@ -13,7 +13,7 @@ from simorgh.cli import app as command_line
 from simorgh.settings import Settings
 from stream_processors.topology import TOPOLOGY, picture
 from tests.clients.world import world
-from warehouse.client import table_names, table_statements
+from warehouse.ddl import table_names, table_statements
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("benchmarks", "deploy", "eventlog", "identity", "producers", "profile_api", "registry", "schemas", "simorgh",

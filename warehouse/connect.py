@@ -1,0 +1,215 @@
+"""Handles on the engine: per thread on the embedded one, shared by all threads on a server.
+
+What decides about correctness is a setting of the handle, stated explicitly, since a server's defaults depend on its
+version and its users' profiles.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Final, Literal, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.httputil import get_pool_manager
+
+from schemas.errors import Broken
+from warehouse.failures import EngineError, failure
+
+Role = Literal["admin", "write", "read"]
+
+INSERT_SETTINGS: Final[Mapping[str, Any]] = {
+    "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
+    "deduplicate_insert": "disable",  # the insert log loses acknowledged rows under kill -9
+    "insert_deduplicate": 0,
+    "optimize_on_insert": 0,  # what collapses does so when read or merged: no second sort of each insert
+    "input_format_parallel_parsing": 0,
+    "max_insert_threads": 1,
+    # one insert = one block = one part: all of its rows or none
+    "max_insert_block_size": 4_000_000,
+    "min_insert_block_size_rows": 4_000_000,
+    "min_insert_block_size_bytes": 1 << 30,
+}
+
+CLUSTER_INSERT_SETTINGS: Final[Mapping[str, Any]] = {
+    "distributed_foreground_insert": 1,  # acknowledged = in its shards' tables, not in a queue on disk
+    "insert_quorum": "auto",  # … and on most replicas: what is read back elsewhere is there
+}
+
+QUERY_SETTINGS: Final[Mapping[str, Any]] = {
+    "max_execution_time": 30,
+    "max_memory_usage": 4_000_000_000,
+    "max_result_rows": 2_000_000,
+    "result_overflow_mode": "throw",
+    "max_bytes_before_external_group_by": 500_000_000,
+    "max_bytes_ratio_before_external_group_by": 0,
+    "readonly": 1,  # last: from here on the handle can change nothing, its own settings included
+}
+
+SERVER_SETTINGS: Final[Mapping[str, Any]] = {
+    "final": 1,  # rows that a worker wrote again, or wrote when it owned nothing any more, are one row when read
+}
+
+CLUSTER_SETTINGS: Final[Mapping[str, Any]] = {
+    "distributed_product_mode": "global",  # a subquery is answered by all shards, not by each for itself
+    "optimize_skip_unused_shards": 1,  # what names its node or profile asks that shard alone
+    "load_balancing": "in_order",  # all ask the same replica while it lives
+}
+
+_REQUIRED: Final = frozenset({*SERVER_SETTINGS, *CLUSTER_SETTINGS, "readonly"})
+
+_CONNECT_SECONDS: Final = 5
+_ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60}
+_POOLED: Final = 64  # idle connections kept; more callers than these open more and close them
+_TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
+
+
+class Connections(Protocol):
+    """Hands out clickhouse-connect clients. Any thread may call; raises `schemas.errors` when there is no engine."""
+
+    insert_settings: Mapping[str, Any]
+
+    def handle(self, role: Role, database: str | None) -> Any:
+        """The client for a role in a database; for this thread's use until its call ends."""
+        ...
+
+    def failed(self, role: Role, database: str | None) -> None:
+        """A call on this thread's handle did not end well."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def connections(dsn: str, read_dsn: str = "", cluster: str = "") -> Connections:
+    """`dsn`: `chdb:///absolute/path` or `http(s)://user:password@host:port`. Connects at the first use."""
+    return Server(dsn, read_dsn or dsn, cluster) if is_server(dsn) else Embedded(dsn)
+
+
+def is_server(dsn: str) -> bool:
+    return urlsplit(dsn).scheme in ("http", "https")
+
+
+def address(dsn: str) -> str:
+    """The DSN without what is secret in it, for people."""
+    parts = urlsplit(dsn)
+    if not is_server(dsn):
+        return f"{parts.scheme}://{parts.path}"
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+class Embedded:
+    """One handle per thread, role and database: a handle serialises its callers, several on one engine do not."""
+
+    insert_settings = INSERT_SETTINGS
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._local = threading.local()
+        self._clients: list[Any] = []
+        self._lock = threading.Lock()
+
+    def handle(self, role: Role, database: str | None) -> Any:
+        handles: dict[tuple[Role, str | None], Any] = self._local.__dict__.setdefault("handles", {})
+        client = handles.get((role, database))
+        if client is None:
+            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+            for name, value in QUERY_SETTINGS.items() if role == "read" else ():
+                client.command(f"SET {name} = {value!r}")
+            handles[role, database] = client
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def failed(self, role: Role, database: str | None) -> None:
+        """A handle may still hold what a failed query had begun to answer: the next call gets a new one."""
+        client = self._local.__dict__.get("handles", {}).pop((role, database), None)
+        if client is not None:
+            with self._lock:
+                self._clients.remove(client)
+            client.close()
+
+    def close(self) -> None:
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+
+class Server:
+    """One client per role and database for all threads: without a session, calls on one run side by side.
+
+    Settings travel with every request. No call is sent twice by the libraries below: an insert whose outcome is unknown
+    is an error here, and settled by who began it.
+    """
+
+    def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
+        self._dsns: Mapping[Role, str] = {"admin": dsn, "write": dsn, "read": read_dsn}
+        shared = SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
+        self._settings: Mapping[Role, Mapping[str, Any]] = {
+            "admin": {},
+            "write": shared,
+            "read": shared | QUERY_SETTINGS,  # readonly stays last
+        }
+        self.insert_settings = {**INSERT_SETTINGS, **(CLUSTER_INSERT_SETTINGS if cluster else {})}
+        self._pools = {one: _pool(one) for one in {dsn, read_dsn}}
+        self._clients: dict[tuple[Role, str | None], Any] = {}
+
+    def handle(self, role: Role, database: str | None) -> Any:
+        client = self._clients.get((role, database))
+        if client is None:
+            made = self._connect(role, database)  # not under a lock: it may wait for a server that is not there
+            client = self._clients.setdefault((role, database), made)
+        return client
+
+    def failed(self, role: Role, database: str | None) -> None:
+        """Nothing to do: a request that failed takes its connection with it."""
+
+    def close(self) -> None:
+        self._clients.clear()
+        for pool in self._pools.values():
+            pool.clear()
+
+    def _connect(self, role: Role, database: str | None) -> Any:
+        dsn = self._dsns[role]
+        try:
+            client = clickhouse_connect.get_client(
+                dsn=dsn,
+                interface=urlsplit(dsn).scheme,  # the library looks at the port only
+                database=database,
+                pool_mgr=self._pools[dsn],
+                connect_timeout=_CONNECT_SECONDS,
+                send_receive_timeout=_ANSWER_SECONDS[role],
+                query_retries=0,
+                autogenerate_session_id=False,
+            )
+        except EngineError as error:
+            raise failure(error) from None
+        client.http_retries = 0  # urllib3's own would also log the request, parameters and all
+        for name, value in _settable(client, role, self._settings[role]).items():
+            client.set_client_setting(name, value)
+        return client
+
+
+def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those of `wanted` that the server's user may set. The others must stand in the user's profile already.
+
+    The operator's limits on time and memory count where they are fixed; `_REQUIRED` ones must be as wanted.
+    """
+    found: dict[str, Any] = {}
+    for name, value in wanted.items():
+        known = client.server_settings.get(name)
+        if known is None or not known.readonly:
+            found[name] = value
+        elif name in _REQUIRED and known.value != str(value):
+            raise Broken(
+                f"warehouse: the {role} user needs {name} = {value}, its profile fixes {known.value}; set it in the"
+                " profile, or let the user change it (docs/clickhouse.md)"
+            )
+    return found
+
+
+def _pool(dsn: str) -> Any:
+    options = dict(parse_qsl(urlsplit(dsn).query))
+    tls: dict[str, Any] = {name: options[name] for name in _TLS_OPTIONS if name in options}
+    if "verify" in tls:
+        tls["verify"] = tls["verify"].lower() not in ("false", "0", "no")
+    return get_pool_manager(maxsize=_POOLED, **tls)

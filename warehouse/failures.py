@@ -1,0 +1,89 @@
+"""What the engine's errors become: `schemas.errors`, by the error's number alone.
+
+The engine's text may quote a caller's value, and a transport error's the whole request, so neither goes on.
+"""
+
+import re
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError, Error
+from clickhouse_connect.driver.exceptions import NotSupportedError, ProgrammingError
+from urllib3.exceptions import HTTPError
+
+from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
+
+EngineError = (ClickHouseError, HTTPError)
+"""What clickhouse-connect raises when a call did not end well."""
+
+UNAVAILABLE: Final = "warehouse_unavailable"
+
+_OVER_LIMIT: Final = {
+    158: "TOO_MANY_ROWS",
+    159: "TIMEOUT_EXCEEDED",
+    241: "MEMORY_LIMIT_EXCEEDED",
+    394: "QUERY_WAS_CANCELLED",
+    396: "TOO_MANY_ROWS_OR_BYTES",
+}
+_PASSING: Final = {
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    203: "NO_FREE_CONNECTION",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+    225: "NO_ZOOKEEPER",
+    236: "ABORTED",
+    242: "TABLE_IS_READ_ONLY",
+    243: "NOT_ENOUGH_SPACE",
+    252: "TOO_MANY_PARTS",
+    279: "ALL_CONNECTION_TRIES_FAILED",
+    285: "TOO_FEW_LIVE_REPLICAS",
+    286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE",
+    319: "UNKNOWN_STATUS_OF_INSERT",
+    369: "ALL_REPLICAS_ARE_STALE",
+    733: "TABLE_IS_BEING_RESTARTED",
+    745: "SERVER_OVERLOADED",
+    999: "KEEPER_EXCEPTION",
+}
+_REFUSED_USER: Final = {192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 194: "REQUIRED_PASSWORD", 516: "AUTHENTICATION_FAILED"}
+
+
+def read_failure(error: Exception) -> SimorghError:
+    """For a caller's query: its limits are the caller's to mend."""
+    reached = _OVER_LIMIT.get(_code(error) or 0)
+    if reached:
+        return InvalidInput(
+            f"warehouse: the query went over a limit ({reached}); ask for less at a time",
+            code="query_too_large",
+        )
+    return failure(error)
+
+
+def failure(error: Exception) -> SimorghError:
+    """For our own: `Backpressure` where the same call may succeed later, else `Broken`."""
+    code = _code(error)
+    passing = (_PASSING | _OVER_LIMIT).get(code) if code else _transport(error)
+    if passing:
+        return Backpressure(
+            f"warehouse: the server did not answer or could not do it now ({passing}); what was being written may or may"
+            " not be there: read it back, then try again",
+            code=UNAVAILABLE,
+        )
+    if code in _REFUSED_USER:
+        return Broken(
+            f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"
+            " SIMORGH_CLICKHOUSE_READ_URL"
+        )
+    return Broken(f"warehouse: the engine refused a query ({f'code {code}' if code else type(error).__name__})")
+
+
+def _code(error: Exception) -> int | None:
+    return error.code if isinstance(error, Error) else None
+
+
+def _transport(error: Exception) -> str | None:
+    """Names a failure between here and the engine; None when the client library itself refused the call."""
+    if isinstance(error, HTTPError):
+        return type(error).__name__
+    if not isinstance(error, DatabaseError) or isinstance(error, DataError | ProgrammingError | NotSupportedError):
+        return None
+    status = re.search(r"HTTP status (\d{3})\b", str(error))
+    return f"HTTP {status[1]}" if status else "no connection"
