@@ -9,12 +9,12 @@ CREATE TABLE log_rows (
     dup  UInt8
 ) ENGINE = ReplacingMergeTree(gen) ORDER BY (part, off) SETTINGS index_granularity = 512;
 
--- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates.
+-- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates. Written again on a cluster: one row counts.
 CREATE TABLE ids (
     eid  UInt128,
     part UInt16,
     off  UInt64 CODEC(ZSTD(1))
-) ENGINE = MergeTree ORDER BY eid SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree ORDER BY (eid, part, off) SETTINGS index_granularity = 256;
 
 -- 3. The state: one row per unique event, by anchor node and time. node = 0: an event without identifiers.
 --    amount is the event's money (Decimal, 0 where currency = ''); payload is the whole envelope.
@@ -27,7 +27,7 @@ CREATE TABLE events (
     amount   Decimal(38, 6) CODEC(ZSTD(1)),
     currency LowCardinality(String),
     payload  String CODEC(ZSTD(3))
-) ENGINE = MergeTree ORDER BY (node, time, part, off)
+) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
 
 -- 4. Traits and consent, last writer wins by ver = time_ms << 64 | high half of eid. value is JSON text, NULL = removed.
@@ -147,3 +147,11 @@ CREATE TABLE deliveries (
     body          String CODEC(ZSTD(3)),
     ver           UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (trigger, id) SETTINGS index_granularity = 256;
+
+-- 14. What identity has heard, for the workers' filter of news: a node (link = node) and when it was first received, or
+--     a link (link = one node XOR the other: keyed hashes, so no two meet), and whether an alias said so.
+CREATE TABLE links (
+    link  UInt128,
+    at    SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    alias SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY link SETTINGS index_granularity = 256;
