@@ -34,6 +34,7 @@ class IdentityGraph:
         self._numbers = self._state.nodes.index
         self._births = self._state.nodes.birth
         self._applied = -1
+        self._ruled = 0
         self._folds: dict[str, Callable[[Record], Changes]] = {
             "link": self._link,
             "merge": self._merge,
@@ -149,6 +150,8 @@ class IdentityGraph:
     def _link(self, record: Record) -> Changes:
         before, decisions = Before(self._state), list[Decision]()
         at, alias = record["received_at"], bool(record.get("alias", False))
+        if self.knows([from_hex(node) for node, _ in record["nodes"]], at, alias=alias):
+            return Changes()  # several writers may log one piece of evidence: it weighs once
         numbers = [self._mention(from_hex(node), type, at, before) for node, type in record["nodes"]]
         for other in dict.fromkeys(numbers):
             if other != numbers[0]:
@@ -272,7 +275,13 @@ class IdentityGraph:
         return True
 
     def _rules(self, record: Record) -> Changes:
-        """New rules hold for the links that follow; what was decided stays, until a replay decides anew."""
+        """New rules hold for the links that follow; what was decided stays, until a replay decides anew.
+
+        A version that is no newer changes nothing: it is a copy, or an earlier writer's.
+        """
+        if record["version"] <= self._ruled:
+            return Changes()
+        self._ruled = record["version"]
         self._state.set_rules(IdentityRules.parse(record["rules"] | {"version": record["version"]}))
         return Changes()
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from schemas.envelope import Envelope
 from schemas.event_docs import events_page
 from schemas.fields import DIALECT, schema_of
-from schemas.record_models import IdentityRecord, RejectedEvent, Transition
+from schemas.record_models import Claim, IdentityRecord, OwnedTransition, RejectedEvent, Touch, Transition
 from schemas.sets import ALL
 
 REPOSITORY: Final = Path(__file__).parent.parent
@@ -24,6 +24,9 @@ REPOSITORY: Final = Path(__file__).parent.parent
 _MODELS: Final[tuple[tuple[str, str, str, Any], ...]] = (
     ("envelope.v1.json", "envelope:1", "Envelope of simorgh.events", Envelope),
     ("records/segments.transition.v1.json", "record:segments.transition:1", "simorgh.segments", Transition),
+    ("records/segments.transition.v2.json", "record:segments.transition:2", "simorgh.segments", OwnedTransition),
+    ("records/segments.claim.v1.json", "record:segments.claim:1", "simorgh.segments", Claim),
+    ("records/touched.v1.json", "record:touched:1", "simorgh.touched", Touch),
     ("records/identity.v1.json", "record:identity:1", "simorgh.identity", IdentityRecord),
     ("records/rejected.v1.json", "record:rejected:1", "simorgh.rejected", RejectedEvent),
 )

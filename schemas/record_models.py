@@ -34,6 +34,42 @@ class Transition(OpenRecord):
     cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted", "replay", "consent", "absorbed"]
 
 
+Owner = Annotated[
+    tuple[int, int, int],
+    Field(description="Partition of simorgh.touched, consumer generation, and its how manyth try in that."),
+]
+
+
+class OwnedTransition(Transition):
+    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
+
+    With an owner, it counts unless a claim of a later owner of the same partition (the generation, then the try, is
+    higher) stands before it in the topic: then who told it was no longer the one to ask.
+    """
+
+    owner: Owner | None = None
+
+
+class Claim(OpenRecord):
+    """simorgh.segments: from here on, this owner tells for the profiles of a partition of simorgh.touched."""
+
+    kind: Literal["claimed"]
+    owner: Owner
+    upto: int = Field(ge=0, description="The offset before which `fences` holds.")
+    fences: list[Owner] = Field(description="The latest owner of each partition.")
+
+
+class Touch(OpenRecord):
+    """simorgh.touched: something is new about a profile, or about nodes that were taken for its own. A hint."""
+
+    profile: Hex128
+    cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted"]
+    nodes: list[Hex128] = Field(default_factory=list)
+    inherited: dict[str, Milliseconds] = Field(
+        default_factory=dict, description="Memberships of profiles that this one absorbed: segment -> entered_at."
+    )
+
+
 class Merged(OpenRecord):
     outcome: Literal["merged"]
     survivor: Hex128

@@ -149,3 +149,11 @@ CREATE TABLE deliveries (
     body          String CODEC(ZSTD(3)),
     ver           UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (trigger, id) SETTINGS index_granularity = 256;
+
+-- 14. What identity has heard, for the workers' filter of news: a node (link = node) and when it was first received, or
+--     a link (link = one node XOR the other: keyed hashes, so no two meet), and whether an alias said so.
+CREATE TABLE links (
+    link  UInt128,
+    at    SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    alias SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY link SETTINGS index_granularity = 256;

@@ -1,0 +1,82 @@
+"""The live segments as every owner of profiles knows them: a fold of simorgh.registry, and which are being filled."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+from stream_processors import declared
+from stream_processors.cluster.touches import BACKFILL, EDITED
+from stream_processors.segments.tree import segments_of
+
+REGISTRY_GROUP: Final = "projections"
+"""The group (without members on a cluster) whose position in simorgh.registry says what is in effect, everywhere."""
+
+_READ: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A declaration that changed a segment. `filled`: the segment and those that name it, inner ones first."""
+
+    offset: int
+    segment: str
+    cause: str | None
+    """BACKFILL, EDITED, or None where it was deleted."""
+    filled: tuple[str, ...] = ()
+
+
+class LiveSegments:
+    """Follows the declarations of segments. One thread."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self.position = 0
+        """The next offset of simorgh.registry."""
+        self.segments = declared.Segments()
+        self._filling: list[Change] = []
+
+    def read_on(self, upto: int | None = None) -> tuple[list[Record], list[Change]]:
+        """Fold what was declared since, to the end or up to an offset; the records, and how segments changed."""
+        found: list[Record] = []
+        changes: list[Change] = []
+        while records := self._log.read(topics.REGISTRY, 0, self.position, self._step(upto)):
+            for record in records:
+                if change := self._fold(record):
+                    changes.append(change)
+            found += records
+            self.position = records[-1].offset + 1
+        self._filling += [change for change in changes if change.cause]
+        return found, changes
+
+    def _step(self, upto: int | None) -> int:
+        return _READ if upto is None else max(0, min(_READ, upto - self.position))
+
+    def _fold(self, record: Record) -> Change | None:
+        found = declared.read(record)
+        if found is None or found.kind != "segment":
+            return None
+        known = found.id in self.segments.written
+        if not self.segments.fold(found):
+            return None
+        if found.id not in self.segments.written:
+            return Change(record.offset, found.id, None)
+        return Change(record.offset, found.id, EDITED if known else BACKFILL, self._with_users(found.id))
+
+    def _with_users(self, name: str) -> tuple[str, ...]:
+        return tuple(segment for segment in self.segments.written if self._reaches(segment, name))
+
+    def _reaches(self, segment: str, name: str) -> bool:
+        return segment == name or any(self._reaches(used, name) for used in segments_of(self.segments.rule(segment)))
+
+    def filling(self) -> dict[str, str]:
+        """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what
+        changes there is the declaration's doing, whatever made us look."""
+        if self._filling:
+            filled = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+            self._filling = [change for change in self._filling if change.offset >= filled]
+        causes: dict[str, str] = {}
+        for change in self._filling:
+            for segment in change.filled:
+                causes.setdefault(segment, change.cause or EDITED)
+        return causes

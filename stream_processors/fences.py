@@ -1,0 +1,76 @@
+"""Who may tell: the fold of `simorgh.segments` that leaves out what a superseded owner told.
+
+On a cluster many owners append to simorgh.segments. Each begins with a claim on its partitions of simorgh.touched; a
+transition names its owner, and counts unless a later owner of that partition stands before it in the log. Every reader
+of the topic folds this in the same way, so an owner that was stopped and wakes up is heard by nobody. Transitions
+without an owner come from the one process of the embedded path and always count.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+
+CLAIMED: Final = "claimed"
+_MARK: Final = b'"claimed"'
+_CHUNK: Final = 5_000
+
+Term = tuple[int, int]
+"""An owner's consumer generation, and its how manyth try in that: both grow."""
+
+
+class Fences:
+    """The latest owner of each partition of simorgh.touched, at one place of simorgh.segments."""
+
+    def __init__(self, terms: Mapping[int, Term] | None = None) -> None:
+        self.terms: dict[int, Term] = dict(terms or {})
+
+    @classmethod
+    def at(cls, log: EventLog, offset: int) -> "Fences":
+        """The fences before this offset. Reads back to the claim before it, which says what held then."""
+        end = offset
+        while end > 0:
+            start = max(0, end - _CHUNK)
+            claims = [r for r in log.read(topics.SEGMENTS, 0, start, end - start) if _MARK in r.value]
+            bodies = [body for record in claims if (body := _claim(record))]
+            if bodies:
+                return cls._since(bodies[-1], log, offset)
+            end = start
+        return cls()
+
+    @classmethod
+    def _since(cls, claim: dict[str, Any], log: EventLog, offset: int) -> "Fences":
+        fences = cls({part: (generation, attempt) for part, generation, attempt in claim["fences"]})
+        position = claim["upto"]
+        while position < offset:
+            records = log.read(topics.SEGMENTS, 0, position, min(_CHUNK, offset - position))
+            for record in records:
+                if _MARK in record.value and (body := _claim(record)):
+                    fences.hears(body)
+            position = records[-1].offset + 1 if records else offset
+        return fences
+
+    def hears(self, body: Mapping[str, Any]) -> bool:
+        """Take in the next record of the topic; whether it is a transition that counts."""
+        owner = body.get("owner")
+        if owner is None:
+            return body.get("kind") != CLAIMED
+        part, term = owner[0], (owner[1], owner[2])
+        if body["kind"] == CLAIMED:
+            if term > self.terms.get(part, (0, 0)):
+                self.terms[part] = term
+            return False
+        return term >= self.terms.get(part, (0, 0))
+
+    def claim(self, part: int, term: Term, upto: int) -> dict[str, Any]:
+        """The record by which an owner takes a partition over; `upto`: the offset before which these fences hold."""
+        fences = [[p, *known] for p, known in sorted(self.terms.items())]
+        return {"kind": CLAIMED, "owner": [part, *term], "upto": upto, "fences": fences}
+
+
+def _claim(record: Record) -> dict[str, Any] | None:
+    body = orjson.loads(record.value)
+    return body if body.get("kind") == CLAIMED else None

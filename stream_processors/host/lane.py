@@ -1,0 +1,287 @@
+"""A lane: one thread that drives one stage over the partitions that this worker owns.
+
+Faust's loop tells it what is owned (`own`) and to hold still while the group is rebalanced (`hold`); neither waits for
+the network. Everything else happens in the lane's thread, in the order that `stream_processors.cluster.stage` asks
+for: take over, read, process, commit. What goes wrong is tried again, with growing pauses, until it goes right or the
+partitions go elsewhere: nothing is committed that was not processed, and nothing is skipped.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from eventlog.port import EventLog, Record
+from schemas.errors import SimorghError
+from stream_processors.cluster.stage import Stage, Superseded
+
+_LOG = logging.getLogger(__name__)
+
+BATCH: Final = 10_000
+"""Records in hand at most, over all partitions of a lane."""
+
+IDLE_SECONDS: Final = 0.05
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+ANEW_EVERY: Final = 5
+"""Every n-th failure in a row lets go of all partitions and takes them over anew, from what is stored."""
+
+_NEVER: Final = 2**62
+
+
+class NotMember(SimorghError):
+    """The group has gone on without us, or is being rebalanced: what is ours now will be told soon."""
+
+    default_code = "not_member"
+
+
+class Fence(Protocol):
+    """Commits in the workers' own group, which Kafka refuses to those who are no members of its present generation."""
+
+    def __call__(self, topic: str, positions: Mapping[int, int]) -> None:
+        """Raises `NotMember`; blocks until the broker has answered."""
+        ...
+
+
+class Source(Protocol):
+    """Where a lane's records come from."""
+
+    def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        """Up to `limit` records from these positions on, of each partition a run without gaps; waits for the first
+        up to `timeout` seconds."""
+        ...
+
+
+class LogSource:
+    """Reads in big batches through the log's port: the way of the hot topics."""
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+        self._partitions = len(log.ends(topic))
+
+    def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        records: list[Record] = []
+        for partition, offset in positions.items():
+            records += self._log.read(self._topic, partition, offset, max(1, limit // len(positions)))
+        if not records:
+            beyond = [positions.get(partition, _NEVER) for partition in range(self._partitions)]
+            self._log.wait(self._topic, beyond, timeout)
+        return records
+
+
+@dataclass
+class Progress:
+    """What a lane says of itself. Written by its thread, read by any: single values, each right on its own."""
+
+    positions: dict[int, int] = field(default_factory=dict)
+    batches: int = 0
+    records: int = 0
+    seconds: float = 0.0
+    """Spent in `process`."""
+    largest: int = 0
+    retries: int = 0
+    takeovers: int = 0
+    superseded: int = 0
+    failing: str = ""
+    """What failed at the latest try; '' while things go right."""
+    doing: str = "waiting"
+    """waiting (for an assignment), taking over, working."""
+    beat: float = field(default_factory=time.monotonic)
+    """When the thread last came to the end of something, well or not."""
+
+
+class Lane:
+    """`start`, then `own` and `hold` as often as the group is rebalanced, then `stop`."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        log: EventLog,
+        fence: Fence,
+        source: Source | None = None,
+        *,
+        superseded: Callable[[], None] = lambda: None,
+        batch: int = BATCH,
+    ) -> None:
+        """`superseded`: called where a later owner was met, so that the worker joins its group again."""
+        self.stage = stage
+        self.topic = stage.topic
+        self.progress = Progress()
+        self._log = log
+        self._fence = fence
+        self._source = source or LogSource(log, stage.topic)
+        self._superseded = superseded
+        self._batch = batch
+        self._told = threading.Condition()
+        self._wanted: tuple[frozenset[int], int] | None = None
+        """What the group says is ours and since which generation; None while it is being rebalanced."""
+        self._still = True
+        """The thread does nothing for the partitions until it is told what is owned."""
+        self._stopping = False
+        self._held: dict[int, int] = {}
+        """Partition -> the generation that it was taken over in."""
+        self._seen_generation = 0
+        self._dropped = 0
+        """A generation in which a later owner was met: nothing is done until there is another one."""
+        self._failures = 0
+        self._thread = threading.Thread(target=self._run, name=f"lane-{stage.name}", daemon=True)
+
+    # ---- from Faust's loop
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def own(self, partitions: Iterable[int], generation: int) -> None:
+        """These and no others are ours from now on. Does not wait."""
+        with self._told:
+            self._wanted = (frozenset(partitions), generation)
+            self._told.notify_all()
+
+    def hold(self, timeout: float) -> bool:
+        """Finish the batch in hand and commit it, then do nothing until `own`. False where that took too long:
+        what is still under way then is fenced off, and what follows waits for its end all the same.
+        """
+        with self._told:
+            self._wanted = None
+            self._told.notify_all()
+            return self._told.wait_for(lambda: self._still or not self._thread.is_alive(), timeout)
+
+    def stop(self, timeout: float) -> bool:
+        """Finish the batch in hand, commit, let go, end the thread."""
+        with self._told:
+            self._wanted = None
+            self._stopping = True
+            self._told.notify_all()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def held(self) -> frozenset[int]:
+        return frozenset(self._held)
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while (wanted := self._next_order()) is not None:
+            try:
+                self._follow(*wanted)
+                self._failures = 0
+                self.progress.failing = ""
+            except (Superseded, NotMember) as error:
+                self._drop(wanted[1], error)
+            except Exception as error:
+                self._failed(error)
+            self.progress.beat = time.monotonic()
+        self.stage.revoke(list(self._held))
+        self._held = {}
+
+    def _next_order(self) -> tuple[frozenset[int], int] | None:
+        """What is to be done now; waits while the group is rebalanced. None: stop."""
+        with self._told:
+            while not self._stopping and (self._wanted is None or self._wanted[1] == self._dropped):
+                self._still = True
+                self.progress.doing = "waiting"
+                self._told.notify_all()
+                self._told.wait()
+            self._still = self._stopping
+            return None if self._stopping else self._wanted
+
+    def _follow(self, partitions: frozenset[int], generation: int) -> None:
+        if self._seen_generation != generation:
+            self._settle(partitions, generation)
+        if self._missing(partitions):
+            self._take_over(self._missing(partitions), generation)
+        self.progress.doing = "working"
+        self._step()
+
+    def _settle(self, partitions: frozenset[int], generation: int) -> None:
+        """Let go of what is lost. What was ours in the generation just before this one nobody else has had: it is
+        kept as it stands, with all that the stage has in memory."""
+        unbroken = generation == self._seen_generation + 1
+        lost = [p for p in self._held if not unbroken or p not in partitions]
+        self._let_go(lost)
+        self._seen_generation = generation
+
+    def _let_go(self, partitions: list[int]) -> None:
+        if partitions:
+            self.stage.revoke(partitions)
+        for partition in partitions:
+            self._held.pop(partition, None)
+            self.progress.positions.pop(partition, None)
+
+    def _missing(self, partitions: frozenset[int]) -> list[int]:
+        return sorted(partitions - set(self._held))
+
+    def _take_over(self, partitions: list[int], generation: int) -> None:
+        self.progress.doing = "taking over"
+        positions = self.stage.assign(partitions, generation)
+        self.progress.positions = {**self.progress.positions, **positions}
+        self._held.update(dict.fromkeys(partitions, generation))
+        self.progress.takeovers += len(partitions)
+        committed = self._log.committed(self.stage.group, self.topic)
+        self._commit({p: offset for p, offset in positions.items() if offset > committed[p]})
+
+    def _step(self) -> None:
+        if self._held:
+            records = self._source.take(self.progress.positions, self._batch, IDLE_SECONDS)
+        else:
+            with self._told:
+                self._told.wait(IDLE_SECONDS)
+            records = []
+        if records:
+            started = time.monotonic()
+            self.stage.process(records)
+            self._count(len(records), time.monotonic() - started)
+            self._commit({record.partition: record.offset + 1 for record in records})
+        if self._held:
+            self.stage.idle()
+
+    def _commit(self, positions: dict[int, int]) -> None:
+        """First where Kafka refuses it to those who own nothing any more, then where the stage's position is kept:
+        so a position never passes a record that was processed by somebody who did not own it."""
+        if positions:
+            self._fence(self.topic, positions)
+            self._log.commit(self.stage.group, {self.topic: positions})
+            self.progress.positions = {**self.progress.positions, **positions}
+
+    def _count(self, records: int, seconds: float) -> None:
+        self.progress.batches += 1
+        self.progress.records += records
+        self.progress.seconds += seconds
+        self.progress.largest = max(self.progress.largest, records)
+
+    # ---- what goes wrong
+
+    def _drop(self, generation: int, error: SimorghError) -> None:
+        """The group has gone on without us: let go, and wait to be told what is ours."""
+        _LOG.warning("%s: lets go of %s: %s", self.stage.name, sorted(self._held), error.message)
+        self._let_go(list(self._held))
+        self._seen_generation = 0
+        self._dropped = generation
+        if isinstance(error, Superseded):
+            self.progress.superseded += 1
+            self._superseded()
+
+    def _failed(self, error: Exception) -> None:
+        """Say so, wait (not where another order has come), and every few times begin anew from what is stored."""
+        self._failures += 1
+        self.progress.retries += 1
+        self.progress.failing = type(error).__name__
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
+        said = error.message if isinstance(error, SimorghError) else type(error).__name__
+        _LOG.warning(
+            "%s: failure %d in a row (%s); again in %.1f s, nothing is lost",
+            self.stage.name,
+            self._failures,
+            said,
+            pause,
+            exc_info=not isinstance(error, SimorghError) and self._failures == 1,
+        )
+        if self._failures % ANEW_EVERY == 0:
+            self._let_go(list(self._held))
+        with self._told:
+            before = self._wanted
+            self._told.wait_for(lambda: self._stopping or self._wanted != before, pause)

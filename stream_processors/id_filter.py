@@ -1,0 +1,40 @@
+"""A Bloom filter of 128-bit hashes: "surely new" for all but one new hash in some thousands, 16 bits for each."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+_PROBES = 6
+_BITS_PER_ID = 16
+
+Halves = tuple[np.ndarray, np.ndarray]
+"""Low and high 64 bits, as arrays of uint64 of equal length."""
+
+
+class IdFilter:
+    """Never says "new" for a hash that was added. `capacity`, a power of two: beyond it, it says "maybe" too often."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._mask = np.uint64(capacity * _BITS_PER_ID - 1)
+        self._bits = np.zeros(capacity * _BITS_PER_ID // 8, dtype=np.uint8)
+
+    def add(self, hashes: Halves) -> None:
+        probes = self._probes(hashes).ravel()
+        np.bitwise_or.at(self._bits, probes >> np.uint64(3), np.uint8(1) << (probes & np.uint64(7)).astype(np.uint8))
+
+    def maybe(self, hashes: Halves) -> list[int]:
+        """Indices of the hashes that may have been added."""
+        probes = self._probes(hashes)
+        found = self._bits[probes >> np.uint64(3)] >> (probes & np.uint64(7)).astype(np.uint8) & 1
+        return list(np.flatnonzero(found.all(axis=1)).tolist())
+
+    def _probes(self, hashes: Halves) -> np.ndarray:
+        low, high = hashes
+        steps = np.arange(_PROBES, dtype=np.uint64)
+        return (low[:, None] + steps * (high[:, None] | np.uint64(1))) & self._mask
+
+
+def halves(hashes: Collection[int]) -> Halves:
+    raw = np.frombuffer(b"".join([h.to_bytes(16, "little") for h in hashes]), dtype="<u8").reshape(-1, 2)
+    return raw[:, 0], raw[:, 1]

@@ -1,0 +1,334 @@
+"""Several workers of the cluster's stages in one process, on one log and one warehouse, on a clock that stands.
+
+The host is the test: it shares partitions out, reads, commits, kills workers at checkpoints, and stops them there to
+wake them up later (zombies run in a thread of their own; the test waits for them, so that every run is the same).
+"""
+
+import json
+import threading
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from eventlog.port import EventLog, Message, Record
+from eventlog.sqlite import SqliteEventLog
+from producers.door import Accepted, Verdict
+from registry.registry import Registry
+from schemas import topics
+from stream_processors.cluster.coordinator import SWEEP
+from stream_processors.cluster.events import EventsStage
+from stream_processors.cluster.identity import IdentityStage
+from stream_processors.cluster.live_segments import REGISTRY_GROUP
+from stream_processors.cluster.profiles import ProfilesStage
+from stream_processors.cluster.stage import Stage, Superseded
+from stream_processors.fences import Fences
+from stream_processors.replay import Replay
+from stream_processors.segments.rule import parse_rule
+from stream_processors.segments.sql import compile_sql
+from tests.properties.pipeline_world import Clock, Crash
+from warehouse.client import Warehouse, Writer
+
+STAGES: Final = ("events", "identity", "profiles")
+PARTITIONS: Final = 3
+_numbers = count(1)
+
+
+class FinalWarehouse(Warehouse):
+    """As on a server: every query sees rows that were written twice once."""
+
+    def _client(self, role: str, generation: int | None, settings: Any) -> Any:
+        return super()._client(role, generation, {"final": 1, **settings} if role != "admin" else settings)
+
+
+class Killed(Crash):
+    """The end of a worker's process."""
+
+
+class Points:
+    """A worker's checkpoints: at a chosen one it dies, or stops until it is woken."""
+
+    def __init__(self) -> None:
+        self.dies_at: str | None = None
+        self.stops_at: str | None = None
+        self.stopped = threading.Event()
+        self._go = threading.Event()
+        self.reached: list[str] = []
+
+    def __call__(self, name: str) -> None:
+        self.reached.append(name)
+        if self.dies_at == name:
+            self.dies_at = None
+            raise Killed(name)
+        if self.stops_at == name:
+            self.stops_at = None
+            self.stopped.set()
+            assert self._go.wait(60), "a zombie was never woken"
+
+    def wake(self) -> None:
+        self._go.set()
+
+
+class Worker:
+    """One process: an object of each stage, and what it holds."""
+
+    def __init__(self, cluster: "Cluster") -> None:
+        self.points = Points()
+        writer, reader = cluster.writer, cluster.warehouse.reader(lambda: 1)
+        self.stages: dict[str, Stage] = {
+            "events": EventsStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
+            "identity": IdentityStage(cluster.log, writer, reader, cluster.clock, checkpoint=self.points),
+            "profiles": ProfilesStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
+        }
+        self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
+        self.zombie: threading.Thread | None = None
+        self.ended_by: BaseException | None = None
+
+
+class Cluster:
+    """A log, a warehouse, and workers that share the partitions out."""
+
+    def __init__(self, dsn: str, folder: Path, *, workers: int = 2, partitions: int = PARTITIONS) -> None:
+        self._folder = folder
+        self._dsn = dsn
+        self.number = next(_numbers)
+        self.partitions = partitions
+        self.clock = Clock()
+        self.log: EventLog = SqliteEventLog(
+            folder / f"cluster{self.number}.sqlite", partitions=partitions, clock=self.clock
+        )
+        self.warehouse = FinalWarehouse(dsn, f"cluster{self.number}")
+        self.warehouse.migrate(1)
+        self.registry = Registry(self.log, self.clock)
+        self.generations = dict.fromkeys(STAGES, 0)
+        self.zombies: list[Worker] = []
+        self.workers = [Worker(self) for _ in range(workers)]
+        for stage in STAGES:
+            self.rebalance(stage)
+
+    @property
+    def writer(self) -> Writer:
+        return self.warehouse.writer(1)
+
+    # ---- who holds what
+
+    def partitions_of(self, stage: str) -> range:
+        return range(1 if stage == "identity" else self.partitions)
+
+    def rebalance(self, stage: str, owners: Sequence[int] = ()) -> None:
+        """Share the partitions out anew: partition n to worker `owners[n]`, or in turn."""
+        self.generations[stage] += 1
+        wanted: dict[int, list[int]] = {}
+        for part in self.partitions_of(stage):
+            wanted.setdefault(owners[part] if owners else part % len(self.workers), []).append(part)
+        for worker in self.workers:
+            self.let_go(worker, stage)
+        for number, parts in wanted.items():
+            self.take(self.workers[number], stage, parts)
+
+    def let_go(self, worker: Worker, stage: str) -> None:
+        worker.stages[stage].revoke(list(worker.positions[stage]))
+        worker.positions[stage] = {}
+
+    def take(self, worker: Worker, stage: str, parts: Collection[int]) -> None:
+        worker.positions[stage] |= worker.stages[stage].assign(parts, self.generations[stage])
+
+    def replace(self, worker: Worker) -> None:
+        """The worker is gone, another process takes its place, and all partitions are shared out again."""
+        self.workers[self.workers.index(worker)] = Worker(self)
+        for stage in STAGES:
+            self.rebalance(stage)
+
+    # ---- the host's loop
+
+    def step(self, worker: Worker, stage: str, limit: int = 1_000) -> int:
+        """One turn of a stage's loop; returns how many records it held."""
+        one = worker.stages[stage]
+        records = self.read(worker, stage, limit)
+        if records:
+            one.process(records)
+            self.commit(worker, stage, records)
+        one.idle()
+        return len(records)
+
+    def read(self, worker: Worker, stage: str, limit: int) -> list[Record]:
+        one, records = worker.stages[stage], list[Record]()
+        for part, position in sorted(worker.positions[stage].items()):
+            records += self.log.read(one.topic, part, position, limit)
+        return records
+
+    def commit(self, worker: Worker, stage: str, records: Sequence[Record]) -> None:
+        one = worker.stages[stage]
+        ends = {record.partition: record.offset + 1 for record in records}
+        worker.positions[stage] |= ends
+        self.log.commit(one.group, {one.topic: ends})
+
+    def rewind(self, worker: Worker, stage: str) -> None:
+        """What was seen to is given again."""
+        worker.positions[stage] = {part: max(0, at - 7) for part, at in worker.positions[stage].items()}
+
+    def dies(self, worker: Worker, stage: str, point: str, limit: int = 1_000) -> bool:
+        """The worker steps, and is killed where it reaches the point."""
+        worker.points.dies_at = point
+        try:
+            self.step(worker, stage, limit)
+        except Killed:
+            self.replace(worker)
+            return True
+        worker.points.dies_at = None
+        return False
+
+    def fails(self, worker: Worker, stage: str, point: str, limit: int = 1_000) -> bool:
+        """The step fails at the point, and the same process tries again."""
+        worker.points.dies_at = point
+        try:
+            self.step(worker, stage, limit)
+        except Killed:
+            self.step(worker, stage, limit)
+            return True
+        worker.points.dies_at = None
+        return False
+
+    def freezes(self, worker: Worker, stage: str, point: str, limit: int = 1_000) -> bool:
+        """The worker stops where it reaches the point, and loses all it holds to others; it may wake up later."""
+        worker.points.stops_at = point
+        worker.zombie = threading.Thread(target=self._run_zombie, args=(worker, stage, limit))
+        worker.zombie.start()
+        while worker.zombie.is_alive() and not worker.points.stopped.wait(0.002):
+            pass
+        if not worker.points.stopped.is_set():
+            worker.zombie.join()
+            worker.points.stops_at = None
+            if worker.ended_by:
+                raise worker.ended_by
+            return False
+        self.zombies.append(worker)
+        self.replace(worker)
+        return True
+
+    def _run_zombie(self, worker: Worker, stage: str, limit: int) -> None:
+        try:
+            records = self.read(worker, stage, limit)
+            if records:
+                worker.stages[stage].process(records)
+                if not worker.points.stopped.is_set():  # a broker takes no commit of an earlier generation
+                    self.commit(worker, stage, records)
+        except Exception as error:
+            worker.ended_by = error
+
+    def wake(self, zombie: Worker) -> BaseException | None:
+        """Let a zombie finish what it was at; how it ended."""
+        self.zombies.remove(zombie)
+        zombie.points.wake()
+        assert zombie.zombie
+        zombie.zombie.join()
+        if zombie.ended_by and not isinstance(zombie.ended_by, Superseded):
+            raise zombie.ended_by
+        return zombie.ended_by
+
+    def settle(self, limit: int = 1_000) -> None:
+        """Until there is nothing to do at this instant."""
+        for _ in range(500):
+            done = sum(self.step(worker, stage, limit) for worker in self.workers for stage in STAGES)
+            if not done and self._is_quiet():
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _is_quiet(self) -> bool:
+        end = self.log.ends(topics.REGISTRY)[0]
+        groups = REGISTRY_GROUP, SWEEP
+        return all(self.log.committed(group, topics.REGISTRY)[0] == end for group in groups) and not any(
+            self.read(worker, stage, 1) for worker in self.workers for stage in STAGES
+        )
+
+    # ---- what happens outside
+
+    def append(self, verdicts: Sequence[Verdict]) -> None:
+        self.write(topics.EVENTS, [v.message for v in verdicts if isinstance(v, Accepted)])
+
+    def write(self, topic: str, messages: Sequence[Message]) -> None:
+        if messages:
+            self.log.append(topic, messages)
+
+    def declare(self, kind: Any, id: str, body: dict[str, Any]) -> None:
+        self.registry.declare(kind, id, body, "tests")
+
+    def command(self, kind: str, **body: Any) -> None:
+        self.declare(kind, f"c{self.log.ends(topics.REGISTRY)[0]}", {"reason": "tests", **body})
+
+    # ---- what came of it
+
+    def rules(self) -> dict[str, dict[str, Any]]:
+        self.registry.refresh()
+        return {name: segment.rule for name, segment in self.registry.segments.items()}
+
+    def full(self) -> dict[str, set[int]]:
+        """The members of every segment, computed from the rows in full, at this instant."""
+        rules = {name: parse_rule(rule) for name, rule in self.rules().items()}
+        queries = {name: compile_sql(rule, self.clock(), rules.__getitem__) for name, rule in rules.items()}
+        return {name: {row[0] for row in self.writer.rows(q.sql, q.parameters)} for name, q in queries.items()}
+
+    def transitions(self) -> list[dict[str, Any]]:
+        """What was told and counts, as anybody who reads the topic knows it."""
+        fences = Fences()
+        bodies = [json.loads(record.value) for record in self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)]
+        return [body for body in bodies if fences.hears(body)]
+
+    def told(self) -> dict[str, set[int]]:
+        """The members of every segment, folded from what was told; nobody enters or leaves twice."""
+        members: dict[str, set[int]] = {name: set() for name in self.rules()}
+        for one in self.transitions():
+            profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
+            if one["kind"] == "entered":
+                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
+                there.add(profile)
+            else:
+                assert profile in there, "left without having been there"
+                there.discard(profile)
+        return {name: there for name, there in members.items() if there or name in self.rules()}
+
+    def embedded(self) -> "Rebuilt":
+        """What one process makes of the same log."""
+        return Rebuilt(self, self._dsn, self._folder)
+
+    def close(self) -> None:
+        for zombie in list(self.zombies):
+            self.wake(zombie)
+        self.warehouse.drop(1)
+        self.warehouse.close()
+        self.log.close()
+
+
+class Rebuilt:
+    """The embedded path over a copy of a cluster's log: events, identity and registry."""
+
+    def __init__(self, cluster: Cluster, dsn: str, folder: Path) -> None:
+        self.log = SqliteEventLog(
+            folder / f"rebuilt{next(_numbers)}.sqlite", partitions=cluster.partitions, clock=cluster.clock
+        )
+        for topic in (topics.EVENTS, topics.IDENTITY, topics.REGISTRY):
+            self._copy(cluster.log, topic)
+        self.warehouse = Warehouse(dsn, f"rebuilt{next(_numbers)}")
+        self.warehouse.migrate(1)
+        replay = Replay(self.log, self.warehouse, cluster.clock)
+        replay.finish()
+
+    def _copy(self, log: EventLog, topic: str) -> None:
+        for part, end in enumerate(log.ends(topic)):
+            if end:
+                self.log.append(topic, [(record.key, record.value) for record in log.read(topic, part, 0, end)])
+        assert self.log.ends(topic) == log.ends(topic)
+        self.log.commit("projections", {topic: dict(enumerate(self.log.ends(topic)))})
+
+    @property
+    def writer(self) -> Writer:
+        return self.warehouse.writer(2)
+
+    def close(self) -> None:
+        for generation in self.warehouse.generations():
+            self.warehouse.drop(generation)
+        self.warehouse.close()
+        self.log.close()
+
+
+MakeCluster = Callable[..., Any]
