@@ -133,7 +133,7 @@ def migrate(data: Data = None) -> None:
     """Create the tables that are missing."""
     from simorgh.folder import migrate as run
 
-    out.print(f"tables are in place in {run(load_settings(data=data))}")
+    out.print(f"in place: {run(load_settings(data=data))}", highlight=False, soft_wrap=True)
 
 
 # ---- groups that talk to the API, of the running server or of the folder itself

@@ -7,7 +7,9 @@ from schemas.check import check_published
 from schemas.errors import SimorghError
 from simorgh.datadir import DataDir
 from simorgh.folder import call
+from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
+from warehouse.connect import is_server
 
 _ENOUGH_BYTES = 1_000_000_000
 
@@ -21,7 +23,14 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which one would look."""
-    return [_schemas(), _folder(settings), _disk(settings), _server(settings), *_projections(settings)]
+    return [
+        _schemas(),
+        _folder(settings),
+        _disk(settings),
+        *_clickhouse(settings),
+        _server(settings),
+        *_projections(settings),
+    ]
 
 
 def _schemas() -> Finding:
@@ -45,6 +54,20 @@ def _disk(settings: Settings) -> Finding:
     root = next(path for path in (settings.data.resolve(), *settings.data.resolve().parents) if path.exists())
     free = shutil.disk_usage(root).free
     return Finding(free > _ENOUGH_BYTES, "disk", f"{free / 1e9:.1f} GB free")
+
+
+def _clickhouse(settings: Settings) -> list[Finding]:
+    """Only where there is a server: the embedded engine is the process that has the folder open."""
+    if not is_server(settings.warehouse_dsn):
+        return []
+    warehouse = open_warehouse(settings)
+    try:
+        says = f"{warehouse.address} answers, version {warehouse.version()}"
+        return [Finding(True, "clickhouse", says)]
+    except SimorghError as error:
+        return [Finding(False, "clickhouse", f"{warehouse.address}: {error.message}")]
+    finally:
+        warehouse.close()
 
 
 def _server(settings: Settings) -> Finding:

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 
+from eventlog.sqlite import SqliteEventLog
 from producers.files.local import LocalSink
 from producers.files.sinks import HttpSink, Sink
 from registry.registry import FILES_SOURCE
@@ -15,8 +15,10 @@ from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidInput
 from simorgh.datadir import DataDir
-from simorgh.platform import Platform
+from simorgh.platform import Platform, open_warehouse
 from simorgh.settings import Settings
+from stream_processors import generation
+from warehouse.ddl import table_names
 
 _TIMEOUT = 300.0
 
@@ -109,8 +111,16 @@ def _remote_replay(url: str, token: str, progress: Callable[[int, int], None]) -
     return int(state["generation"])
 
 
-def migrate(settings: Settings) -> Path:
-    """Create the tables that are missing; the folder must be free."""
-    platform = Platform(settings)
-    platform.close()
-    return settings.data
+def migrate(settings: Settings) -> str:
+    """Create the tables of the live generation that are missing; says where. The folder must be free."""
+    folder = DataDir(settings.data).create()
+    folder.require_free()
+    log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+    warehouse = open_warehouse(settings)
+    try:
+        number = generation.current(log)
+        warehouse.migrate(number)
+    finally:
+        warehouse.close()
+        log.close()
+    return f"{len(table_names())} tables in {warehouse.database(number)} at {warehouse.address}"

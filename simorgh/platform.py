@@ -36,6 +36,16 @@ _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
 
 
+def open_warehouse(settings: Settings) -> Warehouse:
+    """What the settings name. Connects at the first use."""
+    return Warehouse(
+        settings.warehouse_dsn,
+        settings.workspace,
+        read_dsn=settings.warehouse_read_dsn,
+        cluster=settings.clickhouse_cluster,
+    )
+
+
 class Platform:
     """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable."""
 
@@ -44,7 +54,7 @@ class Platform:
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
         self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
-        self.warehouse = Warehouse(settings.warehouse_dsn, settings.workspace)
+        self.warehouse = open_warehouse(settings)
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self.warehouse.migrate(self.generation)

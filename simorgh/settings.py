@@ -6,8 +6,9 @@ The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is 
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidSettings
@@ -22,7 +23,19 @@ class Settings(BaseSettings):
         "simorgh-data"
     )
     log: Annotated[str, Field(description="The event log: `sqlite:///path`; empty: DATA/log.sqlite.")] = ""
-    clickhouse: Annotated[str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")] = ""
+    clickhouse: Annotated[
+        SecretStr | None,
+        Field(
+            description="The warehouse: `chdb:///path` or `http(s)://user:password@host:port`; empty: DATA/warehouse."
+        ),
+    ] = None
+    clickhouse_read_url: Annotated[
+        SecretStr | None, Field(description="The server once more, with a user of fewer rights for callers' queries.")
+    ] = None
+    clickhouse_cluster: Annotated[
+        str,
+        Field(description="The server's cluster on which tables are replicated and sharded.", pattern=r"^[\w.{}-]*$"),
+    ] = ""
     workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
     partitions: Annotated[
         int, Field(description="Partitions of simorgh.events in a new embedded log.", ge=1, le=64)
@@ -56,11 +69,27 @@ class Settings(BaseSettings):
             raise ValueError("wanted sqlite:///path; other logs come with the cluster roles")
         return value
 
-    @field_validator("clickhouse")
+    @field_validator("clickhouse", "clickhouse_read_url")
     @classmethod
-    def _embedded_warehouse(cls, value: str) -> str:
-        if value and not value.startswith("chdb:///"):
-            raise ValueError("wanted chdb:///path; servers come with the cluster roles")
+    def _engine(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if not text:
+            return None
+        if text.startswith("chdb:///") and info.field_name == "clickhouse":
+            return value
+        if not _is_server_url(text):
+            raise ValueError(
+                "wanted http(s)://user:password@host:port without a path, what is special in user and password"
+                " percent-encoded" + ("; or chdb:///path" if info.field_name == "clickhouse" else "")
+            )
+        return value
+
+    @field_validator("clickhouse_read_url", "clickhouse_cluster")
+    @classmethod
+    def _of_a_server(cls, value: SecretStr | str | None, info: ValidationInfo) -> SecretStr | str | None:
+        main: SecretStr | None = info.data.get("clickhouse")
+        if value and not (main and main.get_secret_value().startswith("http")):
+            raise ValueError("wanted a server in SIMORGH_CLICKHOUSE as well")
         return value
 
     @property
@@ -69,7 +98,23 @@ class Settings(BaseSettings):
 
     @property
     def warehouse_dsn(self) -> str:
-        return self.clickhouse or f"chdb://{(self.data / 'warehouse').resolve()}"
+        """With the user's password in it: never to be shown (`Warehouse.address` may be)."""
+        given = self.clickhouse.get_secret_value() if self.clickhouse else ""
+        return given or f"chdb://{(self.data / 'warehouse').resolve()}"
+
+    @property
+    def warehouse_read_dsn(self) -> str:
+        return self.clickhouse_read_url.get_secret_value() if self.clickhouse_read_url else ""
+
+
+def _is_server_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
+        )
+    except ValueError:
+        return False
 
 
 def load_settings(**given: object) -> Settings:

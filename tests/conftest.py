@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import clickhouse_connect
 import pytest
 
+from tests.clickhouse.process import BridgeProcess
+
 if TYPE_CHECKING:
     from deploy.kafka.broker import Broker
     from tests.properties.pipeline_world import Box, MakeBox
@@ -25,15 +27,39 @@ def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
+    """A server of this run, with an engine and a folder of its own. Who makes it ill makes it well again."""
+    made = BridgeProcess(tmp_path_factory.mktemp("clickhouse"))
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def server_dsn(bridge: BridgeProcess) -> str:
+    """Like `chdb_dsn`, over HTTP."""
+    return bridge.url
+
+
+@pytest.fixture(scope="session")
 def make_box(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
     """Makes a box (see `pipeline_world`) for the length of a `with`."""
+    return _box_maker(chdb_dsn, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def make_server_box(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
+    """Makes a box whose warehouse is a server."""
+    return _box_maker(server_dsn, tmp_path_factory)
+
+
+def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
     from tests.properties.pipeline_world import Box  # only where it is used: it imports the whole house
 
     folder = tmp_path_factory.mktemp("logs")
 
     @contextmanager
     def make(**settings: Any) -> "Iterator[Box]":
-        box = Box(chdb_dsn, folder, **settings)
+        box = Box(dsn, folder, **settings)
         try:
             yield box
         finally:

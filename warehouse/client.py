@@ -13,6 +13,7 @@ import pyarrow as pa
 from warehouse.connect import Role, address, connections
 from warehouse.ddl import create_statements, drop_statement
 from warehouse.failures import EngineError, failure, read_failure
+from warehouse.parameters import write_long_lists
 
 
 class Warehouse:
@@ -55,7 +56,9 @@ class Warehouse:
         return sorted(int(n) for n in numbers if n.isdigit())
 
     def version(self) -> str:
-        """The engine's version: asks it, so it also tells whether there is one."""
+        """The engine's version. Asked of both users, so it also tells whether they may come in."""
+        with self._call("read") as client:
+            client.query("SELECT 1")
         with self._call("admin") as client:
             return str(client.query("SELECT version()").result_rows[0][0])
 
@@ -99,11 +102,13 @@ class Writer:
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._call() as client:
-            return list(client.query(sql, parameters=dict(parameters or {})).result_rows)
+            sql, bound = write_long_lists(sql, parameters or {})
+            return list(client.query(sql, parameters=bound).result_rows)
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         with self._call() as client:
-            return client.query_arrow(sql, parameters=dict(parameters or {}))
+            sql, bound = write_long_lists(sql, parameters or {})
+            return client.query_arrow(sql, parameters=bound)
 
     def command(self, sql: str) -> None:
         with self._call() as client:
@@ -122,7 +127,8 @@ class WarehouseReader:
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         with self._warehouse._call("read", self._generation()) as client:
-            result = client.query(sql, parameters=dict(parameters or {}))
+            sql, bound = write_long_lists(sql, parameters or {})
+            result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows
         return [dict(zip(names, row, strict=True)) for row in rows]
 

@@ -17,7 +17,7 @@ from warehouse.failures import EngineError, failure
 
 Role = Literal["admin", "write", "read"]
 
-INSERT_SETTINGS: Final[Mapping[str, Any]] = {
+INSERT_SETTINGS: Final[dict[str, Any]] = {
     "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
     "deduplicate_insert": "disable",  # the insert log loses acknowledged rows under kill -9
     "insert_deduplicate": 0,
@@ -30,12 +30,12 @@ INSERT_SETTINGS: Final[Mapping[str, Any]] = {
     "min_insert_block_size_bytes": 1 << 30,
 }
 
-CLUSTER_INSERT_SETTINGS: Final[Mapping[str, Any]] = {
+CLUSTER_INSERT_SETTINGS: Final[dict[str, Any]] = {
     "distributed_foreground_insert": 1,  # acknowledged = in its shards' tables, not in a queue on disk
     "insert_quorum": "auto",  # … and on most replicas: what is read back elsewhere is there
 }
 
-QUERY_SETTINGS: Final[Mapping[str, Any]] = {
+QUERY_SETTINGS: Final[dict[str, Any]] = {
     "max_execution_time": 30,
     "max_memory_usage": 4_000_000_000,
     "max_result_rows": 2_000_000,
@@ -45,17 +45,23 @@ QUERY_SETTINGS: Final[Mapping[str, Any]] = {
     "readonly": 1,  # last: from here on the handle can change nothing, its own settings included
 }
 
-SERVER_SETTINGS: Final[Mapping[str, Any]] = {
+COMMON_SETTINGS: Final[dict[str, Any]] = {
+    "max_query_size": 64 << 20,  # long lists stand in the query (`warehouse.parameters`)
+}
+
+SERVER_SETTINGS: Final[dict[str, Any]] = {
     "final": 1,  # rows that a worker wrote again, or wrote when it owned nothing any more, are one row when read
 }
 
-CLUSTER_SETTINGS: Final[Mapping[str, Any]] = {
+CLUSTER_SETTINGS: Final[dict[str, Any]] = {
     "distributed_product_mode": "global",  # a subquery is answered by all shards, not by each for itself
     "optimize_skip_unused_shards": 1,  # what names its node or profile asks that shard alone
     "load_balancing": "in_order",  # all ask the same replica while it lives
 }
 
-_REQUIRED: Final = frozenset({*SERVER_SETTINGS, *CLUSTER_SETTINGS, "readonly"})
+_REQUIRED: Final = frozenset(
+    {*SERVER_SETTINGS, *CLUSTER_SETTINGS, *INSERT_SETTINGS, *CLUSTER_INSERT_SETTINGS, "readonly"}
+)
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60}
@@ -66,7 +72,10 @@ _TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
 class Connections(Protocol):
     """Hands out clickhouse-connect clients. Any thread may call; raises `schemas.errors` when there is no engine."""
 
-    insert_settings: Mapping[str, Any]
+    @property
+    def insert_settings(self) -> Mapping[str, Any]:
+        """What goes with each insert."""
+        ...
 
     def handle(self, role: Role, database: str | None) -> Any:
         """The client for a role in a database; for this thread's use until its call ends."""
@@ -112,7 +121,7 @@ class Embedded:
         client = handles.get((role, database))
         if client is None:
             client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-            for name, value in QUERY_SETTINGS.items() if role == "read" else ():
+            for name, value in (COMMON_SETTINGS | QUERY_SETTINGS if role == "read" else COMMON_SETTINGS).items():
                 client.command(f"SET {name} = {value!r}")
             handles[role, database] = client
             with self._lock:
@@ -143,7 +152,7 @@ class Server:
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
         self._dsns: Mapping[Role, str] = {"admin": dsn, "write": dsn, "read": read_dsn}
-        shared = SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
+        shared = COMMON_SETTINGS | SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
         self._settings: Mapping[Role, Mapping[str, Any]] = {
             "admin": {},
             "write": shared,
@@ -171,7 +180,7 @@ class Server:
     def _connect(self, role: Role, database: str | None) -> Any:
         dsn = self._dsns[role]
         try:
-            client = clickhouse_connect.get_client(
+            client: Any = clickhouse_connect.get_client(
                 dsn=dsn,
                 interface=urlsplit(dsn).scheme,  # the library looks at the port only
                 database=database,
@@ -186,6 +195,8 @@ class Server:
         client.http_retries = 0  # urllib3's own would also log the request, parameters and all
         for name, value in _settable(client, role, self._settings[role]).items():
             client.set_client_setting(name, value)
+        if role == "write":
+            _settable(client, role, self.insert_settings)  # they go with each insert; better to know at once
         return client
 
 

@@ -6,8 +6,14 @@ The engine's text may quote a caller's value, and a transport error's the whole 
 import re
 from typing import Final
 
-from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError, DataError, Error
-from clickhouse_connect.driver.exceptions import NotSupportedError, ProgrammingError
+from clickhouse_connect.driver.exceptions import (
+    ClickHouseError,
+    DatabaseError,
+    DataError,
+    Error,
+    NotSupportedError,
+    ProgrammingError,
+)
 from urllib3.exceptions import HTTPError
 
 from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
@@ -43,7 +49,12 @@ _PASSING: Final = {
     745: "SERVER_OVERLOADED",
     999: "KEEPER_EXCEPTION",
 }
-_REFUSED_USER: Final = {192: "UNKNOWN_USER", 193: "WRONG_PASSWORD", 194: "REQUIRED_PASSWORD", 516: "AUTHENTICATION_FAILED"}
+_REFUSED_USER: Final = {
+    192: "UNKNOWN_USER",
+    193: "WRONG_PASSWORD",
+    194: "REQUIRED_PASSWORD",
+    516: "AUTHENTICATION_FAILED",
+}
 
 
 def read_failure(error: Exception) -> SimorghError:
@@ -63,8 +74,8 @@ def failure(error: Exception) -> SimorghError:
     passing = (_PASSING | _OVER_LIMIT).get(code) if code else _transport(error)
     if passing:
         return Backpressure(
-            f"warehouse: the server did not answer or could not do it now ({passing}); what was being written may or may"
-            " not be there: read it back, then try again",
+            f"warehouse: the server did not answer or could not do it now ({passing}); what was being written may be"
+            " there or not: read it back, then try again",
             code=UNAVAILABLE,
         )
     if code in _REFUSED_USER:

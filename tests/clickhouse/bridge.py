@@ -34,8 +34,15 @@ _OWN_NAMES = {
     *("session_check", "close_session", "default_format", "compress", "decompress", "buffer_size", "stacktrace"),
     *("wait_end_of_query", "client_protocol_version", "role"),
 }
+_LONGEST_FIELD = 128 * 1024  # http_max_field_value_size
 _STATUS = {159: 408, 62: 400, 36: 400, 115: 400, 516: 403, 497: 403, 60: 404, 81: 404, 164: 500, 202: 503}
-_UNPACK = {"": bytes, "identity": bytes, "gzip": gzip.decompress, "deflate": zlib.decompress, "lz4": lz4.frame.decompress}
+_UNPACK = {
+    "": bytes,
+    "identity": bytes,
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "lz4": lz4.frame.decompress,
+}
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
             raw = b"".join(iter(self._chunk, b""))
         else:
             raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        return _UNPACK[self.headers.get("Content-Encoding", "")](raw)
+        body: bytes = _UNPACK[self.headers.get("Content-Encoding", "")](raw)
+        return body
 
     def _chunk(self) -> bytes:
         size = int(self.rfile.readline().split(b";")[0], 16)
@@ -213,6 +221,8 @@ def _form(body: bytes, kind: str) -> dict[str, str]:
     for part in body.split(boundary)[1:-1]:
         head, _, value = part.partition(b"\r\n\r\n")
         name = head.split(b'name="')[1].split(b'"')[0]
+        if len(value) > _LONGEST_FIELD:
+            raise Refused(1000, "Code: 1000. DB::Exception: Field value too long. (POCO_EXCEPTION)")
         found[name.decode()] = value.removesuffix(b"\r\n").decode()
     return found
 

@@ -3,14 +3,14 @@
 import re
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import chdb
 
-from tests.clickhouse.statements import Insert, one_statement, parse_insert, yields_rows
+from tests.clickhouse.statements import Insert, one_statement, parse_insert, writes_a_file, yields_rows
 
 _IDLE = 64
 _CODE = re.compile(r"Code: (\d+)\.")
@@ -54,7 +54,7 @@ class Engine:
 
     def __init__(self, data: Path) -> None:
         self._path = str(data)
-        self._anchor = chdb.connect(self._path)  # the engine lives as long as one connection does
+        self._anchor = _open(self._path)  # the engine lives as long as one connection does
         self._idle: dict[tuple[Any, ...], list[Any]] = {}
         self._sessions: dict[str, tuple[Any, threading.Lock]] = {}
         self._lock = threading.Lock()
@@ -66,6 +66,8 @@ class Engine:
         insert = parse_insert(request.statement)
         if insert is None and not one_statement(request.statement):
             raise Refused(62, "Code: 62. DB::Exception: Multi-statements are not allowed. (SYNTAX_ERROR)")
+        if insert is None and writes_a_file(request.statement):
+            raise Refused(358, "Code: 358. DB::Exception: INTO OUTFILE is not allowed. (INTO_OUTFILE_NOT_ALLOWED)")
         if request.session:
             return self._in_session(request, insert)
         connection = self._take(request)
@@ -88,10 +90,12 @@ class Engine:
     def _in_session(self, request: Request, insert: Insert | None) -> Answer:
         with self._lock:
             if request.session not in self._sessions:
-                self._sessions[request.session] = (chdb.connect(self._path), threading.Lock())
+                self._sessions[request.session] = (_open(self._path), threading.Lock())
             connection, busy = self._sessions[request.session]
         if not busy.acquire(blocking=False):
-            raise Refused(373, "Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)")
+            raise Refused(
+                373, "Code: 373. DB::Exception: Session is locked by a concurrent client. (SESSION_IS_LOCKED)"
+            )
         try:
             _prepare(connection, request)
             return _execute(connection, request, insert)
@@ -103,7 +107,7 @@ class Engine:
             idle = self._idle.get(request.key)
             if idle:
                 return idle.pop()
-        connection = chdb.connect(self._path)
+        connection = _open(self._path)
         try:
             _prepare(connection, request)
         except Refused:
@@ -120,6 +124,11 @@ class Engine:
             spare = self._idle.pop(next(iter(self._idle)), []) if self._idle else []
         for one in (connection, *spare):
             one.close()
+
+
+def _open(path: str) -> Any:
+    open_engine: Callable[[str], Any] = chdb.connect
+    return open_engine(path)
 
 
 def _prepare(connection: Any, request: Request) -> None:

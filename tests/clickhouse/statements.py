@@ -11,7 +11,11 @@ _INSERT = re.compile(
 _FORMAT = re.compile(rb"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _YIELDS = re.compile(rb"[\s(]*(SELECT|WITH|SHOW|DESC|DESCRIBE|EXISTS|EXPLAIN)\b", re.IGNORECASE)
 _PIECES = re.compile(
-    rb"""'(?:\\.|''|[^'\\])*' | "(?:\\.|""|[^"\\])*" | `(?:\\.|``|[^`\\])*` | --[^\n]* | \#[!\x20][^\n]* | /\*.*?\*/ | (;)""",
+    rb"""
+    '(?:\\.|''|[^'\\])*' | "(?:\\.|""|[^"\\])*" | `(?:\\.|``|[^`\\])*`  # in quotes
+    | --[^\n]* | \#[!\x20][^\n]* | /\*.*?\*/  # a comment
+    | (;)
+    """,
     re.VERBOSE | re.DOTALL,
 )
 
@@ -41,6 +45,11 @@ def one_statement(statement: bytes) -> bool:
         if piece[1]:
             return not _PIECES.sub(b"", statement[piece.end() :]).strip()
     return True
+
+
+def writes_a_file(statement: bytes) -> bool:
+    """Which the embedded engine does even when it is read-only, and a server never."""
+    return re.search(rb"\bINTO\s+OUTFILE\b", _PIECES.sub(b" ", statement), re.IGNORECASE) is not None
 
 
 def yields_rows(statement: bytes, default: str) -> str | None:

@@ -18,9 +18,10 @@ from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
 
 
-@pytest.fixture(scope="module")
-def warehouse(chdb_dsn: str) -> Iterator[Warehouse]:
-    made = Warehouse(chdb_dsn)
+@pytest.fixture(scope="module", params=["chdb_dsn", "server_dsn"], ids=["embedded", "server"])
+def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+    """Every test of the API runs on both: the engine in process, and over HTTP."""
+    made = Warehouse(request.getfixturevalue(request.param))
     made.migrate(1)
     yield made
     made.drop(1)

@@ -1,0 +1,163 @@
+CREATE DATABASE IF NOT EXISTS default_g1 ON CLUSTER 'simorgh';
+
+CREATE TABLE IF NOT EXISTS default_g1.log_rows_local ON CLUSTER 'simorgh' (
+    part UInt16,
+    off  UInt64 CODEC(Delta, ZSTD(1)),
+    gen  UInt32,
+    dup  UInt8
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', gen) ORDER BY (part, off) SETTINGS index_granularity = 512;
+
+CREATE TABLE IF NOT EXISTS default_g1.log_rows ON CLUSTER 'simorgh' AS default_g1.log_rows_local ENGINE = Distributed('simorgh', 'default_g1', 'log_rows_local', part);
+
+CREATE TABLE IF NOT EXISTS default_g1.ids_local ON CLUSTER 'simorgh' (
+    eid  UInt128,
+    part UInt16,
+    off  UInt64 CODEC(ZSTD(1))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PRIMARY KEY eid ORDER BY (eid, part, off) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.ids ON CLUSTER 'simorgh' AS default_g1.ids_local ENGINE = Distributed('simorgh', 'default_g1', 'ids_local', cityHash64(eid));
+
+CREATE TABLE IF NOT EXISTS default_g1.events_local ON CLUSTER 'simorgh' (
+    node     UInt128,
+    time     DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    type     LowCardinality(String),
+    part     UInt16,
+    off      UInt64 CODEC(Delta, ZSTD(1)),
+    amount   Decimal(38, 6) CODEC(ZSTD(1)),
+    currency LowCardinality(String),
+    payload  String CODEC(ZSTD(3))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, time, part, off)
+  SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
+
+CREATE TABLE IF NOT EXISTS default_g1.events ON CLUSTER 'simorgh' AS default_g1.events_local ENGINE = Distributed('simorgh', 'default_g1', 'events_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.traits_local ON CLUSTER 'simorgh' (
+    node    UInt128,
+    kind    LowCardinality(String),
+    name    String,
+    value   Nullable(String),
+    ver     UInt128,
+    source  LowCardinality(String),
+    channel LowCardinality(String)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (node, kind, name) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.traits ON CLUSTER 'simorgh' AS default_g1.traits_local ENGINE = Distributed('simorgh', 'default_g1', 'traits_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.identifiers_local ON CLUSTER 'simorgh' (
+    node       UInt128,
+    type       LowCardinality(String),
+    value      String,
+    first_seen SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    last_seen  SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
+) ENGINE = ReplicatedAggregatingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, type, value) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.identifiers ON CLUSTER 'simorgh' AS default_g1.identifiers_local ENGINE = Distributed('simorgh', 'default_g1', 'identifiers_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.identity_local ON CLUSTER 'simorgh' (
+    node    UInt128,
+    profile UInt128,
+    ver     UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY node SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.identity ON CLUSTER 'simorgh' AS default_g1.identity_local ENGINE = Distributed('simorgh', 'default_g1', 'identity_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.members_local ON CLUSTER 'simorgh' (
+    profile UInt128,
+    node    UInt128,
+    live    UInt8,
+    ver     UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (profile, node) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.members ON CLUSTER 'simorgh' AS default_g1.members_local ENGINE = Distributed('simorgh', 'default_g1', 'members_local', cityHash64(profile));
+
+CREATE TABLE IF NOT EXISTS default_g1.profile_rows_local ON CLUSTER 'simorgh' (
+    profile    UInt128,
+    ver        UInt64,
+    live       UInt8,
+    traits     String,
+    provenance String,
+    consent    String,
+    identities Nested(type LowCardinality(String), value String,
+        first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')),
+    counts     Map(LowCardinality(String), UInt64),
+    events     UInt64,
+    orders     UInt64,
+    revenue    Map(LowCardinality(String), Decimal(38, 6)),
+    refunds    Map(LowCardinality(String), Decimal(38, 6)),
+    first_seen DateTime64(3, 'UTC'),
+    last_seen  DateTime64(3, 'UTC'),
+    name       String,
+    email      String,
+    segments   Array(String),
+    due        DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY profile SETTINGS index_granularity = 128;
+
+CREATE TABLE IF NOT EXISTS default_g1.profile_rows ON CLUSTER 'simorgh' AS default_g1.profile_rows_local ENGINE = Distributed('simorgh', 'default_g1', 'profile_rows_local', cityHash64(profile));
+
+CREATE TABLE IF NOT EXISTS default_g1.transitions_local ON CLUSTER 'simorgh' (
+    profile    UInt128,
+    segment    LowCardinality(String),
+    off        UInt64,
+    kind       LowCardinality(String),
+    at         DateTime64(3, 'UTC'),
+    cause      LowCardinality(String),
+    entered_at DateTime64(3, 'UTC')
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (profile, segment, off) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.transitions ON CLUSTER 'simorgh' AS default_g1.transitions_local ENGINE = Distributed('simorgh', 'default_g1', 'transitions_local', cityHash64(profile));
+
+CREATE TABLE IF NOT EXISTS default_g1.memberships_local ON CLUSTER 'simorgh' (
+    segment    LowCardinality(String),
+    profile    UInt128,
+    member     UInt8,
+    entered_at DateTime64(3, 'UTC'),
+    ver        UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (segment, profile) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.memberships ON CLUSTER 'simorgh' AS default_g1.memberships_local ENGINE = Distributed('simorgh', 'default_g1', 'memberships_local', cityHash64(profile));
+
+CREATE TABLE IF NOT EXISTS default_g1.decisions_local ON CLUSTER 'simorgh' (
+    node    UInt128,
+    off     UInt64,
+    n       UInt16,
+    at      DateTime64(3, 'UTC'),
+    outcome LowCardinality(String),
+    detail  String
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, off, n) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.decisions ON CLUSTER 'simorgh' AS default_g1.decisions_local ENGINE = Distributed('simorgh', 'default_g1', 'decisions_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.rejected_local ON CLUSTER 'simorgh' (
+    id          String,
+    digest      UInt64,
+    code        LowCardinality(String),
+    reason      String,
+    source      LowCardinality(String),
+    channel     LowCardinality(String),
+    received_at DateTime64(3, 'UTC'),
+    payload     String CODEC(ZSTD(3)),
+    resolved    UInt8,
+    ver         UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (id, digest) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.rejected ON CLUSTER 'simorgh' AS default_g1.rejected_local ENGINE = Distributed('simorgh', 'default_g1', 'rejected_local', cityHash64(id));
+
+CREATE TABLE IF NOT EXISTS default_g1.deliveries_local ON CLUSTER 'simorgh' (
+    trigger       LowCardinality(String),
+    id            String,
+    status        LowCardinality(String),
+    attempts      UInt16,
+    next_at       DateTime64(3, 'UTC'),
+    created_at    DateTime64(3, 'UTC'),
+    updated_at    DateTime64(3, 'UTC'),
+    response_code UInt16,
+    error         String,
+    body          String CODEC(ZSTD(3)),
+    ver           UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (trigger, id) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.deliveries ON CLUSTER 'simorgh' AS default_g1.deliveries_local ENGINE = Distributed('simorgh', 'default_g1', 'deliveries_local', cityHash64(id));
+
+CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
+
+DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;
