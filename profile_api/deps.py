@@ -1,6 +1,6 @@
 """What the API is made of, handed over by the composition root."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from eventlog.port import EventLog
 from registry.registry import Registry
 from schemas.clock import Clock, system_clock
+from stream_processors.topology import PROJECTIONS, Stage
 from warehouse.reader import Reader
 
 
@@ -33,5 +34,7 @@ class ApiDeps:
     generation: Callable[[], int] = lambda: 1
     replay: Callable[[], dict[str, Any]] | None = None
     replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
+    stages: Sequence[Stage] = PROJECTIONS
+    """The stages that follow the log, upstream first."""
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""

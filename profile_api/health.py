@@ -31,7 +31,7 @@ def router(deps: ApiDeps) -> APIRouter:
     )
     def metrics() -> Response:
         """Metrics in Prometheus' text format."""
-        for stage in projections(deps.log, deps.clock):
+        for stage in projections(deps.log, deps.clock, deps.stages):
             lag_events.labels(stage["name"]).set(stage["lag_events"])
             lag_seconds.labels(stage["name"]).set(stage["lag_seconds"])
         return Response(generate_latest(deps.metrics), media_type=CONTENT_TYPE_LATEST)

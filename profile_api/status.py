@@ -64,12 +64,12 @@ def freshness(log: EventLog, clock: Clock) -> dict[str, Any]:
     }
 
 
-def projections(log: EventLog, clock: Clock) -> list[dict[str, Any]]:
+def projections(log: EventLog, clock: Clock, stages: Iterable[Stage] = PROJECTIONS) -> list[dict[str, Any]]:
     """Every stage's progress, upstream first: a stage appends its output before it commits its input, so
     when all of them show no lag in this order, nothing that was there before this call is under way between
     two of them.
     """
-    return [_stage(log, clock, stage) for stage in PROJECTIONS]
+    return [_stage(log, clock, stage) for stage in stages]
 
 
 def _stage(log: EventLog, clock: Clock, stage: Stage) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def _stage(log: EventLog, clock: Clock, stage: Stage) -> dict[str, Any]:
 
 def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
     """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them."""
-    stages = projections(deps.log, deps.clock)
+    stages = projections(deps.log, deps.clock, deps.stages)
     uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
     profiles, identities = counts.profiles_and_identities(deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY))
     return {

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -51,6 +52,30 @@ def serve(data: Data = None, host: Host = "127.0.0.1", port: Port = 8000) -> Non
     from simorgh.serve import serve as run
 
     run(load_settings(data=data), host, port, _announce)
+
+
+@app.command()
+def collect(host: Host = "127.0.0.1", port: Port = 8000) -> None:
+    """Cluster role: take events over HTTP into Kafka."""
+    from simorgh.roles import collect as run
+
+    run(load_settings(), host, port, _announce_role("collects"))
+
+
+@app.command()
+def work(host: Host = "127.0.0.1", port: Port = 0) -> None:
+    """Cluster role: the Faust worker. Address and port are of its health and metrics pages."""
+    from simorgh.work import work as run
+
+    run(load_settings(), host, port, _announce_role("works"))
+
+
+@app.command()
+def api(host: Host = "127.0.0.1", port: Port = 8001) -> None:
+    """Cluster role: the profile API on ClickHouse."""
+    from simorgh.roles import api as run
+
+    run(load_settings(), host, port, _announce_role("answers"))
 
 
 @app.command()
@@ -307,6 +332,10 @@ def _cell(value: Any) -> str:
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     return Progress(*columns, console=Console(stderr=True))
+
+
+def _announce_role(does: str) -> Callable[[str], None]:
+    return lambda url: print(f"Simorgh {does} on {url}", flush=True)
 
 
 def _announce(url: str) -> None:

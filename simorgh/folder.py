@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from producers.files.local import LocalSink
 from producers.files.sinks import HttpSink, Sink
@@ -113,9 +114,7 @@ def _remote_replay(url: str, token: str, progress: Callable[[int, int], None]) -
 
 def migrate(settings: Settings) -> str:
     """Create the tables of the live generation that are missing; says where. The folder must be free."""
-    folder = DataDir(settings.data).create()
-    folder.require_free()
-    log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+    log = _migrated_log(settings)
     warehouse = open_warehouse(settings)
     try:
         number = generation.current(log)
@@ -124,3 +123,14 @@ def migrate(settings: Settings) -> str:
         warehouse.close()
         log.close()
     return f"{len(table_names())} tables in {warehouse.database(number)} at {warehouse.address}"
+
+
+def _migrated_log(settings: Settings) -> EventLog:
+    """The log that the settings name; on Kafka its topics are made."""
+    if settings.brokers:
+        from simorgh.roles import open_log
+
+        return open_log(settings)
+    folder = DataDir(settings.data).create()
+    folder.require_free()
+    return SqliteEventLog(settings.log_path, partitions=settings.partitions)

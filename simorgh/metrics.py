@@ -24,9 +24,22 @@ class StageMetrics(Collector):
         running.add_metric(["projections"], float(self._runner().failure is None))
         stage = self._triggers()
         if stage is not None:
-            status = stage.status()
-            running.add_metric(["triggers"], float(status.running))
-            for metric in METRICS:
-                family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
-                yield family(metric.name.removesuffix("_total"), metric.says, value=getattr(status, metric.field))
+            running.add_metric(["triggers"], float(stage.status().running))
+        yield from TriggerMetrics(self._triggers).collect()
         yield running
+
+
+class TriggerMetrics(Collector):
+    """Of the trigger stage alone, where this process runs it now."""
+
+    def __init__(self, triggers: Callable[[], TriggerStage | None]) -> None:
+        self._triggers = triggers
+
+    def collect(self) -> Iterator[Metric]:
+        stage = self._triggers()
+        if stage is None:
+            return
+        status = stage.status()
+        for metric in METRICS:
+            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            yield family(metric.name.removesuffix("_total"), metric.says, value=getattr(status, metric.field))

@@ -10,21 +10,19 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from eventlog.sqlite import SqliteEventLog
-from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
-from registry.registry import Registry
 from schemas.catalog import Catalog
-from schemas.clock import random_id, system_clock
-from schemas.errors import Conflict
+from schemas.clock import system_clock
+from schemas.errors import Conflict, InvalidSettings
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
+from simorgh.shared import Declarations
 from stream_processors import deliveries, generation
 from stream_processors.pipeline import WarehouseBehind
 from stream_processors.replay import Replay
@@ -50,6 +48,10 @@ class Platform:
     """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.brokers:
+            raise InvalidSettings(
+                "SIMORGH_LOG: one box wants sqlite:///path; with kafka:// run `simorgh collect`, `work` and `api`"
+            )
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
@@ -60,30 +62,15 @@ class Platform:
         self.warehouse.migrate(self.generation)
         self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
-        self.registry = Registry(
-            self.log,
-            system_clock,
-            env_write_key=_plain(settings.write_key),
-            env_token=_plain(settings.api_token),
-        )
+        declarations = Declarations(self.log, settings, self.secret)
+        self.registry, self.door = declarations.registry, declarations.door
         self.registry.trust(self.local_token)
         self.registry.refresh()
-        self._parsed_rules: tuple[object, IdentityRules] | None = None
-        self.door = Door(self.secret, settings.workspace, self.rules, Catalog.load(), random_id)
         self._checkpoint = checkpoint_from_environment()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
-
-    def rules(self) -> IdentityRules:
-        """The identity rules in force. Cheap: asked for every event, parsed once per declaration."""
-        declared = self.registry.rules
-        if declared is None:
-            return DEFAULT_RULES
-        if self._parsed_rules is None or self._parsed_rules[0] is not declared:
-            self._parsed_rules = (declared, IdentityRules.parse(dict(declared)))
-        return self._parsed_rules[1]
 
     def writer(self) -> Writer:
         """Of the live generation."""
@@ -204,7 +191,3 @@ class Platform:
             )
         )
         return app
-
-
-def _plain(secret: Any) -> str | None:
-    return None if secret is None else secret.get_secret_value()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from fastapi import FastAPI
 
 from simorgh.keys import first_keys
 from simorgh.platform import Platform
@@ -22,21 +23,23 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     """
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     tune_interpreter()
-    listener = _listen(host, port)
+    listener = listen(host, port)
     url = f"http://{host}:{listener.getsockname()[1]}"
     platform = Platform(settings)
     try:
         first_keys(platform.registry, settings)
-        server = _Server(
-            uvicorn.Config(platform.app(), log_level="warning", access_log=False, timeout_graceful_shutdown=5),
-            lambda: ready(url),
-        )
         platform.folder.announce(url, platform.local_token)
         platform.start()
-        server.run(sockets=[listener])
+        run_app(platform.app(), listener, lambda: ready(url))
     finally:
         platform.folder.withdraw()
         platform.close()
+
+
+def run_app(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Take requests until SIGINT or SIGTERM; those under way then have five seconds."""
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=5)
+    _Server(config, ready).run(sockets=[listener])
 
 
 def tune_interpreter() -> None:
@@ -70,7 +73,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

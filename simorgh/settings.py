@@ -4,14 +4,17 @@ The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is 
 """
 
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.errors import InvalidSettings
+
+KAFKA = "kafka://"
 
 
 class Settings(BaseSettings):
@@ -22,7 +25,10 @@ class Settings(BaseSettings):
     data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one box.")] = Path(
         "simorgh-data"
     )
-    log: Annotated[str, Field(description="The event log: `sqlite:///path`; empty: DATA/log.sqlite.")] = ""
+    log: Annotated[
+        str,
+        Field(description="The event log: `sqlite:///path` or `kafka://host:port,host:port`; empty: DATA/log.sqlite."),
+    ] = ""
     clickhouse: Annotated[
         SecretStr | None,
         Field(
@@ -47,6 +53,32 @@ class Settings(BaseSettings):
     api_token: Annotated[
         SecretStr | None, Field(description="An API token that holds while set, with every scope.")
     ] = None
+    secret: Annotated[
+        SecretStr | None,
+        Field(description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, for ever."),
+    ] = None
+    kafka_replication: Annotated[
+        int, Field(description="Copies of each record in topics that are made; -1: the broker's default.", ge=-1)
+    ] = -1
+    kafka_min_insync: Annotated[
+        int, Field(description="Copies that an acknowledged record has at least; 0: the broker's default.", ge=0)
+    ] = 0
+    kafka_client: Annotated[
+        Literal["auto", "kafka-python", "confluent"],
+        Field(description="The library that speaks to Kafka; `auto`: confluent where `simorgh[fast]` is installed."),
+    ] = "auto"
+    kafka_security: Annotated[
+        dict[str, str], Field(description="JSON of librdkafka's names: security.protocol, sasl.*, ssl.*.", repr=False)
+    ] = {}
+    worker_group: Annotated[str, Field(description="The consumer group of the workers.", min_length=1)] = (
+        "simorgh-workers"
+    )
+    worker_session_seconds: Annotated[
+        float, Field(description="A worker that is silent for so long loses its partitions.", ge=6, le=300)
+    ] = 20.0
+    worker_stuck_seconds: Annotated[
+        float, Field(description="A worker that does nothing for so long while records wait ends itself.", ge=5)
+    ] = 60.0
     allow_private_webhooks: Annotated[
         bool, Field(description="Lift the rules on webhook addresses: private ones, plain http, odd ports.")
     ] = False
@@ -64,10 +96,18 @@ class Settings(BaseSettings):
 
     @field_validator("log")
     @classmethod
-    def _embedded_log(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("wanted sqlite:///path; other logs come with the cluster roles")
+    def _known_log(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", KAFKA)):
+            raise ValueError("wanted sqlite:///path, or kafka://host:port with further brokers after commas")
         return value
+
+    @field_validator("secret")
+    @classmethod
+    def _hex(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if text and not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            raise ValueError("wanted 64 hexadecimal digits; `openssl rand -hex 32` makes some")
+        return value if text else None
 
     @field_validator("clickhouse", "clickhouse_read_url")
     @classmethod
@@ -91,6 +131,11 @@ class Settings(BaseSettings):
         if value and not (main and main.get_secret_value().startswith("http")):
             raise ValueError("wanted a server in SIMORGH_CLICKHOUSE as well")
         return value
+
+    @property
+    def brokers(self) -> str:
+        """`host:port[,host:port]`; '' where the log is embedded."""
+        return self.log.removeprefix(KAFKA) if self.log.startswith(KAFKA) else ""
 
     @property
     def log_path(self) -> Path:

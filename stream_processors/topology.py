@@ -71,6 +71,43 @@ TOPOLOGY = (
 PROJECTIONS = tuple(stage for stage in TOPOLOGY if stage.group)
 """The stages that follow the log: what `GET /v1/status` lists."""
 
+CLUSTER = (
+    Stage(
+        "events",
+        (topics.EVENTS,),
+        ("ClickHouse", topics.IDENTITY, topics.TOUCHED),
+        "event id",
+        "stream_processors.cluster.events",
+        "events",
+    ),
+    Stage(
+        "identity",
+        (topics.IDENTITY,),
+        ("ClickHouse", topics.TOUCHED),
+        "workspace",
+        "stream_processors.cluster.identity",
+        "identity",
+    ),
+    Stage(
+        "declarations",
+        (topics.REGISTRY,),
+        (topics.IDENTITY, topics.TOUCHED),
+        "workspace",
+        "stream_processors.cluster.coordinator",
+        "projections",
+    ),
+    Stage(
+        "profiles",
+        (topics.TOUCHED,),
+        (topics.SEGMENTS, "ClickHouse"),
+        "profile",
+        "stream_processors.cluster.profiles",
+        "profiles",
+    ),
+    *(stage for stage in TOPOLOGY if stage.name in ("triggers", "rejected")),
+)
+"""The stages of several workers that follow the log, upstream first: each has a group of its own for its positions."""
+
 
 def picture() -> str:
     """The flow as text: what is read on one line, and below it each stage that reads it with what it writes.

@@ -103,9 +103,11 @@ class Lane:
         source: Source | None = None,
         *,
         superseded: Callable[[], None] = lambda: None,
+        counted: Callable[[str, int, float], None] = lambda stage, records, seconds: None,
         batch: int = BATCH,
     ) -> None:
-        """`superseded`: called where a later owner was met, so that the worker joins its group again."""
+        """`superseded`: called where a later owner was met, so that the worker joins its group again; `counted`: with
+        the stage's name, records and seconds of each batch."""
         self.stage = stage
         self.topic = stage.topic
         self.progress = Progress()
@@ -113,6 +115,7 @@ class Lane:
         self._fence = fence
         self._source = source or LogSource(log, stage.topic)
         self._superseded = superseded
+        self._counted = counted
         self._batch = batch
         self._told = threading.Condition()
         self._wanted: tuple[frozenset[int], int] | None = None
@@ -252,6 +255,7 @@ class Lane:
         self.progress.records += records
         self.progress.seconds += seconds
         self.progress.largest = max(self.progress.largest, records)
+        self._counted(self.stage.name, records, seconds)
 
     # ---- what goes wrong
 

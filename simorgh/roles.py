@@ -1,0 +1,164 @@
+"""The roles of a cluster: each one process of its own, on Kafka and a ClickHouse server.
+
+    collect   HTTP -> Kafka                              any number, behind a load balancer
+    work      the stages, shared out by a consumer group  any number up to the partitions
+    api       profiles, segments, triggers over HTTP      any number, behind a load balancer
+
+`simorgh.work` has the worker. All roles hash identifiers with the same SIMORGH_SECRET.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from eventlog.kafka.client import Connection
+from eventlog.kafka.log import KafkaEventLog
+from eventlog.port import EventLog
+from producers.metrics import CollectorMetrics
+from producers.router import collector_router
+from profile_api.app import create_api
+from profile_api.deps import ApiDeps
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.clock import system_clock
+from schemas.errors import InvalidSettings
+from simorgh.platform import open_warehouse
+from simorgh.positions import StagePositions
+from simorgh.retry import retry_rejected
+from simorgh.serve import listen, run_app, tune_interpreter
+from simorgh.settings import Settings
+from simorgh.shared import Declarations
+from stream_processors import generation
+from stream_processors.topology import CLUSTER
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What each role of a cluster opens first."""
+
+    log: KafkaEventLog
+    secret: bytes
+    declarations: Declarations
+
+
+def require_cluster(settings: Settings) -> None:
+    """Raises `InvalidSettings` that names all that a role lacks."""
+    missing = []
+    if not settings.brokers:
+        missing.append("SIMORGH_LOG=kafka://host:port")
+    if not settings.warehouse_dsn.startswith("http"):
+        missing.append("SIMORGH_CLICKHOUSE=http://host:port")
+    if settings.secret is None:
+        missing.append("SIMORGH_SECRET (64 hexadecimal digits, the same in all roles; `openssl rand -hex 32`)")
+    if missing:
+        raise InvalidSettings(f"settings: the roles of a cluster want {'; '.join(missing)}")
+
+
+def open_log(settings: Settings) -> KafkaEventLog:
+    """Connects, and makes the topics that are missing."""
+    return KafkaEventLog(
+        Connection(settings.brokers, settings.kafka_security),
+        partitions=settings.partitions,
+        replication=settings.kafka_replication,
+        min_insync=settings.kafka_min_insync,
+        client=settings.kafka_client,
+    )
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Base]:
+    """Log and declarations, followed until the end. Raises `InvalidSettings` before anything is opened."""
+    require_cluster(settings)
+    assert settings.secret is not None
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    tune_interpreter()
+    log = open_log(settings)
+    secret = bytes.fromhex(settings.secret.get_secret_value())
+    declarations = Declarations(log, settings, secret)
+    try:
+        declarations.registry.refresh()
+        declarations.follow()
+        yield Base(log, secret, declarations)
+    finally:
+        declarations.close()
+        log.close()
+
+
+# ---- collect
+
+
+def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Take events over HTTP until SIGTERM; what is answered is on Kafka's replicas."""
+    listener = listen(host, port)
+    with opened(settings) as base:
+        run_app(collector(base), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+
+
+def collector(base: Base) -> FastAPI:
+    app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    metrics = CollectorRegistry()
+    app.include_router(
+        collector_router(
+            base.log,
+            base.declarations.registry,
+            base.declarations.door,
+            catalog=Catalog.load(),
+            clock=system_clock,
+            metrics=CollectorMetrics(metrics),
+        )
+    )
+    _add_health(app, base.log, metrics)
+    return app
+
+
+def _add_health(app: FastAPI, log: EventLog, metrics: CollectorRegistry) -> None:
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Whether the process lives."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    def readyz() -> dict[str, str]:
+        """Whether events can be taken: the log answers."""
+        log.ends(topics.REGISTRY)
+        return {"status": "ok"}
+
+    @app.get("/metrics")
+    def scrape() -> Response:
+        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
+
+
+# ---- api
+
+
+def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Answer the profile API until SIGTERM."""
+    listener = listen(host, port)
+    with opened(settings) as base:
+        warehouse = open_warehouse(settings)
+        try:
+            live = generation.current(base.log)
+            warehouse.migrate(live)
+            log = StagePositions(base.log, CLUSTER)
+            deps = ApiDeps(
+                log=log,
+                registry=base.declarations.registry,
+                reader=warehouse.reader(lambda: live),
+                secret=base.secret,
+                workspace=settings.workspace,
+                retry_rejected=lambda record, payload: retry_rejected(
+                    base.log, base.declarations.registry, base.declarations.door, record, payload
+                ),
+                allow_private_webhooks=settings.allow_private_webhooks,
+                generation=lambda: live,
+                stages=CLUSTER,
+                visible_within=30.0,
+            )
+            run_app(create_api(deps), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+        finally:
+            warehouse.close()

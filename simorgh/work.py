@@ -1,0 +1,202 @@
+"""`simorgh work`: the stages of this worker's partitions, until it is told to stop."""
+
+import asyncio
+import logging
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import faust
+from prometheus_client import CollectorRegistry, generate_latest
+
+from schemas import topics
+from schemas.clock import system_clock
+from schemas.errors import Broken, InvalidSettings
+from simorgh.crash import checkpoint_from_environment
+from simorgh.metrics import TriggerMetrics
+from simorgh.platform import open_warehouse
+from simorgh.roles import Base, opened
+from simorgh.settings import Settings
+from stream_processors import deliveries, generation
+from stream_processors.cluster.events import EventsStage
+from stream_processors.cluster.identity import IdentityStage
+from stream_processors.cluster.profiles import ProfilesStage
+from stream_processors.cluster.stage import Stage
+from stream_processors.host.faust_app import GroupSettings, Membership
+from stream_processors.host.keeper import TriggerKeeper
+from stream_processors.host.lane import Lane, Source
+from stream_processors.host.metrics import BatchMetrics, LaneMetrics
+from stream_processors.host.rejected import AgentSource, RejectedStage
+from stream_processors.host.watchdog import Watchdog
+from stream_processors.triggers.stage import TriggerStage
+from warehouse.client import Warehouse, Writer
+
+_LOG = logging.getLogger(__name__)
+
+AGENT_MOST, AGENT_WITHIN = 500, 0.1
+
+
+def work(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Join the workers' group and process what it gives, until SIGTERM: the batch in hand is finished first.
+
+    Raises `Broken` where Faust ended by itself: the supervisor is to start the worker again.
+    """
+    with opened(settings) as base, tempfile.TemporaryDirectory(prefix="simorgh-work-") as folder:
+        warehouse = open_warehouse(settings)
+        try:
+            asyncio.run(_run(settings, base, warehouse, GroupSettings(
+                brokers=settings.brokers,
+                group=settings.worker_group,
+                folder=folder,
+                host=host,
+                port=port or _free_port(host),
+                session=settings.worker_session_seconds,
+                credentials=credentials(settings.kafka_security),
+            ), ready))  # fmt: skip
+        finally:
+            warehouse.close()
+
+
+async def _run(
+    settings: Settings, base: Base, warehouse: Warehouse, group: GroupSettings, ready: Callable[[str], None]
+) -> None:
+    worker = Worker(settings, base, warehouse, group)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, worker.membership.leave)
+    worker.start()
+    loop.call_soon(ready, f"http://{group.host}:{group.port}")
+    try:
+        crash = await worker.membership.run()
+    finally:
+        await asyncio.to_thread(worker.close)
+    if crash is not None:
+        raise Broken(f"work: Faust ended by itself ({type(crash).__name__}); start the worker again, nothing is lost")
+
+
+class Worker:
+    """The stages, their lanes, and the place in the group, wired together. Made in a running loop."""
+
+    def __init__(self, settings: Settings, base: Base, warehouse: Warehouse, group: GroupSettings) -> None:
+        self._settings = settings
+        self._log = base.log
+        self._registry = base.declarations.registry
+        self._checkpoint = checkpoint_from_environment()
+        live = generation.current(base.log)
+        warehouse.migrate(live)
+        self._writer: Writer = warehouse.writer(live)
+        self.metrics = CollectorRegistry()
+        self._batches = BatchMetrics(self.metrics)
+        log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
+        rejected = AgentSource(log, topics.REJECTED)
+        self.lanes = [
+            self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
+            self._lane(IdentityStage(log, writer, warehouse.reader(lambda: live), clock, checkpoint=checkpoint)),
+            self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
+            self._lane(RejectedStage(log, writer), rejected),
+        ]
+        self.keeper = TriggerKeeper(self._new_triggers)
+        self.membership = Membership(group, [*self.lanes, self.keeper], rebalanced=self._batches.rebalances.inc)
+        self.membership.agent(topics.REJECTED, rejected.offer, AGENT_MOST, AGENT_WITHIN)
+        self.watchdog = Watchdog(log, self.lanes, settings.worker_stuck_seconds)
+        self.metrics.register(LaneMetrics(self.lanes, log))
+        self.metrics.register(TriggerMetrics(lambda: self.keeper.stage))
+        self._add_pages()
+
+    def _lane(self, stage: Stage, source: Source | None = None) -> Lane:
+        return Lane(
+            stage,
+            self._log,
+            self._fence,
+            source,
+            superseded=self._rejoin,
+            counted=self._batches.batch,
+        )
+
+    def _fence(self, topic: str, positions: Mapping[int, int]) -> None:
+        self.membership.fence(topic, positions)
+
+    def _rejoin(self) -> None:
+        self.membership.rejoin()
+
+    def _new_triggers(self) -> TriggerStage:
+        return TriggerStage(
+            self._log,
+            self._registry,
+            lambda profiles: deliveries.identities_of(self._writer, profiles),
+            lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
+            lambda due, limit: deliveries.pending(self._writer, due, limit),
+            allow_private=self._settings.allow_private_webhooks,
+            reached=self._checkpoint,
+        )
+
+    def start(self) -> None:
+        for lane in self.lanes:
+            lane.start()
+        self.keeper.start()
+        self.watchdog.start()
+
+    def close(self) -> None:
+        self.watchdog.stop()
+        patience = self._settings.worker_session_seconds
+        parts: list[Lane | TriggerKeeper] = [*self.lanes, self.keeper]
+        for part in parts:
+            if not part.stop(patience):
+                _LOG.warning("%s: still busy after %.0f s; left as it is, nothing is lost", part.topic, patience)
+
+    # ---- the web face
+
+    def _add_pages(self) -> None:
+        app = self.membership.app
+
+        @app.page("/healthz")
+        async def healthz(web: Any, request: Any) -> Any:
+            return web.json({"status": "ok"})
+
+        @app.page("/readyz")
+        async def readyz(web: Any, request: Any) -> Any:
+            failing = {lane.stage.name: lane.progress.failing for lane in self.lanes if lane.progress.failing}
+            joined = (not app.rebalancing and any(lane.held for lane in self.lanes)) or app.unassigned
+            ok = bool(joined) and not failing
+            body = {"status": "ok" if ok else "not ready", "failing": failing, "joined": bool(joined)}
+            return web.json(body, status=200 if ok else 503)
+
+        @app.page("/metrics")
+        async def metrics(web: Any, request: Any) -> Any:
+            return web.bytes(await asyncio.to_thread(generate_latest, self.metrics), content_type="text/plain")
+
+
+def credentials(security: dict[str, str]) -> Any:
+    """librdkafka's security settings as Faust wants them. None: plain text."""
+    protocol = security.get("security.protocol", "PLAINTEXT").upper()
+    if protocol == "PLAINTEXT":
+        return None
+    context = _tls(security) if protocol.endswith("SSL") else None
+    if not protocol.startswith("SASL"):
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        mechanism=security.get("sasl.mechanism", "PLAIN"),
+        username=security.get("sasl.username", ""),
+        password=security.get("sasl.password", ""),
+        ssl_context=context,
+    )
+
+
+def _tls(security: dict[str, str]) -> Any:
+    import ssl
+
+    context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
+    if certificate := security.get("ssl.certificate.location"):
+        context.load_cert_chain(certificate, security.get("ssl.key.location"), security.get("ssl.key.password"))
+    return context
+
+
+def _free_port(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError as error:
+            raise InvalidSettings(f"--host: wanted an address of this machine, got {host}: {error}") from None
+        return int(probe.getsockname()[1])

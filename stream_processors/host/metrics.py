@@ -1,0 +1,78 @@
+"""What a worker says of itself, for Prometheus: read from the lanes at each scrape, but for the seconds of batches."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from eventlog.port import EventLog
+from schemas.errors import SimorghError
+from stream_processors.host.lane import Lane
+
+SECONDS: Final = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+class BatchMetrics:
+    """One for all lanes of a process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.seconds = Histogram(
+            "simorgh_batch_seconds", "What a batch took a stage.", ["stage"], buckets=SECONDS, registry=registry
+        )
+        self.records = Counter(
+            "simorgh_batch_records", "Records that were processed.", ["stage"], registry=registry
+        )
+        self.rebalances = Counter("simorgh_rebalances", "Assignments by the group.", registry=registry)
+
+    def batch(self, stage: str, records: int, seconds: float) -> None:
+        self.seconds.labels(stage).observe(seconds)
+        self.records.labels(stage).inc(records)
+
+
+class LaneMetrics(Collector):
+    """Gauges and counters of the lanes. A log that does not answer costs the lag, not the scrape."""
+
+    def __init__(self, lanes: Sequence[Lane], log: EventLog) -> None:
+        self._lanes = lanes
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._gauge("simorgh_partitions_owned", "Partitions that this worker holds.", lambda lane: len(lane.held))
+        yield self._gauge(
+            "simorgh_stage_running",
+            "1 while the stage's latest try went right; 0: see the log.",
+            lambda lane: float(not lane.progress.failing),
+        )
+        yield self._gauge("simorgh_batch_largest", "Records in the largest batch.", lambda lane: lane.progress.largest)
+        yield self._gauge("simorgh_worker_lag_events", "Records that wait in this worker's partitions.", self._lag)
+        yield self._counter(
+            "simorgh_retries", "Tries that failed, and were made again.", lambda lane: lane.progress.retries
+        )
+        yield self._counter("simorgh_takeovers", "Partitions taken over.", lambda lane: lane.progress.takeovers)
+        yield self._counter("simorgh_superseded", "A later owner was met.", lambda lane: lane.progress.superseded)
+
+    def _gauge(self, name: str, says: str, value: Callable[[Lane], float]) -> Metric:
+        family = GaugeMetricFamily(name, says, labels=["stage"])
+        for lane in self._lanes:
+            family.add_metric([lane.stage.name], value(lane))
+        return family
+
+    def _counter(self, name: str, says: str, value: Callable[[Lane], float]) -> Metric:
+        family = CounterMetricFamily(name, says, labels=["stage"])
+        for lane in self._lanes:
+            family.add_metric([lane.stage.name], value(lane))
+        return family
+
+    def _lag(self, lane: Lane) -> float:
+        return lag(self._log, lane)
+
+
+def lag(log: EventLog, lane: Lane) -> float:
+    """Records that wait in the partitions of a lane; NaN where the log does not answer."""
+    try:
+        ends = log.ends(lane.topic)
+    except SimorghError:
+        return float("nan")
+    return float(sum(max(0, ends[p] - offset) for p, offset in dict(lane.progress.positions).items()))

@@ -1,0 +1,90 @@
+"""The rejected stage on a cluster, and how it is fed: low volume, so Faust itself reads it and an agent hands it over.
+
+What the agent brings is taken where it fits on to what was seen to. Where it does not (Faust's position is its own, and
+a rebalance drops what an agent has gathered) the log is read instead, so nothing depends on Faust's delivery.
+"""
+
+import threading
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+from stream_processors import rejections
+from warehouse.client import Writer
+
+MOST_WAITING: Final = 5_000
+LOOK_EVERY: Final = 5.0
+"""Seconds after which the log is looked at though the agent brought nothing."""
+
+
+class RejectedStage:
+    """See `stream_processors.cluster.stage.Stage`. `simorgh.rejected` -> the table, by the latest offset of each id."""
+
+    name = "rejected"
+    topic = topics.REJECTED
+    group = rejections.GROUP
+
+    def __init__(self, log: EventLog, writer: Writer) -> None:
+        self._log = log
+        self._writer = writer
+
+    def assign(self, partitions: Collection[int], generation: int) -> dict[int, int]:
+        committed = self._log.committed(self.group, self.topic)
+        return {partition: committed[partition] for partition in partitions}
+
+    def revoke(self, partitions: Collection[int]) -> None:
+        """Nothing is held."""
+
+    def process(self, records: Sequence[Record]) -> None:
+        self._writer.insert("rejected", rejections.rows(records))
+
+    def idle(self) -> None:
+        """Nothing happens here without a record."""
+
+
+class AgentSource:
+    """A lane's source that a Faust agent feeds: `offer` from Faust's loop, `take` from the lane's thread."""
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+        self._came = threading.Condition()
+        self._waiting: list[Record] = []
+        self._looked = 0.0
+
+    async def offer(self, records: list[Record]) -> None:
+        """Never waits and never raises. What finds no room is read from the log in its turn."""
+        with self._came:
+            self._waiting += records[: MOST_WAITING - len(self._waiting)]
+            self._came.notify_all()
+
+    def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        with self._came:
+            self._came.wait_for(lambda: self._waiting, timeout)
+            brought, self._waiting = self._waiting, []
+        fitting = _run_from(positions, brought)[:limit]
+        if fitting:
+            return fitting
+        if brought or time.monotonic() > self._looked + LOOK_EVERY:
+            self._looked = time.monotonic()
+            return self._read(positions, limit)
+        return []
+
+    def _read(self, positions: Mapping[int, int], limit: int) -> list[Record]:
+        found: list[Record] = []
+        for partition, offset in positions.items():
+            found += self._log.read(self._topic, partition, offset, limit)
+        return found
+
+
+def _run_from(positions: Mapping[int, int], records: Sequence[Record]) -> list[Record]:
+    """The records that go on from these positions without a gap; what was seen to already is left out."""
+    next_ = dict(positions)
+    run = []
+    for record in records:
+        if next_.get(record.partition) == record.offset:
+            run.append(record)
+            next_[record.partition] += 1
+    return run
