@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 BATCH: Final = 10_000
 """Records in hand at most, over all partitions of a lane."""
 
-IDLE_SECONDS: Final = 0.05
+IDLE_SECONDS: Final = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 ANEW_EVERY: Final = 5
 """Every n-th failure in a row lets go of all partitions and takes them over anew, from what is stored."""
@@ -59,15 +59,17 @@ class LogSource:
     def __init__(self, log: EventLog, topic: str) -> None:
         self._log = log
         self._topic = topic
-        self._partitions = len(log.ends(topic))
 
     def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        ends = self._log.ends(self._topic)  # one request for all partitions, and none for each that has nothing
+        waiting = {p: ends[p] - offset for p, offset in positions.items() if ends[p] > offset}
+        if not waiting:
+            self._log.wait(self._topic, [positions.get(p, _NEVER) for p in range(len(ends))], timeout)
+            return []
+        share = max(1, limit // len(waiting))
         records: list[Record] = []
-        for partition, offset in positions.items():
-            records += self._log.read(self._topic, partition, offset, max(1, limit // len(positions)))
-        if not records:
-            beyond = [positions.get(partition, _NEVER) for partition in range(self._partitions)]
-            self._log.wait(self._topic, beyond, timeout)
+        for partition, count in waiting.items():
+            records += self._log.read(self._topic, partition, positions[partition], min(share, count))
         return records
 
 

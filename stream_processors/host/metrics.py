@@ -21,9 +21,7 @@ class BatchMetrics:
         self.seconds = Histogram(
             "simorgh_batch_seconds", "What a batch took a stage.", ["stage"], buckets=SECONDS, registry=registry
         )
-        self.records = Counter(
-            "simorgh_batch_records", "Records that were processed.", ["stage"], registry=registry
-        )
+        self.records = Counter("simorgh_batch_records", "Records that were processed.", ["stage"], registry=registry)
         self.rebalances = Counter("simorgh_rebalances", "Assignments by the group.", registry=registry)
 
     def batch(self, stage: str, records: int, seconds: float) -> None:

@@ -96,7 +96,9 @@ class Role:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-            raise AssertionError(f"{self.name} did not end on {number.name}: {self.errors.read_text()[-2000:]}") from None
+            raise AssertionError(
+                f"{self.name} did not end on {number.name}: {self.errors.read_text()[-2000:]}"
+            ) from None
         finally:
             if self._process.stdout:
                 self._process.stdout.close()
