@@ -213,6 +213,8 @@ class Cluster:
                 worker.stages[stage].process(records)
                 if not worker.points.stopped.is_set():  # a broker takes no commit of an earlier generation
                     self.commit(worker, stage, records)
+            if not worker.points.stopped.is_set():
+                worker.stages[stage].idle()
         except Exception as error:
             worker.ended_by = error
 

@@ -95,8 +95,10 @@ class Workers(RuleBasedStateMachine):
 
     @rule(seed=SEED)
     def declaration(self, seed: int) -> None:
-        r = Random(seed)
-        match r.choice("mmsse"):
+        self._declare(Random(seed))
+
+    def _declare(self, r: Random) -> None:
+        match r.choice("mmssee"):
             case "m":
                 a, b = r.sample(NODES, 2)
                 self.cluster.command("merge", a=a, b=b)
@@ -120,18 +122,23 @@ class Workers(RuleBasedStateMachine):
             for stage in STAGES:
                 self.cluster.step(worker, stage, size)
 
-    @rule(which=WHICH, at=st.sampled_from(EVERY_POINT), size=SIZE)
-    def dies(self, which: int, at: tuple[str, str], size: int) -> None:
-        self.cluster.dies(self._worker(which), *at, size)
-
-    @rule(which=WHICH, at=st.sampled_from(EVERY_POINT), size=SIZE)
-    def fails(self, which: int, at: tuple[str, str], size: int) -> None:
-        self.cluster.fails(self._worker(which), *at, size)
-
-    @precondition(lambda self: len(self.cluster.zombies) < 2)
-    @rule(which=WHICH, at=st.sampled_from(EVERY_POINT), size=SIZE)
-    def freezes(self, which: int, at: tuple[str, str], size: int) -> None:
-        self.cluster.freezes(self._worker(which), *at, size)
+    @rule(seed=SEED)
+    def disturbance(self, seed: int) -> None:
+        """Somewhere a worker dies, fails or freezes; before that, there is work that leads it there."""
+        r = Random(seed)
+        how = r.choice(("dies", "fails", "freezes"))
+        stage, point = r.choice(EVERY_POINT)
+        size = r.choice((1, 3, 50))
+        if how == "freezes" and len(self.cluster.zombies) > 1:
+            self.wakes()
+        self._send(r, r.choice((2, 6)))
+        if point in ("ordered", "filled", "declared"):
+            self._declare(r)
+        for _ in range(6):
+            for worker in list(self.cluster.workers):
+                if getattr(self.cluster, how)(worker, stage, point, size):
+                    return
+            self.round(50)
 
     @precondition(lambda self: self.cluster.zombies)
     @rule()

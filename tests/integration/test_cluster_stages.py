@@ -1,0 +1,420 @@
+"""The cluster's stages, case by case: two workers on one log and one warehouse (see `cluster_world`)."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pytest
+
+from eventlog.port import Record
+from identity.nodes import node_of, to_hex
+from producers.door import Incoming
+from registry.models import Source
+from schemas import topics
+from schemas.errors import Broken
+from stream_processors.cluster import touches
+from stream_processors.cluster.events import EventsStage
+from stream_processors.cluster.live_segments import REGISTRY_GROUP
+from stream_processors.cluster.profiles import ProfilesStage
+from stream_processors.cluster.stage import Superseded
+from stream_processors.cluster.touches import Touch
+from stream_processors.fences import Fences
+from tests.properties.cluster_world import Cluster, Worker
+from tests.properties.pipeline_world import SECRET, make_door
+from tests.properties.segments_world import DAY
+from warehouse.client import Warehouse, Writer
+
+U1 = ("user_id", "u1")
+MAIL = ("email", "a@example.com")
+SEEN = {"metric": "events", "gte": 1}
+PROFILE_POINTS = ("passed_on", "segments", "transitions", "memberships", "profile_rows")
+
+Make = Callable[..., Cluster]
+
+
+@pytest.fixture
+def make(chdb_dsn: str, tmp_path: Path) -> Iterator[Make]:
+    made: list[Cluster] = []
+
+    def new(**settings: Any) -> Cluster:
+        made.append(Cluster(chdb_dsn, tmp_path, **settings))
+        return made[-1]
+
+    yield new
+    for cluster in made:
+        cluster.close()
+
+
+def node(identifier: tuple[str, str]) -> int:
+    return node_of(SECRET, "default", *identifier)
+
+
+def send(cluster: Cluster, id: str, *identifiers: tuple[str, str], at: int | None = None) -> None:
+    event = Incoming(
+        type="page.viewed",
+        id=id,
+        source=Source(id="shop"),
+        channel="web",
+        received_at=cluster.clock() if at is None else at,
+        identifiers=identifiers,
+    )
+    cluster.append([make_door().admit(event)])
+
+
+def rows(cluster: Cluster, sql: str) -> list[tuple[Any, ...]]:
+    return cluster.writer.rows(sql)
+
+
+def live(cluster: Cluster) -> dict[int, int]:
+    """Profile -> its events, of those alive."""
+    return dict(cluster.writer.rows("SELECT profile, events FROM profile_rows WHERE live = 1"))
+
+
+def entered(cluster: Cluster) -> dict[int, int]:
+    sql = "SELECT profile, toUnixTimestamp64Milli(entered_at) FROM memberships WHERE member = 1"
+    return dict(cluster.writer.rows(sql))
+
+
+def holder(cluster: Cluster, stage: str, part: int) -> Worker:
+    return next(worker for worker in cluster.workers if part in worker.positions[stage])
+
+
+def owner_of(cluster: Cluster, profile: int) -> Worker:
+    """The worker that owns a profile: its last touch says in which partition."""
+    key = to_hex(profile).encode()
+    for part in cluster.partitions_of("profiles"):
+        if any(record.key == key for record in cluster.log.read(topics.TOUCHED, part, 0, 1_000)):
+            return holder(cluster, "profiles", part)
+    raise AssertionError("never touched")
+
+
+# Who is who
+
+
+def test_events_of_one_person_seen_by_two_workers_are_one_profile(make: Make) -> None:
+    cluster = make()
+    start = cluster.clock()
+    for n in range(12):
+        send(cluster, f"e{n}", (U1, MAIL)[n % 2], at=start + n)
+    cluster.settle()
+    assert len({r.partition for p in range(3) for r in cluster.log.read(topics.EVENTS, p, 0, 9)}) == 3
+    assert live(cluster) == {node(U1): 6, node(MAIL): 6}
+    send(cluster, "link", U1, MAIL, at=start + 50)
+    cluster.settle()
+    assert live(cluster) == {node(U1): 13}
+    send(cluster, "later", MAIL, at=start + 60)
+    cluster.settle()
+    assert live(cluster) == {node(U1): 14}
+
+
+def test_known_evidence_is_not_told_again(make: Make) -> None:
+    cluster = make(workers=1)
+    for n in range(5):
+        send(cluster, f"e{n}", U1, MAIL, at=cluster.clock() + n)
+        cluster.settle()
+    assert cluster.log.ends(topics.IDENTITY) == [1]
+    assert live(cluster) == {node(U1): 5}
+    cluster.replace(cluster.workers[0])  # with an empty cache: the tables know
+    send(cluster, "e9", U1, MAIL, at=cluster.clock() + 9)
+    cluster.settle()
+    assert cluster.log.ends(topics.IDENTITY) == [1]
+    send(cluster, "early", U1, MAIL, at=cluster.clock() - 5)  # an earlier first sight is news
+    cluster.settle()
+    assert cluster.log.ends(topics.IDENTITY) == [2]
+    assert live(cluster) == {node(U1): 7}
+
+
+def test_a_touch_of_an_absorbed_profile_reaches_its_heir(make: Make) -> None:
+    cluster = make()
+    start = cluster.clock()
+    send(cluster, "e1", U1, at=start)
+    send(cluster, "e2", MAIL, at=start + 1)
+    cluster.settle()
+    send(cluster, "e3", U1, MAIL, at=start + 2)
+    cluster.settle()
+    before = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
+    cluster.write(topics.TOUCHED, [touches.message(Touch(node(MAIL), touches.EVENT))])
+    cluster.settle()
+    after = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
+    assert after.keys() == before.keys() == {node(U1)}
+    assert after[node(U1)] > before[node(U1)]
+
+
+def test_a_touch_finds_its_nodes_wherever_they_are_now(make: Make) -> None:
+    """After a split a worker may still take a node for its old profile's."""
+    cluster = make()
+    send(cluster, "e1", U1, MAIL)
+    cluster.settle()
+    cluster.command("split", nodes=[to_hex(node(MAIL))])
+    cluster.settle()
+    send(cluster, "e2", MAIL)  # the events stage's cache says: U1's
+    cluster.settle()
+    assert live(cluster) == {node(U1): 1, node(MAIL): 1}
+
+
+@pytest.mark.parametrize(
+    ("stage", "point"),
+    [("identity", p) for p in ("members", "identity", "links", "touched")] + [("profiles", p) for p in PROFILE_POINTS],
+)
+@pytest.mark.parametrize("how", ["dies", "fails"])
+def test_a_merge_keeps_since_when(make: Make, stage: str, point: str, how: str) -> None:
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    cluster.settle()
+    since = cluster.clock()
+    send(cluster, "e1", U1)
+    cluster.settle()
+    cluster.clock.now += 5_000
+    send(cluster, "e2", MAIL, at=since - 1)
+    cluster.settle()
+    cluster.clock.now += 5_000
+    assert entered(cluster) == {node(U1): since, node(MAIL): since + 5_000}
+    send(cluster, "e3", U1, MAIL)
+    for worker in cluster.workers:
+        cluster.step(worker, "events")
+    if stage == "identity":
+        assert getattr(cluster, how)(holder(cluster, "identity", 0), stage, point)
+    else:
+        cluster.step(holder(cluster, "identity", 0), "identity")
+        assert getattr(cluster, how)(owner_of(cluster, node(U1)), stage, point)
+    cluster.settle()
+    assert entered(cluster) == {node(MAIL): since}, "the older moment, under the older profile"
+    assert cluster.told() == cluster.full() == {"seen": {node(MAIL)}}
+
+
+def test_a_split_gives_the_old_profiles_back(make: Make) -> None:
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    send(cluster, "e1", U1)
+    send(cluster, "e2", MAIL, at=cluster.clock() + 1)
+    cluster.settle()
+    cluster.command("merge", a=to_hex(node(U1)), b=to_hex(node(MAIL)))
+    cluster.settle()
+    assert live(cluster) == {node(U1): 2}
+    cluster.command("split", nodes=[to_hex(node(MAIL))])
+    cluster.settle()
+    assert live(cluster) == {node(U1): 1, node(MAIL): 1}
+    assert cluster.told() == cluster.full() == {"seen": {node(U1), node(MAIL)}}
+    causes = [(t["profile"], t["kind"], t["cause"]) for t in cluster.transitions()]
+    mail = to_hex(node(MAIL))
+    assert causes[-2:] == [(mail, "exited", "merge"), (mail, "entered", "split")]
+
+
+# Declarations and time
+
+
+def test_a_segment_is_filled_before_it_is_answered(make: Make) -> None:
+    cluster = make()
+    for n in range(8):
+        send(cluster, f"e{n}", ("user_id", f"u{n}"))
+    cluster.settle()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    steps = 0
+    while cluster.log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < 1:
+        send(cluster, f"meanwhile{steps}", ("user_id", f"v{steps}"))  # life goes on
+        for worker in cluster.workers:
+            for stage in ("events", "identity", "profiles"):
+                cluster.step(worker, stage)
+        steps += 1
+        assert steps < 20
+    assert cluster.told()["seen"] >= {node(("user_id", f"u{n}")) for n in range(8)}
+    assert {t["cause"] for t in cluster.transitions()} == {"backfill"}, "no trigger is called for a back-fill"
+    cluster.settle()
+    send(cluster, "after", ("user_id", "w"))
+    cluster.settle()
+    assert cluster.transitions()[-1]["cause"] == "event"
+    assert cluster.told() == cluster.full()
+
+
+def test_an_edit_and_a_deletion_tell_who_leaves(make: Make) -> None:
+    cluster = make()
+    send(cluster, "e1", U1)
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    cluster.settle()
+    cluster.declare("segment", "seen", {"rule": {"metric": "events", "gte": 2}})
+    cluster.settle()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    cluster.settle()
+    cluster.registry.withdraw("segment", "seen", "tests")
+    cluster.settle()
+    told = [(t["kind"], t["cause"]) for t in cluster.transitions()]
+    assert told == [("entered", "backfill"), ("exited", "edited"), ("entered", "edited"), ("exited", "deleted")]
+    assert rows(cluster, "SELECT segments FROM profile_rows WHERE live = 1") == [([],)]
+
+
+def test_time_alone_changes_memberships(make: Make) -> None:
+    cluster = make()
+    cluster.declare("segment", "recent", {"rule": {"event": "page.viewed", "count": {"gte": 1}, "within": "1d"}})
+    cluster.settle()
+    for n in range(6):
+        send(cluster, f"e{n}", ("user_id", f"u{n}"))
+    cluster.settle()
+    assert len(cluster.told()["recent"]) == 6
+    cluster.clock.now += DAY
+    cluster.settle()
+    assert cluster.told() == cluster.full() == {"recent": set()}
+    assert [t["cause"] for t in cluster.transitions()] == ["event"] * 6 + ["time"] * 6
+
+
+# Zombies
+
+
+@pytest.mark.parametrize("point", PROFILE_POINTS)
+def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
+    cluster = make()
+    cluster.declare("segment", "once", {"rule": {"metric": "events", "lte": 1}})
+    cluster.settle()
+    send(cluster, "e1", U1)
+    for worker in cluster.workers:
+        cluster.step(worker, "events")
+    cluster.step(holder(cluster, "identity", 0), "identity")
+    zombie = owner_of(cluster, node(U1))
+    assert cluster.freezes(zombie, "profiles", point)
+    send(cluster, "e2", U1, at=cluster.clock() + 1)  # it leaves, which the zombie does not know
+    cluster.settle()
+    assert isinstance(cluster.wake(zombie), Superseded)
+    cluster.settle()
+    assert cluster.told() == cluster.full() == {"once": set()}
+    assert rows(cluster, "SELECT profile FROM memberships WHERE member = 1") == []
+    assert live(cluster) == {node(U1): 2}
+    counted = [t["id"] for t in cluster.transitions()]
+    assert len(rows(cluster, "SELECT off FROM transitions")) == len(counted) == len(set(counted))
+
+
+def test_fences_are_the_same_from_wherever_they_are_read(make: Make) -> None:
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    for n in range(5):
+        send(cluster, f"e{n}", ("user_id", f"u{n}"))
+        cluster.settle()
+        cluster.rebalance("profiles", [n % 2, 0, 1])
+    fold = Fences()
+    for record in cluster.log.read(topics.SEGMENTS, 0, 0, 1_000):
+        assert Fences.at(cluster.log, record.offset).terms == fold.terms
+        fold.hears(orjson.loads(record.value))
+
+
+@pytest.mark.parametrize("point", ["rejected", "log_rows", "events", "ids", "links", "touched"])
+def test_rows_of_a_zombie_are_the_new_owners(make: Make, point: str) -> None:
+    cluster = make()
+    for n in range(9):
+        send(cluster, f"e{n % 6}", U1, at=cluster.clock() + n)  # three copies
+    zombie = holder(cluster, "events", 0)
+    assert cluster.freezes(zombie, "events", point)
+    for n in range(9, 12):
+        send(cluster, f"e{n}", U1, at=cluster.clock() + n)
+    cluster.settle(limit=2)  # in other batches than the zombie's
+    cluster.wake(zombie)
+    cluster.settle()
+    assert rows(cluster, "SELECT dup, count() FROM log_rows GROUP BY dup ORDER BY dup") == [(0, 9), (1, 3)]
+    assert live(cluster) == {node(U1): 9}
+
+
+def test_a_later_owner_is_not_pushed_aside(make: Make) -> None:
+    cluster = make()
+    late = ProfilesStage(cluster.log, cluster.writer, cluster.clock)
+    cluster.rebalance("profiles")
+    with pytest.raises(Superseded):
+        late.assign({0}, 1)
+
+
+# Failures
+
+
+class Shaky(Writer):
+    """A warehouse whose answers get lost: the insert is done, or not, and raises."""
+
+    def __init__(self, warehouse: Warehouse, *, done: bool) -> None:
+        super().__init__(warehouse, 1)
+        self.done = done
+        self.fails: str | None = None
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        if table != self.fails:
+            super().insert(table, rows)
+            return
+        self.fails = None
+        if self.done:
+            super().insert(table, rows)
+        raise ConnectionError(table)
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("table", ["log_rows", "ids", "events", "traits", "identifiers"])
+def test_the_outcome_of_an_insert_is_looked_up(make: Make, table: str, done: bool) -> None:
+    cluster = make(workers=1, partitions=1)
+    writer = Shaky(cluster.warehouse, done=done)
+    stage = EventsStage(cluster.log, writer, cluster.clock)
+    stage.assign({0}, 2)
+    for n in range(4):
+        send(cluster, f"e{n % 3}", U1)
+    writer.fails = table
+    records = cluster.log.read(topics.EVENTS, 0, 0, 10)
+    with pytest.raises(ConnectionError):
+        stage.process(records)
+    send(cluster, "more", U1)
+    stage.process(cluster.log.read(topics.EVENTS, 0, 0, 10))  # the same from the same offset on, and more
+    written = "SELECT count(), uniqExact(off) FROM log_rows SETTINGS final = 0"
+    assert rows(cluster, written) == [(5, 5)], "no row is written twice"
+    assert rows(cluster, "SELECT count() FROM ids") == rows(cluster, "SELECT count() FROM events") == [(4,)]
+
+
+def test_a_gap_is_refused(make: Make) -> None:
+    cluster = make(workers=1, partitions=1)
+    for n in range(3):
+        send(cluster, f"e{n}", U1)
+    stage = cluster.workers[0].stages["events"]
+    with pytest.raises(Broken):
+        stage.process(cluster.log.read(topics.EVENTS, 0, 1, 10))
+    first, _, third = cluster.log.read(topics.EVENTS, 0, 0, 10)
+    with pytest.raises(Broken):
+        stage.process([first, third])
+
+
+def test_a_log_that_is_shorter_than_its_rows_is_refused(make: Make) -> None:
+    cluster = make(workers=1, partitions=1)
+    places = {"part": [0], "off": [9], "gen": [1], "dup": [0]}
+    types = {"part": pa.uint16(), "off": pa.uint64(), "gen": pa.uint32(), "dup": pa.uint8()}
+    cluster.writer.insert("log_rows", pa.table({name: pa.array(v, types[name]) for name, v in places.items()}))
+    with pytest.raises(Broken):
+        EventsStage(cluster.log, cluster.writer, cluster.clock).assign({0}, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"{}",
+        b'{"kind":"link"}',
+        b'{"profile":"x","cause":"event"}',
+        b'{"kind":"link","received_at":"x","nodes":[["%032d","email"]]}' % 7,
+        b'{"kind":"merge","command":1,"at":1}',
+    ],
+)
+def test_bad_records_stop_nothing(make: Make, value: bytes) -> None:
+    cluster = make(workers=1)
+    for topic in (topics.EVENTS, topics.IDENTITY, topics.TOUCHED):
+        cluster.write(topic, [(b"bad", value)])
+    send(cluster, "e1", U1)
+    cluster.settle()
+    assert live(cluster) == {node(U1): 1}
+    cluster.replace(cluster.workers[0])
+    cluster.settle()
+
+
+def test_offsets_come_back_after_a_rewind(make: Make) -> None:
+    cluster = make(workers=1, partitions=1)
+    for n in range(10):
+        send(cluster, f"e{n}", U1)
+    cluster.settle()
+    worker = cluster.workers[0]
+    records: list[Record] = cluster.log.read(topics.EVENTS, 0, 4, 3)
+    worker.stages["events"].process(records)
+    assert worker.stages["events"].assign({0}, 9) == {0: 10}
+    assert live(cluster) == {node(U1): 10}
