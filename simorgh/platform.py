@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
 from producers.door import Door
 from producers.metrics import CollectorMetrics
@@ -22,6 +21,7 @@ from schemas.clock import random_id, system_clock
 from schemas.errors import Conflict
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
+from simorgh.logs import open_log
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
@@ -43,7 +43,7 @@ class Platform:
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
-        self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
+        self.log = open_log(settings)
         self.warehouse = Warehouse(settings.warehouse_dsn, settings.workspace)
         self.generation = generation.current(self.log)
         self._drop_other_generations()

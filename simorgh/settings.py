@@ -3,14 +3,19 @@
 The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file.
 """
 
+import json
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventlog.kafka.client import SECURITY, ClientName, Connection
 from schemas.errors import InvalidSettings
+
+_KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
 
 
 class Settings(BaseSettings):
@@ -21,12 +26,29 @@ class Settings(BaseSettings):
     data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one box.")] = Path(
         "simorgh-data"
     )
-    log: Annotated[str, Field(description="The event log: `sqlite:///path`; empty: DATA/log.sqlite.")] = ""
+    log: Annotated[
+        str,
+        Field(description="The event log: `sqlite:///path`, `kafka://host:port[,host:port]`; empty: DATA/log.sqlite."),
+    ] = ""
     clickhouse: Annotated[str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")] = ""
     workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
-    partitions: Annotated[
-        int, Field(description="Partitions of simorgh.events in a new embedded log.", ge=1, le=64)
-    ] = 2
+    partitions: Annotated[int, Field(description="Partitions of simorgh.events in a new log.", ge=1, le=64)] = 2
+    kafka_client: Annotated[
+        ClientName,
+        Field(description="`kafka-python`, `confluent` (the extra `fast`) or `auto`: confluent if installed."),
+    ] = "auto"
+    kafka_replication: Annotated[
+        int, Field(description="Replicas of topics that are made; -1: as the broker is set.", ge=-1)
+    ] = -1
+    kafka_min_insync: Annotated[
+        int, Field(description="Replicas that must have a record of such topics; 0: as the broker is set.", ge=0)
+    ] = 0
+    kafka_patience: Annotated[
+        float, Field(description="Seconds after which a broker that does not answer is given up.", ge=1, le=600)
+    ] = 20.0
+    kafka_security: Annotated[
+        SecretStr | None, Field(description="TLS and SASL as a JSON object, see docs/kafka.md.")
+    ] = None
     write_key: Annotated[
         SecretStr | None,
         Field(description="A write key that holds while set: a source with default settings."),
@@ -51,9 +73,17 @@ class Settings(BaseSettings):
 
     @field_validator("log")
     @classmethod
-    def _embedded_log(cls, value: str) -> str:
-        if value and not value.startswith("sqlite:///"):
-            raise ValueError("wanted sqlite:///path; other logs come with the cluster roles")
+    def _known_log(cls, value: str) -> str:
+        if value and not value.startswith("sqlite:///") and not _KAFKA.fullmatch(value):
+            raise ValueError("wanted sqlite:///path or kafka://host:port[,host:port]")
+        return value
+
+    @field_validator("kafka_security")
+    @classmethod
+    def _passes_through(cls, value: SecretStr | None) -> SecretStr | None:
+        for name, setting in _parsed(value).items():
+            if name not in SECURITY or not isinstance(setting, str):
+                raise ValueError(f"wanted a JSON object of strings with only {', '.join(SECURITY)}")
         return value
 
     @field_validator("clickhouse")
@@ -64,12 +94,31 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def kafka(self) -> Connection | None:
+        """Where the brokers are; None: the log is embedded."""
+        if not _KAFKA.fullmatch(self.log):
+            return None
+        return Connection(self.log.removeprefix("kafka://"), _parsed(self.kafka_security), self.kafka_patience)
+
+    @property
     def log_path(self) -> Path:
         return Path(self.log.removeprefix("sqlite://")) if self.log else self.data / "log.sqlite"
 
     @property
     def warehouse_dsn(self) -> str:
         return self.clickhouse or f"chdb://{(self.data / 'warehouse').resolve()}"
+
+
+def _parsed(security: SecretStr | None) -> dict[str, str]:
+    if security is None or not security.get_secret_value():
+        return {}
+    try:
+        found = json.loads(security.get_secret_value())
+    except json.JSONDecodeError:
+        raise ValueError("wanted a JSON object") from None
+    if not isinstance(found, dict):
+        raise ValueError("wanted a JSON object")
+    return found
 
 
 def load_settings(**given: object) -> Settings:
