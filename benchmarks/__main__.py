@@ -3,13 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, live, pipeline, scale
+from benchmarks import ingest, kafka, live, pipeline, scale
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
     "pipeline": pipeline.main,
     "live": live.main,
     "scale": scale.main,
+    "kafka": kafka.main,
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from profile_api.replies import encode
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
+from stream_processors.fences import Fences
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150
@@ -31,12 +32,13 @@ async def transitions(log: EventLog, segment: str, after: int) -> AsyncIterator[
     comes.
     """
     quiet = 0
+    fences = await run_in_threadpool(Fences.at, log, after)
     yield b": connected\n\n"
     while True:
         records = await run_in_threadpool(log.read, topics.SEGMENTS, 0, after, _STEP)
         for record in records:
             after = record.offset + 1
-            if (told := message(record, segment)) is not None:
+            if fences.counts(record.value) and (told := message(record, segment)) is not None:
                 quiet = 0
                 yield told
         if not records:

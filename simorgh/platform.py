@@ -9,7 +9,12 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+<<<<<<< HEAD
 from eventlog.sqlite import SqliteEventLog
+=======
+from identity.rules import DEFAULT_RULES, IdentityRules
+from producers.door import Door
+>>>>>>> kafka
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from profile_api.app import create_api
@@ -19,6 +24,7 @@ from schemas.clock import system_clock
 from schemas.errors import Conflict, InvalidSettings
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
+from simorgh.logs import open_log
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
@@ -55,8 +61,13 @@ class Platform:
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
+<<<<<<< HEAD
         self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
         self.warehouse = open_warehouse(settings)
+=======
+        self.log = open_log(settings)
+        self.warehouse = Warehouse(settings.warehouse_dsn, settings.workspace)
+>>>>>>> kafka
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self.warehouse.migrate(self.generation)

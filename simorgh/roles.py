@@ -34,7 +34,9 @@ from simorgh.serve import listen, run_app, tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import generation
-from stream_processors.topology import CLUSTER
+from stream_processors.topology import CLUSTER, projections
+
+STAGES = projections(CLUSTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
         try:
             live = generation.current(base.log)
             warehouse.migrate(live)
-            log = StagePositions(base.log, CLUSTER)
+            log = StagePositions(base.log, STAGES)
             deps = ApiDeps(
                 log=log,
                 registry=base.declarations.registry,
@@ -156,7 +158,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 ),
                 allow_private_webhooks=settings.allow_private_webhooks,
                 generation=lambda: live,
-                stages=CLUSTER,
+                stages=STAGES,
                 visible_within=30.0,
             )
             run_app(create_api(deps), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))

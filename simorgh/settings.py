@@ -3,18 +3,28 @@
 The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file.
 """
 
+import json
 import os
 import re
 from pathlib import Path
+<<<<<<< HEAD
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
+=======
+from typing import Annotated, Final
+>>>>>>> kafka
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from eventlog.kafka.client import SECURITY, ClientName, Connection
 from schemas.errors import InvalidSettings
 
+<<<<<<< HEAD
 KAFKA = "kafka://"
+=======
+_KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
+>>>>>>> kafka
 
 
 class Settings(BaseSettings):
@@ -27,6 +37,7 @@ class Settings(BaseSettings):
     )
     log: Annotated[
         str,
+<<<<<<< HEAD
         Field(description="The event log: `sqlite:///path` or `kafka://host:port,host:port`; empty: DATA/log.sqlite."),
     ] = ""
     clickhouse: Annotated[
@@ -42,10 +53,29 @@ class Settings(BaseSettings):
         str,
         Field(description="The server's cluster on which tables are replicated and sharded.", pattern=r"^[\w.{}-]*$"),
     ] = ""
+=======
+        Field(description="The event log: `sqlite:///path`, `kafka://host:port[,host:port]`; empty: DATA/log.sqlite."),
+    ] = ""
+    clickhouse: Annotated[str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")] = ""
+>>>>>>> kafka
     workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
-    partitions: Annotated[
-        int, Field(description="Partitions of simorgh.events in a new embedded log.", ge=1, le=64)
-    ] = 2
+    partitions: Annotated[int, Field(description="Partitions of simorgh.events in a new log.", ge=1, le=64)] = 2
+    kafka_client: Annotated[
+        ClientName,
+        Field(description="`kafka-python`, `confluent` (the extra `fast`) or `auto`: confluent if installed."),
+    ] = "auto"
+    kafka_replication: Annotated[
+        int, Field(description="Replicas of topics that are made; -1: as the broker is set.", ge=-1)
+    ] = -1
+    kafka_min_insync: Annotated[
+        int, Field(description="Replicas that must have a record of such topics; 0: as the broker is set.", ge=0)
+    ] = 0
+    kafka_patience: Annotated[
+        float, Field(description="Seconds after which a broker that does not answer is given up.", ge=1, le=600)
+    ] = 20.0
+    kafka_security: Annotated[
+        SecretStr | None, Field(description="TLS and SASL as a JSON object, see docs/kafka.md.")
+    ] = None
     write_key: Annotated[
         SecretStr | None,
         Field(description="A write key that holds while set: a source with default settings."),
@@ -97,8 +127,21 @@ class Settings(BaseSettings):
     @field_validator("log")
     @classmethod
     def _known_log(cls, value: str) -> str:
+<<<<<<< HEAD
         if value and not value.startswith(("sqlite:///", KAFKA)):
             raise ValueError("wanted sqlite:///path, or kafka://host:port with further brokers after commas")
+=======
+        if value and not value.startswith("sqlite:///") and not _KAFKA.fullmatch(value):
+            raise ValueError("wanted sqlite:///path or kafka://host:port[,host:port]")
+        return value
+
+    @field_validator("kafka_security")
+    @classmethod
+    def _passes_through(cls, value: SecretStr | None) -> SecretStr | None:
+        for name, setting in _parsed(value).items():
+            if name not in SECURITY or not isinstance(setting, str):
+                raise ValueError(f"wanted a JSON object of strings with only {', '.join(SECURITY)}")
+>>>>>>> kafka
         return value
 
     @field_validator("secret")
@@ -138,6 +181,13 @@ class Settings(BaseSettings):
         return self.log.removeprefix(KAFKA) if self.log.startswith(KAFKA) else ""
 
     @property
+    def kafka(self) -> Connection | None:
+        """Where the brokers are; None: the log is embedded."""
+        if not _KAFKA.fullmatch(self.log):
+            return None
+        return Connection(self.log.removeprefix("kafka://"), _parsed(self.kafka_security), self.kafka_patience)
+
+    @property
     def log_path(self) -> Path:
         return Path(self.log.removeprefix("sqlite://")) if self.log else self.data / "log.sqlite"
 
@@ -160,6 +210,18 @@ def _is_server_url(text: str) -> bool:
         )
     except ValueError:
         return False
+
+
+def _parsed(security: SecretStr | None) -> dict[str, str]:
+    if security is None or not security.get_secret_value():
+        return {}
+    try:
+        found = json.loads(security.get_secret_value())
+    except json.JSONDecodeError:
+        raise ValueError("wanted a JSON object") from None
+    if not isinstance(found, dict):
+        raise ValueError("wanted a JSON object")
+    return found
 
 
 def load_settings(**given: object) -> Settings:

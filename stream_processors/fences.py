@@ -16,6 +16,7 @@ from schemas import topics
 
 CLAIMED: Final = "claimed"
 _MARK: Final = b'"claimed"'
+_OWNED: Final = b'"owner"'
 _CHUNK: Final = 5_000
 
 Term = tuple[int, int]
@@ -52,6 +53,10 @@ class Fences:
                     fences.hears(body)
             position = records[-1].offset + 1 if records else offset
         return fences
+
+    def counts(self, value: bytes) -> bool:
+        """`hears`, of a record's bytes. Those of the embedded path are not parsed."""
+        return _OWNED not in value or self.hears(orjson.loads(value))
 
     def hears(self, body: Mapping[str, Any]) -> bool:
         """Take in the next record of the topic; whether it is a transition that counts."""

@@ -2,9 +2,10 @@
 
 The README's picture is printed from this list and a test compares the two. `group` is the consumer group whose
 committed positions say how far the stage has come; stages of one group are run together, batch by batch, by the
-embedded runner, so they share their positions.
+embedded runner, so they share their positions. On a cluster each stage has a group of its own: `CLUSTER`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -68,10 +69,8 @@ TOPOLOGY = (
     Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
 )
 
-PROJECTIONS = tuple(stage for stage in TOPOLOGY if stage.group)
-"""The stages that follow the log: what `GET /v1/status` lists."""
-
 CLUSTER = (
+    TOPOLOGY[0],
     Stage(
         "events",
         (topics.EVENTS,),
@@ -79,14 +78,6 @@ CLUSTER = (
         "event id",
         "stream_processors.cluster.events",
         "events",
-    ),
-    Stage(
-        "identity",
-        (topics.IDENTITY,),
-        ("ClickHouse", topics.TOUCHED),
-        "workspace",
-        "stream_processors.cluster.identity",
-        "identity",
     ),
     Stage(
         "declarations",
@@ -97,16 +88,32 @@ CLUSTER = (
         "projections",
     ),
     Stage(
+        "identity",
+        (topics.IDENTITY,),
+        ("ClickHouse", topics.TOUCHED),
+        "workspace",
+        "stream_processors.cluster.identity",
+        "identity",
+    ),
+    Stage(
         "profiles",
         (topics.TOUCHED,),
-        (topics.SEGMENTS, "ClickHouse"),
+        (topics.TOUCHED, topics.SEGMENTS, "ClickHouse"),
         "profile",
         "stream_processors.cluster.profiles",
         "profiles",
     ),
-    *(stage for stage in TOPOLOGY if stage.name in ("triggers", "rejected")),
+    *TOPOLOGY[4:],
 )
-"""The stages of several workers that follow the log, upstream first: each has a group of its own for its positions."""
+"""The flow on a cluster. Upstream first, too: where none of them lags, in this order, nothing is under way."""
+
+
+def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """The stages that follow the log: what `GET /v1/status` lists."""
+    return tuple(stage for stage in stages if stage.group)
+
+
+PROJECTIONS = projections(TOPOLOGY)
 
 
 def picture() -> str:

@@ -1,8 +1,8 @@
 """What the adapter asks of a client library: to publish, and to read one partition. Two libraries answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from eventlog.port import Message, Record
 from schemas import topics
@@ -33,6 +33,8 @@ SECURITY: Final[Mapping[str, str]] = {
 
 CLOUDEVENT: Final = "application/cloudevents+json; charset=UTF-8"
 JSON: Final = "application/json; charset=UTF-8"
+
+ClientName = Literal["auto", "kafka-python", "confluent"]
 
 Headers = list[tuple[str, bytes]]
 
@@ -109,10 +111,6 @@ class Client(Protocol):
         ...
 
     def reader(self, topic: str, partition: int) -> PartitionReader: ...
-
-
-ClientMaker = Callable[[Connection, Sequence[str]], Client]
-"""Takes the names of all topics too, to know them before the first message."""
 
 
 def unavailable(what: str, why: object) -> Backpressure:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -56,8 +57,9 @@ class KafkaPythonPublisher:
                 delivery_timeout_ms=patience + LINGER_MS,
                 max_block_ms=patience,
             )
-            for topic in topics:
-                self._producer.partitions_for(topic)  # so that `send` need not ask, and so never blocks
+            # So that `send` need not ask, and so never blocks. At once: each question waits for a turn of 100 ms.
+            with ThreadPoolExecutor(len(topics)) as pool:
+                list(pool.map(self._producer.partitions_for, topics))
         except errors.KafkaError as error:
             raise explain("connecting", error) from error
 
@@ -66,7 +68,7 @@ class KafkaPythonPublisher:
             try:
                 future = self._producer.send(topic, value, key, headers)
             except (errors.KafkaError, ValueError, AssertionError) as error:
-                self._failed(outcome, number, error)
+                outcome.failed(number, explain("publishing", error))
             else:
                 future.add_callback(partial(_delivered, outcome, number))
                 future.add_errback(partial(self._failed, outcome, number))
@@ -78,12 +80,14 @@ class KafkaPythonPublisher:
     def close(self, timeout: float) -> None:
         try:
             self._producer.close(timeout)
-        except errors.KafkaTimeoutError:  # of its flush; it is left half closed then
-            self._producer.close(0)
+        except errors.KafkaTimeoutError:
+            # Its flush gave up, and so `close` did not get to this step of its own: fail what is left, and end.
+            self._producer._sender.force_close()
 
     def _failed(self, outcome: Outcome, number: int, error: Exception) -> None:
-        # Sequence numbers that broke, fencing, lost rights: the library may go on, but not surely in order.
-        self._broken = self._broken or not (_passing(error) or isinstance(error, _TOO_LARGE))
+        # The library takes any refusal of the broker for the end of an idempotent producer, and after a message
+        # that expired its sequence numbers may have a gap: its own advice is to make another.
+        self._broken = True
         outcome.failed(number, explain("publishing", error))
 
 

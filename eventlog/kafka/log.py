@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from importlib.util import find_spec
-from typing import Final, Literal
+from typing import Final
 
 from eventlog.checks import (
     check_beyond,
@@ -17,14 +17,12 @@ from eventlog.checks import (
     unknown_topic,
 )
 from eventlog.kafka.admin import Admin
-from eventlog.kafka.client import Client, Connection
+from eventlog.kafka.client import Client, ClientName, Connection
 from eventlog.kafka.publishing import Publishing
 from eventlog.kafka.reading import Readers
 from eventlog.port import Message, Position, Record
 from schemas import topics
 from schemas.errors import Backpressure, InvalidSettings
-
-ClientName = Literal["auto", "kafka-python", "confluent"]
 
 FIRST_LOOK: Final = 0.002
 LAST_LOOK: Final = 0.05
@@ -76,7 +74,9 @@ class KafkaEventLog:
             self._closed = False
             self._closing = threading.Lock()
             self._readers = Readers(self._client.reader, connection.patience)
-            self._publishing = Publishing(self._client, queue_limit, queue_bytes, self._acknowledged)
+            self._publishing = Publishing(
+                self._client, queue_limit, queue_bytes, connection.patience, self._acknowledged
+            )
         except BaseException:
             self._admin.close()
             raise
@@ -193,7 +193,7 @@ class KafkaEventLog:
                     return
                 self._closed = True
                 self._grown.notify_all()
-            self._publishing.close(self.connection.patience)
+            self._publishing.close()
             self._readers.close()
             self._admin.close()
 

@@ -16,8 +16,14 @@ _LOG: Final = logging.getLogger(__name__)
 Write = tuple[str, Sequence[Message]]
 """The topic's name on the broker, and its messages."""
 
+LOOK: Final = 0.25
+"""Seconds between two looks at the publisher's health."""
+
 PAUSE: Final = 1.0
 """Seconds between two tries to replace a broken publisher."""
+
+AFTER: Final = 2.0
+"""Seconds on top of the patience for the last outcomes to be told."""
 
 
 class Submission:
@@ -37,22 +43,32 @@ class Submission:
         self._error: SimorghError | None = None
         self._lock = threading.Lock()
         self._done = done
+        self.began = time.monotonic()
 
     def delivered(self, number: int, partition: int, offset: int) -> None:
         with self._lock:
             self._positions[number] = (partition, offset)
             self._left -= 1
-            left = self._left
-        if not left:
+            last = self._left == 0
+        if last:
             self._done(self)
 
     def failed(self, number: int, error: SimorghError) -> None:
         with self._lock:
             self._error = self._error or error
             self._left -= 1
-            left = self._left
-        if not left:
+            last = self._left == 0
+        if last:
             self._done(self)
+
+    def abandon(self) -> None:
+        """Fail for want of outcomes; what still comes is ignored."""
+        with self._lock:
+            if self._left <= 0:
+                return
+            self._left = 0
+            self._error = self._error or unavailable("publishing", "no outcome")
+        self._done(self)
 
     def answer(self) -> None:
         """Resolve the future; every message has its outcome."""
@@ -70,7 +86,8 @@ class Submission:
 class Publishing:
     """Submits, for any thread. `grown` is told (topic's name, positions) before a future is done.
 
-    A publisher that broke is replaced in the background; until then submits get `Backpressure`.
+    A publisher that broke, or tells no outcomes, is replaced in the background; until then submits get
+    `Backpressure`. So every submit has its answer, whatever the library does.
     """
 
     def __init__(
@@ -78,11 +95,13 @@ class Publishing:
         client: Client,
         queue_limit: int,
         queue_bytes: int,
+        patience: float,
         grown: Callable[[str, Sequence[Position]], None],
     ) -> None:
         self._client = client
         self._queue_limit = queue_limit
         self._queue_bytes = queue_bytes
+        self._patience = patience
         self._grown = grown
         self._headers: dict[str, Headers] = {}
         mutex = threading.Lock()  # guards all that follows
@@ -90,8 +109,10 @@ class Publishing:
         self._waiting_records = 0
         self._waiting_bytes = 0
         self._closed = False
-        self._reviver: threading.Thread | None = None
+        self._outstanding: dict[Submission, Publisher] = {}  # the oldest first
         self._publisher: Publisher | None = client.publisher()
+        self._keeper = threading.Thread(target=self._keep, name="log-keeper", daemon=True)
+        self._keeper.start()
 
     def submit(self, topics: Sequence[str], writes: Sequence[Write]) -> Future[list[list[Position]]]:
         """`topics`: what the log calls the topic of each write. Checks were made."""
@@ -118,6 +139,7 @@ class Publishing:
                     f" the broker, would be {records} and {size}; pause, then offer the same again"
                 )
             self._waiting_records, self._waiting_bytes = records, size
+            self._outstanding[submission] = self._publisher
             return self._publisher
 
     def _headers_of(self, topic: str) -> Headers:
@@ -131,51 +153,74 @@ class Publishing:
         with self._changed:
             self._waiting_records -= submission.records
             self._waiting_bytes -= submission.size
+            self._outstanding.pop(submission, None)
             self._changed.notify_all()
-            if self._publisher is not None and self._publisher.broken:
-                self._replace(self._publisher)
         submission.answer()
         if submission.future.exception() is None:
             for (name, _), positions in zip(submission.writes, submission.future.result(), strict=True):
                 self._grown(name, positions)
 
-    # --- replacing a publisher
+    # --- the keeper
 
-    def _replace(self, broken: Publisher) -> None:
-        """Begin to; the mutex is held."""
-        self._publisher = None
-        if not self._closed:
-            self._reviver = threading.Thread(target=self._revive, args=(broken,), name="log-reviver", daemon=True)
-            self._reviver.start()
-
-    def _revive(self, broken: Publisher) -> None:
-        _LOG.warning("Kafka: the publisher cannot go on; making another")
-        broken.close(PAUSE)
+    def _keep(self) -> None:
         while not self._closed:
-            try:
-                publisher = self._client.publisher()
-            except SimorghError as error:
-                _LOG.warning("%s", error.message)
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed, LOOK)
+                sick = self._publisher if self._is_sick() else None
+                if sick is None or self._closed:
+                    continue
+                self._publisher = None
+            _LOG.warning("Kafka: the publisher cannot go on; making another")
+            while not self._closed and not self._install():
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, PAUSE)
-                continue
-            with self._changed:
-                if not self._closed:
-                    self._publisher = publisher
-                    return
-            publisher.close(0)
+            self._retire(sick)
+
+    def _is_sick(self) -> bool:
+        """Broken, or silent for longer than it may be. The mutex is held."""
+        oldest = next(iter(self._outstanding), None)
+        overdue = oldest is not None and time.monotonic() - oldest.began > self._patience + AFTER
+        return self._publisher is not None and (self._publisher.broken or overdue)
+
+    def _install(self) -> bool:
+        """A new publisher in the place of the old; False when there is no broker to be had."""
+        try:
+            publisher = self._client.publisher()
+        except SimorghError as error:
+            _LOG.warning("%s", error.message)
+            return False
+        with self._changed:
+            if not self._closed:
+                self._publisher = publisher
+                return True
+        publisher.close(0)
+        return True
+
+    def _retire(self, publisher: Publisher) -> None:
+        """What it still holds gets its outcome while others go on with another; then it is let go."""
+
+        def done() -> bool:
+            return publisher not in self._outstanding.values()
+
+        with self._changed:
+            self._changed.wait_for(done, self._patience)
+            left = [submission for submission, owner in self._outstanding.items() if owner is publisher]
+        for submission in left:
+            submission.abandon()
+        publisher.close(AFTER)
 
     # --- the end
 
-    def close(self, patience: float) -> None:
-        """Wait for what is on its way, up to `patience` seconds, then let go of the broker. Called once."""
-        deadline = time.monotonic() + patience
+    def close(self) -> None:
+        """Wait for what is on its way, within the patience, then let go of the broker. Called once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._waiting_records, patience)
+            self._changed.wait_for(lambda: not self._outstanding, self._patience + AFTER)
             publisher, self._publisher = self._publisher, None
+            left = list(self._outstanding)
+        for submission in left:
+            submission.abandon()
         if publisher is not None:
-            publisher.close(max(deadline - time.monotonic(), 0.0))
-        if self._reviver is not None:
-            self._reviver.join(patience)
+            publisher.close(AFTER)
+        self._keeper.join(self._patience + 2 * AFTER)

@@ -9,6 +9,7 @@ from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock
+from stream_processors.fences import Fences
 from stream_processors.triggers.delivery import (
     LIVE_CAUSES,
     Delivery,
@@ -56,15 +57,17 @@ class Intake:
         self._reached = reached
         self._known = known  # scheduled before a crash and not committed: bounded by what waited for a round
         self.positions = log.committed(GROUP, topics.SEGMENTS)
+        self._fences = Fences.at(log, self.positions[0])
 
     def take(self) -> Batch:
         """Wait up to a tick for transitions and schedule their deliveries (step 1 of the stage)."""
         self._log.wait(topics.SEGMENTS, self.positions, TICK)
         positions: dict[int, int] = {}
         transitions: list[Transition] = []
+        fences = Fences(self._fences.terms)  # kept with the positions: where this fails, the records are read again
         for partition, offset in enumerate(self.positions):
             records = self._log.read(topics.SEGMENTS, partition, offset, BATCH)
-            transitions.extend(parse_transition(record.value) for record in records)
+            transitions.extend(parse_transition(record.value) for record in records if fences.counts(record.value))
             if records:
                 positions[partition] = records[-1].offset + 1
         # After the read: who declared a trigger before a transition is called for it.
@@ -73,6 +76,7 @@ class Intake:
         deliveries = self._append(self._plan(transitions, triggers))
         for partition, offset in positions.items():
             self.positions[partition] = offset
+        self._fences = fences
         return Batch(triggers, deliveries, positions)
 
     def _plan(self, transitions: Iterable[Transition], triggers: Mapping[str, Trigger]) -> list[Delivery]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.kafka.broker import Broker
-from eventlog.kafka.log import ClientName
+from eventlog.kafka.client import ClientName
 from tests.contracts.event_log import EventLogContract, Opener
 from tests.kafka.fixtures import isolated_logs
 

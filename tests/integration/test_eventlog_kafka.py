@@ -1,0 +1,269 @@
+"""The log on a real Kafka: what its contract does not say, and what becomes of it when the broker is killed."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Final
+
+import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType
+from kafka.partitioner import murmur2
+
+from deploy.kafka.broker import Broker
+from eventlog.kafka.client import SECURITY, ClientName, Connection
+from eventlog.kafka.log import KafkaEventLog
+from eventlog.port import Message, Position
+from schemas import topics
+from schemas.errors import Backpressure, InvalidInput, InvalidSettings
+from tests.contracts.event_log import numbered, read_all
+from tests.kafka.fixtures import isolated_logs, running_broker
+
+CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
+Open = Callable[..., KafkaEventLog]
+
+both_clients = pytest.mark.parametrize("client", CLIENTS)
+
+
+@pytest.fixture
+def open_log(kafka: Broker) -> Iterator[Open]:
+    with isolated_logs(kafka, partitions=4) as open_:
+        yield open_
+
+
+def real_name(log: KafkaEventLog, topic: str) -> str:
+    return log._names[topic]
+
+
+def offered_again(log: KafkaEventLog, topic: str, messages: list[Message]) -> list[Position]:
+    """Append as a producer does that was told `Backpressure`: pause, then offer the same again."""
+    for _ in range(600):
+        try:
+            return log.append(topic, messages)
+        except Backpressure:
+            threading.Event().wait(0.05)
+    raise AssertionError("the log took nothing for 30 s")
+
+
+# --- what lies on the broker
+
+
+@both_clients
+def test_headers_follow_the_cloudevents_binding(kafka: Broker, open_log: Open, client: ClientName) -> None:
+    log = open_log(client=client)
+    log.append(topics.REGISTRY, [(b"k", b"{}")])
+    [(partition, _)] = log.append(topics.EVENTS, [(b"k", b"{}")])
+    found = {}
+    with KafkaConsumer(bootstrap_servers=kafka.bootstrap, auto_offset_reset="earliest") as consumer:
+        for topic, number in ((topics.EVENTS, partition), (topics.REGISTRY, 0)):
+            consumer.assign([TopicPartition(real_name(log, topic), number)])
+            consumer.seek_to_beginning()
+            [[record]] = consumer.poll(10_000).values()
+            found[topic] = record.headers
+    assert found[topics.EVENTS] == [("content-type", b"application/cloudevents+json; charset=UTF-8")]
+    assert found[topics.REGISTRY] == [("content-type", b"application/json; charset=UTF-8")]
+
+
+# What Java's client computes (UtilsTest of Apache Kafka), as the sign-extended number.
+JAVA: Final = {
+    b"21": -973932308,
+    b"foobar": -790332482,
+    b"a-little-bit-long-string": -985981536,
+    b"a-little-bit-longer-string": -1486304829,
+    b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+}
+
+
+def test_copies_meet_whichever_client_published_them(open_log: Open) -> None:
+    """librdkafka's own default would put them elsewhere than kafka-python and Java do."""
+    assert {key: murmur2(key) - (murmur2(key) >> 31 << 32) for key in JAVA} == JAVA
+    keys = [*JAVA, b"", b"\x00", "سیمرغ".encode(), *(f"{n:036d}".encode() for n in range(200))]
+    messages = [(key, b"v") for key in keys]
+    homes = [[p for p, _ in open_log(client=client).append(topics.EVENTS, messages)] for client in CLIENTS]
+    assert homes[0] == homes[1] == [(murmur2(key) & 0x7FFFFFFF) % 4 for key in keys]
+
+
+def test_topics_keep_everything_and_know_their_settings(kafka: Broker, open_log: Open) -> None:
+    log = open_log(replication=1, min_insync=1)
+    assert len(log.ends(topics.EVENTS)) == 4
+    assert {topic for topic in topics.ALL if len(log.ends(topic)) == 1} == topics.SINGLE_PARTITION
+    assert open_log(partitions=9).ends(topics.EVENTS) == [0] * 4  # made once, never changed
+
+
+def test_a_topic_that_would_forget_is_refused(kafka: Broker, open_log: Open) -> None:
+    log = open_log()
+    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
+        settings = {"retention.ms": "604800000"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, real_name(log, topics.IDENTITY), settings)])
+    with pytest.raises(InvalidSettings, match=r"retention\.ms=-1") as raised:
+        open_log()
+    assert raised.value.code == "topic_forgets"
+
+
+def test_more_replicas_than_brokers_are_refused(kafka: Broker) -> None:
+    with pytest.raises(InvalidSettings, match="SIMORGH_KAFKA_REPLICATION"):
+        KafkaEventLog(Connection(kafka.bootstrap), prefix="replicas.", replication=3)
+
+
+def test_only_security_settings_pass_through() -> None:
+    passwords = Connection("127.0.0.1:9", dict.fromkeys(SECURITY, "s3cret"))
+    assert "s3cret" not in repr(passwords)
+    with pytest.raises(InvalidSettings, match="got acks"):
+        Connection("127.0.0.1:9", {"acks": "0"})
+
+
+# --- sizes and errors
+
+
+@both_clients
+def test_a_message_that_is_too_large_is_refused_before_anything_is_sent(open_log: Open, client: ClientName) -> None:
+    log = open_log(client=client)
+    with pytest.raises(InvalidInput) as raised:
+        log.append(topics.EVENTS, [*numbered(3), (b"k", b"x" * (log.connection.largest + 1))])
+    assert raised.value.code == "too_large"
+    assert sum(log.ends(topics.EVENTS)) == 0
+    [position] = log.append(topics.EVENTS, [(b"k", b"\x00\xff" * (log.connection.largest // 2))])
+    assert len(log.read(topics.EVENTS, *position, 1)[0].value) == log.connection.largest
+
+
+@both_clients
+def test_what_the_broker_refuses_fails_that_submit_only(kafka: Broker, open_log: Open, client: ClientName) -> None:
+    """The topic is set to smaller messages behind the log's back."""
+    log = open_log(client=client)
+    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
+        settings = {"max.message.bytes": "1000"}
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, real_name(log, topics.REJECTED), settings)])
+    noise = bytes(range(256)) * 400
+    with pytest.raises(InvalidInput):
+        log.append(topics.REJECTED, [(b"k", noise[::7] + noise[::11] + noise[::13])])
+    assert len(offered_again(log, topics.REJECTED, numbered(3))) == 3
+    assert len(offered_again(log, topics.EVENTS, numbered(3))) == 3
+
+
+def test_no_broker_is_said_so_in_time() -> None:
+    with pytest.raises(Backpressure) as raised:
+        KafkaEventLog(Connection("127.0.0.1:9", patience=1.0))
+    assert raised.value.code == "log_unavailable"
+
+
+# --- readers
+
+
+@both_clients
+def test_readers_at_different_places_do_not_disturb_each_other(open_log: Open, client: ClientName) -> None:
+    log = open_log(client=client)
+    log.append(topics.REGISTRY, numbered(500))
+    wrong: list[object] = []
+
+    def follow(step: int) -> None:
+        seen = [r.offset for start in range(0, 500, step) for r in log.read(topics.REGISTRY, 0, start, step)]
+        if seen != list(range(500)):
+            wrong.append(seen)
+
+    threads = [threading.Thread(target=follow, args=(step,)) for step in (50, 100, 125, 250, 500)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+
+
+# --- a broker that dies
+
+
+class Load:
+    """Submits all the time from a thread; what was acknowledged is in `acked`, what failed in `failed`."""
+
+    def __init__(self, log: KafkaEventLog) -> None:
+        self.log = log
+        self.acked: dict[bytes, Position] = {}
+        self.failed: list[BaseException] = []
+        self.progress = threading.Semaphore(0)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.is_set():
+            messages = [(f"{number + n}".encode(), b"v" * 100) for n in range(20)]
+            number += 20
+            try:
+                self._note(messages, self.log.submit([(topics.EVENTS, messages)]))
+            except Backpressure as error:
+                self.failed.append(error)
+                self._stop.wait(0.02)
+
+    def _note(self, messages: list[Message], future: Future[list[list[Position]]]) -> None:
+        def done(future: Future[list[list[Position]]]) -> None:
+            error = future.exception()
+            if error is None:
+                self.acked.update(zip((key for key, _ in messages), future.result()[0], strict=True))
+                self.progress.release()
+            else:
+                self.failed.append(error)
+
+        future.add_done_callback(done)
+
+    def wait_for(self, submits: int) -> None:
+        """Until so many more were acknowledged."""
+        for _ in range(submits):
+            assert self.progress.acquire(timeout=60), f"no progress; the last failure: {self.failed[-1:]}"
+
+    def end(self) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+
+@both_clients
+def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
+    """Killed and started again under load, twice: once within the log's patience, once beyond it."""
+    with running_broker(tmp_path) as broker:
+        log = KafkaEventLog(Connection(broker.bootstrap, patience=4.0), client=client, queue_limit=2000)
+        load = Load(log)
+        load.wait_for(50)
+        broker.kill()
+        broker.start()
+        load.wait_for(50)
+        broker.kill()
+        with pytest.raises(Backpressure) as raised:
+            log.append(topics.REGISTRY, numbered(1))  # blocks for the patience, and no longer
+        assert raised.value.code in ("log_unavailable", "backpressure")
+        with pytest.raises(Backpressure):
+            log.ends(topics.EVENTS)
+        assert log.wait(topics.REGISTRY, [0], 0.2) is False
+        broker.start()
+        while load.progress.acquire(blocking=False):
+            pass
+        load.wait_for(50)
+        load.end()
+        log.close()
+        check_acknowledged(broker, load)
+
+
+def check_acknowledged(broker: Broker, load: Load) -> None:
+    log = KafkaEventLog(Connection(broker.bootstrap))
+    partitions = read_all(log, topics.EVENTS)
+    assert load.acked
+    assert all(partitions[p][o].key == key for key, (p, o) in load.acked.items())
+    for records in partitions:
+        assert [r.offset for r in records] == list(range(len(records)))
+    assert all(isinstance(error, Backpressure) for error in load.failed)
+    if not load.failed:
+        assert set(Counter(r.key for records in partitions for r in records).values()) == {1}
+    log.close()
+
+
+@both_clients
+def test_positions_outlive_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
+    with running_broker(tmp_path) as broker:
+        log = KafkaEventLog(Connection(broker.bootstrap), client=client)
+        log.commit("a", {topics.EVENTS: {0: 5, 1: 7}, topics.REGISTRY: {0: 3}})
+        broker.kill()
+        broker.start()
+        assert log.committed("a", topics.EVENTS) == [5, 7]
+        log.commit("a", {topics.EVENTS: {1: 2}})
+        assert log.committed("a", topics.EVENTS) == [5, 2]
+        log.close()
