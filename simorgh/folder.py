@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 
 from eventlog.port import EventLog
-from eventlog.sqlite import SqliteEventLog
 from producers.files.local import LocalSink
 from producers.files.sinks import HttpSink, Sink
 from registry.registry import FILES_SOURCE
@@ -16,6 +15,7 @@ from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidInput
 from simorgh.datadir import DataDir
+from simorgh.logs import open_log
 from simorgh.platform import Platform, open_warehouse
 from simorgh.settings import Settings
 from stream_processors import generation
@@ -127,10 +127,8 @@ def migrate(settings: Settings) -> str:
 
 def _migrated_log(settings: Settings) -> EventLog:
     """The log that the settings name; on Kafka its topics are made."""
-    if settings.brokers:
-        from simorgh.roles import open_log
-
+    if settings.kafka:
         return open_log(settings)
     folder = DataDir(settings.data).create()
     folder.require_free()
-    return SqliteEventLog(settings.log_path, partitions=settings.partitions)
+    return open_log(settings)

@@ -9,19 +9,13 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-<<<<<<< HEAD
-from eventlog.sqlite import SqliteEventLog
-=======
-from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door
->>>>>>> kafka
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
-from schemas.errors import Conflict, InvalidSettings
+from schemas.errors import Conflict
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
 from simorgh.logs import open_log
@@ -54,20 +48,11 @@ class Platform:
     """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.brokers:
-            raise InvalidSettings(
-                "SIMORGH_LOG: one box wants sqlite:///path; with kafka:// run `simorgh collect`, `work` and `api`"
-            )
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
-<<<<<<< HEAD
-        self.log = SqliteEventLog(settings.log_path, partitions=settings.partitions)
-        self.warehouse = open_warehouse(settings)
-=======
         self.log = open_log(settings)
-        self.warehouse = Warehouse(settings.warehouse_dsn, settings.workspace)
->>>>>>> kafka
+        self.warehouse = open_warehouse(settings)
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self.warehouse.migrate(self.generation)

@@ -17,7 +17,6 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from eventlog.kafka.client import Connection
-from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import EventLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -27,6 +26,7 @@ from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import InvalidSettings
+from simorgh.logs import open_log
 from simorgh.platform import open_warehouse
 from simorgh.positions import StagePositions
 from simorgh.retry import retry_rejected
@@ -43,7 +43,8 @@ STAGES = projections(CLUSTER)
 class Base:
     """What each role of a cluster opens first."""
 
-    log: KafkaEventLog
+    kafka: Connection
+    log: EventLog
     secret: bytes
     declarations: Declarations
 
@@ -51,7 +52,7 @@ class Base:
 def require_cluster(settings: Settings) -> None:
     """Raises `InvalidSettings` that names all that a role lacks."""
     missing = []
-    if not settings.brokers:
+    if settings.kafka is None:
         missing.append("SIMORGH_LOG=kafka://host:port")
     if not settings.warehouse_dsn.startswith("http"):
         missing.append("SIMORGH_CLICKHOUSE=http://host:port")
@@ -61,23 +62,13 @@ def require_cluster(settings: Settings) -> None:
         raise InvalidSettings(f"settings: the roles of a cluster want {'; '.join(missing)}")
 
 
-def open_log(settings: Settings) -> KafkaEventLog:
-    """Connects, and makes the topics that are missing."""
-    return KafkaEventLog(
-        Connection(settings.brokers, settings.kafka_security),
-        partitions=settings.partitions,
-        replication=settings.kafka_replication,
-        min_insync=settings.kafka_min_insync,
-        client=settings.kafka_client,
-    )
-
-
 @contextmanager
 def opened(settings: Settings) -> Iterator[Base]:
     """Log and declarations, followed until the end. Raises `InvalidSettings` before anything is opened."""
     require_cluster(settings)
-    assert settings.secret is not None
+    assert settings.secret is not None and settings.kafka is not None
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of every tenth of a second
     tune_interpreter()
     log = open_log(settings)
     secret = bytes.fromhex(settings.secret.get_secret_value())
@@ -85,7 +76,7 @@ def opened(settings: Settings) -> Iterator[Base]:
     try:
         declarations.registry.refresh()
         declarations.follow()
-        yield Base(log, secret, declarations)
+        yield Base(settings.kafka, log, secret, declarations)
     finally:
         declarations.close()
         log.close()

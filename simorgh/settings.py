@@ -7,12 +7,8 @@ import json
 import os
 import re
 from pathlib import Path
-<<<<<<< HEAD
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
-=======
 from typing import Annotated, Final
->>>>>>> kafka
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,11 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from eventlog.kafka.client import SECURITY, ClientName, Connection
 from schemas.errors import InvalidSettings
 
-<<<<<<< HEAD
-KAFKA = "kafka://"
-=======
 _KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
->>>>>>> kafka
 
 
 class Settings(BaseSettings):
@@ -37,8 +29,7 @@ class Settings(BaseSettings):
     )
     log: Annotated[
         str,
-<<<<<<< HEAD
-        Field(description="The event log: `sqlite:///path` or `kafka://host:port,host:port`; empty: DATA/log.sqlite."),
+        Field(description="The event log: `sqlite:///path`, `kafka://host:port[,host:port]`; empty: DATA/log.sqlite."),
     ] = ""
     clickhouse: Annotated[
         SecretStr | None,
@@ -53,11 +44,6 @@ class Settings(BaseSettings):
         str,
         Field(description="The server's cluster on which tables are replicated and sharded.", pattern=r"^[\w.{}-]*$"),
     ] = ""
-=======
-        Field(description="The event log: `sqlite:///path`, `kafka://host:port[,host:port]`; empty: DATA/log.sqlite."),
-    ] = ""
-    clickhouse: Annotated[str, Field(description="The warehouse: `chdb:///path`; empty: DATA/warehouse.")] = ""
->>>>>>> kafka
     workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
     partitions: Annotated[int, Field(description="Partitions of simorgh.events in a new log.", ge=1, le=64)] = 2
     kafka_client: Annotated[
@@ -87,19 +73,6 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, for ever."),
     ] = None
-    kafka_replication: Annotated[
-        int, Field(description="Copies of each record in topics that are made; -1: the broker's default.", ge=-1)
-    ] = -1
-    kafka_min_insync: Annotated[
-        int, Field(description="Copies that an acknowledged record has at least; 0: the broker's default.", ge=0)
-    ] = 0
-    kafka_client: Annotated[
-        Literal["auto", "kafka-python", "confluent"],
-        Field(description="The library that speaks to Kafka; `auto`: confluent where `simorgh[fast]` is installed."),
-    ] = "auto"
-    kafka_security: Annotated[
-        dict[str, str], Field(description="JSON of librdkafka's names: security.protocol, sasl.*, ssl.*.", repr=False)
-    ] = {}
     worker_group: Annotated[str, Field(description="The consumer group of the workers.", min_length=1)] = (
         "simorgh-workers"
     )
@@ -127,10 +100,6 @@ class Settings(BaseSettings):
     @field_validator("log")
     @classmethod
     def _known_log(cls, value: str) -> str:
-<<<<<<< HEAD
-        if value and not value.startswith(("sqlite:///", KAFKA)):
-            raise ValueError("wanted sqlite:///path, or kafka://host:port with further brokers after commas")
-=======
         if value and not value.startswith("sqlite:///") and not _KAFKA.fullmatch(value):
             raise ValueError("wanted sqlite:///path or kafka://host:port[,host:port]")
         return value
@@ -141,7 +110,6 @@ class Settings(BaseSettings):
         for name, setting in _parsed(value).items():
             if name not in SECURITY or not isinstance(setting, str):
                 raise ValueError(f"wanted a JSON object of strings with only {', '.join(SECURITY)}")
->>>>>>> kafka
         return value
 
     @field_validator("secret")
@@ -174,11 +142,6 @@ class Settings(BaseSettings):
         if value and not (main and main.get_secret_value().startswith("http")):
             raise ValueError("wanted a server in SIMORGH_CLICKHOUSE as well")
         return value
-
-    @property
-    def brokers(self) -> str:
-        """`host:port[,host:port]`; '' where the log is embedded."""
-        return self.log.removeprefix(KAFKA) if self.log.startswith(KAFKA) else ""
 
     @property
     def kafka(self) -> Connection | None:

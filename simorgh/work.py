@@ -47,13 +47,13 @@ def work(settings: Settings, host: str, port: int, ready: Callable[[str], None])
         warehouse = open_warehouse(settings)
         try:
             asyncio.run(_run(settings, base, warehouse, GroupSettings(
-                brokers=settings.brokers,
+                brokers=base.kafka.bootstrap,
                 group=settings.worker_group,
                 folder=folder,
                 host=host,
                 port=port or _free_port(host),
                 session=settings.worker_session_seconds,
-                credentials=credentials(settings.kafka_security),
+                credentials=credentials(base.kafka.security),
             ), ready))  # fmt: skip
         finally:
             warehouse.close()
@@ -168,7 +168,7 @@ class Worker:
             return web.bytes(await asyncio.to_thread(generate_latest, self.metrics), content_type="text/plain")
 
 
-def credentials(security: dict[str, str]) -> Any:
+def credentials(security: Mapping[str, str]) -> Any:
     """librdkafka's security settings as Faust wants them. None: plain text."""
     protocol = security.get("security.protocol", "PLAINTEXT").upper()
     if protocol == "PLAINTEXT":
@@ -184,7 +184,7 @@ def credentials(security: dict[str, str]) -> Any:
     )
 
 
-def _tls(security: dict[str, str]) -> Any:
+def _tls(security: Mapping[str, str]) -> Any:
     import ssl
 
     context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
