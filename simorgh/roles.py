@@ -66,7 +66,8 @@ def require_cluster(settings: Settings) -> None:
 def opened(settings: Settings) -> Iterator[Base]:
     """Log and declarations, followed until the end. Raises `InvalidSettings` before anything is opened."""
     require_cluster(settings)
-    assert settings.secret is not None and settings.kafka is not None
+    assert settings.secret is not None
+    assert settings.kafka is not None
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of every tenth of a second
     tune_interpreter()

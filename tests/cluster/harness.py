@@ -133,7 +133,15 @@ class Cluster:
         self.roles.append(made)
         return made.start()
 
+    def freeze_warehouse(self) -> None:
+        """Calls neither fail nor return until `thaw_warehouse`."""
+        self.bridge._process.send_signal(signal.SIGSTOP)
+
+    def thaw_warehouse(self) -> None:
+        self.bridge._process.send_signal(signal.SIGCONT)
+
     def close(self) -> None:
+        self.thaw_warehouse()
         for role in reversed(self.roles):
             if role.running:
                 role.kill()
@@ -160,6 +168,9 @@ class Api:
         answer = self.http.post(path, json=body)
         assert answer.status_code in (200, 201, 202), answer.text
         return answer.json()
+
+    def profile(self, key: str) -> Any:
+        return self.get(f"/v1/profiles/{key}")
 
     def settled(self, seconds: float = PATIENCE) -> Any:
         return wait_for(self._without_lag, "the projections still lag", seconds)

@@ -51,8 +51,8 @@ def test_taking_over_may_last(tmp_path: Path) -> None:
 
 def test_a_rebalance_that_never_ends(tmp_path: Path) -> None:
     lane = Watched(Progress({0: 5}, doing="waiting", beat=0.0))
-    assert look(tmp_path / "log", lane, records=5, seconds=11) == ["watchdog: simorgh.events: no assignment for 11 s; "
-                                                                   "this worker ends so that another takes over"]  # fmt: skip
+    [why] = look(tmp_path / "log", lane, records=5, seconds=11)
+    assert why.startswith("watchdog: simorgh.events: no assignment for 11 s")
 
 
 def test_who_owns_nothing_may_wait_for_ever(tmp_path: Path) -> None:

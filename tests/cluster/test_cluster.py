@@ -1,0 +1,176 @@
+"""The roles as real processes on a real broker: what comes in at `collect` is seen at `api`, whoever works."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas import topics
+from tests.cluster.harness import Api, Cluster, Role, eventually, running_cluster
+from tests.e2e.harness import WRITE_KEY
+from tests.integration.webhook_receiver import Receiver, receiving
+
+pytestmark = pytest.mark.timeout(600)
+
+CLIENT = Path(__file__).parents[1] / "clients" / "segment_python.py"
+STAGES = ("events", "identity", "profiles", "rejected")
+
+
+class Running:
+    """A cluster with all roles, and who speaks to it."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.workers = [cluster.role("work", "work-1"), cluster.role("work", "work-2")]
+        self.collect = cluster.role("collect")
+        self.api_role = cluster.role("api")
+        self.api = Api(self.collect, self.api_role)
+
+    def owned(self, stage: str) -> list[float]:
+        return [w.metric("simorgh_partitions_owned", stage=stage) for w in self.workers if w.running]
+
+    def shared_out(self) -> bool:
+        """All partitions have an owner, and every worker has some of simorgh.events."""
+        return sum(self.owned("events")) == 4 and min(self.owned("events")) > 0 and sum(self.owned("identity")) == 1
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        made = Running(cluster)
+        eventually(made.shared_out, "the partitions are not shared out")
+        yield made
+        made.api.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
+
+
+def order(person: str, name: str, revenue: float = 10.0) -> dict[str, Any]:
+    properties = {"order_id": name, "revenue": revenue, "currency": "EUR"}
+    return {"type": "track", "userId": person, "event": "Order Completed", "messageId": name, "properties": properties}
+
+
+def test_a_real_client_is_understood(running: Running) -> None:
+    done = subprocess.run(
+        [sys.executable, str(CLIENT), running.collect.url, WRITE_KEY, "gzip"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    running.api.settled()
+    view = running.api.profile("user_id:user-1")
+    assert view["metrics"]["revenue"] == {"EUR": 42.5}
+    assert {i["type"] for i in view["identities"]} >= {"user_id", "email", "anonymous_id"}
+    assert running.api.profile("anonymous_id:anon-1")["profile_id"] == view["profile_id"]
+
+
+def test_merges_segments_and_webhooks(running: Running, receiver: Receiver) -> None:
+    api = running.api
+    api.post(
+        "/v1/segments", {"id": "buyers", "name": "Buyers", "rule": {"event": "order.completed", "count": {"gte": 2}}}
+    )
+    hook = {"url": receiver.url, "secret": "whsec_" + "c2VjcmV0" * 4}
+    api.post("/v1/triggers", {"id": "hook", "segment": "buyers", "on": ["entered"], "webhook": hook})
+    api.send(
+        order("m1", "m-o1"),
+        {"type": "identify", "userId": "m1", "anonymousId": "am", "messageId": "m-i1", "traits": {}},
+    )
+    api.send(order("m2", "m-o2"), order("m3", "m-o3"))
+    api.settled()
+    assert api.get("/v1/segments/buyers/members")["items"] == []
+    merged = api.post("/v1/profiles/user_id:m1/merge", {"with": "user_id:m2", "reason": "one person"})["profiles"]
+    assert [profile["metrics"]["orders"] for profile in merged] == [2]
+    api.settled()
+    [member] = api.get("/v1/segments/buyers/members")["items"]
+    assert member["profile_id"] == merged[0]["profile_id"]
+    eventually(lambda: receiver.calls, "no webhook came")
+    assert receiver.calls[0].data["data"]["profile_id"] == member["profile_id"]
+
+
+def test_what_is_poison_is_rejected_and_stops_nobody(running: Running) -> None:
+    """Past the collector, straight into the topic: no JSON, no envelope, no text."""
+    from simorgh.logs import open_log
+    from simorgh.settings import Settings
+
+    log = open_log(Settings(log=running.cluster.environment["SIMORGH_LOG"]))
+    try:
+        log.append(topics.EVENTS, [(b"p", b"{"), (b"q", b"\xff\xfe"), (b"r", b'{"id": 1}'), (b"s", b"")])
+    finally:
+        log.close()
+    running.api.send(order("after-poison", "after-poison"))
+    running.api.settled()
+    assert running.api.profile("user_id:after-poison")["metrics"]["orders"] == 1
+    assert len(running.api.get("/v1/rejected")["items"]) == 4
+
+
+def test_each_role_says_how_it_is(running: Running) -> None:
+    for role in (*running.workers, running.collect, running.api_role):
+        assert role.get("/healthz").status_code == 200
+        assert role.get("/readyz").status_code == 200
+    assert sum(w.metric("simorgh_batch_records_total", stage="events") for w in running.workers) > 0
+    assert all(w.metric("simorgh_rebalances_total") > 0 for w in running.workers)
+    assert running.api_role.metric("simorgh_lag_events") == 0
+
+
+def test_a_killed_worker_is_replaced_by_the_other(running: Running) -> None:
+    running.workers[0].kill()
+    running.api.send(*(order(f"k{n}", f"k-{n}") for n in range(40)))
+    running.api.settled()
+    assert [sum(running.owned(stage)) for stage in STAGES] == [4, 1, 4, 1]
+    assert running.api.profile("user_id:k39")["metrics"]["orders"] == 1
+    running.workers[0].start()
+    eventually(running.shared_out, "the partitions are not shared out again")
+
+
+def test_a_stopped_worker_leaves_its_group_at_once(running: Running) -> None:
+    assert running.workers[1].stop() == 0
+    eventually(lambda: sum(running.owned("events")) == 4, "nobody took over", seconds=30)
+    running.workers[1].start()
+    eventually(running.shared_out, "the partitions are not shared out again")
+
+
+def test_a_warehouse_that_is_down_costs_no_membership(running: Running) -> None:
+    """Backpressure: batches are tried again, nothing is skipped, and no rebalance follows."""
+    rebalances = [w.metric("simorgh_rebalances_total") for w in running.workers]
+    running.cluster.bridge.kill()
+    running.api.send(*(order(f"d{n}", f"d-{n}") for n in range(40)))
+    eventually(lambda: any(w.metric("simorgh_retries_total", stage="events") for w in running.workers), "no retry")
+    assert any(w.get("/readyz").status_code == 503 for w in running.workers)
+    running.cluster.bridge.start()
+    running.api.settled()
+    assert all(running.api.profile(f"user_id:d{n}")["metrics"]["orders"] == 1 for n in range(40))
+    assert [w.metric("simorgh_rebalances_total") for w in running.workers] == rebalances
+
+
+def test_roles_name_all_settings_that_they_lack(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "simorgh", "work"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert all(name in done.stderr for name in ("SIMORGH_LOG", "SIMORGH_CLICKHOUSE", "SIMORGH_SECRET"))
+
+
+def test_a_worker_that_stands_still_ends_itself(running: Running) -> None:
+    """SIGSTOP of the bridge: calls neither return nor fail."""
+    stuck = running.cluster.role("work", "work-3", SIMORGH_WORKER_STUCK_SECONDS="5")
+    others: list[Role] = running.workers
+    for worker in others:
+        worker.stop()
+    eventually(lambda: stuck.metric("simorgh_partitions_owned", stage="events") == 4, "nobody took over")
+    running.cluster.freeze_warehouse()
+    try:
+        running.api.send(order("stuck", "stuck-1"))
+        assert stuck.wait(60) == 70
+    finally:
+        running.cluster.thaw_warehouse()
+    assert "watchdog: simorgh.events" in stuck.errors.read_text()
+    for worker in others:
+        worker.start()
+    running.api.settled()
+    assert running.api.profile("user_id:stuck")["metrics"]["orders"] == 1
