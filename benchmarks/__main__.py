@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, kafka, live, pipeline, scale
+from benchmarks import ingest, kafka, live, pipeline, scale, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
@@ -11,6 +11,7 @@ _ALL: dict[str, Callable[[], object]] = {
     "live": live.main,
     "scale": scale.main,
     "kafka": kafka.main,
+    "worker": worker.main,
 }
 
 if __name__ == "__main__":

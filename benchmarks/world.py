@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 from benchmarks.workload import messages, segments
+from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
 from producers.door import Accepted, Door
@@ -21,6 +22,12 @@ _BATCH = 500
 def fill_log(path: Path, events: int, rules: int) -> None:
     """A new log at `path` with `rules` declared segments and `events` events as the web connector makes them."""
     log = SqliteEventLog(path)
+    fill(log, events, rules)
+    log.close()
+
+
+def fill(log: EventLog, events: int, rules: int) -> None:
+    """The same into an empty log that is open."""
     registry = Registry(log, system_clock, env_write_key="benchmark")
     for name, rule in segments(rules).items():
         registry.declare("segment", name, {"name": name, "rule": rule}, by="benchmark")
@@ -42,7 +49,6 @@ def fill_log(path: Path, events: int, rules: int) -> None:
             batch = []
     if batch:
         log.append(topics.EVENTS, batch)
-    log.close()
 
 
 def copy_log(source: Path, target: Path) -> Path:

@@ -19,8 +19,8 @@ from tests.e2e.harness import TOKEN, WRITE_KEY, wait_for
 from tests.kafka.fixtures import running_broker
 
 SECRET = "5e" * 32
-SESSION = "6"
-PATIENCE = 90.0
+SESSION = "10"
+PATIENCE = 150.0
 
 
 class Role:

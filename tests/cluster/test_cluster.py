@@ -92,7 +92,7 @@ def test_merges_segments_and_webhooks(running: Running, receiver: Receiver) -> N
     [member] = api.get("/v1/segments/buyers/members")["items"]
     assert member["profile_id"] == merged[0]["profile_id"]
     eventually(lambda: receiver.calls, "no webhook came")
-    assert receiver.calls[0].data["data"]["profile_id"] == member["profile_id"]
+    assert receiver.calls[0].data["profile_id"] == member["profile_id"]
 
 
 def test_what_is_poison_is_rejected_and_stops_nobody(running: Running) -> None:
