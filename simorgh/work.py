@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import faust
+from aiokafka.codec import has_lz4
 from prometheus_client import CollectorRegistry, generate_latest
 
 from schemas import topics
@@ -90,7 +91,9 @@ class Worker:
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
-        rejected = AgentSource(log, topics.REJECTED)
+        rejected = (
+            AgentSource(log, topics.REJECTED) if has_lz4() else None
+        )  # else Faust cannot read what the log writes
         self.lanes = [
             self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
             self._lane(IdentityStage(log, writer, warehouse.reader(lambda: live), clock, checkpoint=checkpoint)),
@@ -99,7 +102,8 @@ class Worker:
         ]
         self.keeper = TriggerKeeper(self._new_triggers)
         self.membership = Membership(group, [*self.lanes, self.keeper], rebalanced=self._batches.rebalances.inc)
-        self.membership.agent(topics.REJECTED, rejected.offer, AGENT_MOST, AGENT_WITHIN)
+        if rejected is not None:
+            self.membership.agent(topics.REJECTED, rejected.offer, AGENT_MOST, AGENT_WITHIN)
         self.watchdog = Watchdog(log, self.lanes, settings.worker_stuck_seconds)
         self.metrics.register(LaneMetrics(self.lanes, log))
         self.metrics.register(TriggerMetrics(lambda: self.keeper.stage))

@@ -184,7 +184,7 @@ class Membership:
         """Run a coroutine of the aiokafka consumer in the thread whose loop it lives in. A future of its result."""
         thread: Any = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
-        if consumer is None:
+        if consumer is None or thread.thread_loop.is_closed():
             raise NotMember("the worker is not in its group")
         return asyncio.run_coroutine_threadsafe(call(consumer), thread.thread_loop)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
-from schemas.errors import SimorghError
+from schemas.errors import Conflict, SimorghError
 from stream_processors.cluster.stage import Stage, Superseded
 
 _LOG = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ ANEW_EVERY: Final = 5
 _NEVER: Final = 2**62
 
 
-class NotMember(SimorghError):
+class NotMember(Conflict):
     """The group has gone on without us, or is being rebalanced: what is ours now will be told soon."""
 
     default_code = "not_member"
