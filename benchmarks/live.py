@@ -21,7 +21,7 @@ _TICK = 0.025
 _MARKERS_PER_SECOND = 20
 _VIEWS_PER_SECOND = 25
 _PEOPLE = 5_000
-_PAST = 20_000
+_PAST = 100_000
 _SWEEP_SECONDS = 15
 """After new rules the server looks at every profile once, beside its work: that is not what is measured here."""
 

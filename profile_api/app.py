@@ -13,6 +13,7 @@ from profile_api import (
     identity_rules,
     problems,
     profiles,
+    reference,
     rejected,
     schemata,
     segments,
@@ -25,7 +26,8 @@ from profile_api import (
 )
 from profile_api.auth import Guard
 from profile_api.deps import ApiDeps
-from profile_api.models import Problem, example_of
+from profile_api.models.examples import example_of
+from profile_api.models.operations import Problem
 
 API_PREFIXES = tuple(
     f"/v1/{name}"
@@ -74,6 +76,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
         title="Simorgh",
         version="0.1.0",
         description="Profiles, segments and triggers of an event-sourced customer data platform.",
+        docs_url=None,  # Swagger UI and ReDoc load their scripts from elsewhere; see `reference`
+        redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
     )
@@ -83,6 +87,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         api.include_router(topic.router(deps))
     app.include_router(api)
     app.include_router(health.router(deps))
+    app.include_router(reference.router(app.openapi))
     app.add_middleware(ApiPaths)
     return app
 

@@ -10,7 +10,8 @@ from eventlog.port import EventLog, Record
 from profile_api import views
 from profile_api.auth import scope
 from profile_api.deps import ApiDeps
-from profile_api.models import LatestEvents, example
+from profile_api.models.examples import example
+from profile_api.models.operations import LatestEvents
 from profile_api.replies import JsonReply, page
 from registry.scopes import READ
 from schemas import topics

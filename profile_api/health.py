@@ -4,7 +4,8 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from profile_api.deps import ApiDeps
-from profile_api.models import Ready, example
+from profile_api.models.examples import example
+from profile_api.models.operations import Ready
 from profile_api.replies import JsonReply
 from profile_api.status import projections
 

@@ -8,7 +8,8 @@ from identity.rules import DEFAULT_RULES, IdentityRules
 from profile_api.auth import Caller, scope
 from profile_api.declaring import declare
 from profile_api.deps import ApiDeps
-from profile_api.models import RulesView, example
+from profile_api.models.examples import example
+from profile_api.models.operations import RulesView
 from profile_api.replies import JsonReply
 from registry.scopes import ADMIN, READ
 

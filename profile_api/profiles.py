@@ -9,7 +9,8 @@ from profile_api import people, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
-from profile_api.models import EventPage, Identities, LookupAnswer, Profile, ProfilePage, example
+from profile_api.models.examples import example
+from profile_api.models.profiles import EventPage, Identities, LookupAnswer, Profile, ProfilePage
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import LookupIn
@@ -67,7 +68,8 @@ def view_of(
     deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
 ) -> dict[str, Any]:
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
-    return views.profile_view(row, deps.workspace, fresh, parts, provenance=provenance, events=events)
+    origins = people.provenance_of(deps.reader, row["profile"]) if provenance and "traits" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, provenance=origins, events=events)
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from profile_api import views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
-from profile_api.models import Outcome, RejectedEvent, RejectedPage, example
+from profile_api.models.examples import example
+from profile_api.models.operations import Outcome, RejectedEvent, RejectedPage
 from profile_api.params import Cursor, Limit, Name
 from profile_api.replies import JsonReply, page
 from registry.scopes import ADMIN

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from profile_api.models import EXAMPLE_RULE, with_example
+from profile_api.models.examples import EXAMPLE_RULE, with_example
 from registry.scopes import Scope
 
 

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Query
 
 from profile_api.auth import scope
 from profile_api.deps import ApiDeps
-from profile_api.models import Anything, Items, example
+from profile_api.models.examples import example
+from profile_api.models.operations import Anything, Items
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
 from registry.scopes import READ

@@ -12,8 +12,9 @@ from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import declare, withdraw
 from profile_api.deps import ApiDeps
-from profile_api.models import Members, Preview, SegmentPage, Why, example
-from profile_api.models import Segment as SegmentAnswer
+from profile_api.models.examples import example
+from profile_api.models.segments import Members, Preview, SegmentPage, Why
+from profile_api.models.segments import Segment as SegmentAnswer
 from profile_api.params import Cursor, Limit, Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn

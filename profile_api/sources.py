@@ -6,8 +6,9 @@ from fastapi import APIRouter, Response
 
 from profile_api.auth import Caller, scope
 from profile_api.deps import ApiDeps
-from profile_api.models import NewKey, SourcePage, example
-from profile_api.models import Source as SourceAnswer
+from profile_api.models.examples import example
+from profile_api.models.keys import NewKey, SourcePage
+from profile_api.models.keys import Source as SourceAnswer
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
 from profile_api.requests import SourceChange, SourceIn

@@ -10,7 +10,8 @@ from eventlog.port import EventLog
 from profile_api.auth import scope
 from profile_api.counts import Counts
 from profile_api.deps import ApiDeps
-from profile_api.models import Status, example
+from profile_api.models.examples import example
+from profile_api.models.operations import Status
 from profile_api.replies import JsonReply
 from registry.scopes import READ
 from schemas import topics

@@ -11,7 +11,8 @@ from profile_api import people, views
 from profile_api.auth import Caller, scope
 from profile_api.declaring import declare
 from profile_api.deps import ApiDeps
-from profile_api.models import Profiles, example
+from profile_api.models.examples import example
+from profile_api.models.profiles import Profiles
 from profile_api.params import ProfileKey
 from profile_api.replies import JsonReply
 from profile_api.requests import IdentifierIn, MergeIn, SplitIn

@@ -7,7 +7,9 @@ from fastapi import APIRouter, Response
 
 from profile_api.auth import Caller, scope
 from profile_api.deps import ApiDeps
-from profile_api.models import NewToken, ReplayState, TokenPage, TokenView, example
+from profile_api.models.examples import example
+from profile_api.models.keys import NewToken, TokenPage, TokenView
+from profile_api.models.operations import ReplayState
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TokenIn

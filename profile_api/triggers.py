@@ -10,8 +10,9 @@ from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import declare, withdraw
 from profile_api.deps import ApiDeps
-from profile_api.models import Deliveries, TriggerPage, example
-from profile_api.models import Trigger as TriggerAnswer
+from profile_api.models.examples import example
+from profile_api.models.segments import Deliveries, TriggerPage
+from profile_api.models.segments import Trigger as TriggerAnswer
 from profile_api.params import Cursor, Limit, Name
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TriggerChange, TriggerIn, WebhookIn

@@ -1,6 +1,7 @@
 """From warehouse rows to the JSON that the API answers. Pure: no I/O, no clock."""
 
 from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -23,17 +24,17 @@ def profile_view(
     freshness: Json,
     parts: Collection[str] = DEFAULT_PARTS,
     *,
-    provenance: bool = False,
+    provenance: Json | None = None,
     events: Json | None = None,
 ) -> Json:
     """The 360° view of a profile row (`people.profile_row`), with the parts asked for."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
-        "traits": lambda: _traits(row, provenance),
+        "traits": lambda: row["traits"] if provenance is None else _with_origins(row["traits"], provenance),
         "identities": lambda: identities(row["identifiers"]),
         "segments": lambda: [{"id": segment, "entered_at": iso(at)} for segment, at in row["memberships"]],
         "metrics": lambda: _metrics(row),
-        "consent": lambda: orjson.loads(row["consent"] or b"{}"),
+        "consent": lambda: row["consent"],
         "predictions": dict,
         "events": lambda: events or {"items": [], "next_cursor": None},
     }
@@ -50,29 +51,29 @@ def identities(identifiers: Iterable[tuple[str, str, int, int]]) -> list[Json]:
             "first_seen": iso(first) if first <= last else None,
             "last_seen": iso(last) if first <= last else None,
         }
-        for kind, value, first, last in sorted(identifiers)
+        for kind, value, first, last in identifiers
     ]
 
 
-def _traits(row: Mapping[str, Any], provenance: bool) -> Json:
-    traits: Json = orjson.loads(row["traits"] or b"{}")
-    if not provenance:
-        return traits
-    origins = orjson.loads(row["provenance"] or b"{}")
-    return {name: {"value": value} | origins.get(name, {}) for name, value in traits.items()}
+def _with_origins(traits: Json, provenance: Json) -> Json:
+    return {name: {"value": value} | provenance.get(name, {}) for name, value in traits.items()}
 
 
 def _metrics(row: Mapping[str, Any]) -> Json:
     seen = row["events"] > 0
     return {
         "events": row["events"],
-        "first_seen": iso(row["first_ms"]) if seen else None,
-        "last_seen": iso(row["last_ms"]) if seen else None,
+        "first_seen": iso(row["first_seen"]) if seen else None,
+        "last_seen": iso(row["last_seen"]) if seen else None,
         "orders": row["orders"],
-        "revenue": dict(row["revenue"]),
-        "refunds": dict(row["refunds"]),
-        "counts": dict(row["counts"]),
+        "revenue": _amounts(row["revenue"]),
+        "refunds": _amounts(row["refunds"]),
+        "counts": row["counts"],
     }
+
+
+def _amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
+    return {currency: Decimal(text) for currency, text in texts.items()}
 
 
 _TIMELINE_MEMBERS = (

@@ -97,7 +97,7 @@ class Registry:
     @property
     def rules(self) -> Mapping[str, Any] | None:
         """The latest identity rules that were declared, None when nobody declared any."""
-        return next(reversed(list(self._now.declared.rules.values())), None)
+        return self._now.rules
 
     @property
     def position(self) -> int:

@@ -101,6 +101,8 @@ class Snapshot:
         self.tokens = MappingProxyType(tokens)
         self.segments = MappingProxyType(declared.segments)
         self.triggers = MappingProxyType(declared.triggers)
+        self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
+        """The identity rules that were declared last."""
         self.by_write_key = _by_write_key(declared.sources, env_source)
         self.by_token = {token.token_sha256: token for token in tokens.values()}
         if env_token is not None:

@@ -54,8 +54,7 @@ def open_sink(settings: Settings, channel: str) -> Iterator[Sink]:
             source.model_copy(update={"id": FILES_SOURCE, "channel": channel}),
             system_clock,
         )
-        while platform.runner.step():
-            pass
+        platform.runner.drain()
 
 
 def call(settings: Settings, method: str, path: str, body: object = None) -> Any:

@@ -24,7 +24,7 @@ from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import deliveries, generation
-from stream_processors.pipeline import WarehouseBehind
+from stream_processors.pipeline import WarehouseBehind, shown_transitions
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
@@ -91,6 +91,7 @@ class Platform:
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
             allow_private=self.settings.allow_private_webhooks,
             reached=self._checkpoint,
+            shown=lambda: shown_transitions(self.log),
         )
         self.triggers.start()
 

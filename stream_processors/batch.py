@@ -1,7 +1,7 @@
 """A micro-batch of `simorgh.events`, parsed once: what every projection of it reads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, Final
@@ -12,6 +12,7 @@ import orjson
 import re2
 
 from eventlog.port import Record
+from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
 
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
@@ -63,6 +64,7 @@ class Envelope(msgspec.Struct, gc=False):
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
     alias: bool | None = None
+    dataschema: str = ""
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -109,9 +111,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.records)
 
+    def extend(self, other: "Batch") -> None:
+        """Add the rows of another batch at the end."""
+        self.writes += [len(self) + i for i in other.writes]
+        for column in _COLUMNS:
+            getattr(self, column).extend(getattr(other, column))
+
     def unique(self) -> list[int]:
         """Indices of the events that count."""
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
+
+
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
 
 
 def event_hash(event_id: str) -> int:
@@ -188,6 +199,9 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
         raise ValueError("nodes are 128 bits as 32 small hex digits, not all of them 0")
     if memoryview(event.properties)[0] != _OBJECT or memoryview(event.context)[0] != _OBJECT:
         raise ValueError("properties and context are objects")
+    if event.dataschema in OLD:
+        record = record._replace(value=lifted(record.value))
+        event = _decode(record.value)
     money = _money(event.money) if event.money is not None else None
     eid = event_hash(event.id)
     if event.traits or event.consent:

@@ -6,7 +6,7 @@ Checkpoint = Callable[[str], None]
 """Called after each side effect, by name, from whatever thread did it."""
 
 CHECKPOINTS = (
-    "log_rows", "ids", "events", "traits", "identifiers", "links", "identity", "members", "decisions", "segments",
+    "links", "segments", "log_rows", "ids", "events", "traits", "identifiers", "identity", "members", "decisions",
     "transitions", "memberships", "profile_rows", "commit",
 )  # fmt: skip
 """In the order of the list in `stream_processors.pipeline`."""

@@ -37,7 +37,7 @@ class Declarations:
         self._clock = clock
         self._segments = declared.Segments()
         self._sweep: list[int] = []
-        """Profiles still to look at: a new rule says when time will change them, or their rows name old segments."""
+        """Profiles still to look at: a new rule says when time will change them."""
         self._swept = 0
 
     def restore(self, upto: int) -> None:
@@ -106,7 +106,7 @@ class Declarations:
             for segment in self._with_dependents(name):
                 self.fill(segment, "edited" if known else "backfill")
         else:
-            self._see_again(self._make_equal(name, set(), "deleted"))
+            self._make_equal(name, set(), "deleted")
 
     def _with_dependents(self, name: str) -> list[str]:
         """The segment and those that name it, directly or through others, in an order in which each is ready."""
@@ -117,21 +117,19 @@ class Declarations:
         return segment == name or any(self._reaches(used, name) for used in nested)
 
     def fill(self, segment: str, cause: str) -> None:
-        """Compute a segment's members in full and tell the difference.
-
-        When time will change them, and what their rows say, is left to the sweep.
+        """Compute a segment's members in full and tell the difference. When time will change them is left to the
+        sweep.
         """
         query = compile_sql(self._segments.rule(segment), self._clock(), self._segments.rule)
         members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
-        changed = self._make_equal(segment, members, cause)
-        everyone = self._pipeline.evaluator.live.changes_with_time(segment)
-        self._see_again(self._pipeline.live_profiles() if everyone else changed)
+        self._make_equal(segment, members, cause)
+        if self._pipeline.evaluator.live.changes_with_time(segment):
+            self._see_again(self._pipeline.live_profiles())
 
     def _see_again(self, profiles: Iterable[int]) -> None:
         waiting = set(self._sweep)
         self._sweep += [profile for profile in profiles if profile not in waiting]
 
-    def _make_equal(self, segment: str, members: set[int], cause: str) -> set[int]:
+    def _make_equal(self, segment: str, members: set[int], cause: str) -> None:
         before = self._pipeline.evaluator.members(self._writer, segment)
         self._pipeline.tell(segment, members, before, cause)
-        return members ^ set(before)

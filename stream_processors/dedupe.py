@@ -21,6 +21,9 @@ class SeenIds:
     def __init__(self, writer: Writer, capacity: int = 1 << 17) -> None:
         self._writer = writer
         self._capacity = capacity
+        self._gathered: set[int] = set()
+        self._landing: set[int] = set()
+        """Remembered, and not sure to be in the table yet: rows gathered, rows being written."""
         self._load()
 
     def mark(self, batch: Batch) -> None:
@@ -34,20 +37,35 @@ class SeenIds:
         self.remember(in_batch - stored)
 
     def remember(self, eids: set[int]) -> None:
+        """Know these from now on, whether or not their rows are in the table yet."""
+        self._gathered |= eids
         self._count += len(eids)
         if self._count > self._capacity:
             self._capacity *= 2
-            self._load()  # what is being remembered is not in the table yet, so it is added below
+            self._load()
+            eids = self._gathered | self._landing
         self._add(_halves(list(eids)))
+
+    def writing(self) -> None:
+        """Rows of all that was remembered are being written."""
+        self._landing, self._gathered = self._gathered, set()
+
+    def landed(self) -> None:
+        """The rows that were being written are in the table."""
+        self._landing = set()
 
     def _stored(self, eids: Sequence[int]) -> set[int]:
         """Which of these are in the table: the filter's hits, confirmed."""
         hits = np.flatnonzero(self._maybe(_halves(eids))).tolist()
         if not hits:
             return set()
-        wanted = [eids[i] for i in hits]
+        found = {eids[i] for i in hits}
+        known = found & self._gathered | found & self._landing
+        wanted = list(found - known)
+        if not wanted:
+            return known
         rows = self._writer.rows("SELECT eid FROM ids WHERE eid IN {eids:Array(UInt128)}", {"eids": wanted})
-        return {row[0] for row in rows}
+        return known.union(row[0] for row in rows)
 
     def _load(self) -> None:
         table = self._writer.arrow("SELECT count() AS n FROM ids")

@@ -4,8 +4,7 @@ A transition is a record of what was told. It is appended to `simorgh.segments` 
 second; memberships are its fold.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,7 +16,7 @@ from schemas import topics
 from schemas.clock import Clock
 from stream_processors.batch import Envelope
 from stream_processors.coldload import milliseconds
-from stream_processors.segments.live import LiveRules
+from stream_processors.segments.live import LiveRules, ProfileFacts
 from stream_processors.segments.rule import parse_rule
 from warehouse.client import Writer, fixed16
 
@@ -29,17 +28,14 @@ ABSORBED = "absorbed"
 
 _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
 _NO_PAYLOAD: Mapping[str, Any] = {}
+_NONE_HELD: frozenset[int] = frozenset()
 _READ = 20_000
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
 
 
-@dataclass(slots=True)
-class Told:
-    """What an evaluation told, as rows."""
-
-    transition_rows: pa.Table
-    membership_rows: pa.Table
+Told = list[tuple[int, dict[str, Any]]]
+"""Transitions with their offsets in simorgh.segments."""
 
 
 class Evaluator:
@@ -71,10 +67,11 @@ class Evaluator:
     def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None:
         self.live.fold_row(leaves, kind, time, payload, self.now)
 
-    def fold_event(self, leaves: dict[int, Any], kind: str, time: int, event: Envelope) -> set[int]:
+    def fold_event(self, facts: ProfileFacts, kind: str, time: int, event: Envelope) -> set[int]:
         """Fold an event that counts into its profile's leaf states; returns the leaves that it may change."""
         payload = event.payload() if kind in self._payload_types else _NO_PAYLOAD
-        touched = self.live.fold_event(leaves, kind, time, payload, self.now)
+        held = facts.true_leaves or _NONE_HELD
+        touched = self.live.fold_event(facts.leaves, kind, time, payload, self.now, held)
         if self._metric_leaves:
             touched |= self._metric_leaves
         return touched
@@ -94,11 +91,8 @@ class Evaluator:
 
     # ---- evaluation
 
-    def evaluate(self, touched: "Touched", cause: str, before_telling: Callable[[], None]) -> Told:
-        """Evaluate touched profiles, append the transitions and fold them into the states' memberships.
-
-        `before_telling` is called before anything is appended: what a listener would look up must be there.
-        """
+    def evaluate(self, touched: "Touched", cause: str) -> Told:
+        """Evaluate touched profiles, append the transitions and fold them into the states' memberships."""
         now = self.now
         records: list[dict[str, Any]] = []
         for profile, memberships in touched.gone.items():
@@ -114,8 +108,6 @@ class Evaluator:
             if held or inherited:
                 why = touched.causes.get(profile, cause)
                 records += self._changes(profile, state.memberships, held, inherited or {}, why, now)
-        if records:
-            before_telling()
         return self._tell(records)
 
     def _changes(
@@ -168,11 +160,9 @@ class Evaluator:
         if records:
             messages = [(r["profile"].encode(), orjson.dumps(r)) for r in records]
             positions = self._log.append(topics.SEGMENTS, messages)
-            numbered = [(offset, r) for (_, offset), r in zip(positions, records, strict=True)]
             self.position = positions[-1][1] + 1
-        else:
-            numbered = []
-        return Told(transition_rows(numbered), membership_rows(numbered))
+            return [(offset, r) for (_, offset), r in zip(positions, records, strict=True)]
+        return []
 
     # ---- folds of what was told
 

@@ -1,6 +1,7 @@
 """Inserts that go on beside the computing: ClickHouse works outside the interpreter's lock."""
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pyarrow as pa
 
@@ -11,7 +12,7 @@ _THREADS = 2
 
 
 class Inserts:
-    """Inserts begun by one thread, run by a small pool in any order between two joins."""
+    """Begun by one thread, run by a small pool in any order between two joins."""
 
     def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
         self._writer = writer
@@ -19,13 +20,16 @@ class Inserts:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="warehouse")
         self._begun: list[Future[None]] = []
 
-    def begin(self, table: str, rows: pa.Table) -> None:
-        """Start an insert, unless there are no rows."""
-        if rows.num_rows:
-            self._begun.append(self._pool.submit(self._insert, table, rows))
+    def begin(self, tables: Mapping[str, pa.Table]) -> None:
+        """Start to write rows into tables, a part each; nothing for a table without rows."""
+        self._begun += [self._pool.submit(self._insert, name, rows) for name, rows in tables.items() if rows.num_rows]
+
+    def done(self, seconds: float = 0.0) -> bool:
+        """Whether nothing is under way (any more), after waiting up to `seconds` for it."""
+        return not wait(self._begun, seconds).not_done
 
     def join(self) -> None:
-        """Wait for all that were begun; raises what one of them raised."""
+        """Wait for what is under way; raises what one of the inserts raised."""
         begun, self._begun = self._begun, []
         for insert in begun:
             insert.result()

@@ -1,17 +1,21 @@
 """Identity, profiles and segments of one generation, run together on each micro-batch: the embedded path.
 
-Side effects of `process`, in order, and what a crash after each means. The batch is read again from the last commit;
-`recover` finishes what the log and `log_rows` say was begun.
+Side effects, in order, and what a crash after each means. `recover` reads again all that was not committed, as one
+batch that holds at least what was under way: then what is told is what would have been told.
 
-  1 log_rows           the commit point: the rows' offsets and which are copies. Without it nothing has happened.
-  2 ids, events        rewritten where missing: `recover` asks which rows of the range are there
-  3 traits, identifiers  idempotent to write again (latest version, min, max)
-  4 simorgh.identity   the graph is folded from the topic: known links are not appended again
-  5 identity, members, decisions  the topic is ahead of the tables: rewritten from the last commit on
-  6 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
-  7 transitions, memberships  as 5
-  8 profile_rows       the same states are computed and written again, under a version at least as high
-  9 commit             the next batch
+  1 simorgh.rejected   what cannot be read is kept; the same record again, under the same id, is the same rejected event
+  2 simorgh.identity   the graph is folded from the topic: known links are not appended again
+  3 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
+
+Rows of several small batches are written together, in any order of their tables:
+
+  4 log_rows           idempotent to write again: latest version
+  5 ids, events        `recover` asks which rows are there, and writes those that are missing
+  6 traits, identifiers  as 4: latest version, min, max
+  7 identity, members, decisions  as 4; from the topic
+  8 transitions, memberships  as 7
+  9 profile_rows       the same states are computed and written again, under a version at least as high
+ 10 commit             of all batches whose rows have landed
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,19 +27,26 @@ from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
 from stream_processors import project, rejections
-from stream_processors.batch import Batch, parse
+from stream_processors.batch import COPY, UNIQUE, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.dedupe import SeenIds
-from stream_processors.evaluate import Evaluator, Told
+from stream_processors.evaluate import Evaluator
+from stream_processors.gathered import Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
-from stream_processors.resolve import Resolution, Resolver, decision_rows, identity_rows, member_rows
+from stream_processors.outbox import Linger, Outbox, Positions
+from stream_processors.resolve import Resolution, Resolver
+from stream_processors.showing import show_members
 from stream_processors.states import States, Touched
 from warehouse.client import Writer
 
 GROUP = "projections"
+SHOWN = "shown"
+"""The consumer group whose position in simorgh.segments says up to where views show what was told."""
+
 CACHED_PROFILES = 100_000
-_RECOVER = 20_000
 _CHUNK = 2_000
+_MOST_UNCOMMITTED = 40_000
+"""Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
 
 
 class Pipeline:
@@ -49,18 +60,18 @@ class Pipeline:
         *,
         checkpoint: Checkpoint = no_checkpoint,
         cached_profiles: int = CACHED_PROFILES,
+        linger: Linger = Linger(),
     ) -> None:
         self._log = log
         self._writer = writer
         self._clock = clock
         self._checkpoint = checkpoint
         self._owner = clock() // 1000 & 0xFFFFFFFF
-        self._inserts = Inserts(writer, checkpoint)
+        self._outbox = Outbox(self, Inserts(writer, checkpoint), linger)
         self.resolver = Resolver(IdentityGraph(DEFAULT_RULES), log)
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
-        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles)
-        self._uncommitted = False
+        self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles, self._outbox.have_landed)
         self.positions: dict[int, int] = {}
         """Next offset of simorgh.events, by partition."""
         self.registry_position = 0
@@ -75,13 +86,11 @@ class Pipeline:
         self.evaluator.tick()
         late = self._catch_up_identity()
         self.evaluator.catch_up(self._writer, GROUP)
-        committed = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
-        ends = {partition: self._stored_end(partition) for partition in committed}
-        if any(ends[partition] < offset for partition, offset in committed.items()):
+        self.positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
+        if any(self._stored_end(partition) < offset for partition, offset in self.positions.items()):
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
-        self.positions = committed
-        self._finish(ends, late)
-        self._uncommitted = True
+        self._finish(late)
+        self._outbox.changed()
         self.commit()
 
     def _stored_end(self, partition: int) -> int:
@@ -89,64 +98,63 @@ class Pipeline:
         rows = self._writer.rows(sql, {"p": partition})
         return int(rows[0][0]) + 1 if rows else 0
 
-    def _finish(self, ends: Mapping[int, int], late: Resolution) -> None:
-        """Derive again what hangs on the log_rows from the commit to `ends`, writing only what is missing.
+    def _finish(self, late: Resolution) -> None:
+        """Process again what was not committed, writing only what is missing.
 
-        The batch that was under way is taken as a whole, together with the identity records `late` that came of it
-        (or of a command, where there is no batch): what is told now is what would have been told then.
+        `late`: the identity records that came of it, or of a command.
         """
-        if late.moved and self.positions == ends:
-            self._settle(self._states.touch(late, self.positions), late.cause())
-        while records := self._read_up_to(ends):
-            batch = parse(records)
-            states = self._stored_states(records)
-            batch.state = [states[record.partition, record.offset] for record in batch.records]
-            before = dict(self.positions)
-            for record in records:
-                self.positions[record.partition] = record.offset + 1
-            missing = self._missing(batch)
-            self._seen.remember({batch.eids[i] for i in missing[0]})
-            self._derive(batch, missing, before, late)
-            self.commit()
-            late = Resolution()
+        records = self._uncommitted_records()
+        if not records:
+            if late.moved:
+                self._settle(self._states.touch(late, self.positions), late.cause())
+            return
+        batch = parse(records)
+        rejections.keep_unreadable(self._log, batch.unreadable)
+        ids = self._mark_again(batch)
+        events = self._missing_events(batch)
+        before = self._pass(records)
+        self._derive(batch, (ids, events), before, late)
 
-    def _read_up_to(self, ends: Mapping[int, int]) -> list[Record]:
+    def _uncommitted_records(self) -> list[Record]:
+        """All that an earlier process may have begun to process, and perhaps some more."""
         records: list[Record] = []
-        for partition, end in ends.items():
-            start = self.positions[partition]
-            records += self._log.read(topics.EVENTS, partition, start, min(_RECOVER, end - start))
+        for partition, position in self.positions.items():
+            records += self._log.read(topics.EVENTS, partition, position, _MOST_UNCOMMITTED)
         return records
 
-    def _stored_states(self, records: Sequence[Record]) -> dict[tuple[int, int], int]:
-        """Partition and offset -> what log_rows says of the record."""
-        offsets: dict[int, list[int]] = {}
+    def _pass(self, records: Sequence[Record]) -> dict[int, int]:
+        """Move the positions beyond these; returns where they were."""
+        before = dict(self.positions)
         for record in records:
-            offsets.setdefault(record.partition, []).append(record.offset)
-        ranges = [f"part = {p} AND off BETWEEN {min(found)} AND {max(found)}" for p, found in offsets.items()]
-        sql = f"SELECT part, off, min(dup) FROM log_rows WHERE {' OR '.join(ranges)} GROUP BY part, off"
-        return {(part, offset): state for part, offset, state in self._writer.rows(sql)}
+            self.positions[record.partition] = record.offset + 1
+        return before
 
-    def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
-        """Indices of unique events whose id, and whose row, is not in its table."""
+    def _mark_again(self, batch: Batch) -> list[int]:
+        """Find the copies in a batch some of whose ids may be in the table. Returns the indices of ids that are not."""
+        sql = "SELECT eid, part, off FROM ids WHERE eid IN {e:Array(UInt128)}"
+        stored = {eid: (part, off) for eid, part, off in self._writer.rows(sql, {"e": batch.eids})}
+        missing: dict[int, int] = {}
+        for i, (eid, record) in enumerate(zip(batch.eids, batch.records, strict=True)):
+            first = stored.get(eid)
+            if first is not None:
+                batch.state[i] = UNIQUE if first == (record.partition, record.offset) else COPY
+            elif missing.setdefault(eid, i) != i:
+                batch.state[i] = COPY
+        self._seen.remember(set(missing))
+        return list(missing.values())
+
+    def _missing_events(self, batch: Batch) -> list[int]:
+        """Indices of unique events whose row is not in the table."""
         unique = batch.unique()
-        ids = {
-            row[0]
-            for row in self._writer.rows(
-                "SELECT eid FROM ids WHERE eid IN {e:Array(UInt128)}", {"e": [batch.eids[i] for i in unique]}
-            )
-        }
         nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
         low = min((r.offset for r in batch.records), default=0)
-        events = set(
+        there = set(
             self._writer.rows(
                 "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}",
                 {"n": nodes, "low": low},
             )
         )
-        return (
-            [i for i in unique if batch.eids[i] not in ids],
-            [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in events],
-        )
+        return [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
 
     def _catch_up_identity(self) -> Resolution:
         """Fold the whole topic; write the rows of what was appended after the last commit, and return that."""
@@ -156,8 +164,9 @@ class Pipeline:
             if offset >= committed:
                 late.records.append((offset, record))
                 late.add(changes)
+                late.passed.update((profile, node) for node, profile in changes.left.items() if profile)
         if late.records:
-            self._write_identity(late)
+            self._add_identity(late)
         return late
 
     # ---- one batch
@@ -165,83 +174,92 @@ class Pipeline:
     def process(self, records: Sequence[Record]) -> int:
         """One micro-batch, through all the projections. Returns how many records it held.
 
-        Its last inserts are still under way on return: `commit`, or the next call, waits for them and commits.
+        Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
         """
         batch = parse(records)
-        self.commit()  # of the batch before, whose inserts went on beside the reading and parsing of this one
-        before = dict(self.positions)
-        for record in records:
-            self.positions[record.partition] = record.offset + 1
+        if self._outbox.records + len(records) > _MOST_UNCOMMITTED:
+            self.commit()
+        before = self._pass(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
         self._seen.mark(batch)
-        self._writer.insert("log_rows", project.log_rows(batch, self._owner))
-        self._checkpoint("log_rows")
         unique = batch.unique()
         self._derive(batch, (unique, unique), before, Resolution())
+        self._outbox.write_when_due()
         return len(records)
 
     def _derive(
         self, batch: Batch, missing: tuple[list[int], list[int]], before: dict[int, int], late: Resolution
     ) -> None:
-        ids, events = missing
         self.evaluator.tick()
-        self._inserts.begin("ids", project.id_rows(batch, ids))
-        self._inserts.begin("events", project.event_rows(batch, events))
-        self._inserts.begin("traits", project.trait_rows(batch))
         seen = project.seen_identifiers(batch)
-        self._inserts.begin("identifiers", project.identifier_rows(seen))
         resolution = self.resolver.links(batch)
         self._checkpoint("links")
-        self._write_identity(resolution)
+        self._add_identity(resolution)
         self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
-        self._uncommitted = True
+        self._outbox.recorded.add(batch, *missing, seen)
+        self._outbox.changed(len(batch))
 
     def _settle(self, touched: Touched, cause: str) -> None:
-        """Evaluate what was touched, tell the transitions, write the rows."""
-        told = self.evaluator.evaluate(touched, cause, self._inserts.join)
+        """Evaluate what was touched, tell the transitions, and see to the rows."""
+        told = self.evaluator.evaluate(touched, cause)
         self._checkpoint("segments")
-        self._write_told(told)
-        gone = [p for p in touched.gone if p not in touched.states]
-        self._inserts.begin("profile_rows", project.profile_rows(touched.states, gone, self.version()))
+        self._outbox.recorded.told += told
+        self._outbox.recorded.keys.update(touched.states, touched.gone)
+        self._outbox.shown.add(touched.states, {p for p in touched.gone if p not in touched.states})
+        self._outbox.changed()
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
         self.evaluator.tick()
-        self._write_told(self.evaluator.tell(segment, members, before, cause))
-        self._uncommitted = True
+        self._outbox.recorded.told += self.evaluator.tell(segment, members, before, cause)
+        self._outbox.changed()
         self._states.forget()
-        self._inserts.join()
-
-    def _write_told(self, told: Told) -> None:
-        self._inserts.begin("transitions", told.transition_rows)
-        self._inserts.begin("memberships", told.membership_rows)
+        self._outbox.write_all()
+        show_members(self._writer, segment, self.version())
 
     def version(self) -> int:
         """Of profile rows: grows whenever anything that they are made from has grown."""
         return sum(self.positions.values()) + self.registry_position + self.resolver.position + self.evaluator.position
 
+    # ---- rows on their way, and the commit once they have landed
+
     def commit(self) -> None:
-        """Wait for the inserts under way and commit, unless nothing has happened since the last time."""
-        self._inserts.join()
-        if not self._uncommitted:
+        """Write all rows, wait for them and commit, unless nothing has happened since the last time."""
+        self._outbox.commit()
+
+    def idle(self, seconds: float) -> bool:
+        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
+        return self._outbox.write_when_due(seconds)
+
+    def shown_tables(self, shown: Shown) -> Tables:
+        return shown.tables(self.version(), self.resolver.position)
+
+    def recorded_tables(self, recorded: Recorded) -> Tables:
+        self._seen.writing()
+        return recorded.tables(self._owner, self.resolver.position)
+
+    def positions_now(self) -> Positions:
+        return {
+            topics.EVENTS: dict(self.positions),
+            topics.REGISTRY: {0: self.registry_position},
+            topics.IDENTITY: {0: self.resolver.position},
+            topics.SEGMENTS: {0: self.evaluator.position},
+        }
+
+    def landed(self, positions: Positions, *, whole: bool) -> None:
+        """Rows of all that lies before these positions, or those that views show of it, are in the warehouse."""
+        if not whole:
+            self._log.commit(SHOWN, {topics.SEGMENTS: positions[topics.SEGMENTS]})
             return
-        self._uncommitted = False
-        self._log.commit(
-            GROUP,
-            {
-                topics.EVENTS: dict(self.positions),
-                topics.REGISTRY: {0: self.registry_position},
-                topics.IDENTITY: {0: self.resolver.position},
-                topics.SEGMENTS: {0: self.evaluator.position},
-            },
-        )
+        self._seen.landed()
+        self._log.commit(GROUP, positions)
         self._checkpoint("commit")
         self._states.trim()
 
     def pass_registry(self, position: int) -> None:
         """Commit that simorgh.registry is taken in up to `position`, with everything that came of it."""
         self.registry_position = position
-        self._uncommitted = True
+        self._outbox.changed()
         self.commit()
 
     # ---- replay: the same rows, from the log and its records alone
@@ -250,13 +268,10 @@ class Pipeline:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
         batch = parse(records)
         self._seen.mark(batch)
-        self._writer.insert("log_rows", project.log_rows(batch, self._owner))
         unique = batch.unique()
-        self._inserts.begin("ids", project.id_rows(batch, unique))
-        self._inserts.begin("events", project.event_rows(batch, unique))
-        self._inserts.begin("traits", project.trait_rows(batch))
-        self._inserts.begin("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
-        self._inserts.join()
+        self._outbox.recorded.add(batch, unique, unique, project.seen_identifiers(batch))
+        self._outbox.write_all()
+        self._seen.landed()
 
     def fold_identity(self) -> None:
         """Fold all of simorgh.identity and write its rows."""
@@ -264,8 +279,8 @@ class Pipeline:
         for offset, record, changes in self.resolver.fold_log():
             folded.records.append((offset, record))
             folded.add(changes)
-        self._write_identity(folded)
-        self._inserts.join()
+        self._add_identity(folded)
+        self._outbox.write_all()
 
     def fold_transitions(self) -> None:
         """Write the rows of all of simorgh.segments."""
@@ -278,9 +293,9 @@ class Pipeline:
         """What a steward's command or a rule change did, through to the profiles' rows."""
         self.evaluator.tick()
         self._checkpoint("links")
-        self._write_identity(resolution)
+        self._add_identity(resolution)
+        self._outbox.changed()
         self._settle(self._states.touch(resolution, self.positions), resolution.cause())
-        self._uncommitted = True
 
     def refresh(self, profiles: Iterable[int], cause: str) -> None:
         """Evaluate profiles anew, whether or not anything happened to them."""
@@ -293,8 +308,7 @@ class Pipeline:
                 touched.states[profile] = state
                 touched.changes[profile] = None
             self._settle(touched, cause)
-            self._uncommitted = True
-            self._inserts.join()
+            self._outbox.write_all()
             self._states.trim()
 
     def due_profiles(self, now: int) -> list[int]:
@@ -312,16 +326,20 @@ class Pipeline:
         """Empty the cache: it is rebuilt from rows."""
         self._states.forget()
 
-    def _write_identity(self, resolution: Resolution) -> None:
+    def _add_identity(self, resolution: Resolution) -> None:
         if resolution.records:
-            ver = self.resolver.position
-            self._inserts.begin("identity", identity_rows(resolution.moved, ver))
-            self._inserts.begin("members", member_rows(resolution.moved, resolution.left, ver))
-            self._inserts.begin("decisions", decision_rows(resolution.records))
+            self._outbox.shown.moved |= resolution.moved
+            self._outbox.recorded.resolution = self._outbox.recorded.resolution.then(resolution)
 
     def close(self) -> None:
         """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
-        self._inserts.close()
+        self._outbox.close()
+
+
+def shown_transitions(log: EventLog) -> list[int]:
+    """Up to which offsets of simorgh.segments views show what was told."""
+    groups = (log.committed(group, topics.SEGMENTS) for group in (SHOWN, GROUP))
+    return [max(positions) for positions in zip(*groups, strict=True)]
 
 
 class WarehouseBehind(Broken):

@@ -40,6 +40,8 @@ class Resolution:
     moved: dict[int, int] = field(default_factory=dict)
     left: dict[int, int] = field(default_factory=dict)
     fresh: set[int] = field(default_factory=set)
+    passed: set[tuple[int, int]] = field(default_factory=set)
+    """After a crash: (profile, node) for every profile that a node has left on the way, since any may be on record."""
 
     def add(self, changes: Changes) -> None:
         self.moved.update(changes.moved)
@@ -51,7 +53,11 @@ class Resolution:
         if not self.records:
             return later
         return Resolution(
-            self.records + later.records, self.moved | later.moved, later.left | self.left, self.fresh | later.fresh
+            self.records + later.records,
+            self.moved | later.moved,
+            later.left | self.left,
+            self.fresh | later.fresh,
+            self.passed | later.passed,
         )
 
     def cause(self) -> str:
@@ -95,23 +101,27 @@ class Resolver:
             elif len({self.graph.profile_of(node) for node in nodes}) == 1:
                 recent[nodes] = at
         if len(recent) > _RECENT:
-            recent.clear()
+            self.forget()
         self._append(records, result)
         return result
 
     def command(self, kind: str, offset: int, body: dict[str, Any]) -> Resolution:
         """A steward's merge or split, declared at `offset` of simorgh.registry; applied once."""
         result = Resolution()
-        self._recent.clear()  # what belongs together may change
+        self.forget()  # what belongs together may change
         if offset > self.graph.commands:
             self._append([self._decide({"kind": kind, "command": offset, **body}, result)], result)
         return result
 
     def rules(self, body: dict[str, Any]) -> Resolution:
         result = Resolution()
-        self._recent.clear()
+        self.forget()
         self._append([self._decide({"kind": "rules", **body}, result)], result)
         return result
+
+    def forget(self) -> None:
+        """Empty the cache of what was seen together: the graph is asked again."""
+        self._recent.clear()
 
     def _decide(self, record: dict[str, Any], result: Resolution) -> dict[str, Any]:
         if record["kind"] == "link":
@@ -122,7 +132,7 @@ class Resolver:
         changes = self.graph.fold(record)
         result.add(changes)
         if any(decision["outcome"] in ("shared", "split") for decision in changes.decisions):
-            self._recent.clear()
+            self.forget()
         return {**record, "decisions": changes.decisions}
 
     def _append(self, records: list[dict[str, Any]], result: Resolution) -> None:
@@ -149,10 +159,12 @@ def identity_rows(moved: dict[int, int], ver: int) -> pa.Table:
     return pa.table({"node": fixed16(moved), "profile": fixed16(moved.values()), "ver": _constant(ver, len(moved))})
 
 
-def member_rows(moved: dict[int, int], left: dict[int, int], ver: int) -> pa.Table:
-    """Who joined and who left. `left`: node -> the profile it left (0 = it was new)."""
+def member_rows(resolution: Resolution, ver: int) -> pa.Table:
+    """Who joined and who left."""
+    moved = resolution.moved
+    departed = resolution.passed | {(profile, node) for node, profile in resolution.left.items() if profile}
     rows = [(profile, node, 1) for node, profile in moved.items() if profile]
-    rows += [(left[node], node, 0) for node in moved if left.get(node) and left[node] != moved[node]]
+    rows += [(profile, node, 0) for profile, node in sorted(departed) if moved.get(node) != profile]
     return pa.table(
         {
             "profile": fixed16([r[0] for r in rows]),

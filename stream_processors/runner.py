@@ -10,12 +10,15 @@ from schemas.clock import Clock
 from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.declarations import Declarations
+from stream_processors.outbox import Linger
 from stream_processors.pipeline import CACHED_PROFILES, GROUP, Pipeline
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
 BATCH_PER_PARTITION: Final = 20_000
 _IDLE_SECONDS: Final = 0.02
+_ROWS_SECONDS: Final = 0.005
+"""How long to look at rows on their way before looking for new events again."""
 _DUE_EVERY_MS: Final = 2_000
 _GIVE_UP_AFTER: Final = 5
 """Failures of our own code in a row, after which the stage stops: a bad deploy must not spin for ever."""
@@ -34,12 +37,14 @@ class Runner:
         checkpoint: Checkpoint = no_checkpoint,
         batch: int = BATCH_PER_PARTITION,
         cached_profiles: int = CACHED_PROFILES,
+        linger: Linger = Linger(),
     ) -> None:
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
         self._batch = batch
         self._cached_profiles = cached_profiles
+        self._linger = linger
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
@@ -58,6 +63,7 @@ class Runner:
             self._clock,
             checkpoint=self._checkpoint,
             cached_profiles=self._cached_profiles,
+            linger=self._linger,
         )
         self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
@@ -71,19 +77,25 @@ class Runner:
             self._begun.close()
 
     def step(self) -> int:
-        """Do what there is to do now; returns how many records were handled."""
+        """Do what there is to do now; returns how much that was, 0 for nothing. Rows may be gathered still."""
         done = self.declarations.step()
         records = self.next_records()
         if records:
             done += self.pipeline.process(records)
         else:
-            self.pipeline.commit()
+            done += self.pipeline.idle(_ROWS_SECONDS)
         done += rejections.step(self._log, self._writer)
         now = self._clock()
         if now >= self._due_at:
             self._due_at = now + _DUE_EVERY_MS
             self._advance(now)
         return done
+
+    def drain(self) -> None:
+        """Do all that there is to do at this instant, and commit it."""
+        while self.step():
+            pass
+        self.pipeline.commit()
 
     def next_records(self) -> list[Record]:
         """The next micro-batch: what every partition has, up to the limit."""
@@ -93,10 +105,9 @@ class Runner:
         return records
 
     def _advance(self, now: int) -> None:
-        self.pipeline.commit()
-        due = self.pipeline.due_profiles(now)
-        if due:
-            self.pipeline.refresh(due, "time")
+        if self.pipeline.due_profiles(now):
+            self.pipeline.commit()  # rows on their way may say otherwise
+            self.pipeline.refresh(self.pipeline.due_profiles(now), "time")
             self.pipeline.commit()
 
     # ---- the thread

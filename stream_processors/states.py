@@ -1,6 +1,6 @@
 """The profiles that a step reaches, with their states up to date: from the cache, from its parts, or loaded cold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,8 +33,17 @@ class Touched:
 class States:
     """What is known of profiles beyond the graph. A bounded cache: emptied at any moment, it gives the same answers."""
 
-    def __init__(self, writer: Writer, graph: IdentityGraph, evaluator: Evaluator, bound: int) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        graph: IdentityGraph,
+        evaluator: Evaluator,
+        bound: int,
+        landed: Callable[[Iterable[int]], None],
+    ) -> None:
+        """`landed` blocks until rows about some nodes and profiles are in the warehouse; called before reading."""
         self._writer = writer
+        self._landed = landed
         self._graph = graph
         self._evaluator = evaluator
         self._cache = ProfileCache(bound)
@@ -56,13 +65,12 @@ class States:
     ) -> Touched:
         """The profiles that a batch or an identity change reaches, with their states up to date.
 
-        `before`: the positions whose rows the warehouse is sure to hold; the batch, with the identifiers `seen` in
-        it, begins there.
+        `before`: where the batch, with the identifiers `seen` in it, begins. What is loaded is bounded by it.
         """
         touched = Touched()
         profile_of = self._graph.profile_of
         owners = {node: profile_of(node) for node in seen or ()}
-        old = {p for p in resolution.left.values() if p}
+        old = {p for p in resolution.left.values() if p} | {p for p, _ in resolution.passed}
         reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
         self._after_moves(resolution, old, touched, before)
         for profile, state in self.of([p for p in reached if p not in touched.states], before).items():
@@ -108,7 +116,7 @@ class States:
                 cold[profile] = nodes
             else:
                 touched.states[profile] = joined
-        touched.states.update(coldload.load(self._writer, cold, before, self._evaluator))
+        touched.states.update(self._load(cold, before))
         for profile in sources:
             touched.changes.setdefault(profile, None)
             self._cache.put(profile, touched.states[profile])
@@ -126,6 +134,7 @@ class States:
     def _take_leave(self, gone: set[int], parts: dict[int, ProfileState | None], touched: Touched, cause: str) -> None:
         """Note what profiles that are no more were members of, for them and for their heirs."""
         unknown = [p for p in gone if parts[p] is None]
+        self._landed(unknown)
         memberships = self._evaluator.memberships(self._writer, unknown)
         for profile in gone:
             part = parts[profile]
@@ -168,10 +177,14 @@ class States:
                 cold[profile] = self._graph.nodes_of(profile)
             else:
                 states[profile] = state
-        for profile, state in coldload.load(self._writer, cold, before, self._evaluator).items():
+        for profile, state in self._load(cold, before).items():
             states[profile] = state
             self._cache.put(profile, state)
         return states
+
+    def _load(self, cold: Mapping[int, Sequence[int]], before: Mapping[int, int]) -> dict[int, ProfileState]:
+        self._landed(key for profile, nodes in cold.items() for key in (profile, *nodes))
+        return coldload.load(self._writer, cold, before, self._evaluator)
 
     def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
         """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""
@@ -182,7 +195,7 @@ class States:
                 continue
             state = states[profile]
             state.add_event(kind, time, money)
-            leaves = fold_event(state.facts.leaves, kind, time, event)
+            leaves = fold_event(state.facts, kind, time, event)
             known = changes[profile]
             if known is not None:
                 known |= leaves

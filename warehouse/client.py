@@ -110,9 +110,10 @@ class Writer:
             sql, bound = write_long_lists(sql, parameters or {})
             return client.query_arrow(sql, parameters=bound)
 
-    def command(self, sql: str) -> None:
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        settings = dict(self._warehouse._connections.insert_settings)
         with self._call() as client:
-            client.command(sql)
+            client.command(sql, parameters=dict(parameters or {}), settings=settings)
 
     def _call(self) -> Any:
         return self._warehouse._call("write", self.generation)

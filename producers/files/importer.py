@@ -65,7 +65,7 @@ def read_events(
             f'{path.name}: no channel; write channel = "pos" in the mapping or give --channel',
             code="no_channel",
         )
-    orders = OrderReader(mapping, chosen, report, shift_weeks)
+    orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name)
     last_rows = orders.last_rows(read_rows(path, mapping.format, [mapping.document.column]))
     total = max(last_rows.values(), default=0)
     for event in orders.events(read_rows(path, mapping.format, mapping.columns()), last_rows):

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 
 from producers.files.cells import Cells
+from producers.files.lines import kept_bytes
 from producers.files.mapping import Mapping
 from producers.files.reader import Row
 from producers.files.report import Report
@@ -59,17 +60,18 @@ class _Document:
     customers: set[Customer] = field(default_factory=set)
     traits: dict[str, str] = field(default_factory=dict)
     lines: list[_Line] = field(default_factory=list)
-    raw: list[tuple[int, tuple[object, ...]]] = field(default_factory=list)
-    """Row numbers and cells, for the record of a document that cannot become an order."""
+    raw: list[Row] = field(default_factory=list)
+    """As they came, for the record of a document that cannot become an order."""
     faults: list[str] = field(default_factory=list)
     rows: int = 0
     faulty: int = 0
 
 
 class OrderReader:
-    """One pass over the rows of one file. `report` is written while the events are drawn."""
+    """One pass over the rows of one file, named `file`. `report` is written while the events are drawn."""
 
-    def __init__(self, mapping: Mapping, channel: str, report: Report, shift_weeks: int = 0) -> None:
+    def __init__(self, mapping: Mapping, channel: str, report: Report, shift_weeks: int = 0, *, file: str = "") -> None:
+        self._file = file
         self._mapping = mapping
         self._channel = channel
         self._source = f"/files/{channel}/{mapping.name}"
@@ -106,7 +108,7 @@ class OrderReader:
             if not number:
                 fault = row.fault or "missing_document"
                 self._reject(fault, row.number)
-                yield self._refused(f"row {row.number}", [fault], [(row.number, row.values)])
+                yield from self._refused(f"row {row.number}", [fault], [row])
                 continue
             document = unfinished.get(number) or unfinished.setdefault(number, _Document(number, row.number))
             self._take(row, document)
@@ -122,7 +124,7 @@ class OrderReader:
     def _take(self, row: Row, document: _Document) -> None:
         """Add a row to its document, or note its fault."""
         document.rows += 1
-        document.raw.append((row.number, row.values))
+        document.raw.append(row)
         try:
             line, time = self._line(row)
         except ValueError as fault:
@@ -174,7 +176,7 @@ class OrderReader:
             document.faults.append("several_customers_in_one_document")
         if document.faulty:
             self._report.held_back += document.rows - document.faulty
-            yield self._refused(document.number, document.faults, document.raw)
+            yield from self._refused(document.number, document.faults, document.raw)
             return
         if len(document.times) > 1:
             self._report.repaired["document with several times (the first is taken)"] += 1
@@ -198,7 +200,7 @@ class OrderReader:
         except ValueError as fault:
             self._report.reject(str(fault), f"row {document.first_row}")
             self._report.held_back += document.rows - 1
-            yield self._refused(document.number, [str(fault)], document.raw)
+            yield from self._refused(document.number, [str(fault)], document.raw)
             return
         properties: dict[str, Any] = {"order_id": document.number, "currency": self._mapping.currency}
         amounts = {"revenue": revenue, "total": revenue, "lines": len(document.lines)}
@@ -228,22 +230,31 @@ class OrderReader:
                     before |= changed
                     yield self._event(f"{number}/traits", "profile.identified", time, customer, {}, traits=changed)
 
-    def _refused(self, number: str, faults: list[str], raw: list[tuple[int, tuple[object, ...]]]) -> Event:
-        """Rows that cannot become an order, for the rejected events: what is sent is kept, whatever it is."""
-        columns = self._mapping.columns()
-        rows = [
-            {"row": at, "cells": {name: str(cell) for name, cell in zip(columns, cells, strict=False)}}
-            for at, cells in raw
-        ]
-        return {
-            "specversion": "1.0",
-            "id": f"{number}/refused",
-            "source": self._source,
-            "type": REFUSED,
-            "channel": self._channel,
-            "refused": f"rows of a file: {', '.join(dict.fromkeys(faults))}; correct the file and import it again",
-            "data": {"rows": rows},
-        }
+    def _refused(self, number: str, faults: list[str], rows: list[Row]) -> Iterator[Event]:
+        """Rows that cannot become an order, for the rejected events: what is sent is kept, whatever it is.
+
+        One event; several, numbered from 2 on, where the rows are too many for one.
+        """
+        reasons = ", ".join(dict.fromkeys(faults))
+        places = f"row {rows[0].number}" if len(rows) == 1 else f"rows {rows[0].number} to {rows[-1].number}"
+        id = f"{number.encode(errors='backslashreplace').decode()}/refused"  # a number may hold bad bytes
+        for part, kept in enumerate(_parts([self._kept(row) for row in rows]), start=1):
+            yield {
+                "specversion": "1.0",
+                "id": id if part == 1 else f"{id}/{part}",
+                "source": self._source,
+                "type": REFUSED,
+                "channel": self._channel,
+                "refused": f"{self._file}, {places}: {reasons}; correct the file and import it again",
+                "data": {"file": self._file, "rows": kept},
+            }
+
+    def _kept(self, row: Row) -> dict[str, Any]:
+        """A row as it stood in the file: its bytes where it could not be taken apart, else its cells."""
+        if row.raw is not None:
+            return {"row": row.number} | kept_bytes(row.raw)
+        cells = zip(self._mapping.columns(), row.values, strict=False)
+        return {"row": row.number, "cells": {name: str(cell) for name, cell in cells}}
 
     def _event(
         self,

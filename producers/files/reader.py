@@ -14,17 +14,19 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from producers.files.lines import KEPT, MAX_ROW, Raw, RowTooLong, TextLines, byte_lines
 from producers.files.mapping import Format, kind_of
 from schemas.errors import InvalidInput
 
 
 class Row(NamedTuple):
     """Values in the order of the columns asked for; with a `fault` (a reason code) what could be
-    read of them, or nothing."""
+    read of them, or nothing, and the row's bytes."""
 
     number: int
     values: tuple[object, ...]
     fault: str = ""
+    raw: Raw | None = None
 
 
 def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
@@ -59,31 +61,51 @@ def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> lis
 def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str]) -> Iterator[Row]:
     # utf-8-sig swallows the mark that spreadsheets put first; surrogateescape: a bad byte spoils only its row
     encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
-    with path.open(encoding=encoding, errors="surrogateescape", newline="") as lines:
+    with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
+        lines = TextLines(file, encoding)
         records = csv.reader(lines, delimiter=delimiter)
-        header = [name.strip() for name in next(records, [])]
-        positions = _positions(path, header, columns)
-        number = 1
-        while True:
-            number += 1
-            try:
-                record = next(records)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield Row(number, (), "unreadable_row")
-                continue
+        try:
+            header = [name.strip() for name in next(records, [])]
+            positions = _positions(path, header, columns)
+            yield from _records(records, lines, positions, len(header))
+        except (csv.Error, RowTooLong) as error:
+            raise InvalidInput(
+                f"{path.name}: its first line is no header (a line of at most {MAX_ROW} characters was wanted); "
+                "correct the file or the mapping's [format]",
+                code="unreadable_file",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"{path.name}: is not {form.encoding} ({error.reason}); correct the mapping's encoding",
+                code="unreadable_file",
+            ) from error
+
+
+def _records(records: Iterator[list[str]], lines: TextLines, positions: list[int], width: int) -> Iterator[Row]:
+    number = 1
+    while True:
+        number += 1
+        lines.begin()
+        try:
+            record = next(records)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield Row(number, (), "unreadable_row", lines.raw())
+        except RowTooLong:
+            yield Row(number, (), "row_too_long", lines.raw())
+        else:
             if record:
-                yield _delimited_row(number, record, positions, len(header))
+                yield _delimited_row(number, record, positions, width, lines)
 
 
-def _delimited_row(number: int, record: list[str], positions: list[int], width: int) -> Row:
+def _delimited_row(number: int, record: list[str], positions: list[int], width: int, lines: TextLines) -> Row:
     if len(record) != width:
         there = tuple([record[position] if position < len(record) else None for position in positions])
-        return Row(number, there, "wrong_number_of_fields")
+        return Row(number, there, "wrong_number_of_fields", lines.raw())
     values = tuple([record[position] for position in positions])
     if any(not value.isascii() and _has_bad_bytes(value) for value in values):
-        return Row(number, values, "wrong_encoding")
+        return Row(number, values, "wrong_encoding", lines.raw())
     return Row(number, values)
 
 
@@ -92,9 +114,11 @@ def _has_bad_bytes(text: str) -> bool:
 
 
 def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
+    with path.open("rb") as file:
+        for number, (line, too_long) in enumerate(byte_lines(file), start=1):
+            if too_long:
+                yield Row(number, (), "row_too_long", too_long)
+            elif line.strip():
                 yield _json_row(number, line, columns)
 
 
@@ -102,9 +126,11 @@ def _json_row(number: int, line: bytes, columns: Sequence[str]) -> Row:
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError:
-        return Row(number, (), "not_json")
+        record, fault = None, "not_json"
+    else:
+        fault = "not_an_object"
     if not isinstance(record, dict):
-        return Row(number, (), "not_an_object")
+        return Row(number, (), fault, Raw(number, number, len(line), line[:KEPT]))
     return Row(number, tuple([record.get(column) for column in columns]))
 
 

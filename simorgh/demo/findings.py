@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console
@@ -18,6 +19,8 @@ CUSTOMERS: Final = 4_372
 DEFAULT_LIMIT: Final = 5
 """Browsers that one person may have by the default identity rules."""
 
+_DAY_MS: Final = 86_400_000
+
 Json = dict[str, Any]
 
 
@@ -30,16 +33,26 @@ class Loaded:
     seconds: float
 
 
-def print_opening(console: Console, weeks: int) -> None:
+def print_opening(console: Console, weeks: int, last: int, now: int) -> None:
+    """What is real and what is not. `last`: when the last purchase is, moved by `weeks`, in ms."""
+    day = datetime.fromtimestamp(last / 1000, UTC)
     console.print(
         Text.assemble(
             ("Real: ", "bold"),
             "a year of purchases in a UK gift shop (UCI Online Retail, CC BY 4.0, Chen 2015), "
-            f"moved by {weeks} whole weeks so that the last one lies within the past week.\n",
+            f"moved by {weeks:,} whole weeks, so that every weekday stays what it was: the last one is now on "
+            f"{day:%A, %Y-%m-%d at %H:%M} UTC, {_days_before(last, now)}; the next whole week would put it into the "
+            "future.\n",
             ("Simulated: ", "bold"),
             "what the same customers might have done on the web, in their mail and in chats.",
         )
     )
+
+
+def _days_before(moment: int, now: int) -> str:
+    """In words, by the calendar (UTC): "yesterday"."""
+    days = now // _DAY_MS - moment // _DAY_MS
+    return {0: "today", 1: "yesterday"}.get(days, f"{days} days ago")
 
 
 def print_figures(console: Console, status: Json, loaded: Loaded) -> None:

@@ -74,7 +74,7 @@ def run_demo(
     """
     now = clock()
     weeks = weeks_to(now)
-    findings.print_opening(console, weeks)
+    findings.print_opening(console, weeks, LAST_PURCHASE + weeks * _WEEK_MS, now)
     started = time.perf_counter()
     headers = {"authorization": f"Bearer {token}"}
     with httpx.Client(base_url=base_url, headers=headers, timeout=120.0) as api:
@@ -97,7 +97,10 @@ def run_demo(
 
 
 def weeks_to(now: int) -> int:
-    """By how many whole weeks the past moves, so that the last purchase lies in the week before `now`."""
+    """By how many whole weeks the past moves: as many as leave nothing in the future.
+
+    The last purchase then is as near to yesterday as whole weeks allow: 0 to 7 days ago, always on its weekday.
+    """
     return (now - LAST_PURCHASE) // _WEEK_MS
 
 

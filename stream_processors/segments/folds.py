@@ -21,6 +21,9 @@ _EVERYTHING: Final = 10**9
 _ABOVE: Final = 10**60  # above every value that is folded, for bisecting (time, value) rows
 _SLACK: Final = 16
 
+_GROWS: Final = {"count": "up", "sum": "up", "distinct": "up", "max": "up", "min": "down", "days_since_last": "down"}
+"""Which way an aggregate moves with one more event; a sum, with one of no negative value."""
+
 
 class Fold(ABC):
     """One leaf's state kept per profile."""
@@ -37,6 +40,12 @@ class Fold(ABC):
         self.window = leaf.within or 0
         counts_nothing = leaf.aggregate in ("count", "sum", "distinct")
         self.empty = counts_nothing and holds_for(leaf.tests, 0)
+        self.stays = self._stays(_GROWS.get(leaf.aggregate))
+        """Whether an event of up to now leaves a true leaf true, and only puts off its due moment."""
+
+    def _stays(self, way: str | None) -> bool:
+        wanted = {"up": ("gte", "gt"), "down": ("lte", "lt")}.get(way or "", ())
+        return all(test.op in wanted for test in self.tests)
 
     @abstractmethod
     def add(self, state: State, time: int, value: Any, now: int) -> State:

@@ -42,8 +42,10 @@ __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
 
 
 _Add = Callable[[State, int, Any, int], State]
-_Feed = tuple[int, Matches | None, Reads | None, _Add]
-"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to."""
+_Stays = Callable[[Any], bool]
+_Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
+"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to, and whether
+a value leaves a true leaf true (None: it may not)."""
 
 
 class LiveRules:
@@ -83,14 +85,22 @@ class LiveRules:
     # Folding
 
     def fold_event(
-        self, leaves: Leaves, event_type: str, time_ms: int, event: Mapping[str, Any], now_ms: int
+        self,
+        leaves: Leaves,
+        event_type: str,
+        time_ms: int,
+        event: Mapping[str, Any],
+        now_ms: int,
+        held: Set[int] = frozenset(),
     ) -> set[int]:
         """Add one event (its envelope; may be empty if not `needs_payload`) and return the leaves it touched.
 
-        Each event once; in any order. `now_ms`: no later question is about an instant before it.
+        Each event once; in any order. `now_ms`: no later question is about an instant before it. `held`: the leaves
+        that are remembered as true; most of them one more event leaves so, and they are not touched.
         """
         touched: set[int] = set()
-        for leaf, matches, read, add in self._feeds.get(event_type, ()):
+        past = time_ms <= now_ms
+        for leaf, matches, read, add, stays in self._feeds.get(event_type, ()):
             if matches is not None and not matches(event, time_ms):
                 continue
             value = None
@@ -101,7 +111,8 @@ class LiveRules:
             state = add(leaves.get(leaf), time_ms, value, now_ms)
             if state is not None:
                 leaves[leaf] = state
-                touched.add(leaf)
+                if leaf not in held or stays is None or not past or not stays(value):
+                    touched.add(leaf)
         return touched
 
     def fold_row(self, leaves: Leaves, event_type: str, time_ms: int, payload: bytes | str, now_ms: int) -> None:
@@ -237,7 +248,8 @@ class LiveRules:
         for leaf, i in self._ids.items():
             if not isinstance(leaf, EventLeaf):
                 continue
-            feed = (i, truths.matcher(leaf), truths.reader(leaf), self._folds[i].add)
+            fold = self._folds[i]
+            feed = (i, truths.matcher(leaf), truths.reader(leaf), fold.add, truths.stays(leaf) if fold.stays else None)
             self._feeds.setdefault(leaf.type, []).append(feed)
             if leaf.where or leaf.of:
                 self._payload_types.add(leaf.type)

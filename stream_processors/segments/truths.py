@@ -153,6 +153,19 @@ def reader(leaf: EventLeaf) -> Reads | None:
     return lambda event: micros(at_path(event, path))
 
 
+def stays(leaf: EventLeaf) -> Callable[[Any], bool]:
+    """Of a leaf whose aggregate moves one way: whether it does so with an event of this value."""
+    return _not_negative if leaf.aggregate == "sum" else _always
+
+
+def _not_negative(value: int) -> bool:
+    return value >= 0
+
+
+def _always(_: object) -> bool:
+    return True
+
+
 def reads(leaf: Leaf) -> tuple[str, str] | None:
     """Kind and name of the fact that a leaf other than an event leaf reads."""
     match leaf:

@@ -1,6 +1,7 @@
 """From transitions to scheduled deliveries: reads simorgh.segments, appends to simorgh.deliveries."""
 
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -9,7 +10,6 @@ from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors.fences import Fences
 from stream_processors.triggers.delivery import (
     LIVE_CAUSES,
     Delivery,
@@ -22,6 +22,7 @@ from stream_processors.triggers.delivery import (
 from stream_processors.triggers.ledger import GROUP, TICK
 
 BATCH: Final = 500
+_NOT_SHOWN_SECONDS: Final = 0.005
 
 IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 """Profiles to their identities, `{"type", "value"}` each; a profile that has none may be missing."""
@@ -49,34 +50,35 @@ class Intake:
         *,
         reached: Callable[[str], None],
         known: set[str],
+        shown: Callable[[], Sequence[int]],
     ) -> None:
         self._log = log
         self._registry = registry
         self._identities_of = identities_of
         self._clock = clock
         self._reached = reached
+        self._shown = shown
         self._known = known  # scheduled before a crash and not committed: bounded by what waited for a round
         self.positions = log.committed(GROUP, topics.SEGMENTS)
-        self._fences = Fences.at(log, self.positions[0])
 
     def take(self) -> Batch:
         """Wait up to a tick for transitions and schedule their deliveries (step 1 of the stage)."""
         self._log.wait(topics.SEGMENTS, self.positions, TICK)
         positions: dict[int, int] = {}
         transitions: list[Transition] = []
-        fences = Fences(self._fences.terms)  # kept with the positions: where this fails, the records are read again
-        for partition, offset in enumerate(self.positions):
-            records = self._log.read(topics.SEGMENTS, partition, offset, BATCH)
-            transitions.extend(parse_transition(record.value) for record in records if fences.counts(record.value))
+        for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
+            records = self._log.read(topics.SEGMENTS, partition, offset, min(BATCH, shown - offset))
+            transitions.extend(parse_transition(record.value) for record in records)
             if records:
                 positions[partition] = records[-1].offset + 1
+        if not positions:
+            time.sleep(_NOT_SHOWN_SECONDS)  # told, and on its way into the views
         # After the read: who declared a trigger before a transition is called for it.
         self._registry.refresh()
         triggers = self._registry.triggers
         deliveries = self._append(self._plan(transitions, triggers))
         for partition, offset in positions.items():
             self.positions[partition] = offset
-        self._fences = fences
         return Batch(triggers, deliveries, positions)
 
     def _plan(self, transitions: Iterable[Transition], triggers: Mapping[str, Trigger]) -> list[Delivery]:

@@ -24,7 +24,7 @@ import random as random_module
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -82,8 +82,13 @@ class TriggerStage:
         lookup: Lookup = system_lookup,
         ssl_context: ssl.SSLContext | None = None,
         reached: Callable[[str], None] = lambda step: None,
+        shown: Callable[[], Sequence[int]] | None = None,
     ) -> None:
+        """`shown`: up to which offsets of simorgh.segments the views show what was told; nobody is called before that.
+        None: all of it.
+        """
         self._log = log
+        self._shown = shown or (lambda: log.ends(topics.SEGMENTS))
         self._registry = registry
         self._identities_of = identities_of
         self._clock = clock
@@ -201,7 +206,15 @@ class TriggerStage:
 
     def _open(self, known: set[str]) -> Intake:
         self._registry.refresh()
-        return Intake(self._log, self._registry, self._identities_of, self._clock, reached=self._reached, known=known)
+        return Intake(
+            self._log,
+            self._registry,
+            self._identities_of,
+            self._clock,
+            reached=self._reached,
+            known=known,
+            shown=self._shown,
+        )
 
     async def _take_in(self, intake: Intake) -> None:
         while not self._stopping:

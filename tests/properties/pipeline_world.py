@@ -26,6 +26,7 @@ from schemas import topics
 from schemas.catalog import Catalog
 from stream_processors import generation
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.outbox import Linger
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from stream_processors.segments.rule import parse_rule
@@ -48,6 +49,9 @@ def law(examples: int) -> settings:
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     return settings(max_examples=examples, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
 
+
+LINGERS: Final = (Linger(0, 0), Linger(0, 3_600), Linger(3_600, 3_600))
+"""Rows of each batch are written at once; or views alone are; or all are gathered until the box settles."""
 
 _numbers = count(1)
 
@@ -78,6 +82,7 @@ class Box:
         batch: int = 5_000,
         cached_profiles: int = 100_000,
         checkpoint: Checkpoint = no_checkpoint,
+        linger: Linger = Linger(0, 0),
     ) -> None:
         number = next(_numbers)
         self.clock = Clock(now)
@@ -88,6 +93,7 @@ class Box:
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
+            "linger": linger,
         }
         self.warehouse.migrate(1)
         self.runner = self._new_runner()
@@ -125,12 +131,11 @@ class Box:
 
     def settle(self) -> None:
         """Until there is nothing to do at this instant."""
-        while self.runner.step():
-            pass
+        self.runner.drain()
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.pipeline._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
         self.runner = self._new_runner()
         self.runner.recover()
 
@@ -182,7 +187,7 @@ MakeBox = Callable[..., AbstractContextManager[Box]]
 
 
 _TABLES: Final = {
-    "profiles": "SELECT * EXCEPT (ver, due) FROM profile_rows FINAL WHERE live ORDER BY profile",
+    "profiles": "SELECT * EXCEPT (ver, due, entered) FROM profile_rows FINAL WHERE live ORDER BY profile",
     "identity": "SELECT node, profile FROM identity FINAL ORDER BY node",
     "members": "SELECT profile, node FROM members FINAL WHERE live ORDER BY profile, node",
     "memberships": """SELECT segment, profile, entered_at AS entered FROM memberships FINAL WHERE member

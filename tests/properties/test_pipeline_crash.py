@@ -12,6 +12,7 @@ from producers.door import Incoming, Verdict
 from registry.models import Source
 from stream_processors.checkpoints import CHECKPOINTS
 from tests.properties.pipeline_world import (
+    LINGERS,
     SECRET,
     STEPS,
     Box,
@@ -38,13 +39,13 @@ def test_crashes_change_nothing(make_box: MakeBox, seed: int, plan: list[tuple[s
     r = Random(seed)
     partitions = r.choice((1, 3))
     acts = make_acts(r)
-    with make_box(partitions=partitions, batch=batch) as box:
+    with make_box(partitions=partitions, batch=batch, linger=r.choice(LINGERS)) as box:
         for act in acts:
             act(box)
             box.settle()
         calm = outcome(box)
     crashes = Crashes([])  # the box is there before anything ends it
-    with make_box(partitions=partitions, batch=batch, checkpoint=crashes) as box:
+    with make_box(partitions=partitions, batch=batch, checkpoint=crashes, linger=r.choice(LINGERS)) as box:
         crashes.plan.extend(plan)
         for act in acts:
             act(box)

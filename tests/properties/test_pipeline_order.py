@@ -10,6 +10,7 @@ from producers.door import Accepted, Verdict
 from tests.properties.pipeline_world import (
     CAPPED,
     FREE,
+    LINGERS,
     Box,
     MakeBox,
     Random,
@@ -42,7 +43,8 @@ def test_any_delivery_gives_the_same_state(
         box.append(events)
         box.settle()
         once = dump(box)
-    with make_box(now=T0 + DAY, partitions=partitions, batch=batch, cached_profiles=cached) as box:
+    linger = r.choice(LINGERS)
+    with make_box(now=T0 + DAY, partitions=partitions, batch=batch, cached_profiles=cached, linger=linger) as box:
         prepare(box, rules, segments)
         received = delivered(r, events)
         for chunk in chunks(r, received, 20):

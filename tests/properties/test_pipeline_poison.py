@@ -10,6 +10,7 @@ from eventlog.port import Message
 from producers.door import Accepted
 from schemas import topics
 from tests.properties.pipeline_world import (
+    LINGERS,
     NAMED,
     Box,
     MakeBox,
@@ -161,7 +162,7 @@ def test_cut_and_flipped_bytes(make_box: MakeBox, seed: int, raw: list[bytes]) -
     door = make_door()
     values = [v.message[1] for v in make_events(r, 20, T0, door, group="bad") if isinstance(v, Accepted)]
     damaged = [damage(r, value) for value in values] + raw
-    with make_box(batch=r.choice((1, 5_000))) as box:
+    with make_box(batch=r.choice((1, 5_000)), linger=r.choice(LINGERS)) as box:
         good = take_in(box, [(b"k%d" % n, value) for n, value in enumerate(damaged)], r)
         assert sum(counts(box)) == len(damaged) + good
         assert box.runner.failure is None

@@ -7,6 +7,7 @@ from identity.graph import IdentityGraph
 from producers.door import Verdict
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import (
+    LINGERS,
     STEPS,
     Box,
     MakeBox,
@@ -25,7 +26,7 @@ from tests.properties.segments_world import SEEDS
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
 def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
     r = Random(seed)
-    with make_box(batch=batch, partitions=r.choice((1, 3))) as box:
+    with make_box(batch=batch, partitions=r.choice((1, 3)), linger=r.choice(LINGERS)) as box:
         life = Life(r, box)
         for _ in range(2):
             for _ in range(r.choice((2, 8))):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from stream_processors import declarations
 from tests.properties.pipeline_life import Life
-from tests.properties.pipeline_world import Box, MakeBox, Random, law, make_door, make_events
+from tests.properties.pipeline_world import LINGERS, Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import DAY, SEEDS
 
 
@@ -14,7 +14,8 @@ from tests.properties.segments_world import DAY, SEEDS
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)), cached=st.sampled_from((1, 2, 100_000)))
 def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)
-    with pytest.MonkeyPatch.context() as patch, make_box(batch=batch, cached_profiles=cached) as box:
+    world = make_box(batch=batch, cached_profiles=cached, linger=r.choice(LINGERS))
+    with pytest.MonkeyPatch.context() as patch, world as box:
         patch.setattr(declarations, "_SWEEP_CHUNK", r.choice((1, 3, 500)))  # as if there were many profiles
         life = Life(r, box)
         for _ in range(r.choice((3, 5, 8))):
@@ -45,9 +46,10 @@ def test_what_was_looked_at_is_due_no_more(make_box: MakeBox) -> None:
 def check(box: Box) -> None:
     told = box.told()
     assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
-    rows = box.writer.rows("SELECT profile, segments FROM profile_rows FINAL WHERE live")
-    said = {(segment, profile) for profile, segments in rows for segment in segments}
+    rows = box.writer.rows("SELECT profile, segments, entered FROM profile_rows FINAL WHERE live")
+    since = {(s, profile, at) for profile, segments, entered in rows for s, at in zip(segments, entered, strict=True)}
+    said = {(segment, profile) for segment, profile, _ in since}
     assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}
-    listed = box.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member")
-    assert set(listed) == said
+    listed = box.writer.rows("SELECT segment, profile, entered_at FROM memberships FINAL WHERE member")
+    assert set(listed) == since
     assert not box.runner.pipeline.due_profiles(box.clock()), "what has been looked at is due no more"

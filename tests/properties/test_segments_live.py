@@ -55,7 +55,8 @@ def test_updates_in_any_batches_equal_one_evaluation(
 
 def one_event(rules: LiveRules, facts: ProfileFacts, event: Event, now: int) -> set[int]:
     add_event(facts, event, rules, now)
-    touched = rules.fold_event({}, event.type, event.time, event.payload, now) & facts.leaves.keys()
+    held = facts.true_leaves or set()
+    touched = rules.fold_event({}, event.type, event.time, event.payload, now, held) & facts.leaves.keys()
     names = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
     return touched | rules.leaves_of(metrics=names)
 

@@ -1,6 +1,6 @@
 """A small world for the API's tests: a real log, a real warehouse with rows written by hand, the app."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -105,7 +105,7 @@ class World:
                 for kind, value in identifiers
             ],
         )
-        self.row(profile, identifiers, traits or {}, ver, **row)
+        self.row(profile, identifiers, traits or {}, ver, segments=segments or {}, **row)
         for n, (segment, entered) in enumerate((segments or {}).items()):
             self.enter(profile, segment, entered, n)
         return profile
@@ -118,13 +118,22 @@ class World:
         self.insert("members", ["profile", "node", "live", "ver"], [(profile, one, 0, ver) for one in nodes])
 
     def row(
-        self, profile: int, identifiers: Any, traits: dict[str, Any], ver: int, *, live: int = 1, **given: Any
+        self,
+        profile: int,
+        identifiers: Any,
+        traits: dict[str, Any],
+        ver: int,
+        *,
+        live: int = 1,
+        segments: Mapping[str, int] = {},
+        **given: Any,
     ) -> None:
         provenance = {name: {"source": "shop", "channel": "web", "time": iso(NOW - 5000)} for name in traits}
         row = {
             "profile": profile,
             "ver": ver,
             "live": live,
+            "view": "{}",
             "traits": orjson.dumps(traits).decode(),
             "provenance": orjson.dumps(provenance).decode(),
             "consent": '{"marketing":true}',
@@ -141,9 +150,11 @@ class World:
             "last_seen": moment(NOW - 1000),
             "name": str(traits.get("name", "")).lower(),
             "email": str(traits.get("email", "")).lower(),
-            "segments": [],
+            "segments": sorted(segments),
+            "entered": [moment(segments[segment]) for segment in sorted(segments)],
             "due": moment(10_390_000_000_000),
         } | given
+        row["view"] = _view(row)
         self.insert("profile_rows", list(row), [tuple(row.values())])
 
     def enter(self, profile: int, segment: str, at: int, off: int, kind: str = "entered") -> None:
@@ -218,3 +229,23 @@ class World:
 
 MakeWorld = Callable[..., World]
 """Makes a world with a log of its own; settings replace those of `ApiDeps`."""
+
+
+def _view(row: Mapping[str, Any]) -> str:
+    """What the pipeline writes beside the columns."""
+    ms = {name: int(row[name].timestamp() * 1000) for name in ("first_seen", "last_seen")}
+    names = ("type", "value", "first_seen", "last_seen")
+    identifiers = [
+        [kind, value, int(first.timestamp() * 1000), int(last.timestamp() * 1000)]
+        for kind, value, first, last in zip(*(row[f"identities.{name}"] for name in names), strict=True)
+    ]
+    return orjson.dumps(
+        {
+            "traits": orjson.loads(row["traits"]),
+            "consent": orjson.loads(row["consent"]),
+            **{name: row[name] for name in ("counts", "events", "orders")},
+            **{name: {c: str(amount) for c, amount in row[name].items()} for name in ("revenue", "refunds")},
+            **ms,
+            "identifiers": sorted(identifiers),
+        }
+    ).decode()

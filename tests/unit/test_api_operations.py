@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from profile_api import models
 from profile_api.counts import Counts
+from profile_api.models.operations import Status
 from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
@@ -38,7 +38,7 @@ def test_status_counts_events_profiles_and_identities(fresh_world: World) -> Non
     world.reject("r1", b"b")
     world.log.commit("projections", {topics.EVENTS: {0: 2, 1: 2}})
     status = call(world, "GET", "/v1/status")
-    models.Status.model_validate(status)
+    Status.model_validate(status)
     assert status["events"] == {"logged": 3, "unique": 2, "duplicates": 1, "rejected": 2}
     assert (status["profiles"], status["identities"]) == (1, 3)
     assert [stage["name"] for stage in status["projections"]] == [stage.name for stage in PROJECTIONS]

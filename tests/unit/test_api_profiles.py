@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from identity.nodes import profile_id, to_hex
-from profile_api import models, views
+from profile_api import views
+from profile_api.models.profiles import EventPage, Profile
 from schemas import topics
 from schemas.clock import iso
 from tests.unit.api_world import NOW, World, moment, node
@@ -55,7 +56,7 @@ def test_the_view_has_the_documented_shape(world: World) -> None:
         "predictions": {},
         "freshness": {"as_of": iso(NOW), "positions": {topics.EVENTS: [0, 0]}, "lag_seconds": 0.0},
     }
-    models.Profile.model_validate(view)
+    Profile.model_validate(view)
 
 
 def test_every_key_of_a_profile_leads_to_the_same_view(world: World) -> None:
@@ -133,7 +134,7 @@ def test_include_names_the_parts(world: World) -> None:
     view = get(world, "/v1/profiles/user_id:u42?include=traits,events&whatever=1")
     assert set(view) == {"profile_id", "workspace", "traits", "events", "freshness"}
     assert [event["id"] for event in view["events"]["items"]] == ids[::-1]
-    models.EventPage.model_validate(view["events"])
+    EventPage.model_validate(view["events"])
     assert set(get(world, "/v1/profiles/user_id:u42")) == {
         *views.DEFAULT_PARTS,
         "profile_id",

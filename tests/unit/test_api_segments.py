@@ -11,7 +11,8 @@ import orjson
 import pytest
 
 from identity.nodes import profile_id, to_hex
-from profile_api import models
+from profile_api.models.profiles import Profiles
+from profile_api.models.segments import Segment, Why
 from profile_api.stream import transitions
 from schemas import topics
 from schemas.clock import iso
@@ -67,7 +68,7 @@ def test_a_segment_lives_from_post_to_delete(live: World) -> None:
         "created_at": iso(NOW),
         "size": 0,
     }
-    models.Segment.model_validate(made)
+    Segment.model_validate(made)
     changed = call(live, "PUT", "/v1/segments/locals", {"rule": {"not": RULE}})
     assert (changed["version"], changed["name"], changed["rule"]) == (2, "Locals", {"not": RULE})
     assert call(live, "GET", "/v1/segments/locals") == changed
@@ -172,7 +173,7 @@ def test_why_tells_the_truth_of_each_node(live: World) -> None:
     [event] = live.events(profile, [NOW - 5])
     live.enter(profile, "locals", NOW, 1)
     why = call(live, "GET", "/v1/segments/locals/why/user_id:a%2Fb")
-    models.Why.model_validate(why)
+    Why.model_validate(why)
     assert (why["member"], why["profile_id"], why["why"]["holds"]) == (True, profile_id(profile), True)
     trait, events, other = why["why"]["children"]
     assert (trait["node"], trait["holds"], trait["evidence"]) == (RULE, True, {"value": "DE"})
@@ -313,7 +314,7 @@ def test_merge_and_split_are_commands_that_answer_when_visible(live: World) -> N
     assert (record.kind, record.by) == ("merge", "token:env")
     assert (record.body["a"], record.body["b"], record.body["reason"]) == (to_hex(a), to_hex(b), "same")
     assert {view["profile_id"] for view in answer["profiles"]} == {profile_id(a), profile_id(b)}
-    models.Profiles.model_validate(answer)
+    Profiles.model_validate(answer)
 
     body = {"identities": [{"type": "email", "value": "X@example.com"}], "reason": "a shared mailbox"}
     call(live, "POST", "/v1/profiles/user_id:u1/split", body)

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
-from profile_api import models, problems, requests
+from profile_api import problems, requests
 from profile_api.app import MAX_BODY
 from profile_api.auth import Guard
+from profile_api.models.examples import example_of
 from profile_api.problems import STATUS_OF, status_of
 from registry.keys import new_token, sha256_hex
 from registry.scopes import ALL_SCOPES, Scope
@@ -219,7 +220,7 @@ def test_every_request_model_has_an_example_that_is_valid(world: World) -> None:
     for name in ("LookupIn", "MergeIn", "SplitIn", "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
                  "TriggerChange", "TokenIn", "SourceIn", "SourceChange"):  # fmt: skip
         model = getattr(requests, name)
-        model.model_validate(models.example_of(model))
+        model.model_validate(example_of(model))
 
 
 def test_every_route_is_documented_with_curl(world: World) -> None:

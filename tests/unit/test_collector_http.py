@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from producers import limits
+from profile_api.views import accepted_view, event_view
 from schemas.topics import EVENTS
 from tests.clients.world import KEY, World, basic, world
 
@@ -59,6 +60,46 @@ def test_the_good_of_a_batch_go_in_and_the_bad_are_told(it: World, path: str) ->
 
 def test_an_empty_batch(it: World) -> None:
     assert it.send("/v1/batch", {"batch": []}).json() == {"success": True}
+
+
+# --- Traits that look like identifiers ---
+
+IDENTIFY = {"userId": "u1", "messageId": "m-1"}
+
+
+@pytest.mark.parametrize("email", ["not an address", "a@", "@", "a b@c.org", "a@b@c.org", "x" * 3_000])
+def test_an_email_that_is_none_is_a_trait_and_identifies_nobody(it: World, email: str) -> None:
+    """Traits are kept as somebody's system knows them; the normalisers decide who is meant."""
+    answer = it.send("/v1/identify", {**IDENTIFY, "traits": {"email": email, "plan": "pro"}})
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    [event] = it.events()
+    assert event["traits"] == {"email": email, "plan": "pro"}
+    assert [entry["type"] for entry in event["identifiers"]] == ["user_id"]
+    assert accepted_view(event)["flags"] == ["identifier_ignored"]
+    assert event_view(json.dumps(event))["flags"] == ["identifier_ignored"]
+
+
+def test_an_email_of_the_context_that_is_none_spoils_no_track_event(it: World) -> None:
+    answer = it.send("/v1/track", {**TRACK, "context": {"traits": {"email": "none given"}}})
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert it.events()[0]["flags"] == ["identifier_ignored"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        ("/v1/identify", {**IDENTIFY, "traits": {"email": 7}}, "traits/email: "),
+        ("/v1/identify", {**IDENTIFY, "traits": {"phone": {"home": "1"}}}, "traits/phone: "),
+        ("/v1/track", {**IDENTIFY, "event": "Signed Up", "properties": {"email": "no address"}}, "properties/email: "),
+    ],
+)
+def test_what_a_schema_promises_to_its_readers_is_refused_and_kept(
+    it: World, path: str, body: dict[str, Any], where: str
+) -> None:
+    """Types hold everywhere, formats where a schema names one: an event's own properties, but no person's traits."""
+    [told] = it.send(path, body).json()["rejected"]
+    assert (told["code"], told["reason"][: len(where)]) == ("schema_violation", where)
+    assert (it.events(), ids(it.rejected())) == ([], {"m-1"})
 
 
 # --- Who may send ---

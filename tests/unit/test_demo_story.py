@@ -1,5 +1,8 @@
 """The parts of the story that need no server; the whole of it is an end-to-end test."""
 
+import re
+from datetime import datetime
+
 import pytest
 from rich.console import Console
 
@@ -16,6 +19,23 @@ WEEK = 7 * 86_400_000
 def test_the_last_purchase_comes_to_lie_in_the_past_week(later: int) -> None:
     now = LAST_PURCHASE + later
     assert 0 <= now - (LAST_PURCHASE + weeks_to(now) * WEEK) < WEEK
+
+
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        ("2026-11-21T23:55", "moved by 780 whole weeks, .* Friday, 2026-11-20 at 12:50 UTC, yesterday;"),
+        ("2026-11-20T12:50", "moved by 780 whole weeks, .* Friday, 2026-11-20 at 12:50 UTC, today;"),
+        ("2026-11-20T12:49", "moved by 779 whole weeks, .* Friday, 2026-11-13 at 12:50 UTC, 7 days ago;"),
+        ("2026-11-26T03:00", "moved by 780 whole weeks, .* Friday, 2026-11-20 at 12:50 UTC, 6 days ago;"),
+    ],
+)
+def test_the_opening_says_what_was_moved_and_where_to(now: str, told: str) -> None:
+    moment = round(datetime.fromisoformat(f"{now}+00:00").timestamp() * 1000)
+    weeks = weeks_to(moment)
+    console = Console(record=True, width=500)
+    findings.print_opening(console, weeks, LAST_PURCHASE + weeks * WEEK, moment)
+    assert re.search(told, console.export_text())
 
 
 def test_the_segments_are_valid_and_come_after_those_they_name() -> None:

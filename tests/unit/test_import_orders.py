@@ -246,7 +246,7 @@ def test_a_decimal_comma_and_another_delimiter(csv: Path) -> None:
     )
     events, report = events_of(csv, text, form)
     assert [event["refused"] for event in events] == [
-        "rows of a file: price_not_a_number; correct the file and import it again"
+        "till.csv, rows 2 to 3: price_not_a_number; correct the file and import it again"
     ]
     assert report.rejected["price_not_a_number"].first == ["row 3"]
 

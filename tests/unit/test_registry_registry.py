@@ -14,6 +14,7 @@ from registry.keys import new_token, new_write_key, sha256_hex
 from registry.models import Kind, Trigger
 from registry.registry import Registry
 from registry.scopes import ALL_SCOPES
+from registry.snapshot import Declared, Snapshot
 from schemas.errors import Conflict, InvalidInput, InvalidSettings, NotFound
 from schemas.topics import REGISTRY
 
@@ -153,6 +154,12 @@ def test_what_does_not_fit_is_refused_and_not_appended(
     assert registry.position == 0
     if field != "secretvalue_typo":
         assert "secretvalue" not in raised.value.message
+
+
+def test_the_rules_in_force_are_found_once_per_snapshot() -> None:
+    first, last = {"version": 1}, {"version": 2}
+    assert Snapshot(Declared(), None, None).rules is None
+    assert Snapshot(Declared(rules={"a": first, "b": last}), None, None).rules is last
 
 
 def test_commands_and_rules_go_through_as_they_are(registry: Registry) -> None:

@@ -1,0 +1,170 @@
+"""What is told about the platform itself: errors, status, rejected events, readiness, replay, rules."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from profile_api.models.examples import AT, with_example
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457). `errors` names the parts of the request at fault by JSON pointer."""
+
+    model_config = with_example(
+        {
+            "type": "urn:simorgh:problem:not_found",
+            "title": "Not Found",
+            "status": 404,
+            "detail": "No profile has this key.",
+            "code": "not_found",
+            "message": "No profile has this key.",
+        }
+    )
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    message: str
+    errors: list[dict[str, str]] | None = None
+
+
+class EventCounts(BaseModel):
+    logged: int
+    unique: int
+    duplicates: int
+    rejected: int
+
+
+class Projection(BaseModel):
+    """`lag_seconds`: how long the oldest record that waits has been waiting."""
+
+    name: str
+    positions: dict[str, list[int]]
+    lag_events: int
+    lag_seconds: float
+
+
+class Status(BaseModel):
+    """`logged` = `unique` + `duplicates`; `identities`: identifiers that belong to one of the `profiles`."""
+
+    model_config = with_example(
+        {
+            "events": {"logged": 218, "unique": 210, "duplicates": 8, "rejected": 3},
+            "profiles": 40,
+            "identities": 95,
+            "projections": [
+                {
+                    "name": "profiles",
+                    "positions": {"simorgh.events": [120, 98]},
+                    "lag_events": 0,
+                    "lag_seconds": 0.0,
+                }
+            ],
+        }
+    )
+    events: EventCounts
+    profiles: int
+    identities: int
+    projections: list[Projection]
+
+
+class LatestEvents(BaseModel):
+    """`status` is `accepted`, or `rejected` with `code` and `reason`."""
+
+    model_config = with_example(
+        {
+            "items": [
+                {
+                    "status": "accepted",
+                    "id": "m-1",
+                    "type": "page.viewed",
+                    "source": "shop",
+                    "received_at": AT,
+                },
+                {
+                    "status": "rejected",
+                    "id": "m-2",
+                    "type": None,
+                    "source": "shop",
+                    "received_at": AT,
+                    "code": "missing_identifier",
+                    "reason": "event: userId or anonymousId was wanted; neither came.",
+                },
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+_REJECTED = {
+    "id": "m-2",
+    "code": "missing_identifier",
+    "reason": "event: userId or anonymousId was wanted; neither came.",
+    "source": "shop",
+    "channel": "web",
+    "received_at": AT,
+    "payload": '{"type":"track"}',
+}
+
+
+class RejectedEvent(BaseModel):
+    """`payload_base64` instead of `payload` where the original bytes are not UTF-8."""
+
+    model_config = with_example(_REJECTED)
+    id: str
+    code: str
+    reason: str
+    source: str
+    channel: str
+    received_at: str
+    payload: str | None = None
+    payload_base64: str | None = None
+    resolved: bool | None = None
+
+
+class RejectedPage(BaseModel):
+    model_config = with_example({"items": [_REJECTED], "next_cursor": None})
+    items: list[RejectedEvent]
+    next_cursor: str | None
+
+
+class Outcome(BaseModel):
+    model_config = with_example({"id": "m-2", "status": "accepted"})
+
+
+class Items(BaseModel):
+    model_config = with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
+class Anything(BaseModel):
+    model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
+
+
+class Ready(BaseModel):
+    model_config = with_example({"status": "ok"})
+    status: str
+
+
+class ReplayState(BaseModel):
+    """How a replay stands: `idle`, `running`, `done` (then `generation` is live) or `failed`."""
+
+    model_config = with_example({"state": "running", "done": 20000, "total": 91148})
+
+    state: str
+    done: int = 0
+    total: int = 0
+    generation: int | None = None
+    reason: str | None = None
+
+
+class RulesView(BaseModel):
+    """The identity rules, whole."""
+
+    model_config = with_example({"rules": {"version": 1, "priorities": ["user_id", "email"], "max_nodes": 1000}})
+
+    rules: dict[str, Any]

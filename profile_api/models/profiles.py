@@ -1,0 +1,167 @@
+"""What is told about people: the 360° view, its parts, events, identities."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
+
+
+class Identity(BaseModel):
+    model_config = with_example({"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT})
+    type: str
+    value: str
+    first_seen: str
+    last_seen: str
+
+
+class Membership(BaseModel):
+    id: str
+    entered_at: str
+
+
+class Metrics(BaseModel):
+    """`counts`: events by type. Money by currency, exact. `first_seen`, `last_seen`: null before the first
+    event.
+    """
+
+    events: int
+    first_seen: str | None
+    last_seen: str | None
+    orders: int
+    revenue: dict[str, float]
+    refunds: dict[str, float]
+    counts: dict[str, int]
+
+
+class Freshness(BaseModel):
+    """The view holds everything received up to `as_of`, and the log's records before `positions`."""
+
+    as_of: str
+    positions: dict[str, list[int]]
+    lag_seconds: float
+
+
+_EVENT: dict[str, Any] = {
+    "id": "m-1",
+    "type": "order.completed",
+    "time": AT,
+    "received_at": AT,
+    "channel": "web",
+    "source": "shop",
+    "properties": {"order_id": "o-1", "revenue": 361.5, "currency": "EUR"},
+    "identifiers": [{"type": "user_id", "value": "u42"}],
+}
+_FRESH = {"as_of": AT, "positions": {"simorgh.events": [120, 98]}, "lag_seconds": 0.0}
+_VIEW: dict[str, Any] = {
+    "profile_id": PROFILE_ID,
+    "workspace": "default",
+    "traits": {"email": "sara@example.com", "city": "Isfahan"},
+    "identities": [{"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT}],
+    "segments": [{"id": "repeat-buyers", "entered_at": AT}],
+    "metrics": {
+        "events": 12,
+        "first_seen": AT,
+        "last_seen": AT,
+        "orders": 3,
+        "revenue": {"EUR": 361.5},
+        "refunds": {},
+        "counts": {"order.completed": 3, "page.viewed": 9},
+    },
+    "consent": {"marketing": True},
+    "predictions": {},
+    "freshness": _FRESH,
+}
+
+
+class Event(BaseModel):
+    model_config = with_example(_EVENT)
+    id: str
+    type: str
+    time: str
+    received_at: str
+    channel: str
+    source: str
+    identifiers: list[dict[str, Any]]
+
+
+class EventPage(BaseModel):
+    """Events, newest first."""
+
+    model_config = with_example({"items": [_EVENT], "next_cursor": CURSOR})
+    items: list[Event]
+    next_cursor: str | None
+
+
+class Profile(BaseModel):
+    """The 360° view. Parts that `include` does not name are absent.
+
+    With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
+    until there are models.
+    """
+
+    model_config = with_example(_VIEW)
+    profile_id: str
+    workspace: str
+    traits: dict[str, Any] | None = None
+    identities: list[Identity] | None = None
+    segments: list[Membership] | None = None
+    metrics: Metrics | None = None
+    consent: dict[str, Any] | None = None
+    predictions: dict[str, Any] | None = None
+    events: EventPage | None = None
+    freshness: Freshness
+
+
+class ProfilePage(BaseModel):
+    model_config = with_example({"items": [_VIEW], "next_cursor": None})
+    items: list[Profile]
+    next_cursor: str | None
+
+
+class Profiles(BaseModel):
+    """The profiles that a merge or a split left."""
+
+    model_config = with_example({"profiles": [_VIEW]})
+    profiles: list[Profile]
+
+
+class Found(BaseModel):
+    key: str
+    profile: Profile | None
+
+
+class LookupAnswer(BaseModel):
+    """One item per key, in the request's order; `profile` is null where nobody has the key."""
+
+    model_config = with_example(
+        {"items": [{"key": "user_id:u42", "profile": _VIEW}, {"key": OTHER_ID, "profile": None}]}
+    )
+    items: list[Found]
+
+
+class Identities(BaseModel):
+    """With `explain=true`, `decisions` holds the merges, refusals and splits that concern the profile, with
+    reasons.
+    """
+
+    model_config = with_example(
+        {
+            "items": [{"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT}],
+            "next_cursor": None,
+            "decisions": [
+                {
+                    "outcome": "refused",
+                    "at": AT,
+                    "between": [
+                        {"type": "user_id", "value": "u42"},
+                        {"type": "device_id", "value": "kiosk-1"},
+                    ],
+                    "reason": "limit:user_id",
+                }
+            ],
+        }
+    )
+    items: list[Identity]
+    next_cursor: str | None
+    decisions: list[dict[str, Any]] | None = None

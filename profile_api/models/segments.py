@@ -1,0 +1,123 @@
+"""What is told about segments, triggers and deliveries."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from profile_api.models.examples import AT, CURSOR, EXAMPLE_RULE, PROFILE_ID, with_example
+
+_SEGMENT: dict[str, Any] = {
+    "id": "repeat-buyers",
+    "name": "Repeat buyers",
+    "rule": EXAMPLE_RULE,
+    "version": 1,
+    "created_at": AT,
+    "size": 128,
+}
+
+
+class Segment(BaseModel):
+    """`size`: how many profiles are in it now. `version` grows by one with each change of the rule."""
+
+    model_config = with_example(_SEGMENT)
+    id: str
+    name: str
+    rule: dict[str, Any]
+    version: int
+    created_at: str
+    size: int
+
+
+class SegmentPage(BaseModel):
+    model_config = with_example({"items": [_SEGMENT], "next_cursor": None})
+    items: list[Segment]
+    next_cursor: str | None
+
+
+class Preview(BaseModel):
+    model_config = with_example({"count": 128, "sample": [PROFILE_ID]})
+    count: int
+    sample: list[str]
+
+
+class Members(BaseModel):
+    model_config = with_example({"items": [{"profile_id": PROFILE_ID, "entered_at": AT}], "next_cursor": CURSOR})
+    items: list[dict[str, str]]
+    next_cursor: str | None
+
+
+class Why(BaseModel):
+    """`why` is a tree like the rule: each `node` as it was written, whether it `holds`, its `children` or the
+    `evidence` that decided. `member` is what was told last.
+    """
+
+    model_config = with_example(
+        {
+            "segment": "repeat-buyers",
+            "version": 1,
+            "profile_id": PROFILE_ID,
+            "member": True,
+            "at": AT,
+            "why": {
+                "node": {"trait": "country", "in": ["IR", "DE"]},
+                "holds": True,
+                "evidence": {"value": "DE"},
+            },
+        }
+    )
+    segment: str
+    version: int
+    profile_id: str
+    member: bool
+    at: str
+    why: dict[str, Any]
+
+
+_TRIGGER: dict[str, Any] = {
+    "id": "welcome",
+    "segment": "repeat-buyers",
+    "on": ["entered"],
+    "webhook": {"url": "https://example.com/hooks/simorgh", "secret": "whsec_********"},
+    "enabled": True,
+    "created_at": AT,
+}
+
+
+class Trigger(BaseModel):
+    """The secret is shown once, in the answer that creates it."""
+
+    model_config = with_example(_TRIGGER)
+    id: str
+    segment: str
+    on: list[str]
+    webhook: dict[str, Any]
+
+
+class TriggerPage(BaseModel):
+    model_config = with_example({"items": [_TRIGGER], "next_cursor": None})
+    items: list[Trigger]
+    next_cursor: str | None
+
+
+class Deliveries(BaseModel):
+    model_config = with_example(
+        {
+            "items": [
+                {
+                    "id": "msg_1",
+                    "trigger": "welcome",
+                    "status": "delivered",
+                    "attempts": 1,
+                    "next_at": None,
+                    "created_at": AT,
+                    "updated_at": AT,
+                    "response_code": 204,
+                    "error": None,
+                    "body": {"type": "segment.entered"},
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[dict[str, Any]]
+    next_cursor: str | None

@@ -1,0 +1,92 @@
+"""The law of caches: nothing in memory but the identity graph is needed for an answer, and all of it is bounded."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_processors import resolve
+from stream_processors.dedupe import SeenIds
+from tests.properties.pipeline_life import Life
+from tests.properties.pipeline_world import Box, MakeBox, Random, delivered, dump, law, make_door, make_events
+from tests.properties.segments_world import SEEDS
+
+
+@law(6)
+@given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
+def test_emptied_caches_change_nothing(make_box: MakeBox, seed: int, batch: int) -> None:
+    with make_box(batch=batch) as box:
+        live(Random(seed), box)
+        told = history(box)
+    with make_box(batch=batch) as box, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolve, "_RECENT", 0)  # and full at once
+        live(Random(seed), box, Random(seed + 1))
+        assert history(box) == told
+
+
+def history(box: Box) -> dict[str, Any]:
+    """What a box holds and has told. Whom of a batch it told first is no promise: what is in memory comes first."""
+    found: dict[str, Any] = dump(box, history=True)
+    told: dict[str, list[dict[str, Any]]] = {}
+    for one in json.loads(found.pop("told")):
+        del one["off"]
+        told.setdefault(one.pop("profile"), []).append(one)
+    return found | {"told": told}
+
+
+def live(r: Random, box: Box, emptying: Random | None = None) -> None:
+    """A life, the same for the same `r`; with `emptying` the caches are emptied between its steps."""
+    life = Life(r, box)
+    for _ in range(6):
+        life.something_happens()
+        if emptying:
+            forget_some(emptying, box)
+        box.settle()
+
+
+def forget_some(r: Random, box: Box) -> None:
+    pipeline = box.runner.pipeline
+    if r.random() < 0.6:
+        pipeline.forget_states()
+    if r.random() < 0.6:
+        pipeline.resolver.forget()
+    if r.random() < 0.6:
+        pipeline._seen = SeenIds(box.writer, capacity=1)  # made again from the table, as at every start
+    if r.random() < 0.6:
+        box.registry = type(box.registry)(box.log, box.clock)  # folded again from the topic
+
+
+@law(4)
+@given(seed=SEEDS)
+def test_the_filter_of_ids_grows_with_the_table_and_stays_right(make_box: MakeBox, seed: int) -> None:
+    r = Random(seed)
+    events = make_events(r, 120, 0, make_door())
+    with make_box(batch=7) as box:
+        box.runner.pipeline._seen = seen = SeenIds(box.writer, capacity=2)
+        box.append(delivered(r, events))
+        box.settle()
+        [(unique, ids)] = box.writer.rows("SELECT countIf(dup = 0), (SELECT count() FROM ids) FROM log_rows FINAL")
+        assert unique == ids
+        assert seen._count <= ids  # what makes it grow is counted by the table, which lacks rows still to be written
+        assert SeenIds(box.writer)._count == ids
+        assert seen._bits.nbytes == 2 * seen._capacity
+        assert seen._capacity < 2 * ids
+
+
+def test_what_was_seen_together_is_bounded(make_box: MakeBox) -> None:
+    with recent_bound(5), make_box(batch=3) as box:
+        for first in range(0, 60, 3):
+            box.append(make_events(Random(first), 3, 0, make_door(), first=first, people=40))
+            box.settle()
+            assert len(box.runner.pipeline.resolver._recent) <= 5
+
+
+@contextmanager
+def recent_bound(bound: int) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resolve, "_RECENT", bound)
+        yield

@@ -1,0 +1,109 @@
+"""Every cache of the house: it stands in one of these lists, has a bound, and once emptied gives the same answers."""
+
+import gc
+import pkgutil
+import re
+from decimal import Decimal
+from functools import _lru_cache_wrapper
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from identity import rules
+from identity.rules import DEFAULT_RULES
+from producers.files import orders
+from producers.recent import Recent
+from producers.segment import type_of_track
+from schemas import clock
+from schemas.catalog import Catalog
+from tests.clients.world import NOW, make_door, make_source
+from tests.unit.test_door_envelope import incoming
+
+ROOT: Final = Path(__file__).parents[2]
+ROOMS: Final = (
+    "schemas", "eventlog", "registry", "identity", "producers", "warehouse", "stream_processors", "profile_api",
+    "simorgh",
+)  # fmt: skip
+
+KNOWN: Final = {
+    "schemas/clock.py",  # here
+    "schemas/catalog.py",  # the catalogue of the installation: one object, as large as its files
+    "identity/rules.py",  # here; `matchers` belong to one set of rules and go with it
+    "producers/door.py",  # here
+    "producers/segment.py",  # here
+    "producers/recent.py",  # here
+    "producers/files/cells.py",  # of one file, while it is read; test_import_retail
+    "producers/files/orders.py",  # here
+    "stream_processors/profiles.py",  # test_pipeline_caches, and every law with `cached=1`
+}
+"""Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
+`Counts` (test_api_operations), the registry's snapshot (test_registry_registry, test_pipeline_caches)."""
+
+UNBOUNDED: Final = {"Catalog.load"}
+
+
+def test_every_cache_is_known() -> None:
+    words = re.compile(r"\blru_cache\b|@cache\b|\bcached_property\b|\bOrderedDict\b|\bRecent\(")
+    found = {
+        str(path.relative_to(ROOT)) for room in ROOMS for path in (ROOT / room).rglob("*.py") if _uses(path, words)
+    }
+    assert found | {"producers/recent.py"} == KNOWN
+
+
+def _uses(path: Path, words: re.Pattern[str]) -> bool:
+    return any(words.search(line) for line in path.read_text().splitlines() if "`" not in line)
+
+
+def test_every_cache_of_a_function_has_a_bound() -> None:
+    for room in ROOMS:
+        for module in pkgutil.walk_packages([str(ROOT / room)], f"{room}."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)
+    make_door()
+    caches = [one for one in gc.get_objects() if isinstance(one, _lru_cache_wrapper)]
+    ours = [one for one in caches if one.__module__.split(".")[0] in ROOMS]
+    assert len(ours) >= 6
+    assert {one.__qualname__ for one in ours if one.cache_info().maxsize is None} == UNBOUNDED
+
+
+def test_functions_answer_the_same_from_empty_caches() -> None:
+    def answers() -> list[Any]:
+        return [
+            [clock.iso(ms) for ms in (0, NOW, NOW + 3_600_000)],
+            [DEFAULT_RULES.rank(type) for type in ("user_id", "email", "a_type_of_theirs")],
+            [DEFAULT_RULES.is_blocked("user_id", value) for value in ("null", "u42")],
+            [type_of_track(Catalog.load(), name) for name in ("Order Completed", "order  completed", "Foo Bar")],
+            [orders._as_number(Decimal(text)) for text in ("1", "1.0", "0.1")],
+        ]
+
+    before = answers()
+    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number):
+        cache.cache_clear()
+    DEFAULT_RULES.__dict__.pop("matchers", None)
+    assert answers() == before
+
+
+def test_the_door_answers_the_same_from_empty_caches() -> None:
+    door = make_door()
+    sent = [
+        incoming(id=f"m-{n}", identifiers=[("user_id", f"u{n % 3}"), ("email", f"Person{n % 3}@Example.com")])
+        for n in range(9)
+    ]
+    filled = [door.admit(one) for one in sent]
+    emptied = []
+    for one in sent:
+        door.forget_cached()
+        emptied.append(door.admit(one))
+    assert emptied == filled
+    assert make_source().id == sent[0].source.id
+
+
+def test_recent_values_are_bounded_and_the_latest_stay() -> None:
+    recent: Recent[int, str] = Recent(10)
+    for number in range(1_000):
+        recent.put(number, str(number))
+        assert len(recent._young) + len(recent._old) <= 10
+    assert [recent.get(number) for number in range(995, 1_000)] == ["995", "996", "997", "998", "999"]
+    assert recent.get(0) is None
+    recent.clear()
+    assert recent.get(999) is None
