@@ -2,15 +2,18 @@
 
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cluster.harness import Api, Cluster, Role, eventually, running_cluster
+from tests.e2e.harness import WRITE_KEY
 from tests.e2e.test_kill import Sender, check, declare
 
 
@@ -128,3 +131,69 @@ def test_an_hour_of_chaos(tmp_path: Path) -> None:
         total += done
         print(f"run {run}: {acknowledged} events acknowledged; {dict(done)}", flush=True)
     assert len(total) == 6
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
+    """A minute without workers at 2,000 events/s, the load going on: how long until nothing waits, and for what rate."""
+    with running_cluster(tmp_path) as cluster:
+        workers = [cluster.role("work", f"work-{n}") for n in (1, 2)]
+        collect = cluster.role("collect")
+        api = Api(collect, cluster.role("api"))
+        load = Load(collect.url, 2_000)
+        load.start()
+        time.sleep(10)
+        for worker in workers:
+            worker.kill()
+        time.sleep(60)
+        for worker in workers:
+            worker.start()
+        back = time.monotonic()
+        eventually(lambda: _waiting(api) < 2_000, "the lag does not go away while the load goes on", 600)
+        print(
+            f"lag below a second's load after {time.monotonic() - back:.0f} s, {load.sent / load.seconds:,.0f} events/s"
+        )
+        load.enough.set()
+        load.join(60)
+        status = api.settled(120)
+        assert status["events"]["unique"] == load.sent
+        api.close()
+
+
+def _waiting(api: Api) -> int:
+    return sum(stage["lag_events"] for stage in api.get("/v1/status")["projections"])
+
+
+class Load(threading.Thread):
+    """Batches of 100 events at a fixed rate, sent again under their ids until answered."""
+
+    def __init__(self, url: str, rate: int) -> None:
+        super().__init__(daemon=True)
+        self._url = url
+        self._rate = rate
+        self._began = time.monotonic()
+        self.sent = 0
+        self.enough = threading.Event()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def run(self) -> None:
+        with httpx.Client(auth=(WRITE_KEY, ""), timeout=30) as client:
+            while not self.enough.is_set():
+                self._insist(client, [self._message(self.sent + n) for n in range(100)])
+                self.sent += 100
+                self.enough.wait(max(0.0, self.sent / self._rate - self.seconds))
+
+    def _message(self, n: int) -> dict[str, Any]:
+        properties = {"order_id": f"o{n}", "revenue": 1, "currency": "EUR"}
+        person = f"u{n % 5_000}"
+        return {
+            "type": "track", "event": "Order Completed", "userId": person, "messageId": f"l{n}", "properties": properties
+        }  # fmt: skip
+
+    def _insist(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
+        while client.post(f"{self._url}/v1/batch", json={"batch": batch}).status_code != 200:
+            self.enough.wait(0.1)
