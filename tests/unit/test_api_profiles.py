@@ -112,11 +112,9 @@ def test_a_superseded_id_resolves_and_an_absorbed_row_is_not_shown(world: World)
     assert get(world, f"/v1/profiles/{profile_id(younger)}")["profile_id"] == profile_id(older)
 
 
-def test_the_latest_row_and_the_latest_transition_win(world: World) -> None:
+def test_the_latest_row_wins(world: World) -> None:
     profile = sara(world)
-    world.row(profile, [("user_id", "u42")], {"city": "Isfahan"}, 9, events=13)
-    world.enter(profile, "repeat-buyers", NOW, 7, "exited")
-    world.enter(profile, "vip", NOW - 1, 8)
+    world.row(profile, [("user_id", "u42")], {"city": "Isfahan"}, 9, events=13, segments={"vip": NOW - 1})
     view = get(world, "/v1/profiles/user_id:u42")
     assert (view["traits"], view["metrics"]["events"]) == ({"city": "Isfahan"}, 13)
     assert view["segments"] == [{"id": "vip", "entered_at": iso(NOW - 1)}]

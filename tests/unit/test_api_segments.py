@@ -171,7 +171,7 @@ def test_why_tells_the_truth_of_each_node(live: World) -> None:
     call(live, "POST", "/v1/segments", {"id": "locals", "rule": rule}, 201)
     profile = country(live, "a/b", "DE")
     [event] = live.events(profile, [NOW - 5])
-    live.enter(profile, "locals", NOW, 1)
+    live.row(profile, [("user_id", "a/b")], {"country": "DE"}, 9, segments={"locals": NOW})
     why = call(live, "GET", "/v1/segments/locals/why/user_id:a%2Fb")
     Why.model_validate(why)
     assert (why["member"], why["profile_id"], why["why"]["holds"]) == (True, profile_id(profile), True)
