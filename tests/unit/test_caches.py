@@ -16,6 +16,7 @@ from producers.recent import Recent
 from producers.segment import type_of_track
 from schemas import clock
 from schemas.catalog import Catalog
+from stream_processors import batch
 from tests.clients.world import NOW, make_door, make_source
 from tests.unit.test_door_envelope import incoming
 
@@ -34,6 +35,7 @@ KNOWN: Final = {
     "producers/recent.py",  # here
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail
     "producers/files/orders.py",  # here
+    "stream_processors/batch.py",  # here
     "stream_processors/profiles.py",  # test_pipeline_caches, and every law with `cached=1`
 }
 """Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
@@ -74,10 +76,11 @@ def test_functions_answer_the_same_from_empty_caches() -> None:
             [DEFAULT_RULES.is_blocked("user_id", value) for value in ("null", "u42")],
             [type_of_track(Catalog.load(), name) for name in ("Order Completed", "order  completed", "Foo Bar")],
             [orders._as_number(Decimal(text)) for text in ("1", "1.0", "0.1")],
+            [batch._node(f"{number:032x}") for number in (1, 255, 1 << 127)],
         ]
 
     before = answers()
-    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number):
+    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number, batch._node):
         cache.cache_clear()
     DEFAULT_RULES.__dict__.pop("matchers", None)
     assert answers() == before
