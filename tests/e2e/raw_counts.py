@@ -13,7 +13,7 @@ def main(data: Path) -> dict[str, int]:
     log = SqliteEventLog(data / "log.sqlite")
     rows = Warehouse(f"chdb://{data / 'warehouse'}").writer(generation.current(log)).rows
     log.close()
-    ((log_rows, offsets, unique),) = rows("SELECT count(), uniqExact(part, off), countIf(dup = 0) FROM log_rows")
+    ((log_rows, offsets, unique),) = rows("SELECT count(), uniqExact(part, off), countIf(dup = 0) FROM log_rows FINAL")
     ((events, event_offsets, amount),) = rows("SELECT count(), uniqExact(part, off), toString(sum(amount)) FROM events")
     ((ids, id_values),) = rows("SELECT count(), uniqExact(eid) FROM ids")
     return {
