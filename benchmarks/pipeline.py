@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from benchmarks import report
-from benchmarks.world import copy_log, fill_log
+from benchmarks.world import declare, fill_log, pour
 from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
@@ -22,8 +22,9 @@ from stream_processors.runner import BATCH_PER_PARTITION, Runner
 from warehouse.client import Warehouse, Writer
 
 EVENTS, RULES, ROUNDS = 100_000, 20, 3
-Round = Callable[[SqliteEventLog, Warehouse, int], tuple[float, float]]
-"""One round on a log and a generation of its own: seconds of time and of CPU."""
+Round = Callable[[SqliteEventLog, Warehouse, int, Callable[[], None]], tuple[float, float]]
+"""One round on a log and a generation of its own, which asks for the events when it is ready: seconds of time and of
+CPU."""
 
 
 def main(events: int = EVENTS, rounds: int = ROUNDS) -> float:
@@ -56,21 +57,25 @@ def main(events: int = EVENTS, rounds: int = ROUNDS) -> float:
 
 
 def _timed(run: Round, root: Path, warehouse: Warehouse, generation: int) -> tuple[float, float]:
-    log = SqliteEventLog(copy_log(root / "full.sqlite", root / f"{generation}.sqlite"))
+    log = SqliteEventLog(root / f"{generation}.sqlite")
+    declare(log, RULES)
     warehouse.migrate(generation)
-    gc.collect()
     try:
-        return run(log, warehouse, generation)
+        return run(log, warehouse, generation, lambda: pour(root / "full.sqlite", log))
     finally:
         log.close()
         warehouse.drop(generation)
         (root / f"{generation}.sqlite").unlink()
 
 
-def _our_round(log: SqliteEventLog, warehouse: Warehouse, generation: int) -> tuple[float, float]:
+def _our_round(
+    log: SqliteEventLog, warehouse: Warehouse, generation: int, events: Callable[[], None]
+) -> tuple[float, float]:
     runner = Runner(log, warehouse, generation, system_clock)
     runner.recover()
     runner.declarations.step()
+    events()
+    gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     while records := runner.next_records():
         runner.pipeline.process(records)
@@ -80,8 +85,12 @@ def _our_round(log: SqliteEventLog, warehouse: Warehouse, generation: int) -> tu
     return spent
 
 
-def _bare_round(log: SqliteEventLog, warehouse: Warehouse, generation: int) -> tuple[float, float]:
+def _bare_round(
+    log: SqliteEventLog, warehouse: Warehouse, generation: int, events: Callable[[], None]
+) -> tuple[float, float]:
     writer = warehouse.writer(generation)
+    events()
+    gc.collect()
     positions = [0] * len(log.ends(topics.EVENTS))
     wall, cpu = time.perf_counter(), time.process_time()
     while records := _read(log, positions):

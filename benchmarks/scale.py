@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import report
-from benchmarks.world import fill_log
+from benchmarks.world import declare, fill_log, pour
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
 from simorgh.serve import tune_interpreter
@@ -43,12 +43,14 @@ def one_size(events: int) -> dict[str, float]:
     with TemporaryDirectory() as folder:
         root = Path(folder)
         fill_log(root / "log.sqlite", events, RULES)
-        log = SqliteEventLog(root / "log.sqlite")
+        log = SqliteEventLog(root / "round.sqlite")
+        declare(log, RULES)
         warehouse = Warehouse(f"chdb://{root / 'warehouse'}")
         warehouse.migrate(1)
         runner = Runner(log, warehouse, 1, system_clock)
         runner.recover()
         runner.declarations.step()
+        pour(root / "log.sqlite", log)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
         while records := runner.next_records():

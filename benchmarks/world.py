@@ -1,6 +1,5 @@
 """What the benchmarks run on: a log full of a workload's events, made once and copied for every round."""
 
-import shutil
 from pathlib import Path
 
 from benchmarks.workload import messages, segments
@@ -28,9 +27,8 @@ def fill_log(path: Path, events: int, rules: int) -> None:
 
 def fill(log: EventLog, events: int, rules: int) -> None:
     """The same into an empty log that is open."""
+    declare(log, rules)
     registry = Registry(log, system_clock, env_write_key="benchmark")
-    for name, rule in segments(rules).items():
-        registry.declare("segment", name, {"name": name, "rule": rule}, by="benchmark")
     source = registry.authenticate_write_key("benchmark")
     if source is None:
         raise Broken("benchmark: its own key is unknown")
@@ -51,7 +49,19 @@ def fill(log: EventLog, events: int, rules: int) -> None:
         log.append(topics.EVENTS, batch)
 
 
-def copy_log(source: Path, target: Path) -> Path:
-    """A copy of a closed log, for one round."""
-    shutil.copy(source, target)
-    return target
+def declare(log: EventLog, rules: int) -> None:
+    """The workload's segments."""
+    registry = Registry(log, system_clock, env_write_key="benchmark")
+    for name, rule in segments(rules).items():
+        registry.declare("segment", name, {"name": name, "rule": rule}, by="benchmark")
+
+
+def pour(source: Path, log: EventLog) -> None:
+    """Append the events of a closed log to one that is open."""
+    full = SqliteEventLog(source)
+    for partition in range(len(full.ends(topics.EVENTS))):
+        position = 0
+        while records := full.read(topics.EVENTS, partition, position, _BATCH):
+            log.append(topics.EVENTS, [(record.key, record.value) for record in records])
+            position = records[-1].offset + 1
+    full.close()

@@ -57,7 +57,6 @@ class Recorded:
     def add(self, batch: Batch, ids: Sequence[int], events: Sequence[int], seen: project.Seen) -> None:
         self.batches.append((batch, ids, events))
         self.seen = project.merge_seen(self.seen, seen) if self.seen else dict(seen)
-        self.keys.update(seen)
 
     def tables(self, owner: int, identity_position: int) -> Tables:
         batch, ids, events = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)

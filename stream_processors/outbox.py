@@ -61,6 +61,7 @@ class Outbox:
         self._linger = linger
         self._showed_at = self._recorded_at = self._changed_at = float("-inf")
         self._landing: _Landing | None = None
+        self._hurried: Recorded | None = None
         self.shown = Shown()
         self.recorded = Recorded()
         self._uncommitted = False
@@ -72,6 +73,12 @@ class Outbox:
         self._uncommitted = True
         self._changed_at = time.monotonic()
         self.records += records
+
+    def hurry(self) -> None:
+        """Where much was recorded, begin to write it beside the rest of its batch, which will see it landed."""
+        if self._landing is None and self._hurried is None and self.recorded.records >= _WRITE_AT:
+            self._hurried = self.recorded
+            self._inserts.begin(self._take_recorded())
 
     def write_when_due(self, seconds: float = 0.0) -> bool:
         """Take note of a writing that has landed and begin the next, where it is due. Blocks up to `seconds`.
@@ -92,8 +99,9 @@ class Outbox:
         return True
 
     def _is_whole_due(self, now: float) -> bool:
+        many = self._hurried is not None or self.recorded.records >= _WRITE_AT
         quiet = now - self._changed_at >= self._linger.shown
-        return quiet or self.recorded.records >= _WRITE_AT or now - self._recorded_at >= self._linger.recorded
+        return many or quiet or now - self._recorded_at >= self._linger.recorded
 
     def commit(self) -> None:
         """Write everything, wait for it and commit, unless nothing has happened since the last time."""
@@ -112,9 +120,9 @@ class Outbox:
 
         In the middle of a batch the states, of which rows of views are made, may be half up to date.
         """
-        under_way = self._landing.recorded if self._landing else None
-        on_the_way = self.recorded.keys | under_way.keys if under_way else self.recorded.keys
-        if not on_the_way.isdisjoint(keys):
+        wanted = set(keys)
+        under_way = (self._landing.recorded if self._landing else None, self._hurried, self.recorded)
+        if any(recorded and not recorded.keys.isdisjoint(wanted) for recorded in under_way):
             self._write(self._take_recorded())
 
     def _write(self, tables: Tables) -> None:
@@ -147,6 +155,7 @@ class Outbox:
 
     def _land(self) -> None:
         self._inserts.join()
+        self._hurried = None
         landing, self._landing = self._landing, None
         if landing is None:
             return

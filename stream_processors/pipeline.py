@@ -192,14 +192,16 @@ class Pipeline:
     ) -> None:
         self.evaluator.tick()
         seen = project.seen_identifiers(batch)
+        self._outbox.recorded.add(batch, *missing, seen)
+        self._outbox.changed(len(batch))
+        self._outbox.hurry()
         resolution = self.resolver.links(batch)
         if late.records:  # what these links part may have been told of before the crash
             resolution.note_passed(resolution.left)
         self._checkpoint("links")
         self._add_identity(resolution)
         self._settle(self._states.touch(late.then(resolution), before, batch, seen), "event")
-        self._outbox.recorded.add(batch, *missing, seen)
-        self._outbox.changed(len(batch))
+        self._outbox.recorded.keys.update(seen)  # not before: rows of the batch itself are not what a load waits for
 
     def _settle(self, touched: Touched, cause: str) -> None:
         """Evaluate what was touched, tell the transitions, and see to the rows."""

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from identity.nodes import node_of, to_hex
 from producers.door import Incoming, Verdict
 from registry.models import Source
+from stream_processors import outbox
 from stream_processors.checkpoints import CHECKPOINTS
 from tests.properties.pipeline_world import (
     LINGERS,
@@ -45,7 +46,11 @@ def test_crashes_change_nothing(make_box: MakeBox, seed: int, plan: list[tuple[s
             box.settle()
         calm = outcome(box)
     crashes = Crashes([])  # the box is there before anything ends it
-    with make_box(partitions=partitions, batch=batch, checkpoint=crashes, linger=r.choice(LINGERS)) as box:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        make_box(partitions=partitions, batch=batch, checkpoint=crashes, linger=r.choice(LINGERS)) as box,
+    ):
+        patch.setattr(outbox, "_WRITE_AT", r.choice((1, 5_000)))
         crashes.plan.extend(plan)
         for act in acts:
             act(box)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processors import declarations
+from stream_processors import declarations, outbox
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import LINGERS, Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import DAY, SEEDS
@@ -16,6 +16,7 @@ def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int)
     r = Random(seed)
     world = make_box(batch=batch, cached_profiles=cached, linger=r.choice(LINGERS))
     with pytest.MonkeyPatch.context() as patch, world as box:
+        patch.setattr(outbox, "_WRITE_AT", r.choice((1, 5, 5_000)))
         patch.setattr(declarations, "_SWEEP_CHUNK", r.choice((1, 3, 500)))  # as if there were many profiles
         life = Life(r, box)
         for _ in range(r.choice((3, 5, 8))):
