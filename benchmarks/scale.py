@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from benchmarks import report
 from benchmarks.world import declare, fill_log, pour
@@ -33,11 +34,12 @@ def main() -> None:
             (f"{size:,}", found["us"], found["cpu_us"], found["row_bytes"], found["payload_bytes"], found["rss_mb"])
         )
     columns = ("events", "µs/event", "CPU µs/event", "row and id bytes/event", "payload bytes/event", "peak MB")
-    note = f"{RULES} segments, 40 events a person; {report.machine()}"
+    tenths = ", ".join(f"{us:.0f}" for us in found["tenths"])
+    note = f"by tenth of 1 M, CPU µs/event: {tenths}; {RULES} segments, 40 events a person; {report.machine()}"
     report.show("Scale", columns, rows, f"cost at 1 M over cost at 100 k: {rows[1][2] / rows[0][2]:.2f} by CPU; {note}")
 
 
-def one_size(events: int) -> dict[str, float]:
+def one_size(events: int) -> dict[str, Any]:
     """Run one size in this process."""
     tune_interpreter()
     with TemporaryDirectory() as folder:
@@ -53,8 +55,10 @@ def one_size(events: int) -> dict[str, float]:
         pour(root / "log.sqlite", log)
         gc.collect()
         wall, cpu = time.perf_counter(), time.process_time()
+        spent = [(0, cpu)]
         while records := runner.next_records():
             runner.pipeline.process(records)
+            spent.append((sum(runner.pipeline.positions.values()), time.process_time()))
         runner.pipeline.commit()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         writer = warehouse.writer(1)
@@ -66,12 +70,23 @@ def one_size(events: int) -> dict[str, float]:
         payload = sum(size for key, size in sizes.items() if key in PAYLOADS)
         lean = sum(size for key, size in sizes.items() if key[0] in ROWS_AND_IDS and key not in PAYLOADS)
         return {
+            "tenths": _by_tenth(spent, events),
             "us": wall / events * 1e6,
             "cpu_us": cpu / events * 1e6,
             "row_bytes": lean / events,
             "payload_bytes": payload / events,
             "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
+
+
+def _by_tenth(spent: list[tuple[int, float]], events: int) -> list[float]:
+    """CPU µs per event in each tenth of a run, from how much was spent when so many events were done."""
+    found = []
+    for tenth in range(10):
+        inside = [(done, cpu) for done, cpu in spent if tenth * events <= done * 10 <= (tenth + 1) * events]
+        (first, began), (last, ended) = inside[0], inside[-1]
+        found.append((ended - began) / max(1, last - first) * 1e6)
+    return found
 
 
 if __name__ == "__main__":
