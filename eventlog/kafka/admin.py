@@ -158,6 +158,11 @@ class Admin:
                     raise explain(what, error) if isinstance(error, errors.AuthorizationError) else error from error
                 if time.monotonic() + PAUSE > deadline:
                     raise explain(what, error) from error
+            except RuntimeError as error:  # from a client that another thread has dropped meanwhile
+                if client is None or self._client is client:
+                    raise
+                if time.monotonic() + PAUSE > deadline:
+                    raise explain(what, errors.KafkaConnectionError(str(error))) from error
             if reconnect and client is not None:
                 self._drop(client)
             time.sleep(PAUSE)
