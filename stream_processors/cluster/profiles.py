@@ -11,8 +11,8 @@ the partition, after each means. Touches are read again from the last commit.
   4 transitions, memberships   written by the next owner, which mirrors what counts
   – the host commits   the next batch
 
-A zombie: its profile rows have a lower version; what it tells counts nowhere and it notices, so it writes no rows of it;
-what it passes on is redundant. An owner that fails after 1 claims its partitions anew before it tries again.
+A zombie: its profile rows have a lower version; what it tells counts nowhere and it notices, so it writes no rows of
+it; what it passes on is redundant. An owner that fails after 1 claims its partitions anew before it tries again.
 """
 
 import logging
