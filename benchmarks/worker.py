@@ -3,7 +3,8 @@
 Both begin with a broker full of events and an empty warehouse (the test bridge: ClickHouse's engine behind HTTP, as a
 process of its own) and end when no stage lags. The bare loop has no group, no fences, no lanes and no watchdog: it
 polls each topic in turn, in one thread, processes and commits. Rounds alternate; medians and the ratio are shown, and
-where the worker's seconds went, by stage.
+where the worker's seconds went, by stage. Then what the dearest step, looking at touched profiles, costs in batches of
+several sizes.
 """
 
 import tempfile
@@ -21,19 +22,23 @@ from deploy.kafka.fetch import Unavailable
 from eventlog.kafka.client import Connection
 from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import EventLog, Record
+from schemas import topics
 from schemas.clock import system_clock
+from stream_processors.cluster import touches
 from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.identity import IdentityStage
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage
+from stream_processors.cluster.touches import Touch
 from stream_processors.topology import CLUSTER, projections
 from tests.cluster.harness import Cluster, running_cluster
-from warehouse.client import Warehouse
+from warehouse.client import Warehouse, Writer
 
 EVENTS: Final = 30_000
 RULES: Final = 20
 ROUNDS: Final = 3
 BATCH: Final = 10_000
+SIZES: Final = (1, 10, 100, 1_000, 4_000)
 _STAGES = ("events", "identity", "profiles")
 
 
@@ -42,8 +47,9 @@ def main() -> None:
     rates: dict[str, list[float]] = {"bare loop": [], "simorgh work": []}
     spent: dict[str, list[float]] = {name: [] for name in _STAGES}
     try:
-        for _ in range(ROUNDS):
-            rates["bare loop"].append(_bare())
+        for number in range(ROUNDS):
+            rate, by_size = _bare(SIZES if number == ROUNDS - 1 else ())
+            rates["bare loop"].append(rate)
             rate, seconds = _worker()
             rates["simorgh work"].append(rate)
             for name, value in seconds.items():
@@ -57,6 +63,11 @@ def main() -> None:
         ("host", "events/s", "ratio"),
         [("bare loop", f"{bare:,.0f}", "1.00"), ("simorgh work", f"{work:,.0f}", f"{work / bare:.2f}")],
         "seconds in process(): " + ", ".join(f"{name} {median(values):.1f}" for name, values in spent.items()),
+    )
+    show(
+        "Looking at touched profiles again, by size of batch",
+        ("touches in a batch", "µs a touch"),
+        [(f"{size:,}", f"{cost * 1e6:,.0f}") for size, cost in by_size.items()],
     )
 
 
@@ -93,21 +104,40 @@ def _worker() -> tuple[float, dict[str, float]]:
         return rate, {name: role.metric("simorgh_batch_seconds_sum", stage=name) for name in _STAGES}
 
 
-def _bare() -> float:
+def _bare(sizes: Sequence[int]) -> tuple[float, dict[int, float]]:
+    """Events a second; then, by size of batch, seconds for a profile that is looked at again."""
     with _full() as (cluster, log):
         warehouse = Warehouse(cluster.bridge.url)
         warehouse.migrate(1)
         writer = warehouse.writer(1)
+        profiles = ProfilesStage(log, writer, system_clock)
         stages: list[Stage] = [
             EventsStage(log, writer, system_clock),
             IdentityStage(log, writer, warehouse.reader(lambda: 1), system_clock),
-            ProfilesStage(log, writer, system_clock),
+            profiles,
         ]
         started = time.monotonic()
         _loop(cluster, log, stages)
         rate = EVENTS / (time.monotonic() - started)
+        by_size = {size: _touched(log, writer, profiles, size) for size in sizes}
         warehouse.close()
-        return rate
+        return rate, by_size
+
+
+def _touched(log: EventLog, writer: Writer, stage: ProfilesStage, size: int) -> float:
+    """Seconds for each of `size` profiles, touched once and processed as one batch: the median of three."""
+    costs = []
+    for _ in range(ROUNDS):
+        found = writer.rows(f"SELECT profile FROM profile_rows WHERE live ORDER BY rand() LIMIT {size}")
+        before = log.ends(topics.TOUCHED)
+        log.append(topics.TOUCHED, [touches.message(Touch(profile, touches.EVENT)) for (profile,) in found])
+        records = [
+            record for part, offset in enumerate(before) for record in log.read(topics.TOUCHED, part, offset, size)
+        ]
+        started = time.monotonic()
+        stage.process(records)
+        costs.append((time.monotonic() - started) / size)
+    return median(costs)
 
 
 def _loop(cluster: Cluster, log: EventLog, stages: Sequence[Stage]) -> None:

@@ -36,5 +36,8 @@ class ApiDeps:
     replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
     stages: Sequence[Stage] = PROJECTIONS
     """The stages that follow the log, upstream first."""
+    shown: Callable[[], list[int]] | None = None
+    """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
+    projections have come, since one process does them together."""
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""

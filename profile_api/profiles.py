@@ -94,7 +94,7 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
     """One item per key, in order, in a handful of queries however many keys there are."""
-    fresh = freshness(deps.log, deps.clock)
+    fresh = freshness(deps)
     nodes = {key: _node_or_none(deps, key) for key in keys}
     whose = people.profiles_of(deps.reader, (node for node in nodes.values() if node is not None))
     rows = people.rows_of(deps.reader, sorted(set(whose.values())))
@@ -124,7 +124,7 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str
             "limit": limit + 1,
         },
     )
-    fresh = freshness(deps.log, deps.clock)
+    fresh = freshness(deps)
     shown = rows[:limit]
     full = people.rows_of(deps.reader, [row["profile"] for row in shown])
     items = [view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh) for row in shown if row["profile"] in full]
@@ -232,7 +232,7 @@ def router(deps: ApiDeps) -> APIRouter:
     ) -> JsonReply:
         """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
         parts = parts_of(include)
-        fresh = freshness(deps.log, deps.clock)  # before the rows: they hold at least this much
+        fresh = freshness(deps)  # before the rows: they hold at least this much
         row = people.profile_row(deps, key)
         return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
 

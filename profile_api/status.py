@@ -41,10 +41,12 @@ def progress(log: EventLog, group: str, reads: Iterable[str]) -> Progress:
     """Committed positions are read before the ends: no lag means that all that was there before has been
     done.
     """
-    positions, lag, waiting = {}, 0, []
-    for topic in reads:
-        committed = log.committed(group, topic)
-        positions[topic] = committed
+    return _against_ends(log, {topic: log.committed(group, topic) for topic in reads})
+
+
+def _against_ends(log: EventLog, positions: dict[str, list[int]]) -> Progress:
+    lag, waiting = 0, []
+    for topic, committed in positions.items():
         for partition, (done, end) in enumerate(zip(committed, log.ends(topic), strict=True)):
             if end > done:
                 lag += end - done
@@ -52,12 +54,13 @@ def progress(log: EventLog, group: str, reads: Iterable[str]) -> Progress:
     return Progress(positions, lag, min(waiting, default=None))
 
 
-def freshness(log: EventLog, clock: Clock) -> dict[str, Any]:
+def freshness(deps: ApiDeps) -> dict[str, Any]:
     """How fresh an answer is whose queries run after this call: it holds at least `positions`, all up to
     `as_of`.
     """
-    done = progress(log, PROJECTIONS_GROUP, [topics.EVENTS])
-    now = clock()
+    shown = deps.shown() if deps.shown else deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
+    done = _against_ends(deps.log, {topics.EVENTS: shown})
+    now = deps.clock()
     return {
         "as_of": iso(now if done.oldest is None else done.oldest),
         "positions": done.positions,

@@ -1,9 +1,13 @@
 """Where a cluster's stages stand, under the name by which one box's API asks for them."""
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
 
 from eventlog.port import EventLog, Message, Position, Record
+from schemas import topics
 from stream_processors.topology import Stage
 
 PROJECTIONS = "projections"
@@ -40,3 +44,61 @@ class StagePositions:
 
     def close(self) -> None:
         self._log.close()
+
+
+_FORWARDED: Final = 2
+"""How often the end of simorgh.touched has to be passed: touches of that time, and those then passed on to heirs."""
+
+
+@dataclass(slots=True)
+class _Followed:
+    """Events that were taken in, on their way into views: first identity has to pass an offset, then profiles some."""
+
+    events: list[int]
+    identity: int
+    touched: list[int] | None = None
+    rounds: int = _FORWARDED
+
+
+class ViewsHold:
+    """Up to where views on a cluster hold what came in: all stages have passed what came of it.
+
+    Where nothing is under way that is as far as events have come. Under load one state of the log is followed through
+    the stages, a step with each question, and answered once it is through: late, and never too much. Any thread.
+    """
+
+    def __init__(self, log: StagePositions) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._known = [0] * len(log.ends(topics.EVENTS))
+        self._followed: _Followed | None = None
+
+    def positions(self) -> list[int]:
+        """The offsets of simorgh.events, by partition. Upstream is asked first: what a stage has passed it has
+        handed on."""
+        with self._lock:
+            events = self._log.committed(PROJECTIONS, topics.EVENTS)
+            identity = self._log.committed(PROJECTIONS, topics.IDENTITY)[0]
+            identity_end = self._log.ends(topics.IDENTITY)[0]
+            touched = self._log.committed(PROJECTIONS, topics.TOUCHED)
+            touched_ends = self._log.ends(topics.TOUCHED)
+            if identity >= identity_end and _passed(touched, touched_ends):
+                self._known, self._followed = events, None
+            elif self._followed is None:
+                self._followed = _Followed(events, identity_end)
+            elif self._is_through(self._followed, identity, touched, touched_ends):
+                self._known, self._followed = self._followed.events, None
+            return self._known
+
+    def _is_through(self, followed: _Followed, identity: int, touched: list[int], ends: list[int]) -> bool:
+        if followed.touched is None:
+            if identity >= followed.identity:
+                followed.touched = ends
+        elif _passed(touched, followed.touched):
+            followed.rounds -= 1
+            followed.touched = ends
+        return followed.rounds == 0
+
+
+def _passed(positions: Sequence[int], ends: Sequence[int]) -> bool:
+    return all(map(int.__ge__, positions, ends))

@@ -28,7 +28,7 @@ from schemas.clock import system_clock
 from schemas.errors import InvalidSettings
 from simorgh.logs import open_log
 from simorgh.platform import open_warehouse
-from simorgh.positions import StagePositions
+from simorgh.positions import StagePositions, ViewsHold
 from simorgh.retry import retry_rejected
 from simorgh.serve import listen, run_app, tune_interpreter
 from simorgh.settings import Settings
@@ -151,6 +151,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 allow_private_webhooks=settings.allow_private_webhooks,
                 generation=lambda: live,
                 stages=STAGES,
+                shown=ViewsHold(log).positions,
                 visible_within=30.0,
             )
             run_app(create_api(deps), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))

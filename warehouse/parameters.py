@@ -6,7 +6,7 @@ parameter: a text that is cast to the parameter's type. Lists of numbers only, s
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 LONGEST: Final = 64 * 1024
@@ -20,9 +20,14 @@ def write_long_lists(sql: str, parameters: Mapping[str, Any]) -> tuple[str, dict
         text = _numbers(value)
         if text is not None and len(text) > LONGEST:
             placeholder = re.compile(r"\{" + re.escape(name) + r":([^{}]+)\}")
-            sql = placeholder.sub(rf"CAST('{text}', '\1')", sql)
+            sql = placeholder.sub(_cast(text), sql)
             del left[name]
     return sql, left
+
+
+def _cast(text: str) -> Callable[[re.Match[str]], str]:
+    """A function, since `re` would look through a long text for escapes, character by character."""
+    return lambda found: f"CAST('{text}', '{found[1]}')"
 
 
 def _numbers(value: Any) -> str | None:

@@ -25,6 +25,9 @@ PAUSE: Final = 0.1
 KEEP: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """The log is truth: no topic forgets. Checked on topics that were there before, too."""
 
+_PASSING: Final = (errors.UnknownBrokerIdError,)
+"""Not to be tried again, says the library; it is a partition without a leader for a moment, seen in old metadata."""
+
 
 class Admin:
     """For any thread. Connects at once: raises `Backpressure` when no broker answers."""
@@ -33,6 +36,7 @@ class Admin:
         self._connection = connection
         self._lock = threading.Lock()
         self._client: Any = None
+        self._closed = False
         self._try("connecting", lambda client: None)
 
     # --- topics
@@ -137,6 +141,7 @@ class Admin:
 
     def close(self) -> None:
         with self._lock:
+            self._closed = True
             if self._client is not None:
                 self._client.close()
                 self._client = None
@@ -149,16 +154,22 @@ class Admin:
         """
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
         while True:
-            client = None
+            client, anew = None, reconnect
             try:
                 client = self._connected()
                 return call(client)
             except errors.KafkaError as error:
-                if not error.retriable:
+                if not error.retriable and not isinstance(error, _PASSING):
                     raise explain(what, error) if isinstance(error, errors.AuthorizationError) else error from error
                 if time.monotonic() + PAUSE > deadline:
                     raise explain(what, error) from error
-            if reconnect and client is not None:
+                anew = reconnect or isinstance(error, _PASSING)
+            except RuntimeError as error:  # from a client that another thread has dropped meanwhile
+                if client is None or self._client is client or self._closed:
+                    raise
+                if time.monotonic() + PAUSE > deadline:
+                    raise explain(what, errors.KafkaConnectionError(str(error))) from error
+            if anew and client is not None:
                 self._drop(client)
             time.sleep(PAUSE)
 

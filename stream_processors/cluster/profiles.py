@@ -5,14 +5,14 @@ the partition, after each means. Touches are read again from the last commit.
 
   1 simorgh.touched    what is about other profiles is passed on, again: looked at once more, nothing changes. An
                        absorbed profile's memberships go to its heir before they end here: they cannot get lost between
-  2 simorgh.segments   what was told is there: the next owner's claim stands after it, and it reads up to its claim
-  3 transitions, memberships   written by the next owner, which mirrors what counts
-  4 profile_rows       the same profiles are looked at again, under a version at least as high
+  2 profile_rows       the same profiles are looked at again, under a higher version: views show for a moment what has
+                       not been told. The other way round a webhook could be called before the view shows why
+  3 simorgh.segments   what was told is there: the next owner's claim stands after it, and it reads up to its claim
+  4 transitions, memberships   written by the next owner, which mirrors what counts
   – the host commits   the next batch
 
-A zombie: what it tells counts nowhere and it notices, so it writes no rows of it; its profile rows have a lower
-version; what it passes on is redundant. An owner that fails between 2 and 4 claims its partitions anew before it tries
-again.
+A zombie: its profile rows have a lower version; what it tells counts nowhere and it notices, so it writes no rows of
+it; what it passes on is redundant. An owner that fails after 1 claims its partitions anew before it tries again.
 """
 
 import logging
@@ -40,7 +40,10 @@ from warehouse.client import Writer
 _LOG = logging.getLogger(__name__)
 GROUP: Final = "profiles"
 GENERATION_BITS: Final = 40
-"""A profile row's version: the owner's generation above the touch's offset. Both grow, and partitions may be added."""
+"""A profile row's version: the owner's generation above the sum of the touch's offset and the owner's position in
+simorgh.segments. Partitions may be added, since the generation grows; another try's version is higher, since it claims
+first.
+"""
 
 _LOOKED_UP = 20_000
 _MEMBERS = """SELECT profile, node FROM members WHERE profile IN {profiles:Array(UInt128)}
@@ -108,6 +111,7 @@ class ProfilesStage:
     # ---- one batch
 
     def process(self, records: Sequence[Record]) -> None:
+        """See `Stage.process`. Once a transition is in simorgh.segments, the profile's row shows it."""
         if not records:
             return
         if self._doubtful:
@@ -121,8 +125,8 @@ class ProfilesStage:
         left = self._pass_on(found, work)
         cases = self._cases(found, left, work)
         transitions = self._judge.decide(cases, self._segments.filling())
-        self._tell(transitions, work)
         self._write_rows(cases, work)
+        self._tell(transitions, work)
         self._teller.verify({item.part for item in work.values()})
         self._teller.settled()
         self._doubtful = False
@@ -145,7 +149,7 @@ class ProfilesStage:
             except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:
                 _LOG.warning("touch %d/%d is left out: %s", record.partition, record.offset, type(error).__name__)
                 continue
-            ver = generation << GENERATION_BITS | record.offset + 1
+            ver = generation << GENERATION_BITS | record.offset + 1 + self._teller.position
             known = work.get(touch.profile)
             if known is None:
                 work[touch.profile] = _Work(touch, record.partition, ver)

@@ -48,7 +48,8 @@ class Teller:
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
-        self._position = 0
+        self.position = 0
+        """The next offset of simorgh.segments; beyond the claims of what is held. Never goes back while it is."""
         self._fences = Fences()
         self._terms: dict[int, Term] = {}
         self._told = 0
@@ -62,7 +63,7 @@ class Teller:
         terms, upto = self._claim_records(parts, generation)
         self._checkpoint("claim")
         since = min((self._log.committed(told_group(part), topics.SEGMENTS)[0] for part in parts), default=upto)
-        self._fences, self._position = Fences.at(self._log, since), since
+        self._fences, self.position = Fences.at(self._log, since), since
         self._mirror(self._hear(upto, set(parts)))
         for part, term in terms.items():
             if self._fences.terms.get(part) != term:
@@ -124,25 +125,25 @@ class Teller:
 
     def settled(self) -> None:
         """The rows of all that was told are in the tables."""
-        if self._position - self._remembered >= _REMEMBER_EVERY:
+        if self.position - self._remembered >= _REMEMBER_EVERY:
             self._remember(list(self._terms))
 
     def _remember(self, parts: Collection[int]) -> None:
         for part in parts:
-            self._log.commit(told_group(part), {topics.SEGMENTS: {0: self._position}})
-        self._remembered = self._position
+            self._log.commit(told_group(part), {topics.SEGMENTS: {0: self.position}})
+        self._remembered = self.position
 
     # ---- the fold of what was told
 
     def _hear(self, upto: int, wanted: Collection[int]) -> list[Numbered]:
         """Read on up to an offset; the transitions that count, of the partitions that are wanted."""
         found: list[Numbered] = []
-        while self._position < upto:
-            records = self._log.read(topics.SEGMENTS, 0, self._position, min(_READ, upto - self._position))
+        while self.position < upto:
+            records = self._log.read(topics.SEGMENTS, 0, self.position, min(_READ, upto - self.position))
             if not records:
                 raise Broken("simorgh.segments: wanted what was appended, the log ends before; see to the log")
             found += self._counted(records, wanted)
-            self._position = records[-1].offset + 1
+            self.position = records[-1].offset + 1
         return found
 
     def _counted(self, records: Sequence[Record], wanted: Collection[int]) -> list[Numbered]:

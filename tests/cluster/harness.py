@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from uuid import uuid4
 import httpx
 
 from deploy.kafka.broker import Broker
+from eventlog.port import EventLog
+from simorgh.logs import open_log
+from simorgh.settings import Settings
 from tests.clickhouse.process import BridgeProcess
 from tests.e2e.harness import TOKEN, WRITE_KEY, wait_for
 from tests.kafka.fixtures import running_broker
@@ -71,8 +75,16 @@ class Role:
         self._process.send_signal(number)
 
     def wait(self, seconds: float) -> int:
+        """Until it ends by itself; its exit code."""
         assert self._process is not None
-        return self._process.wait(seconds)
+        code = self._process.wait(seconds)
+        self._forget()
+        return code
+
+    def _forget(self) -> None:
+        if self._process is not None and self._process.stdout:
+            self._process.stdout.close()
+        self._process = None
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum over all lines of a metric that have these labels; 0 where there are none."""
@@ -96,13 +108,11 @@ class Role:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            self._forget()
             raise AssertionError(
                 f"{self.name} did not end on {number.name}: {self.errors.read_text()[-2000:]}"
             ) from None
-        finally:
-            if self._process.stdout:
-                self._process.stdout.close()
-        self._process = None
+        self._forget()
         return code
 
 
@@ -132,6 +142,11 @@ class Cluster:
         made = Role(role, name or role, self.folder, {**self.environment, **more})
         self.roles.append(made)
         return made.start()
+
+    def together(self, *names: str) -> list[Role]:
+        """Roles, started at the same time. A name is `role` or `role-n`."""
+        with ThreadPoolExecutor(len(names)) as starting:
+            return list(starting.map(lambda name: self.role(name.partition("-")[0], name), names))
 
     def freeze_warehouse(self) -> None:
         """Calls neither fail nor return until `thaw_warehouse`."""
@@ -196,6 +211,16 @@ def running_cluster(folder: Path, **settings: str) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.close()
+
+
+@contextmanager
+def opened_log(cluster: Cluster) -> Iterator[EventLog]:
+    """The cluster's log, as one more process beside the roles."""
+    log = open_log(Settings(log=cluster.environment["SIMORGH_LOG"]))
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def eventually(holds: Callable[[], Any], otherwise: str, seconds: float = PATIENCE) -> Any:

@@ -5,16 +5,24 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.cluster.clients import Sender
 from tests.cluster.harness import Api, Cluster, Role, eventually, running_cluster
+from tests.cluster.reckoning import declare, reckon
 from tests.e2e.harness import WRITE_KEY
-from tests.e2e.test_kill import Sender, check, declare
+
+SESSION = "6"
+"""Seconds: as short as a broker allows."""
+
+OUTAGE_SECONDS = 20
+
+FAULTS = ("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse", "restart_broker")
 
 
 class Chaos:
@@ -25,24 +33,15 @@ class Chaos:
         self._workers = workers
         self._chance = chance
         self.done: Counter[str] = Counter()
-        self._faults: list[Callable[[], None]] = [
-            self.kill_worker,
-            self.kill_warehouse,
-            self.freeze_worker,
-            self.restart_broker,
-            self.slow_warehouse,
-            self.stop_worker,
-        ]
 
     def rage(self, seconds: float) -> None:
-        """Each fault in turn, then any, until the time is over. All runs again at the end."""
+        """Each fault once, in an order by chance, and then any until the time is over. All runs again at the end."""
         end = time.monotonic() + seconds
-        turn = 0
-        while time.monotonic() < end:
-            fault = self._faults[turn] if turn < len(self._faults) else self._chance.choice(self._faults)
-            fault()
-            self.done[fault.__name__] += 1
-            turn += 1
+        first = self._chance.sample(FAULTS, len(FAULTS))
+        while first or time.monotonic() < end:
+            fault = first.pop() if first else self._chance.choice(FAULTS)
+            getattr(self, fault)()
+            self.done[fault] += 1
             time.sleep(self._chance.uniform(0.5, 2.0))  # the load goes on meanwhile
 
     def kill_worker(self) -> None:
@@ -59,7 +58,7 @@ class Chaos:
         """A zombie: it wakes up when its partitions are long another's."""
         worker = self._chance.choice(self._workers)
         worker.send_signal(signal.SIGSTOP)
-        time.sleep(self._chance.uniform(1.0, 9.0))
+        time.sleep(float(SESSION) + self._chance.uniform(0.5, 2.0))
         worker.send_signal(signal.SIGCONT)
 
     def kill_warehouse(self) -> None:
@@ -77,87 +76,88 @@ class Chaos:
         self._cluster.broker.start()
 
 
-def survive(folder: Path, seconds: float, seed: int) -> tuple[Counter[str], int]:
-    """What went wrong, and how many events were acknowledged meanwhile. Fails where one is lost or counts twice."""
-    chance = random.Random(seed)
-    with running_cluster(folder) as cluster:
-        workers = [cluster.role("work", f"work-{n}") for n in (1, 2)]
-        collect = cluster.role("collect")
-        apis = [Api(collect, cluster.role("api", f"api-{n}")) for n in (1, 2)]
-        declare(apis[0])  # type: ignore[arg-type]
-        senders = [Sender(collect, seed * 100 + n) for n in range(2)]  # type: ignore[arg-type]
+def survive(folder: Path, seconds: float, seed: int) -> Counter[str]:
+    """What went wrong, once each fault has come and the time is over. Fails where an event is lost or counts twice."""
+    began = time.monotonic()
+    with running_cluster(folder, SIMORGH_WORKER_SESSION_SECONDS=SESSION) as cluster:
+        *workers, collect, first, second = cluster.together("work-1", "work-2", "collect", "api-1", "api-2")
+        apis = [Api(collect, role) for role in (first, second)]
+        declare(apis[0])
+        senders = [Sender(collect.url, n, seed) for n in range(2)]
         for sender in senders:
             sender.start()
-        chaos = Chaos(cluster, workers, chance)
+        chaos = Chaos(cluster, workers, random.Random(seed))
         chaos.rage(seconds)
-        for sender in senders:
-            sender.enough.set()
-        for sender in senders:
-            sender.join(120)
-            assert not sender.is_alive(), "a client is not answered"
+        acknowledged = _acknowledged(senders)
+        quiet = time.monotonic()
         eventually(lambda: all(worker.get("/readyz").status_code == 200 for worker in workers), "a worker is ill")
-        acknowledged = [message for sender in senders for message in sender.acknowledged]
         for api in apis:
             api.settled(240)
-            check(api, acknowledged)  # type: ignore[arg-type]
-            equal_to_a_recompute(api)
+        settled = time.monotonic()
+        counted = reckon(cluster, apis, acknowledged)
+        for api in apis:
             api.close()
-        return chaos.done, len(acknowledged)
+    print(f"\nchaos, seed {seed}: {dict(sorted(chaos.done.items()))}")
+    print(
+        f"  {len(acknowledged)} events acknowledged, {counted} counted, {_sum(senders, 'copies')} copies sent besides"
+    )
+    print(f"  {_sum(senders, 'refused')} batches refused and sent again; settled {settled - quiet:.0f} s after the end")
+    print(f"  {time.monotonic() - began:.0f} s in all", flush=True)
+    return chaos.done
 
 
-def equal_to_a_recompute(api: Api) -> None:
-    """What was told step by step is what the SQL back end of the rules answers over all history."""
-    for segment in api.get("/v1/segments")["items"]:
-        full: Any = api.post("/v1/segments/preview", {"rule": segment["rule"]})
-        told = [m["profile_id"] for m in api.get(f"/v1/segments/{segment['id']}/members", limit=1000)["items"]]
-        assert len(told) == full["count"], segment["id"]
-        assert sorted(told)[:10] == sorted(full["sample"])[:10] or len(told) > 10
+def _sum(senders: Sequence[Sender], name: str) -> int:
+    return sum(getattr(sender, name) for sender in senders)
+
+
+def _acknowledged(senders: Sequence[Sender]) -> list[dict[str, Any]]:
+    for sender in senders:
+        sender.enough.set()
+    for sender in senders:
+        sender.join(120)
+        assert not sender.is_alive(), "a client is not answered"
+    return [message for sender in senders for message in sender.acknowledged]
 
 
 @pytest.mark.timeout(900)
 def test_a_minute_of_chaos(tmp_path: Path) -> None:
-    done, acknowledged = survive(tmp_path, seconds=45, seed=random.randrange(1000))
-    print(f"{acknowledged} events acknowledged; {dict(done)}")
-    assert acknowledged
-    assert sum(done.values()) >= 3
+    done = survive(tmp_path, seconds=40, seed=random.randrange(1000))
+    assert len(done) == len(FAULTS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_an_hour_of_chaos(tmp_path: Path) -> None:
-    total: Counter[str] = Counter()
     for run in range(6):
-        done, acknowledged = survive(tmp_path / str(run), seconds=540, seed=run)
-        total += done
-        print(f"run {run}: {acknowledged} events acknowledged; {dict(done)}", flush=True)
-    assert len(total) == 6
+        assert len(survive(tmp_path / str(run), seconds=540, seed=run)) == len(FAULTS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
-    """A minute without workers at 2,000 events/s while the load goes on: how long until nothing waits."""
+    """A while without workers at 2,000 events/s while the load goes on: how long until nothing waits."""
     with running_cluster(tmp_path) as cluster:
-        workers = [cluster.role("work", f"work-{n}") for n in (1, 2)]
-        collect = cluster.role("collect")
-        api = Api(collect, cluster.role("api"))
+        *workers, collect, api_role = cluster.together("work-1", "work-2", "collect", "api")
+        api = Api(collect, api_role)
         load = Load(collect.url, 2_000)
         load.start()
         time.sleep(10)
         for worker in workers:
             worker.kill()
-        time.sleep(60)
+        time.sleep(OUTAGE_SECONDS)
+        waiting = _waiting(api)
+        back = time.monotonic()
         for worker in workers:
             worker.start()
-        back = time.monotonic()
         eventually(lambda: _waiting(api) < 2_000, "the lag does not go away while the load goes on", 600)
-        print(
-            f"lag below a second's load after {time.monotonic() - back:.0f} s, {load.sent / load.seconds:,.0f} events/s"
-        )
+        seconds, rate = time.monotonic() - back, load.sent / load.seconds
         load.enough.set()
         load.join(60)
-        status = api.settled(120)
-        assert status["events"]["unique"] == load.sent
+        print(
+            f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s;"
+            f" less than a second's load {seconds:.0f} s after their start"
+        )
+        assert api.settled(120)["events"]["unique"] == load.sent
         api.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from schemas import topics
-from tests.cluster.harness import Api, Cluster, Role, eventually, running_cluster
+from tests.cluster.harness import Api, Cluster, Role, eventually, opened_log, running_cluster
 from tests.e2e.harness import WRITE_KEY
 from tests.integration.webhook_receiver import Receiver, receiving
 
@@ -24,9 +24,7 @@ class Running:
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
-        self.workers = [cluster.role("work", "work-1"), cluster.role("work", "work-2")]
-        self.collect = cluster.role("collect")
-        self.api_role = cluster.role("api")
+        *self.workers, self.collect, self.api_role = cluster.together("work-1", "work-2", "collect", "api")
         self.api = Api(self.collect, self.api_role)
 
     def owned(self, stage: str) -> list[float]:
@@ -88,23 +86,20 @@ def test_merges_segments_and_webhooks(running: Running, receiver: Receiver) -> N
     assert api.get("/v1/segments/buyers/members")["items"] == []
     merged = api.post("/v1/profiles/user_id:m1/merge", {"with": "user_id:m2", "reason": "one person"})["profiles"]
     assert [profile["metrics"]["orders"] for profile in merged] == [2]
-    api.settled()
-    [member] = api.get("/v1/segments/buyers/members")["items"]
-    assert member["profile_id"] == merged[0]["profile_id"]
     eventually(lambda: receiver.calls, "no webhook came")
-    assert receiver.calls[0].data["profile_id"] == member["profile_id"]
+    view = api.profile("user_id:m1")  # whoever is called sees why
+    assert receiver.calls[0].data["profile_id"] == view["profile_id"] == merged[0]["profile_id"]
+    assert [segment["id"] for segment in view["segments"]] == ["buyers"]
+    api.settled()
+    assert api.profile("user_id:m2")["segments"] == view["segments"]
+    [member] = api.get("/v1/segments/buyers/members")["items"]
+    assert member["profile_id"] == view["profile_id"]
 
 
 def test_what_is_poison_is_rejected_and_stops_nobody(running: Running) -> None:
     """Past the collector, straight into the topic: no JSON, no envelope, no text."""
-    from simorgh.logs import open_log
-    from simorgh.settings import Settings
-
-    log = open_log(Settings(log=running.cluster.environment["SIMORGH_LOG"]))
-    try:
+    with opened_log(running.cluster) as log:
         log.append(topics.EVENTS, [(b"p", b"{"), (b"q", b"\xff\xfe"), (b"r", b'{"id": 1}'), (b"s", b"")])
-    finally:
-        log.close()
     running.api.send(order("after-poison", "after-poison"))
     running.api.settled()
     assert running.api.profile("user_id:after-poison")["metrics"]["orders"] == 1

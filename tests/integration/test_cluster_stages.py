@@ -23,7 +23,7 @@ from stream_processors.cluster.touches import Touch
 from stream_processors.fences import Fences
 from stream_processors.topology import CLUSTER
 from stream_processors.triggers.intake import Intake
-from tests.properties.cluster_world import Cluster, Worker
+from tests.properties.cluster_world import Cluster, Killed, Worker
 from tests.properties.pipeline_world import SECRET, make_door
 from tests.properties.segments_world import DAY
 from warehouse.client import Warehouse, Writer
@@ -31,7 +31,7 @@ from warehouse.client import Warehouse, Writer
 U1 = ("user_id", "u1")
 MAIL = ("email", "a@example.com")
 SEEN = {"metric": "events", "gte": 1}
-PROFILE_POINTS = ("passed_on", "segments", "transitions", "memberships", "profile_rows")
+PROFILE_POINTS = ("passed_on", "profile_rows", "segments", "transitions", "memberships")
 
 Make = Callable[..., Cluster]
 
@@ -276,6 +276,50 @@ def test_time_alone_changes_memberships(make: Make) -> None:
     cluster.settle()
     assert cluster.told() == cluster.full() == {"recent": set()}
     assert [t["cause"] for t in cluster.transitions()] == ["event"] * 6 + ["time"] * 6
+
+
+# Views
+
+
+def test_a_view_shows_what_is_told_before_anybody_is_called(make: Make) -> None:
+    """The owner dies as soon as a transition is in the log, where triggers find it."""
+    cluster = make()
+    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "c2VjcmV0" * 4}
+    cluster.declare("trigger", "hook", {"segment": "seen", "on": ["entered"], "webhook": hook})
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    cluster.settle()
+    send(cluster, "e1", U1)
+    for worker in cluster.workers:
+        cluster.step(worker, "events")
+    cluster.step(holder(cluster, "identity", 0), "identity")
+    cluster.clock.now += 1_000
+    assert cluster.dies(owner_of(cluster, node(U1)), "profiles", "segments")
+    assert len(called(cluster)) == 1
+    [told] = cluster.transitions()
+    shown = "SELECT segments, toUnixTimestamp64Milli(entered[1]), JSONExtractUInt(view, 'events') FROM profile_rows"
+    assert rows(cluster, shown) == [(["seen"], told["entered_at"], 1)]
+
+
+def test_what_was_shown_and_not_told_is_shown_anew(make: Make) -> None:
+    """The try that failed after its rows showed another moment than the one that was told in the end."""
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    cluster.settle()
+    send(cluster, "e1", U1)
+    for worker in cluster.workers:
+        cluster.step(worker, "events")
+    cluster.step(holder(cluster, "identity", 0), "identity")
+    owner = owner_of(cluster, node(U1))
+    owner.points.dies_at = "profile_rows"
+    with pytest.raises(Killed):
+        cluster.step(owner, "profiles")
+    assert cluster.transitions() == []
+    assert rows(cluster, "SELECT segments FROM profile_rows") == [(["seen"],)]
+    cluster.clock.now += 1_000
+    cluster.settle()
+    [told] = cluster.transitions()
+    latest = "SELECT toUnixTimestamp64Milli(argMax(entered, ver)[1]) FROM profile_rows"
+    assert rows(cluster, latest) == [(told["entered_at"],)]
 
 
 # Zombies

@@ -65,7 +65,7 @@ class Points:
         if self.stops_at == name:
             self.stops_at = None
             self.stopped.set()
-            assert self._go.wait(60), "a zombie was never woken"
+            assert self._go.wait(600), "a zombie was never woken"
 
     def wake(self) -> None:
         self._go.set()

@@ -41,7 +41,7 @@ from warehouse.client import Writer
 POINTS: Final = {
     "events": ("rejected", "log_rows", "events", "traits", "identifiers", "ids", "links", "touched"),
     "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
-    "profiles": ("passed_on", "segments", "transitions", "memberships", "profile_rows"),
+    "profiles": ("passed_on", "profile_rows", "segments", "transitions", "memberships"),
 }
 """Every side effect of every stage, in order: before the next one, the worker may die, fail or freeze."""
 
