@@ -47,11 +47,12 @@ class SeenIds:
         self._add(_halves(list(eids)))
 
     def writing(self) -> None:
-        """Rows of all that was remembered are being written."""
-        self._landing, self._gathered = self._gathered, set()
+        """Rows of all that was remembered are being written; so may others be that were begun before."""
+        self._landing |= self._gathered
+        self._gathered = set()
 
     def landed(self) -> None:
-        """The rows that were being written are in the table."""
+        """All rows that were being written are in the table."""
         self._landing = set()
 
     def _stored(self, eids: Sequence[int]) -> set[int]:
