@@ -38,7 +38,7 @@ EVENTS: Final = 30_000
 RULES: Final = 20
 ROUNDS: Final = 3
 BATCH: Final = 10_000
-SIZES: Final = (1, 10, 100, 1_000, 4_000)
+SIZES: Final = (1, 10, 100, 1_000)
 _STAGES = ("events", "identity", "profiles")
 
 
@@ -136,7 +136,7 @@ def _touched(log: EventLog, writer: Writer, stage: ProfilesStage, size: int) -> 
         ]
         started = time.monotonic()
         stage.process(records)
-        costs.append((time.monotonic() - started) / size)
+        costs.append((time.monotonic() - started) / len(records))
     return median(costs)
 
 

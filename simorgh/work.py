@@ -37,6 +37,9 @@ from warehouse.client import Warehouse, Writer
 _LOG = logging.getLogger(__name__)
 
 AGENT_MOST, AGENT_WITHIN = 500, 0.1
+BATCH_EVERY = 0.2
+"""Seconds. A batch costs the warehouse some ten queries and three to six parts, whatever it holds: so at most five of
+each stage in a second."""
 
 
 def work(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -117,6 +120,7 @@ class Worker:
             source,
             superseded=self._rejoin,
             counted=self._batches.batch,
+            every=BATCH_EVERY,
         )
 
     def _fence(self, topic: str, positions: Mapping[int, int]) -> None:

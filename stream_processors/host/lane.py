@@ -107,9 +107,11 @@ class Lane:
         superseded: Callable[[], None] = lambda: None,
         counted: Callable[[str, int, float], None] = lambda stage, records, seconds: None,
         batch: int = BATCH,
+        every: float = 0.0,
     ) -> None:
         """`superseded`: called where a later owner was met, so that the worker joins its group again; `counted`: with
-        the stage's name, records and seconds of each batch."""
+        the stage's name, records and seconds of each batch; `every`: seconds from the beginning of one batch to that
+        of the next, at least. The first after a pause does not wait."""
         self.stage = stage
         self.topic = stage.topic
         self.progress = Progress()
@@ -119,6 +121,8 @@ class Lane:
         self._superseded = superseded
         self._counted = counted
         self._batch = batch
+        self._every = every
+        self._next_at = 0.0
         self._told = threading.Condition()
         self._wanted: tuple[frozenset[int], int] | None = None
         """What the group says is ours and since which generation; None while it is being rebalanced."""
@@ -230,14 +234,16 @@ class Lane:
         self._commit({p: offset for p, offset in positions.items() if offset > committed[p]})
 
     def _step(self) -> None:
-        if self._held:
+        early = self._next_at - time.monotonic()
+        if self._held and early <= 0:
             records = self._source.take(self.progress.positions, self._batch, IDLE_SECONDS)
         else:
             with self._told:
-                self._told.wait(IDLE_SECONDS)
+                self._told.wait(min(IDLE_SECONDS, early) if self._held else IDLE_SECONDS)
             records = []
         if records:
             started = time.monotonic()
+            self._next_at = started + self._every
             self.stage.process(records)
             self._count(len(records), time.monotonic() - started)
             self._commit({record.partition: record.offset + 1 for record in records})

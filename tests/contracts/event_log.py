@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for_all
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -78,6 +78,13 @@ class Model:
 
 def contents(log: EventLog) -> dict[str, list[list[Message]]]:
     return {t: [[(r.key, r.value) for r in records] for records in read_all(log, t, 7)] for t in OF_MODEL}
+
+
+CALLS = st.lists(st.one_of(SUBMIT, COMMIT, READ, REOPEN), max_size=12)
+QUIETLY: Final[dict[str, Any]] = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+}
 
 
 class EventLogContract:
@@ -334,14 +341,12 @@ class EventLogContract:
 
     # --- against a model
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        # one log for all examples, and one method for all adapters
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
-    )
-    @given(calls=st.lists(st.one_of(SUBMIT, COMMIT, READ, REOPEN), max_size=12))
+    @settings(max_examples=40, **QUIETLY)
+    @given(calls=CALLS)
     def test_any_sequence_of_calls_acts_like_lists(self, open_log: Opener, calls: list[Call]) -> None:
+        self.acts_like_lists(open_log, calls)
+
+    def acts_like_lists(self, open_log: Opener, calls: list[Call]) -> None:
         """The same log goes on from example to example, so the model starts from what it holds."""
         log = open_log()
         try:

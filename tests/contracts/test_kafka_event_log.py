@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
 
 from deploy.kafka.broker import Broker
 from eventlog.kafka.client import ClientName
-from tests.contracts.event_log import EventLogContract, Opener
+from tests.contracts.event_log import CALLS, QUIETLY, Call, EventLogContract, Opener
 from tests.kafka.fixtures import isolated_logs
 
 
@@ -17,6 +18,12 @@ class _OnKafka(EventLogContract):
     def open_log(self, kafka: Broker) -> Iterator[Opener]:
         with isolated_logs(kafka, client=self.client) as open_:
             yield open_
+
+    @settings(max_examples=10, **QUIETLY)
+    @given(calls=CALLS)
+    def test_any_sequence_of_calls_acts_like_lists(self, open_log: Opener, calls: list[Call]) -> None:
+        """Fewer than on an embedded log: each example opens the log several times, at half a second each."""
+        self.acts_like_lists(open_log, calls)
 
 
 class TestKafkaPythonEventLog(_OnKafka):
