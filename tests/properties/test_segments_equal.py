@@ -64,7 +64,7 @@ def load(engine: Any, world: World) -> None:
             engine.insert(table, rows, column_names=columns)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     world=WORLDS,
     trees=RULE_SETS,
@@ -85,7 +85,7 @@ def test_live_equals_sql(
             assert found == {profile for profile, segments in held.items() if segment in segments}, segment
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=WORLDS, written=RULE_SETS, now=st.sampled_from(NOWS))
 def test_why_and_a_chosen_few_agree_with_the_whole(
     engine: Any, world: World, written: dict[str, Any], now: int
@@ -148,7 +148,7 @@ def everywhere(text: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=HOSTILE)
 def test_a_text_in_any_slot_stays_data(engine: Any, text: str) -> None:
     engine.command("CREATE TABLE IF NOT EXISTS canary (x UInt8) ENGINE = MergeTree ORDER BY x")
@@ -185,7 +185,7 @@ DATES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(DATES, min_size=20, max_size=60))
 def test_dates_are_read_alike(engine: Any, texts: list[str]) -> None:
     parsed = "toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(x, 3, 'UTC'))"
