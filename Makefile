@@ -32,7 +32,7 @@ serve: setup ## everything in one process on ./simorgh-data
 	$(BIN)/simorgh serve $(ARGS)
 
 test: setup-test ## all tests that end in minutes
-	$(BIN)/python -m pytest -q -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -q -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-test ## format, lint, types, import rules, schemas
 	$(BIN)/ruff format --check $(SOURCES)
