@@ -6,13 +6,9 @@ function of the table, bounded by 16 bits per id, and grows by being made again 
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from stream_processors.batch import COPY, UNIQUE, Batch
+from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Writer
-
-_PROBES = 6
-_BITS_PER_ID = 16
 
 
 class SeenIds:
@@ -44,7 +40,7 @@ class SeenIds:
             self._capacity *= 2
             self._load()
             eids = self._gathered | self._landing
-        self._add(_halves(list(eids)))
+        self._filter.add(halves(eids))
 
     def writing(self) -> None:
         """Rows of all that was remembered are being written; so may others be that were begun before."""
@@ -57,7 +53,7 @@ class SeenIds:
 
     def _stored(self, eids: Sequence[int]) -> set[int]:
         """Which of these are in the table: the filter's hits, confirmed."""
-        hits = np.flatnonzero(self._maybe(_halves(eids))).tolist()
+        hits = self._filter.maybe(halves(eids))
         if not hits:
             return set()
         found = {eids[i] for i in hits}
@@ -69,35 +65,7 @@ class SeenIds:
         return known.union(row[0] for row in rows)
 
     def _load(self) -> None:
-        table = self._writer.arrow("SELECT count() AS n FROM ids")
-        self._count = table["n"][0].as_py()
-        while self._count > self._capacity:
-            self._capacity *= 2
-        self._size = self._capacity * _BITS_PER_ID  # in bits; a power of two times 16
-        self._bits = np.zeros(self._size // 8, dtype=np.uint8)
-        for part in range(16):  # a slice at a time, so that memory stays flat
-            rows = self._writer.arrow(
-                "SELECT reinterpretAsUInt64(reinterpretAsString(eid)) AS low, toUInt64(bitShiftRight(eid, 64)) AS high"
-                " FROM ids WHERE eid >= {a:UInt128} AND eid <= {b:UInt128}",
-                {"a": part << 124, "b": ((part + 1) << 124) - 1},
-            )
-            self._add((rows["low"].to_numpy(), rows["high"].to_numpy()))
-
-    def _probes(self, halves: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        low, high = halves
-        steps = np.arange(_PROBES, dtype=np.uint64)
-        return (low[:, None] + steps * (high[:, None] | np.uint64(1))) & np.uint64(self._size - 1)
-
-    def _maybe(self, halves: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        probes = self._probes(halves)
-        found = self._bits[probes >> np.uint64(3)] >> (probes & np.uint64(7)).astype(np.uint8) & 1
-        return np.asarray(found.all(axis=1))
-
-    def _add(self, halves: tuple[np.ndarray, np.ndarray]) -> None:
-        probes = self._probes(halves).ravel()
-        np.bitwise_or.at(self._bits, probes >> np.uint64(3), np.uint8(1) << (probes & np.uint64(7)).astype(np.uint8))
-
-
-def _halves(eids: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    raw = np.frombuffer(b"".join([e.to_bytes(16, "little") for e in eids]), dtype="<u8").reshape(-1, 2)
-    return raw[:, 0], raw[:, 1]
+        self._count = int(self._writer.rows("SELECT count() FROM ids")[0][0])
+        self._capacity = capacity_for(self._count, self._capacity)
+        self._filter = IdFilter(self._capacity)
+        add_stored(self._filter, self._writer)

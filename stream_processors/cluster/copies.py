@@ -8,17 +8,14 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from stream_processors.batch import COPY, UNIQUE, Batch
-from stream_processors.id_filter import IdFilter, halves
+from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Writer
 
 MOST_IDS: Final = 1 << 23
 """Ids in memory, 16 bits each: 16 MB, and 6 s at an assignment to load them. With more, every batch is looked up."""
 
-_SLICES = 16
 _LOOKED_UP = 20_000
 _KNOWN = "SELECT eid, part, off FROM ids WHERE eid IN {eids:Array(UInt128)}"
-_SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString(eid)) AS low, toUInt64(bitShiftRight(eid, 64)) AS high
-    FROM ids WHERE eid >= {a:UInt128} AND eid <= {b:UInt128}"""
 
 Place = tuple[int, int]
 
@@ -41,16 +38,11 @@ class Copies:
     def load(self) -> None:
         """Read the ids anew: partitions were taken over."""
         self._count = int(self._writer.rows("SELECT count() FROM ids")[0][0])
-        while self._count > self._capacity:
-            self._capacity *= 2
+        self._capacity = capacity_for(self._count, self._capacity)
         self._filter = None
-        if self._capacity > self._most:
-            return
-        self._filter = IdFilter(self._capacity)
-        for part in range(_SLICES):  # a slice at a time, so that memory stays flat
-            bounds = {"a": part << 124, "b": ((part + 1) << 124) - 1}
-            rows = self._writer.arrow(_SLICE, bounds)
-            self._filter.add((rows["low"].to_numpy(), rows["high"].to_numpy()))
+        if self._capacity <= self._most:
+            self._filter = IdFilter(self._capacity)
+            add_stored(self._filter, self._writer)
 
     def mark(self, batch: Batch) -> None:
         """Set `state` to COPY for events that have an earlier copy, in the table or in the batch."""

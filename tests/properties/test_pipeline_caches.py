@@ -73,7 +73,7 @@ def test_the_filter_of_ids_grows_with_the_table_and_stays_right(make_box: MakeBo
         assert unique == ids
         assert seen._count <= ids  # what makes it grow is counted by the table, which lacks rows still to be written
         assert SeenIds(box.writer)._count == ids
-        assert seen._bits.nbytes == 2 * seen._capacity
+        assert seen._filter._bits.nbytes == 2 * seen._capacity
         assert seen._capacity < 2 * ids
 
 

@@ -1,13 +1,27 @@
 """Copies are found while the rows of the first ones are still on their way."""
 
+from collections.abc import Collection
+
+import pyarrow as pa
+
 from stream_processors.dedupe import SeenIds
-from warehouse.client import Warehouse
+from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
+from warehouse.client import Warehouse, Writer, fixed16
+
+
+def a_writer(chdb_dsn: str, workspace: str) -> Writer:
+    warehouse = Warehouse(chdb_dsn, workspace)
+    warehouse.migrate(1)
+    return warehouse.writer(1)
+
+
+def store(writer: Writer, eids: Collection[int]) -> None:
+    part, off = pa.array([0] * len(eids), pa.uint16()), pa.array(list(range(len(eids))), pa.uint64())
+    writer.insert("ids", pa.table({"eid": fixed16(eids), "part": part, "off": off}))
 
 
 def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> None:
-    warehouse = Warehouse(chdb_dsn, "dedupe")
-    warehouse.migrate(1)
-    seen = SeenIds(warehouse.writer(1))
+    seen = SeenIds(a_writer(chdb_dsn, "dedupe"))
     for eid in (1, 2, 3):
         seen.remember({eid})
         if eid < 3:
@@ -15,3 +29,14 @@ def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> Non
     assert seen._stored([1, 2, 3, 4]) == {1, 2, 3}
     seen.landed()
     assert seen._stored([1, 2, 3, 4]) == {3}, "what has landed is asked of the table, which is empty here"
+
+
+def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str) -> None:
+    writer = a_writer(chdb_dsn, "stored_ids")
+    ids = [0, 1, (1 << 128) - 1, *(n << 120 | n for n in range(256))]  # in each of the slices
+    store(writer, ids)
+    found = IdFilter(capacity_for(len(ids), 2))
+    add_stored(found, writer)
+    assert found.capacity == 512
+    assert found.maybe(halves(ids)) == list(range(len(ids)))
+    assert len(found.maybe(halves([n << 64 | 12345 for n in range(1, 1_000)]))) < 50
