@@ -1,7 +1,7 @@
 """Finding copies of an event by its id, however late they come: a filter in memory before the `ids` table.
 
-The filter (a Bloom filter) says "surely new" for almost every new event; only its hits are looked up. It is a pure
-function of the table, bounded by 16 bits per id, and grows by being made again at twice the size.
+The filter says "surely new" for almost every new event; only its hits are looked up. It is made from the table and from
+what is on its way there, takes 16 to 32 bits per id, and grows by being made again at twice the size.
 """
 
 from collections.abc import Sequence
@@ -37,10 +37,9 @@ class SeenIds:
         self._gathered |= eids
         self._count += len(eids)
         if self._count > self._capacity:
-            self._capacity *= 2
             self._load()
-            eids = self._gathered | self._landing
-        self._filter.add(halves(eids))
+        else:
+            self._filter.add(halves(eids))
 
     def writing(self) -> None:
         """Rows of all that was remembered are being written; so may others be that were begun before."""
@@ -65,7 +64,16 @@ class SeenIds:
         return known.union(row[0] for row in rows)
 
     def _load(self) -> None:
-        self._count = int(self._writer.rows("SELECT count() FROM ids")[0][0])
+        """Make the filter of what the table holds and of what is on its way there."""
+        pending = self._gathered | self._landing
+        self._count = len(pending) + self._stored_besides(pending)
         self._capacity = capacity_for(self._count, self._capacity)
         self._filter = IdFilter(self._capacity)
         add_stored(self._filter, self._writer)
+        self._filter.add(halves(pending))
+
+    def _stored_besides(self, pending: set[int]) -> int:
+        """How many ids the table holds that are not among these."""
+        sql = "SELECT count() FROM ids WHERE eid NOT IN {eids:Array(UInt128)}"
+        rows = self._writer.rows(sql, {"eids": list(pending)})
+        return int(rows[0][0])

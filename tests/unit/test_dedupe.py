@@ -31,6 +31,19 @@ def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> Non
     assert seen._stored([1, 2, 3, 4]) == {3}, "what has landed is asked of the table, which is empty here"
 
 
+def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
+    writer = a_writer(chdb_dsn, "growing")
+    seen = SeenIds(writer, capacity=4)
+    seen.remember({1, 2, 3})
+    seen.writing()
+    store(writer, {1, 2})  # the third is not in yet
+    seen.remember({4, 5})
+    assert (seen._count, seen._capacity) == (5, 8)
+    seen.remember({6, 7, 8, 9})
+    assert (seen._count, seen._capacity) == (9, 16)
+    assert seen._stored(range(1, 12)) == set(range(1, 10))
+
+
 def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str) -> None:
     writer = a_writer(chdb_dsn, "stored_ids")
     ids = [0, 1, (1 << 128) - 1, *(n << 120 | n for n in range(256))]  # in each of the slices
