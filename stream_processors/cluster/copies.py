@@ -41,8 +41,9 @@ class Copies:
         self._capacity = capacity_for(self._count, self._capacity)
         self._filter = None
         if self._capacity <= self._most:
-            self._filter = IdFilter(self._capacity)
-            add_stored(self._filter, self._writer)
+            found = IdFilter(self._capacity)
+            add_stored(found, self._writer)
+            self._filter = found  # not before it is whole
 
     def mark(self, batch: Batch) -> None:
         """Set `state` to COPY for events that have an earlier copy, in the table or in the batch."""
@@ -59,9 +60,9 @@ class Copies:
     def remember(self, eids: Collection[int]) -> None:
         """These are in the table from now on."""
         self._count += len(eids)
-        if self._filter is None or not eids:
+        if self._capacity > self._most or not eids:
             return
-        if self._count > self._capacity:
+        if self._filter is None or self._count > self._capacity:
             self.load()
         else:
             self._filter.add(halves(eids))

@@ -1,9 +1,13 @@
 """Copies are found while the rows of the first ones are still on their way."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import pyarrow as pa
+import pytest
 
+from schemas.errors import Backpressure
+from stream_processors.cluster.copies import Copies
 from stream_processors.dedupe import SeenIds
 from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Warehouse, Writer, fixed16
@@ -13,6 +17,20 @@ def a_writer(chdb_dsn: str, workspace: str) -> Writer:
     warehouse = Warehouse(chdb_dsn, workspace)
     warehouse.migrate(1)
     return warehouse.writer(1)
+
+
+class Goes(Writer):
+    """A warehouse that goes away after some more answers in Arrow, once."""
+
+    answers: int | None = None
+
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        if self.answers == 0:
+            self.answers = None
+            raise Backpressure("warehouse: away")
+        if self.answers:
+            self.answers -= 1
+        return super().arrow(sql, parameters)
 
 
 def store(writer: Writer, eids: Collection[int]) -> None:
@@ -53,3 +71,21 @@ def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str) -> None:
     assert found.capacity == 512
     assert found.maybe(halves(ids)) == list(range(len(ids)))
     assert len(found.maybe(halves([n << 64 | 12345 for n in range(1, 1_000)]))) < 50
+
+
+def test_on_a_cluster_a_filter_that_was_not_loaded_whole_is_not_asked(chdb_dsn: str) -> None:
+    warehouse = Warehouse(chdb_dsn, "half_loaded")
+    warehouse.migrate(1)
+    writer = Goes(warehouse, 1)
+    copies = Copies(writer, capacity=2)
+    copies.load()
+    low, high = {1, 2}, {15 << 124, 15 << 124 | 1}  # in the first slice, in the last
+    store(writer, low | high)
+    writer.answers = 3
+    with pytest.raises(Backpressure):
+        copies.remember(low | high)
+    assert copies._places([*low, *high, 3]).keys() == low | high
+    store(writer, {5})
+    copies.remember({5})
+    assert copies._filter, "it is loaded again at the next opportunity"
+    assert copies._places([*low, *high, 3]).keys() == low | high
