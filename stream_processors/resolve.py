@@ -101,7 +101,7 @@ class Resolver:
             if not nodes or recent.get(nodes, _LATER) <= at:
                 continue
             if not knows(nodes, at, alias=batch.events[i].alias is True):
-                records.append(self._decide(_link(batch, i), result))
+                records.append(self._decide(link_record(batch, i), result))
             elif len({self.graph.profile_of(node) for node in nodes}) == 1:
                 recent[nodes] = at
         if len(recent) > _RECENT:
@@ -147,7 +147,8 @@ class Resolver:
         self.position = positions[-1][1] + 1
 
 
-def _link(batch: Batch, i: int) -> dict[str, Any]:
+def link_record(batch: Batch, i: int) -> dict[str, Any]:
+    """What event `i` says about identity, as a record of simorgh.identity but for its decisions."""
     event = batch.events[i]
     nodes = [[identifier.node, identifier.type] for identifier in event.identifiers]
     link = {"kind": "link", "event": event.id, "received_at": batch.received[i], "nodes": nodes}

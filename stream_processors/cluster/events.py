@@ -16,7 +16,7 @@ lower `gen`, since a function of the log has one value; what it tells and touche
 """
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
@@ -30,6 +30,7 @@ from stream_processors.batch import Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.cluster.copies import Copies
 from stream_processors.cluster.novelty import News, Novelty
+from stream_processors.resolve import link_record
 from warehouse.client import Writer
 
 GROUP: Final = "events"
@@ -178,14 +179,5 @@ class EventsStage:
 
 def _link(batch: Batch, i: int) -> tuple[bytes, bytes]:
     """A link record without decisions: these are for who folds it."""
-    event = batch.events[i]
-    link: dict[str, Any] = {
-        "kind": "link",
-        "event": event.id,
-        "received_at": batch.received[i],
-        "nodes": [[identifier.node, identifier.type] for identifier in event.identifiers],
-        "decisions": [],
-    }
-    if event.alias:
-        link["alias"] = True
-    return event.id.encode(), orjson.dumps(link)
+    link = link_record(batch, i)
+    return link["event"].encode(), orjson.dumps({**link, "decisions": []})
