@@ -14,7 +14,6 @@ from schemas.clock import Clock
 from stream_processors import declared
 from stream_processors.pipeline import Pipeline
 from stream_processors.segments.sql import compile_sql
-from stream_processors.segments.tree import segments_of
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -103,19 +102,11 @@ class Declarations:
         self._pipeline.evaluator.set_segments(self._segments.written)
         held = self._pipeline.forget_states()
         if name in self._segments.written:
-            for segment in self._with_dependents(name):
+            for segment in self._segments.with_users(name):
                 self.fill(segment, "edited" if known else "backfill")
         else:
             self._make_equal(name, set(), "deleted")
         self._see_again(held)  # so that their states are loaded before their next events come
-
-    def _with_dependents(self, name: str) -> list[str]:
-        """The segment and those that name it, directly or through others, in an order in which each is ready."""
-        return [segment for segment in self._pipeline.evaluator.live.order if self._reaches(segment, name)]
-
-    def _reaches(self, segment: str, name: str) -> bool:
-        nested = segments_of(self._pipeline.evaluator.live.rules[segment])
-        return segment == name or any(self._reaches(used, name) for used in nested)
 
     def fill(self, segment: str, cause: str) -> None:
         """Compute a segment's members in full and tell the difference. When time will change them is left to the

@@ -79,6 +79,14 @@ class Segments:
     def rule(self, segment: str) -> Rule:
         return self._rules[segment]
 
+    def with_users(self, segment: str) -> tuple[str, ...]:
+        """The segment and those that name it, directly or through others; inner ones first."""
+        found = [segment]
+        for other in topological(self._rules):
+            if not segments_of(self._rules[other]).isdisjoint(found):
+                found.append(other)
+        return tuple(found)
+
     @staticmethod
     def _holds_together(rules: Mapping[str, Rule], declared: RegistryRecord) -> bool:
         if declared.op == "put" and not segments_of(rules[declared.id]):

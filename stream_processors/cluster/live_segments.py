@@ -7,7 +7,6 @@ from eventlog.port import EventLog, Record
 from schemas import topics
 from stream_processors import declared
 from stream_processors.cluster.touches import BACKFILL, EDITED
-from stream_processors.segments.tree import segments_of
 
 REGISTRY_GROUP: Final = "projections"
 """The group (without members on a cluster) whose position in simorgh.registry says what is in effect, everywhere."""
@@ -61,13 +60,7 @@ class LiveSegments:
             return None
         if found.id not in self.segments.written:
             return Change(record.offset, found.id, None)
-        return Change(record.offset, found.id, EDITED if known else BACKFILL, self._with_users(found.id))
-
-    def _with_users(self, name: str) -> tuple[str, ...]:
-        return tuple(segment for segment in self.segments.written if self._reaches(segment, name))
-
-    def _reaches(self, segment: str, name: str) -> bool:
-        return segment == name or any(self._reaches(used, name) for used in segments_of(self.segments.rule(segment)))
+        return Change(record.offset, found.id, EDITED if known else BACKFILL, self.segments.with_users(found.id))
 
     def filling(self) -> dict[str, str]:
         """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what
