@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
-from eventlog.port import EventLog, Message, Record
+from eventlog.port import EventLog, Record
 from eventlog.sqlite import SqliteEventLog
 from producers.door import Accepted, Verdict
 from registry.registry import Registry
@@ -24,9 +24,8 @@ from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage, Superseded
 from stream_processors.fences import Fences
 from stream_processors.replay import Replay
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
-from tests.properties.pipeline_world import Clock, Crash
+from tests.properties.installation import Clock, Installation
+from tests.properties.pipeline_world import Crash
 from warehouse.client import Warehouse, Writer
 from warehouse.connect import Embedded
 
@@ -87,7 +86,7 @@ class Worker:
         self.ended_by: BaseException | None = None
 
 
-class Cluster:
+class Cluster(Installation):
     """A log, a warehouse, and workers that share the partitions out."""
 
     def __init__(self, dsn: str, folder: Path, *, workers: int = 2, partitions: int = PARTITIONS) -> None:
@@ -250,27 +249,7 @@ class Cluster:
     def append(self, verdicts: Sequence[Verdict]) -> None:
         self.write(topics.EVENTS, [v.message for v in verdicts if isinstance(v, Accepted)])
 
-    def write(self, topic: str, messages: Sequence[Message]) -> None:
-        if messages:
-            self.log.append(topic, messages)
-
-    def declare(self, kind: Any, id: str, body: dict[str, Any]) -> None:
-        self.registry.declare(kind, id, body, "tests")
-
-    def command(self, kind: str, **body: Any) -> None:
-        self.declare(kind, f"c{self.log.ends(topics.REGISTRY)[0]}", {"reason": "tests", **body})
-
     # ---- what came of it
-
-    def rules(self) -> dict[str, dict[str, Any]]:
-        self.registry.refresh()
-        return {name: segment.rule for name, segment in self.registry.segments.items()}
-
-    def full(self) -> dict[str, set[int]]:
-        """The members of every segment, computed from the rows in full, at this instant."""
-        rules = {name: parse_rule(rule) for name, rule in self.rules().items()}
-        queries = {name: compile_sql(rule, self.clock(), rules.__getitem__) for name, rule in rules.items()}
-        return {name: {row[0] for row in self.writer.rows(q.sql, q.parameters)} for name, q in queries.items()}
 
     def transitions(self) -> list[dict[str, Any]]:
         """What was told and counts, as anybody who reads the topic knows it."""

@@ -29,8 +29,7 @@ from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.outbox import Linger
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
+from tests.properties.installation import Clock, Installation
 from tests.properties.segments_world import DAY, T0, make_rules
 from warehouse.client import Warehouse, Writer
 
@@ -59,17 +58,7 @@ _numbers = count(1)
 # Boxes
 
 
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self, now: int = T0) -> None:
-        self.now = now
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Box:
+class Box(Installation):
     """One installation: its own log, its own databases in the engine of the run, one runner that was recovered."""
 
     def __init__(
@@ -120,16 +109,6 @@ class Box:
         self.write(topics.EVENTS, accepted)
         self.write(topics.REJECTED, refused)
 
-    def write(self, topic: str, messages: Sequence[Message]) -> None:
-        if messages:
-            self.log.append(topic, messages)
-
-    def declare(self, kind: Any, id: str, body: dict[str, Any]) -> None:
-        self.registry.declare(kind, id, body, "tests")
-
-    def command(self, kind: str, **body: Any) -> None:
-        self.declare(kind, f"c{self.log.ends(topics.REGISTRY)[0]}", {"reason": "tests", **body})
-
     def settle(self) -> None:
         """Until there is nothing to do at this instant."""
         self.runner.drain()
@@ -150,16 +129,6 @@ class Box:
         self.runner = self._new_runner()
         self.runner.recover()
         self.warehouse.drop(old)
-
-    def rules(self) -> dict[str, dict[str, Any]]:
-        self.registry.refresh()
-        return {name: segment.rule for name, segment in self.registry.segments.items()}
-
-    def full(self) -> dict[str, set[int]]:
-        """The members of every segment, computed from the rows in full, at this instant."""
-        rules = {name: parse_rule(rule) for name, rule in self.rules().items()}
-        queries = {name: compile_sql(rule, self.clock(), rules.__getitem__) for name, rule in rules.items()}
-        return {name: {row[0] for row in self.writer.rows(q.sql, q.parameters)} for name, q in queries.items()}
 
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told, in the topic."""

@@ -17,7 +17,6 @@ from tests.properties.pipeline_world import (
     SECRET,
     STEPS,
     Box,
-    Clock,
     Crash,
     Crashes,
     MakeBox,
@@ -29,7 +28,7 @@ from tests.properties.pipeline_world import (
     make_events,
     make_segments,
 )
-from tests.properties.segments_world import SEEDS, make_rules
+from tests.properties.segments_world import SEEDS, T0, make_rules
 
 PLANS = st.lists(st.tuples(st.sampled_from(CHECKPOINTS), st.integers(1, 4)), min_size=1, max_size=6)
 
@@ -111,7 +110,7 @@ Act = Send | Wait | Declare
 
 def make_acts(r: Random) -> list[Act]:
     acts: list[Act] = [Declare("segment", name, {"rule": rule}) for name, rule in make_segments(r).items()]
-    door, now = make_door(), Clock().now
+    door, now = make_door(), T0
     for n in range(r.randint(3, 7)):
         match r.choice("eeeetmsd"):
             case "e":
