@@ -1,6 +1,6 @@
 """Loading profile states from the warehouse: the same fold, over stored rows instead of a batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -47,9 +47,18 @@ def load(
     nodes = list(owner)
     for start in range(0, len(nodes), _CHUNK):
         _load_nodes(writer, owner, nodes[start : start + _CHUNK], before, leaves)
-    for profile, segment, entered in writer.rows(_MEMBERSHIPS, {"profiles": list(states)}):
-        states[profile].memberships[segment] = milliseconds(entered)
+    for profile, held in memberships(writer, states).items():
+        states[profile].memberships = held
     return states
+
+
+def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str, int]]:
+    """Profile -> segment -> entered_at, from what was told; without the profiles that are in none."""
+    found: dict[int, dict[str, int]] = {}
+    if profiles:
+        for profile, segment, entered in writer.rows(_MEMBERSHIPS, {"profiles": list(profiles)}):
+            found.setdefault(profile, {})[segment] = milliseconds(entered)
+    return found
 
 
 def _load_nodes(

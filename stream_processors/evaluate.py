@@ -31,9 +31,6 @@ _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
 _NO_PAYLOAD: Mapping[str, Any] = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _READ = 20_000
-_MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
-    WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
-
 
 Told = list[tuple[int, dict[str, Any]]]
 """Transitions with their offsets in simorgh.segments."""
@@ -182,14 +179,6 @@ class Evaluator:
             writer.insert("transitions", transition_rows(numbered))
             writer.insert("memberships", membership_rows(numbered))
             self.position = records[-1].offset + 1
-
-    def memberships(self, writer: Writer, profiles: Sequence[int]) -> dict[int, dict[str, int]]:
-        """Profile -> segment -> entered_at, from what was told."""
-        result: dict[int, dict[str, int]] = {}
-        if profiles:
-            for profile, segment, entered in writer.rows(_MEMBERSHIPS, {"profiles": list(profiles)}):
-                result.setdefault(profile, {})[segment] = milliseconds(entered)
-        return result
 
     def members(self, writer: Writer, segment: str) -> dict[int, int]:
         """Profile -> entered_at of a segment's members, from what was told."""

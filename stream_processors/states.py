@@ -137,7 +137,7 @@ class States:
         """Note what profiles that are no more were members of, for them and for their heirs."""
         unknown = [p for p in gone if parts[p] is None]
         self._landed(unknown)
-        memberships = self._evaluator.memberships(self._writer, unknown)
+        memberships = coldload.memberships(self._writer, unknown)
         for profile in gone:
             part = parts[profile]
             touched.causes[profile] = cause

@@ -191,7 +191,7 @@ class ProfilesStage:
 
     def _pass_on(self, found: _Sorted, work: dict[int, _Work]) -> dict[int, dict[str, int]]:
         """Append what is others' to see to, with what those who are gone leave to their heirs; returns the latter."""
-        left = self._judge.memberships(self._writer, list(found.gone))
+        left = coldload.memberships(self._writer, found.gone)
         for profile, memberships in left.items():
             if heir := found.gone[profile]:
                 found.passed_on.add(heir, work[profile].touch.cause, (), memberships)
