@@ -19,6 +19,7 @@ from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.live_segments import REGISTRY_GROUP
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Superseded
+from stream_processors.cluster.teller import told_group
 from stream_processors.cluster.touches import Touch
 from stream_processors.fences import Fences
 from stream_processors.topology import CLUSTER
@@ -473,6 +474,37 @@ def test_bad_records_stop_nothing(make: Make, value: bytes) -> None:
     assert live(cluster) == {node(U1): 1}
     cluster.replace(cluster.workers[0])
     cluster.settle()
+
+
+def test_tables_that_were_lost_are_filled_once_positions_are_set_back(make: Make) -> None:
+    """The list of positions is in docs/operations.md."""
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    for n in range(6):
+        send(cluster, f"e{n}", ("user_id", f"u{n}"), ("email", f"p{n // 2}@example.com"))
+    cluster.settle()
+    before = lasting(cluster)
+    cluster.warehouse.drop(1)
+    cluster.warehouse.migrate(1)
+    cluster.log.commit("identity", {topics.IDENTITY: {0: 0}})
+    for part in range(cluster.partitions):
+        cluster.log.commit(told_group(part), {topics.SEGMENTS: {0: 0}})
+    for worker in list(cluster.workers):
+        cluster.replace(worker)
+    cluster.settle(limit=1)
+    assert lasting(cluster) == before
+    assert cluster.told() == cluster.full()
+
+
+def lasting(cluster: Cluster) -> list[list[tuple[Any, ...]]]:
+    """What does not depend on when it was looked at."""
+    return [
+        rows(cluster, "SELECT node, profile FROM identity ORDER BY node"),
+        rows(cluster, "SELECT profile, node FROM members WHERE live ORDER BY profile, node"),
+        rows(cluster, "SELECT profile, events, segments FROM profile_rows WHERE live ORDER BY profile"),
+        rows(cluster, "SELECT * FROM decisions ORDER BY ALL"),
+        rows(cluster, "SELECT eid, part, off FROM ids ORDER BY ALL"),
+    ]
 
 
 def test_offsets_come_back_after_a_rewind(make: Make) -> None:
