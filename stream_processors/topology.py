@@ -37,7 +37,7 @@ TOPOLOGY = (
     Stage(
         "profiles",
         (topics.EVENTS, topics.REGISTRY),
-        ("ClickHouse", topics.TOUCHED),
+        ("ClickHouse",),
         "event id",
         "stream_processors.project",
         "projections",
