@@ -79,9 +79,10 @@ class Pipeline:
     # ---- start
 
     def recover(self) -> None:
-        """Bring every table up to what the log and log_rows say was begun. Blocks until done.
+        """Fold what the log holds, process again what was not committed, and commit it. Blocks until done.
 
-        Raises `WarehouseBehind` where the warehouse has lost rows that it once had (a power cut: it is not synced).
+        Raises `WarehouseBehind` where rows that were committed are gone from `log_rows` (a power cut: the warehouse is
+        not synced).
         """
         self.evaluator.tick()
         late = self._catch_up_identity()

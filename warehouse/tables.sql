@@ -1,7 +1,8 @@
 -- The tables of one generation. The database is `<workspace>_g<generation>`: a replay builds the next one beside it.
--- Every table but log_rows is a pure function of the log and of log_rows, and may be written again.
+-- Every table is computed from the log and may be written again: rows that say the same collapse, and the latest counts.
 
--- 1. Log order: which offsets are in, and which of them are copies of an earlier event. Its insert is the commit point.
+-- 1. Log order: which offsets are in, and which of them are copies of an earlier event (1) or unreadable (2). Between
+--    several workers its insert is the commit point, and gen the owner's generation.
 CREATE TABLE log_rows (
     part UInt16,
     off  UInt64 CODEC(Delta, ZSTD(1)),
