@@ -13,6 +13,7 @@ import pytest
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from tests.e2e.harness import WRITE_KEY, Client, Server
+from tests.places import places, replaced
 
 SDK = ("/v1/identify", "/v1/track", "/v1/page", "/v1/screen", "/v1/group", "/v1/alias", "/v1/batch", "/v1/import")
 KINDS = ("identify", "track", "page", "screen", "group", "alias")
@@ -446,21 +447,3 @@ def test_poison_in_the_log(tally: Tally) -> None:
         assert tally.client.get(f"/v1/rejected/{one['id']}")["reason"]
         assert tally.client.http.post(f"/v1/rejected/{one['id']}/retry").status_code < 500
     assert not tally.server.died()
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of everything within `value`, itself included."""
-    found = [path]
-    if isinstance(value, dict):
-        found += [inner for key, child in value.items() for inner in places(child, (*path, key))]
-    if isinstance(value, list):
-        found += [inner for index, child in enumerate(value) for inner in places(child, (*path, index))]
-    return found
-
-
-def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
-    if not path:
-        return by
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = replaced(value[path[0]], path[1:], by)
-    return copy

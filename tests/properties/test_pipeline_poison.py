@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from eventlog.port import Message
 from producers.door import Accepted
 from schemas import topics
+from tests.places import places, replaced
 from tests.properties.pipeline_world import (
     LINGERS,
     NAMED,
@@ -67,24 +68,6 @@ def whole() -> dict[str, Any]:
         if isinstance(verdict, Accepted):
             found |= json.loads(verdict.message[1])
     return {**found, "id": "whole", "alias": True, "type": "order.completed"}
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of everything within `value`, itself included."""
-    found = [path]
-    if isinstance(value, dict):
-        found += [inner for key, child in value.items() for inner in places(child, (*path, key))]
-    if isinstance(value, list):
-        found += [inner for index, child in enumerate(value) for inner in places(child, (*path, index))]
-    return found
-
-
-def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
-    if not path:
-        return by
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = replaced(value[path[0]], path[1:], by)
-    return copy
 
 
 def without(value: Any, path: tuple[Any, ...]) -> Any:

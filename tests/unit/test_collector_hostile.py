@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.clients.world import World, world
+from tests.places import places, replaced
 
 PATHS = ("/v1/identify", "/v1/track", "/v1/page", "/v1/group", "/v1/alias", "/v1/batch", "/v1/events")
 
@@ -52,24 +53,6 @@ WHOLE: dict[str, Any] = {
         "consent": {},
     },
 }
-
-
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The path of everything within `value`, itself included."""
-    found = [path]
-    if isinstance(value, dict):
-        found += [inner for key, child in value.items() for inner in places(child, (*path, key))]
-    if isinstance(value, list):
-        found += [inner for index, child in enumerate(value) for inner in places(child, (*path, index))]
-    return found
-
-
-def replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
-    if not path:
-        return by
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[path[0]] = replaced(value[path[0]], path[1:], by)
-    return copy
 
 
 def check(it: World, path: str, body: object) -> None:
