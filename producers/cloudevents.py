@@ -23,7 +23,6 @@ from schemas.errors import InvalidEvent
 
 Object = Mapping[str, object]
 
-STRUCTURED: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")

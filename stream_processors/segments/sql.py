@@ -60,11 +60,6 @@ def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Sequence[int] |
     return compiler.query(f"SELECT DISTINCT profile FROM nodes WHERE {condition}")
 
 
-def count_of(query: Query) -> Query:
-    """How many profiles a compiled query has, as the column `n`."""
-    return Query(f"SELECT count() AS n FROM ({query.sql})", query.parameters)
-
-
 class Compiler:
     """Turns the nodes of one rule into conditions on `profile`, collecting parameters."""
 

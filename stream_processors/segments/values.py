@@ -21,7 +21,6 @@ DATE_PATTERN = (
 """An ISO 8601 date or datetime of the years 1900 to 2299, in RE2 syntax, used by both back ends."""
 
 _MICRO_LIMIT = 10**38  # Decimal(38, 6)
-_MISSING = object()
 
 Check = Callable[[Any, int], bool]
 """(value or None, now in ms) -> whether the test holds."""
@@ -81,10 +80,6 @@ def distinct_key(value: Any) -> object | None:
     if type(value) is int or type(value) is float:
         return float(value)
     return None
-
-
-def is_number(value: Any) -> bool:
-    return type(value) is int or type(value) is float
 
 
 def check(test: ValueTest) -> Check:

@@ -6,7 +6,7 @@ wake them up later (zombies run in a thread of their own; the test waits for the
 
 import json
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -313,6 +313,3 @@ class Rebuilt:
             self.warehouse.drop(generation)
         self.warehouse.close()
         self.log.close()
-
-
-MakeCluster = Callable[..., Any]

@@ -40,7 +40,6 @@ from tests.properties.segments_world import (
 from tests.properties.segments_world import DATES as DATE_TEXTS
 
 TABLES = Path(__file__).parents[2] / "warehouse" / "tables.sql"
-INSTANTS = st.sets(st.sampled_from(NOWS), min_size=1, max_size=2)
 USED = ("identity", "members", "events", "traits", "identifiers")
 
 

@@ -14,7 +14,6 @@ Edit = Callable[[dict[str, Any]], object]
 
 ORDER = "events/order.completed.v1.json"
 ORDER_2 = "events/order.completed.v2.json"
-CHAT = "events/live_chat_message.sent.v1.json"
 
 
 @pytest.fixture
