@@ -149,6 +149,12 @@ def _quoted(name: str) -> str:
     return orjson.dumps(name).decode()
 
 
+def inherit(into: dict[str, int], memberships: Mapping[str, int]) -> None:
+    """Take over an absorbed profile's memberships, each from its earliest moment on."""
+    for segment, entered in memberships.items():
+        into[segment] = min(entered, into.get(segment, entered))
+
+
 class ProfileCache:
     """The most recently used states, at most `bound` of them."""
 

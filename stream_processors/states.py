@@ -8,7 +8,7 @@ from identity.graph import IdentityGraph
 from stream_processors import coldload, project
 from stream_processors.batch import UNIQUE, Batch
 from stream_processors.evaluate import Evaluator
-from stream_processors.profiles import ProfileCache, ProfileState
+from stream_processors.profiles import ProfileCache, ProfileState, inherit
 from stream_processors.resolve import Resolution
 from warehouse.client import Writer
 
@@ -145,7 +145,7 @@ class States:
             heir = self._graph.profile_of(profile)
             if heir:
                 touched.causes[heir] = cause
-                _inherit(touched.inherited.setdefault(heir, {}), touched.gone[profile])
+                inherit(touched.inherited.setdefault(heir, {}), touched.gone[profile])
 
     def _joined(
         self,
@@ -207,8 +207,3 @@ class States:
                 known = changes[profile]
                 if known is not None:
                     known |= leaves
-
-
-def _inherit(into: dict[str, int], memberships: dict[str, int]) -> None:
-    for segment, entered in memberships.items():
-        into[segment] = min(entered, into.get(segment, entered))

@@ -13,6 +13,7 @@ import orjson
 
 from eventlog.port import Message
 from identity.nodes import from_hex, to_hex
+from stream_processors.profiles import inherit
 
 EVENT: Final = "event"
 TIME: Final = "time"
@@ -47,12 +48,6 @@ class Touch:
 
 def heavier(cause: str, other: str) -> str:
     return other if _WEIGHT.get(other, 0) > _WEIGHT.get(cause, 0) else cause
-
-
-def inherit(into: dict[str, int], memberships: Mapping[str, int]) -> None:
-    """Take over memberships, each from its earliest moment on."""
-    for segment, entered in memberships.items():
-        into[segment] = min(entered, into.get(segment, entered))
 
 
 class Touches:
