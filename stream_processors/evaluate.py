@@ -94,8 +94,7 @@ class Evaluator:
         now = self.now
         records: list[dict[str, Any]] = []
         for profile, memberships in touched.gone.items():
-            why = touched.causes.get(profile, cause)
-            records += [self._record(profile, s, "exited", now, e, why) for s, e in sorted(memberships.items())]
+            records += self._exits(profile, memberships, touched.causes.get(profile, cause))
         for profile, state in touched.states.items():
             leaves = touched.changes[profile]
             facts = state.current_facts(metrics=bool(self._metric_leaves))
@@ -129,6 +128,10 @@ class Evaluator:
             elif not holds and segment in before:
                 records.append(self._record(profile, segment, "exited", now, before.pop(segment), cause))
         return records
+
+    def _exits(self, profile: int, memberships: Mapping[str, int], cause: str) -> list[dict[str, Any]]:
+        """Of a profile that leaves all of these."""
+        return [self._record(profile, s, "exited", self.now, at, cause) for s, at in sorted(memberships.items())]
 
     def _record(self, profile: int, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
         return {

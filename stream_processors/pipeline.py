@@ -37,6 +37,7 @@ from stream_processors.outbox import Linger, Outbox, Positions
 from stream_processors.resolve import Resolution, Resolver
 from stream_processors.showing import show_members
 from stream_processors.states import States, Touched
+from stream_processors.stored import stored_end
 from warehouse.client import Writer
 
 GROUP = "projections"
@@ -88,16 +89,11 @@ class Pipeline:
         late = self._catch_up_identity()
         self.evaluator.catch_up(self._writer, GROUP)
         self.positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
-        if any(self._stored_end(partition) < offset for partition, offset in self.positions.items()):
+        if any(stored_end(self._writer, partition) < offset for partition, offset in self.positions.items()):
             raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
         self._finish(late)
         self._outbox.changed()
         self.commit()
-
-    def _stored_end(self, partition: int) -> int:
-        sql = "SELECT off FROM log_rows WHERE part = {p:UInt16} ORDER BY part DESC, off DESC LIMIT 1"
-        rows = self._writer.rows(sql, {"p": partition})
-        return int(rows[0][0]) + 1 if rows else 0
 
     def _finish(self, late: Resolution) -> None:
         """Process again what was not committed, writing only what is missing.

@@ -31,6 +31,7 @@ from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.cluster.copies import Copies
 from stream_processors.cluster.novelty import News, Novelty
 from stream_processors.resolve import link_record
+from stream_processors.stored import stored_end
 from warehouse.client import Writer
 
 GROUP: Final = "events"
@@ -61,7 +62,7 @@ class EventsStage:
         self.revoke(partitions)
         wanted = sorted(partitions)
         committed, ends = self._log.committed(GROUP, topics.EVENTS), self._log.ends(topics.EVENTS)
-        stored = {part: self._stored_end(part) for part in wanted}
+        stored = {part: stored_end(self._writer, part) for part in wanted}
         if any(stored[part] > ends[part] for part in wanted):
             raise Broken("simorgh.events: wanted all that log_rows holds, the log is shorter; restore it, or replay")
         self._copies.load()
@@ -80,11 +81,6 @@ class EventsStage:
             self.positions.pop(part, None)
             self._generations.pop(part, None)
             self._doubtful.discard(part)
-
-    def _stored_end(self, part: int) -> int:
-        sql = "SELECT off FROM log_rows WHERE part = {p:UInt16} ORDER BY part DESC, off DESC LIMIT 1"
-        rows = self._writer.rows(sql, {"p": part})
-        return int(rows[0][0]) + 1 if rows else 0
 
     def _redo(self, part: int, end: int) -> None:
         """Derive again what an earlier owner may have left undone."""

@@ -51,6 +51,3 @@ class Judge(Evaluator):
         held = self.live.update(facts, (), state.memberships, self.now)
         changes = self._changes(case.profile, state.memberships, held, case.inherited, cause, self.now)
         return self._exits(case.profile, dead, DELETED) + changes
-
-    def _exits(self, profile: int, memberships: Mapping[str, int], cause: str) -> list[dict[str, Any]]:
-        return [self._record(profile, s, "exited", self.now, at, cause) for s, at in sorted(memberships.items())]
