@@ -17,12 +17,8 @@ from stream_processors.segments.sql import compile_sql
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
-SWEEP = "sweep"
-"""The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""
-
 _READ = 1_000
 _SWEEP_CHUNK = 200
-_COMMANDS = frozenset({"merge", "split"})
 
 
 class Declarations:
@@ -53,7 +49,7 @@ class Declarations:
 
     def resume(self) -> None:
         """After a start: begin the sweep again that an earlier process did not end."""
-        self._swept = self._log.committed(SWEEP, topics.REGISTRY)[0]
+        self._swept = self._log.committed(declared.SWEEP, topics.REGISTRY)[0]
         if self._swept < self._pipeline.registry_position:
             self._sweep = self._pipeline.live_profiles()
 
@@ -67,7 +63,7 @@ class Declarations:
             done += len(chunk)
         if not self._sweep and self._pipeline.registry_position > self._swept:
             self._swept = self._pipeline.registry_position
-            self._log.commit(SWEEP, {topics.REGISTRY: {0: self._swept}})
+            self._log.commit(declared.SWEEP, {topics.REGISTRY: {0: self._swept}})
         return done
 
     def _apply_new(self) -> int:
@@ -85,12 +81,8 @@ class Declarations:
             return
         if found.kind == "segment":
             self._apply_segment(found)
-        elif found.kind in _COMMANDS:
-            command = {**found.body, "by": found.by, "at": found.at}
-            self._pipeline.apply_identity(self._pipeline.resolver.command(found.kind, record.offset, command))
-        elif found.kind == "rules":
-            rules = {"version": record.offset + 1, "rules": found.body, "at": found.at}
-            self._pipeline.apply_identity(self._pipeline.resolver.rules(rules))
+        elif said := declared.identity_record(found, record.offset):
+            self._pipeline.apply_identity(self._pipeline.resolver.apply(said))
 
     # ---- segments
 

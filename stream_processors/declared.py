@@ -7,7 +7,7 @@ a warning, in the same way by every process that folds the topic.
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from eventlog.port import Record
 from identity.nodes import from_hex
@@ -17,6 +17,9 @@ from schemas.errors import InvalidInput
 from stream_processors.segments.live import topological
 from stream_processors.segments.rule import parse_rule
 from stream_processors.segments.tree import Rule, segments_of
+
+SWEEP: Final = "sweep"
+"""The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""
 
 _LOG = logging.getLogger(__name__)
 _LATEST = 10_000_000_000_000
@@ -49,6 +52,18 @@ def _check(declared: RegistryRecord) -> None:
         case "segment" if declared.op == "put":
             parse_rule(body["rule"])
             int(body.get("version", 1))
+
+
+def identity_record(declared: RegistryRecord, offset: int) -> dict[str, Any] | None:
+    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's merge
+    or split, or other rules. None: it is not for identity.
+    """
+    match declared.kind:
+        case "merge" | "split":
+            return {"kind": declared.kind, "command": offset, **declared.body, "by": declared.by, "at": declared.at}
+        case "rules":
+            return {"kind": "rules", "version": offset + 1, "rules": declared.body, "at": declared.at}
+    return None
 
 
 class Segments:

@@ -109,18 +109,12 @@ class Resolver:
         self._append(records, result)
         return result
 
-    def command(self, kind: str, offset: int, body: dict[str, Any]) -> Resolution:
-        """A steward's merge or split, declared at `offset` of simorgh.registry; applied once."""
+    def apply(self, record: dict[str, Any]) -> Resolution:
+        """A steward's merge or split, or other rules (see `declared.identity_record`). A command is applied once."""
         result = Resolution()
         self.forget()  # what belongs together may change
-        if offset > self.graph.commands:
-            self._append([self._decide({"kind": kind, "command": offset, **body}, result)], result)
-        return result
-
-    def rules(self, body: dict[str, Any]) -> Resolution:
-        result = Resolution()
-        self.forget()
-        self._append([self._decide({"kind": "rules", **body}, result)], result)
+        if record["kind"] == "rules" or record["command"] > self.graph.commands:
+            self._append([self._decide(record, result)], result)
         return result
 
     def forget(self) -> None:

@@ -16,7 +16,7 @@ commits only what is true; a position that it set back is set again at the next 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -33,9 +33,6 @@ from stream_processors.segments.live import LiveRules
 from stream_processors.segments.sql import compile_sql
 from warehouse.client import Writer
 from warehouse.reader import Reader
-
-SWEEP: Final = "sweep"
-"""The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""
 
 DUE_EVERY_MS: Final = 2_000
 _CHUNK: Final = 5_000
@@ -82,7 +79,7 @@ class Coordinator:
         self._passed: Passed = _at_once
         self._looked_at = 0
         self._due_passed: Passed = _at_once
-        self._swept = self._log.committed(SWEEP, topics.REGISTRY)[0]
+        self._swept = self._log.committed(declared.SWEEP, topics.REGISTRY)[0]
         self._sweep_after: int | None = 0 if self._swept < self._committed else None
         self._sweep_passed: Passed = _at_once
 
@@ -173,7 +170,7 @@ class Coordinator:
             self._sweep_passed = self._touched_passed()
         if self._sweep_after is None and self._swept < self._committed and self._sweep_passed():
             self._swept = self._committed
-            self._log.commit(SWEEP, {topics.REGISTRY: {0: self._swept}})
+            self._log.commit(declared.SWEEP, {topics.REGISTRY: {0: self._swept}})
 
     def _touch(self, profiles: Iterable[int], cause: str) -> None:
         wanted = sorted(profiles)
@@ -212,12 +209,5 @@ def _at_once() -> bool:
 def _order(record: Record) -> Message | None:
     """The record of simorgh.identity that a declaration comes to, if it is one for identity."""
     found = declared.read(record)
-    body: dict[str, Any]
-    if found is None or found.kind not in ("merge", "split", "rules"):
-        return None
-    if found.kind == "rules":
-        body = {"kind": "rules", "version": record.offset + 1, "rules": found.body, "at": found.at}
-    else:
-        body = {"kind": found.kind, "command": record.offset, **found.body, "by": found.by, "at": found.at}
-        body["decisions"] = []
-    return found.kind.encode(), orjson.dumps(body)
+    said = declared.identity_record(found, record.offset) if found else None
+    return None if said is None else (said["kind"].encode(), orjson.dumps({**said, "decisions": []}))

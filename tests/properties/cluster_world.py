@@ -16,12 +16,12 @@ from eventlog.sqlite import SqliteEventLog
 from producers.door import Accepted, Verdict
 from registry.registry import Registry
 from schemas import topics
-from stream_processors.cluster.coordinator import SWEEP
 from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.identity import IdentityStage
 from stream_processors.cluster.live_segments import REGISTRY_GROUP
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage, Superseded
+from stream_processors.declared import SWEEP
 from stream_processors.fences import Fences
 from stream_processors.replay import Replay
 from tests.properties.installation import Clock, Installation

@@ -10,7 +10,7 @@ from registry.models import RegistryRecord
 from registry.registry import Registry
 from stream_processors.cluster.live_segments import LiveSegments
 from stream_processors.cluster.touches import BACKFILL, EDITED
-from stream_processors.declared import Segments
+from stream_processors.declared import Segments, identity_record
 
 PLAIN = {"metric": "events", "gte": 1}
 DECLARED: list[tuple[str, dict[str, Any]]] = [
@@ -52,3 +52,14 @@ def test_on_a_cluster_they_are_filled_in_that_order(tmp_path: Path) -> None:
         ("inner", EDITED, ("inner", "middle", "outer")),
     ]
     log.close()
+
+
+def test_what_is_for_identity_comes_to_one_record() -> None:
+    def made(kind: str, **body: Any) -> dict[str, Any] | None:
+        return identity_record(RegistryRecord(kind=kind, op="put", id="x", body=body, at=5, by="sara"), 7)
+
+    assert made("merge", a="1", b="2", reason="same") == {
+        "kind": "merge", "command": 7, "a": "1", "b": "2", "reason": "same", "by": "sara", "at": 5,
+    }  # fmt: skip
+    assert made("rules", shared_after=3) == {"kind": "rules", "version": 8, "rules": {"shared_after": 3}, "at": 5}
+    assert made("segment", rule=PLAIN) is None
