@@ -32,8 +32,9 @@ class EventLog(Protocol):
     """Append-only topics of partitions. All methods may be called from any thread."""
 
     def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
-        """Append in order and block until all are on disk. All or nothing.
+        """Append in order and block until all are durable: on the disk, or with the replicas in sync.
 
+        What fails leaves nothing in the embedded log; on Kafka it may leave some, which come twice if offered again.
         A message goes to the partition that its key selects, so equal keys meet in one partition, in order.
         Returns one position per message. Raises `Backpressure` when the log cannot take more now, and
         `InvalidInput` for a topic that `schemas.topics` does not name (so do the other methods).
@@ -41,10 +42,10 @@ class EventLog(Protocol):
         ...
 
     def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> "Future[list[list[Position]]]":
-        """Like `append` to several topics in one transaction, without blocking: done means durable.
+        """Like `append` to several topics together, without blocking: done means that all of it is durable.
 
-        The result holds a list of positions per write, in the order given. Concurrent submits share one disk
-        sync (group commit). Raises `Backpressure` and `InvalidInput` at once; a failing submit fails alone.
+        The result holds a list of positions per write, in the order given. Raises `Backpressure` and `InvalidInput` at
+        once; a failing submit fails alone.
         """
         ...
 
@@ -63,7 +64,7 @@ class EventLog(Protocol):
         """Store durably, for a consumer group, the next offset to read: {topic: {partition: offset}}.
 
         Stored as said, all or nothing: a smaller offset than before rewinds the group. Partitions that are
-        not named keep theirs. Blocks until on disk.
+        not named keep theirs. Blocks until durable.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The profiles stage's rows: a batch -> Arrow tables. Pure: writing them is the runner's affair."""
+"""Rows of what was processed: a batch, or states of profiles -> Arrow tables. Pure: who asks for them writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any

@@ -91,7 +91,8 @@ class Writer:
         self.generation = generation
 
     def insert(self, table: str, rows: pa.Table) -> None:
-        """Write all rows as one part, or none. Blocks until the part is committed. No rows: nothing happens.
+        """Write all rows as one part (on a cluster one in each shard), or none. Blocks until it is committed. No rows:
+        nothing happens.
 
         Sent once: when the answer does not come, the rows may or may not be there.
         """

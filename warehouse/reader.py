@@ -10,13 +10,14 @@ from typing import Any, Protocol
 
 
 class Reader(Protocol):
-    """May be called from any thread; each thread has its own handle, since one handle serialises its callers."""
+    """May be called from any thread."""
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one SELECT on the current generation's database and return its rows as dicts.
 
         `sql` names tables without a database and holds no caller's value: those are bound, as `{name:Type}`
         (UInt128 as a Python int). Blocks. Raises `InvalidInput` (code `query_too_large`) over the limits on time,
-        memory and result rows, and `Broken` for anything else that the engine refuses.
+        memory and result rows, `Backpressure` while a server is away, and `Broken` for anything else that the engine
+        refuses.
         """
         ...
