@@ -17,7 +17,10 @@ Row = dict[str, Any]
 
 # A profile has a few versions that are not merged yet: choosing the latest here is quicker than in SQL.
 _ROWS = """SELECT profile, ver, live, view, segments, arrayMap(at -> toUnixTimestamp64Milli(at), entered) AS entered_ms
-FROM profile_rows WHERE profile IN {profiles:Array(UInt128)}"""
+FROM views WHERE profile IN {profiles:Array(UInt128)}"""
+_ROWS_OF_NODE = _ROWS.replace(
+    "IN {profiles:Array(UInt128)}", "= (SELECT argMax(profile, ver) FROM identity WHERE node = {node:UInt128})"
+)
 _PROVENANCE = """SELECT argMax(provenance, ver) AS provenance FROM profile_rows
 WHERE profile = {profile:UInt128} GROUP BY profile"""
 _WHOSE = """SELECT node, argMax(profile, ver) AS profile FROM identity
@@ -52,12 +55,11 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
     """The live profile that has this key: its id as `profile`, `memberships` [(segment, entered ms)], and what its
     row's `view` says (see `stream_processors.project.view_text`).
 
-    Raises `NotFound`. A profile that is absorbed between the two look-ups is looked up again.
+    Raises `NotFound`. A profile that is absorbed while it is looked up is looked up again.
     """
     node = node_of_key(deps, key)
     for _ in range(_TRIES):
-        profile = profiles_of(deps.reader, [node]).get(node)
-        if profile is not None and (row := rows_of(deps.reader, [profile]).get(profile)) is not None:
+        for row in _latest(deps.reader.look_up(_ROWS_OF_NODE, {"node": node})).values():
             return row
     raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
 
@@ -65,16 +67,19 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
 def profiles_of(reader: Reader, nodes: Iterable[int]) -> dict[int, int]:
     """The present profile of each node that has one."""
     wanted = list(set(nodes))
-    rows = reader.rows(_WHOSE, {"nodes": wanted}) if wanted else []
+    rows = reader.look_up(_WHOSE, {"nodes": wanted}) if wanted else []
     return {row["node"]: row["profile"] for row in rows if row["profile"]}
 
 
 def rows_of(reader: Reader, profiles: Sequence[int]) -> dict[int, Row]:
     """The live rows of these profiles, like `profile_row`, in one query however many there are."""
-    if not profiles:
-        return {}
+    return _latest(reader.look_up(_ROWS, {"profiles": list(profiles)})) if profiles else {}
+
+
+def _latest(versions: Iterable[Row]) -> dict[int, Row]:
+    """The latest version of each profile's row, of those that are live."""
     latest: dict[int, Row] = {}
-    for row in reader.rows(_ROWS, {"profiles": list(profiles)}):
+    for row in versions:
         if row["ver"] >= latest.get(row["profile"], row)["ver"]:
             latest[row["profile"]] = row
     return {profile: _opened(row) for profile, row in latest.items() if row["live"]}
@@ -87,10 +92,10 @@ def _opened(row: Row) -> Row:
 
 def provenance_of(reader: Reader, profile: int) -> dict[str, Any]:
     """Trait -> the source, channel and time of the write that won."""
-    rows = reader.rows(_PROVENANCE, {"profile": profile})
+    rows = reader.look_up(_PROVENANCE, {"profile": profile})
     return dict(orjson.loads(rows[0]["provenance"])) if rows else {}
 
 
 def nodes_of(reader: Reader, profile: int) -> list[int]:
     """The nodes that make up a profile now."""
-    return [row["node"] for row in reader.rows(_NODES, {"profile": profile})]
+    return [row["node"] for row in reader.look_up(_NODES, {"profile": profile})]

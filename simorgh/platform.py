@@ -56,6 +56,7 @@ class Platform:
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self.warehouse.migrate(self.generation)
+        self.reader = self.warehouse.reader(lambda: self.generation)
         self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
         declarations = Declarations(self.log, settings, self.secret)
@@ -86,7 +87,7 @@ class Platform:
         self.triggers = TriggerStage(
             self.log,
             self.registry,
-            lambda profiles: deliveries.identities_of(self.writer(), profiles),
+            lambda profiles: deliveries.identities_of(self.reader, profiles),
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
             allow_private=self.settings.allow_private_webhooks,
@@ -166,7 +167,7 @@ class Platform:
         deps = ApiDeps(
             log=self.log,
             registry=self.registry,
-            reader=self.warehouse.reader(lambda: self.generation),
+            reader=self.reader,
             secret=self.secret,
             workspace=self.settings.workspace,
             retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),

@@ -91,6 +91,7 @@ class Worker:
         live = generation.current(base.log)
         warehouse.migrate(live)
         self._writer: Writer = warehouse.writer(live)
+        self._reader = warehouse.reader(lambda: live)
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
@@ -99,7 +100,7 @@ class Worker:
         )  # else Faust cannot read what the log writes
         self.lanes = [
             self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
-            self._lane(IdentityStage(log, writer, warehouse.reader(lambda: live), clock, checkpoint=checkpoint)),
+            self._lane(IdentityStage(log, writer, self._reader, clock, checkpoint=checkpoint)),
             self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
             self._lane(RejectedStage(log, writer), rejected),
         ]
@@ -133,7 +134,7 @@ class Worker:
         return TriggerStage(
             self._log,
             self._registry,
-            lambda profiles: deliveries.identities_of(self._writer, profiles),
+            lambda profiles: deliveries.identities_of(self._reader, profiles),
             lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self._writer, due, limit),
             allow_private=self._settings.allow_private_webhooks,

@@ -7,7 +7,7 @@ Checkpoint = Callable[[str], None]
 
 CHECKPOINTS = (
     "links", "segments", "log_rows", "ids", "events", "traits", "identifiers", "identity", "members", "decisions",
-    "transitions", "memberships", "profile_rows", "commit",
+    "transitions", "memberships", "views", "profile_rows", "commit",
 )  # fmt: skip
 """In the order of the list in `stream_processors.pipeline`."""
 

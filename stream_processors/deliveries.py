@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from warehouse.client import Writer
+from warehouse.reader import Reader
 
 # Whoever is due now has a row that says so, though a later one may take it back: few candidates, found in two narrow
 # columns. Only the latest rows of those chosen are read whole; a body is some 1 KB, and most deliveries are done.
@@ -22,10 +24,9 @@ _PENDING = """WITH wanted AS (
         toUnixTimestamp64Milli(updated_at), response_code, error, body, ver
     FROM deliveries WHERE (trigger, id, ver) IN wanted ORDER BY deliveries.next_at, ver LIMIT 1 BY trigger, id"""
 
-# A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
-_HEIRS = "SELECT node, argMax(profile, ver) FROM identity WHERE node IN {profiles:Array(UInt128)} GROUP BY node"
-_IDENTITIES = """SELECT profile, ver, identities.type, identities.value FROM profile_rows
-    WHERE profile IN {profiles:Array(UInt128)}"""
+_HEIRS = """SELECT node, argMax(profile, ver) AS heir FROM identity
+    WHERE node IN {profiles:Array(UInt128)} GROUP BY node"""
+_VIEWS = "SELECT profile, ver, live, view FROM views WHERE profile IN {profiles:Array(UInt128)}"
 
 _COLUMNS = (
     "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error", "body",
@@ -53,15 +54,28 @@ def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
-def identities_of(writer: Writer, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
-    """Profile -> its identities {"type", "value"}; a profile that has none is missing."""
-    heirs = dict(writer.rows(_HEIRS, {"profiles": profiles}))
-    latest: dict[int, tuple[Any, ...]] = {}
-    for row in writer.rows(_IDENTITIES, {"profiles": list(set(heirs.values()))}):
-        if row[1] >= latest.get(row[0], row)[1]:
-            latest[row[0]] = row
-    return {told: _listed(*latest[heir][2:]) for told, heir in heirs.items() if heir in latest}
+def identities_of(reader: Reader, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Profile -> its identities {"type", "value"}; a profile that has none is missing.
+
+    A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
+    """
+    found = _identities(reader, profiles)
+    absorbed = [profile for profile in profiles if profile not in found]
+    if absorbed:
+        heirs = {row["node"]: row["heir"] for row in reader.look_up(_HEIRS, {"profiles": absorbed})}
+        theirs = _identities(reader, list(set(heirs.values())))
+        found |= {profile: theirs[heir] for profile, heir in heirs.items() if heir in theirs}
+    return found
 
 
-def _listed(kinds: Sequence[str], values: Sequence[str]) -> list[dict[str, Any]]:
-    return [{"type": kind, "value": value} for kind, value in sorted(zip(kinds, values, strict=True))]
+def _identities(reader: Reader, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
+    """Of those that are live."""
+    latest: dict[int, tuple[int, int, str]] = {}
+    for row in reader.look_up(_VIEWS, {"profiles": profiles}):
+        version = (row["ver"], row["live"], row["view"])
+        latest[row["profile"]] = max(latest.get(row["profile"], version), version)
+    return {profile: _listed(view) for profile, (_, live, view) in latest.items() if live}
+
+
+def _listed(view: str) -> list[dict[str, Any]]:
+    return [{"type": kind, "value": value} for kind, value, *_ in orjson.loads(view)["identifiers"]]

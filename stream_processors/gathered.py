@@ -16,14 +16,12 @@ Tables = dict[str, pa.Table]
 
 
 @dataclass(slots=True)
-class Shown:
-    """What a view of a profile is made of: whose a node is, and the profile's row."""
+class Profiles:
+    """The profiles that have changed."""
 
     states: dict[int, ProfileState] = field(default_factory=dict)
     """As they are when the rows are made."""
     gone: set[int] = field(default_factory=set)
-    moved: dict[int, int] = field(default_factory=dict)
-    """Node -> profile."""
 
     def add(self, states: Mapping[int, ProfileState], gone: set[int]) -> None:
         for profile in gone:
@@ -31,16 +29,29 @@ class Shown:
         self.states.update(states)
         self.gone = (self.gone | gone).difference(states)
 
+    def rows(self, version: int) -> pa.Table:
+        return project.profile_rows(self.states, sorted(self.gone), version)
+
+
+@dataclass(slots=True)
+class Shown:
+    """What a view of a profile is made of: whose a node is, and what the view says."""
+
+    profiles: Profiles = field(default_factory=Profiles)
+    moved: dict[int, int] = field(default_factory=dict)
+    """Node -> profile."""
+
     def tables(self, version: int, identity_position: int) -> Tables:
+        profiles = self.profiles
         return {
             "identity": identity_rows(self.moved, identity_position),
-            "profile_rows": project.profile_rows(self.states, sorted(self.gone), version),
+            "views": project.view_rows(profiles.states, sorted(profiles.gone), version),
         }
 
 
 @dataclass(slots=True)
 class Recorded:
-    """All the other rows."""
+    """The rows of events and records."""
 
     batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
     """Each with the indices of the events whose id, and whose row, is to be written."""

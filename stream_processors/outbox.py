@@ -1,17 +1,19 @@
 """Rows on their way into the warehouse: what to write when, and what may be committed once it has landed.
 
-A part costs the engine some 6 ms of CPU whatever it holds, so rows of several micro-batches share one. What views are
-made of (`Shown`) goes often, since triggers wait for it: nobody is called about a change that a view does not show. The
-rest (`Recorded`) goes less often. One writing at a time; meanwhile the next rows are gathered.
+A part costs the engine some 6 ms of CPU whatever it holds, and more to merge: rows of several micro-batches share one.
+What views are made of (`Shown`) goes often, since triggers wait for it: nobody is called about a change that a view
+does not show. The rest (`Recorded`, and the wide rows of `Profiles`) goes less often. One writing at a time; meanwhile
+the next rows are gathered.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from stream_processors.gathered import Recorded, Shown, Tables
+from stream_processors.gathered import Profiles, Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
+from stream_processors.profiles import ProfileState
 
 _WRITE_AT = 5_000
 """Records whose rows are written without lingering."""
@@ -47,6 +49,8 @@ class Owner(Protocol):
 
     def recorded_tables(self, recorded: Recorded) -> Tables: ...
 
+    def profile_tables(self, profiles: Profiles) -> Tables: ...
+
     def landed(self, positions: Positions, *, whole: bool) -> None:
         """Rows have landed up to there: those of views, and with `whole` all of them."""
         ...
@@ -64,6 +68,7 @@ class Outbox:
         self._hurried: Recorded | None = None
         self.shown = Shown()
         self.recorded = Recorded()
+        self._profiles = Profiles()
         self._uncommitted = False
         self.records = 0
         """How many of simorgh.events are processed and not committed."""
@@ -73,6 +78,12 @@ class Outbox:
         self._uncommitted = True
         self._changed_at = time.monotonic()
         self.records += records
+
+    def profiles_changed(self, states: Mapping[int, ProfileState], gone: set[int]) -> None:
+        """These are to be written, as they are then: their views soon, their rows later."""
+        self.shown.profiles.add(states, gone)
+        self._profiles.add(states, gone)
+        self.changed()
 
     def hurry(self) -> None:
         """Where much was recorded, begin to write it beside the rest of its batch, which will see it landed."""
@@ -93,7 +104,7 @@ class Outbox:
             return False
         now = time.monotonic()
         whole = self._is_whole_due(now)
-        if not whole and not (self.shown.states and now - self._showed_at >= self._linger.shown):
+        if not whole and not (self.shown.profiles.states and now - self._showed_at >= self._linger.shown):
             return False
         self._begin(now, whole=whole)
         return True
@@ -113,12 +124,12 @@ class Outbox:
 
     def write_all(self) -> None:
         """Everything gathered is in the warehouse on return; nothing is committed for that."""
-        self._write(self._take_shown() | self._take_recorded())
+        self._write(self._take_shown() | self._take_recorded() | self._take_profiles())
 
     def have_landed(self, keys: Iterable[int]) -> None:
-        """Blocks until rows about these nodes or profiles, but those of views, are in the warehouse.
+        """Blocks until rows about these nodes or profiles, but those made of states, are in the warehouse.
 
-        In the middle of a batch the states, of which rows of views are made, may be half up to date.
+        In the middle of a batch the states may be half up to date.
         """
         wanted = set(keys)
         under_way = (self._landing.recorded if self._landing else None, self._hurried, self.recorded)
@@ -142,7 +153,7 @@ class Outbox:
         if whole:
             self._recorded_at = now
             self._uncommitted = False
-            tables |= self._take_recorded()
+            tables |= self._take_recorded() | self._take_profiles()
         self._inserts.begin(tables)
 
     def _take_shown(self) -> Tables:
@@ -152,6 +163,10 @@ class Outbox:
     def _take_recorded(self) -> Tables:
         recorded, self.recorded = self.recorded, Recorded()
         return self._owner.recorded_tables(recorded)
+
+    def _take_profiles(self) -> Tables:
+        profiles, self._profiles = self._profiles, Profiles()
+        return self._owner.profile_tables(profiles)
 
     def _land(self) -> None:
         self._inserts.join()

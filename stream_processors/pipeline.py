@@ -14,7 +14,7 @@ Rows of several small batches are written together, in any order of their tables
   6 traits, identifiers  as 4: latest version, min, max
   7 identity, members, decisions  as 4; from the topic
   8 transitions, memberships  as 7
-  9 profile_rows       the same states are computed and written again, under a version at least as high
+  9 views, profile_rows  the same states are computed and written again, under a version at least as high
  10 commit             of all batches whose rows have landed
 """
 
@@ -31,7 +31,7 @@ from stream_processors.batch import COPY, UNIQUE, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator
-from stream_processors.gathered import Recorded, Shown, Tables
+from stream_processors.gathered import Profiles, Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
 from stream_processors.outbox import Linger, Outbox, Positions
 from stream_processors.resolve import Resolution, Resolver
@@ -206,8 +206,7 @@ class Pipeline:
         self._checkpoint("segments")
         self._outbox.recorded.told += told
         self._outbox.recorded.keys.update(touched.states, touched.gone)
-        self._outbox.shown.add(touched.states, {p for p in touched.gone if p not in touched.states})
-        self._outbox.changed()
+        self._outbox.profiles_changed(touched.states, {p for p in touched.gone if p not in touched.states})
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
@@ -238,6 +237,9 @@ class Pipeline:
     def recorded_tables(self, recorded: Recorded) -> Tables:
         self._seen.writing()
         return recorded.tables(self._owner, self.resolver.position)
+
+    def profile_tables(self, profiles: Profiles) -> Tables:
+        return {"profile_rows": profiles.rows(self.version())}
 
     def positions_now(self) -> Positions:
         return {

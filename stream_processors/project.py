@@ -16,6 +16,7 @@ from warehouse.client import fixed16
 _EPOCH_OF_ID = 64
 _ZERO16 = bytes(16)
 _STAMP = pa.timestamp("ms", "UTC")
+_NO_TEXTS = ("{}", "{}", "{}")
 
 
 def trait_version(time: int, eid: int) -> int:
@@ -164,17 +165,11 @@ def _write_all(
 
 def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> pa.Table:
     """One row per profile; `gone` profiles get a row that says so."""
-    profiles = [*states, *gone]
-    rows = [*states.values(), *([ProfileState(first_seen=0, texts=("{}", "{}", "{}"))] * len(gone))]
-    texts = [s.texts or ("{}", "{}", "{}") for s in rows]
-    members = [sorted(s.memberships.items()) for s in rows]
-    n = len(profiles)
+    rows = [*states.values(), *([ProfileState(first_seen=0, texts=_NO_TEXTS)] * len(gone))]
+    texts = [s.texts or _NO_TEXTS for s in rows]
     return pa.table(
         {
-            "profile": fixed16(profiles),
-            "ver": pa.array(np.full(n, ver, dtype=np.uint64)),
-            "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
-            "view": pa.array([view_text(s, t) for s, t in zip(rows, texts, strict=True)], pa.string()),
+            **_profile_columns(states, gone, ver),
             "traits": pa.array([t[0] for t in texts], pa.string()),
             "provenance": pa.array([t[1] for t in texts], pa.string()),
             "consent": pa.array([t[2] for t in texts], pa.string()),
@@ -188,11 +183,32 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: i
             "last_seen": pa.array([s.last_seen for s in rows], _STAMP),
             "name": pa.array([_search_text(s, "name") for s in rows], pa.string()),
             "email": pa.array([_search_text(s, "email") for s in rows], pa.string()),
-            "segments": _lists([[segment for segment, _ in held] for held in members], pa.string()),
-            "entered": _lists([[entered for _, entered in held] for held in members], _STAMP),
+            "segments": _lists([sorted(s.memberships) for s in rows], pa.string()),
             "due": pa.array([s.facts.due or NEVER for s in rows], _STAMP),
         }
     )
+
+
+def view_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> pa.Table:
+    """What a 360° view says of each of the same profiles."""
+    members = [sorted(s.memberships.items()) for s in states.values()] + [[]] * len(gone)
+    texts = [view_text(s, s.texts or _NO_TEXTS) for s in states.values()] + ["{}"] * len(gone)
+    return pa.table(
+        {
+            **_profile_columns(states, gone, ver),
+            "view": pa.array(texts, pa.string()),
+            "segments": _lists([[segment for segment, _ in held] for held in members], pa.string()),
+            "entered": _lists([[entered for _, entered in held] for held in members], _STAMP),
+        }
+    )
+
+
+def _profile_columns(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> dict[str, pa.Array]:
+    return {
+        "profile": fixed16([*states, *gone]),
+        "ver": pa.array(np.full(len(states) + len(gone), ver, dtype=np.uint64)),
+        "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
+    }
 
 
 def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:

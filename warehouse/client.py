@@ -80,7 +80,7 @@ class Warehouse:
             yield client
         except EngineError as error:
             self._connections.failed(role, database)
-            raise (read_failure(error) if role == "read" else failure(error)) from None
+            raise (read_failure(error) if role in ("read", "look_up") else failure(error)) from None
 
 
 class Writer:
@@ -130,7 +130,13 @@ class WarehouseReader:
         self._generation = generation
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        with self._warehouse._call("read", self._generation()) as client:
+        return self._query("read", sql, parameters)
+
+    def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        return self._query("look_up", sql, parameters)
+
+    def _query(self, role: Role, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+        with self._warehouse._call(role, self._generation()) as client:
             sql, bound = write_long_lists(sql, parameters or {})
             result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows

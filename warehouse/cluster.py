@@ -24,6 +24,7 @@ SHARDED_BY: Mapping[str, str] = {
     # all that is known of a profile in one place
     "members": "profile",
     "profile_rows": "profile",
+    "views": "profile",
     "transitions": "profile",
     # by profile, not by segment: a large segment would fill one shard
     "memberships": "profile",

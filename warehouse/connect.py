@@ -15,7 +15,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from schemas.errors import Broken
 from warehouse.failures import EngineError, failure
 
-Role = Literal["admin", "write", "read"]
+Role = Literal["admin", "write", "read", "look_up"]
 
 INSERT_SETTINGS: Final[dict[str, Any]] = {
     "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
@@ -45,6 +45,11 @@ QUERY_SETTINGS: Final[dict[str, Any]] = {
     "readonly": 1,  # last: from here on the handle can change nothing, its own settings included
 }
 
+LOOK_UP_SETTINGS: Final[dict[str, Any]] = {
+    "max_threads": 1,  # a few rows by their key: starting a second thread costs as much as finding them
+    **QUERY_SETTINGS,
+}
+
 COMMON_SETTINGS: Final[dict[str, Any]] = {
     "max_query_size": 64 << 20,  # long lists stand in the query (`warehouse.parameters`)
 }
@@ -59,12 +64,14 @@ CLUSTER_SETTINGS: Final[dict[str, Any]] = {
     "load_balancing": "in_order",  # all ask the same replica while it lives
 }
 
+_OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {"read": QUERY_SETTINGS, "look_up": LOOK_UP_SETTINGS}
+
 _REQUIRED: Final = frozenset(
     {*SERVER_SETTINGS, *CLUSTER_SETTINGS, *INSERT_SETTINGS, *CLUSTER_INSERT_SETTINGS, "readonly"}
 )
 
 _CONNECT_SECONDS: Final = 5
-_ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60}
+_ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60}
 _POOLED: Final = 64  # idle connections kept; more callers than these open more and close them
 _TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
 
@@ -123,7 +130,7 @@ class Embedded:
         client = handles.get((role, database))
         if client is None:
             client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-            for name, value in (self._settings | QUERY_SETTINGS if role == "read" else self._settings).items():
+            for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
                 client.command(f"SET {name} = {value!r}")
             handles[role, database] = client
             with self._lock:
@@ -153,12 +160,12 @@ class Server:
     """
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
-        self._dsns: Mapping[Role, str] = {"admin": dsn, "write": dsn, "read": read_dsn}
+        self._dsns: Mapping[Role, str] = {"admin": dsn, "write": dsn, "read": read_dsn, "look_up": read_dsn}
         shared = COMMON_SETTINGS | SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
         self._settings: Mapping[Role, Mapping[str, Any]] = {
             "admin": {},
             "write": shared,
-            "read": shared | QUERY_SETTINGS,  # readonly stays last
+            **{role: shared | settings for role, settings in _OF_ROLE.items()},  # readonly stays last
         }
         self.insert_settings = {**INSERT_SETTINGS, **(CLUSTER_INSERT_SETTINGS if cluster else {})}
         self._pools = {one: _pool(one) for one in {dsn, read_dsn}}

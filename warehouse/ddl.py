@@ -6,7 +6,7 @@ from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
 
-_PROFILES_VIEW = "SELECT * EXCEPT (ver, live, view, due) FROM {database}.profile_rows FINAL WHERE live"
+_PROFILES_VIEW = "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live"
 
 
 def table_statements() -> list[str]:

@@ -21,3 +21,7 @@ class Reader(Protocol):
         refuses.
         """
         ...
+
+    def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """`rows`, for what finds a few rows by their key: at half the CPU, and slowly where it has to read many."""
+        ...

@@ -68,13 +68,12 @@ CREATE TABLE members (
     ver     UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (profile, node) SETTINGS index_granularity = 256;
 
--- 8. One row per profile, recomputed when it is touched: what the 360° view and analysts read. live = 0: absorbed.
+-- 8. One row per profile, recomputed when it is touched: what lists and analysts read. live = 0: absorbed.
 --    due: the next moment at which the passing of time may change a segment (2299 = never).
 CREATE TABLE profile_rows (
     profile    UInt128,
     ver        UInt64,
     live       UInt8,
-    view       String, -- JSON of what a 360° view says but segments: one column is read more quickly than fifteen
     traits     String, -- JSON {name: value}
     provenance String, -- JSON {name: {"source", "channel", "time"}}
     consent    String, -- JSON {purpose: value}
@@ -90,11 +89,21 @@ CREATE TABLE profile_rows (
     name       String, -- lower-cased trait, for search
     email      String, -- lower-cased trait, for search
     segments   Array(String),
-    entered    Array(DateTime64(3, 'UTC')), -- of each segment, in their order
     due        DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY profile SETTINGS index_granularity = 128;
 
--- 9. Transitions by profile: the record of what was told; a profile's memberships are the latest per segment.
+-- 9. The same profiles as 360° views: few columns, since they are written 20 times a second and each merge of parts costs by
+--    the column. view: JSON of what a view says but segments; '{}' where live = 0.
+CREATE TABLE views (
+    profile  UInt128,
+    ver      UInt64,
+    live     UInt8,
+    view     String,
+    segments Array(String),
+    entered  Array(DateTime64(3, 'UTC')) -- of each segment, in their order
+) ENGINE = ReplacingMergeTree(ver) ORDER BY profile SETTINGS index_granularity = 128;
+
+-- 10. Transitions by profile: the record of what was told; a profile's memberships are the latest per segment.
 CREATE TABLE transitions (
     profile    UInt128,
     segment    LowCardinality(String),
@@ -105,7 +114,7 @@ CREATE TABLE transitions (
     entered_at DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree ORDER BY (profile, segment, off) SETTINGS index_granularity = 256;
 
--- 10. Memberships by segment, for listing members; latest ver (= offset in simorgh.segments) wins.
+-- 11. Memberships by segment, for listing members; latest ver (= offset in simorgh.segments) wins.
 CREATE TABLE memberships (
     segment    LowCardinality(String),
     profile    UInt128,
@@ -114,7 +123,7 @@ CREATE TABLE memberships (
     ver        UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (segment, profile) SETTINGS index_granularity = 256;
 
--- 11. Decisions of identity by node: merges, refusals, splits, shared identifiers, for explain.
+-- 12. Decisions of identity by node: merges, refusals, splits, shared identifiers, for explain.
 CREATE TABLE decisions (
     node    UInt128,
     off     UInt64,
@@ -124,7 +133,7 @@ CREATE TABLE decisions (
     detail  String -- JSON
 ) ENGINE = ReplacingMergeTree ORDER BY (node, off, n) SETTINGS index_granularity = 256;
 
--- 12. Rejected events, latest ver wins; resolved = 1 once a retry was accepted.
+-- 13. Rejected events, latest ver wins; resolved = 1 once a retry was accepted.
 CREATE TABLE rejected (
     id          String,
     digest      UInt64, -- of the payload: two different bad events under one id are both kept
@@ -138,7 +147,7 @@ CREATE TABLE rejected (
     ver         UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (id, digest) SETTINGS index_granularity = 256;
 
--- 13. Webhook deliveries, latest ver (= offset in simorgh.deliveries) wins.
+-- 14. Webhook deliveries, latest ver (= offset in simorgh.deliveries) wins.
 CREATE TABLE deliveries (
     trigger       LowCardinality(String),
     id            String, -- the webhook-id
@@ -153,7 +162,7 @@ CREATE TABLE deliveries (
     ver           UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (trigger, id) SETTINGS index_granularity = 256;
 
--- 14. What identity has heard, for the workers' filter of news: a node (link = node) and when it was first received, or
+-- 15. What identity has heard, for the workers' filter of news: a node (link = node) and when it was first received, or
 --     a link (link = one node XOR the other: keyed hashes, so no two meet), and whether an alias said so.
 CREATE TABLE links (
     link  UInt128,

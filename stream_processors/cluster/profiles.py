@@ -5,7 +5,7 @@ the partition, after each means. Touches are read again from the last commit.
 
   1 simorgh.touched    what is about other profiles is passed on, again: looked at once more, nothing changes. An
                        absorbed profile's memberships go to its heir before they end here: they cannot get lost between
-  2 profile_rows       the same profiles are looked at again, under a higher version: views show for a moment what has
+  2 views, profile_rows  the same profiles are looked at again, under a higher version: views show for a moment what has
                        not been told. The other way round a webhook could be called before the view shows why
   3 simorgh.segments   what was told is there: the next owner's claim stands after it, and it reads up to its claim
   4 transitions, memberships   written by the next owner, which mirrors what counts
@@ -218,10 +218,11 @@ class ProfilesStage:
         """Profile rows: of those alive, and of those gone that have one."""
         states = {case.profile: case.state for case in cases if case.state is not None}
         gone = self._rows_of([case.profile for case in cases if case.state is None])
-        rows = project.profile_rows(states, gone, 0)
         versions = pa.array([work[profile].ver for profile in (*states, *gone)], pa.uint64())
-        self._writer.insert("profile_rows", rows.set_column(rows.schema.get_field_index("ver"), "ver", versions))
-        self._checkpoint("profile_rows")
+        for table, make in (("views", project.view_rows), ("profile_rows", project.profile_rows)):
+            rows = make(states, gone, 0)
+            self._writer.insert(table, rows.set_column(rows.schema.get_field_index("ver"), "ver", versions))
+            self._checkpoint(table)
 
     def _rows_of(self, gone: Sequence[int]) -> list[int]:
         return [row[0] for row in self._writer.rows(_ROWS, {"profiles": list(gone)})] if gone else []

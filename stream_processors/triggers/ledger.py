@@ -21,9 +21,9 @@ from stream_processors.triggers.patience import insist
 
 GROUP: Final = "triggers"
 
-LINGER: Final = 0.05
-"""Seconds that a round waits for company: 20 rounds a second at most, each one log sync, one insert, one
-commit."""
+LINGER: Final = 0.2
+"""Seconds that a round waits for company: 5 rounds a second at most, each one log sync, one insert, one
+commit. What was attempted this long before a crash is attempted again."""
 
 TICK: Final = 0.25
 """Seconds between looks at the clock when nothing happens."""

@@ -74,7 +74,6 @@ CREATE TABLE IF NOT EXISTS default_g1.profile_rows_local ON CLUSTER 'simorgh' (
     profile    UInt128,
     ver        UInt64,
     live       UInt8,
-    view       String,
     traits     String,
     provenance String,
     consent    String,
@@ -90,11 +89,21 @@ CREATE TABLE IF NOT EXISTS default_g1.profile_rows_local ON CLUSTER 'simorgh' (
     name       String,
     email      String,
     segments   Array(String),
-    entered    Array(DateTime64(3, 'UTC')),
     due        DateTime64(3, 'UTC')
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY profile SETTINGS index_granularity = 128;
 
 CREATE TABLE IF NOT EXISTS default_g1.profile_rows ON CLUSTER 'simorgh' AS default_g1.profile_rows_local ENGINE = Distributed('simorgh', 'default_g1', 'profile_rows_local', cityHash64(profile));
+
+CREATE TABLE IF NOT EXISTS default_g1.views_local ON CLUSTER 'simorgh' (
+    profile  UInt128,
+    ver      UInt64,
+    live     UInt8,
+    view     String,
+    segments Array(String),
+    entered  Array(DateTime64(3, 'UTC'))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY profile SETTINGS index_granularity = 128;
+
+CREATE TABLE IF NOT EXISTS default_g1.views ON CLUSTER 'simorgh' AS default_g1.views_local ENGINE = Distributed('simorgh', 'default_g1', 'views_local', cityHash64(profile));
 
 CREATE TABLE IF NOT EXISTS default_g1.transitions_local ON CLUSTER 'simorgh' (
     profile    UInt128,
@@ -168,6 +177,6 @@ CREATE TABLE IF NOT EXISTS default_g1.links_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.links ON CLUSTER 'simorgh' AS default_g1.links_local ENGINE = Distributed('simorgh', 'default_g1', 'links_local', cityHash64(link));
 
-CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, view, due) FROM default_g1.profile_rows FINAL WHERE live;
+CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;

@@ -24,7 +24,7 @@ RULES: Final[dict[str, dict[str, Any]]] = {
     "spenders": {"event": "order.completed", "sum": {"gte": 2}, "of": "revenue"},
 }
 _FULL_MEMBERS: Final = "SELECT profile FROM memberships WHERE segment = {s:String} AND member = 1"
-_SHOWN: Final = "SELECT profile FROM profile_rows WHERE live AND has(segments, {s:String})"
+_SHOWN: Final = "SELECT profile FROM views WHERE live AND has(segments, {s:String})"
 _COUNTS: Final = """SELECT
     (SELECT count() FROM log_rows), (SELECT uniqExact(part, off) FROM log_rows),
     (SELECT countIf(dup = 0) FROM log_rows), (SELECT countIf(dup = 1) FROM log_rows),

@@ -32,7 +32,7 @@ from warehouse.client import Warehouse, Writer
 U1 = ("user_id", "u1")
 MAIL = ("email", "a@example.com")
 SEEN = {"metric": "events", "gte": 1}
-PROFILE_POINTS = ("passed_on", "profile_rows", "segments", "transitions", "memberships")
+PROFILE_POINTS = ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships")
 
 Make = Callable[..., Cluster]
 
@@ -297,7 +297,7 @@ def test_a_view_shows_what_is_told_before_anybody_is_called(make: Make) -> None:
     assert cluster.dies(owner_of(cluster, node(U1)), "profiles", "segments")
     assert len(called(cluster)) == 1
     [told] = cluster.transitions()
-    shown = "SELECT segments, toUnixTimestamp64Milli(entered[1]), JSONExtractUInt(view, 'events') FROM profile_rows"
+    shown = "SELECT segments, toUnixTimestamp64Milli(entered[1]), JSONExtractUInt(view, 'events') FROM views"
     assert rows(cluster, shown) == [(["seen"], told["entered_at"], 1)]
 
 
@@ -315,11 +315,11 @@ def test_what_was_shown_and_not_told_is_shown_anew(make: Make) -> None:
     with pytest.raises(Killed):
         cluster.step(owner, "profiles")
     assert cluster.transitions() == []
-    assert rows(cluster, "SELECT segments FROM profile_rows") == [(["seen"],)]
+    assert rows(cluster, "SELECT segments FROM views") == [(["seen"],)]
     cluster.clock.now += 1_000
     cluster.settle()
     [told] = cluster.transitions()
-    latest = "SELECT toUnixTimestamp64Milli(argMax(entered, ver)[1]) FROM profile_rows"
+    latest = "SELECT toUnixTimestamp64Milli(argMax(entered, ver)[1]) FROM views"
     assert rows(cluster, latest) == [(told["entered_at"],)]
 
 

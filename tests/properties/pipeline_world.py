@@ -157,7 +157,8 @@ MakeBox = Callable[..., AbstractContextManager[Box]]
 
 
 _TABLES: Final = {
-    "profiles": "SELECT * EXCEPT (ver, due, entered) FROM profile_rows FINAL WHERE live ORDER BY profile",
+    "profiles": "SELECT * EXCEPT (ver, due) FROM profile_rows FINAL WHERE live ORDER BY profile",
+    "views": "SELECT * EXCEPT (ver, entered) FROM views FINAL WHERE live ORDER BY profile",
     "identity": "SELECT node, profile FROM identity FINAL ORDER BY node",
     "members": "SELECT profile, node FROM members FINAL WHERE live ORDER BY profile, node",
     "memberships": """SELECT segment, profile, entered_at AS entered FROM memberships FINAL WHERE member

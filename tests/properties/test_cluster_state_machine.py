@@ -41,7 +41,7 @@ from warehouse.client import Writer
 POINTS: Final = {
     "events": ("rejected", "log_rows", "events", "traits", "identifiers", "ids", "links", "touched"),
     "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
-    "profiles": ("passed_on", "profile_rows", "segments", "transitions", "memberships"),
+    "profiles": ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships"),
 }
 """Every side effect of every stage, in order: before the next one, the worker may die, fail or freeze."""
 
@@ -212,6 +212,7 @@ def _canonical(writer: Writer, sql: str) -> Iterator[str]:
 
 TABLES: Final = {
     "profiles": "SELECT * EXCEPT (ver, due) FROM profile_rows FINAL WHERE live ORDER BY profile",
+    "views": "SELECT * EXCEPT (ver) FROM views FINAL WHERE live ORDER BY profile",
     "identity": "SELECT node, profile FROM identity FINAL ORDER BY node",
     "members": "SELECT profile, node FROM members FINAL WHERE live ORDER BY profile, node",
     "memberships": "SELECT segment, profile, entered_at FROM memberships FINAL WHERE member ORDER BY ALL",

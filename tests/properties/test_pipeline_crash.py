@@ -136,7 +136,7 @@ NODES = [
 
 
 @pytest.mark.parametrize(
-    "point", ["links", "identity", "members", "segments", "transitions", "memberships", "profile_rows"]
+    "point", ["links", "identity", "members", "segments", "transitions", "memberships", "views", "profile_rows"]
 )
 def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> None:
     crashes = Crashes([])

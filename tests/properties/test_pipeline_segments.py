@@ -47,7 +47,7 @@ def test_what_was_looked_at_is_due_no_more(make_box: MakeBox) -> None:
 def check(box: Box) -> None:
     told = box.told()
     assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
-    rows = box.writer.rows("SELECT profile, segments, entered FROM profile_rows FINAL WHERE live")
+    rows = box.writer.rows("SELECT profile, segments, entered FROM views FINAL WHERE live")
     since = {(s, profile, at) for profile, segments, entered in rows for s, at in zip(segments, entered, strict=True)}
     said = {(segment, profile) for segment, profile, _ in since}
     assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}

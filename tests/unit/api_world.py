@@ -133,7 +133,6 @@ class World:
             "profile": profile,
             "ver": ver,
             "live": live,
-            "view": "{}",
             "traits": orjson.dumps(traits).decode(),
             "provenance": orjson.dumps(provenance).decode(),
             "consent": '{"marketing":true}',
@@ -151,11 +150,13 @@ class World:
             "name": str(traits.get("name", "")).lower(),
             "email": str(traits.get("email", "")).lower(),
             "segments": sorted(segments),
-            "entered": [moment(segments[segment]) for segment in sorted(segments)],
             "due": moment(10_390_000_000_000),
         } | given
-        row["view"] = _view(row)
         self.insert("profile_rows", list(row), [tuple(row.values())])
+        entered = [moment(segments[segment]) for segment in sorted(segments)]
+        shown = {name: row[name] for name in ("profile", "ver", "live", "segments")}
+        shown |= {"view": _view(row), "entered": entered}
+        self.insert("views", list(shown), [tuple(shown.values())])
 
     def enter(self, profile: int, segment: str, at: int, off: int, kind: str = "entered") -> None:
         self.insert(
