@@ -6,6 +6,7 @@ nobody.
 """
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -13,6 +14,7 @@ from schemas.errors import InvalidIdentifier
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = "prf_"
+KNOWN_NODES: Final = 1 << 17
 
 
 def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
@@ -25,8 +27,12 @@ def to_hex(node: int) -> str:
     return f"{node:032x}"
 
 
+@lru_cache(maxsize=KNOWN_NODES)
 def from_hex(text: str) -> int:
-    """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits."""
+    """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits.
+
+    Customers come again, and each of their names passes several stages: most have been read before.
+    """
     if not _HEX.fullmatch(text):
         raise InvalidIdentifier("node: wanted 32 lower-case hex digits, got another shape; pass a node as it was given")
     return int(text, 16)

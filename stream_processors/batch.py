@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -13,6 +12,8 @@ import orjson
 import re2
 
 from eventlog.port import Record
+from identity.nodes import from_hex
+from schemas.errors import InvalidIdentifier
 from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
 
@@ -27,12 +28,11 @@ _DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{20
 """What a number out of range has in it."""
 
 _MAX_DEPTH: Final = 200
+"""Levels of nesting: what is read here can be written again within an answer."""
 _SHORT: Final = 1_000
 """Bytes. Each level takes four at least (`[1,` and `]`), or it stands in a run of brackets."""
-"""Levels of nesting: what is read here can be written again within an answer."""
 
 _OBJECT: Final = ord("{")
-_KNOWN_NODES: Final = 1 << 17
 
 Money = tuple[str, int]
 """Currency and millionths."""
@@ -146,7 +146,7 @@ def parse(records: Sequence[Record]) -> Batch:
             if doubtful or _may_be_deep(record.value):
                 _check_json(record.value)
             _read(record, batch, times, received)
-        except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
+        except (msgspec.MsgspecError, InvalidIdentifier, ValueError, ArithmeticError, RecursionError) as error:
             batch.unreadable.append((record, f"not an envelope ({type(error).__name__})"))
     try:
         batch.times, batch.received = _moments(times), _moments(received)
@@ -192,7 +192,9 @@ def _children(value: Any) -> list[Any]:
 def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -> None:
     """Add one record to the columns, or raise before any was touched."""
     event = _decode(record.value)
-    nodes = tuple([_node(identifier.node) for identifier in event.identifiers])
+    nodes = tuple([from_hex(identifier.node) for identifier in event.identifiers])
+    if 0 in nodes:
+        raise ValueError("0 is nobody's node")
     time, at = event.time, event.received_at
     if not (len(time) == len(at) == 24 and time[23] == at[23] == "Z"):
         raise ValueError("times are RFC 3339 in UTC with three decimals")
@@ -213,15 +215,6 @@ def _read(record: Record, batch: Batch, times: list[str], received: list[str]) -
     batch.money.append(money)
     times.append(time[:23])
     received.append(at[:23])
-
-
-@lru_cache(maxsize=_KNOWN_NODES)
-def _node(name: str) -> int:
-    """A node from its name. Customers come again: most names have been looked at before."""
-    node = int(name, 16) if len(name) == 32 and name.isascii() and name.isalnum() and name == name.lower() else 0
-    if not node or "x" in name:
-        raise ValueError("nodes are 128 bits as 32 small hex digits, not all of them 0")
-    return node
 
 
 def _money(money: _Money) -> Money | None:

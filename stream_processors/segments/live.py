@@ -70,6 +70,8 @@ class LiveRules:
         self._affected = {i: frozenset(self._with_users(uses)) for i, uses in self._uses.items()}
         self._timed = {i: timed for leaf, i in self._ids.items() if (timed := self._due_of(leaf, i))}
         self._steady = {i: fold for i, fold in self._folds.items() if fold.steady}
+        self._facts_leaves = [i for leaf, i in self._ids.items() if not isinstance(leaf, EventLeaf)]
+        self._blank_leaves, self._blank_truths = self._blank()
 
     # What there is
 
@@ -173,10 +175,7 @@ class LiveRules:
         merge or a reload of `facts.leaves` set `facts.true_leaves` to None: then everything is looked at.
         """
         if facts.true_leaves is None:
-            facts.true_leaves, facts.due = set(), None
-            self._flipped(facts, self._leaf_truths, now_ms)
-            facts.due = self.next_change(facts, now_ms)
-            return self.evaluate_some(facts, self.order, (), now_ms)
+            return self._first_update(facts, now_ms)
         if facts.due is not None and facts.due <= now_ms:
             touched, facts.due = {*touched, *self._timed}, None
             flipped = self._flipped(facts, touched, now_ms)
@@ -186,6 +185,14 @@ class LiveRules:
             moved = [leaf for leaf in touched if leaf in flipped or not self._settled(facts, leaf, now_ms)]
             facts.due = earliest(facts.due, self.next_change(facts, now_ms, moved))
         return self.evaluate_some(facts, self.affected(flipped), current, now_ms) if flipped else {}
+
+    def _first_update(self, facts: ProfileFacts, now_ms: int) -> dict[str, bool]:
+        """The truth of all segments. Only leaves that have something to look at can differ from those of nobody."""
+        looked_at = [*self._facts_leaves, *facts.leaves]
+        facts.true_leaves = set(self._blank_leaves)
+        flipped = self._flipped(facts, looked_at, now_ms)
+        facts.due = self.next_change(facts, now_ms, looked_at)
+        return self._decide(facts, self.affected(flipped), dict(self._blank_truths), (), now_ms)
 
     def _settled(self, facts: ProfileFacts, leaf: int, now_ms: int) -> bool:
         """Whether a touched leaf that did not flip can do without a new due moment."""
@@ -209,7 +216,17 @@ class LiveRules:
         self, facts: ProfileFacts, segments: Iterable[str], current: Container[str], now_ms: int
     ) -> dict[str, bool]:
         """The truth of these segments, in one pass; nested ones not among them are taken from `current`."""
-        decided: dict[str, bool] = {}
+        return self._decide(facts, segments, {}, current, now_ms)
+
+    def _decide(
+        self,
+        facts: ProfileFacts,
+        segments: Iterable[str],
+        decided: dict[str, bool],
+        current: Container[str],
+        now_ms: int,
+    ) -> dict[str, bool]:
+        """Evaluate these segments into `decided`; others are taken from there, or else from `current`."""
         one = Pass(facts, now_ms, decided, current)
         for segment in sorted(segments, key=self._rank.__getitem__):
             decided[segment] = self._truths[segment](one)
@@ -229,6 +246,12 @@ class LiveRules:
         return due
 
     # Compiling
+
+    def _blank(self) -> tuple[frozenset[int], dict[str, bool]]:
+        """The leaves and segments that hold for a profile of which nothing is known: at any time the same ones."""
+        one = Pass(ProfileFacts(), 0, {}, ())
+        leaves = frozenset(leaf for leaf, truth in self._leaf_truths.items() if truth(one))
+        return leaves, self.evaluate_some(one.facts, self.order, (), 0)
 
     def _number_leaves(self) -> None:
         self._readers: dict[tuple[str, str], set[int]] = {}

@@ -9,14 +9,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from identity import rules
+from identity import nodes, rules
 from identity.rules import DEFAULT_RULES
 from producers.files import orders
 from producers.recent import Recent
 from producers.segment import type_of_track
 from schemas import clock
 from schemas.catalog import Catalog
-from stream_processors import batch
 from tests.clients.world import NOW, make_door, make_source
 from tests.unit.test_door_envelope import incoming
 
@@ -29,13 +28,13 @@ ROOMS: Final = (
 KNOWN: Final = {
     "schemas/clock.py",  # here
     "schemas/catalog.py",  # the catalogue of the installation: one object, as large as its files
+    "identity/nodes.py",  # here
     "identity/rules.py",  # here; `matchers` belong to one set of rules and go with it
     "producers/door.py",  # here
     "producers/segment.py",  # here
     "producers/recent.py",  # here
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail
     "producers/files/orders.py",  # here
-    "stream_processors/batch.py",  # here
     "stream_processors/profiles.py",  # test_pipeline_caches, and every law with `cached=1`
 }
 """Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
@@ -76,11 +75,11 @@ def test_functions_answer_the_same_from_empty_caches() -> None:
             [DEFAULT_RULES.is_blocked("user_id", value) for value in ("null", "u42")],
             [type_of_track(Catalog.load(), name) for name in ("Order Completed", "order  completed", "Foo Bar")],
             [orders._as_number(Decimal(text)) for text in ("1", "1.0", "0.1")],
-            [batch._node(f"{number:032x}") for number in (1, 255, 1 << 127)],
+            [nodes.from_hex(f"{number:032x}") for number in (1, 255, 1 << 127)],
         ]
 
     before = answers()
-    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number, batch._node):
+    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number, nodes.from_hex):
         cache.cache_clear()
     DEFAULT_RULES.__dict__.pop("matchers", None)
     assert answers() == before
