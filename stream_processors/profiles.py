@@ -48,8 +48,10 @@ class ProfileState:
     def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
         self.events += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
-        self.first_seen = min(self.first_seen, time)
-        self.last_seen = max(self.last_seen, time)
+        if time < self.first_seen:  # noqa: PLR1730 - once per event: a call of `min` costs more than the rest of it
+            self.first_seen = time
+        if time > self.last_seen:  # noqa: PLR1730 - as above
+            self.last_seen = time
         if money is not None:
             self.add_money(kind, *money)
 

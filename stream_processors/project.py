@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stream_processors.batch import UNIQUE, UNREADABLE, Batch
+from stream_processors.batch import UNIQUE, UNREADABLE, Batch, Envelope, Identifier
 from stream_processors.money import decimal, decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
 from warehouse.client import fixed16
@@ -101,19 +101,42 @@ Seen = dict[int, list[Any] | None]
 def seen_identifiers(batch: Batch) -> Seen:
     """Every node of the batch, and when it was seen. A copy's nodes get no time: it adds links only."""
     seen: Seen = {}
+    together: dict[tuple[int, ...], list[Any]] = {}
     for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
-        guessed = event.guessed() if event.alias else None
+        first, last = (time, time) if state == UNIQUE else (NEVER, 0)
+        if event.alias:
+            _see_alias(seen, nodes, event, first, last)
+            continue
+        known = together.get(nodes)  # most come again and again with the same others: one look for all of them
+        if known is None:
+            together[nodes] = [event, first, last]
+            continue
+        if first < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
+            known[1] = first
+        if last > known[2]:  # noqa: PLR1730
+            known[2] = last
+    for nodes, (event, first, last) in together.items():
         for node, identifier in zip(nodes, event.identifiers, strict=True):
-            known = seen.get(node)
-            if guessed is not None and identifier.value == guessed and node != nodes[0]:
-                seen.setdefault(node, None)
-            elif known is None:
-                first, last = (time, time) if state == UNIQUE else (NEVER, 0)
-                seen[node] = [identifier.type, identifier.normalised, first, last]
-            elif state == UNIQUE:
-                known[2] = min(known[2], time)
-                known[3] = max(known[3], time)
+            _see(seen, node, identifier, first, last)
     return seen
+
+
+def _see_alias(seen: Seen, nodes: tuple[int, ...], event: Envelope, first: int, last: int) -> None:
+    guessed = event.guessed()
+    for node, identifier in zip(nodes, event.identifiers, strict=True):
+        if identifier.value == guessed and node != nodes[0]:
+            seen.setdefault(node, None)
+        else:
+            _see(seen, node, identifier, first, last)
+
+
+def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
+    known = seen.get(node)
+    if known is None:
+        seen[node] = [identifier.type, identifier.normalised, first, last]
+    else:
+        known[2] = min(known[2], first)
+        known[3] = max(known[3], last)
 
 
 def merge_seen(into: Seen, other: Seen) -> Seen:
