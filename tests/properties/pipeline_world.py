@@ -180,7 +180,7 @@ _HISTORY: Final = {
 }
 
 
-def dump(box: Box, *, history: bool = False) -> dict[str, str]:
+def dump(box: Installation, *, history: bool = False) -> dict[str, str]:
     """All projections, a text for each. `history`: also what depends on the order in which it came to this."""
     wanted = _TABLES | _HISTORY if history else _TABLES
     found = {name: [_canonical(row) for row in _rows(box.writer, sql)] for name, sql in wanted.items()}
