@@ -130,6 +130,11 @@ class Box(Installation):
         self.runner.recover()
         self.warehouse.drop(old)
 
+    def rebuild(self) -> None:
+        """As after a kill where the tables are of no use: a replay before anything was recovered."""
+        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.replay()
+
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told, in the topic."""
         members: dict[str, set[int]] = {name: set() for name in self.rules()}
