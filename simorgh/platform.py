@@ -28,7 +28,7 @@ from stream_processors.pipeline import WarehouseBehind, shown_transitions
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
-from warehouse.client import Warehouse, Writer
+from warehouse.client import OtherTables, Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
@@ -55,7 +55,7 @@ class Platform:
         self.warehouse = open_warehouse(settings)
         self.generation = generation.current(self.log)
         self._drop_other_generations()
-        self.warehouse.migrate(self.generation)
+        self._other_tables = self._migrate()
         self.reader = self.warehouse.reader(lambda: self.generation)
         self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
@@ -97,12 +97,19 @@ class Platform:
         self.triggers.start()
 
     def recover(self) -> None:
-        """Finish what an earlier process began; rebuild the warehouse where it has lost rows."""
+        """Finish what an earlier process began; rebuild the warehouse where it has lost rows, or has other tables."""
+        if self._other_tables:
+            self._rebuild(f"warehouse: the tables in {self._other_tables.database} are of another version")
+            self._other_tables = None
+            return
         try:
             self.runner.recover()
         except WarehouseBehind as error:
-            _LOG.warning("%s: rebuilding", error.message)
-            self.replay(live=False)
+            self._rebuild(error.message)
+
+    def _rebuild(self, why: str) -> None:
+        _LOG.warning("%s: rebuilding all tables from the log", why)
+        self.replay(_tenths("rebuilding"), live=False)
 
     def close(self) -> None:
         if self.triggers:
@@ -151,6 +158,14 @@ class Platform:
 
     # ---- wiring
 
+    def _migrate(self) -> OtherTables | None:
+        """Create what is missing. Tables of another version stay as they are until `recover` has rebuilt them."""
+        try:
+            self.warehouse.migrate(self.generation)
+        except OtherTables as error:
+            return error
+        return None
+
     def _new_runner(self) -> Runner:
         return Runner(self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint)
 
@@ -189,3 +204,16 @@ class Platform:
             )
         )
         return app
+
+
+def _tenths(what: str) -> Callable[[int, int], None]:
+    """A replay's progress for the process's log: a line for each tenth, as it is passed."""
+    told = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal told
+        if 10 * done // total > told:
+            told = 10 * done // total
+            _LOG.warning("%s: %d %% of %s events", what, 10 * told, f"{total:,}")
+
+    return progress

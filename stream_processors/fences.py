@@ -4,15 +4,26 @@ On a cluster many owners append to simorgh.segments. Each begins with a claim on
 transition names its owner, and counts unless a later owner of that partition stands before it in the log. Every reader
 of the topic folds this in the same way, so an owner that was stopped and wakes up is heard by nobody. Transitions
 without an owner come from the one process of the embedded path and always count.
+
+Who begins in the middle of the topic goes back to the claim before it. On one box there is none to find, so it is kept
+in the log up to where nobody needs to look (`UNCLAIMED`).
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 
 from eventlog.port import EventLog, Record
 from schemas import topics
+from schemas.errors import SimorghError
+
+UNCLAIMED: Final = "segments.unclaimed"
+"""The consumer group (without members) before whose position in simorgh.segments there is no claim.
+
+The log before an offset never changes, so whatever was true of it stays true: anybody may commit at any time, and where
+a smaller position comes after a larger one, or is forgotten, more is read and nothing is wrong."""
 
 CLAIMED: Final = "claimed"
 _MARK: Final = b'"claimed"'
@@ -31,16 +42,19 @@ class Fences:
 
     @classmethod
     def at(cls, log: EventLog, offset: int) -> "Fences":
-        """The fences before this offset. Reads back to the claim before it, which says what held then."""
-        end = offset
-        while end > 0:
-            start = max(0, end - _CHUNK)
+        """The fences before this offset. Reads back to the claim before it, which says what held then, or to where
+        there is none."""
+        end, unclaimed = offset, _unclaimed(log)
+        while end > unclaimed:
+            start = max(unclaimed, end - _CHUNK)
             claims = [r for r in log.read(topics.SEGMENTS, 0, start, end - start) if _MARK in r.value]
             bodies = [body for record in claims if (body := _claim(record))]
             if bodies:
                 return cls._since(bodies[-1], log, offset)
             end = start
-        return cls()
+        none = cls()
+        none.remember(log, offset)
+        return none
 
     @classmethod
     def _since(cls, claim: dict[str, Any], log: EventLog, offset: int) -> "Fences":
@@ -53,6 +67,13 @@ class Fences:
                     fences.hears(body)
             position = records[-1].offset + 1 if records else offset
         return fences
+
+    def remember(self, log: EventLog, offset: int) -> None:
+        """Where these fences hold before this offset and are none: let nobody look there again. Blocks while it is
+        committed, once in some thousand records."""
+        if not self.terms and offset - _unclaimed(log) >= _CHUNK:
+            with suppress(SimorghError):  # who may not commit, or cannot now, has read what it wanted all the same
+                log.commit(UNCLAIMED, {topics.SEGMENTS: {0: offset}})
 
     def counts(self, value: bytes) -> bool:
         """`hears`, of a record's bytes. Those of the embedded path are not parsed."""
@@ -74,6 +95,10 @@ class Fences:
         """The record by which an owner takes a partition over; `upto`: the offset before which these fences hold."""
         fences = [[p, *known] for p, known in sorted(self.terms.items())]
         return {"kind": CLAIMED, "owner": [part, *term], "upto": upto, "fences": fences}
+
+
+def _unclaimed(log: EventLog) -> int:
+    return log.committed(UNCLAIMED, topics.SEGMENTS)[0]
 
 
 def _claim(record: Record) -> dict[str, Any] | None:

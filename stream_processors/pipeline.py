@@ -159,11 +159,9 @@ class Pipeline:
         late = Resolution()
         for offset, record, changes in self.resolver.fold_log():
             if offset >= committed:
-                late.records.append((offset, record))
-                late.add(changes)
+                late.hear(offset, record, changes)
                 late.note_passed(changes.left)
-        if late.records:
-            self._add_identity(late)
+        self._add_identity(late)
         return late
 
     # ---- one batch
@@ -276,19 +274,33 @@ class Pipeline:
         self._outbox.write_all()
         self._seen.landed()
 
-    def fold_identity(self) -> None:
-        """Fold all of simorgh.identity and write its rows."""
-        folded = Resolution()
+    def fold_identity(self) -> Resolution:
+        """Fold all of simorgh.identity and write its rows; returns what was appended after the last commit."""
+        committed = self._log.committed(GROUP, topics.IDENTITY)[0]
+        folded, late = Resolution(), Resolution()
         for offset, record, changes in self.resolver.fold_log():
-            folded.records.append((offset, record))
-            folded.add(changes)
+            folded.hear(offset, record, changes)
+            if offset >= committed:
+                late.hear(offset, record, changes)
+                late.note_passed(changes.left)
         self._add_identity(folded)
         self._outbox.write_all()
+        return late
 
     def fold_transitions(self) -> None:
         """Write the rows of all of simorgh.segments."""
         self.evaluator.position = 0
         self.evaluator.mirror(self._writer)
+
+    def finish_begun(self, late: Resolution) -> None:
+        """Where an earlier process told of events and did not commit, process them as `recover` does.
+
+        Evaluated without them, profiles would leave again what they were told to have entered, and enter it once more.
+        """
+        told = self._log.ends(topics.SEGMENTS)[0] > self._log.committed(GROUP, topics.SEGMENTS)[0]
+        if told or late.records:
+            self.evaluator.tick()
+            self._finish(late)
 
     # ---- commands, declarations, time
 

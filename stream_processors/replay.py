@@ -5,9 +5,11 @@ again from simorgh.events. No webhook is called: what the full computation tells
 transitions with cause `replay`.
 
 Side effects of `finish`, and what a crash after each means:
-  1 transitions with cause replay   the old generation mirrors them at its next start
-  2 swap                            the new one is live; it mirrors what was not committed yet at its start
-  3 commit                          done; generations that are not live are dropped at start
+  1 what a process that was killed had begun and not committed is processed and committed, where there is such: the old
+    generation lacks its rows, which its next start finds, and rebuilds
+  2 transitions with cause replay   the old generation mirrors them at its next start
+  3 swap                            the new one is live; it mirrors what was not committed yet at its start
+  4 commit                          done; generations that are not live are dropped at start
 """
 
 import time
@@ -62,10 +64,11 @@ class Replay:
     def finish(self) -> None:
         """With the live pipeline stopped: reach its exact position, evaluate everything, swap. Blocks."""
         self.catch_up()
-        self._pipeline.fold_identity()
+        late = self._pipeline.fold_identity()
         self._declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
         self._pipeline.fold_transitions()
         self._pipeline.positions = dict(self._positions)
+        self._pipeline.finish_begun(late)
         self._pipeline.refresh(self._pipeline.live_profiles(), "replay")
         generation.swap(self._log, self.generation)
         self._pipeline.pass_registry(self._pipeline.registry_position)

@@ -43,6 +43,11 @@ class Resolution:
     passed: set[tuple[int, int]] = field(default_factory=set)
     """After a crash: (profile, node) for every profile that a node has left on the way, since any may be on record."""
 
+    def hear(self, offset: int, record: dict[str, Any], changes: Changes) -> None:
+        """The next record of the topic."""
+        self.records.append((offset, record))
+        self.add(changes)
+
     def add(self, changes: Changes) -> None:
         self.moved.update(changes.moved)
         for node, profile in changes.left.items():

@@ -10,8 +10,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from schemas.errors import Conflict
 from warehouse.connect import Role, address, connections
-from warehouse.ddl import create_statements, drop_statement
+from warehouse.ddl import create_statements, drop_statement, mark, marks_query
 from warehouse.failures import EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
 
@@ -38,9 +39,16 @@ class Warehouse:
         return f"{self._workspace}_g{generation}"
 
     def migrate(self, generation: int) -> None:
-        """Create the generation's database and whatever tables it lacks. Idempotent."""
+        """Create the generation's database and whatever tables it lacks. Idempotent.
+
+        Raises `OtherTables` where it was made from other tables than this version's, and leaves it as it is.
+        """
+        database = self.database(generation)
         with self._call("admin") as client:
-            for statement in create_statements(self.database(generation), self._cluster):
+            marks = client.query(marks_query(self._cluster), parameters={"name": database}).result_rows
+            if any(found != mark(self._cluster) for (found,) in marks):
+                raise OtherTables(database)
+            for statement in create_statements(database, self._cluster):
                 client.command(statement)
 
     def drop(self, generation: int) -> None:
@@ -81,6 +89,19 @@ class Warehouse:
         except EngineError as error:
             self._connections.failed(role, database)
             raise (read_failure(error) if role in ("read", "look_up") else failure(error)) from None
+
+
+class OtherTables(Conflict):
+    """A database was made from other tables than this version's: by an earlier version, or with another setting."""
+
+    default_code = "other_tables"
+
+    def __init__(self, database: str) -> None:
+        super().__init__(
+            f"warehouse: wanted the tables of this version in {database}, it has others; on one box `simorgh serve`"
+            " rebuilds them at its start, on a cluster fill them anew (docs/operations.md, Tables of another version)"
+        )
+        self.database = database
 
 
 class Writer:

@@ -1,5 +1,6 @@
 """The DDL of one generation, from `tables.sql`: for one engine as it stands, for a cluster rewritten."""
 
+from hashlib import blake2b
 from pathlib import Path
 
 from warehouse.cluster import clustered, on_cluster
@@ -19,10 +20,26 @@ def table_names() -> list[str]:
     return [statement.split()[2] for statement in table_statements()]
 
 
+def mark(cluster: str = "") -> str:
+    """What the comment of a generation's database says of the tables it was made from. Comments, spaces, and the
+    cluster's name do not matter; that there is one does."""
+    made = [clustered(table, "database", "cluster") if cluster else [table] for table in table_statements()]
+    text = "\n".join(" ".join(statement.split()) for statements in made for statement in statements)
+    return f"tables {blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def marks_query(cluster: str = "") -> str:
+    """The different marks of the database `{name}`: none where it is nowhere. A server that is away is not asked."""
+    if not cluster:
+        return "SELECT comment FROM system.databases WHERE name = {name:String}"
+    databases = f"clusterAllReplicas('{cluster}', system.databases)"
+    return f"SELECT DISTINCT comment FROM {databases} WHERE name = {{name:String}} SETTINGS skip_unavailable_shards = 1"
+
+
 def create_statements(database: str, cluster: str = "") -> list[str]:
     """What makes a generation complete, in order; every statement may run again. `cluster`: its name, or none."""
     where = on_cluster(cluster)
-    statements = [f"CREATE DATABASE IF NOT EXISTS {database}{where}"]
+    statements = [f"CREATE DATABASE IF NOT EXISTS {database}{where} COMMENT '{mark(cluster)}'"]
     for table in table_statements():
         statements += clustered(table, database, cluster) if cluster else [_in_database(table, database)]
     view = _PROFILES_VIEW.format(database=database)

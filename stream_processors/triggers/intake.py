@@ -81,6 +81,8 @@ class Intake:
         for partition, offset in positions.items():
             self.positions[partition] = offset
         self._fences = fences
+        if positions:
+            fences.remember(self._log, self.positions[0])
         return Batch(triggers, deliveries, positions)
 
     def _wait(self) -> None:

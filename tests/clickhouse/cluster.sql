@@ -1,4 +1,4 @@
-CREATE DATABASE IF NOT EXISTS default_g1 ON CLUSTER 'simorgh';
+CREATE DATABASE IF NOT EXISTS default_g1 ON CLUSTER 'simorgh' COMMENT 'its mark';
 
 CREATE TABLE IF NOT EXISTS default_g1.log_rows_local ON CLUSTER 'simorgh' (
     part UInt16,

@@ -1,5 +1,6 @@
 """`simorgh replay`, offline and beside a serving process under load: nothing that anybody can see changes."""
 
+import ast
 import subprocess
 import sys
 import threading
@@ -139,6 +140,41 @@ def test_offline_and_while_serving(tmp_path: Path, hook: Hook) -> None:
         assert seen(again) == before
         again.close()
     assert len(hook.calls) == calls
+
+
+def databases(data: Path, *statements: str) -> dict[str, str]:
+    """The databases of a folder that no server has open, with their marks, after these statements."""
+    script = f"""
+import clickhouse_connect
+client = clickhouse_connect.get_client(dsn="chdb://{data}/warehouse")
+for statement in {statements!r}:
+    client.command(statement)
+print(dict(client.query("SELECT name, comment FROM system.databases WHERE name LIKE 'default_g%'").result_rows))
+client.close()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, str] = ast.literal_eval(done.stdout)
+    return found
+
+
+def test_a_folder_of_another_version_is_rebuilt_at_its_start(tmp_path: Path, hook: Hook) -> None:
+    data = tmp_path / "data"
+    with running(data) as (server, client):
+        live_through(client, hook)
+        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+        before, calls = seen(client), len(hook.calls)
+        assert server.stop() == 0
+        mark = databases(data)["default_g1"]
+        databases(data, "ALTER DATABASE default_g1 MODIFY COMMENT 'tables of another version'")
+        server.start()
+        again = Client(server)
+        nobody = {"id": "nobody", "name": "Nobody", "rule": {"trait": "none such", "exists": True}}
+        again.post("/v1/segments", nobody)  # answered when processing goes on
+        assert seen(again) == before
+        assert len(hook.calls) == calls
+        again.close()
+        assert server.stop() == 0
+        assert databases(data) == {"default_g2": mark}
 
 
 def test_under_load(tmp_path: Path) -> None:

@@ -130,6 +130,11 @@ class Box(Installation):
         self.runner.recover()
         self.warehouse.drop(old)
 
+    def rebuild(self) -> None:
+        """As after a kill where the tables are of no use: a replay before anything was recovered."""
+        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.replay()
+
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told, in the topic."""
         members: dict[str, set[int]] = {name: set() for name in self.rules()}
@@ -180,7 +185,7 @@ _HISTORY: Final = {
 }
 
 
-def dump(box: Box, *, history: bool = False) -> dict[str, str]:
+def dump(box: Installation, *, history: bool = False) -> dict[str, str]:
     """All projections, a text for each. `history`: also what depends on the order in which it came to this."""
     wanted = _TABLES | _HISTORY if history else _TABLES
     found = {name: [_canonical(row) for row in _rows(box.writer, sql)] for name, sql in wanted.items()}

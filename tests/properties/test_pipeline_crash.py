@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from identity.nodes import node_of, to_hex
 from producers.door import Incoming, Verdict
 from registry.models import Source
+from schemas import topics
 from stream_processors import outbox
 from stream_processors.checkpoints import CHECKPOINTS
 from tests.properties.pipeline_world import (
@@ -34,8 +36,10 @@ PLANS = st.lists(st.tuples(st.sampled_from(CHECKPOINTS), st.integers(1, 4)), min
 
 
 @law(6)
-@given(seed=SEEDS, plan=PLANS, batch=st.sampled_from((4, 5_000)))
-def test_crashes_change_nothing(make_box: MakeBox, seed: int, plan: list[tuple[str, int]], batch: int) -> None:
+@given(seed=SEEDS, plan=PLANS, batch=st.sampled_from((4, 5_000)), rebuild=st.booleans())
+def test_crashes_change_nothing(
+    make_box: MakeBox, seed: int, plan: list[tuple[str, int]], batch: int, rebuild: bool
+) -> None:
     r = Random(seed)
     partitions = r.choice((1, 3))
     acts = make_acts(r)
@@ -53,18 +57,18 @@ def test_crashes_change_nothing(make_box: MakeBox, seed: int, plan: list[tuple[s
         crashes.plan.extend(plan)
         for act in acts:
             act(box)
-            settle(box, crashes)
-        settle(box, crashes)
+            settle(box, crashes, rebuild=rebuild)
+        settle(box, crashes, rebuild=rebuild)
         assert outcome(box) == calm
         crashes.plan.clear()
 
 
-def settle(box: Box, crashes: Crashes) -> None:
+def settle(box: Box, crashes: Crashes, *, rebuild: bool = False) -> None:
     while True:
         try:
             if crashes.dead:
                 crashes.revive()
-                box.restart()
+                box.rebuild() if rebuild else box.restart()
             box.settle()
             return
         except Crash:
@@ -159,6 +163,24 @@ def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> N
             "SELECT profile, toUnixTimestamp64Milli(entered_at) FROM memberships FINAL WHERE member"
         )
         assert (profile, entered) == (node_of(SECRET, "default", "email", "a@example.com"), since)
+
+
+@pytest.mark.parametrize("point", ["links", "segments", "events", "transitions", "profile_rows", "commit"])
+def test_a_rebuild_after_a_crash_tells_nothing_again(make_box: MakeBox, point: str) -> None:
+    """Whoever is called about a transition was called before the crash, or is called after it."""
+    crashes = Crashes([])
+    door = make_door()
+    with make_box(checkpoint=crashes) as box:
+        box.declare("segment", "seen", {"rule": {"metric": "events", "gte": 1}})
+        box.append([door.admit(page(box.clock(), "e1", ("user_id", "u1")))])
+        box.settle()
+        crashes.plan.append((point, 1))
+        box.append([door.admit(page(box.clock(), f"e{n}", ("user_id", f"u{n}"))) for n in range(2, 5)])
+        settle(box, crashes, rebuild=True)
+        assert crashes.happened == [point]
+        told = [orjson.loads(record.value) for record in box.log.read(topics.SEGMENTS, 0, 0, 100)]
+        assert [(one["kind"], one["cause"]) for one in told] == [("entered", "event")] * 4
+        assert box.told() == box.full()
 
 
 @pytest.mark.parametrize("point", ["log_rows", "ids", "links", "profile_rows"])
