@@ -1,6 +1,6 @@
 """Loading profile states from the warehouse: the same fold, over stored rows instead of a batch."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -15,9 +15,10 @@ _IDENTIFIERS = """SELECT node, type, value,
     toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
     FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
 _METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
-    toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time))
+    toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)),
+    groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
     FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
-_ROWS = """SELECT node, type, toUnixTimestamp64Milli(time), %s FROM events
+_PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
     WHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
@@ -46,7 +47,12 @@ def load(
     owner = {node: states[profile] for profile, nodes in profiles.items() for node in nodes}
     nodes = list(owner)
     for start in range(0, len(nodes), _CHUNK):
-        _load_nodes(writer, owner, nodes[start : start + _CHUNK], before, leaves)
+        chunk = nodes[start : start + _CHUNK]
+        for node, kind, name, *written in traits(writer, chunk):
+            owner[node].write(kind, name, tuple(written))
+        for node, kind, value, first, last in identifiers(writer, chunk):
+            owner[node].add_identifier(node, kind, value, first, last)
+        load_events(writer, {node: owner[node] for node in chunk}, before, leaves)
     for profile, held in memberships(writer, states).items():
         states[profile].memberships = held
     return states
@@ -61,38 +67,33 @@ def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str
     return found
 
 
-def _load_nodes(
-    writer: Writer,
-    owner: Mapping[int, ProfileState],
-    nodes: list[int],
-    before: Mapping[int, int],
-    leaves: LeafFold,
-) -> None:
-    bound = {"nodes": nodes}
-    for node, kind, name, ver, value, source, channel in writer.rows(_TRAITS, bound):
-        owner[node].write(kind, name, (ver, value, source, channel))
-    for node, kind, value, first, last in writer.rows(_IDENTIFIERS, bound):
-        owner[node].add_identifier(node, kind, value, first, last)
+def traits(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
+    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it."""
+    return writer.rows(_TRAITS, {"nodes": nodes})
+
+
+def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
+    """Node, type, value, first and last seen."""
+    return writer.rows(_IDENTIFIERS, {"nodes": nodes})
+
+
+def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
+    """Add all events of some nodes at offsets under `before[partition]` to their owners' states."""
+    nodes = list(owner)
     stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
-    for node, kind, currency, count, amount, first, last in writer.rows(_METRICS % stored, bound):
+    wanted = leaves.row_types()
+    types = [kind for kind, with_payload in wanted.items() if not with_payload]
+    rows = writer.rows(_METRICS % stored, {"nodes": nodes, "types": types})
+    for node, kind, currency, count, amount, first, last, times in rows:
         state = owner[node]
         state.add_events(kind, count, first, last)
         if currency:
             state.add_money(kind, currency, micros(amount))
-    _load_leaves(writer, owner, nodes, stored, leaves)
-
-
-def _load_leaves(
-    writer: Writer, owner: Mapping[int, ProfileState], nodes: list[int], stored: str, leaves: LeafFold
-) -> None:
-    wanted = leaves.row_types()
-    for with_payload in (False, True):
-        types = [kind for kind, needed in wanted.items() if needed is with_payload]
-        if not types:
-            continue
-        column = "payload" if with_payload else "''"
-        rows = writer.rows(_ROWS % (column, stored), {"nodes": nodes, "types": types})
-        for node, kind, time, payload in rows:
+        for time in times:
+            leaves.fold_row(state.facts.leaves, kind, time, "")
+    types = [kind for kind, with_payload in wanted.items() if with_payload]
+    if types:
+        for node, kind, time, payload in writer.rows(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
             leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
 
 

@@ -34,6 +34,7 @@ from stream_processors.evaluate import Evaluator
 from stream_processors.gathered import Profiles, Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
 from stream_processors.outbox import Linger, Outbox, Positions
+from stream_processors.profiles import CACHED_PROFILES
 from stream_processors.resolve import Resolution, Resolver
 from stream_processors.showing import show_members
 from stream_processors.states import States, Touched
@@ -44,7 +45,6 @@ GROUP = "projections"
 SHOWN = "shown"
 """The consumer group whose position in simorgh.segments says up to where views show what was told."""
 
-CACHED_PROFILES = 100_000
 _CHUNK = 2_000
 _MOST_UNCOMMITTED = 40_000
 """Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""

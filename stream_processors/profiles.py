@@ -8,7 +8,7 @@ or made by absorbing another, in any order, and is the same.
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final, Generic, TypeVar
 
 import orjson
 
@@ -17,6 +17,9 @@ from stream_processors.money import decimal
 from stream_processors.segments.live import ProfileFacts
 
 ORDER, REFUND = "order.completed", "order.refunded"
+CACHED_PROFILES: Final = 100_000
+"""States in memory at most."""
+
 NEVER = 10_390_000_000_000
 """A moment in 2299, for `due` and the like: no moment at all."""
 
@@ -157,24 +160,27 @@ def inherit(into: dict[str, int], memberships: Mapping[str, int]) -> None:
         into[segment] = min(entered, into.get(segment, entered))
 
 
-class ProfileCache:
+Cached = TypeVar("Cached")
+
+
+class ProfileCache(Generic[Cached]):
     """The most recently used states, at most `bound` of them."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._states: OrderedDict[int, ProfileState] = OrderedDict()
+        self._states: OrderedDict[int, Cached] = OrderedDict()
 
-    def get(self, profile: int) -> ProfileState | None:
+    def get(self, profile: int) -> Cached | None:
         state = self._states.get(profile)
         if state is not None:
             self._states.move_to_end(profile)
         return state
 
-    def put(self, profile: int, state: ProfileState) -> None:
+    def put(self, profile: int, state: Cached) -> None:
         self._states[profile] = state
         self._states.move_to_end(profile)
 
-    def drop(self, profile: int) -> ProfileState | None:
+    def drop(self, profile: int) -> Cached | None:
         return self._states.pop(profile, None)
 
     def trim(self) -> None:
@@ -185,6 +191,10 @@ class ProfileCache:
     def profiles(self) -> list[int]:
         """Those used last at the end."""
         return list(self._states)
+
+    def items(self) -> list[tuple[int, Cached]]:
+        """The same with their states."""
+        return list(self._states.items())
 
     def clear(self) -> None:
         self._states.clear()

@@ -12,7 +12,8 @@ from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.declarations import Declarations
 from stream_processors.outbox import Linger
-from stream_processors.pipeline import CACHED_PROFILES, GROUP, Pipeline
+from stream_processors.pipeline import GROUP, Pipeline
+from stream_processors.profiles import CACHED_PROFILES
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)

@@ -46,7 +46,7 @@ class States:
         self._landed = landed
         self._graph = graph
         self._evaluator = evaluator
-        self._cache = ProfileCache(bound)
+        self._cache: ProfileCache[ProfileState] = ProfileCache(bound)
 
     def trim(self) -> None:
         """Keep within the bound. Between steps: a step holds on to what it touches."""

@@ -4,15 +4,17 @@ Side effects of `process`, in order, and what a crash, or a loss of the partitio
 derives everything again from what was committed up to the highest offset in `log_rows`, then reads on from there.
 
   1 simorgh.rejected   unreadable records, under an id made of their place: kept once, however often appended
-  2 log_rows           the commit point: offsets and which are copies. Only what is missing after an unknown outcome
-  3 events, traits, identifiers, ids   rewritten: their keys are functions of the log, equal rows are one
+  2 events, traits, identifiers, ids   rewritten: their keys are functions of the log, equal rows are one
+  3 log_rows           the commit point: offsets and which are copies. Only what is missing after an unknown outcome
   4 simorgh.identity   told again: known evidence folds to nothing
   5 simorgh.touched    touched again: nothing will have changed
   – the host commits   the next batch
 
 The order is the guarantee: rows are in the warehouse before identity or a profile's owner hears of them, and nobody
-hears of an event whose offset is not in `log_rows`. A zombie's rows are the ones that the new owner writes, under a
-lower `gen`, since a function of the log has one value; what it tells and touches is redundant.
+hears of an event whose offset is not in `log_rows`. Who finds an offset there finds all rows of it and of those before
+it in the other tables: owners of profiles count on that (`cluster/states.py`). A zombie's rows are the ones that the
+new owner writes, under a lower `gen`, since a function of the log has one value; what it tells and touches is
+redundant.
 """
 
 from collections.abc import Collection, Sequence
@@ -100,8 +102,8 @@ class EventsStage:
         rejections.keep_unreadable(self._log, batch.unreadable)
         self._checkpoint("rejected")
         self._copies.mark(batch)
-        self._enter(batch, ends)
         self._derive(batch)
+        self._enter(batch, ends)
         news = self._novelty.sort(batch)
         self._tell(batch, news)
         self._touch(news)
@@ -124,6 +126,18 @@ class EventsStage:
                 )
             ends[part] = offset + 1
         return {part: max(end, self.positions[part]) for part, end in ends.items()}
+
+    def _derive(self, batch: Batch) -> None:
+        unique = batch.unique()
+        self._insert("events", project.event_rows(batch, unique))
+        self._insert("traits", project.trait_rows(batch))
+        self._insert("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
+        self._insert("ids", project.id_rows(batch, unique))
+        self._copies.remember({batch.eids[i] for i in unique})
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._writer.insert(table, rows)
+        self._checkpoint(table)
 
     def _enter(self, batch: Batch, ends: dict[int, int]) -> None:
         """Write the offsets. An insert that failed may yet be in: then only what is missing is written again."""
@@ -148,18 +162,6 @@ class EventsStage:
                 WHERE part = {p:UInt16} AND off BETWEEN {a:UInt64} AND {b:UInt64} AND gen >= {g:UInt32}"""
             there.update(self._writer.rows(sql, bounds))
         return there
-
-    def _derive(self, batch: Batch) -> None:
-        unique = batch.unique()
-        self._insert("events", project.event_rows(batch, unique))
-        self._insert("traits", project.trait_rows(batch))
-        self._insert("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
-        self._insert("ids", project.id_rows(batch, unique))
-        self._copies.remember({batch.eids[i] for i in unique})
-
-    def _insert(self, table: str, rows: pa.Table) -> None:
-        self._writer.insert(table, rows)
-        self._checkpoint(table)
 
     def _tell(self, batch: Batch, news: News) -> None:
         if news.told:

@@ -7,23 +7,33 @@ from typing import Any
 from stream_processors.cluster.touches import DELETED, EVENT, MERGE, SPLIT, TIME
 from stream_processors.evaluate import Evaluator
 from stream_processors.profiles import ProfileState
+from stream_processors.segments.live import ProfileFacts
 
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT})
 
 
 @dataclass(slots=True)
 class Case:
-    """A profile to decide about. `state` None: it is no more, and `memberships` end."""
+    """A profile to decide about. `state` None: it is no more, and `memberships` end.
+
+    `changes`: the leaves that may have changed since the state's memberships were decided; None where all may have.
+    """
 
     profile: int
     cause: str
     state: ProfileState | None = None
     memberships: Mapping[str, int] = field(default_factory=dict)
     inherited: Mapping[str, int] = field(default_factory=dict)
+    changes: set[int] | None = None
 
 
 class Judge(Evaluator):
-    """Evaluates all live segments of whole states; tells nobody itself."""
+    """Evaluates live segments of states; tells nobody itself."""
+
+    def fold_new(self, facts: ProfileFacts, kind: str, time: int, payload: str) -> set[int]:
+        """Fold the row of an event that counts into its profile's leaf states; returns those that it may change."""
+        held = facts.true_leaves or frozenset[int]()
+        return self.live.fold_row(facts.leaves, kind, time, payload, self.now, held) | self._metric_leaves
 
     def decide(self, cases: Sequence[Case], filling: Mapping[str, str]) -> list[dict[str, Any]]:
         """The transitions of these profiles; the states' memberships are brought up to date.
@@ -47,7 +57,8 @@ class Judge(Evaluator):
         for segment in dead:
             del state.memberships[segment]
         facts = state.current_facts(metrics=bool(self._metric_leaves))
-        facts.true_leaves = None
-        held = self.live.update(facts, (), state.memberships, self.now)
+        if case.changes is None or case.inherited:
+            facts.true_leaves = None
+        held = self.live.update(facts, case.changes or (), state.memberships, self.now)
         changes = self._changes(case.profile, state.memberships, held, case.inherited, cause, self.now)
         return self._exits(case.profile, dead, DELETED) + changes

@@ -16,7 +16,7 @@ it; what it passes on is redundant. An owner that fails after 1 claims its parti
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -33,8 +33,10 @@ from stream_processors.cluster import touches
 from stream_processors.cluster.judge import Case, Judge
 from stream_processors.cluster.live_segments import LiveSegments
 from stream_processors.cluster.novelty import homes_of
+from stream_processors.cluster.states import KnownStates, Looked
 from stream_processors.cluster.teller import Teller
 from stream_processors.cluster.touches import Touch, Touches
+from stream_processors.profiles import CACHED_PROFILES
 from warehouse.client import Writer
 
 _LOG = logging.getLogger(__name__)
@@ -78,11 +80,20 @@ class ProfilesStage:
     topic = topics.TOUCHED
     group = GROUP
 
-    def __init__(self, log: EventLog, writer: Writer, clock: Clock, *, checkpoint: Checkpoint = no_checkpoint) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        writer: Writer,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        cached_profiles: int = CACHED_PROFILES,
+    ) -> None:
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
         self._judge = Judge(log, clock)
+        self._states = KnownStates(writer, self._judge, len(log.ends(topics.EVENTS)), cached_profiles)
         self._segments = LiveSegments(log)
         self._teller = Teller(log, writer, checkpoint)
         self._generations: dict[int, int] = {}
@@ -102,11 +113,16 @@ class ProfilesStage:
 
     def revoke(self, partitions: Collection[int]) -> None:
         self._teller.let_go(partitions)
+        self._states.forget(partitions)
         for part in partitions:
             self._generations.pop(part, None)
 
     def idle(self) -> None:
         """Nothing happens here without a touch."""
+
+    def forget(self) -> None:
+        """Empty the cache of profiles: they are loaded again."""
+        self._states.forget()
 
     # ---- one batch
 
@@ -121,14 +137,18 @@ class ProfilesStage:
         self._judge.tick()
         if self._segments.read_on()[1]:
             self._judge.set_segments(self._segments.segments.written)
+            self._states.forget()
         found = self._sort(work)
         left = self._pass_on(found, work)
-        cases = self._cases(found, left, work)
+        self._states.drop(found.gone)
+        looked = self._states.look(found.live, {profile: work[profile].part for profile in found.live})
+        cases = _cases(found, left, looked, work)
         transitions = self._judge.decide(cases, self._segments.filling())
         self._write_rows(cases, work)
         self._tell(transitions, work)
         self._teller.verify({item.part for item in work.values()})
         self._teller.settled()
+        self._states.keep(looked)
         self._doubtful = False
 
     def _claim_again(self) -> None:
@@ -163,18 +183,16 @@ class ProfilesStage:
     def _sort(self, work: dict[int, _Work]) -> _Sorted:
         """Who the touched are today. A node that identity has not heard of, or a profile between two of its tables, is
         left: identity touches it when its rows are there."""
-        homes = homes_of(self._writer, {n for item in work.values() for n in (item.touch.profile, *item.touch.nodes)})
-        members = self._members([profile for profile in work if homes.get(profile) == profile])
-        found = _Sorted()
+        members = self._members(list(work))
+        found = _Sorted({profile: nodes for profile, nodes in members.items() if profile in nodes})
+        homes = homes_of(self._writer, _elsewhere(found.live, work))
         for profile, item in work.items():
             touch = item.touch
-            home = homes.get(profile)
+            home = profile if profile in found.live else homes.get(profile)
             for node in touch.nodes:
                 if (other := homes.get(node)) and other not in (profile, home):
                     found.passed_on.add(other, touch.cause, (node,))
-            if home == profile and profile in members:
-                found.live[profile] = members[profile]
-            elif home == profile and touch.inherited:
+            if home == profile and profile not in found.live and touch.inherited:
                 found.passed_on.add(profile, touch.cause, (), touch.inherited)
             elif home is not None and home != profile:
                 found.gone[profile] = home
@@ -202,13 +220,6 @@ class ProfilesStage:
 
     # ---- deciding, telling, writing
 
-    def _cases(self, found: _Sorted, left: dict[int, dict[str, int]], work: dict[int, _Work]) -> list[Case]:
-        cases = [Case(p, work[p].touch.cause, None, left.get(p, {})) for p in found.gone]
-        for profile, state in coldload.load(self._writer, found.live, {}, self._judge).items():
-            touch = work[profile].touch
-            cases.append(Case(profile, touch.cause, state, {}, touch.inherited))
-        return cases
-
     def _tell(self, transitions: list[dict[str, Any]], work: dict[int, _Work]) -> None:
         told = self._teller.tell([(work[from_hex(r["profile"])].part, r) for r in transitions])
         self._checkpoint("segments")
@@ -226,3 +237,21 @@ class ProfilesStage:
 
     def _rows_of(self, gone: Sequence[int]) -> list[int]:
         return [row[0] for row in self._writer.rows(_ROWS, {"profiles": list(gone)})] if gone else []
+
+
+def _elsewhere(live: Mapping[int, Collection[int]], work: Mapping[int, _Work]) -> set[int]:
+    """The touched profiles and nodes that are not where the touch takes them to be: identity says where they are."""
+    wanted = {profile for profile in work if profile not in live}
+    for profile, item in work.items():
+        wanted.update(item.touch.nodes.difference(live.get(profile, ())))
+    return wanted
+
+
+def _cases(
+    found: _Sorted, left: Mapping[int, Mapping[str, int]], looked: Mapping[int, Looked], work: Mapping[int, _Work]
+) -> list[Case]:
+    cases = [Case(p, work[p].touch.cause, None, left.get(p, {})) for p in found.gone]
+    for profile, one in looked.items():
+        touch = work[profile].touch
+        cases.append(Case(profile, touch.cause, one.state, {}, touch.inherited, one.changes))
+    return cases

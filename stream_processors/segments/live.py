@@ -117,10 +117,18 @@ class LiveRules:
                     touched.add(leaf)
         return touched
 
-    def fold_row(self, leaves: Leaves, event_type: str, time_ms: int, payload: bytes | str, now_ms: int) -> None:
-        """Add one row of the table `events` (cold load); the payload is read only where it is needed."""
+    def fold_row(
+        self,
+        leaves: Leaves,
+        event_type: str,
+        time_ms: int,
+        payload: bytes | str,
+        now_ms: int,
+        held: Set[int] = frozenset(),
+    ) -> set[int]:
+        """The same of one row of the table `events`; the payload is read only where it is needed."""
         event = orjson.loads(payload) if event_type in self._payload_types else {}
-        self.fold_event(leaves, event_type, time_ms, event, now_ms)
+        return self.fold_event(leaves, event_type, time_ms, event, now_ms, held)
 
     def absorb(self, survivor: Leaves, absorbed: Leaves) -> Leaves:
         """The states of a merged profile: those of both sets of events. Takes both over."""

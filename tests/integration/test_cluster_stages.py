@@ -1,6 +1,6 @@
 """The cluster's stages, case by case: two workers on one log and one warehouse (see `cluster_world`)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +221,89 @@ def test_a_split_gives_the_old_profiles_back(make: Make) -> None:
     causes = [(t["profile"], t["kind"], t["cause"]) for t in cluster.transitions()]
     mail = to_hex(node(MAIL))
     assert causes[-2:] == [(mail, "exited", "merge"), (mail, "entered", "split")]
+
+
+# Profiles in memory
+
+
+class Counting(Writer):
+    """Counts the rows that are read from the table `events`."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        super().__init__(warehouse, 1)
+        self.events_read = 0
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        found = super().rows(sql, parameters)
+        self.events_read += len(found) if " FROM events " in sql else 0
+        return found
+
+
+def look(stage: ProfilesStage, cluster: Cluster, positions: dict[int, int]) -> None:
+    """Let a stage of our own see to what was touched since."""
+    for part, position in positions.items():
+        records = cluster.log.read(topics.TOUCHED, part, position, 1_000)
+        stage.process(records)
+        positions[part] = position + len(records)
+
+
+def test_a_profile_in_memory_reads_what_is_new(make: Make) -> None:
+    cluster = make()
+    cluster.declare("segment", "viewers", {"rule": {"event": "page.viewed", "count": {"gte": 51}}})
+    writer = Counting(cluster.warehouse)
+    stage = ProfilesStage(cluster.log, writer, cluster.clock)
+    positions = stage.assign(cluster.partitions_of("profiles"), 9)
+
+    def come(first: int, number: int, who: tuple[str, str] = U1) -> int:
+        for n in range(number):
+            send(cluster, f"e{first + n}", who, at=cluster.clock() + first + n)
+        for worker in cluster.workers:
+            cluster.step(worker, "events")
+        cluster.step(holder(cluster, "identity", 0), "identity")
+        for worker in cluster.workers:
+            cluster.step(worker, "events")  # whose links are known by now
+        before = writer.events_read
+        look(stage, cluster, positions)
+        return writer.events_read - before
+
+    come(0, 50)
+    cluster.clock.now += 61_000  # the filter of news looks again
+    assert come(50, 0) == 0, "nothing is new"
+    assert come(50, 3) == 3, "of 53 events"
+    assert come(53, 20, MAIL) == 1, "another's, as one sum"
+    assert come(73, 2) == 2
+    assert live(cluster) == {node(U1): 55, node(MAIL): 20}
+    assert [(t["profile"], t["kind"]) for t in cluster.transitions()] == [(to_hex(node(U1)), "entered")]
+    stage.forget()
+    assert come(75, 2) == 1, "all 57, as one sum"
+    assert live(cluster) == {node(U1): 57, node(MAIL): 20}
+
+
+@pytest.mark.parametrize("cached", [1, 2, 1_000])
+def test_profiles_in_memory_change_nothing(make: Make, cached: int) -> None:
+    """The same story, told by owners who remember and by owners who do not, ends in the same rows."""
+    ends = []
+    for remembered in (cached, 0):
+        cluster = make(cached=remembered)
+        cluster.declare("segment", "seen", {"rule": {"event": "page.viewed", "count": {"gte": 2}, "within": "1d"}})
+        for n in range(30):
+            who = (U1, MAIL, ("user_id", f"u{n % 4 + 2}"))
+            send(cluster, f"e{n}", who[n % 3], at=cluster.clock() + n)
+            if n == 12:
+                send(cluster, "link", U1, MAIL)
+            if n == 21:
+                cluster.command("split", nodes=[to_hex(node(MAIL))])
+            cluster.settle()
+            cluster.clock.now += DAY // 10
+        ends.append(told_and_shown(cluster))
+        assert cluster.told() == cluster.full()
+    assert ends[0] == ends[1]
+
+
+def told_and_shown(cluster: Cluster) -> list[Any]:
+    columns = "profile, live, view, traits, counts, events, first_seen, last_seen, segments, entered, due"
+    told = [{name: t[name] for name in t if name not in ("id", "owner")} for t in cluster.transitions()]
+    return [told, rows(cluster, f"SELECT {columns} FROM profile_rows FINAL ORDER BY profile")]
 
 
 # Declarations and time

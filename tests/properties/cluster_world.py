@@ -76,10 +76,13 @@ class Worker:
     def __init__(self, cluster: "Cluster") -> None:
         self.points = Points()
         writer, reader = cluster.writer, cluster.warehouse.reader(lambda: 1)
+        self.profiles = ProfilesStage(
+            cluster.log, writer, cluster.clock, checkpoint=self.points, cached_profiles=cluster.cached
+        )
         self.stages: dict[str, Stage] = {
             "events": EventsStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
             "identity": IdentityStage(cluster.log, writer, reader, cluster.clock, checkpoint=self.points),
-            "profiles": ProfilesStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
+            "profiles": self.profiles,
         }
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
         self.zombie: threading.Thread | None = None
@@ -89,7 +92,10 @@ class Worker:
 class Cluster(Installation):
     """A log, a warehouse, and workers that share the partitions out."""
 
-    def __init__(self, dsn: str, folder: Path, *, workers: int = 2, partitions: int = PARTITIONS) -> None:
+    def __init__(
+        self, dsn: str, folder: Path, *, workers: int = 2, partitions: int = PARTITIONS, cached: int = 1_000
+    ) -> None:
+        self.cached = cached
         self._folder = folder
         self._dsn = dsn
         self.number = next(_numbers)

@@ -39,7 +39,7 @@ from tests.properties.segments_world import make_rules
 from warehouse.client import Writer
 
 POINTS: Final = {
-    "events": ("rejected", "log_rows", "events", "traits", "identifiers", "ids", "links", "touched"),
+    "events": ("rejected", "events", "traits", "identifiers", "ids", "log_rows", "links", "touched"),
     "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
     "profiles": ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships"),
 }
@@ -61,10 +61,11 @@ class Workers(RuleBasedStateMachine):
 
     dsn: str
     folder: Path
+    cached: int
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = Cluster(self.dsn, self.folder, workers=2)
+        self.cluster = Cluster(self.dsn, self.folder, workers=2, cached=self.cached)
         self.door = make_door()
         self.sent = 0
         self.entered = 0
@@ -153,6 +154,10 @@ class Workers(RuleBasedStateMachine):
     def redelivery(self, which: int, stage: str) -> None:
         self.cluster.rewind(self._worker(which), stage)
 
+    @rule(which=WHICH)
+    def forgetting(self, which: int) -> None:
+        self._worker(which).profiles.forget()
+
     # ---- the law
 
     @invariant()
@@ -226,8 +231,8 @@ TABLES: Final = {
 }
 
 
-def run(dsn: str, folder: Path, *, examples: int, steps: int) -> None:
-    machine = type("Workers", (Workers,), {"dsn": dsn, "folder": folder})
+def run(dsn: str, folder: Path, *, cached: int, examples: int, steps: int) -> None:
+    machine = type("Workers", (Workers,), {"dsn": dsn, "folder": folder, "cached": cached})
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -240,11 +245,17 @@ def run(dsn: str, folder: Path, *, examples: int, steps: int) -> None:
     )
 
 
-def test_every_effect_comes_once(chdb_dsn: str, tmp_path: Path) -> None:
-    run(chdb_dsn, tmp_path, examples=4, steps=25)
+CACHED: Final = (1, 1_000)
+"""Profiles that an owner remembers."""
+
+
+@pytest.mark.parametrize("cached", CACHED)
+def test_every_effect_comes_once(chdb_dsn: str, tmp_path: Path, cached: int) -> None:
+    run(chdb_dsn, tmp_path, cached=cached, examples=3, steps=25)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(7_200)
-def test_every_effect_comes_once_for_long(chdb_dsn: str, tmp_path: Path) -> None:
-    run(chdb_dsn, tmp_path, examples=300, steps=50)
+@pytest.mark.parametrize("cached", CACHED)
+def test_every_effect_comes_once_for_long(chdb_dsn: str, tmp_path: Path, cached: int) -> None:
+    run(chdb_dsn, tmp_path, cached=cached, examples=150, steps=50)
