@@ -19,7 +19,7 @@ _METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6))
     groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
     FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
 _PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
-    WHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
+    PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
 
@@ -62,19 +62,19 @@ def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str
     """Profile -> segment -> entered_at, from what was told; without the profiles that are in none."""
     found: dict[int, dict[str, int]] = {}
     if profiles:
-        for profile, segment, entered in writer.rows(_MEMBERSHIPS, {"profiles": list(profiles)}):
+        for profile, segment, entered in writer.look_up(_MEMBERSHIPS, {"profiles": list(profiles)}):
             found.setdefault(profile, {})[segment] = milliseconds(entered)
     return found
 
 
 def traits(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
     """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it."""
-    return writer.rows(_TRAITS, {"nodes": nodes})
+    return writer.look_up(_TRAITS, {"nodes": nodes})
 
 
 def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
     """Node, type, value, first and last seen."""
-    return writer.rows(_IDENTIFIERS, {"nodes": nodes})
+    return writer.look_up(_IDENTIFIERS, {"nodes": nodes})
 
 
 def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
@@ -83,7 +83,7 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
     stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
     wanted = leaves.row_types()
     types = [kind for kind, with_payload in wanted.items() if not with_payload]
-    rows = writer.rows(_METRICS % stored, {"nodes": nodes, "types": types})
+    rows = writer.look_up(_METRICS % stored, {"nodes": nodes, "types": types})
     for node, kind, currency, count, amount, first, last, times in rows:
         state = owner[node]
         state.add_events(kind, count, first, last)
@@ -93,7 +93,7 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
             leaves.fold_row(state.facts.leaves, kind, time, "")
     types = [kind for kind, with_payload in wanted.items() if with_payload]
     if types:
-        for node, kind, time, payload in writer.rows(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
+        for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
             leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
 
 

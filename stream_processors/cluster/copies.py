@@ -71,7 +71,7 @@ class Copies:
         wanted = list(eids) if self._filter is None else [eids[i] for i in self._filter.maybe(halves(eids))]
         places: dict[int, list[Place]] = {}
         for start in range(0, len(wanted), _LOOKED_UP):
-            for eid, part, offset in self._writer.rows(_KNOWN, {"eids": wanted[start : start + _LOOKED_UP]}):
+            for eid, part, offset in self._writer.look_up(_KNOWN, {"eids": wanted[start : start + _LOOKED_UP]}):
                 places.setdefault(eid, []).append((part, offset))
         return places
 

@@ -114,7 +114,7 @@ class Novelty:
         found: dict[int, tuple[int, bool]] = {}
         wanted = list(links)
         for start in range(0, len(wanted), _LOOKED_UP):
-            for link, at, alias in self._writer.rows(_LINKS, {"links": wanted[start : start + _LOOKED_UP]}):
+            for link, at, alias in self._writer.look_up(_LINKS, {"links": wanted[start : start + _LOOKED_UP]}):
                 found[link] = (milliseconds(at), bool(alias))
         return found
 
@@ -130,7 +130,7 @@ def homes_of(writer: Writer, nodes: set[int]) -> dict[int, int]:
     homes: dict[int, int] = {}
     wanted = list(nodes)
     for start in range(0, len(wanted), _LOOKED_UP):
-        for node, profile in writer.rows(_HOMES, {"nodes": wanted[start : start + _LOOKED_UP]}):
+        for node, profile in writer.look_up(_HOMES, {"nodes": wanted[start : start + _LOOKED_UP]}):
             homes[node] = profile
     return homes
 

@@ -203,7 +203,7 @@ class ProfilesStage:
     def _members(self, profiles: Sequence[int]) -> dict[int, list[int]]:
         members: dict[int, list[int]] = {}
         for start in range(0, len(profiles), _LOOKED_UP):
-            for profile, node in self._writer.rows(_MEMBERS, {"profiles": profiles[start : start + _LOOKED_UP]}):
+            for profile, node in self._writer.look_up(_MEMBERS, {"profiles": profiles[start : start + _LOOKED_UP]}):
                 members.setdefault(profile, []).append(node)
         return members
 
@@ -236,7 +236,7 @@ class ProfilesStage:
             self._checkpoint(table)
 
     def _rows_of(self, gone: Sequence[int]) -> list[int]:
-        return [row[0] for row in self._writer.rows(_ROWS, {"profiles": list(gone)})] if gone else []
+        return [row[0] for row in self._writer.look_up(_ROWS, {"profiles": list(gone)})] if gone else []
 
 
 def _elsewhere(live: Mapping[int, Collection[int]], work: Mapping[int, _Work]) -> set[int]:

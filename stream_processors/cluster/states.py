@@ -153,7 +153,7 @@ class KnownStates:
         if not where:
             return
         types = [kind for kind, with_payload in self._judge.row_types().items() if with_payload]
-        rows = self._writer.rows(_NEW + " OR ".join(where), {**wanted, "types": types})
+        rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types})
         for node, kind, time, part, offset, amount, currency, payload in rows:
             one = owners[node]
             if offset >= one.ends.get(part, 0):
