@@ -301,9 +301,9 @@ def test_profiles_in_memory_change_nothing(make: Make, cached: int) -> None:
 
 
 def told_and_shown(cluster: Cluster) -> list[Any]:
-    columns = "profile, live, view, traits, counts, events, first_seen, last_seen, segments, entered, due"
     told = [{name: t[name] for name in t if name not in ("id", "owner")} for t in cluster.transitions()]
-    return [told, rows(cluster, f"SELECT {columns} FROM profile_rows FINAL ORDER BY profile")]
+    shown = [f"SELECT * EXCEPT ver FROM {table} ORDER BY profile" for table in ("views", "profile_rows")]
+    return [told, *(rows(cluster, sql) for sql in shown)]
 
 
 # Declarations and time
