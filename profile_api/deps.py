@@ -9,7 +9,9 @@ from prometheus_client import CollectorRegistry
 from eventlog.port import EventLog
 from registry.registry import Registry
 from schemas.clock import Clock, system_clock
+from stream_processors.recent import RecentViews
 from stream_processors.topology import PROJECTIONS, Stage
+from stream_processors.views import Views
 from warehouse.reader import Reader
 
 
@@ -39,5 +41,11 @@ class ApiDeps:
     shown: Callable[[], list[int]] | None = None
     """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
     projections have come, since one process does them together."""
+    recent: RecentViews = field(default_factory=RecentViews)
+    """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""
+
+    @property
+    def views(self) -> Views:
+        return Views(self.reader, self.recent)

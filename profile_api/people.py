@@ -2,7 +2,7 @@
 of.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -11,20 +11,13 @@ from identity.nodes import node_of, parse_profile_id
 from identity.normalise import normalise
 from profile_api.deps import ApiDeps
 from schemas.errors import InvalidIdentifier, NotFound
+from stream_processors.recent import View
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
 
-# A profile has a few versions that are not merged yet: choosing the latest here is quicker than in SQL.
-_ROWS = """SELECT profile, ver, live, view, segments, arrayMap(at -> toUnixTimestamp64Milli(at), entered) AS entered_ms
-FROM views WHERE profile IN {profiles:Array(UInt128)}"""
-_ROWS_OF_NODE = _ROWS.replace(
-    "IN {profiles:Array(UInt128)}", "= (SELECT argMax(profile, ver) FROM identity WHERE node = {node:UInt128})"
-)
 _PROVENANCE = """SELECT argMax(provenance, ver) AS provenance FROM profile_rows
 WHERE profile = {profile:UInt128} GROUP BY profile"""
-_WHOSE = """SELECT node, argMax(profile, ver) AS profile FROM identity
-WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
 _NODES = """SELECT node, argMax(live, ver) AS here FROM members
 WHERE profile = {profile:UInt128} GROUP BY node HAVING here ORDER BY node"""
 _TRIES = 2
@@ -59,35 +52,18 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
     """
     node = node_of_key(deps, key)
     for _ in range(_TRIES):
-        for row in _latest(deps.reader.look_up(_ROWS_OF_NODE, {"node": node})).values():
-            return row
+        if (found := deps.views.of_node(node)) is not None:
+            return _opened(*found)
     raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
 
 
-def profiles_of(reader: Reader, nodes: Iterable[int]) -> dict[int, int]:
-    """The present profile of each node that has one."""
-    wanted = list(set(nodes))
-    rows = reader.look_up(_WHOSE, {"nodes": wanted}) if wanted else []
-    return {row["node"]: row["profile"] for row in rows if row["profile"]}
-
-
-def rows_of(reader: Reader, profiles: Sequence[int]) -> dict[int, Row]:
+def rows_of(deps: ApiDeps, profiles: Sequence[int]) -> dict[int, Row]:
     """The live rows of these profiles, like `profile_row`, in one query however many there are."""
-    return _latest(reader.look_up(_ROWS, {"profiles": list(profiles)})) if profiles else {}
+    return {profile: _opened(profile, view) for profile, view in deps.views.of(profiles).items()}
 
 
-def _latest(versions: Iterable[Row]) -> dict[int, Row]:
-    """The latest version of each profile's row, of those that are live."""
-    latest: dict[int, Row] = {}
-    for row in versions:
-        if row["ver"] >= latest.get(row["profile"], row)["ver"]:
-            latest[row["profile"]] = row
-    return {profile: _opened(row) for profile, row in latest.items() if row["live"]}
-
-
-def _opened(row: Row) -> Row:
-    memberships = list(zip(row["segments"], row["entered_ms"], strict=True))
-    return {"profile": row["profile"], "memberships": memberships, **orjson.loads(row["view"])}
+def _opened(profile: int, view: View) -> Row:
+    return {"profile": profile, "memberships": view.memberships, **orjson.loads(view.text)}
 
 
 def provenance_of(reader: Reader, profile: int) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
     """One item per key, in order, in a handful of queries however many keys there are."""
     fresh = freshness(deps)
     nodes = {key: _node_or_none(deps, key) for key in keys}
-    whose = people.profiles_of(deps.reader, (node for node in nodes.values() if node is not None))
-    rows = people.rows_of(deps.reader, sorted(set(whose.values())))
+    whose = deps.views.owners(node for node in nodes.values() if node is not None)
+    rows = people.rows_of(deps, sorted(set(whose.values())))
     found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
 
@@ -126,7 +126,7 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str
     )
     fresh = freshness(deps)
     shown = rows[:limit]
-    full = people.rows_of(deps.reader, [row["profile"] for row in shown])
+    full = people.rows_of(deps, [row["profile"] for row in shown])
     items = [view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh) for row in shown if row["profile"] in full]
     more = len(rows) > limit
     following = write_cursor(deps.secret, "search", (shown[-1]["last_ms"], shown[-1]["profile"])) if more else None
@@ -142,7 +142,7 @@ def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
     kinds = [row["type"] for row in deps.reader.rows(_TYPES)] if values else []
     keys = values | {f"{kind}:{value}" for kind in kinds for value in values}
     nodes = {node for key in keys if (node := _node_or_none(deps, key)) is not None}
-    return sorted(set(people.profiles_of(deps.reader, nodes).values()))
+    return sorted(set(deps.views.owners(nodes).values()))
 
 
 def decisions(deps: ApiDeps, profile: int) -> list[dict[str, Any]]:

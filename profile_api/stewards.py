@@ -66,9 +66,9 @@ def _node(deps: ApiDeps, identity: IdentifierIn) -> int:
 def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
     """The views of the profiles that these nodes belong to now, each once, in the nodes' order."""
     fresh = freshness(deps)
-    whose = people.profiles_of(deps.reader, nodes)
+    whose = deps.views.owners(nodes)
     profiles = list(dict.fromkeys(whose[node] for node in nodes if node in whose))
-    rows = people.rows_of(deps.reader, profiles)
+    rows = people.rows_of(deps, profiles)
     return [views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows]
 
 

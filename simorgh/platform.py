@@ -24,10 +24,12 @@ from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import deliveries, generation
-from stream_processors.pipeline import WarehouseBehind, shown_transitions
+from stream_processors.pipeline import WarehouseBehind
+from stream_processors.recent import RecentViews
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
+from stream_processors.views import Views
 from warehouse.client import OtherTables, Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -64,6 +66,7 @@ class Platform:
         self.registry.trust(self.local_token)
         self.registry.refresh()
         self._checkpoint = checkpoint_from_environment()
+        self.recent = RecentViews()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
         self.replaying: dict[str, Any] = {"state": "idle"}
@@ -87,12 +90,12 @@ class Platform:
         self.triggers = TriggerStage(
             self.log,
             self.registry,
-            lambda profiles: deliveries.identities_of(self.reader, profiles),
+            lambda profiles: deliveries.identities_of(Views(self.reader, self.recent), profiles),
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
             allow_private=self.settings.allow_private_webhooks,
             reached=self._checkpoint,
-            shown=lambda: shown_transitions(self.log),
+            shown=lambda: [self.recent.position],
         )
         self.triggers.start()
 
@@ -130,6 +133,7 @@ class Platform:
             self.runner.stop()
             replay.finish()
             old, self.generation = self.generation, replay.generation
+            self.recent.forget(owners=True)
             self.runner = self._new_runner()
             self.runner.recover()
             if live:
@@ -167,7 +171,9 @@ class Platform:
         return None
 
     def _new_runner(self) -> Runner:
-        return Runner(self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint)
+        return Runner(
+            self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint, recent=self.recent
+        )
 
     def _drop_other_generations(self) -> None:
         """What a replay left behind when it was killed, or had not dropped yet."""
@@ -191,6 +197,7 @@ class Platform:
             generation=lambda: self.generation,
             replay=self.replay_in_background,
             replay_state=lambda: dict(self.replaying),
+            recent=self.recent,
         )
         app = create_api(deps)
         app.include_router(

@@ -31,7 +31,9 @@ from stream_processors.host.lane import Lane, Source
 from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
 from stream_processors.host.watchdog import Watchdog
+from stream_processors.recent import RecentViews
 from stream_processors.triggers.stage import TriggerStage
+from stream_processors.views import Views
 from warehouse.client import Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -91,7 +93,8 @@ class Worker:
         live = generation.current(base.log)
         warehouse.migrate(live)
         self._writer: Writer = warehouse.writer(live)
-        self._reader = warehouse.reader(lambda: live)
+        reader = warehouse.reader(lambda: live)
+        self._views = Views(reader, RecentViews())
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
@@ -100,7 +103,7 @@ class Worker:
         )  # else Faust cannot read what the log writes
         self.lanes = [
             self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
-            self._lane(IdentityStage(log, writer, self._reader, clock, checkpoint=checkpoint)),
+            self._lane(IdentityStage(log, writer, reader, clock, checkpoint=checkpoint)),
             self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
             self._lane(RejectedStage(log, writer), rejected),
         ]
@@ -134,7 +137,7 @@ class Worker:
         return TriggerStage(
             self._log,
             self._registry,
-            lambda profiles: deliveries.identities_of(self._reader, profiles),
+            lambda profiles: deliveries.identities_of(self._views, profiles),
             lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self._writer, due, limit),
             allow_private=self._settings.allow_private_webhooks,

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
+from stream_processors.views import Views
 from warehouse.client import Writer
-from warehouse.reader import Reader
 
 # Whoever is due now has a row that says so, though a later one may take it back: few candidates, found in two narrow
 # columns. Only the latest rows of those chosen are read whole; a body is some 1 KB, and most deliveries are done.
@@ -23,10 +23,6 @@ _PENDING = """WITH wanted AS (
     SELECT trigger, id, status, attempts, toUnixTimestamp64Milli(next_at), toUnixTimestamp64Milli(created_at),
         toUnixTimestamp64Milli(updated_at), response_code, error, body, ver
     FROM deliveries WHERE (trigger, id, ver) IN wanted ORDER BY deliveries.next_at, ver LIMIT 1 BY trigger, id"""
-
-_HEIRS = """SELECT node, argMax(profile, ver) AS heir FROM identity
-    WHERE node IN {profiles:Array(UInt128)} GROUP BY node"""
-_VIEWS = "SELECT profile, ver, live, view FROM views WHERE profile IN {profiles:Array(UInt128)}"
 
 _COLUMNS = (
     "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error", "body",
@@ -54,27 +50,16 @@ def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
-def identities_of(reader: Reader, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
+def identities_of(views: Views, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Profile -> its identities {"type", "value"}; a profile that has none is missing.
 
     A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
     """
-    found = _identities(reader, profiles)
-    absorbed = [profile for profile in profiles if profile not in found]
-    if absorbed:
-        heirs = {row["node"]: row["heir"] for row in reader.look_up(_HEIRS, {"profiles": absorbed})}
-        theirs = _identities(reader, list(set(heirs.values())))
-        found |= {profile: theirs[heir] for profile, heir in heirs.items() if heir in theirs}
-    return found
-
-
-def _identities(reader: Reader, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
-    """Of those that are live."""
-    latest: dict[int, tuple[int, int, str]] = {}
-    for row in reader.look_up(_VIEWS, {"profiles": profiles}):
-        version = (row["ver"], row["live"], row["view"])
-        latest[row["profile"]] = max(latest.get(row["profile"], version), version)
-    return {profile: _listed(view) for profile, (_, live, view) in latest.items() if live}
+    found = views.of(profiles)
+    heirs = views.owners(profile for profile in profiles if profile not in found)
+    theirs = views.of(list(set(heirs.values())))
+    found |= {profile: theirs[heir] for profile, heir in heirs.items() if heir in theirs}
+    return {profile: _listed(view.text) for profile, view in found.items()}
 
 
 def _listed(view: str) -> list[dict[str, Any]]:

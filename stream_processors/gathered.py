@@ -10,42 +10,34 @@ from stream_processors import project
 from stream_processors.batch import Batch
 from stream_processors.evaluate import membership_rows, transition_rows
 from stream_processors.profiles import ProfileState
+from stream_processors.recent import View
 from stream_processors.resolve import Resolution, decision_rows, identity_rows, member_rows
 
 Tables = dict[str, pa.Table]
 
 
 @dataclass(slots=True)
-class Profiles:
-    """The profiles that have changed."""
-
-    states: dict[int, ProfileState] = field(default_factory=dict)
-    """As they are when the rows are made."""
-    gone: set[int] = field(default_factory=set)
-
-    def add(self, states: Mapping[int, ProfileState], gone: set[int]) -> None:
-        for profile in gone:
-            self.states.pop(profile, None)
-        self.states.update(states)
-        self.gone = (self.gone | gone).difference(states)
-
-    def rows(self, version: int) -> pa.Table:
-        return project.profile_rows(self.states, sorted(self.gone), version)
-
-
-@dataclass(slots=True)
 class Shown:
-    """What a view of a profile is made of: whose a node is, and what the view says."""
+    """Whose a node is, and what is made of the states of profiles that have changed."""
 
-    profiles: Profiles = field(default_factory=Profiles)
     moved: dict[int, int] = field(default_factory=dict)
     """Node -> profile."""
+    views: dict[int, View] = field(default_factory=dict)
+    states: dict[int, ProfileState] = field(default_factory=dict)
+    """As they are when the rows are made."""
+
+    def add(self, states: Mapping[int, ProfileState], views: Mapping[int, View]) -> None:
+        """`views`: of these states, and of those that are gone."""
+        self.views.update(views)
+        self.states.update(states)
 
     def tables(self, version: int, identity_position: int) -> Tables:
-        profiles = self.profiles
+        live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
+        gone = [profile for profile, view in self.views.items() if not view.live]
         return {
             "identity": identity_rows(self.moved, identity_position),
-            "views": project.view_rows(profiles.states, sorted(profiles.gone), version),
+            "views": project.view_rows(self.views),
+            "profile_rows": project.profile_rows(live, sorted(gone), version),
         }
 
 

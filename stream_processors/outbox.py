@@ -1,29 +1,27 @@
 """Rows on their way into the warehouse: what to write when, and what may be committed once it has landed.
 
 A part costs the engine some 6 ms of CPU whatever it holds, and more to merge: rows of several micro-batches share one.
-What views are made of (`Shown`) goes often, since triggers wait for it: nobody is called about a change that a view
-does not show. The rest (`Recorded`, and the wide rows of `Profiles`) goes less often. One writing at a time; meanwhile
-the next rows are gathered.
+One writing at a time; meanwhile the next rows are gathered. Nobody waits for them: views show at once what was told
+(see `stream_processors.recent`).
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from stream_processors.gathered import Profiles, Recorded, Shown, Tables
+from stream_processors.gathered import Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
-from stream_processors.profiles import ProfileState
 
 _WRITE_AT = 5_000
 """Records whose rows are written without lingering."""
 
 
 class Linger(NamedTuple):
-    """Seconds between two writings while events keep coming. The first after a pause does not wait."""
+    """Seconds: without a change, after which rows are written, and between two writings while events keep coming."""
 
-    shown: float = 0.05
-    recorded: float = 1.0
+    quiet: float = 0.2
+    busy: float = 1.0
 
 
 Positions = dict[str, dict[int, int]]
@@ -31,11 +29,11 @@ Positions = dict[str, dict[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class _Landing:
-    """A writing under way: what may be committed after it. `recorded`: None where only views are brought up to date."""
+    """A writing under way: what may be committed after it."""
 
     positions: Positions
     records: int
-    recorded: Recorded | None
+    recorded: Recorded
 
 
 class Owner(Protocol):
@@ -49,10 +47,8 @@ class Owner(Protocol):
 
     def recorded_tables(self, recorded: Recorded) -> Tables: ...
 
-    def profile_tables(self, profiles: Profiles) -> Tables: ...
-
-    def landed(self, positions: Positions, *, whole: bool) -> None:
-        """Rows have landed up to there: those of views, and with `whole` all of them."""
+    def landed(self, positions: Positions) -> None:
+        """Rows of all that lies before these positions are in the warehouse."""
         ...
 
 
@@ -63,12 +59,11 @@ class Outbox:
         self._owner = owner
         self._inserts = inserts
         self._linger = linger
-        self._showed_at = self._recorded_at = self._changed_at = float("-inf")
+        self._began_at = self._changed_at = float("-inf")
         self._landing: _Landing | None = None
         self._hurried: Recorded | None = None
         self.shown = Shown()
         self.recorded = Recorded()
-        self._profiles = Profiles()
         self._uncommitted = False
         self.records = 0
         """How many of simorgh.events are processed and not committed."""
@@ -78,12 +73,6 @@ class Outbox:
         self._uncommitted = True
         self._changed_at = time.monotonic()
         self.records += records
-
-    def profiles_changed(self, states: Mapping[int, ProfileState], gone: set[int]) -> None:
-        """These are to be written, as they are then: their views soon, their rows later."""
-        self.shown.profiles.add(states, gone)
-        self._profiles.add(states, gone)
-        self.changed()
 
     def hurry(self) -> None:
         """Where much was recorded, begin to write it beside the rest of its batch, which will see it landed."""
@@ -103,16 +92,14 @@ class Outbox:
         if not self._uncommitted:
             return False
         now = time.monotonic()
-        whole = self._is_whole_due(now)
-        if not whole and not (self.shown.profiles.states and now - self._showed_at >= self._linger.shown):
+        if not self._is_due(now):
             return False
-        self._begin(now, whole=whole)
+        self._begin(now)
         return True
 
-    def _is_whole_due(self, now: float) -> bool:
+    def _is_due(self, now: float) -> bool:
         many = self._hurried is not None or self.recorded.records >= _WRITE_AT
-        quiet = now - self._changed_at >= self._linger.shown
-        return many or quiet or now - self._recorded_at >= self._linger.recorded
+        return many or now - self._changed_at >= self._linger.quiet or now - self._began_at >= self._linger.busy
 
     def commit(self) -> None:
         """Write everything, wait for it and commit, unless nothing has happened since the last time."""
@@ -120,11 +107,11 @@ class Outbox:
         if self._uncommitted:
             self._uncommitted = False
             self.records = 0
-            self._owner.landed(self._owner.positions_now(), whole=True)
+            self._owner.landed(self._owner.positions_now())
 
     def write_all(self) -> None:
         """Everything gathered is in the warehouse on return; nothing is committed for that."""
-        self._write(self._take_shown() | self._take_recorded() | self._take_profiles())
+        self._write(self._take_shown() | self._take_recorded())
 
     def have_landed(self, keys: Iterable[int]) -> None:
         """Blocks until rows about these nodes or profiles, but those made of states, are in the warehouse.
@@ -145,16 +132,11 @@ class Outbox:
         """Wait for what is under way; one that fails is for the next try, which finds its rows missing."""
         self._inserts.close()
 
-    def _begin(self, now: float, *, whole: bool) -> None:
-        self._showed_at = now
-        recorded = self.recorded if whole else None
-        self._landing = _Landing(self._owner.positions_now(), self.records, recorded)
-        tables = self._take_shown()
-        if whole:
-            self._recorded_at = now
-            self._uncommitted = False
-            tables |= self._take_recorded() | self._take_profiles()
-        self._inserts.begin(tables)
+    def _begin(self, now: float) -> None:
+        self._began_at = now
+        self._uncommitted = False
+        self._landing = _Landing(self._owner.positions_now(), self.records, self.recorded)
+        self._inserts.begin(self._take_shown() | self._take_recorded())
 
     def _take_shown(self) -> Tables:
         shown, self.shown = self.shown, Shown()
@@ -164,16 +146,10 @@ class Outbox:
         recorded, self.recorded = self.recorded, Recorded()
         return self._owner.recorded_tables(recorded)
 
-    def _take_profiles(self) -> Tables:
-        profiles, self._profiles = self._profiles, Profiles()
-        return self._owner.profile_tables(profiles)
-
     def _land(self) -> None:
         self._inserts.join()
         self._hurried = None
         landing, self._landing = self._landing, None
-        if landing is None:
-            return
-        if landing.recorded is not None:
+        if landing is not None:
             self.records -= landing.records
-        self._owner.landed(landing.positions, whole=landing.recorded is not None)
+            self._owner.landed(landing.positions)

@@ -7,7 +7,9 @@ batch that holds at least what was under way: then what is told is what would ha
   2 simorgh.identity   the graph is folded from the topic: known links are not appended again
   3 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
 
-Rows of several small batches are written together, in any order of their tables:
+Then views show it, from memory (`stream_processors.recent`), and triggers may call. After a crash they show it again
+when `recover` has ended, and triggers start after that. Rows of several small batches are written together, in any
+order of their tables:
 
   4 log_rows           idempotent to write again: latest version
   5 ids, events        `recover` asks which rows are there, and writes those that are missing
@@ -31,10 +33,11 @@ from stream_processors.batch import COPY, UNIQUE, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator
-from stream_processors.gathered import Profiles, Recorded, Shown, Tables
+from stream_processors.gathered import Recorded, Shown, Tables
 from stream_processors.inserts import Inserts
 from stream_processors.outbox import Linger, Outbox, Positions
 from stream_processors.profiles import CACHED_PROFILES
+from stream_processors.recent import RecentViews
 from stream_processors.resolve import Resolution, Resolver
 from stream_processors.showing import show_members
 from stream_processors.states import States, Touched
@@ -42,9 +45,6 @@ from stream_processors.stored import stored_end
 from warehouse.client import Writer
 
 GROUP = "projections"
-SHOWN = "shown"
-"""The consumer group whose position in simorgh.segments says up to where views show what was told."""
-
 _CHUNK = 2_000
 _MOST_UNCOMMITTED = 40_000
 """Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
@@ -62,7 +62,9 @@ class Pipeline:
         checkpoint: Checkpoint = no_checkpoint,
         cached_profiles: int = CACHED_PROFILES,
         linger: Linger = Linger(),
+        recent: RecentViews | None = None,
     ) -> None:
+        """`recent`: where views are shown before their rows are in the warehouse."""
         self._log = log
         self._writer = writer
         self._clock = clock
@@ -72,6 +74,7 @@ class Pipeline:
         self.resolver = Resolver(IdentityGraph(DEFAULT_RULES), log)
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
+        self._recent = recent or RecentViews()
         self._states = States(writer, self.resolver.graph, self.evaluator, cached_profiles, self._outbox.have_landed)
         self.positions: dict[int, int] = {}
         """Next offset of simorgh.events, by partition."""
@@ -94,6 +97,7 @@ class Pipeline:
         self._finish(late)
         self._outbox.changed()
         self.commit()
+        self._recent.position = self.evaluator.position
 
     def _finish(self, late: Resolution) -> None:
         """Process again what was not committed, writing only what is missing.
@@ -204,7 +208,11 @@ class Pipeline:
         self._checkpoint("segments")
         self._outbox.recorded.told += told
         self._outbox.recorded.keys.update(touched.states, touched.gone)
-        self._outbox.profiles_changed(touched.states, {p for p in touched.gone if p not in touched.states})
+        views = project.views_of(touched.states, touched.gone.keys() - touched.states.keys(), self.version())
+        self._outbox.shown.add(touched.states, views)
+        self._outbox.changed()
+        self._recent.show(touched.owners, views)
+        self._recent.position = self.evaluator.position
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
         """Make a segment's memberships equal to `members`, and wait until the tables say so."""
@@ -214,6 +222,8 @@ class Pipeline:
         self._states.forget()
         self._outbox.write_all()
         show_members(self._writer, segment, self.version())
+        self._recent.forget(owners=False)
+        self._recent.position = self.evaluator.position
 
     def version(self) -> int:
         """Of profile rows: grows whenever anything that they are made from has grown."""
@@ -230,14 +240,12 @@ class Pipeline:
         return self._outbox.write_when_due(seconds)
 
     def shown_tables(self, shown: Shown) -> Tables:
+        self._recent.landing()
         return shown.tables(self.version(), self.resolver.position)
 
     def recorded_tables(self, recorded: Recorded) -> Tables:
         self._seen.writing()
         return recorded.tables(self._owner, self.resolver.position)
-
-    def profile_tables(self, profiles: Profiles) -> Tables:
-        return {"profile_rows": profiles.rows(self.version())}
 
     def positions_now(self) -> Positions:
         return {
@@ -247,12 +255,10 @@ class Pipeline:
             topics.SEGMENTS: {0: self.evaluator.position},
         }
 
-    def landed(self, positions: Positions, *, whole: bool) -> None:
-        """Rows of all that lies before these positions, or those that views show of it, are in the warehouse."""
-        if not whole:
-            self._log.commit(SHOWN, {topics.SEGMENTS: positions[topics.SEGMENTS]})
-            return
+    def landed(self, positions: Positions) -> None:
+        """Rows of all that lies before these positions are in the warehouse."""
         self._seen.landed()
+        self._recent.landed()
         self._log.commit(GROUP, positions)
         self._checkpoint("commit")
         self._states.trim()
@@ -349,12 +355,6 @@ class Pipeline:
     def close(self) -> None:
         """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
         self._outbox.close()
-
-
-def shown_transitions(log: EventLog) -> list[int]:
-    """Up to which offsets of simorgh.segments views show what was told."""
-    groups = (log.committed(group, topics.SEGMENTS) for group in (SHOWN, GROUP))
-    return [max(positions) for positions in zip(*groups, strict=True)]
 
 
 class WarehouseBehind(Broken):

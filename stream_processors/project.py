@@ -11,6 +11,7 @@ import pyarrow as pa
 from stream_processors.batch import UNIQUE, UNREADABLE, Batch, Envelope, Identifier
 from stream_processors.money import decimal, decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
+from stream_processors.recent import View
 from warehouse.client import fixed16
 
 _EPOCH_OF_ID = 64
@@ -192,7 +193,9 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: i
     texts = [s.texts or _NO_TEXTS for s in rows]
     return pa.table(
         {
-            **_profile_columns(states, gone, ver),
+            "profile": fixed16([*states, *gone]),
+            "ver": pa.array(np.full(len(rows), ver, dtype=np.uint64)),
+            "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
             "traits": pa.array([t[0] for t in texts], pa.string()),
             "provenance": pa.array([t[1] for t in texts], pa.string()),
             "consent": pa.array([t[2] for t in texts], pa.string()),
@@ -212,26 +215,27 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: i
     )
 
 
-def view_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> pa.Table:
-    """What a 360° view says of each of the same profiles."""
-    members = [sorted(s.memberships.items()) for s in states.values()] + [[]] * len(gone)
-    texts = [view_text(s, s.texts or _NO_TEXTS) for s in states.values()] + ["{}"] * len(gone)
+def views_of(states: Mapping[int, ProfileState], gone: Collection[int], ver: int) -> dict[int, View]:
+    """What a 360° view says of each of these profiles now; of the `gone`, that they are no more."""
+    views = {
+        profile: View(ver, True, view_text(state, state.texts or _NO_TEXTS), sorted(state.memberships.items()))
+        for profile, state in states.items()
+    }
+    return views | dict.fromkeys(gone, View(ver, False, "{}", []))
+
+
+def view_rows(views: Mapping[int, View]) -> pa.Table:
+    members = [view.memberships for view in views.values()]
     return pa.table(
         {
-            **_profile_columns(states, gone, ver),
-            "view": pa.array(texts, pa.string()),
+            "profile": fixed16(views),
+            "ver": pa.array([view.ver for view in views.values()], pa.uint64()),
+            "live": pa.array([view.live for view in views.values()], pa.bool_()).cast(pa.uint8()),
+            "view": pa.array([view.text for view in views.values()], pa.string()),
             "segments": _lists([[segment for segment, _ in held] for held in members], pa.string()),
             "entered": _lists([[entered for _, entered in held] for held in members], _STAMP),
         }
     )
-
-
-def _profile_columns(states: Mapping[int, ProfileState], gone: Sequence[int], ver: int) -> dict[str, pa.Array]:
-    return {
-        "profile": fixed16([*states, *gone]),
-        "ver": pa.array(np.full(len(states) + len(gone), ver, dtype=np.uint64)),
-        "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
-    }
 
 
 def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:

@@ -14,6 +14,7 @@ from stream_processors.declarations import Declarations
 from stream_processors.outbox import Linger
 from stream_processors.pipeline import GROUP, Pipeline
 from stream_processors.profiles import CACHED_PROFILES
+from stream_processors.recent import RecentViews
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -41,13 +42,16 @@ class Runner:
         batch: int = BATCH_PER_PARTITION,
         cached_profiles: int = CACHED_PROFILES,
         linger: Linger = Linger(),
+        recent: RecentViews | None = None,
     ) -> None:
+        """`recent`: where views are shown before their rows are in the warehouse."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
         self._batch = batch
         self._cached_profiles = cached_profiles
         self._linger = linger
+        self._recent = recent
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
@@ -67,6 +71,7 @@ class Runner:
             checkpoint=self._checkpoint,
             cached_profiles=self._cached_profiles,
             linger=self._linger,
+            recent=self._recent,
         )
         self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])

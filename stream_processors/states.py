@@ -28,6 +28,8 @@ class Touched:
     """Survivor -> memberships of the profiles that it absorbed."""
     causes: dict[int, str] = field(default_factory=dict)
     """Why transitions of a profile are told, where the step's cause does not say it: a merge or split reached it."""
+    owners: dict[int, int] = field(default_factory=dict)
+    """Node -> its profile now, 0 for nobody, of the nodes that were seen or moved."""
 
 
 class States:
@@ -72,6 +74,7 @@ class States:
         touched = Touched()
         profile_of = self._graph.profile_of
         owners = {node: profile_of(node) for node in seen or ()}
+        touched.owners = owners | resolution.moved
         old = {p for p in resolution.left.values() if p} | {p for p, _ in resolution.passed}
         reached = {*owners.values(), *resolution.moved.values(), *(p for p in old if profile_of(p) == p)} - {0}
         self._after_moves(resolution, old, touched, before)

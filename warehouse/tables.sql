@@ -92,8 +92,8 @@ CREATE TABLE profile_rows (
     due        DateTime64(3, 'UTC')
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY profile SETTINGS index_granularity = 128;
 
--- 9. The same profiles as 360° views: few columns, since they are written 20 times a second and each merge of parts costs by
---    the column. view: JSON of what a view says but segments; '{}' where live = 0.
+-- 9. The same profiles as 360° views: few columns, since a look-up and each merge of parts cost by the column.
+--    view: JSON of what a view says but segments; '{}' where live = 0.
 CREATE TABLE views (
     profile  UInt128,
     ver      UInt64,

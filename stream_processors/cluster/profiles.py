@@ -230,8 +230,8 @@ class ProfilesStage:
         states = {case.profile: case.state for case in cases if case.state is not None}
         gone = self._rows_of([case.profile for case in cases if case.state is None])
         versions = pa.array([work[profile].ver for profile in (*states, *gone)], pa.uint64())
-        for table, make in (("views", project.view_rows), ("profile_rows", project.profile_rows)):
-            rows = make(states, gone, 0)
+        views = project.view_rows(project.views_of(states, gone, 0))
+        for table, rows in (("views", views), ("profile_rows", project.profile_rows(states, gone, 0))):
             self._writer.insert(table, rows.set_column(rows.schema.get_field_index("ver"), "ver", versions))
             self._checkpoint(table)
 

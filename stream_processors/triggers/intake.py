@@ -23,7 +23,7 @@ from stream_processors.triggers.delivery import (
 from stream_processors.triggers.ledger import GROUP, TICK
 
 BATCH: Final = 500
-_NOT_SHOWN_SECONDS: Final = 0.01
+_NOT_SHOWN_SECONDS: Final = 0.002
 
 IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 """Profiles to their identities, `{"type", "value"}` each; a profile that has none may be missing."""
@@ -70,7 +70,7 @@ class Intake:
         transitions: list[Transition] = []
         fences = Fences(self._fences.terms)  # kept with the positions: where this fails, the records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
-            records = self._log.read(topics.SEGMENTS, partition, offset, min(BATCH, shown - offset))
+            records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
             transitions.extend(parse_transition(record.value) for record in records if fences.counts(record.value))
             if records:
                 positions[partition] = records[-1].offset + 1

@@ -27,6 +27,7 @@ from schemas.catalog import Catalog
 from stream_processors import generation
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.outbox import Linger
+from stream_processors.recent import RecentViews
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
 from tests.properties.installation import Clock, Installation
@@ -49,8 +50,8 @@ def law(examples: int) -> settings:
     return settings(max_examples=examples, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
 
 
-LINGERS: Final = (Linger(0, 0), Linger(0, 3_600), Linger(3_600, 3_600))
-"""Rows of each batch are written at once; or views alone are; or all are gathered until the box settles."""
+LINGERS: Final = (Linger(0, 0), Linger(3_600, 3_600))
+"""Rows of each batch are written at once; or all are gathered until the box settles."""
 
 _numbers = count(1)
 
@@ -79,11 +80,13 @@ class Box(Installation):
         self.log = SqliteEventLog(folder / f"{number}.sqlite", partitions=partitions, clock=self.clock)
         self.warehouse = Warehouse(dsn, f"box{number}", cluster=cluster)
         self.registry = Registry(self.log, self.clock)
+        self.recent = RecentViews(most=7)
         self._runner_settings: dict[str, Any] = {
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
             "linger": linger,
+            "recent": self.recent,
         }
         self.warehouse.migrate(1)
         self.runner = self._new_runner()
@@ -126,6 +129,7 @@ class Box(Installation):
         replay.catch_up()
         self.runner.stop()
         replay.finish()
+        self.recent.forget(owners=True)
         self.runner = self._new_runner()
         self.runner.recover()
         self.warehouse.drop(old)

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_processors import declarations, outbox
+from stream_processors.recent import RecentViews
+from stream_processors.views import Views
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import LINGERS, Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import DAY, SEEDS
@@ -53,4 +55,17 @@ def check(box: Box) -> None:
     assert said == {(segment, profile) for segment, profiles in told.items() for profile in profiles}
     listed = box.writer.rows("SELECT segment, profile, entered_at FROM memberships FINAL WHERE member")
     assert set(listed) == since
+    check_views(box)
     assert not box.runner.pipeline.due_profiles(box.clock()), "what has been looked at is due no more"
+
+
+def check_views(box: Box) -> None:
+    """What is shown from memory is what is in the warehouse."""
+    reader = box.warehouse.reader(lambda: box.generation)
+    shown, stored = Views(reader, box.recent), Views(reader, RecentViews())
+    nodes = [node for (node,) in box.writer.rows("SELECT DISTINCT node FROM identity")]
+    owners = stored.owners(nodes)
+    assert shown.owners(nodes) == owners
+    profiles = sorted(set(owners.values()))
+    assert shown.of(profiles) == stored.of(profiles)
+    assert all(shown.of_node(node) == stored.of_node(node) for node in nodes[:10])

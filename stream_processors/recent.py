@@ -1,0 +1,97 @@
+"""Views in memory: what the projections show of profiles as soon as they have told of it, and for a while after.
+
+Rows take a second to reach the warehouse, since a part is dear whatever it holds; who is called about a change, and
+asks for the profile at once, shall see it. And who asks for a profile mostly asks for an active one: without a query.
+One thread shows, any thread reads: each method is a few steps on plain dicts, each of which is atomic.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeVar
+
+MOST_VIEWS: Final = 20_000
+"""Kept after their rows have landed, about 2 KB each; and three times as many nodes."""
+
+T = TypeVar("T")
+
+
+class View(NamedTuple):
+    """A row of `views`: of a profile that is live, or was. `text` is JSON, see `project.view_text`."""
+
+    ver: int
+    live: bool
+    text: str
+    memberships: list[tuple[str, int]]
+    """Segment and, in ms, since when."""
+
+
+class _Layer:
+    def __init__(self) -> None:
+        self.owners: dict[int, int] = {}
+        self.views: dict[int, View] = {}
+
+    def update(self, other: "_Layer") -> None:
+        self.owners.update(other.owners)
+        self.views.update(other.views)
+
+
+class RecentViews:
+    """Three layers, the newest first: rows not yet sent to the warehouse, rows under way, and rows that are there."""
+
+    def __init__(self, most: int = MOST_VIEWS) -> None:
+        self._most = most
+        self._gathered, self._landing, self._kept = _Layer(), _Layer(), _Layer()
+        self.position = 0
+        """Up to which offset of simorgh.segments views show what was told."""
+
+    # ---- the thread that shows
+
+    def show(self, owners: Mapping[int, int], views: Mapping[int, View]) -> None:
+        """`owners`: node -> its profile now, 0 for nobody."""
+        self._gathered.views.update(views)
+        self._gathered.owners.update(owners)
+
+    def landing(self) -> None:
+        """Rows of all that was shown are being written; so may others be that were begun before."""
+        self._landing.update(self._gathered)
+        self._gathered = _Layer()
+
+    def landed(self) -> None:
+        """All rows that were being written are in the warehouse."""
+        landed, kept = self._landing, self._kept
+        _renew(kept.views, landed.views, self._most)
+        _renew(kept.owners, landed.owners, 3 * self._most)
+        self._landing = _Layer()
+
+    def forget(self, *, owners: bool) -> None:
+        """All that was shown is in the warehouse, where views have changed; `owners`: and whose the nodes are, too."""
+        kept = _Layer()
+        if not owners:
+            for layer in (self._kept, self._landing, self._gathered):
+                kept.owners.update(layer.owners)
+        self._gathered, self._landing, self._kept = _Layer(), _Layer(), kept
+
+    # ---- any thread
+
+    def owner(self, node: int) -> int | None:
+        """The profile of a node, 0 for nobody; None where the warehouse must be asked."""
+        for layer in (self._gathered, self._landing, self._kept):
+            profile = layer.owners.get(node)
+            if profile is not None:
+                return profile
+        return None
+
+    def view(self, profile: int) -> View | None:
+        for layer in (self._gathered, self._landing, self._kept):
+            view = layer.views.get(profile)
+            if view is not None:
+                return view
+        return None
+
+
+def _renew(kept: dict[int, T], landed: Mapping[int, T], most: int) -> None:
+    """Put what has landed at the end, and drop the oldest beyond the bound."""
+    for key, value in landed.items():
+        kept.pop(key, None)
+        kept[key] = value
+    for _ in range(len(kept) - most):
+        del kept[next(iter(kept))]
