@@ -364,6 +364,23 @@ def test_time_alone_changes_memberships(make: Make) -> None:
     assert [t["cause"] for t in cluster.transitions()] == ["event"] * 6 + ["time"] * 6
 
 
+def test_an_owner_whose_clock_is_behind_goes_on(make: Make) -> None:
+    """What was told lies in its future."""
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    send(cluster, "e1", U1)
+    cluster.settle()
+    since = cluster.clock()
+    cluster.clock.now -= 1_000
+    for worker in list(cluster.workers):
+        cluster.replace(worker)
+    send(cluster, "e2", U1)
+    cluster.settle()
+    assert live(cluster) == {node(U1): 2}
+    assert entered(cluster) == {node(U1): since}
+    assert len(cluster.transitions()) == 1
+
+
 # Views
 
 
