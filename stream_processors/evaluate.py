@@ -122,7 +122,7 @@ class Evaluator:
             if holds and segment not in before:
                 before[segment] = inherited.get(segment, now)
                 records.append(self._record(profile, segment, "entered", now, before[segment], cause))
-            elif holds and inherited.get(segment, now) < before[segment]:
+            elif holds and inherited.get(segment, before[segment]) < before[segment]:
                 before[segment] = inherited[segment]
                 records.append(self._record(profile, segment, "entered", now, before[segment], ABSORBED))
             elif not holds and segment in before:

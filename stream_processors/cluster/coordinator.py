@@ -11,8 +11,11 @@ they were when the phase before ended.
   wait: what these passed on to heirs was looked at
   3 the position in simorgh.registry is committed: the API answers 201
 
-A crash anywhere begins the round again from the last commit. A zombie does the same things as the new owner, and
-commits only what is true; a position that it set back is set again at the next look.
+Beside the rounds goes the sweep. Once nobody is left to look at, its position (group `sweep`) is committed.
+
+A crash anywhere begins the round again from the last commit, and the sweep that had not ended. A zombie does the same
+things as the new owner, and commits only what is true, but may set either position back; the owner sets both again
+every two seconds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +38,7 @@ from warehouse.client import Writer
 from warehouse.reader import Reader
 
 DUE_EVERY_MS: Final = 2_000
+SET_AGAIN_EVERY_MS: Final = 2_000
 _CHUNK: Final = 5_000
 _SWEEP_CHUNK: Final = 2_000
 _DUE = """SELECT profile FROM profile_rows GROUP BY profile
@@ -77,7 +81,7 @@ class Coordinator:
         self._segments.read_on(self._committed)
         self._phases: list[Phase] = []
         self._passed: Passed = _at_once
-        self._looked_at = 0
+        self._looked_at = self._set_at = 0
         self._due_passed: Passed = _at_once
         self._swept = self._log.committed(declared.SWEEP, topics.REGISTRY)[0]
         self._sweep_after: int | None = 0 if self._swept < self._committed else None
@@ -94,6 +98,9 @@ class Coordinator:
         if now - self._looked_at >= DUE_EVERY_MS and self._due_passed():
             self._looked_at = now
             self._look_at_time(now)
+        if now - self._set_at >= SET_AGAIN_EVERY_MS:
+            self._set_at = now
+            self._set_again()
 
     # ---- rounds of declarations
 
@@ -157,8 +164,6 @@ class Coordinator:
         if due:
             self._touch(due, touches.TIME)
             self._due_passed = self._touched_passed()
-        if self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < self._committed:
-            self._log.commit(REGISTRY_GROUP, {topics.REGISTRY: {0: self._committed}})
 
     def _sweep(self) -> None:
         """After a rule that time changes, look at everybody once: their rows say when time will change them."""
@@ -171,12 +176,21 @@ class Coordinator:
         if self._sweep_after is None and self._swept < self._committed and self._sweep_passed():
             self._swept = self._committed
             self._log.commit(declared.SWEEP, {topics.REGISTRY: {0: self._swept}})
+            self._checkpoint("swept")
 
     def _touch(self, profiles: Iterable[int], cause: str) -> None:
         wanted = sorted(profiles)
         for start in range(0, len(wanted), _CHUNK):
             chunk = wanted[start : start + _CHUNK]
             self._log.append(topics.TOUCHED, [touches.message(Touch(profile, cause)) for profile in chunk])
+
+    # ---- positions
+
+    def _set_again(self) -> None:
+        """What a zombie may have set back: else a declaration would not be in effect, or the next start would sweep."""
+        for group, position in ((REGISTRY_GROUP, self._committed), (declared.SWEEP, self._swept)):
+            if self._log.committed(group, topics.REGISTRY)[0] < position:
+                self._log.commit(group, {topics.REGISTRY: {0: position}})
 
     # ---- waiting
 

@@ -15,12 +15,14 @@ from registry.models import Source
 from schemas import topics
 from schemas.errors import Broken
 from stream_processors.cluster import touches
+from stream_processors.cluster.coordinator import SET_AGAIN_EVERY_MS
 from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.live_segments import REGISTRY_GROUP
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Superseded
 from stream_processors.cluster.teller import told_group
 from stream_processors.cluster.touches import Touch
+from stream_processors.declared import SWEEP
 from stream_processors.fences import Fences
 from stream_processors.topology import CLUSTER
 from stream_processors.triggers.intake import Intake
@@ -362,6 +364,23 @@ def test_time_alone_changes_memberships(make: Make) -> None:
     assert [t["cause"] for t in cluster.transitions()] == ["event"] * 6 + ["time"] * 6
 
 
+def test_an_owner_whose_clock_is_behind_goes_on(make: Make) -> None:
+    """What was told lies in its future."""
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    send(cluster, "e1", U1)
+    cluster.settle()
+    since = cluster.clock()
+    cluster.clock.now -= 1_000
+    for worker in list(cluster.workers):
+        cluster.replace(worker)
+    send(cluster, "e2", U1)
+    cluster.settle()
+    assert live(cluster) == {node(U1): 2}
+    assert entered(cluster) == {node(U1): since}
+    assert len(cluster.transitions()) == 1
+
+
 # Views
 
 
@@ -461,6 +480,29 @@ def test_rows_of_a_zombie_are_the_new_owners(make: Make, point: str) -> None:
     cluster.settle()
     assert rows(cluster, "SELECT dup, count() FROM log_rows GROUP BY dup ORDER BY dup") == [(0, 9), (1, 3)]
     assert live(cluster) == {node(U1): 9}
+
+
+@pytest.mark.parametrize(
+    ("point", "back"), [("ordered", [1, 1]), ("filled", [1, 1]), ("declared", [2, 1]), ("swept", [2, 2])]
+)
+def test_a_position_that_a_zombie_sets_back_is_set_again(make: Make, point: str, back: list[int]) -> None:
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    zombie = holder(cluster, "identity", 0)
+    assert cluster.freezes(zombie, "identity", point)
+    cluster.declare("segment", "more", {"rule": {"metric": "events", "gte": 2}})
+    cluster.settle()
+    assert in_effect(cluster) == [2, 2]
+    cluster.wake(zombie)
+    assert in_effect(cluster) == back
+    cluster.clock.now += SET_AGAIN_EVERY_MS
+    cluster.settle()
+    assert in_effect(cluster) == [2, 2]
+
+
+def in_effect(cluster: Cluster) -> list[int]:
+    """Up to where declarations are in effect, and up to where everybody was looked at after them."""
+    return [cluster.log.committed(group, topics.REGISTRY)[0] for group in (REGISTRY_GROUP, SWEEP)]
 
 
 def test_a_later_owner_is_not_pushed_aside(make: Make) -> None:

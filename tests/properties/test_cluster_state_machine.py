@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 
 from identity.nodes import node_of, to_hex
 from schemas import topics
+from stream_processors.cluster.coordinator import SET_AGAIN_EVERY_MS
 from tests.properties.cluster_world import PARTITIONS, STAGES, Cluster, Worker
 from tests.properties.pipeline_world import (
     SECRET,
@@ -40,7 +41,7 @@ from warehouse.client import Writer
 
 POINTS: Final = {
     "events": ("rejected", "events", "traits", "identifiers", "ids", "log_rows", "links", "touched"),
-    "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
+    "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared", "swept"),
     "profiles": ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships"),
 }
 """Every side effect of every stage, in order: before the next one, the worker may die, fail or freeze."""
@@ -133,7 +134,7 @@ class Workers(RuleBasedStateMachine):
         if how == "freezes" and len(self.cluster.zombies) > 1:
             self.wakes()
         self._send(r, r.choice((2, 6)))
-        if point in ("ordered", "filled", "declared"):
+        if point in ("ordered", "filled", "declared", "swept"):
             self._declare(r)
         for _ in range(6):
             for worker in list(self.cluster.workers):
@@ -179,6 +180,7 @@ class Workers(RuleBasedStateMachine):
     def _comes_to_rest(self) -> None:
         while self.cluster.zombies:
             self.cluster.wake(self.cluster.zombies[0])
+        self.cluster.clock.now += SET_AGAIN_EVERY_MS  # so often, positions that zombies set back are set again
         self.cluster.settle()
         check(self.cluster)
 
