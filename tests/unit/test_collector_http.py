@@ -277,7 +277,7 @@ def test_compressed(it: World, encoding: str) -> None:
     ("encoding", "body", "status"),
     [
         ("gzip", b"not gzip", 400),
-        ("gzip", gzip.compress(b'{"a": 1}')[:-4], 400),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:-4], 400),
         ("gzip", gzip.compress(b"0" * 200_000_000), 413),
         ("br", b"x", 415),
     ],
