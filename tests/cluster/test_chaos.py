@@ -20,7 +20,7 @@ from tests.e2e.harness import WRITE_KEY
 SESSION = "6"
 """Seconds: as short as a broker allows."""
 
-OUTAGE_SECONDS = 20
+OUTAGE_SECONDS = 60
 
 FAULTS = ("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse", "restart_broker")
 
@@ -135,13 +135,14 @@ def test_an_hour_of_chaos(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
-    """A while without workers at 2,000 events/s while the load goes on: how long until nothing waits."""
+    """A while without workers at 2,000 events/s while the load goes on: how long until no more waits than before."""
     with running_cluster(tmp_path) as cluster:
         *workers, collect, api_role = cluster.together("work-1", "work-2", "collect", "api")
         api = Api(collect, api_role)
         load = Load(collect.url, 2_000)
         load.start()
-        time.sleep(10)
+        time.sleep(20)
+        usual = max(2_000, *_waiting_for(api, 10))
         for worker in workers:
             worker.kill()
         time.sleep(OUTAGE_SECONDS)
@@ -149,19 +150,32 @@ def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
         back = time.monotonic()
         for worker in workers:
             worker.start()
-        eventually(lambda: _waiting(api) < 2_000, "the lag does not go away while the load goes on", 600)
+        while (now := _waiting(api)) > usual:
+            print(f"  {now:,} wait {time.monotonic() - back:.0f} s after the workers' start", flush=True)
+            assert time.monotonic() - back < 600, "the lag does not go away while the load goes on"
+            time.sleep(10)
         seconds, rate = time.monotonic() - back, load.sent / load.seconds
         load.enough.set()
         load.join(60)
         print(
             f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s;"
-            f" less than a second's load {seconds:.0f} s after their start"
+            f" no more than {usual:,}, as before, {seconds:.0f} s after their start"
         )
         assert api.settled(120)["events"]["unique"] == load.sent
         api.close()
 
 
+def _waiting_for(api: Api, seconds: int) -> list[int]:
+    """What waits, once a second."""
+    found = []
+    for _ in range(seconds):
+        found.append(_waiting(api))
+        time.sleep(1)
+    return found
+
+
 def _waiting(api: Api) -> int:
+    """Records of the log that some stage has not passed; asked seldom, since the answer costs the broker requests."""
     return sum(stage["lag_events"] for stage in api.get("/v1/status")["projections"])
 
 
