@@ -330,6 +330,7 @@ class Pipeline:
                 touched.changes[profile] = None
             self._settle(touched, cause)
             self._outbox.write_all()
+            self._recent.landed()
             self._states.trim()
 
     def due_profiles(self, now: int) -> list[int]:

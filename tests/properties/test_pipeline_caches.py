@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processors import resolve
+from stream_processors import pipeline, resolve
 from stream_processors.dedupe import SeenIds
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import Box, MakeBox, Random, delivered, dump, law, make_door, make_events
@@ -49,13 +49,13 @@ def live(r: Random, box: Box, emptying: Random | None = None) -> None:
 
 
 def forget_some(r: Random, box: Box) -> None:
-    pipeline = box.runner.pipeline
+    runs = box.runner.pipeline
     if r.random() < 0.6:
-        pipeline.forget_states()
+        runs.forget_states()
     if r.random() < 0.6:
-        pipeline.resolver.forget()
+        runs.resolver.forget()
     if r.random() < 0.6:
-        pipeline._seen = SeenIds(box.writer, capacity=1)  # made again from the table, as at every start
+        runs._seen = SeenIds(box.writer, capacity=1)  # made again from the table, as at every start
     if r.random() < 0.6:
         box.registry = type(box.registry)(box.log, box.clock)  # folded again from the topic
 
@@ -89,3 +89,13 @@ def recent_bound(bound: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(resolve, "_RECENT", bound)
         yield
+
+
+def test_views_in_memory_are_bounded_while_all_profiles_are_looked_at(make_box: MakeBox) -> None:
+    with make_box() as box, pytest.MonkeyPatch.context() as patch:
+        box.append(make_events(Random(3), 100, box.clock(), make_door(), people=30))
+        box.settle()
+        patch.setattr(pipeline, "_CHUNK", 5)
+        box.runner.pipeline.refresh(box.runner.pipeline.live_profiles(), "time")
+        recent = box.recent
+        assert [len(layer.views) for layer in (recent._gathered, recent._landing, recent._kept)] == [0, 0, 7]
