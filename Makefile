@@ -6,7 +6,7 @@ SOURCES := schemas eventlog registry identity producers warehouse stream_process
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test check format bench soak clean
+.PHONY: help setup setup-test demo serve test check format bench soak tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ check: setup-test ## format, lint, types, import rules, schemas
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/simorgh schemas check
+
+tools: ## build what checks deploy/ (Helm, promtool, Compose's loader; wants Go, a quarter of an hour, once)
+	for tool in composecheck helm promtool; do $(PYTHON) deploy/tools/fetch.py $$tool || exit 1; done
 
 format: setup-test ## format and mend what the linter can
 	$(BIN)/ruff check --fix --quiet $(SOURCES) || true
