@@ -172,6 +172,7 @@ class Publishing:
                 self._publisher = None
             _LOG.warning("Kafka: the publisher cannot go on; making another")
             while not self._closed and not self._install():
+                self._abandon_overdue()  # the broker may be away for long, and they must not wait for its return
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, PAUSE)
             self._retire(sick)
@@ -179,8 +180,17 @@ class Publishing:
     def _is_sick(self) -> bool:
         """Broken, or silent for longer than it may be. The mutex is held."""
         oldest = next(iter(self._outstanding), None)
-        overdue = oldest is not None and time.monotonic() - oldest.began > self._patience + AFTER
+        overdue = oldest is not None and self._is_overdue(oldest)
         return self._publisher is not None and (self._publisher.broken or overdue)
+
+    def _is_overdue(self, submission: Submission) -> bool:
+        return time.monotonic() - submission.began > self._patience + AFTER
+
+    def _abandon_overdue(self) -> None:
+        with self._changed:
+            overdue = [submission for submission in self._outstanding if self._is_overdue(submission)]
+        for submission in overdue:
+            submission.abandon()
 
     def _install(self) -> bool:
         """A new publisher in the place of the old; False when there is no broker to be had."""
