@@ -38,6 +38,19 @@ def real_name(log: KafkaEventLog, topic: str) -> str:
     return log._names[topic]
 
 
+def set_behind_the_logs_back(kafka: Broker, topic: str, setting: str, value: str) -> None:
+    """Change a topic's setting and return once the broker shows it, which is a moment after it took the change."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {setting: value})])
+        for _ in range(600):
+            found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+            if found[setting]["value"] == value:
+                return
+            threading.Event().wait(0.05)
+    raise AssertionError(f"the broker did not show {setting}={value} within 30 s")
+
+
 def offered_again(log: KafkaEventLog, topic: str, messages: list[Message]) -> list[Position]:
     """Append as a producer does that was told `Backpressure`: pause, then offer the same again."""
     for _ in range(600):
@@ -95,9 +108,7 @@ def test_topics_keep_everything_and_know_their_settings(kafka: Broker, open_log:
 
 def test_a_topic_that_would_forget_is_refused(kafka: Broker, open_log: Open) -> None:
     log = open_log()
-    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
-        settings = {"retention.ms": "604800000"}
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, real_name(log, topics.IDENTITY), settings)])
+    set_behind_the_logs_back(kafka, real_name(log, topics.IDENTITY), "retention.ms", "604800000")
     with pytest.raises(InvalidSettings, match=r"retention\.ms=-1") as raised:
         open_log()
     assert raised.value.code == "topic_forgets"
@@ -133,17 +144,10 @@ def test_a_message_that_is_too_large_is_refused_before_anything_is_sent(open_log
 def test_what_the_broker_refuses_fails_that_submit_only(kafka: Broker, open_log: Open, client: ClientName) -> None:
     """The topic is set to smaller messages behind the log's back."""
     log = open_log(client=client)
-    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
-        settings = {"max.message.bytes": "1000"}
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, real_name(log, topics.REJECTED), settings)])
+    set_behind_the_logs_back(kafka, real_name(log, topics.REJECTED), "max.message.bytes", "1000")
     noise = random.Random(1).randbytes(20_000)  # does not compress
-
-    def offer() -> None:
-        for _ in range(300):  # the broker takes the setting a moment later
-            offered_again(log, topics.REJECTED, [(b"k", noise)])
-
     with pytest.raises(InvalidInput) as raised:
-        offer()
+        offered_again(log, topics.REJECTED, [(b"k", noise)])
     assert raised.value.code == "too_large"
     assert len(offered_again(log, topics.REJECTED, numbered(3))) == 3
     assert len(offered_again(log, topics.EVENTS, numbered(3))) == 3
