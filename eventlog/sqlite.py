@@ -1,17 +1,18 @@
 """The embedded log: one SQLite file, one writing thread, group commit.
 
 What a submit brings is packed in the caller's thread; the writing thread takes all that waits, stores it in
-one transaction with one sync, then resolves the futures. Readers have connections of their own.
+one transaction with one sync, then resolves the futures. What is new is read from memory (see `latest`), all else
+over connections of the readers' own.
 """
 
 import sqlite3
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count, repeat
+from itertools import accumulate, count, repeat
 from pathlib import Path
 from zlib import crc32
 
@@ -25,13 +26,18 @@ from eventlog.checks import (
     unknown_topic,
 )
 from eventlog.chunks import Chunk, join_small, pack, unpack
+from eventlog.latest import Commits, Stored, Tails
 from eventlog.port import Message, Position, Record
-from eventlog.sqlite_file import Lock, connect, load_ends, open_writer, table
+from eventlog.sqlite_file import Lock, connect, load_commits, load_ends, open_writer, table
 from schemas.clock import Clock, system_clock
 from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
 
 MOST_PARTITIONS = 64
 LARGEST_PART = 512 * 1024 * 1024  # bytes of one key or value; SQLite's own limit for a row is near 1 GB
+
+
+_Committed = tuple[str, str, int, int]
+"""Group, topic, partition, next offset."""
 
 
 @dataclass(slots=True)
@@ -46,10 +52,10 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Request:
-    """What one caller wants stored as a whole: batches, or positions (group, topic, partition, next)."""
+    """What one caller wants stored as a whole: batches, or positions."""
 
     batches: list[_Batch]
-    commits: list[tuple[str, str, int, int]] = field(default_factory=list)
+    commits: list[_Committed] = field(default_factory=list)
     future: Future[list[list[Position]]] = field(default_factory=Future)
     records: int = 0
     size: int = 0
@@ -93,6 +99,8 @@ class SqliteEventLog:
             self._file_lock.release()
             raise
         self._ends = load_ends(self._db)
+        self._commits = Commits(load_commits(self._db))
+        self._tails = Tails()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         mutex = threading.Lock()  # guards all that follows, and self._ends
         self._grown = threading.Condition(mutex)
@@ -210,8 +218,10 @@ class SqliteEventLog:
             for batch in request.batches:
                 for partition, packed in batch.chunks.items():
                     chunks[batch.topic, partition] += packed
-        self._in_transaction(lambda: self._write(chunks, starts, requests))
-        self._publish(ends)
+        stored = _stored(chunks, starts, self._clock())
+        commits = [position for request in requests for position in request.commits]
+        self._in_transaction(lambda: self._write(stored, commits))
+        self._publish(ends, stored, commits)
         return results
 
     def _in_transaction(self, work: Callable[[], None]) -> None:
@@ -224,23 +234,19 @@ class SqliteEventLog:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _write(
-        self,
-        chunks: dict[tuple[str, int], list[Chunk]],
-        starts: dict[str, tuple[int, ...]],
-        requests: list[_Request],
-    ) -> None:
-        now = self._clock()
-        for (topic, partition), small in chunks.items():
+    def _write(self, stored: Mapping[tuple[str, int], list[Stored]], commits: list[_Committed]) -> None:
+        for (topic, partition), chunks in stored.items():
             insert = f"INSERT INTO {table(topic, partition)} VALUES (?, ?, ?, ?, ?)"
-            first = starts[topic][partition]
-            for chunk in join_small(small):
-                self._db.execute(insert, (first, chunk.records, now, chunk.sizes, chunk.body))
-                first += chunk.records
-        for request in filter(lambda r: r.commits, requests):
-            self._db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?)", request.commits)
+            rows = [(first, chunk.records, now, chunk.sizes, chunk.body) for first, now, chunk in chunks]
+            self._db.executemany(insert, rows)
+        self._db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?)", commits)
 
-    def _publish(self, ends: dict[str, list[int]]) -> None:
+    def _publish(
+        self, ends: dict[str, list[int]], stored: Mapping[tuple[str, int], list[Stored]], commits: list[_Committed]
+    ) -> None:
+        self._commits.set(commits)
+        for (topic, partition), chunks in stored.items():
+            self._tails.add(topic, partition, chunks)
         with self._grown:
             self._ends.update(ends)
             self._grown.notify_all()
@@ -252,18 +258,23 @@ class SqliteEventLog:
         if checked_offset(topic, offset) >= self._ends[topic][partition] or limit <= 0:
             self._check_open()
             return []
-        name = table(topic, partition)
         wanted = range(offset, offset + limit)
+        stored = self._tails.holding(topic, partition, wanted)
+        if stored is None:
+            stored = self._from_file(table(topic, partition), wanted)
+        records: list[Record] = []
+        for first, at, chunk in stored:
+            records += unpack(partition, first, chunk, at, wanted)
+        return records
+
+    def _from_file(self, name: str, wanted: range) -> list[Stored]:
         with self._reader() as db:
             rows = db.execute(
                 f"SELECT first, at, count, sizes, body FROM {name} WHERE"
                 f" first >= (SELECT max(first) FROM {name} WHERE first <= ?) AND first < ? ORDER BY first",
                 (wanted.start, wanted.stop),
             ).fetchall()
-        records: list[Record] = []
-        for first, at, *chunk in rows:
-            records += unpack(partition, first, Chunk(*chunk), at, wanted)
-        return records
+        return [Stored(first, at, Chunk(*chunk)) for first, at, *chunk in rows]
 
     def ends(self, topic: str) -> list[int]:
         self._check_open()
@@ -271,12 +282,9 @@ class SqliteEventLog:
         return list(self._ends[topic])
 
     def committed(self, group: str, topic: str) -> list[int]:
-        found = [0] * self._partitions(topic)
-        with self._reader() as db:
-            query = "SELECT partition, next FROM commits WHERE grp = ? AND topic = ?"
-            for partition, offset in db.execute(query, (group, topic)).fetchall():
-                found[partition] = offset
-        return found
+        self._check_open()
+        committed = self._commits.of(group, topic)
+        return [committed.get(partition, 0) for partition in range(self._partitions(topic))]
 
     def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
         partitions = self._partitions(topic)
@@ -352,6 +360,18 @@ def _place(batch: _Batch, ends: list[int]) -> list[Position]:
     positions = [(partition, next(counters[partition])) for partition in batch.order]
     ends[:] = [next(counter) for counter in counters]
     return positions
+
+
+def _stored(
+    chunks: Mapping[tuple[str, int], list[Chunk]], starts: Mapping[str, tuple[int, ...]], now: int
+) -> dict[tuple[str, int], list[Stored]]:
+    """The chunks of each partition as they go to the file, from where it ends."""
+    stored = {}
+    for (topic, partition), small in chunks.items():
+        joined = join_small(small)
+        firsts = accumulate((chunk.records for chunk in joined), initial=starts[topic][partition])
+        stored[topic, partition] = [Stored(first, now, chunk) for first, chunk in zip(firsts, joined, strict=False)]
+    return stored
 
 
 def _explain(error: Exception) -> SimorghError:

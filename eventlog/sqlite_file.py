@@ -108,6 +108,11 @@ def load_ends(db: sqlite3.Connection) -> dict[str, list[int]]:
     }
 
 
+def load_commits(db: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
+    """Group, topic, partition and next offset of all that consumer groups ever committed."""
+    return db.execute("SELECT grp, topic, partition, next FROM commits").fetchall()
+
+
 def _end(db: sqlite3.Connection, topic: str, partition: int) -> int:
     query = f"SELECT first + count FROM {table(topic, partition)} ORDER BY first DESC LIMIT 1"
     row: tuple[int] | None = db.execute(query).fetchone()

@@ -82,7 +82,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         strict_content_type=False,
     )
     problems.install(app)
-    api = APIRouter(dependencies=[Depends(Guard(deps.registry))], responses=_FAULTS)
+    api = APIRouter(dependencies=[Depends(Guard(deps.registry, at_hand=deps.at_hand))], responses=_FAULTS)
     for topic in _TOPICS:
         api.include_router(topic.router(deps))
     app.include_router(api)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from profile_api.problems import UNAUTHORIZED
@@ -42,13 +43,18 @@ class Guard:
     request, here or in another process.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, at_hand: bool) -> None:
+        """`at_hand`: bringing the registry up to date waits for nobody, mostly (see `ApiDeps`)."""
         self._registry = registry
+        self._at_hand = at_hand
 
-    def __call__(
+    async def __call__(
         self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
     ) -> None:
-        self._registry.refresh()
+        if self._at_hand:
+            self._registry.refresh()
+        else:
+            await run_in_threadpool(self._registry.refresh)
         token = self._token(credentials)
         needed = scope_of(request.scope["endpoint"])
         if needed is None or not allows(token.scopes, needed):

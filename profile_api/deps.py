@@ -41,6 +41,9 @@ class ApiDeps:
     shown: Callable[[], list[int]] | None = None
     """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
     projections have come, since one process does them together."""
+    at_hand: bool = False
+    """Whether log and declarations answer from this process's memory: then a view that is there, too, is answered in
+    the event loop, without a turn in a thread."""
     recent: RecentViews = field(default_factory=RecentViews)
     """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
     visible_within: float = 10.0

@@ -57,6 +57,12 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
     raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
 
 
+def recent_row(deps: ApiDeps, key: str) -> Row | None:
+    """`profile_row` without a query; None where it takes one to know."""
+    found = deps.views.recent_of_node(node_of_key(deps, key))
+    return _opened(*found) if found else None
+
+
 def rows_of(deps: ApiDeps, profiles: Sequence[int]) -> dict[int, Row]:
     """The live rows of these profiles, like `profile_row`, in one query however many there are."""
     return {profile: _opened(profile, view) for profile, view in deps.views.of(profiles).items()}

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 
 from identity.nodes import to_hex
 from profile_api import people, views
@@ -70,6 +71,12 @@ def view_of(
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
     origins = people.provenance_of(deps.reader, row["profile"]) if provenance and "traits" in parts else None
     return views.profile_view(row, deps.workspace, fresh, parts, provenance=origins, events=events)
+
+
+def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool) -> JsonReply:
+    fresh = freshness(deps)  # before the rows: they hold at least this much
+    row = people.profile_row(deps, key)
+    return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
@@ -225,15 +232,18 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
     @scope(READ)
-    def profile(
+    async def profile(
         key: ProfileKey,
         include: Include = None,
         provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
     ) -> JsonReply:
         """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
         parts = parts_of(include)
-        fresh = freshness(deps)  # before the rows: they hold at least this much
-        row = people.profile_row(deps, key)
-        return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
+        if deps.at_hand and "events" not in parts and not provenance:
+            fresh = freshness(deps)
+            row = people.recent_row(deps, key)
+            if row is not None:
+                return JsonReply(view_of(deps, row, parts, fresh))
+        return await run_in_threadpool(profile_reply, deps, key, parts, provenance)
 
     return routes

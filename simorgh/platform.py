@@ -198,6 +198,7 @@ class Platform:
             replay=self.replay_in_background,
             replay_state=lambda: dict(self.replaying),
             recent=self.recent,
+            at_hand=True,
         )
         app = create_api(deps)
         app.include_router(

@@ -40,6 +40,12 @@ class Views:
         rows = self._reader.look_up(_VIEWS, {"profiles": unknown}) if unknown else []
         return {profile: view for profile, view in (known | _latest(rows)).items() if view.live}
 
+    def recent_of_node(self, node: int) -> tuple[int, View] | None:
+        """The profile that a node is in, and its view, where memory has both and the profile is live. Never blocks."""
+        profile = self._recent.owner(node)
+        view = self._recent.view(profile) if profile else None
+        return (profile, view) if profile and view and view.live else None
+
     def of_node(self, node: int) -> tuple[int, View] | None:
         """The profile that a node is in, and its view; None where there is none, or where it is being absorbed."""
         profile = self._recent.owner(node)

@@ -11,7 +11,8 @@ from profile_api import views
 from profile_api.models.profiles import EventPage, Profile
 from schemas import topics
 from schemas.clock import iso
-from tests.unit.api_world import NOW, World, moment, node
+from stream_processors.recent import RecentViews
+from tests.unit.api_world import NOW, MakeWorld, World, moment, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
 
@@ -29,6 +30,26 @@ def sara(world: World) -> int:
         traits={"email": "sara@example.com", "name": "Sara K"},
         segments={"repeat-buyers": NOW - 4000},
     )
+
+
+def test_a_view_in_memory_is_answered_without_the_tables_and_others_from_them(make_world: MakeWorld) -> None:
+    recent = RecentViews()
+    world = make_world(at_hand=True, recent=recent)
+    key, other = "/v1/profiles/user_id:u42", "/v1/profiles/user_id:u7"
+    profile = sara(world)
+    world.person(("user_id", "u7"))
+    stored = get(world, key)
+    [shown] = world.deps.views.of([profile]).items()
+    recent.show({node("user_id", "u42"): profile}, dict([shown]))
+    assert (
+        get(world, key) == get(world, f"{key}?include=traits,identities,segments,metrics,consent,predictions") == stored
+    )
+    assert get(world, other)["profile_id"] == profile_id(node("user_id", "u7"))
+    world.empty()
+    assert get(world, key) == stored
+    get(world, other, 404)
+    recent.show({}, {profile: shown[1]._replace(live=False)})
+    get(world, key, 404)
 
 
 def test_the_view_has_the_documented_shape(world: World) -> None:

@@ -1,0 +1,71 @@
+"""What the embedded log has in memory of its file: the newest chunks of each partition, and the committed positions.
+
+Those who keep up with the log, and who asks how far they are, need no query: a query hands the interpreter away several
+times, and beside busy threads each time costs a turn. One thread changes these, any thread reads: what is read is never
+changed, only replaced.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from eventlog.chunks import Chunk
+
+MOST_CHUNKS: Final = 64
+MOST_BYTES: Final = 1024 * 1024
+"""Of a partition's chunks, but for the newest, which may be larger."""
+
+
+class Stored(NamedTuple):
+    """A chunk as it stands in the file: `first` is the offset of its first record."""
+
+    first: int
+    appended_at: int
+    chunk: Chunk
+
+
+class Tails:
+    """The newest chunks of each partition, without gaps up to its end; none for what was there before the start."""
+
+    def __init__(self) -> None:
+        self._tails: dict[tuple[str, int], Sequence[Stored]] = {}
+
+    def add(self, topic: str, partition: int, stored: Iterable[Stored]) -> None:
+        """What follows the chunks that are here; the oldest beyond the bounds are let go."""
+        tail = (*self._tails.get((topic, partition), ()), *stored)[-MOST_CHUNKS:]
+        size, kept = 0, len(tail)
+        while kept and (kept == len(tail) or size + len(tail[kept - 1].chunk.body) <= MOST_BYTES):
+            kept -= 1
+            size += len(tail[kept].chunk.body)
+        self._tails[topic, partition] = tail[kept:]
+
+    def holding(self, topic: str, partition: int, wanted: range) -> Sequence[Stored] | None:
+        """The chunks that hold these offsets, as far as there are any; None where the file must be asked."""
+        tail = self._tails.get((topic, partition), ())
+        if not tail or tail[0].first > wanted.start:
+            return None
+        begin = bisect_right(tail, wanted.start, key=lambda stored: stored.first) - 1
+        end = bisect_right(tail, wanted.stop - 1, key=lambda stored: stored.first)
+        return tail[begin:end]
+
+
+class Commits:
+    """What consumer groups committed."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
+        """`rows`: group, topic, partition, next offset."""
+        self._positions: dict[tuple[str, str], Mapping[int, int]] = {}
+        self.set(rows)
+
+    def set(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
+        """Of each group and topic, all at once."""
+        changed: defaultdict[tuple[str, str], dict[int, int]] = defaultdict(dict)
+        for group, topic, partition, offset in rows:
+            changed[group, topic][partition] = offset
+        for key, positions in changed.items():
+            self._positions[key] = {**self._positions.get(key, {}), **positions}
+
+    def of(self, group: str, topic: str) -> Mapping[int, int]:
+        """Partition -> next offset, of those that were ever committed."""
+        return self._positions.get((group, topic), {})
