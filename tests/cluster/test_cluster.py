@@ -11,7 +11,7 @@ import pytest
 from schemas import topics
 from tests.cluster.harness import Api, Cluster, Role, eventually, opened_log, running_cluster
 from tests.e2e.harness import WRITE_KEY
-from tests.integration.webhook_receiver import Receiver, receiving
+from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.timeout(600)
 

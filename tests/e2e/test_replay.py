@@ -6,50 +6,24 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.harness import Client, Server, running, wait_for
+from tests.webhook_receiver import Receiver, receiving
 
 PEOPLE = 6
 
 
-class Hook(ThreadingHTTPServer):
-    """Takes webhooks and counts them."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.calls: list[bytes] = []
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Hook)
-        self.server.calls.append(self.rfile.read(int(self.headers["content-length"])))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
 @pytest.fixture
-def hook() -> Iterator[Hook]:
-    server = Hook()
-    yield server
-    server.shutdown()
-    server.server_close()
+def hook() -> Iterator[Receiver]:
+    with receiving() as made:
+        yield made
 
 
-def live_through(client: Client, hook: Hook) -> None:
+def live_through(client: Client, hook: Receiver) -> None:
     """Events, copies, rejected ones, merges by link and by hand, a split, a refusal, segments, a trigger."""
     rules: dict[str, Any] = {
         "buyers": {"event": "order.completed", "count": {"gte": 2}, "within": "30d"},
@@ -119,7 +93,7 @@ def all_delivered(client: Client) -> bool:
     return bool(found) and all(one["status"] == "delivered" for one in found)
 
 
-def test_offline_and_while_serving(tmp_path: Path, hook: Hook) -> None:
+def test_offline_and_while_serving(tmp_path: Path, hook: Receiver) -> None:
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)
@@ -157,7 +131,7 @@ client.close()
     return found
 
 
-def test_a_folder_of_another_version_is_rebuilt_at_its_start(tmp_path: Path, hook: Hook) -> None:
+def test_a_folder_of_another_version_is_rebuilt_at_its_start(tmp_path: Path, hook: Receiver) -> None:
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)
@@ -218,7 +192,7 @@ class Sender(threading.Thread):
         client.close()
 
 
-def test_a_killed_replay_leaves_everything_as_it_was(tmp_path: Path, hook: Hook) -> None:
+def test_a_killed_replay_leaves_everything_as_it_was(tmp_path: Path, hook: Receiver) -> None:
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)

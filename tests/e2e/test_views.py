@@ -1,57 +1,42 @@
 """Who is called about a change and asks for the profile at once sees the change, under load, merges included."""
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
-import orjson
 import pytest
 
 from tests.e2e.harness import TOKEN, Client, Server, wait_for
+from tests.webhook_receiver import Receiver, Reply, receiving
 
 PEOPLE = 60
 
 
-class Asker(ThreadingHTTPServer):
+class Asker:
     """A receiver that looks the profile up before it answers."""
 
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self.url = receiver.url
         self.api = ""
         self.seen: dict[str, tuple[int, list[str]]] = {}
         """user_id -> the answer's status, and the segments in it."""
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        receiver.answer = self._ask
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        assert isinstance(self.server, Asker)
-        told = orjson.loads(self.rfile.read(int(self.headers["content-length"])))["data"]
+    def _ask(self, number: int) -> Reply:
+        told = self._receiver.calls[number].data
         names = {one["type"]: one["value"] for one in told["identities"]}
         key = f"/v1/profiles/user_id:{names['user_id']}"
-        answer = httpx.get(self.server.api + key, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30)
+        answer = httpx.get(self.api + key, headers={"authorization": f"Bearer {TOKEN}"}, timeout=30)
         held = [one["id"] for one in answer.json().get("segments", ())]
-        self.server.seen[names["user_id"]] = (answer.status_code, held)
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
+        self.seen[names["user_id"]] = (answer.status_code, held)
+        return 204, {}
 
 
 @pytest.fixture
 def asker() -> Iterator[Asker]:
-    server = Asker()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with receiving() as receiver:
+        yield Asker(receiver)
 
 
 def test_a_receiver_that_asks_sees_what_it_was_called_about(tmp_path: Path, asker: Asker) -> None:

@@ -21,7 +21,8 @@ from schemas.clock import system_clock
 from stream_processors.triggers import lanes
 from stream_processors.triggers.guard import Lookup, system_lookup
 from stream_processors.triggers.stage import TriggerStage
-from tests.integration.webhook_receiver import Receiver, Table, receiving
+from tests.integration.deliveries_table import Table
+from tests.webhook_receiver import Receiver, receiving
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 STEPS = ("scheduled", "attempted", "settled", "written", "committed")
