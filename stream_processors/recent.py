@@ -74,18 +74,20 @@ class RecentViews:
 
     def owner(self, node: int) -> int | None:
         """The profile of a node, 0 for nobody; None where the warehouse must be asked."""
-        for layer in (self._gathered, self._landing, self._kept):
-            profile = layer.owners.get(node)
-            if profile is not None:
-                return profile
-        return None
+        return _newest(node, self._gathered.owners, self._landing.owners, self._kept.owners)
 
     def view(self, profile: int) -> View | None:
-        for layer in (self._gathered, self._landing, self._kept):
-            view = layer.views.get(profile)
-            if view is not None:
-                return view
-        return None
+        return _newest(profile, self._gathered.views, self._landing.views, self._kept.views)
+
+
+def _newest(key: int, *layers: Mapping[int, T]) -> T | None:
+    """From the first layer that has it. What moves on is in the next layer before it leaves its own: who asks
+    meanwhile, newest layer first, finds it."""
+    for layer in layers:
+        found = layer.get(key)
+        if found is not None:
+            return found
+    return None
 
 
 def _renew(kept: dict[int, T], landed: Mapping[int, T], most: int) -> None:
