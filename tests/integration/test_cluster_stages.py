@@ -95,6 +95,20 @@ def owner_of(cluster: Cluster, profile: int) -> Worker:
     raise AssertionError("never touched")
 
 
+def touched(cluster: Cluster, id: str) -> Worker:
+    """An event of U1 goes as far as its touch; the worker that is to look at the profile next."""
+    send(cluster, id, U1)
+    for worker in cluster.workers:
+        cluster.step(worker, "events")
+    cluster.step(holder(cluster, "identity", 0), "identity")
+    return owner_of(cluster, node(U1))
+
+
+def call_about(cluster: Cluster, segment: str, *on: str) -> None:
+    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "c2VjcmV0" * 4}
+    cluster.declare("trigger", "hook", {"segment": segment, "on": list(on), "webhook": hook})
+
+
 def called(cluster: Cluster) -> list[str]:
     """The transitions that triggers are called for."""
 
@@ -387,16 +401,12 @@ def test_an_owner_whose_clock_is_behind_goes_on(make: Make) -> None:
 def test_a_view_shows_what_is_told_before_anybody_is_called(make: Make) -> None:
     """The owner dies as soon as a transition is in the log, where triggers find it."""
     cluster = make()
-    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "c2VjcmV0" * 4}
-    cluster.declare("trigger", "hook", {"segment": "seen", "on": ["entered"], "webhook": hook})
+    call_about(cluster, "seen", "entered")
     cluster.declare("segment", "seen", {"rule": SEEN})
     cluster.settle()
-    send(cluster, "e1", U1)
-    for worker in cluster.workers:
-        cluster.step(worker, "events")
-    cluster.step(holder(cluster, "identity", 0), "identity")
+    owner = touched(cluster, "e1")
     cluster.clock.now += 1_000
-    assert cluster.dies(owner_of(cluster, node(U1)), "profiles", "segments")
+    assert cluster.dies(owner, "profiles", "segments")
     assert len(called(cluster)) == 1
     [told] = cluster.transitions()
     shown = "SELECT segments, toUnixTimestamp64Milli(entered[1]), JSONExtractUInt(view, 'events') FROM views"
@@ -408,11 +418,7 @@ def test_what_was_shown_and_not_told_is_shown_anew(make: Make) -> None:
     cluster = make()
     cluster.declare("segment", "seen", {"rule": SEEN})
     cluster.settle()
-    send(cluster, "e1", U1)
-    for worker in cluster.workers:
-        cluster.step(worker, "events")
-    cluster.step(holder(cluster, "identity", 0), "identity")
-    owner = owner_of(cluster, node(U1))
+    owner = touched(cluster, "e1")
     owner.points.dies_at = "profile_rows"
     with pytest.raises(Killed):
         cluster.step(owner, "profiles")
@@ -431,15 +437,10 @@ def test_what_was_shown_and_not_told_is_shown_anew(make: Make) -> None:
 @pytest.mark.parametrize("point", PROFILE_POINTS)
 def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     cluster = make()
-    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "c2VjcmV0" * 4}
-    cluster.declare("trigger", "hook", {"segment": "once", "on": ["entered", "exited"], "webhook": hook})
+    call_about(cluster, "once", "entered", "exited")
     cluster.declare("segment", "once", {"rule": {"metric": "events", "lte": 1}})
     cluster.settle()
-    send(cluster, "e1", U1)
-    for worker in cluster.workers:
-        cluster.step(worker, "events")
-    cluster.step(holder(cluster, "identity", 0), "identity")
-    zombie = owner_of(cluster, node(U1))
+    zombie = touched(cluster, "e1")
     assert cluster.freezes(zombie, "profiles", point)
     send(cluster, "e2", U1, at=cluster.clock() + 1)  # it leaves, which the zombie does not know
     cluster.settle()
