@@ -93,20 +93,24 @@ def all_delivered(client: Client) -> bool:
     return bool(found) and all(one["status"] == "delivered" for one in found)
 
 
+def after_deliveries(client: Client, hook: Receiver) -> tuple[dict[str, Any], int]:
+    """Once nobody is left to be called: what is seen, and how many calls that took."""
+    wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+    return seen(client), len(hook.calls)
+
+
 def test_offline_and_while_serving(tmp_path: Path, hook: Receiver) -> None:
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)
-        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
-        before, calls = seen(client), len(hook.calls)
+        before, calls = after_deliveries(client, hook)
         assert "generation 2" in replay(data)
         assert seen(client) == before
         client.send(*events_of(PEOPLE))
         client.settled()
         assert client.profile(f"user_id:u{PEOPLE}")["metrics"]["orders"] == PEOPLE
         wait_for(lambda: len(hook.calls) == calls + 1, "the trigger does not follow the new generation")
-        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
-        before, calls = seen(client), len(hook.calls)
+        before, calls = after_deliveries(client, hook)
         assert server.stop() == 0
         assert "generation 3" in replay(data)
         server.start()
@@ -135,8 +139,7 @@ def test_a_folder_of_another_version_is_rebuilt_at_its_start(tmp_path: Path, hoo
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)
-        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
-        before, calls = seen(client), len(hook.calls)
+        before, calls = after_deliveries(client, hook)
         assert server.stop() == 0
         mark = databases(data)["default_g1"]
         databases(data, "ALTER DATABASE default_g1 MODIFY COMMENT 'tables of another version'")
@@ -196,8 +199,7 @@ def test_a_killed_replay_leaves_everything_as_it_was(tmp_path: Path, hook: Recei
     data = tmp_path / "data"
     with running(data) as (server, client):
         live_through(client, hook)
-        wait_for(lambda: all_delivered(client), "a delivery waits for ever")
-        before = seen(client)
+        before, _ = after_deliveries(client, hook)
         client.post("/v1/replay")
         server.kill()
         server.start()
