@@ -96,6 +96,8 @@ def receiving(
         receiver.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join()
+        try:
+            yield receiver
+        finally:  # also where a test fails: the thread would keep the whole run from ending
+            server.shutdown()
+            thread.join()
