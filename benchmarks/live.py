@@ -1,9 +1,7 @@
 """A running server at 1,000 events/s with 100 segments: event -> webhook, and the 360° view meanwhile."""
 
 import asyncio
-import http.server
 import sys
-import threading
 import time
 from itertools import islice
 from pathlib import Path
@@ -15,6 +13,7 @@ import orjson
 from benchmarks import report
 from benchmarks.workload import messages, segments
 from tests.e2e.harness import TOKEN, WRITE_KEY, Client, Server
+from tests.webhook_receiver import Receiver, receiving
 
 RATE, SECONDS, RULES = 1_000, 20, 100
 _TICK = 0.025
@@ -26,41 +25,9 @@ _SWEEP_SECONDS = 45
 """After new rules the server looks at every profile once, beside its work: that is not what is measured here."""
 
 
-class Receiver:
-    """A webhook receiver that notes when it heard of whom."""
-
-    def __init__(self) -> None:
-        self.heard: dict[str, float] = {}
-        heard = self.heard
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = orjson.loads(self.rfile.read(int(self.headers["content-length"])))
-                now = time.perf_counter()
-                for identity in body["data"]["identities"]:
-                    heard.setdefault(identity["value"], now)
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Quiet."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
 def main(rate: int = RATE, seconds: int = SECONDS) -> None:
     """Open loop: events leave on time whether or not the server keeps up; latency counts from the intended moment."""
-    with TemporaryDirectory() as folder:
-        receiver = Receiver()
+    with TemporaryDirectory() as folder, receiving() as receiver:
         server = Server(Path(folder) / "data").start()
         client = Client(server)
         try:
@@ -71,11 +38,10 @@ def main(rate: int = RATE, seconds: int = SECONDS) -> None:
             sent, views, accepted = asyncio.run(_drive(server.url, rate, seconds))
             client.settled()
             time.sleep(0.5)
-            _report(sent, receiver.heard, views, accepted, rate, seconds)
+            _report(sent, _heard(receiver), views, accepted, rate, seconds)
         finally:
             client.close()
             server.stop()
-            receiver.close()
 
 
 def _warm_up(client: Client) -> None:
@@ -131,6 +97,15 @@ async def _ask(url: str, seconds: int) -> list[float]:
     asking = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     printed, _ = await asking.communicate()
     return [float(taken) for taken in orjson.loads(printed)]
+
+
+def _heard(receiver: Receiver) -> dict[str, float]:
+    """When the receiver first heard of whom, by identifier."""
+    heard: dict[str, float] = {}
+    for call in receiver.calls:
+        for identity in call.data["identities"]:
+            heard.setdefault(identity["value"], call.at)
+    return heard
 
 
 def _report(
