@@ -23,7 +23,7 @@ RULES: Final[dict[str, dict[str, Any]]] = {
     "known": {"all": [{"trait": "email", "exists": True}, {"segment": "buyers"}]},
     "spenders": {"event": "order.completed", "sum": {"gte": 2}, "of": "revenue"},
 }
-_FULL_MEMBERS: Final = "SELECT profile FROM memberships WHERE segment = {s:String} AND member = 1"
+_STORED: Final = "SELECT profile FROM memberships WHERE segment = {s:String} AND member = 1"
 _SHOWN: Final = "SELECT profile FROM views WHERE live AND has(segments, {s:String})"
 _COUNTS: Final = """SELECT
     (SELECT count() FROM log_rows), (SELECT uniqExact(part, off) FROM log_rows),
@@ -96,7 +96,7 @@ def _segments_equal(log: EventLog, warehouse: Warehouse, apis: Sequence[Api]) ->
         full = {row["profile"] for row in warehouse.reader(lambda: 1).rows(query.sql, query.parameters)}
         assert full, f"{name}: the load makes members"
         assert told[name] == full
-        assert {row[0] for row in writer.rows(_FULL_MEMBERS, {"s": name})} == full
+        assert {row[0] for row in writer.rows(_STORED, {"s": name})} == full
         assert {row[0] for row in writer.rows(_SHOWN, {"s": name})} == full
         for api in apis:
             answered = api.get(f"/v1/segments/{name}/members", limit=1000)["items"]

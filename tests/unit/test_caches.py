@@ -38,7 +38,8 @@ KNOWN: Final = {
     "stream_processors/profiles.py",  # test_pipeline_caches, test_cluster_stages, and every law with `cached=1`
 }
 """Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
-`Counts` (test_api_operations), the registry's snapshot (test_registry_registry, test_pipeline_caches)."""
+`Counts` (test_api_operations), the registry's snapshot (test_registry_registry, test_pipeline_caches), `RecentViews`
+(test_recent_views; test_pipeline_segments)."""
 
 UNBOUNDED: Final = {"Catalog.load"}
 
