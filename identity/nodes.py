@@ -14,7 +14,7 @@ from schemas.errors import InvalidIdentifier
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = "prf_"
-KNOWN_NODES: Final = 1 << 17
+_KNOWN_NODES: Final = 1 << 17
 
 
 def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
@@ -27,7 +27,7 @@ def to_hex(node: int) -> str:
     return f"{node:032x}"
 
 
-@lru_cache(maxsize=KNOWN_NODES)
+@lru_cache(maxsize=_KNOWN_NODES)
 def from_hex(text: str) -> int:
     """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits.
 

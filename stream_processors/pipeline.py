@@ -240,10 +240,12 @@ class Pipeline:
         return self._outbox.write_when_due(seconds)
 
     def shown_tables(self, shown: Shown) -> Tables:
+        """Its rows, which are written from here on."""
         self._recent.landing()
         return shown.tables(self.version(), self.resolver.position)
 
     def recorded_tables(self, recorded: Recorded) -> Tables:
+        """Its rows, which are written from here on."""
         self._seen.writing()
         return recorded.tables(self._owner, self.resolver.position)
 
@@ -329,7 +331,7 @@ class Pipeline:
                 touched.states[profile] = state
                 touched.changes[profile] = None
             self._settle(touched, cause)
-            self._outbox.write_all()
+            self._outbox.write_all()  # without a commit, which would tell the caches
             self._recent.landed()
             self._states.trim()
 

@@ -1,11 +1,11 @@
-"""The resolve stage: who is who. The only writer of `simorgh.identity`.
+"""The resolve stage: who is who. On one box the only writer of `simorgh.identity`.
 
 Every event with something new to say about identity becomes one link record, decided against the graph, appended,
 and mirrored in the warehouse. The topic is truth; graph and tables are folds of it.
 
-Side effects of `append`, and what a crash after each means:
+Side effects of `links` and `apply`, and what a crash after each means:
   1 append to simorgh.identity   the events are read again, the graph knows their links: nothing is appended twice
-  2 rows (by the caller)         the topic is ahead of the tables: `catch_up` writes the rows again at start
+  2 rows (by the caller)         the topic is ahead of the tables: `Pipeline.recover` writes the rows again at start
 """
 
 from collections.abc import Iterable, Mapping

@@ -127,7 +127,7 @@ class ProfilesStage:
     # ---- one batch
 
     def process(self, records: Sequence[Record]) -> None:
-        """See `Stage.process`. Once a transition is in simorgh.segments, the profile's row shows it."""
+        """See `Stage.process`. Once a transition is in simorgh.segments, the profile's view and row show it."""
         if not records:
             return
         if self._doubtful:
