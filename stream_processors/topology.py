@@ -98,7 +98,7 @@ CLUSTER = (
     Stage(
         "profiles",
         (topics.TOUCHED,),
-        (topics.TOUCHED, topics.SEGMENTS, "ClickHouse"),
+        (topics.TOUCHED, "ClickHouse", topics.SEGMENTS, "ClickHouse"),
         "profile",
         "stream_processors.cluster.profiles",
         "profiles",
