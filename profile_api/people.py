@@ -2,6 +2,7 @@
 of.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,17 +11,18 @@ import orjson
 from identity.nodes import node_of, parse_profile_id
 from identity.normalise import normalise
 from profile_api.deps import ApiDeps
-from schemas.errors import InvalidIdentifier, NotFound
+from schemas.errors import Backpressure, InvalidIdentifier, NotFound
 from stream_processors.recent import View
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
 
-_PROVENANCE = """SELECT argMax(provenance, ver) AS provenance FROM profile_rows
-WHERE profile = {profile:UInt128} GROUP BY profile"""
+_ORIGINS = """SELECT argMax(traits, ver) AS traits, argMax(provenance, ver) AS provenance, max(ver) AS newest
+FROM profile_rows WHERE profile = {profile:UInt128}"""
 _NODES = """SELECT node, argMax(live, ver) AS here FROM members
 WHERE profile = {profile:UInt128} GROUP BY node HAVING here ORDER BY node"""
 _TRIES = 2
+_POLL_SECONDS = 0.05
 
 
 def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
@@ -45,8 +47,8 @@ def node_of_key(deps: ApiDeps, key: str) -> int:
 
 
 def profile_row(deps: ApiDeps, key: str) -> Row:
-    """The live profile that has this key: its id as `profile`, `memberships` [(segment, entered ms)], and what its
-    row's `view` says (see `stream_processors.project.view_text`).
+    """The live profile that has this key: its id as `profile`, its version as `ver`, `memberships` [(segment, entered
+    ms)], and what its row's `view` says (see `stream_processors.project.view_text`).
 
     Raises `NotFound`. A profile that is absorbed while it is looked up is looked up again.
     """
@@ -64,18 +66,30 @@ def recent_row(deps: ApiDeps, key: str) -> Row | None:
 
 
 def rows_of(deps: ApiDeps, profiles: Sequence[int]) -> dict[int, Row]:
-    """The live rows of these profiles, like `profile_row`, in one query however many there are."""
+    """The live rows of these profiles, like `profile_row`, in one query at most however many there are."""
     return {profile: _opened(profile, view) for profile, view in deps.views.of(profiles).items()}
 
 
 def _opened(profile: int, view: View) -> Row:
-    return {"profile": profile, "memberships": view.memberships, **orjson.loads(view.text)}
+    return {"profile": profile, "ver": view.ver, "memberships": view.memberships, **orjson.loads(view.text)}
 
 
-def provenance_of(reader: Reader, profile: int) -> dict[str, Any]:
-    """Trait -> the source, channel and time of the write that won."""
-    rows = reader.look_up(_PROVENANCE, {"profile": profile})
-    return dict(orjson.loads(rows[0]["provenance"])) if rows else {}
+def with_origins(deps: ApiDeps, row: Row) -> Row:
+    """The row with its traits and their `provenance`, trait -> source, channel and time of the write that won; both of
+    one moment, which is not before that of `row`.
+
+    Blocks until the table is as new as the row, which may be in memory only: for about a second at most while events
+    keep coming. Raises `Backpressure` after `deps.visible_within` seconds.
+    """
+    deadline = time.monotonic() + deps.visible_within
+    while (found := deps.reader.look_up(_ORIGINS, {"profile": row["profile"]})[0])["newest"] < row["ver"]:
+        if time.monotonic() > deadline:
+            raise Backpressure(
+                "provenance: this profile's rows are not written yet: see lag_seconds of /v1/status, then ask again.",
+                code="not_visible_yet",
+            )
+        time.sleep(_POLL_SECONDS)
+    return row | {name: orjson.loads(found[name]) for name in ("traits", "provenance")}
 
 
 def nodes_of(reader: Reader, profile: int) -> list[int]:

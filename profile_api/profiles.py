@@ -69,8 +69,9 @@ def view_of(
     deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
 ) -> dict[str, Any]:
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
-    origins = people.provenance_of(deps.reader, row["profile"]) if provenance and "traits" in parts else None
-    return views.profile_view(row, deps.workspace, fresh, parts, provenance=origins, events=events)
+    if provenance and "traits" in parts:
+        row = people.with_origins(deps, row)
+    return views.profile_view(row, deps.workspace, fresh, parts, events=events)
 
 
 def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool) -> JsonReply:

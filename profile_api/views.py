@@ -24,13 +24,13 @@ def profile_view(
     freshness: Json,
     parts: Collection[str] = DEFAULT_PARTS,
     *,
-    provenance: Json | None = None,
     events: Json | None = None,
 ) -> Json:
-    """The 360° view of a profile row (`people.profile_row`), with the parts asked for."""
+    """The 360° view of a profile row (`people.profile_row`), with the parts asked for; its traits with their origins
+    where it holds `provenance`."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
-        "traits": lambda: row["traits"] if provenance is None else _with_origins(row["traits"], provenance),
+        "traits": lambda: _with_origins(row["traits"], row["provenance"]) if "provenance" in row else row["traits"],
         "identities": lambda: identities(row["identifiers"]),
         "segments": lambda: [{"id": segment, "entered_at": iso(at)} for segment, at in row["memberships"]],
         "metrics": lambda: _metrics(row),

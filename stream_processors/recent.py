@@ -6,6 +6,7 @@ One thread shows, any thread reads: each method is a few steps on plain dicts, e
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 MOST_VIEWS: Final = 20_000
@@ -95,5 +96,5 @@ def _renew(kept: dict[int, T], landed: Mapping[int, T], most: int) -> None:
     for key, value in landed.items():
         kept.pop(key, None)
         kept[key] = value
-    for _ in range(len(kept) - most):
-        del kept[next(iter(kept))]
+    for oldest in list(islice(kept, max(0, len(kept) - most))):  # one by one, each would be looked for from the front
+        del kept[oldest]

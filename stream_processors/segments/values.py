@@ -8,6 +8,7 @@ false, but for `ne` and `not_in`, which are the negations of `eq` and `in`, and 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, cast
 
 import re2
@@ -65,10 +66,15 @@ def micros(value: Any) -> int | None:
     if type(value) is int:
         scaled = value * MICROS
     elif type(value) is float:
-        scaled = int(Decimal(repr(value)).scaleb(6))
+        scaled = _float_micros(value)
     else:
         return None
     return scaled if -_MICRO_LIMIT < scaled < _MICRO_LIMIT else None
+
+
+@lru_cache(maxsize=1024)  # several rules look at the same amount of the same event
+def _float_micros(value: float) -> int:
+    return int(Decimal(repr(value)).scaleb(6))
 
 
 def distinct_key(value: Any) -> object | None:

@@ -174,6 +174,24 @@ def test_provenance_stands_beside_each_trait(world: World) -> None:
     }
 
 
+def test_provenance_is_of_the_value_beside_it_and_is_waited_for(make_world: MakeWorld) -> None:
+    recent = RecentViews()
+    world = make_world(at_hand=True, recent=recent, visible_within=0.3)
+    profile = sara(world)
+    [view] = world.deps.views.of([profile]).values()
+    newer = view._replace(ver=2, text=view.text.replace("Sara K", "Sara Kamali"))
+    recent.show({node("user_id", "u42"): profile}, {profile: newer})
+    path = "/v1/profiles/user_id:u42?include=traits"
+    assert get(world, path)["traits"]["name"] == "Sara Kamali"
+    assert get(world, f"{path}&provenance=true", 503)["code"] == "not_visible_yet"
+    late = {"name": {"source": "till", "channel": "pos", "time": iso(NOW)}}
+    known = (("user_id", "u42"), ("email", "sara@example.com"))
+    world.row(profile, known, {"name": "Sara Kamali"}, 3, provenance=orjson.dumps(late).decode())
+    traits = get(world, f"{path}&provenance=true")["traits"]
+    assert traits == {"name": {"value": "Sara Kamali", **late["name"]}}
+    world.empty()
+
+
 def test_money_is_a_json_number_with_every_digit(world: World) -> None:
     profile = world.person(("user_id", "rich"), revenue={"IRR": "12345678901234567890123.120000"})
     text = world.client.get(f"/v1/profiles/{profile_id(profile)}").text
