@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
+import numpy as np
 import orjson
 import pyarrow as pa
 
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import iso
-from stream_processors.batch import milliseconds
 from warehouse.client import Writer
 
 GROUP = "rejected"
@@ -41,14 +41,16 @@ def rows(records: Sequence[Record]) -> pa.Table:
             "reason": pa.array([b["reason"] for _, b in bodies], pa.string()),
             "source": pa.array([b["source"] for _, b in bodies], pa.string()),
             "channel": pa.array([b.get("channel", "") for _, b in bodies], pa.string()),
-            "received_at": pa.array(
-                milliseconds([b["received_at"].rstrip("Z") for _, b in bodies]), pa.timestamp("ms", "UTC")
-            ),
+            "received_at": pa.array(_moments([b["received_at"] for _, b in bodies])).cast(pa.timestamp("ms", "UTC")),
             "payload": pa.array([payload_of(b) for _, b in bodies], pa.binary()),
             "resolved": pa.array([int(bool(b.get("resolved"))) for _, b in bodies], pa.uint8()),
             "ver": pa.array([offset for offset, _ in bodies], pa.uint64()),
         }
     )
+
+
+def _moments(texts: list[str]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+    return np.array([text.rstrip("Z") for text in texts], dtype="datetime64[ms]")
 
 
 def payload_of(body: dict[str, Any]) -> bytes:
