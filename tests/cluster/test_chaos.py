@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ SESSION = "6"
 """Seconds: as short as a broker allows."""
 
 OUTAGE_SECONDS = 60
+RATE = 2_000
+"""Events a second, before, during and after the outage."""
+LONGEST_RECOVERY = 2 * OUTAGE_SECONDS
+"""Seconds: on two cores for all processes of the test, 45 were measured (docs/benchmarks.md)."""
 
 FAULTS = ("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse", "restart_broker")
 
@@ -139,30 +144,37 @@ def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
     with running_cluster(tmp_path) as cluster:
         *workers, collect, api_role = cluster.together("work-1", "work-2", "collect", "api")
         api = Api(collect, api_role)
-        load = Load(collect.url, 2_000)
+        load = Load(collect.url, RATE)
         load.start()
         time.sleep(20)
-        usual = max(2_000, *_waiting_for(api, 10))
+        usual = max(RATE, *_waiting_for(api, 10))
         for worker in workers:
             worker.kill()
         time.sleep(OUTAGE_SECONDS)
         waiting = _waiting(api)
-        back = time.monotonic()
-        for worker in workers:
-            worker.start()
-        while (now := _waiting(api)) > usual:
-            print(f"  {now:,} wait {time.monotonic() - back:.0f} s after the workers' start", flush=True)
-            assert time.monotonic() - back < 600, "the lag does not go away while the load goes on"
-            time.sleep(10)
-        seconds, rate = time.monotonic() - back, load.sent / load.seconds
+        seconds = _recovered(api, workers, usual)
+        rate = load.sent / load.seconds
         load.enough.set()
         load.join(60)
         print(
             f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s;"
             f" no more than {usual:,}, as before, {seconds:.0f} s after their start"
         )
+        assert rate > 0.95 * RATE, "the load was less than wanted: the machine has other work"
         assert api.settled(120)["events"]["unique"] == load.sent
         api.close()
+
+
+def _recovered(api: Api, workers: Sequence[Role], usual: int) -> float:
+    """Starts the workers, together, and prints what waits; seconds until no more does than is usual."""
+    back = time.monotonic()
+    with ThreadPoolExecutor(len(workers)) as starting:
+        list(starting.map(Role.start, workers))
+    while (now := _waiting(api)) > usual:
+        print(f"  {now:,} wait {time.monotonic() - back:.0f} s after the workers' start", flush=True)
+        assert time.monotonic() - back < LONGEST_RECOVERY, "the lag does not go away while the load goes on"
+        time.sleep(3)
+    return time.monotonic() - back
 
 
 def _waiting_for(api: Api, seconds: int) -> list[int]:
