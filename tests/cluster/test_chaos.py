@@ -192,7 +192,7 @@ def _waiting(api: Api) -> int:
 
 
 class Load(threading.Thread):
-    """Batches of 100 events at a fixed rate, sent again under their ids until answered."""
+    """Batches of 100 events at a fixed rate over two connections, sent again under their ids until answered."""
 
     def __init__(self, url: str, rate: int) -> None:
         super().__init__(daemon=True)
@@ -207,17 +207,19 @@ class Load(threading.Thread):
         return time.monotonic() - self._began
 
     def run(self) -> None:
-        with httpx.Client(auth=(WRITE_KEY, ""), timeout=30) as client:
+        with httpx.Client(auth=(WRITE_KEY, ""), timeout=30) as client, ThreadPoolExecutor(2) as connections:
             while not self.enough.is_set():
-                self._insist(client, [self._message(self.sent + n) for n in range(100)])
-                self.sent += 100
+                firsts = [self.sent, self.sent + 100]
+                list(connections.map(lambda first: self._insist(client, first), firsts))
+                self.sent += 200
                 self.enough.wait(max(0.0, self.sent / self._rate - self.seconds))
+
+    def _insist(self, client: httpx.Client, first: int) -> None:
+        batch = [self._message(n) for n in range(first, first + 100)]
+        while client.post(f"{self._url}/v1/batch", json={"batch": batch}).status_code != 200:
+            self.enough.wait(0.1)
 
     def _message(self, n: int) -> dict[str, Any]:
         properties = {"order_id": f"o{n}", "revenue": 1, "currency": "EUR"}
         message = {"type": "track", "event": "Order Completed", "userId": f"u{n % 5_000}", "messageId": f"l{n}"}
         return {**message, "properties": properties}
-
-    def _insist(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
-        while client.post(f"{self._url}/v1/batch", json={"batch": batch}).status_code != 200:
-            self.enough.wait(0.1)
