@@ -170,7 +170,11 @@ class ConfluentReader:
 
 
 class ConfluentEnds:
-    """One request a question, where kafka-python's takes two and nine times the CPU: everybody who waits asks it."""
+    """One request a question, where kafka-python's takes two and nine times the CPU: everybody who waits asks it.
+
+    One client for good: whoever made another after each question that a busy broker did not answer in time would add
+    connections to its troubles, until it answers nobody.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -187,8 +191,9 @@ class ConfluentEnds:
                 found = client.list_offsets(wanted, request_timeout=min(left, self._connection.patience / 2))
                 return [found[partition].result().offset for partition in wanted]
             except KafkaException as error:
-                self._drop(client)  # what it knows of the leaders may be of another time
                 reason = error.args[0]
+                if reason.code() in _MOVED:
+                    self._drop(client)  # a fresh one asks anew who leads
                 if not _passing(reason) or time.monotonic() + PAUSE > deadline:
                     raise explain("asking for ends", reason) from error
             time.sleep(PAUSE)
@@ -228,6 +233,11 @@ _REFUSED: Final = {
     KafkaError.GROUP_AUTHORIZATION_FAILED,
 }
 _GONE: Final = {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION}
+_MOVED: Final = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+}
 _BREAKING: Final = {
     KafkaError._FATAL,
     KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
