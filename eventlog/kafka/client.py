@@ -103,6 +103,19 @@ class PartitionReader(Protocol):
     def close(self) -> None: ...
 
 
+class Ends(Protocol):
+    """Asks the leaders where topics end. For any thread."""
+
+    def ends(self, topic: str, partitions: int, patience: float | None = None) -> list[int]:
+        """The next offset of each partition. `patience`: seconds to go on trying; None: the connection's.
+
+        Raises `Backpressure` when no broker answers.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
 class Client(Protocol):
     name: str
 
@@ -111,6 +124,10 @@ class Client(Protocol):
         ...
 
     def reader(self, topic: str, partition: int) -> PartitionReader: ...
+
+    def ends(self) -> Ends | None:
+        """Its own way of asking for ends. None: it has none that would be cheaper than the admin requests."""
+        ...
 
 
 def unavailable(what: str, why: object) -> Backpressure:

@@ -39,6 +39,9 @@ class KafkaPythonClient:
     def reader(self, topic: str, partition: int) -> "KafkaPythonReader":
         return KafkaPythonReader(self._connection, TopicPartition(topic, partition))
 
+    def ends(self) -> None:
+        """The admin requests are this library's."""
+
 
 class KafkaPythonPublisher:
     """Outcomes are told in the library's own thread."""

@@ -17,7 +17,7 @@ from eventlog.checks import (
     unknown_topic,
 )
 from eventlog.kafka.admin import Admin
-from eventlog.kafka.client import Client, ClientName, Connection
+from eventlog.kafka.client import Client, ClientName, Connection, Ends
 from eventlog.kafka.publishing import Publishing
 from eventlog.kafka.reading import Readers
 from eventlog.port import Message, Position, Record
@@ -26,7 +26,8 @@ from schemas.errors import Backpressure, InvalidSettings
 
 FIRST_LOOK: Final = 0.002
 LAST_LOOK: Final = 0.05
-"""Seconds between two looks at a topic's ends while somebody waits: grows from the first to the last."""
+"""Seconds between two looks at a topic's ends while somebody waits: the longer it has not grown, the more. Many wait
+again and again for a tenth of a second, and each look costs the broker a request."""
 
 
 class KafkaEventLog:
@@ -67,7 +68,9 @@ class KafkaEventLog:
         try:
             self._partitions = self._admin.ensure_topics(wanted, replication, min_insync)
             self._client = make_client(client, connection, list(self._names.values()))
+            self._ends: Ends = self._client.ends() or self._admin
             self._known = {name: [0] * count for name, count in self._partitions.items()}
+            self._grew = dict.fromkeys(self._known, 0.0)
             self._looked = dict.fromkeys(self._known, -1.0)
             self._looking = {name: threading.Lock() for name in self._known}
             self._grown = threading.Condition()  # guards self._known and self._closed
@@ -142,28 +145,30 @@ class KafkaEventLog:
         name = self._name(topic)
         check_beyond(topic, beyond, self._partitions[name])
         deadline = time.monotonic() + timeout
-        pause = FIRST_LOOK
         while True:
             self._check_open()
             if self._has_grown(name, beyond):
                 return True
+            pause = self._pause(name)
             left = deadline - time.monotonic()
             self._look_again(name, pause, max(left, pause))
             with self._grown:
                 if not (self._has_grown(name, beyond) or self._closed) and left <= 0:
                     return False
                 self._grown.wait_for(lambda: self._closed or self._has_grown(name, beyond), min(pause, max(left, 0)))
-            pause = min(1.5 * pause, LAST_LOOK)
 
     def _has_grown(self, name: str, beyond: Sequence[int]) -> bool:
         return any(end > known for end, known in zip(self._known[name], beyond, strict=True))
 
     # --- what is known of the ends
 
+    def _pause(self, name: str) -> float:
+        return min(LAST_LOOK, max(FIRST_LOOK, (time.monotonic() - self._grew[name]) / 3))
+
     def _look(self, name: str, patience: float | None = None) -> list[int]:
         """The ends, from the brokers."""
         asked = time.monotonic()
-        ends = self._admin.ends(name, self._partitions[name], patience)
+        ends = self._ends.ends(name, self._partitions[name], patience)
         self._looked[name] = asked
         self._know(name, ends)
         return ends
@@ -182,6 +187,7 @@ class KafkaEventLog:
             known = self._known[name]
             self._known[name] = [max(pair) for pair in zip(known, ends, strict=True)]
             if self._known[name] != known:
+                self._grew[name] = time.monotonic()
                 self._grown.notify_all()
 
     # --- the rest
@@ -195,6 +201,7 @@ class KafkaEventLog:
                 self._grown.notify_all()
             self._publishing.close()
             self._readers.close()
+            self._ends.close()
             self._admin.close()
 
     def _check_open(self) -> None:

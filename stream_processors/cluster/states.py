@@ -7,7 +7,7 @@ loaded whole is bounded by the latter. Rows beyond are left: their touch comes a
 whoever looks because of it reads ends that include them.
 
 - Rows written twice, by a zombie or by another try, have one place in the log: below a state's ends they do not count
-  again, above them the server shows them once (`final = 1`).
+  again, above them they count once (`_read_new`), and what is loaded whole the server shows once (`final = 1`).
 - Traits and identifiers have no offsets. They are read whole, and combine by latest, minimum and maximum: what was
   known changes nothing.
 - Nodes that a profile has gained are loaded whole: rows of other nodes are other rows. Where it has lost one, its
@@ -37,8 +37,7 @@ from warehouse.client import Writer
 _CHUNK = 4_000
 _NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
     if(type IN {types:Array(String)}, payload, '') FROM events PREWHERE """
-"""PREWHERE: payloads, which are most of what there is to read, of the few rows that are new. Its columns are in the
-sorting key, so it is right before rows collapse, too."""
+"""PREWHERE: payloads, which are most of what there is to read, of the few rows that are new."""
 
 Ends = Mapping[int, int]
 """Partition of simorgh.events -> the offset after the last one whose rows are counted."""
@@ -153,10 +152,12 @@ class KnownStates:
         if not where:
             return
         types = [kind for kind, with_payload in self._judge.row_types().items() if with_payload]
-        rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types})
+        rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types}, once=False)
+        places: set[tuple[int, int]] = set()
         for node, kind, time, part, offset, amount, currency, payload in rows:
-            one = owners[node]
-            if offset >= one.ends.get(part, 0):
+            one, place = owners[node], (part, offset)
+            if offset >= one.ends.get(part, 0) and place not in places:
+                places.add(place)
                 one.state.add_event(kind, time, (currency, micros(amount)) if currency else None)
                 leaves = self._judge.fold_new(one.state.facts, kind, time, payload)
                 if one.changes is not None:

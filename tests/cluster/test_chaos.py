@@ -5,7 +5,9 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,13 @@ SESSION = "6"
 """Seconds: as short as a broker allows."""
 
 OUTAGE_SECONDS = 60
+RATE = 2_000
+"""Events a second, before, during and after the outage."""
+WARM_UP_SECONDS = 40
+CAUGHT_UP = 2 * RATE
+"""Records, of all stages together: what is on its way while nobody lags. With a load it is never none at all."""
+LONGEST_RECOVERY = 2 * OUTAGE_SECONDS
+"""Seconds: on two cores for all processes of the test, 33 to 55 were measured (docs/benchmarks.md)."""
 
 FAULTS = ("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse", "restart_broker")
 
@@ -135,40 +144,47 @@ def test_an_hour_of_chaos(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
-    """A while without workers at 2,000 events/s while the load goes on: how long until no more waits than before."""
+    """A while without workers while the load goes on: how long until no more waits than what is on its way."""
     with running_cluster(tmp_path) as cluster:
         *workers, collect, api_role = cluster.together("work-1", "work-2", "collect", "api")
         api = Api(collect, api_role)
-        load = Load(collect.url, 2_000)
-        load.start()
-        time.sleep(20)
-        usual = max(2_000, *_waiting_for(api, 10))
-        for worker in workers:
-            worker.kill()
-        time.sleep(OUTAGE_SECONDS)
-        waiting = _waiting(api)
-        back = time.monotonic()
-        for worker in workers:
-            worker.start()
-        while (now := _waiting(api)) > usual:
-            print(f"  {now:,} wait {time.monotonic() - back:.0f} s after the workers' start", flush=True)
-            assert time.monotonic() - back < 600, "the lag does not go away while the load goes on"
-            time.sleep(10)
-        seconds, rate = time.monotonic() - back, load.sent / load.seconds
-        load.enough.set()
-        load.join(60)
+        with load(collect.url, RATE) as client:
+            began = time.monotonic()
+            time.sleep(WARM_UP_SECONDS)
+            before = _waiting_for(api, 10)
+            for worker in workers:
+                worker.kill()
+            time.sleep(OUTAGE_SECONDS)
+            waiting = _waiting(api)
+            seconds = _recovered(api, workers)
+            after = _waiting_for(api, 10)
+            rate = client.sent / (time.monotonic() - began)
         print(
-            f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s;"
-            f" no more than {usual:,}, as before, {seconds:.0f} s after their start"
+            f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s,"
+            f" no more than {CAUGHT_UP:,} {seconds:.0f} s after their start"
+            f"\n  once a second, before: {before}, then: {after}"
         )
-        assert api.settled(120)["events"]["unique"] == load.sent
+        assert rate > 0.9 * RATE, "the load was less than wanted: the machine has other work"
+        assert api.settled(120)["events"]["unique"] == client.sent
         api.close()
 
 
-def _waiting_for(api: Api, seconds: int) -> list[int]:
+def _recovered(api: Api, workers: Sequence[Role]) -> float:
+    """Starts the workers, together, and prints what waits; seconds until nobody lags."""
+    back = time.monotonic()
+    with ThreadPoolExecutor(len(workers)) as starting:
+        list(starting.map(Role.start, workers))
+    while (now := _waiting(api)) > CAUGHT_UP:
+        print(f"  {now:,} wait {time.monotonic() - back:.0f} s after the workers' start", flush=True)
+        assert time.monotonic() - back < LONGEST_RECOVERY, "the lag does not go away while the load goes on"
+        time.sleep(3)
+    return time.monotonic() - back
+
+
+def _waiting_for(api: Api, times: int) -> list[int]:
     """What waits, once a second."""
     found = []
-    for _ in range(seconds):
+    for _ in range(times):
         found.append(_waiting(api))
         time.sleep(1)
     return found
@@ -176,35 +192,44 @@ def _waiting_for(api: Api, seconds: int) -> list[int]:
 
 def _waiting(api: Api) -> int:
     """Records of the log that some stage has not passed; asked seldom, since the answer costs the broker requests."""
-    return sum(stage["lag_events"] for stage in api.get("/v1/status")["projections"])
+    status = eventually(lambda: api.get("/v1/status"), "the API does not say what waits")
+    return sum(stage["lag_events"] for stage in status["projections"])
 
 
-class Load(threading.Thread):
-    """Batches of 100 events at a fixed rate, sent again under their ids until answered."""
+@contextmanager
+def load(url: str, rate: int) -> Iterator["Client"]:
+    """Events at a fixed rate, as long as the block runs."""
+    client = Client(url, rate)
+    client.start()
+    try:
+        yield client
+    finally:
+        client.enough.set()
+        client.join(60)
 
-    def __init__(self, url: str, rate: int) -> None:
+
+class Client(threading.Thread):
+    """Batches of 100 events at a fixed rate over one connection, sent again under their ids until answered."""
+
+    def __init__(self, url: str, rate: float) -> None:
         super().__init__(daemon=True)
         self._url = url
         self._rate = rate
-        self._began = time.monotonic()
         self.sent = 0
         self.enough = threading.Event()
 
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._began
-
     def run(self) -> None:
+        began = time.monotonic()
         with httpx.Client(auth=(WRITE_KEY, ""), timeout=30) as client:
             while not self.enough.is_set():
                 self._insist(client, [self._message(self.sent + n) for n in range(100)])
                 self.sent += 100
-                self.enough.wait(max(0.0, self.sent / self._rate - self.seconds))
+                self.enough.wait(max(0.0, self.sent / self._rate - (time.monotonic() - began)))
 
     def _message(self, n: int) -> dict[str, Any]:
         properties = {"order_id": f"o{n}", "revenue": 1, "currency": "EUR"}
-        message = {"type": "track", "event": "Order Completed", "userId": f"u{n % 5_000}", "messageId": f"l{n}"}
-        return {**message, "properties": properties}
+        message = {"type": "track", "event": "Order Completed", "userId": f"u{n % 5_000}"}
+        return {**message, "messageId": f"l{n}", "properties": properties}
 
     def _insist(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
         while client.post(f"{self._url}/v1/batch", json={"batch": batch}).status_code != 200:

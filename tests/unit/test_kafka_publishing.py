@@ -42,6 +42,9 @@ class Away:
     def reader(self, topic: str, partition: int) -> PartitionReader:
         raise NotImplementedError
 
+    def ends(self) -> None:
+        """The admin requests would do."""
+
 
 def test_nobody_waits_for_a_broker_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "AFTER", 0.2)
