@@ -11,8 +11,9 @@ the partition, after each means. Touches are read again from the last commit.
   4 transitions, memberships   written by the next owner, which mirrors what counts
   – the host commits   the next batch
 
-A zombie: its profile rows have a lower version; what it tells counts nowhere and it notices, so it writes no rows of
-it; what it passes on is redundant. An owner that fails after 1 claims its partitions anew before it tries again.
+A zombie: its profile rows have a lower version than the new owner's, which writes one of whoever the zombie looked at,
+alive or gone; what it tells counts nowhere and it notices, so it writes no rows of it; what it passes on is redundant.
+An owner that fails after 1 claims its partitions anew before it tries again.
 """
 
 import logging
@@ -50,8 +51,6 @@ first.
 _LOOKED_UP = 20_000
 _MEMBERS = """SELECT profile, node FROM members WHERE profile IN {profiles:Array(UInt128)}
     GROUP BY profile, node HAVING argMax(live, ver) = 1"""
-_ROWS = """SELECT profile FROM profile_rows WHERE profile IN {profiles:Array(UInt128)}
-    GROUP BY profile HAVING argMax(live, ver) = 1"""
 
 
 @dataclass(slots=True)
@@ -226,17 +225,14 @@ class ProfilesStage:
         self._teller.write(told)
 
     def _write_rows(self, cases: Sequence[Case], work: dict[int, _Work]) -> None:
-        """Profile rows: of those alive, and of those gone that have one."""
+        """Of those gone, too, even where there are no rows of them: a zombie that saw them alive may yet write some."""
         states = {case.profile: case.state for case in cases if case.state is not None}
-        gone = self._rows_of([case.profile for case in cases if case.state is None])
+        gone = [case.profile for case in cases if case.state is None]
         versions = pa.array([work[profile].ver for profile in (*states, *gone)], pa.uint64())
         views = project.view_rows(project.views_of(states, gone, 0))
         for table, rows in (("views", views), ("profile_rows", project.profile_rows(states, gone, 0))):
             self._writer.insert(table, rows.set_column(rows.schema.get_field_index("ver"), "ver", versions))
             self._checkpoint(table)
-
-    def _rows_of(self, gone: Sequence[int]) -> list[int]:
-        return [row[0] for row in self._writer.look_up(_ROWS, {"profiles": list(gone)})] if gone else []
 
 
 def _elsewhere(live: Mapping[int, Collection[int]], work: Mapping[int, _Work]) -> set[int]:

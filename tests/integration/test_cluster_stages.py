@@ -95,9 +95,9 @@ def owner_of(cluster: Cluster, profile: int) -> Worker:
     raise AssertionError("never touched")
 
 
-def touched(cluster: Cluster, id: str) -> Worker:
+def touched(cluster: Cluster, id: str, *others: tuple[str, str]) -> Worker:
     """An event of U1 goes as far as its touch; the worker that is to look at the profile next."""
-    send(cluster, id, U1)
+    send(cluster, id, U1, *others)
     for worker in cluster.workers:
         cluster.step(worker, "events")
     cluster.step(holder(cluster, "identity", 0), "identity")
@@ -452,6 +452,25 @@ def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     counted = [t["id"] for t in cluster.transitions()]
     assert len(rows(cluster, "SELECT off FROM transitions")) == len(counted) == len(set(counted))
     assert called(cluster) == [t["id"] for t in cluster.transitions() if t["cause"] == "event"]
+
+
+@pytest.mark.parametrize("point", PROFILE_POINTS)
+@pytest.mark.parametrize("how", ["dies", "freezes"])
+def test_an_absorbed_profile_does_not_come_back(make: Make, how: str, point: str) -> None:
+    """Its first rows are written by a zombie after its end, or by an owner that dies between two tables."""
+    cluster = make()
+    cluster.declare("segment", "seen", {"rule": SEEN})
+    send(cluster, "e0", MAIL, at=cluster.clock() - 1)
+    cluster.settle()
+    assert getattr(cluster, how)(touched(cluster, "e1"), "profiles", point)
+    touched(cluster, "link", MAIL)  # it is absorbed before the next owner looks at it
+    cluster.settle()
+    for zombie in list(cluster.zombies):
+        cluster.wake(zombie)
+    cluster.settle()
+    assert live(cluster) == {node(MAIL): 3}
+    assert rows(cluster, "SELECT profile FROM views WHERE live = 1") == [(node(MAIL),)]
+    assert cluster.told() == cluster.full() == {"seen": {node(MAIL)}}
 
 
 def test_fences_are_the_same_from_wherever_they_are_read(make: Make) -> None:
