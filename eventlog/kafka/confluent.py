@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Delivery
@@ -26,6 +26,9 @@ from eventlog.port import Message, Record
 from schemas.errors import Broken, Denied, InvalidInput, SimorghError
 
 _LOG: Final = logging.getLogger(__name__)
+
+LONGEST_WAVE: Final = 0.5
+"""Seconds that messages wait for the outcome of others."""
 
 AHEAD_KB: Final = 16 * 1024
 """What one reader may hold in memory, read ahead."""
@@ -56,8 +59,22 @@ class ConfluentClient:
         return ConfluentEnds(self._connection)
 
 
+class _Send(NamedTuple):
+    topic: str
+    messages: Sequence[Message]
+    headers: Headers
+    first: int
+    outcome: Outcome
+
+
 class ConfluentPublisher:
-    """Outcomes are told in a thread of its own."""
+    """Outcomes are told in a thread of its own.
+
+    What is sent while messages are under way goes in one wave after them. An idempotent producer may have five requests
+    under way, one for each batch of a partition; with more to send, librdkafka (2.16) does not sleep until the broker
+    answers but looks again and again, with a core to itself: where the broker shares the machine it hardly gets to
+    answer. Waves make few requests, and large ones.
+    """
 
     def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
         patience = int(connection.patience * 1000)
@@ -81,6 +98,10 @@ class ConfluentPublisher:
         )
         self._require_broker(connection, topics)
         self._stopped = False
+        self._gate = threading.Lock()  # guards all that follows
+        self._held: list[_Send] = []
+        self._under_way = 0
+        self._wave_at = 0.0
         self._poller = threading.Thread(target=self._poll, name="log-delivery", daemon=True)
         self._poller.start()
 
@@ -93,15 +114,34 @@ class ConfluentPublisher:
             raise explain("connecting", error.args[0]) from error
 
     def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
+        with self._gate:
+            self._held.append(_Send(topic, messages, headers, first, outcome))
+        self._next_wave()
+
+    def _next_wave(self) -> None:
+        """Send what is held if nothing is under way, or for so long that a broker must be away; others may be there."""
+        with self._gate:
+            early = self._under_way and time.monotonic() - self._wave_at < LONGEST_WAVE
+            if early or not self._held:
+                return
+            wave, self._held = self._held, []
+            self._under_way += sum(len(send.messages) for send in wave)
+            self._wave_at = time.monotonic()
+        for send in wave:
+            self._produce(send)
+
+    def _produce(self, send: _Send) -> None:
         produce = self._producer.produce
-        headers_: list[tuple[str, str | bytes | None]] = [*headers]
-        for number, (key, value) in enumerate(messages, first):
+        headers: list[tuple[str, str | bytes | None]] = [*send.headers]
+        for number, (key, value) in enumerate(send.messages, send.first):
+            told = partial(self._report, send.outcome, number)
             try:
-                produce(topic, value, key, on_delivery=partial(self._report, outcome, number), headers=headers_)
+                produce(send.topic, value, key, on_delivery=told, headers=headers)
             except KafkaException as error:
-                self._failed(outcome, number, error.args[0])
+                self._failed(send.outcome, number, error.args[0])
             except BufferError:
-                outcome.failed(number, unavailable("publishing", "a full queue of the client"))
+                self._ended()
+                send.outcome.failed(number, unavailable("publishing", "a full queue of the client"))
 
     @property
     def broken(self) -> bool:
@@ -117,16 +157,23 @@ class ConfluentPublisher:
     def _poll(self) -> None:
         while not self._stopped:
             self._producer.poll(0.1)
+            self._next_wave()
 
     def _report(self, outcome: Outcome, number: int, error: KafkaError | None, message: Delivery) -> None:
         if error is None:
+            self._ended()
             outcome.delivered(number, message.partition(), message.offset())  # type: ignore[arg-type]
         else:
             self._failed(outcome, number, error)
 
     def _failed(self, outcome: Outcome, number: int, error: KafkaError) -> None:
         self._broken = self._broken or error.fatal() or error.code() in _BREAKING
+        self._ended()
         outcome.failed(number, explain("publishing", error))
+
+    def _ended(self) -> None:
+        with self._gate:
+            self._under_way -= 1
 
 
 class ConfluentReader:

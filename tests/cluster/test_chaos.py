@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +25,7 @@ SESSION = "6"
 OUTAGE_SECONDS = 60
 RATE = 2_000
 """Events a second, before, during and after the outage."""
+CONNECTIONS = 2
 WARM_UP_SECONDS = 40
 CAUGHT_UP = 2 * RATE
 """Records, of all stages together: what is on its way while nobody lags. With a load it is never none at all."""
@@ -148,7 +149,7 @@ def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
     with running_cluster(tmp_path) as cluster:
         *workers, collect, api_role = cluster.together("work-1", "work-2", "collect", "api")
         api = Api(collect, api_role)
-        with load(collect.url, RATE) as client:
+        with load(collect.url, RATE) as sent:
             began = time.monotonic()
             time.sleep(WARM_UP_SECONDS)
             before = _waiting_for(api, 10)
@@ -158,14 +159,14 @@ def test_lag_returns_to_zero_after_an_outage(tmp_path: Path) -> None:
             waiting = _waiting(api)
             seconds = _recovered(api, workers)
             after = _waiting_for(api, 10)
-            rate = client.sent / (time.monotonic() - began)
+            rate = sent() / (time.monotonic() - began)
         print(
             f"\n{waiting:,} records waited after {OUTAGE_SECONDS} s without workers at {rate:,.0f} events/s,"
             f" no more than {CAUGHT_UP:,} {seconds:.0f} s after their start"
             f"\n  once a second, before: {before}, then: {after}"
         )
         assert rate > 0.9 * RATE, "the load was less than wanted: the machine has other work"
-        assert api.settled(120)["events"]["unique"] == client.sent
+        assert api.settled(120)["events"]["unique"] == sent()
         api.close()
 
 
@@ -197,24 +198,28 @@ def _waiting(api: Api) -> int:
 
 
 @contextmanager
-def load(url: str, rate: int) -> Iterator["Client"]:
-    """Events at a fixed rate, as long as the block runs."""
-    client = Client(url, rate)
-    client.start()
+def load(url: str, rate: int) -> Iterator[Callable[[], int]]:
+    """Events at a fixed rate, as long as the block runs; yields how to ask for the number of those sent."""
+    clients = [Client(url, rate / CONNECTIONS, f"l{number}-") for number in range(CONNECTIONS)]
+    for client in clients:
+        client.start()
     try:
-        yield client
+        yield lambda: sum(client.sent for client in clients)
     finally:
-        client.enough.set()
-        client.join(60)
+        for client in clients:
+            client.enough.set()
+        for client in clients:
+            client.join(60)
 
 
 class Client(threading.Thread):
     """Batches of 100 events at a fixed rate over one connection, sent again under their ids until answered."""
 
-    def __init__(self, url: str, rate: float) -> None:
+    def __init__(self, url: str, rate: float, ids: str) -> None:
         super().__init__(daemon=True)
         self._url = url
         self._rate = rate
+        self._ids = ids
         self.sent = 0
         self.enough = threading.Event()
 
@@ -229,7 +234,7 @@ class Client(threading.Thread):
     def _message(self, n: int) -> dict[str, Any]:
         properties = {"order_id": f"o{n}", "revenue": 1, "currency": "EUR"}
         message = {"type": "track", "event": "Order Completed", "userId": f"u{n % 5_000}"}
-        return {**message, "messageId": f"l{n}", "properties": properties}
+        return {**message, "messageId": f"{self._ids}{n}", "properties": properties}
 
     def _insist(self, client: httpx.Client, batch: list[dict[str, Any]]) -> None:
         while client.post(f"{self._url}/v1/batch", json={"batch": batch}).status_code != 200:
