@@ -39,6 +39,9 @@ SHORTEST_LOOK: Final = 1.0
 PAUSE: Final = 0.1
 """Seconds between two such questions, where the first failed."""
 
+YOUNG: Final = 1.0
+"""Seconds for which a client that does not know the leaders may still learn of them."""
+
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
@@ -219,14 +222,15 @@ class ConfluentReader:
 class ConfluentEnds:
     """One request a question, where kafka-python's takes two and nine times the CPU: everybody who waits asks it.
 
-    One client for good: whoever made another after each question that a busy broker did not answer in time would add
-    connections to its troubles, until it answers nobody.
+    One client as long as it knows the leaders: whoever made another after each question that a busy broker did not
+    answer in time would add connections to its troubles, until it answers nobody.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._client: AdminClient | None = None
+        self._made_at = 0.0
 
     def ends(self, topic: str, partitions: int, patience: float | None = None) -> list[int]:
         wanted = {TopicPartition(topic, number): _LATEST for number in range(partitions)}
@@ -240,7 +244,7 @@ class ConfluentEnds:
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
-                    self._drop(client)  # a fresh one asks anew who leads
+                    self._drop(client)  # this one may never ask anew who leads, a fresh one does
                 if not _passing(reason) or time.monotonic() + PAUSE > deadline:
                     raise explain("asking for ends", reason) from error
             time.sleep(PAUSE)
@@ -253,11 +257,12 @@ class ConfluentEnds:
         with self._lock:
             if self._client is None:
                 self._client = AdminClient(_common_settings(self._connection), logger=_LOG)
+                self._made_at = time.monotonic()
             return self._client
 
     def _drop(self, client: AdminClient) -> None:
         with self._lock:
-            if self._client is client:
+            if self._client is client and time.monotonic() - self._made_at > YOUNG:
                 self._client = None
 
 
@@ -284,6 +289,10 @@ _MOVED: Final = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.FENCED_LEADER_EPOCH,
     KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._NOENT,  # after a broker's return, for minutes
 }
 _BREAKING: Final = {
     KafkaError._FATAL,
