@@ -12,7 +12,8 @@ class Split:
     """A standing constraint: no link joins components that hold nodes of both sides.
 
     `side` maps nodes to ASIDE or REST. `groups` are the parts of the listed nodes that stay together by
-    force: all of them, until a later split separates some. `lifted_by` is the merge in force that lifts the
+    force: none where their links hold them together, which may change as it would have without the split;
+    else all of them, until a later split separates some. `lifted_by` is the merge in force that lifts the
     constraint.
     """
 
@@ -20,7 +21,7 @@ class Split:
     at: int
     number: int  # offset of the command in the registry
     side: dict[int, int]
-    groups: list[list[int]]
+    groups: list[list[int]] = field(default_factory=list)
     lifted_by: "Merge | None" = None
     order: int = -1  # place among all commands
     mark: int = -1  # even; the mark of a side is mark + side

@@ -9,7 +9,7 @@ from typing import Any, Final
 from identity.changes import Before, Changes, Decision
 from identity.commands import ASIDE, REST, Merge, Split
 from identity.evidence import JOINED
-from identity.joining import SHARED, broken_limits, play_link, play_merge, refusal
+from identity.joining import SHARED, broken_limits, play_link, play_merge, play_split, refusal
 from identity.nodes import from_hex, to_hex
 from identity.refold import refold
 from identity.rules import IdentityRules
@@ -253,10 +253,13 @@ class IdentityGraph:
             return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
         side = {node: ASIDE if node in listed else REST for node in profile}
         state.commands.part(side)
-        split = Split(len(state.evidence), record["at"], record["command"], side, [sorted(listed)])
+        split = Split(len(state.evidence), record["at"], record["command"], side)
         state.commands.add(split)
         before = Before(state)
         refold(state, profile, before)
+        if len({state.partition.founder(node) for node in listed}) > 1:
+            split.groups = [sorted(listed)]
+            play_split(state, split, before)
         return before.changes([])
 
     def _one_profile(self, listed: Iterable[int]) -> list[int]:

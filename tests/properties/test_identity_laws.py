@@ -237,6 +237,19 @@ def test_an_earlier_merge_does_not_undo_a_later_split() -> None:
     assert graph.profile_of(3) not in {graph.profile_of(5), graph.profile_of(18)}
 
 
+def test_a_split_ties_nobody_whom_links_hold_together() -> None:
+    """They part like any others when the device between them turns out to be shared."""
+    seen = [link([4, 8, 18], 0, alias=True)]
+    graph, never = folded([link([4], 0), link([19], 0)], CAPPED), folded([link([4], 0), link([19], 0), *seen], CAPPED)
+    graph.fold({"kind": "merge", "command": 1, "a": to_hex(4), "b": to_hex(19), "at": 1})
+    graph.fold(seen[0])
+    graph.fold({"kind": "split", "command": 2, "nodes": [to_hex(node) for node in (4, 8, 18)], "at": 2})
+    assert profiles(graph) == profiles(never)
+    third = link([4, 3], 0, alias=True)
+    assert graph.fold(third) == never.fold(third)
+    assert profiles(graph) == profiles(never) == {3: 3, 4: 0, 8: 8, 18: 18, 19: 19}
+
+
 LEFT, RIGHT = range(1, 19), range(19, 37)
 one_side = st.one_of(links(st.sampled_from(LEFT)), links(st.sampled_from(RIGHT)))
 
