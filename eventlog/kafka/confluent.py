@@ -101,7 +101,7 @@ class ConfluentPublisher:
         )
         self._require_broker(connection, topics)
         self._stopped = False
-        self._gate = threading.Lock()  # guards all that follows
+        self._gate = threading.Lock()  # guards the three that follow
         self._held: list[_Send] = []
         self._under_way = 0
         self._wave_at = 0.0
