@@ -1,4 +1,9 @@
-"""1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own."""
+"""1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own.
+
+What has gathered must not make the next event dearer: the whole of a stream is compared with its first tenth, of the
+same people. The same 100 k events of a tenth of the people stand beside them: a batch touches fewer profiles then, and
+each that it touches costs something, however many of its events are in the batch.
+"""
 
 import gc
 import json
@@ -20,7 +25,8 @@ from simorgh.serve import tune_interpreter
 from stream_processors.runner import Runner
 from warehouse.client import Warehouse
 
-SIZES, RULES = (100_000, 1_000_000), 20
+SIZES, RULES = ((100_000, 2_500), (100_000, 25_000), (1_000_000, 25_000)), 20
+"""Events and people."""
 _BYTES = """SELECT table, column, sum(column_data_compressed_bytes) FROM system.parts_columns
     WHERE active AND database = currentDatabase() GROUP BY table, column"""
 PAYLOADS = frozenset({("events", "payload")})
@@ -29,24 +35,25 @@ ROWS_AND_IDS = frozenset({"log_rows", "ids", "events"})
 
 def main() -> None:
     rows = []
-    for size in SIZES:
-        command = [sys.executable, "-m", "benchmarks.scale", str(size)]
+    for events, people in SIZES:
+        command = [sys.executable, "-m", "benchmarks.scale", str(events), str(people)]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-        rows.append(
-            (f"{size:,}", found["us"], found["cpu_us"], found["row_bytes"], found["payload_bytes"], found["rss_mb"])
-        )
-    columns = ("events", "µs/event", "CPU µs/event", "row and id bytes/event", "payload bytes/event", "peak MB")
+        figures = (found[name] for name in ("us", "cpu_us", "row_bytes", "payload_bytes", "rss_mb"))
+        rows.append((f"{events:,}", f"{people:,}", *figures))
+    columns = ("events", "people", "µs/event", "CPU µs/event", "row and id bytes/event", "payload bytes/event", "MB")
     tenths = ", ".join(f"{us:.0f}" for us in found["tenths"])
-    note = f"by tenth of 1 M, CPU µs/event: {tenths}; {RULES} segments, 40 events a person; {report.machine()}"
-    report.show("Scale", columns, rows, f"cost at 1 M over cost at 100 k: {rows[1][2] / rows[0][2]:.2f} by CPU; {note}")
+    few, start, whole = (row[3] for row in rows)
+    note = f"by tenth of 1 M, CPU µs/event: {tenths}; {RULES} segments; {report.machine()}"
+    ratios = f"{whole / start:.2f} of what their first 100 k cost, {whole / few:.2f} of 100 k of a tenth of the people"
+    report.show("Scale", columns, rows, f"1 M events cost, by CPU, {ratios}; {note}")
 
 
-def one_size(events: int) -> dict[str, Any]:
+def one_size(events: int, people: int) -> dict[str, Any]:
     """Run one size in this process."""
     tune_interpreter()
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        fill_log(root / "log.sqlite", events, RULES)
+        fill_log(root / "log.sqlite", events, RULES, people)
         log = SqliteEventLog(root / "round.sqlite")
         declare(log, RULES)
         warehouse = Warehouse(f"chdb://{root / 'warehouse'}")
@@ -91,6 +98,6 @@ def _by_tenth(spent: list[tuple[int, float]], events: int) -> list[float]:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(one_size(int(sys.argv[1]))))
+        print(json.dumps(one_size(*map(int, sys.argv[1:]))))
     else:
         main()

@@ -18,14 +18,17 @@ EVENTS_PER_PERSON = 40
 _BATCH = 500
 
 
-def fill_log(path: Path, events: int, rules: int) -> None:
-    """A new log at `path` with `rules` declared segments and `events` events as the web connector makes them."""
+def fill_log(path: Path, events: int, rules: int, people: int | None = None) -> None:
+    """A new log at `path` with `rules` declared segments and `events` events as the web connector makes them.
+
+    Of `people` people, else of as many as makes `EVENTS_PER_PERSON` for each.
+    """
     log = SqliteEventLog(path)
-    fill(log, events, rules)
+    fill(log, events, rules, people)
     log.close()
 
 
-def fill(log: EventLog, events: int, rules: int) -> None:
+def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> None:
     """The same into an empty log that is open."""
     declare(log, rules)
     registry = Registry(log, system_clock, env_write_key="benchmark")
@@ -37,7 +40,7 @@ def fill(log: EventLog, events: int, rules: int) -> None:
     now = system_clock()
     request = SdkRequest(source=source, kind=None, members={}, body=b"", received_at=now)
     batch = []
-    for message in messages(events, max(1, events // EVENTS_PER_PERSON), now_ms=now):
+    for message in messages(events, people or max(1, events // EVENTS_PER_PERSON), now_ms=now):
         verdict = request.verdict(door, catalog, random_id, message)
         if not isinstance(verdict, Accepted):
             raise Broken(f"benchmark: an event was refused ({verdict.code})")

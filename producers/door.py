@@ -157,7 +157,7 @@ class Door:
             value = self._envelope(incoming)
             if len(value) > limits.MAX_EVENT and not isinstance(raw, bytes):
                 limits.check_size(dump(raw))
-            return Accepted(incoming.id, (key, value))
+            return tuple.__new__(Accepted, (incoming.id, (key, value)))  # half the time of `Accepted(…)`
         except InvalidEvent as error:
             return self.refuse(
                 error,

@@ -86,25 +86,28 @@ def to_incoming(
         identifiers += _contacts(None if person else context.get("traits"))
         identifiers += _context_ids(context)
         consent = _consent(context)
-    # By position: by name it takes three times as long, and every event is made here.
-    return Incoming(
-        event_type,
-        id,
-        source,
-        source.channel,
-        received_at,
-        original,
-        sent_at,
-        identifiers,
-        person,
-        properties,
-        context,
-        consent,
-        name,
-        dataschema,
-        kind == "alias",
-        False,
-        raw,
+    # What `Incoming` does, without a call of Python: by position a third of the time, by name a ninth.
+    return tuple.__new__(
+        Incoming,
+        (
+            event_type,
+            id,
+            source,
+            source.channel,
+            received_at,
+            original,
+            sent_at,
+            identifiers,
+            person,
+            properties,
+            context,
+            consent,
+            name,
+            dataschema,
+            kind == "alias",
+            False,
+            raw,
+        ),
     )
 
 

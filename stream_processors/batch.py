@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -25,16 +26,16 @@ _MOMENT_LENGTH: Final = 24
 _LATEST: Final = 10_000_000_000_000
 """Times lie from 1970 up to here, in 2286: versions of traits are not negative, and "never" is later."""
 
-_DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}")
-"""What a number out of range has in it."""
+_DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}|\[{3}")
+"""What a number out of range has in it, and a short text that nests too deeply: see `_SHORT`."""
 
 _MAX_DEPTH: Final = 200
-"""Levels of nesting: what is read here can be written again within an answer."""
-_SHORT: Final = 1_000
-"""Bytes. Each level takes four at least (`[1,` and `]`), or it stands in a run of brackets."""
-_RUN: Final = b"[" * 8
+"""Levels of nesting: what is read here can be written again within an answer, where the writer takes 254."""
+_SHORT: Final = 800
+"""Bytes. Without three brackets in a row each level takes three at least (`[[1,` and `]]` are two levels), and what
+must be there takes 149: a short text has at most 217 levels."""
 
-_OBJECT: Final = ord("{")
+_OBJECT: Final = frozenset(b"{")
 
 _PARTS: Final = 16
 """Of a batch in which something cannot be read; each is parsed on its own."""
@@ -132,9 +133,14 @@ class Batch:
 _COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
 
 
+_BLANK_HASH: Final = blake2b(digest_size=16)
+
+
 def event_hash(event_id: str) -> int:
     """eid: BLAKE2b-128 of the event id."""
-    return int.from_bytes(blake2b(event_id.encode(), digest_size=16).digest(), "big")
+    digest = _BLANK_HASH.copy()  # quicker than to set one up
+    digest.update(event_id.encode())
+    return int.from_bytes(digest.digest(), "big")
 
 
 def parse(records: Sequence[Record]) -> Batch:
@@ -157,16 +163,15 @@ def parse(records: Sequence[Record]) -> Batch:
 def _parse_all(records: Sequence[Record]) -> Batch:
     """All of them, column by column, which is quicker than record by record. Raises where one cannot be read."""
     texts = [record.value for record in records]
-    whole = b"\n".join(texts)
-    doubtful, runs = _is_doubtful(whole), _RUN in whole
+    doubtful = _is_doubtful(b"\n".join(texts))
     for text in texts:
-        if doubtful or ((runs or len(text) >= _SHORT) and _may_be_deep(text)):
+        if doubtful or (len(text) >= _SHORT and _may_be_deep(text)):
             _check_json(text)
     records, events = _lifted(list(records), [_decode(text) for text in texts])
     nodes = [tuple([from_hex(identifier.node) for identifier in event.identifiers]) for event in events]
-    if any(0 in its for its in nodes):
+    if 0 in chain.from_iterable(nodes):
         raise ValueError("0 is nobody's node")
-    if any(memoryview(e.properties)[0] != _OBJECT or memoryview(e.context)[0] != _OBJECT for e in events):
+    if not _OBJECT.issuperset([raw for e in events for raw in (memoryview(e.properties)[0], memoryview(e.context)[0])]):
         raise ValueError("properties and context are objects")
     return Batch(
         records=records,
@@ -193,17 +198,16 @@ def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record]
 def _is_doubtful(whole: bytes) -> bool:
     """Whether there may be something that the decoder lets pass, since it does not look into raw values, and no parser
     after it: text that is not UTF-8, or a number out of range."""
-    try:
-        whole.decode()
-    except UnicodeDecodeError:
-        return True
+    if not whole.isascii():
+        try:
+            whole.decode()
+        except UnicodeDecodeError:
+            return True
     return _DOUBTFUL.search(whole) is not None
 
 
 def _may_be_deep(text: bytes) -> bool:
-    """Whether brackets could nest beyond the limit. Short texts cannot, but for a run of brackets."""
-    if len(text) < _SHORT and _RUN not in text:
-        return False
+    """Whether brackets could nest beyond the limit."""
     return text.count(b"{") + text.count(b"[") > _MAX_DEPTH
 
 

@@ -1,8 +1,10 @@
 """Exact money: integers of a millionth of a unit in memory, Decimal(38, 6) in the warehouse."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from decimal import Context, Decimal
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 _EXACT = Context(prec=60)  # the default context would round sums of more than 28 digits
@@ -18,7 +20,18 @@ def decimal(value: int) -> Decimal:
     return _EXACT.scaleb(Decimal(value), -6)
 
 
-def decimal_array(values: Iterable[int]) -> pa.Array:
+def decimal_array(values: Sequence[int]) -> pa.Array:
     """Millionths -> Arrow decimal128(38, 6). A sum that does not fit is shown as the largest that does."""
-    raw = b"".join([max(-_MOST, min(v, _MOST)).to_bytes(16, "little", signed=True) for v in values])
-    return pa.Array.from_buffers(pa.decimal128(38, 6), len(raw) // 16, [None, pa.py_buffer(raw)])
+    try:
+        raw = _extended(np.array(values, dtype="<i8"))
+    except OverflowError:
+        raw = b"".join([max(-_MOST, min(v, _MOST)).to_bytes(16, "little", signed=True) for v in values])
+    return pa.Array.from_buffers(pa.decimal128(38, 6), len(values), [None, pa.py_buffer(raw)])
+
+
+def _extended(values: "np.ndarray[Any, np.dtype[np.int64]]") -> bytes:
+    """Integers of 64 bits as such of 128."""
+    wide = np.empty((len(values), 2), dtype="<i8")
+    wide[:, 0] = values
+    wide[:, 1] = values >> 63
+    return wide.tobytes()

@@ -1,7 +1,7 @@
 """Rows of what was processed: a batch, or states of profiles -> Arrow tables. Pure: who asks for them writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,8 +14,9 @@ from stream_processors.profiles import NEVER, ORDER, ProfileState
 from stream_processors.recent import View
 from warehouse.client import fixed16
 
+_Value = TypeVar("_Value")
+
 _EPOCH_OF_ID = 64
-_ZERO16 = bytes(16)
 _STAMP = pa.timestamp("ms", "UTC")
 _NO_TEXTS = ("{}", "{}", "{}")
 
@@ -41,31 +42,35 @@ def log_rows(batch: Batch, owner: int) -> pa.Table:
 
 
 def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    records = _picked(batch.records, index)
     return pa.table(
         {
-            "eid": fixed16([batch.eids[i] for i in index]),
-            "part": pa.array([batch.records[i].partition for i in index], pa.uint16()),
-            "off": pa.array([batch.records[i].offset for i in index], pa.uint64()),
+            "eid": fixed16(_picked(batch.eids, index)),
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
         }
     )
 
 
 def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
-    records, nodes = batch.records, batch.nodes
-    money = [batch.money[i] for i in index]
-    raw = b"".join([nodes[i][0].to_bytes(16, "little") if nodes[i] else _ZERO16 for i in index])
+    records, money = _picked(batch.records, index), _picked(batch.money, index)
     return pa.table(
         {
-            "node": pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(index), [None, pa.py_buffer(raw)]),
-            "time": pa.array([batch.times[i] for i in index], _STAMP),
-            "type": pa.array([batch.types[i] for i in index], pa.string()),
-            "part": pa.array([records[i].partition for i in index], pa.uint16()),
-            "off": pa.array([records[i].offset for i in index], pa.uint64()),
+            "node": fixed16([nodes[0] if nodes else 0 for nodes in _picked(batch.nodes, index)]),
+            "time": pa.array(_picked(batch.times, index), _STAMP),
+            "type": pa.array(_picked(batch.types, index), pa.string()),
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
-            "payload": pa.array([records[i].value for i in index], pa.binary()),
+            "payload": pa.array([r.value for r in records], pa.binary()),
         }
     )
+
+
+def _picked(column: list[_Value], index: Sequence[int]) -> list[_Value]:
+    """The values at some different indices; mostly they are all of them."""
+    return column if len(index) == len(column) else [column[i] for i in index]
 
 
 def trait_rows(batch: Batch) -> pa.Table:

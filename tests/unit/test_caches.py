@@ -35,7 +35,6 @@ KNOWN: Final = {
     "producers/recent.py",  # here
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail
     "producers/files/orders.py",  # here
-    "stream_processors/segments/values.py",  # of a number that is given
     "stream_processors/profiles.py",  # test_pipeline_caches, test_cluster_stages, and every law with `cached=1`
 }
 """Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
