@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -56,14 +57,19 @@ class Broker:
     is `folder/broker.log`. To be used by one thread.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, ports: Sequence[int] = (), more: str = "", formatting: Sequence[str] = ()
+    ) -> None:
+        """`ports`: its own and its controller's, else such as are free. `more`: properties that are added to
+        `PROPERTIES`, or take their place. `formatting`: options of Kafka's storage tool."""
         self.folder = folder
         self.log = folder / "broker.log"
-        self.port, controller = _free_ports(2)
+        self.port, controller = ports or free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = folder / "server.properties"
+        self._formatting = formatting
         folder.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(PROPERTIES.format(port=self.port, controller=controller, folder=folder))
+        self._properties.write_text(PROPERTIES.format(port=self.port, controller=controller, folder=folder) + more)
 
     @property
     def bootstrap(self) -> str:
@@ -74,7 +80,8 @@ class Broker:
         """Raises `Unavailable` where Java or the jars cannot be had, `RuntimeError` when it does not come up."""
         java = _java()
         if not (self.folder / "data" / "meta.properties").exists():
-            self._run([*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties)])
+            tool = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties)]
+            self._run([*tool, *self._formatting])
         seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -146,7 +153,7 @@ def _java() -> list[str]:
     return [java, *small, "-cp", f"{jars()}/*"]
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports of loopback that were free a moment ago, all different."""
     holders = [socket.socket() for _ in range(count)]
     try:

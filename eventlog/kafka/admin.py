@@ -15,7 +15,7 @@ from kafka.structs import OffsetAndMetadata
 
 from eventlog.kafka.client import Connection
 from eventlog.kafka.kafka_python import common_settings, explain
-from schemas.errors import InvalidSettings
+from schemas.errors import Backpressure, InvalidSettings
 
 T = TypeVar("T")
 
@@ -37,7 +37,10 @@ class Admin:
         self._lock = threading.Lock()
         self._client: Any = None
         self._closed = False
-        self._try("connecting", lambda client: None)
+        try:
+            self._try("connecting", lambda client: None)
+        except Backpressure as error:
+            raise Backpressure(_no_answer(connection), code=error.code) from error
 
     # --- topics
 
@@ -185,3 +188,11 @@ class Admin:
                 self._client = None
         with contextlib.suppress(errors.KafkaError):
             client.close()
+
+
+def _no_answer(connection: Connection) -> str:
+    """The library does not say why: a broker that is away, one that wants TLS, and a wrong password look the same."""
+    return (
+        f"Kafka: connecting: wanted an answer of {connection.bootstrap} within {connection.patience:g} s, got none;"
+        " look whether it is there (SIMORGH_LOG) and lets us in (SIMORGH_KAFKA_SECURITY)"
+    )

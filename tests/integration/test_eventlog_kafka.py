@@ -2,9 +2,7 @@
 
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +17,9 @@ from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import Message, Position
 from schemas import topics
 from schemas.errors import Backpressure, InvalidInput, InvalidSettings
-from tests.contracts.event_log import numbered, read_all
+from tests.contracts.event_log import numbered
 from tests.kafka.fixtures import isolated_logs, running_broker
+from tests.kafka.load import Load, check_acknowledged
 
 CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
 Open = Callable[..., KafkaEventLog]
@@ -184,50 +183,6 @@ def test_readers_at_different_places_do_not_disturb_each_other(open_log: Open, c
 # --- a broker that dies
 
 
-class Load:
-    """Submits all the time from a thread; what was acknowledged is in `acked`, what failed in `failed`."""
-
-    def __init__(self, log: KafkaEventLog) -> None:
-        self.log = log
-        self.acked: dict[bytes, Position] = {}
-        self.failed: list[BaseException] = []
-        self.progress = threading.Semaphore(0)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        number = 0
-        while not self._stop.is_set():
-            messages = [(f"{number + n}".encode(), b"v" * 100) for n in range(20)]
-            number += 20
-            try:
-                self._note(messages, self.log.submit([(topics.EVENTS, messages)]))
-            except Backpressure as error:
-                self.failed.append(error)
-                self._stop.wait(0.02)
-
-    def _note(self, messages: list[Message], future: Future[list[list[Position]]]) -> None:
-        def done(future: Future[list[list[Position]]]) -> None:
-            error = future.exception()
-            if error is None:
-                self.acked.update(zip((key for key, _ in messages), future.result()[0], strict=True))
-                self.progress.release()
-            else:
-                self.failed.append(error)
-
-        future.add_done_callback(done)
-
-    def wait_for(self, submits: int) -> None:
-        """Until so many more were acknowledged."""
-        for _ in range(submits):
-            assert self.progress.acquire(timeout=60), f"no progress; the last failure: {self.failed[-1:]}"
-
-    def end(self) -> None:
-        self._stop.set()
-        self._thread.join(60)
-
-
 @both_clients
 def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
     """Killed and started again under load, twice: once within the log's patience, once beyond it."""
@@ -246,25 +201,12 @@ def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: 
             log.ends(topics.EVENTS)
         assert log.wait(topics.REGISTRY, [0], 0.2) is False
         broker.start()
-        while load.progress.acquire(blocking=False):
-            pass
         load.wait_for(50)
         load.end()
         log.close()
-        check_acknowledged(broker, load)
-
-
-def check_acknowledged(broker: Broker, load: Load) -> None:
-    log = KafkaEventLog(Connection(broker.bootstrap))
-    partitions = read_all(log, topics.EVENTS)
-    assert load.acked
-    assert all(partitions[p][o].key == key for key, (p, o) in load.acked.items())
-    for records in partitions:
-        assert [r.offset for r in records] == list(range(len(records)))
-    assert all(isinstance(error, Backpressure) for error in load.failed)
-    if not load.failed:
-        assert set(Counter(r.key for records in partitions for r in records).values()) == {1}
-    log.close()
+        fresh = KafkaEventLog(Connection(broker.bootstrap))
+        check_acknowledged(fresh, load)
+        fresh.close()
 
 
 @both_clients

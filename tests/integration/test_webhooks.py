@@ -1,8 +1,6 @@
 """The trigger stage against real receivers, the real event log and the real registry."""
 
-import shutil
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+import trustme
 from standardwebhooks import Webhook
 
 from eventlog.sqlite import SqliteEventLog
@@ -375,39 +374,15 @@ def test_connections_are_kept(house: House) -> None:
     assert receiver.connections <= 2
 
 
-def _certificate(folder: Path, host: str) -> ssl.SSLContext:
-    """A server's context with a self-signed certificate for `host`, kept in `folder`/cert.pem."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("the openssl command is needed to make a certificate")
-    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
-    subject = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
-    new = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    subprocess.run([openssl, *new, *subject, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
 @pytest.mark.parametrize(("host", "status"), [("hooks.example.com", "delivered"), ("other.example.com", "pending")])
-def test_the_certificate_is_checked_against_the_name_not_the_address(
-    house: House, tmp_path: Path, host: str, status: str
-) -> None:
+def test_the_certificate_is_checked_against_the_name_not_the_address(house: House, host: str, status: str) -> None:
     async def here(host: str, port: int) -> list[str]:
         return ["127.0.0.1"]
 
-    context = _certificate(tmp_path, "hooks.example.com")
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    authority = trustme.CA()
+    context, trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("hooks.example.com").configure_cert(context)
+    authority.configure_trust(trusting)
     with receiving(tls=context) as receiver, house.running(lookup=here, ssl_context=trusting) as stage:
         house.declare("welcome", f"https://{host}:{receiver.port}/hook")
         house.tell((1, "entered"))

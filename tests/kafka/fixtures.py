@@ -18,19 +18,23 @@ from schemas import topics
 
 
 @contextmanager
-def running_broker(folder: Path) -> Iterator[Broker]:
+def running_broker(folder: Path, **options: Any) -> Iterator[Broker]:
     """Skips the test where Java or Maven is missing; fails instead when SIMORGH_REQUIRE_KAFKA is set."""
-    broker = Broker(folder)
-    try:
-        broker.start()
-    except Unavailable as reason:
-        if os.environ.get("SIMORGH_REQUIRE_KAFKA"):
-            pytest.fail(f"SIMORGH_REQUIRE_KAFKA is set, but: {reason}")
-        pytest.skip(f"NOT TESTED ON KAFKA: {reason}")
+    broker = started(Broker(folder, **options))
     try:
         yield broker
     finally:
         broker.stop()
+
+
+def started(broker: Broker) -> Broker:
+    """Skips or fails as `running_broker`."""
+    try:
+        return broker.start()
+    except Unavailable as reason:
+        if os.environ.get("SIMORGH_REQUIRE_KAFKA"):
+            pytest.fail(f"SIMORGH_REQUIRE_KAFKA is set, but: {reason}")
+        pytest.skip(f"NOT TESTED ON KAFKA: {reason}")
 
 
 @contextmanager
