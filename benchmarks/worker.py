@@ -75,7 +75,7 @@ def main() -> None:
 def _full() -> Iterator[tuple[Cluster, KafkaEventLog]]:
     """A cluster without roles whose log is full, and that log."""
     with tempfile.TemporaryDirectory(prefix="worker-") as folder, running_cluster(Path(folder)) as cluster:
-        log = KafkaEventLog(Connection(cluster.broker.bootstrap), partitions=4)
+        log = KafkaEventLog(Connection(cluster.brokers[0].bootstrap), partitions=4)
         try:
             fill(log, EVENTS, RULES)
             yield cluster, log
@@ -165,7 +165,7 @@ def _loop(cluster: Cluster, log: EventLog, stages: Sequence[Stage]) -> None:
 def _consumer(cluster: Cluster, log: EventLog, stage: Stage) -> Consumer:
     positions = stage.assign(range(len(log.ends(stage.topic))), 1)
     consumer = Consumer(
-        {"bootstrap.servers": cluster.broker.bootstrap, "group.id": "bare", "enable.auto.commit": False}
+        {"bootstrap.servers": cluster.brokers[0].bootstrap, "group.id": "bare", "enable.auto.commit": False}
     )
     consumer.assign([TopicPartition(stage.topic, partition, offset) for partition, offset in positions.items()])
     return consumer

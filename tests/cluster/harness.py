@@ -20,7 +20,7 @@ from simorgh.logs import open_log
 from simorgh.settings import Settings
 from tests.clickhouse.process import BridgeProcess
 from tests.e2e.harness import TOKEN, WRITE_KEY, wait_for
-from tests.kafka.fixtures import running_broker
+from tests.kafka.several import bootstrap, running_brokers
 
 SECRET = "5e" * 32
 SESSION = "10"
@@ -117,15 +117,15 @@ class Role:
 
 
 class Cluster:
-    """Broker, bridge and roles of one test, in a folder of its own. Roles are started by `collect`, `work`, `api`."""
+    """Brokers, bridge and roles of one test, in a folder of its own. Roles are started by `role` and `together`."""
 
-    def __init__(self, folder: Path, broker: Broker, **settings: str) -> None:
+    def __init__(self, folder: Path, *brokers: Broker, **settings: str) -> None:
         self.folder = folder
-        self.broker = broker
+        self.brokers = brokers
         self.bridge = BridgeProcess(folder / "clickhouse")
         self.roles: list[Role] = []
         self.environment = {
-            "SIMORGH_LOG": f"kafka://{broker.bootstrap}",
+            "SIMORGH_LOG": f"kafka://{bootstrap(brokers)}",
             "SIMORGH_CLICKHOUSE": self.bridge.url,
             "SIMORGH_SECRET": SECRET,
             "SIMORGH_PARTITIONS": "4",
@@ -203,10 +203,10 @@ class Api:
 
 
 @contextmanager
-def running_cluster(folder: Path, **settings: str) -> Iterator[Cluster]:
-    """A broker and a bridge of the test's own, since it kills them. Skips where Java or Maven is missing."""
-    with running_broker(folder / "kafka") as broker:
-        cluster = Cluster(folder, broker, **settings)
+def running_cluster(folder: Path, brokers: int = 1, **settings: str) -> Iterator[Cluster]:
+    """Brokers, one or three, and a bridge of its own, which tests kill. Skips where Java or Maven is missing."""
+    with running_brokers(folder / "kafka", brokers) as running:
+        cluster = Cluster(folder, *running, **settings)
         try:
             yield cluster
         finally:

@@ -32,7 +32,10 @@ CAUGHT_UP = 2 * RATE
 LONGEST_RECOVERY = 2 * OUTAGE_SECONDS
 """Seconds: on two cores for all processes of the test, 33 to 55 were measured (docs/benchmarks.md)."""
 
-FAULTS = ("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse", "restart_broker")
+FAULTS = (
+    *("kill_worker", "stop_worker", "freeze_worker", "kill_warehouse", "slow_warehouse"),
+    *("restart_broker", "freeze_broker"),
+)
 
 
 class Chaos:
@@ -82,14 +85,22 @@ class Chaos:
         self._cluster.thaw_warehouse()
 
     def restart_broker(self) -> None:
-        self._chance.choice([self._cluster.broker.stop, self._cluster.broker.kill])()
-        self._cluster.broker.start()
+        broker = self._chance.choice(self._cluster.brokers)
+        self._chance.choice([broker.stop, broker.kill])()
+        broker.start()
+
+    def freeze_broker(self) -> None:
+        """With others beside it, it wakes up when they lead what it led."""
+        broker = self._chance.choice(self._cluster.brokers)
+        broker.pause()
+        time.sleep(self._chance.uniform(1.0, 5.0))
+        broker.resume()
 
 
-def survive(folder: Path, seconds: float, seed: int) -> Counter[str]:
+def survive(folder: Path, seconds: float, seed: int, brokers: int = 1) -> Counter[str]:
     """What went wrong, once each fault has come and the time is over. Fails where an event is lost or counts twice."""
     began = time.monotonic()
-    with running_cluster(folder, SIMORGH_WORKER_SESSION_SECONDS=SESSION) as cluster:
+    with running_cluster(folder, brokers, SIMORGH_WORKER_SESSION_SECONDS=SESSION) as cluster:
         *workers, collect, first, second = cluster.together("work-1", "work-2", "collect", "api-1", "api-2")
         apis = [Api(collect, role) for role in (first, second)]
         declare(apis[0])
@@ -107,7 +118,7 @@ def survive(folder: Path, seconds: float, seed: int) -> Counter[str]:
         counted = reckon(cluster, apis, acknowledged)
         for api in apis:
             api.close()
-    print(f"\nchaos, seed {seed}: {dict(sorted(chaos.done.items()))}")
+    print(f"\nchaos, {brokers} broker(s), seed {seed}: {dict(sorted(chaos.done.items()))}")
     print(
         f"  {len(acknowledged)} events acknowledged, {counted} counted, {_sum(senders, 'copies')} copies sent besides"
     )
@@ -140,6 +151,12 @@ def test_a_minute_of_chaos(tmp_path: Path) -> None:
 def test_an_hour_of_chaos(tmp_path: Path) -> None:
     for run in range(6):
         assert len(survive(tmp_path / str(run), seconds=540, seed=run)) == len(FAULTS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_chaos_with_three_brokers(tmp_path: Path) -> None:
+    assert len(survive(tmp_path, seconds=300, seed=random.randrange(1000), brokers=3)) == len(FAULTS)
 
 
 @pytest.mark.soak

@@ -1,15 +1,13 @@
-"""Three brokers, each with its controller: any one of them may be away."""
+"""One broker, or three that each have a controller: any one of these may be away."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from deploy.kafka.broker import Broker, free_ports
-from tests.kafka.fixtures import started
-
-COUNT: Final = 3
+from tests.kafka.fixtures import running_broker, started
 
 _PROPERTIES: Final = """
 node.id={number}
@@ -23,22 +21,27 @@ transaction.state.log.min.isr=2
 
 
 @contextmanager
-def running_brokers(folder: Path) -> Iterator[list[Broker]]:
+def running_brokers(folder: Path, count: int = 3) -> Iterator[list[Broker]]:
     """Skips, or fails, as `running_broker` does."""
-    ports = [free_ports(2) for _ in range(COUNT)]
+    if count == 1:
+        with running_broker(folder) as broker:
+            yield [broker]
+        return
+    ports = [free_ports(2) for _ in range(count)]
     voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in enumerate(ports, 1))
     brokers = [
         Broker(folder / str(number), ports=its_ports, more=_PROPERTIES.format(number=number, voters=voters))
         for number, its_ports in enumerate(ports, 1)
     ]
     try:
-        with ThreadPoolExecutor(COUNT) as starting:  # none says that it has started before two have met
+        with ThreadPoolExecutor(count) as starting:  # none says that it has started before two have met
             list(starting.map(started, brokers))
         yield brokers
     finally:
-        with ThreadPoolExecutor(COUNT) as stopping:
+        with ThreadPoolExecutor(count) as stopping:
             list(stopping.map(Broker.kill, brokers))
 
 
-def bootstrap(brokers: list[Broker]) -> str:
+def bootstrap(brokers: Sequence[Broker]) -> str:
+    """`host:port,…` for clients."""
     return ",".join(broker.bootstrap for broker in brokers)
