@@ -6,6 +6,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import faust
@@ -154,9 +155,10 @@ class Worker:
         self.watchdog.stop()
         patience = self._settings.worker_session_seconds
         parts: list[Lane | TriggerKeeper] = [*self.lanes, self.keeper]
-        for part in parts:
-            if not part.stop(patience):
-                _LOG.warning("%s: still busy after %.0f s; left as it is, nothing is lost", part.topic, patience)
+        with ThreadPoolExecutor(len(parts)) as stopping:
+            for part, stopped in zip(parts, stopping.map(lambda part: part.stop(patience), parts), strict=True):
+                if not stopped:
+                    _LOG.warning("%s: still busy after %.0f s; left as it is, nothing is lost", part.topic, patience)
 
     # ---- the web face
 

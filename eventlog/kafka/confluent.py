@@ -101,6 +101,7 @@ class ConfluentPublisher:
         )
         self._require_broker(connection, topics)
         self._stopped = False
+        self._sending = threading.Lock()  # held while a wave is handed over, so that waves follow one another
         self._gate = threading.Lock()  # guards the three that follow
         self._held: list[_Send] = []
         self._under_way = 0
@@ -122,16 +123,28 @@ class ConfluentPublisher:
         self._next_wave()
 
     def _next_wave(self) -> None:
-        """Send what is held if nothing is under way, or for so long that a broker must be away; others may be there."""
+        """Send what is held if nothing is under way, or for so long that a broker must be away; others may be there.
+
+        Where another thread is handing a wave over, that one looks again after it.
+        """
+        looking = True
+        while looking and self._held and self._sending.acquire(blocking=False):
+            try:
+                looking = self._send_wave()
+            finally:
+                self._sending.release()
+
+    def _send_wave(self) -> bool:
+        """False where it is too early."""
         with self._gate:
-            early = self._under_way and time.monotonic() - self._wave_at < LONGEST_WAVE
-            if early or not self._held:
-                return
+            if self._under_way and time.monotonic() - self._wave_at < LONGEST_WAVE:
+                return False
             wave, self._held = self._held, []
             self._under_way += sum(len(send.messages) for send in wave)
             self._wave_at = time.monotonic()
         for send in wave:
             self._produce(send)
+        return True
 
     def _produce(self, send: _Send) -> None:
         produce = self._producer.produce
@@ -153,7 +166,9 @@ class ConfluentPublisher:
     def close(self, timeout: float) -> None:
         if self._stopped:
             return
-        self._producer.flush(timeout)
+        deadline = time.monotonic() + timeout
+        while (self._held or self._under_way) and time.monotonic() < deadline:
+            time.sleep(0.01)
         self._stopped = True
         self._poller.join()
 

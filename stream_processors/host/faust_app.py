@@ -21,7 +21,9 @@ from typing import Any, Final, Protocol
 import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from eventlog.port import Record
 from schemas.errors import Backpressure
@@ -33,6 +35,9 @@ NEVER: Final = 10.0**9
 """Seconds. aiokafka leaves the group when nothing is fetched for so long, and with all partitions paused nothing is."""
 
 COMMIT_SECONDS: Final = 15.0
+
+LONGEST_END: Final = 2.0
+"""Seconds that the loop waits for the end of the consumer's thread, in which nothing else runs in it."""
 
 
 class Owner(Protocol):
@@ -57,6 +62,21 @@ class GroupSettings:
     session: float = 20.0
     prefix: str = ""
     credentials: Any = None
+
+
+class ConsumerThread(WorkerThread):
+    """Where Faust's consumer lives. While the broker is away it may never end, and nobody waits for it: neither the
+    loop that stops it, nor the process at its exit."""
+
+    def __init__(self, service: Any, **options: Any) -> None:
+        super().__init__(service, **options)
+        self.daemon = True
+
+    def stop(self) -> None:
+        self.is_stopped.wait(LONGEST_END)
+
+
+AIOKafkaConsumerThread.Worker = ConsumerThread  # Faust has no setting for it
 
 
 class WorkerApp(faust.App):

@@ -43,7 +43,7 @@ class Role:
         with self.errors.open("a") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "simorgh", self.role, "--port", port],
-                env={**os.environ, **self._environment, **more},
+                env={**os.environ, "PYTHONFAULTHANDLER": "1", **self._environment, **more},
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -106,11 +106,11 @@ class Role:
         try:
             code = self._process.wait(45)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self._process.send_signal(signal.SIGABRT)  # says where each thread stands
             self._process.wait()
             self._forget()
             raise AssertionError(
-                f"{self.name} did not end on {number.name}: {self.errors.read_text()[-2000:]}"
+                f"{self.name} did not end on {number.name}: {self.errors.read_text()[-20_000:]}"
             ) from None
         self._forget()
         return code

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,20 @@ def test_a_stopped_worker_leaves_its_group_at_once(running: Running) -> None:
     assert running.workers[1].stop() == 0
     eventually(lambda: sum(running.owned("events")) == 4, "nobody took over", seconds=30)
     running.workers[1].start()
+    eventually(running.shared_out, "the partitions are not shared out again")
+
+
+def test_every_role_ends_though_the_broker_does_not_answer(running: Running) -> None:
+    roles = [*running.workers, running.collect, running.api_role]
+    broker = running.cluster.brokers[0]
+    broker.pause()
+    try:
+        with ThreadPoolExecutor(len(roles)) as stopping:
+            assert list(stopping.map(Role.stop, roles)) == [0] * len(roles)
+    finally:
+        broker.resume()
+    with ThreadPoolExecutor(len(roles)) as starting:
+        list(starting.map(Role.start, roles))
     eventually(running.shared_out, "the partitions are not shared out again")
 
 

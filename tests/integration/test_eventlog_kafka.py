@@ -158,6 +158,21 @@ def test_no_broker_is_said_so_in_time() -> None:
     assert raised.value.code == "log_unavailable"
 
 
+def test_who_sends_much_does_not_put_others_out_of_order(open_log: Open) -> None:
+    """What is handed over takes longer than the longest wave; meanwhile another thread goes on."""
+    log = open_log(client="confluent", queue_limit=10_000_000)
+    much = [(b"b", b"")] * 150_000
+    others = [threading.Thread(target=log.submit, args=([(topics.REGISTRY, much)],)) for _ in range(3)]
+    futures = []
+    for other in others:
+        other.start()
+    while any(other.is_alive() for other in others) or len(futures) < 50:
+        futures.append(log.submit([(topics.REGISTRY, [(b"a", b"")])]))
+        threading.Event().wait(0.02)
+    offsets = [future.result(timeout=60)[0][0][1] for future in futures]
+    assert offsets == sorted(offsets)
+
+
 # --- readers
 
 
