@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Final
 
@@ -163,7 +164,7 @@ def test_who_sends_much_does_not_put_others_out_of_order(open_log: Open) -> None
     log = open_log(client="confluent", queue_limit=10_000_000)
     much = [(b"b", b"")] * 150_000
     others = [threading.Thread(target=log.submit, args=([(topics.REGISTRY, much)],)) for _ in range(3)]
-    futures = []
+    futures: list[Future[list[list[Position]]]] = []
     for other in others:
         other.start()
     while any(other.is_alive() for other in others) or len(futures) < 50:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
+from kafka import KafkaAdminClient
+from kafka.partitioner import murmur2
 
 from deploy.kafka.broker import Broker
 from eventlog.kafka.client import ClientName, Connection
@@ -13,6 +15,7 @@ from schemas import topics
 from tests.kafka.load import Load, check_acknowledged
 from tests.kafka.several import bootstrap, running_brokers
 
+CLIENTS: Final = ("confluent", pytest.param("kafka-python", marks=pytest.mark.soak))
 FROZEN_SECONDS: Final = 6.0
 """Four times as long as a session of a broker: its partitions have other leaders by then."""
 LONGEST_PAUSE: Final = 20.0
@@ -27,7 +30,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Broker]]:
         yield brokers
 
 
-@pytest.mark.parametrize("client", ["confluent", pytest.param("kafka-python", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_any_one_of_three_may_be_away(brokers: list[Broker], client: ClientName) -> None:
     def opened() -> KafkaEventLog:
         connection = Connection(bootstrap(brokers))
@@ -59,3 +62,37 @@ def test_any_one_of_three_may_be_away(brokers: list[Broker], client: ClientName)
     check_acknowledged(fresh, load)
     assert fresh.committed("group", topics.EVENTS)[0] == 5
     fresh.close()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_frozen_broker_holds_up_nobody_elses_partitions(brokers: list[Broker], client: ClientName) -> None:
+    connection = Connection(bootstrap(brokers))
+    log = KafkaEventLog(
+        connection, client=client, prefix=f"single.{client}.", partitions=6, replication=1, min_insync=1
+    )
+    leaders = _leaders(connection, f"single.{client}.{topics.EVENTS}")
+    theirs, others = (_key(leaders, wanted) for wanted in ((2,), (1, 3)))
+    log.append(topics.EVENTS, [(theirs, b""), (others, b"")])
+    brokers[1].pause()
+    try:
+        stuck = log.submit([(topics.EVENTS, [(theirs, b"")])])
+        for _ in range(5):
+            log.submit([(topics.EVENTS, [(others, b"")])]).result(timeout=5)
+        assert not stuck.done()
+    finally:
+        brokers[1].resume()
+    assert len(stuck.result(timeout=60)[0]) == 1
+    log.close()
+
+
+def _leaders(connection: Connection, topic: str) -> dict[int, int]:
+    """Partition -> number of the broker that leads it."""
+    with KafkaAdminClient(bootstrap_servers=connection.bootstrap.split(",")) as admin:
+        [described] = admin.describe_topics([topic])
+    return {partition["partition_index"]: partition["leader_id"] for partition in described["partitions"]}
+
+
+def _key(leaders: dict[int, int], wanted: tuple[int, ...]) -> bytes:
+    """Of a message for a partition that one of these leads."""
+    keys = (b"%d" % number for number in range(1_000))
+    return next(key for key in keys if leaders[(murmur2(key) & 0x7FFFFFFF) % len(leaders)] in wanted)
