@@ -197,8 +197,13 @@ def bare_app(log: SqliteEventLog, registry: Registry) -> Starlette:
     def record(message: dict[str, Any]) -> tuple[bytes, bytes]:
         if message["type"] == "track":
             event = catalog.by_track_name(message["event"])
-            if event is not None and catalog.check(event.type, message["properties"]) is not None:
-                raise ValueError("ingest: wanted a workload without faults")
+            fault = None if event is None else catalog.check(event.type, message["properties"])
+        elif message["type"] == "page":
+            fault = catalog.check("page.viewed", message["properties"])
+        else:
+            fault = catalog.check("profile.identified", message["traits"])
+        if fault is not None:
+            raise ValueError("ingest: wanted a workload without faults")
         return message["messageId"].encode(), orjson.dumps(message)
 
     async def batch(request: Request) -> Response:

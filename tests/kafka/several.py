@@ -17,6 +17,10 @@ min.insync.replicas=2
 offsets.topic.replication.factor=3
 transaction.state.log.replication.factor=3
 transaction.state.log.min.isr=2
+# Three controllers on a busy machine would else go on electing each other: 1 s, 2 s, and 1.5 s of `broker.PROPERTIES`.
+controller.quorum.election.timeout.ms=2000
+controller.quorum.fetch.timeout.ms=5000
+broker.session.timeout.ms=4000
 """
 
 
