@@ -20,7 +20,8 @@ CLUSTER_ID: Final = "c2ltb3JnaC10ZXN0cy0wMA"
 """22 characters: 16 bytes in URL-safe base64. One cluster a folder, so all may bear the same."""
 
 STARTED: Final = b"Kafka Server started"
-LONGEST_START: Final = 90.0
+LONGEST_START: Final = 240.0
+"""Seconds. Mostly 3 to 8; one of three, killed under load on two busy cores, took more than 90."""
 LONGEST_STOP: Final = 30.0
 
 PROPERTIES: Final = """
