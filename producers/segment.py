@@ -86,7 +86,7 @@ def to_incoming(
         identifiers += _contacts(None if person else context.get("traits"))
         identifiers += _context_ids(context)
         consent = _consent(context)
-    # What `Incoming` does, without a call of Python: by position a third of the time, by name a ninth.
+    # What `Incoming(…)` does, without a call of Python, in less than half of its time: every event is made here.
     return tuple.__new__(
         Incoming,
         (
