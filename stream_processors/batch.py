@@ -197,7 +197,7 @@ def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record]
 
 def _is_doubtful(whole: bytes) -> bool:
     """Whether there may be something that the decoder lets pass, since it does not look into raw values, and no parser
-    after it: text that is not UTF-8, or a number out of range."""
+    or writer after it: text that is not UTF-8, a number out of range, or a short text that nests too deeply."""
     if not whole.isascii():
         try:
             whole.decode()

@@ -19,10 +19,9 @@ from eventlog.port import Message, Position
 from schemas import topics
 from schemas.errors import Backpressure, InvalidInput, InvalidSettings
 from tests.contracts.event_log import numbered
-from tests.kafka.fixtures import isolated_logs, running_broker
+from tests.kafka.fixtures import CLIENTS, isolated_logs, running_broker
 from tests.kafka.load import Load, check_acknowledged
 
-CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
 Open = Callable[..., KafkaEventLog]
 
 both_clients = pytest.mark.parametrize("client", CLIENTS)

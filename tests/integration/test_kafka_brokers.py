@@ -12,10 +12,10 @@ from deploy.kafka.broker import Broker
 from eventlog.kafka.client import ClientName, Connection
 from eventlog.kafka.log import KafkaEventLog
 from schemas import topics
+from tests.kafka.fixtures import CLIENTS
 from tests.kafka.load import Load, check_acknowledged
 from tests.kafka.several import bootstrap, running_brokers
 
-CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
 FROZEN_SECONDS: Final = 8.0
 """Twice as long as a session of a broker: its partitions have other leaders by then."""
 LONGEST_PAUSE: Final = 20.0

@@ -13,10 +13,9 @@ from eventlog.kafka.log import KafkaEventLog
 from schemas import topics
 from schemas.errors import Backpressure
 from tests.cluster.harness import Api, Cluster, eventually
-from tests.kafka.fixtures import running_broker
+from tests.kafka.fixtures import CLIENTS, running_broker
 from tests.kafka.secured import PASSWORD, Secured
 
-CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
 MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("broker")]

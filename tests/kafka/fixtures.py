@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
@@ -12,9 +12,11 @@ from kafka import KafkaAdminClient
 
 from deploy.kafka.broker import Broker
 from deploy.kafka.fetch import Unavailable
-from eventlog.kafka.client import Connection
+from eventlog.kafka.client import ClientName, Connection
 from eventlog.kafka.log import KafkaEventLog
 from schemas import topics
+
+CLIENTS: Final[tuple[ClientName, ...]] = ("kafka-python", "confluent")
 
 
 @contextmanager

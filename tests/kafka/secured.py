@@ -47,13 +47,13 @@ class Secured:
             "formatting": [option for one in scram for option in ("--add-scram", one)],
         }
 
-    def password(self, mechanism: str = "SCRAM-SHA-512", password: str = PASSWORD) -> dict[str, str]:
+    def password(self, mechanism: str = "SCRAM-SHA-512") -> dict[str, str]:
         """Security settings of a client that has a password."""
         return {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": mechanism,
             "sasl.username": USER,
-            "sasl.password": password,
+            "sasl.password": PASSWORD,
             "ssl.ca.location": str(self.folder / "ca.pem"),
         }
 
