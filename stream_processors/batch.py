@@ -15,6 +15,7 @@ import re2
 from eventlog.port import Record
 from identity.nodes import from_hex
 from schemas.errors import InvalidIdentifier
+from stream_processors import doubts
 from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
 
@@ -26,16 +27,8 @@ _MOMENT_LENGTH: Final = 24
 _LATEST: Final = 10_000_000_000_000
 """Times lie from 1970 up to here, in 2286: versions of traits are not negative, and "never" is later."""
 
-_DOUBTFUL: Final = re2.compile(rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}|\[{3}")
-"""What a number out of range has in it, and a short text that nests too deeply: see `_SHORT`."""
-
-_MAX_DEPTH: Final = 200
-"""Levels of nesting: what is read here can be written again within an answer, where the writer takes 254."""
-_SHORT: Final = 800
-"""Bytes. Without three brackets in a row each level takes three at least (`[[1,` and `]]` are two levels), and what
-must be there takes 149: a short text has at most 217 levels."""
-
-_OBJECT: Final = frozenset(b"{")
+_BETWEEN: Final = b"\0"
+"""Between two raw values: there is none within one."""
 
 _PARTS: Final = 16
 """Of a batch in which something cannot be read; each is parsed on its own."""
@@ -163,15 +156,16 @@ def parse(records: Sequence[Record]) -> Batch:
 def _parse_all(records: Sequence[Record]) -> Batch:
     """All of them, column by column, which is quicker than record by record. Raises where one cannot be read."""
     texts = [record.value for record in records]
-    doubtful = _is_doubtful(b"\n".join(texts))
-    for text in texts:
-        if doubtful or (len(text) >= _SHORT and _may_be_deep(text)):
-            _check_json(text)
-    records, events = _lifted(list(records), [_decode(text) for text in texts])
+    doubtful = doubts.look(texts)
+    events = [_decode(text) for text in texts]
+    for text in doubtful():
+        doubts.check(text)
+    records, events = _lifted(list(records), events)
     nodes = [tuple([from_hex(identifier.node) for identifier in event.identifiers]) for event in events]
     if 0 in chain.from_iterable(nodes):
         raise ValueError("0 is nobody's node")
-    if not _OBJECT.issuperset([raw for e in events for raw in (memoryview(e.properties)[0], memoryview(e.context)[0])]):
+    parts = [b"", *[part for event in events for part in (event.properties, event.context)]]
+    if _BETWEEN.join(parts).count(_BETWEEN + b"{") < len(parts) - 1:
         raise ValueError("properties and context are objects")
     return Batch(
         records=records,
@@ -193,36 +187,6 @@ def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record]
         records[i] = records[i]._replace(value=lifted(records[i].value))
         events[i] = _decode(records[i].value)
     return records, events
-
-
-def _is_doubtful(whole: bytes) -> bool:
-    """Whether there may be something that the decoder lets pass, since it does not look into raw values, and no parser
-    or writer after it: text that is not UTF-8, a number out of range, or a short text that nests too deeply."""
-    if not whole.isascii():
-        try:
-            whole.decode()
-        except UnicodeDecodeError:
-            return True
-    return _DOUBTFUL.search(whole) is not None
-
-
-def _may_be_deep(text: bytes) -> bool:
-    """Whether brackets could nest beyond the limit."""
-    return text.count(b"{") + text.count(b"[") > _MAX_DEPTH
-
-
-def _check_json(text: bytes) -> None:
-    level = [orjson.loads(text)]
-    for _ in range(_MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent)]
-    if level:
-        raise ValueError("too many levels of nesting")
-
-
-def _children(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
 
 
 def _money(money: _Money) -> Money | None:

@@ -1,0 +1,69 @@
+"""What the decoder of envelopes lets pass, since it does not look into raw values, and a reader after it does not: text
+that is not UTF-8, numbers out of range, nesting too deep to be written again.
+
+A look at the bytes finds all of it, and a little more; what it finds is parsed for certainty. The look takes as long as
+the decoding and needs no interpreter, so large batches are looked at beside it, on another core.
+"""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import orjson
+import re2
+
+_MAX_DEPTH: Final = 200
+"""Levels of nesting: what is read here can be written again within an answer, where the writer takes 254."""
+
+_BETWEEN: Final = b"\0"
+"""Between two texts: no decoder takes it within one."""
+
+_DOUBTFUL: Final = re2.compile(
+    rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"  # a number may be out of range
+    rb"|(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)  # so many brackets may nest
+)
+_MANY: Final = 1_000
+"""Texts that are worth a turn in a thread."""
+
+_beside: Final = ThreadPoolExecutor(1, thread_name_prefix="doubts")
+
+
+def look(texts: Sequence[bytes]) -> Callable[[], list[bytes]]:
+    """Begin to look at some texts of JSON. What is answered waits for the outcome: those that `check` must see.
+
+    Only texts that the decoder takes are told apart surely.
+    """
+    whole = _BETWEEN.join(texts)
+    if len(texts) < _MANY:
+        found = _is_doubtful(whole)
+        return lambda: _doubtful(texts, found)
+    looking = _beside.submit(_is_doubtful, whole)
+    return lambda: _doubtful(texts, looking.result())
+
+
+def check(text: bytes) -> None:
+    """Raises `ValueError` where there is something to a doubt."""
+    level = [orjson.loads(text)]
+    for _ in range(_MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+    if level:
+        raise ValueError("too many levels of nesting")
+
+
+def _doubtful(texts: Sequence[bytes], found: bool) -> list[bytes]:
+    return [text for text in texts if _is_doubtful(text)] if found else []
+
+
+def _is_doubtful(text: bytes) -> bool:
+    if not text.isascii():
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            return True
+    return _DOUBTFUL.search(text) is not None
+
+
+def _children(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
