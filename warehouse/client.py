@@ -16,6 +16,8 @@ from warehouse.ddl import create_statements, drop_statement, mark, marks_query
 from warehouse.failures import EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
 
+_ARROW_COMPRESSIONS = ("lz4", "zstd")
+
 
 class Warehouse:
     """Owns the connections; hands out writers and readers. Threads may share it.
@@ -120,7 +122,8 @@ class Writer:
         if rows.num_rows:
             settings = dict(self._warehouse._connections.insert_settings)
             with self._call() as client:
-                client.insert_arrow(table, rows, settings=settings)
+                block = _arrow_file(rows, client.write_compression)
+                client.raw_insert(table, rows.schema.names, block, settings, "Arrow")
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         with self._call() as client:
@@ -170,6 +173,16 @@ class WarehouseReader:
             result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _arrow_file(rows: pa.Table, compression: str | None) -> memoryview:
+    """Rows in Arrow's file format. The library's own `insert_arrow` makes the same, and copies it while it holds the
+    interpreter's lock."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression=compression if compression in _ARROW_COMPRESSIONS else None)
+    with pa.ipc.new_file(sink, rows.schema, options=options) as out:
+        out.write(rows)
+    return memoryview(sink.getvalue())
 
 
 def fixed16(values: Iterable[int]) -> pa.Array:
