@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
 from itertools import chain
+from sys import intern
 from typing import Any, Final
 
 import msgspec
@@ -171,7 +172,7 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         records=records,
         events=events,
         eids=[event_hash(event.id) for event in events],
-        types=[event.type for event in events],
+        types=[intern(event.type) for event in events],  # each is a key to many tables
         nodes=nodes,
         money=[None if event.money is None else _money(event.money) for event in events],
         times=_moments([event.time for event in events]),

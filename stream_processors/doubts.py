@@ -22,6 +22,8 @@ _DOUBTFUL: Final = re2.compile(
     rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"  # a number may be out of range
     rb"|(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)  # so many brackets may nest
 )
+_PART: Final = 2_000
+"""Texts that are looked at together: joined, they still fit into a core's cache."""
 _MANY: Final = 1_000
 """Texts that are worth a turn in a thread."""
 
@@ -33,12 +35,12 @@ def look(texts: Sequence[bytes]) -> Callable[[], list[bytes]]:
 
     Only texts that the decoder takes are told apart surely.
     """
-    whole = _BETWEEN.join(texts)
     if len(texts) < _MANY:
-        found = _is_doubtful(whole)
-        return lambda: _doubtful(texts, found)
-    looking = _beside.submit(_is_doubtful, whole)
-    return lambda: _doubtful(texts, looking.result())
+        found = _doubtful(texts)
+        return lambda: found
+    parts = (texts[start : start + _PART] for start in range(0, len(texts), _PART))
+    looking = [_beside.submit(_doubtful, part) for part in parts]
+    return lambda: [text for part in looking for text in part.result()]
 
 
 def check(text: bytes) -> None:
@@ -50,8 +52,8 @@ def check(text: bytes) -> None:
         raise ValueError("too many levels of nesting")
 
 
-def _doubtful(texts: Sequence[bytes], found: bool) -> list[bytes]:
-    return [text for text in texts if _is_doubtful(text)] if found else []
+def _doubtful(texts: Sequence[bytes]) -> list[bytes]:
+    return [text for text in texts if _is_doubtful(text)] if _is_doubtful(_BETWEEN.join(texts)) else []
 
 
 def _is_doubtful(text: bytes) -> bool:

@@ -140,9 +140,11 @@ def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -
     known = seen.get(node)
     if known is None:
         seen[node] = [identifier.type, identifier.normalised, first, last]
-    else:
-        known[2] = min(known[2], first)
-        known[3] = max(known[3], last)
+        return
+    if first < known[2]:  # noqa: PLR1730 - as above
+        known[2] = first
+    if last > known[3]:  # noqa: PLR1730
+        known[3] = last
 
 
 def merge_seen(into: Seen, other: Seen) -> Seen:
