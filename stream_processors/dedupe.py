@@ -7,7 +7,7 @@ what is on its way there, takes 16 to 32 bits per id, and grows by being made ag
 from collections.abc import Sequence
 
 from stream_processors.batch import COPY, UNIQUE, Batch
-from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
+from stream_processors.id_filter import Halves, IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Writer
 
 
@@ -24,22 +24,25 @@ class SeenIds:
 
     def mark(self, batch: Batch) -> None:
         """Set `state` to COPY for events whose id is in the table or earlier in the batch; remember the others."""
-        in_batch: set[int] = set()
-        stored = self._stored(batch.eids)
-        for i, eid in enumerate(batch.eids):
-            if batch.state[i] == UNIQUE and (eid in in_batch or eid in stored):
-                batch.state[i] = COPY
-            in_batch.add(eid)
-        self.remember(in_batch - stored)
+        hashes = halves(batch.eids)
+        stored = self._stored(batch.eids, hashes)
+        in_batch = set(batch.eids)
+        if stored or len(in_batch) < len(batch):
+            _mark_copies(batch, stored)
+        self._remember(in_batch - stored, hashes)
 
     def remember(self, eids: set[int]) -> None:
         """Know these from now on, whether or not their rows are in the table yet."""
+        self._remember(eids, halves(eids))
+
+    def _remember(self, eids: set[int], hashes: Halves) -> None:
+        """`hashes`: theirs, and maybe some that the filter has already."""
         self._gathered |= eids
         self._count += len(eids)
         if self._count > self._capacity:
             self._load()
         else:
-            self._filter.add(halves(eids))
+            self._filter.add(hashes)
 
     def writing(self) -> None:
         """Rows of all that was remembered are being written; so may others be that were begun before."""
@@ -50,9 +53,9 @@ class SeenIds:
         """All rows that were being written are in the table."""
         self._landing = set()
 
-    def _stored(self, eids: Sequence[int]) -> set[int]:
+    def _stored(self, eids: Sequence[int], hashes: Halves) -> set[int]:
         """Which of these are in the table: the filter's hits, confirmed."""
-        hits = self._filter.maybe(halves(eids))
+        hits = self._filter.maybe(hashes)
         if not hits:
             return set()
         found = {eids[i] for i in hits}
@@ -77,3 +80,11 @@ class SeenIds:
         sql = "SELECT count() FROM ids WHERE eid NOT IN {eids:Array(UInt128)}"
         rows = self._writer.rows(sql, {"eids": list(pending)})
         return int(rows[0][0])
+
+
+def _mark_copies(batch: Batch, stored: set[int]) -> None:
+    seen: set[int] = set()
+    for i, eid in enumerate(batch.eids):
+        if batch.state[i] == UNIQUE and (eid in seen or eid in stored):
+            batch.state[i] = COPY
+        seen.add(eid)

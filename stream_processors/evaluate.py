@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from eventlog.port import EventLog
 from identity.nodes import from_hex, to_hex
@@ -118,26 +119,29 @@ class Evaluator:
     ) -> list[dict[str, Any]]:
         """Transitions from `before`, which is brought up to date."""
         records = []
+        name = to_hex(profile)
         for segment, holds in held.items():
             if holds and segment not in before:
                 before[segment] = inherited.get(segment, now)
-                records.append(self._record(profile, segment, "entered", now, before[segment], cause))
+                records.append(self._record(name, segment, "entered", now, before[segment], cause))
             elif holds and inherited.get(segment, before[segment]) < before[segment]:
                 before[segment] = inherited[segment]
-                records.append(self._record(profile, segment, "entered", now, before[segment], ABSORBED))
+                records.append(self._record(name, segment, "entered", now, before[segment], ABSORBED))
             elif not holds and segment in before:
-                records.append(self._record(profile, segment, "exited", now, before.pop(segment), cause))
+                records.append(self._record(name, segment, "exited", now, before.pop(segment), cause))
         return records
 
     def _exits(self, profile: int, memberships: Mapping[str, int], cause: str) -> list[dict[str, Any]]:
         """Of a profile that leaves all of these."""
-        return [self._record(profile, s, "exited", self.now, at, cause) for s, at in sorted(memberships.items())]
+        name = to_hex(profile)
+        return [self._record(name, s, "exited", self.now, at, cause) for s, at in sorted(memberships.items())]
 
-    def _record(self, profile: int, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
+    def _record(self, profile: str, segment: str, kind: str, at: int, entered: int, cause: str) -> dict[str, Any]:
+        """`profile`: as hex."""
         return {
             "segment": segment,
             "version": self.versions.get(segment, 1),
-            "profile": to_hex(profile),
+            "profile": profile,
             "kind": kind,
             "at": at,
             "entered_at": entered,
@@ -147,9 +151,10 @@ class Evaluator:
     def tell(self, segment: str, members: set[int], now_members: Mapping[int, int], cause: str) -> Told:
         """Make a segment's memberships equal to `members`: for back-fills, edits, deletions and replays."""
         now = self.now
-        entered = [self._record(p, segment, "entered", now, now, cause) for p in sorted(members - set(now_members))]
+        new = sorted(members - set(now_members))
+        entered = [self._record(to_hex(p), segment, "entered", now, now, cause) for p in new]
         exited = [
-            self._record(p, segment, "exited", now, at, cause)
+            self._record(to_hex(p), segment, "exited", now, at, cause)
             for p, at in sorted(now_members.items())
             if p not in members
         ]
@@ -179,8 +184,9 @@ class Evaluator:
             numbered = [
                 (record.offset, orjson.loads(record.value)) for record in records if fences.counts(record.value)
             ]
-            writer.insert("transitions", transition_rows(numbered))
-            writer.insert("memberships", membership_rows(numbered))
+            rows = transition_rows(numbered)
+            writer.insert("transitions", rows)
+            writer.insert("memberships", membership_rows(rows))
             self.position = records[-1].offset + 1
 
     def members(self, writer: Writer, segment: str) -> dict[int, int]:
@@ -191,27 +197,25 @@ class Evaluator:
 
 
 def transition_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
-    stamp = pa.timestamp("ms", "UTC")
     return pa.table(
         {
             "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
             "segment": pa.array([r["segment"] for _, r in records], pa.string()),
             "off": pa.array([offset for offset, _ in records], pa.uint64()),
             "kind": pa.array([r["kind"] for _, r in records], pa.string()),
-            "at": pa.array([r["at"] for _, r in records], stamp),
+            "at": pa.array([r["at"] for _, r in records], pa.timestamp("ms", "UTC")),
             "cause": pa.array([r["cause"] for _, r in records], pa.string()),
-            "entered_at": pa.array([r["entered_at"] for _, r in records], stamp),
+            "entered_at": pa.array([r["entered_at"] for _, r in records], pa.timestamp("ms", "UTC")),
         }
     )
 
 
-def membership_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
+def membership_rows(transitions: pa.Table) -> pa.Table:
+    """Of `transition_rows`."""
     return pa.table(
         {
-            "segment": pa.array([r["segment"] for _, r in records], pa.string()),
-            "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
-            "member": pa.array([int(r["kind"] == "entered") for _, r in records], pa.uint8()),
-            "entered_at": pa.array([r["entered_at"] for _, r in records], pa.timestamp("ms", "UTC")),
-            "ver": pa.array([offset for offset, _ in records], pa.uint64()),
+            **{name: transitions[name] for name in ("segment", "profile", "entered_at")},
+            "member": pc.equal(transitions["kind"], "entered").cast(pa.uint8()),
+            "ver": transitions["off"],
         }
     )

@@ -62,6 +62,7 @@ class Recorded:
         self.seen = project.merge_seen(self.seen, seen) if self.seen else dict(seen)
 
     def tables(self, owner: int, identity_position: int) -> Tables:
+        transitions = transition_rows(self.told)
         batch, ids, events = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
         return {
             "events": project.event_rows(batch, events),
@@ -71,8 +72,8 @@ class Recorded:
             "identifiers": project.identifier_rows(self.seen),
             "members": member_rows(self.resolution, identity_position),
             "decisions": decision_rows(self.resolution.records),
-            "transitions": transition_rows(self.told),
-            "memberships": membership_rows(self.told),
+            "transitions": transitions,
+            "memberships": membership_rows(transitions),
         }
 
 

@@ -81,15 +81,16 @@ def trait_rows(batch: Batch) -> pa.Table:
             ver, source, channel = trait_version(batch.times[i], batch.eids[i]), event.source, event.channel
             for kind, values in (("trait", event.traits), ("consent", event.consent)):
                 rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
+    nodes, kinds, names, texts, versions, sources, channels = zip(*rows, strict=True) if rows else ((),) * 7
     return pa.table(
         {
-            "node": fixed16([r[0] for r in rows]),
-            "kind": pa.array([r[1] for r in rows], pa.string()),
-            "name": pa.array([r[2] for r in rows], pa.string()),
-            "value": pa.array([r[3] for r in rows], pa.string()),
-            "ver": fixed16([r[4] for r in rows]),
-            "source": pa.array([r[5] for r in rows], pa.string()),
-            "channel": pa.array([r[6] for r in rows], pa.string()),
+            "node": fixed16(nodes),
+            "kind": pa.array(kinds, pa.string()),
+            "name": pa.array(names, pa.string()),
+            "value": pa.array(texts, pa.string()),
+            "ver": fixed16(versions),
+            "source": pa.array(sources, pa.string()),
+            "channel": pa.array(channels, pa.string()),
         }
     )
 

@@ -164,9 +164,10 @@ class Teller:
         """Write the rows of transitions that count."""
         if not told:
             return
-        self._writer.insert("transitions", transition_rows(told))
+        rows = transition_rows(told)
+        self._writer.insert("transitions", rows)
         self._checkpoint("transitions")
-        self._writer.insert("memberships", membership_rows(told))
+        self._writer.insert("memberships", membership_rows(rows))
         self._checkpoint("memberships")
 
 
