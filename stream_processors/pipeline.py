@@ -46,7 +46,7 @@ from warehouse.client import Writer
 
 GROUP = "projections"
 _CHUNK = 2_000
-_MOST_UNCOMMITTED = 40_000
+_MOST_UNCOMMITTED = 50_000
 """Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
 
 

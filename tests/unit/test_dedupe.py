@@ -46,7 +46,9 @@ def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> Non
             seen.writing()  # the second begins beside the first
     assert seen._stored([1, 2, 3, 4], halves([1, 2, 3, 4])) == {1, 2, 3}
     seen.landed()
-    assert seen._stored([1, 2, 3, 4], halves([1, 2, 3, 4])) == {3}, "what has landed is asked of the table, which is empty here"
+    assert seen._stored([1, 2, 3, 4], halves([1, 2, 3, 4])) == {3}, (
+        "what has landed is asked of the table, which is empty here"
+    )
 
 
 def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
