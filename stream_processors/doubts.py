@@ -18,10 +18,14 @@ _MAX_DEPTH: Final = 200
 _BETWEEN: Final = b"\0"
 """Between two texts: no decoder takes it within one."""
 
-_DOUBTFUL: Final = re2.compile(
-    rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"  # a number may be out of range
-    rb"|(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)  # so many brackets may nest
-)
+_NUMBERS: Final = rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"
+"""What a number out of range has in it."""
+_BRACKETS: Final = rb"(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)
+"""Without so many in one text there is no such nesting."""
+
+_OPTIONS: Final = re2.Options()
+_OPTIONS.max_mem = 64 * 1024 * 1024  # of texts made to need many states; with less it would take ten times as long
+_DOUBTFUL: Final = re2.compile(_NUMBERS + b"|" + _BRACKETS, _OPTIONS)
 _PART: Final = 2_000
 """Texts that are looked at together: joined, they still fit into a core's cache."""
 _MANY: Final = 1_000

@@ -51,6 +51,19 @@ def test_a_number_out_of_range_makes_an_event_unreadable_and_no_other(number: st
     assert len(batch) == 2
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [b'{"a":1e400}', b'{"a":' + b"9" * 400 + b"}", b'{"a":"\xff"}', b'{"a":' + b'{"":' * 210 + b"1" + b"}" * 211],
+)
+def test_a_bad_one_among_many_is_found_beside_the_decoding(bad: bytes) -> None:
+    good = envelope('{"many":[' + ",".join(["{}"] * 400) + "]}")
+    records = [good] * 3_000
+    records[2_345] = envelope("{}")._replace(value=envelope("{}").value.replace(b":{}", b":" + bad))
+    batch = parse(records)
+    assert [record.value for record, _ in batch.unreadable] == [records[2_345].value]
+    assert len(batch) == 2_999, "many brackets side by side are no deep nesting"
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e31, max_value=1e31))
 @example(0.1 + 0.2)
 @example(999_999_999.999999)
