@@ -38,6 +38,7 @@ from identity.rules import DEFAULT_RULES, IdentityRules
 from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
+from producers.shortcut import add_collector
 from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import iso, random_id, system_clock
@@ -186,7 +187,8 @@ def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
     door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id)
     metrics = CollectorMetrics(CollectorRegistry())
     app = FastAPI()
-    app.include_router(collector_router(log, registry, door, catalog=catalog, clock=system_clock, metrics=metrics))
+    router = collector_router(log, registry, door, catalog=catalog, clock=system_clock, metrics=metrics)
+    add_collector(app, router)
     return app
 
 

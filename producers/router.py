@@ -90,7 +90,7 @@ def collector_router(
     return router
 
 
-class _Plain(APIRoute):
+class Plain(APIRoute):
     """A described path whose handler takes the request as it is: FastAPI need not look for parameters."""
 
     def get_route_handler(self) -> Handler:
@@ -116,7 +116,7 @@ def _post(router: APIRouter, path: str, handler: Handler, summary: str, example:
         openapi_extra=extra,
         response_model=None,
         name=path,
-        route_class_override=_Plain,
+        route_class_override=Plain,
     )
     router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False, name=f"OPTIONS {path}")
 

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
+from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
@@ -201,7 +202,8 @@ class Platform:
             at_hand=True,
         )
         app = create_api(deps)
-        app.include_router(
+        add_collector(
+            app,
             collector_router(
                 self.log,
                 self.registry,
@@ -209,7 +211,7 @@ class Platform:
                 catalog=Catalog.load(),
                 clock=system_clock,
                 metrics=CollectorMetrics(metrics),
-            )
+            ),
         )
         return app
 

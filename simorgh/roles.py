@@ -20,6 +20,7 @@ from eventlog.kafka.client import Connection
 from eventlog.port import EventLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
+from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
 from schemas import topics
@@ -96,7 +97,8 @@ def collect(settings: Settings, host: str, port: int, ready: Callable[[str], Non
 def collector(base: Base) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     metrics = CollectorRegistry()
-    app.include_router(
+    add_collector(
+        app,
         collector_router(
             base.log,
             base.declarations.registry,
@@ -104,7 +106,7 @@ def collector(base: Base) -> FastAPI:
             catalog=Catalog.load(),
             clock=system_clock,
             metrics=CollectorMetrics(metrics),
-        )
+        ),
     )
     _add_health(app, base.log, metrics)
     return app

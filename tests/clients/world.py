@@ -19,6 +19,7 @@ from identity.rules import DEFAULT_RULES
 from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
+from producers.shortcut import add_collector
 from registry.models import Source
 from registry.registry import Registry
 from schemas.catalog import Catalog
@@ -118,7 +119,8 @@ def world(folder: Path, *, clock: Clock = lambda: NOW, queue_limit: int = 100_00
     log = SqliteEventLog(folder / "log.db", queue_limit=queue_limit)
     registry = Registry(log, clock, env_write_key=KEY)
     made, metrics, app = make_door(), CollectorRegistry(), FastAPI()
-    app.include_router(
+    add_collector(
+        app,
         collector_router(
             log,
             registry,
@@ -126,7 +128,7 @@ def world(folder: Path, *, clock: Clock = lambda: NOW, queue_limit: int = 100_00
             catalog=Catalog.load(),
             clock=clock,
             metrics=CollectorMetrics(metrics),
-        )
+        ),
     )
     try:
         yield World(app, log, registry, made, metrics)

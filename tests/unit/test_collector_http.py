@@ -359,6 +359,12 @@ def test_preflight_and_answers_for_any_origin(it: World) -> None:
         assert it.send("/v1/t", body).headers["access-control-allow-origin"] == "*"
 
 
+def test_other_methods_of_the_paths_are_refused(it: World) -> None:
+    for path in ("/v1/t", "/v1/batch", "/v1/events"):
+        assert it.send(path, b"", method="GET").status_code == 405
+    assert it.send("/v1/nowhere", TRACK).status_code == 404
+
+
 def test_settings_point_back_here(it: World) -> None:
     settings = it.send(f"/v1/projects/{KEY}/settings", b"", method="GET", headers={}).json()
     assert settings["integrations"]["Segment.io"]["apiHost"] == "collector.test/v1"
