@@ -19,7 +19,7 @@ from tests.e2e.harness import WRITE_KEY, Client, Server, wait_for
 
 PEOPLE = 12
 COHORT = 400
-"""Messages of a sender, after which others come: in every life there are links, merges and transitions to be told."""
+"""Messages of a sender, after which others come: in every life there are links and transitions to be told."""
 BATCH = 10
 TRIGGER_STEPS = ("scheduled", "attempted", "settled", "written", "committed")
 
@@ -32,6 +32,7 @@ class Sender(threading.Thread):
         self._server = server
         self._chance = random.Random(seed)
         self._seed = seed
+        self._person = 0
         self.acknowledged: list[dict[str, Any]] = []
         self.copies = 0
         self.enough = threading.Event()
@@ -48,16 +49,23 @@ class Sender(threading.Thread):
                 self.copies += 1
 
     def _message(self, n: int) -> dict[str, Any]:
-        person = n // COHORT * PEOPLE + self._chance.randrange(PEOPLE)
+        """Of five messages one tells who somebody is, one is a visitor's, who orders with the next one: a merge."""
+        if n % 5 != 2:
+            self._person = n // COHORT * PEOPLE + self._chance.randrange(PEOPLE)
+        person = self._person
         message: dict[str, Any] = {"messageId": f"m-{self._seed}-{n}", "userId": f"u{person}"}
+        order = {"order_id": f"o{n}", "revenue": 0.1, "currency": "EUR"}
+        ordered = {**message, "type": "track", "event": "Order Completed", "properties": order}
+        visitor = f"a{person}-{self._seed}-{n // (COHORT // 2)}"  # two of each sender: a profile takes five
         match n % 5:
             case 0:
                 return {**message, "type": "identify", "traits": {"email": f"p{person}@example.com", "n": n}}
             case 1:
-                return {**message, "type": "page", "anonymousId": f"a{person}-{n % 3}"}
+                return {"messageId": message["messageId"], "type": "page", "anonymousId": visitor}
+            case 2:
+                return {**ordered, "anonymousId": visitor}
             case _:
-                order = {"order_id": f"o{n}", "revenue": 0.1, "currency": "EUR"}
-                return {**message, "type": "track", "event": "Order Completed", "properties": order}
+                return ordered
 
     def _insist(self, batch: list[dict[str, Any]]) -> None:
         while True:
@@ -138,11 +146,16 @@ def survive(folder: Path, kills: int, seed: int) -> Counter[str]:
     return deaths
 
 
+def user_of(message: dict[str, Any]) -> str:
+    """Whose event it is in the end; a visitor's name begins with that."""
+    return str(message.get("userId") or "u" + message["anonymousId"].split("-")[0][1:])
+
+
 def check(client: Client, acknowledged: list[dict[str, Any]]) -> None:
     status = client.settled()
     assert status["events"]["unique"] == len(acknowledged)
     assert status["events"]["logged"] == status["events"]["unique"] + status["events"]["duplicates"]
-    by_person = Counter(m["userId"] for m in acknowledged)
+    by_person = Counter(user_of(m) for m in acknowledged)
     orders = Counter(m["userId"] for m in acknowledged if m.get("event") == "Order Completed")
     latest = {m["userId"] for m in acknowledged if m["type"] == "identify"}
     for person, count in by_person.items():
