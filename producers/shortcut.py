@@ -5,10 +5,12 @@ request more than its events do.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, FastAPI, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import URLPath
+from starlette.routing import BaseRoute, Match, NoMatchFound
+from starlette.types import Receive, Scope, Send
 
 from producers.router import Handler, Plain
 
@@ -19,19 +21,22 @@ def add_collector(app: FastAPI, router: APIRouter) -> None:
     """Add `collector_router`'s paths to an app. FastAPI describes them, and answers their other methods."""
     app.include_router(router)
     routes = (route for route in router.routes if isinstance(route, Plain) and _METHOD in (route.methods or ()))
-    app.add_middleware(_Shortcut, handlers={route.path: route.endpoint for route in routes})
+    app.router.routes.insert(0, _Shortcut({route.path: route.endpoint for route in routes}))
 
 
-class _Shortcut:
-    def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
-        self._app = app
+class _Shortcut(BaseRoute):
+    """The first route of an app: all of these paths."""
+
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
         self._handlers = handlers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_ours = scope["type"] == "http" and scope["method"] == _METHOD
-        handle = self._handlers.get(scope["path"]) if is_ours else None
-        if handle is None:
-            await self._app(scope, receive, send)
-        else:
-            response = await handle(Request(scope, receive))
-            await response(scope, receive, send)
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        is_ours = scope["type"] == "http" and scope["method"] == _METHOD and scope["path"] in self._handlers
+        return (Match.FULL if is_ours else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._handlers[scope["path"]](Request(scope, receive))
+        await response(scope, receive, send)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        raise NoMatchFound(name, path_params)
