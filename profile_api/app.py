@@ -4,7 +4,7 @@
 app.
 """
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from profile_api import (
@@ -82,10 +82,9 @@ def create_api(deps: ApiDeps) -> FastAPI:
         strict_content_type=False,
     )
     problems.install(app)
-    api = APIRouter(dependencies=[Depends(Guard(deps.registry, at_hand=deps.at_hand))], responses=_FAULTS)
+    guard = Depends(Guard(deps.registry, at_hand=deps.at_hand))
     for topic in _TOPICS:
-        api.include_router(topic.router(deps))
-    app.include_router(api)
+        app.include_router(topic.router(deps), dependencies=[guard], responses=_FAULTS)
     app.include_router(health.router(deps))
     app.include_router(reference.router(app.openapi))
     app.add_middleware(ApiPaths)
