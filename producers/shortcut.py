@@ -1,7 +1,7 @@
 """The paths by which events get in, found by one look.
 
-FastAPI asks one route after the other, and those of included routers twice: in an app with the whole API that costs a
-request more than its events do.
+FastAPI asks one route after the other, and those of included routers twice: that alone cost a request 0.1 to 0.3 ms,
+in an app without other paths (docs/benchmarks.md).
 """
 
 from collections.abc import Mapping

@@ -28,9 +28,6 @@ _MOMENT_LENGTH: Final = 24
 _LATEST: Final = 10_000_000_000_000
 """Times lie from 1970 up to here, in 2286: versions of traits are not negative, and "never" is later."""
 
-_BETWEEN: Final = b"\0"
-"""Between two raw values: there is none within one."""
-
 _PARTS: Final = 16
 """Of a batch in which something cannot be read; each is parsed on its own."""
 
@@ -166,7 +163,7 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     if 0 in chain.from_iterable(nodes):
         raise ValueError("0 is nobody's node")
     parts = [b"", *[part for event in events for part in (event.properties, event.context)]]
-    if _BETWEEN.join(parts).count(_BETWEEN + b"{") < len(parts) - 1:
+    if doubts.BETWEEN.join(parts).count(doubts.BETWEEN + b"{") < len(parts) - 1:
         raise ValueError("properties and context are objects")
     return Batch(
         records=records,

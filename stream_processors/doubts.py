@@ -15,8 +15,8 @@ import re2
 _MAX_DEPTH: Final = 200
 """Levels of nesting: what is read here can be written again within an answer, where the writer takes 254."""
 
-_BETWEEN: Final = b"\0"
-"""Between two texts: no decoder takes it within one."""
+BETWEEN: Final = b"\0"
+"""Between two texts of JSON: no decoder takes it within one."""
 
 _NUMBERS: Final = rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"
 """What a number out of range has in it."""
@@ -26,6 +26,7 @@ _BRACKETS: Final = rb"(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)
 _OPTIONS: Final = re2.Options()
 _OPTIONS.max_mem = 64 * 1024 * 1024  # of texts made to need many states; with less it would take ten times as long
 _DOUBTFUL: Final = re2.compile(_NUMBERS + b"|" + _BRACKETS, _OPTIONS)
+
 _PART: Final = 2_000
 """Texts that are looked at together: joined, they still fit into a core's cache."""
 _MANY: Final = 1_000
@@ -57,7 +58,7 @@ def check(text: bytes) -> None:
 
 
 def _doubtful(texts: Sequence[bytes]) -> list[bytes]:
-    return [text for text in texts if _is_doubtful(text)] if _is_doubtful(_BETWEEN.join(texts)) else []
+    return [text for text in texts if _is_doubtful(text)] if _is_doubtful(BETWEEN.join(texts)) else []
 
 
 def _is_doubtful(text: bytes) -> bool:

@@ -197,15 +197,16 @@ class Evaluator:
 
 
 def transition_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
+    stamp = pa.timestamp("ms", "UTC")
     return pa.table(
         {
             "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
             "segment": pa.array([r["segment"] for _, r in records], pa.string()),
             "off": pa.array([offset for offset, _ in records], pa.uint64()),
             "kind": pa.array([r["kind"] for _, r in records], pa.string()),
-            "at": pa.array([r["at"] for _, r in records], pa.timestamp("ms", "UTC")),
+            "at": pa.array([r["at"] for _, r in records], stamp),
             "cause": pa.array([r["cause"] for _, r in records], pa.string()),
-            "entered_at": pa.array([r["entered_at"] for _, r in records], pa.timestamp("ms", "UTC")),
+            "entered_at": pa.array([r["entered_at"] for _, r in records], stamp),
         }
     )
 
