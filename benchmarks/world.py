@@ -6,7 +6,7 @@ from benchmarks.workload import messages, segments
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
-from producers.door import Accepted, Door
+from producers.door import Door, Refused
 from producers.verdicts import SdkRequest
 from registry.registry import Registry
 from schemas import topics
@@ -42,9 +42,9 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
     batch = []
     for message in messages(events, people or max(1, events // EVENTS_PER_PERSON), now_ms=now):
         verdict = request.verdict(door, catalog, random_id, message)
-        if not isinstance(verdict, Accepted):
+        if isinstance(verdict, Refused):
             raise Broken(f"benchmark: an event was refused ({verdict.code})")
-        batch.append(verdict.message)
+        batch.append(verdict)
         if len(batch) == _BATCH:
             log.append(topics.EVENTS, batch)
             batch = []

@@ -70,9 +70,7 @@ def event_id(event: object) -> str | None:
         return None
 
 
-def to_incoming(
-    event: object, id: str, *, raw: bytes | Object, source: Source, received_at: int, catalog: Catalog
-) -> Incoming:
+def to_incoming(event: object, id: str, *, source: Source, received_at: int, catalog: Catalog) -> Incoming:
     """Raises `InvalidEvent` for what is no CloudEvent, or whose data is neither ours nor an object."""
     if not isinstance(event, dict):
         raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
@@ -100,7 +98,6 @@ def to_incoming(
         consent=purposes(data.get("consent")) if ours else None,
         name=None,
         strict=ours,
-        raw=raw,
     )
 
 

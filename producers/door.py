@@ -10,6 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from identity.nodes import node_of, to_hex
 from identity.normalise import NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from producers import limits
+from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.recent import Recent
@@ -59,8 +61,6 @@ class Incoming(NamedTuple):
     `identifiers`: (type, value as received); None and "" are skipped.
     `strict`: any wrong identifier refuses the event, not only one of `STRICT`.
     `alias`: its links override the limit of one user id.
-    `raw`: the event's original bytes, or the parsed JSON where the whole request was below the limit of one
-    event; kept if the event is refused.
     `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest.
     """
 
@@ -80,14 +80,6 @@ class Incoming(NamedTuple):
     dataschema: str | None = None
     alias: bool = False
     strict: bool = False
-    raw: bytes | Object = b""
-
-
-class Accepted(NamedTuple):
-    """`message` goes to simorgh.events."""
-
-    id: str
-    message: Message
 
 
 class Refused(NamedTuple):
@@ -99,7 +91,16 @@ class Refused(NamedTuple):
     message: Message
 
 
-Verdict = Accepted | Refused
+Verdict = Message | Refused
+"""What goes to simorgh.events; or that the event was refused, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A type of the catalogue. `is_valid` may say no to what the catalogue takes, never yes to what it refuses."""
+
+    dataschema: str
+    is_valid: Callable[[Object], bool]
 
 
 class _Identifier(NamedTuple):
@@ -111,7 +112,8 @@ class _Identifier(NamedTuple):
     entry: dict[str, object]
 
 
-class _Person(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Person:
     """What the identifiers of an event say: the envelope's `identifiers` and `subject` as JSON, and flags."""
 
     members: bytes
@@ -142,27 +144,28 @@ class Door:
         self._asked_at: int | None = None
         self._catalog = catalog
         self._new_id = new_id
-        self._newest = {event.type: event.dataschema for event in catalog.all()}
+        self._planned = {
+            event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
+        }
         self._persons: Recent[tuple[tuple[str, object], ...], _Person] = Recent(CACHED_PERSONS)
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
-    def admit(self, incoming: Incoming) -> Verdict:
-        """Check the event and make its record. Never raises for what was sent."""
+    def admit(self, incoming: Incoming, raw: bytes | Object) -> Verdict:
+        """Check the event and make its record. Never raises for what was sent.
+
+        `raw`: the event's original bytes, or the parsed JSON of one that is within the limit of one event; kept if
+        the event is refused.
+        """
         try:
-            key = limits.check_id(incoming.id)
-            raw = incoming.raw
             if isinstance(raw, bytes):
                 limits.check_size(raw)
-            value = self._envelope(incoming)
-            if len(value) > limits.MAX_EVENT and not isinstance(raw, bytes):
-                limits.check_size(dump(raw))
-            return tuple.__new__(Accepted, (incoming.id, (key, value)))  # half the time of `Accepted(…)`
+            return self.record(*incoming)
         except InvalidEvent as error:
             return self.refuse(
                 error,
                 incoming.id,
-                incoming.raw,
+                raw,
                 source=incoming.source,
                 channel=incoming.channel,
                 received_at=incoming.received_at,
@@ -198,53 +201,65 @@ class Door:
         self._persons.clear()
         self._identifier.cache_clear()
 
-    # --- The envelope: what many events share is written once, the rest one small step after the other ---
+    # --- The envelope: what many events share is written once ---
 
-    def _envelope(self, incoming: Incoming) -> bytes:
-        # Taken apart at once: reading a named tuple's fields one by one takes several times as long.
-        (
-            type_,
-            id,
-            source,
-            channel,
-            received_at,
-            original,
-            sent_at,
-            values,
-            traits,
-            properties,
-            context,
-            consent,
-            name,
-            dataschema,
-            alias,
-            strict,
-            _,
-        ) = incoming
+    def record(
+        self,
+        type_: str,
+        id: str,
+        source: Source,
+        channel: str,
+        received_at: int,
+        original: int | None,
+        sent_at: int | None,
+        values: Values,
+        traits: Object | None,
+        properties: Object | None,
+        context: Object | None,
+        consent: Object | None,
+        name: str | None,
+        dataschema: str | None,
+        alias: bool = False,
+        strict: bool = False,
+    ) -> Message:
+        """The record for simorgh.events of an event with the fields of `Incoming`. Its size is the caller's to check.
+
+        Raises `InvalidEvent`. Every event of every customer comes through here: what is usual stands in place, for
+        a call takes as long as two of its lines, and what is rare is called.
+        """
+        key = check_id(id)
         traits, properties = traits or {}, properties or {}
-        limits.check_keys(traits, properties)
-        flags: list[str] = []
-        schema = dataschema or self._newest.get(type_, CUSTOM)
-        if schema == CUSTOM:
-            _check_unplanned(source, flags)
-        else:
+        if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
+            raise limits.too_many_keys(traits, properties)
+        flags: tuple[str, ...] = ()
+        planned = self._planned.get(type_)
+        if planned is None:
+            _check_unplanned(source)
+            flags = (UNPLANNED,)
+        elif not planned.is_valid(traits if type_ == IDENTIFIED else properties):
             self._check(type_, traits if type_ == IDENTIFIED else properties)
         if received_at != self._asked_at:
             self._follow_rules(received_at)
         time, clock_flag = correct(original, sent_at, received_at)
-        person = self._people(values, strict)
-        flags += person.flags
+        values = tuple(values)
+        try:
+            known = self._persons[values]
+        except TypeError:  # a value that cannot be a key, nor an identifier
+            known = None
+        person = known or self._read_person(values, strict)
+        if person.flags:
+            flags += person.flags
         own: dict[str, object] = {
             "id": id,
             "type": type_,
             "time": iso(time),
-            "dataschema": schema,
+            "dataschema": dataschema or (CUSTOM if planned is None else planned.dataschema),
             "traits": traits,
             "properties": properties,
             "context": context or {},
         }
         if clock_flag is not None and original is not None:
-            flags.append(clock_flag)
+            flags += (clock_flag,)
             own["original_time"] = iso(original)
         if flags:
             own["flags"] = flags
@@ -257,10 +272,10 @@ class Door:
         if name is not None:
             own["name"] = name
         shared = self._shared(source.id, channel, received_at, sent_at)
-        return b"{" + shared + person.members + limits.encode(own)[1:]
+        return key, b"".join((shared, person.members, encode(own)[1:]))
 
     def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> bytes:
-        """The members that all events of a request share."""
+        """The brace and the members with which all events of a request begin."""
         members: dict[str, object] = {
             "specversion": "1.0",
             "source": f"/sources/{source}",
@@ -270,7 +285,7 @@ class Door:
         }
         if sent_at is not None:
             members["sent_at"] = iso(sent_at)
-        return _members(members)
+        return b"{" + _members(members)
 
     def _check(self, type_: str, values: Object) -> None:
         """Raises `InvalidEvent` for a fault."""
@@ -281,16 +296,8 @@ class Door:
 
     # --- Identifiers ---
 
-    def _people(self, values: Values, strict: bool) -> _Person:
-        """What the values say together. Raises `InvalidEvent`."""
-        key = tuple(values)
-        try:
-            known = self._persons.get(key)
-        except TypeError:  # a value that cannot be a key, nor an identifier
-            known = None
-        return known or self._read_person(key, strict)
-
     def _read_person(self, values: tuple[tuple[str, object], ...], strict: bool) -> _Person:
+        """What the values say together. Raises `InvalidEvent`."""
         flags: list[str] = []
         found: dict[int, _Identifier] = {}
         for type_, value in values:
@@ -344,7 +351,7 @@ def _person(identifiers: Sequence[_Identifier], flags: Sequence[str]) -> _Person
 
 def _members(values: Object) -> bytes:
     """As JSON without the braces, a comma at the end."""
-    return limits.encode(values)[1:-1] + b","
+    return encode(values)[1:-1] + b","
 
 
 def _are_short_texts(values: Values) -> bool:
@@ -376,20 +383,19 @@ def _payload(payload: bytes) -> dict[str, str]:
 
 def _is_id(id: str) -> bool:
     try:
-        limits.check_id(id)
+        check_id(id)
     except InvalidEvent:
         return False
     return True
 
 
-def _check_unplanned(source: Source, flags: list[str]) -> None:
+def _check_unplanned(source: Source) -> None:
     if source.unplanned == "reject":
         raise InvalidEvent(
             "type: wanted one of the catalogue's, got another; name a type of /v1/schemas, or let the source "
             "take others",
             code="unplanned_event",
         )
-    flags.append(UNPLANNED)
 
 
 def _text(type_: str, value: object) -> str:

@@ -20,14 +20,19 @@ _DRAIN: Final = 32 * 1024 * 1024
 
 CORS: Final = {
     "access-control-allow-origin": "*",
+    "access-control-expose-headers": "retry-after",
+}
+"""Any page may send events: a write key is public by nature, and no answer holds anything of a customer."""
+
+PREFLIGHT: Final = {
+    **CORS,
     "access-control-allow-methods": "GET, POST, OPTIONS",
     "access-control-allow-headers": ", ".join(
         ("authorization", "content-type", "content-encoding", "x-retry-count", "anonymousid", "sentat")
     ),
-    "access-control-expose-headers": "retry-after",
     "access-control-max-age": "86400",
 }
-"""Any page may send events: a write key is public by nature, and no answer holds anything of a customer."""
+"""What a browser asks before it sends; in other answers it does not look for these."""
 
 
 class RequestRefused(SimorghError):

@@ -15,7 +15,7 @@ MAX_ID: Final = 200
 MAX_KEYS: Final = 300
 MAX_DEPTH: Final = 32
 
-_OBJECT: Final = ord("{")
+_OBJECT: Final = b"{"
 _LIST: Final = ord("[")
 _MEASURED: Final = 16
 """Events that are measured at once."""
@@ -62,14 +62,13 @@ def may_be_large(events: Sequence[object], size: int) -> bool:
     return size > MAX_EVENT
 
 
-def check_keys(traits: Mapping[str, object], properties: Mapping[str, object]) -> None:
-    """Raises `InvalidEvent` for more than 300 keys in one of them."""
-    if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
-        field, values = ("traits", traits) if len(traits) > MAX_KEYS else ("properties", properties)
-        raise InvalidEvent(
-            f"{field}: wanted at most {MAX_KEYS} keys, got {len(values)}; send fewer",
-            code="too_many_keys",
-        )
+def too_many_keys(traits: Mapping[str, object], properties: Mapping[str, object]) -> InvalidEvent:
+    """One of them has more than 300."""
+    field, values = ("traits", traits) if len(traits) > MAX_KEYS else ("properties", properties)
+    return InvalidEvent(
+        f"{field}: wanted at most {MAX_KEYS} keys, got {len(values)}; send fewer",
+        code="too_many_keys",
+    )
 
 
 def too_deep() -> InvalidEvent:
@@ -85,10 +84,12 @@ def encode(envelope: Mapping[str, object]) -> bytes:
         value = orjson.dumps(envelope)
     except TypeError as error:
         raise _unwritable(error) from error
-    # Only a document with that many brackets can be that deep: the walk is for the very few. Most have no list,
-    # and to look for one takes less than to count.
-    lists = value.count(_LIST) if _LIST in value else 0
-    if value.count(_OBJECT) + lists > MAX_DEPTH and _deeper_than(MAX_DEPTH, envelope):
+    # Only a document with that many brackets can be that deep: the walk is for the very few. What is cut out is
+    # looked for many bytes at a time, what is counted byte by byte; and most have no list.
+    brackets = len(value) - len(value.replace(_OBJECT, b""))
+    if _LIST in value:
+        brackets += value.count(_LIST)
+    if brackets > MAX_DEPTH and _deeper_than(MAX_DEPTH, envelope):
         raise too_deep()
     return value
 

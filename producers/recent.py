@@ -1,34 +1,36 @@
 """A cache that costs one look-up: what was asked for lately, within bounds."""
 
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Recent(Generic[K, V]):
+class Recent(dict[K, V | None]):
     """Keeps at least the `size // 2` and at most the `size` values that were put or found last.
 
-    Two generations: the younger fills up, becomes the older, and what is found in the older moves to the
-    younger. An `lru_cache` moves links at every hit, which with many keys takes longer than what it saves.
-    May be used from any thread.
+    Two generations: the younger, which is this dict, fills up and becomes the older; what is found in the older
+    moves to the younger. An `lru_cache` moves links at every hit, which with many keys takes longer than what it
+    saves. `recent[key]` is None for what is not there. May be used from any thread.
     """
 
     def __init__(self, size: int) -> None:
+        super().__init__()
         self._half: Final = size // 2
-        self._young: dict[K, V] = {}
-        self._old: dict[K, V] = {}
+        self._old: dict[K, V | None] = {}
 
-    def get(self, key: K) -> V | None:
-        found = self._young.get(key)
-        if found is None and (found := self._old.get(key)) is not None:
+    def __missing__(self, key: K) -> V | None:
+        found = self._old.get(key)
+        if found is not None:
             self.put(key, found)
         return found
 
     def put(self, key: K, value: V) -> None:
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
-        self._young[key] = value
+        if len(self) >= self._half:
+            self._old = dict(self)
+            super().clear()
+        self[key] = value
 
     def clear(self) -> None:
-        self._old, self._young = {}, {}
+        super().clear()
+        self._old = {}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from producers.door import Accepted, Door, Refused
+from producers.door import Door, Verdict
 from producers.parsing import parse
 from producers.verdicts import SdkRequest, cloudevent_verdict
 from registry.registry import Registry
@@ -15,7 +15,7 @@ from schemas.errors import InvalidEvent, NotFound
 
 def retry_rejected(
     record: Mapping[str, Any], payload: bytes | None, *, door: Door, registry: Registry, catalog: Catalog
-) -> Accepted | Refused:
+) -> Verdict:
     """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were mended.
 
     The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or

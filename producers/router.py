@@ -10,7 +10,7 @@ from eventlog.port import EventLog
 from producers import limits
 from producers.collector import Collector
 from producers.door import Door
-from producers.http import CORS, RequestRefused, answer, key_in_header, problem
+from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import browser_settings, source_config
 from registry.registry import Registry
@@ -123,7 +123,7 @@ def _post(router: APIRouter, path: str, handler: Handler, summary: str, example:
 
 async def _preflight(request: Request) -> Response:
     """What a browser asks before it sends an event to another origin."""
-    return Response(status_code=200, headers=CORS)
+    return Response(status_code=200, headers=PREFLIGHT)
 
 
 async def _ignore(request: Request) -> Response:

@@ -27,15 +27,15 @@ def read_time(value: object, field: str) -> int | None:
 
     None for None and for "". Raises `InvalidEvent` (code `invalid_timestamp`) for anything else.
     """
-    if value is None or value == "":
-        return None
     ms: int | None = None
-    if isinstance(value, str):
+    if isinstance(value, str) and value:
         try:
             moment = datetime.fromisoformat(value)
             ms = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
         except (ValueError, OverflowError):
             pass
+    elif value is None or value == "":
+        return None
     elif isinstance(value, int | float) and not isinstance(value, bool):
         ms = _from_number(value)
     if ms is None or not _YEAR_1000 <= ms <= _YEAR_9999:
@@ -63,8 +63,7 @@ def correct(original: int | None, sent_at: int | None, received_at: int) -> tupl
     if original is None:
         return received_at, None
     time = original if sent_at is None else received_at - (sent_at - original)
-    if time > received_at + MAX_FUTURE:
-        return received_at + MAX_FUTURE, CLAMPED
-    if not _EARLIEST <= time < _LATEST:
-        return received_at, UNUSABLE
-    return time, None
+    latest = received_at + MAX_FUTURE
+    if _EARLIEST <= time <= latest and time < _LATEST:
+        return time, None
+    return (latest, CLAMPED) if time > latest else (received_at, UNUSABLE)

@@ -1,10 +1,12 @@
 """From one parsed event of a request to the door's verdict on it. Pure but for fresh ids; never raises."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from producers import cloudevents, segment
 from producers.door import Door, Refused, Verdict, dump
+from producers.limits import check_size
 from producers.parsing import recheck
+from producers.segment import Shared
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker
@@ -27,32 +29,44 @@ class SdkRequest:
     ip: str | None = None
     doubtful: bool = False
     large: bool = True
+    _shared: Shared = field(init=False)
+    _at_once: bool = field(init=False)
+    """Each event needs what it is kept as, before it is read; else only an event that is refused."""
+
+    def __post_init__(self) -> None:
+        self._shared = segment.shared_by(self.members, self.source, self.received_at, self.ip)
+        self._at_once = self.large or self.doubtful or self.kind is not None or "context" in self.members
 
     def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object) -> Verdict:
-        """Completes `message` in place."""
+        """May complete `message` in place."""
         if not isinstance(message, dict):
             error = InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
             return self._refuse(door, error, new_id(), dump(message))
-        raw = self._raw(message)
-        id = segment.event_id(message, new_id)
+        id = message.get("messageId")
+        if not isinstance(id, str) or not id:
+            id = segment.event_id(message, new_id)
+        raw = self._raw(message) if self._at_once else None
         try:
-            if self.doubtful:
-                recheck(message)
-            incoming = segment.to_incoming(message, id, raw, self.source, self.received_at, catalog)
+            if raw is not None:
+                self._check(message, raw)
+            return segment.read(message, id, self._shared, catalog, door.record)
         except InvalidEvent as error:
-            return self._refuse(door, error, id, raw)
-        return door.admit(incoming)
+            return self._refuse(door, error, id, self._raw(message) if raw is None else raw)
 
-    def _raw(self, message: dict[str, object]) -> bytes | dict[str, object]:
+    def _check(self, message: dict[str, object], raw: bytes) -> None:
+        """Raises `InvalidEvent`."""
+        check_size(raw)
+        if self.doubtful:
+            recheck(message)
+
+    def _raw(self, message: dict[str, object]) -> bytes:
         """What is kept if the event is refused: it alone suffices to try again, and holds no key."""
-        if message is self.members and message.get("type") == self.kind and "writeKey" not in message:
-            segment.complete(message, self.kind, self.members, self.ip)
-            return self.body
+        whole = message is self.members and message.get("type") == self.kind and "writeKey" not in message
         message.pop("writeKey", None)
         segment.complete(message, self.kind, self.members, self.ip)
-        return dump(message) if self.large else message
+        return self.body if whole else dump(message)
 
-    def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes | dict[str, object]) -> Refused:
+    def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes) -> Refused:
         return door.refuse(error, id, raw, source=self.source, received_at=self.received_at)
 
 
@@ -74,7 +88,7 @@ def cloudevent_verdict(
     raw = dump(event) if large or not isinstance(event, dict) else event
     id = id or cloudevents.event_id(event) or new_id()
     try:
-        incoming = cloudevents.to_incoming(event, id, raw=raw, source=source, received_at=received_at, catalog=catalog)
+        incoming = cloudevents.to_incoming(event, id, source=source, received_at=received_at, catalog=catalog)
     except InvalidEvent as error:
         return door.refuse(error, id, raw, source=source, received_at=received_at)
-    return door.admit(incoming)
+    return door.admit(incoming, raw)

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from eventlog.port import EventLog
-from producers.door import Accepted, Door
+from producers.door import Door, Refused
 from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry
 from schemas import topics
@@ -21,10 +21,11 @@ def retry_rejected(
     reason is appended, the original bytes stay. Answers {"status", "id", "code"?, "reason"?}.
     """
     verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
-    if isinstance(verdict, Accepted):
-        settled = (str(record["id"]).encode(), orjson.dumps({**record, "resolved": True}))
-        log.submit([(topics.EVENTS, [verdict.message]), (topics.REJECTED, [settled])]).result()
-        return {"status": "accepted", "id": verdict.id}
-    again = {**record, "code": verdict.code, "reason": verdict.reason}
-    log.append(topics.REJECTED, [(str(record["id"]).encode(), orjson.dumps(again))])
-    return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
+    id = str(record["id"])
+    if isinstance(verdict, Refused):
+        again = {**record, "code": verdict.code, "reason": verdict.reason}
+        log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
+        return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
+    settled = (id.encode(), orjson.dumps({**record, "resolved": True}))
+    log.submit([(topics.EVENTS, [verdict]), (topics.REJECTED, [settled])]).result()
+    return {"status": "accepted", "id": id}

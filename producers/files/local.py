@@ -6,7 +6,7 @@ import orjson
 
 from eventlog.port import EventLog
 from producers import cloudevents
-from producers.door import Accepted, Door, Refused, Verdict
+from producers.door import Door, Refused, Verdict
 from producers.files.orders import Event
 from producers.files.sinks import ACCEPTED, Outcome
 from registry.models import Source
@@ -29,10 +29,10 @@ class LocalSink:
     def send(self, events: Sequence[Event]) -> list[Outcome]:
         received_at = self._clock()
         verdicts = [self._verdict(event, received_at) for event in events]
-        writes = {EVENTS: [one.message for one in verdicts if isinstance(one, Accepted)]}
+        writes = {EVENTS: [one for one in verdicts if not isinstance(one, Refused)]}
         writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
         self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
-        return [ACCEPTED if isinstance(one, Accepted) else Outcome(False, one.code, one.reason) for one in verdicts]
+        return [Outcome(False, one.code, one.reason) if isinstance(one, Refused) else ACCEPTED for one in verdicts]
 
     def _verdict(self, event: Event, received_at: int) -> Verdict:
         raw = orjson.dumps(event)
@@ -41,10 +41,10 @@ class LocalSink:
             raise Broken("import: the connector made an event without source and id; report this")
         try:
             incoming = cloudevents.to_incoming(
-                event, id, raw=raw, source=self._source, received_at=received_at, catalog=self._catalog
+                event, id, source=self._source, received_at=received_at, catalog=self._catalog
             )
         except InvalidEvent as error:
             return self._door.refuse(
                 error, id, raw, source=self._source, channel=event["channel"], received_at=received_at
             )
-        return self._door.admit(incoming)
+        return self._door.admit(incoming, raw)

@@ -65,7 +65,7 @@ def send(cluster: Cluster, id: str, *identifiers: tuple[str, str], at: int | Non
         received_at=cluster.clock() if at is None else at,
         identifiers=identifiers,
     )
-    cluster.append([make_door().admit(event)])
+    cluster.append([make_door().admit(event, b"{}")])
 
 
 def rows(cluster: Cluster, sql: str) -> list[tuple[Any, ...]]:

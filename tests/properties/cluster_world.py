@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from eventlog.port import EventLog, Record
 from eventlog.sqlite import SqliteEventLog
-from producers.door import Accepted, Verdict
+from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
 from stream_processors.cluster.events import EventsStage
@@ -253,7 +253,7 @@ class Cluster(Installation):
     # ---- what happens outside
 
     def append(self, verdicts: Sequence[Verdict]) -> None:
-        self.write(topics.EVENTS, [v.message for v in verdicts if isinstance(v, Accepted)])
+        self.write(topics.EVENTS, [v for v in verdicts if not isinstance(v, Refused)])
 
     # ---- what came of it
 

@@ -19,7 +19,7 @@ from eventlog.port import Message
 from eventlog.sqlite import SqliteEventLog
 from identity.nodes import to_hex
 from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Accepted, Door, Incoming, Verdict
+from producers.door import Door, Incoming, Refused, Verdict
 from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
@@ -108,7 +108,10 @@ class Box(Installation):
         accepted: list[Message] = []
         refused: list[Message] = []
         for verdict in verdicts:
-            (accepted if isinstance(verdict, Accepted) else refused).append(verdict.message)
+            if isinstance(verdict, Refused):
+                refused.append(verdict.message)
+            else:
+                accepted.append(verdict)
         self.write(topics.EVENTS, accepted)
         self.write(topics.REJECTED, refused)
 
@@ -265,7 +268,7 @@ def make_events(
     r: Random, number: int, now: int, door: Door, *, group: str = "", first: int = 0, people: int = 4
 ) -> list[Verdict]:
     """Events of a few people, received up to now. `group` is in the names of people and ids: groups never meet."""
-    return [door.admit(make_event(r, f"{group}e{first + n}", now, group, people)) for n in range(number)]
+    return [door.admit(make_event(r, f"{group}e{first + n}", now, group, people), b"{}") for n in range(number)]
 
 
 def make_event(r: Random, id: str, now: int, group: str, people: int) -> Incoming:
@@ -285,7 +288,6 @@ def make_event(r: Random, id: str, now: int, group: str, people: int) -> Incomin
         context={"kind": r.choice(VALUES)},
         consent={"marketing": r.choice((True, False, "later"))} if r.random() < 0.2 else None,
         alias=r.random() < 0.05,
-        raw=b"{}",
     )
 
 

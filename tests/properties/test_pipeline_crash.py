@@ -148,15 +148,15 @@ def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> N
     with make_box(checkpoint=crashes) as box:
         box.declare("segment", "seen", {"rule": {"metric": "events", "gte": 1}})
         since = box.clock()
-        box.append([door.admit(page(since, "e1", ("user_id", "u1")))])
+        box.append([door.admit(page(since, "e1", ("user_id", "u1")), b"{}")])
         box.settle()
         box.clock.now += 5_000
-        box.append([door.admit(page(since - 1, "e2", ("email", "a@example.com")))])
+        box.append([door.admit(page(since - 1, "e2", ("email", "a@example.com")), b"{}")])
         box.settle()
         box.clock.now += 5_000
         crashes.plan.append((point, 1))
         both = ("user_id", "u1"), ("email", "a@example.com")
-        box.append([door.admit(page(box.clock(), "e3", *both))])
+        box.append([door.admit(page(box.clock(), "e3", *both), b"{}")])
         settle(box, crashes)
         assert crashes.happened == [point]
         [(profile, entered)] = box.writer.rows(
@@ -172,10 +172,10 @@ def test_a_rebuild_after_a_crash_tells_nothing_again(make_box: MakeBox, point: s
     door = make_door()
     with make_box(checkpoint=crashes) as box:
         box.declare("segment", "seen", {"rule": {"metric": "events", "gte": 1}})
-        box.append([door.admit(page(box.clock(), "e1", ("user_id", "u1")))])
+        box.append([door.admit(page(box.clock(), "e1", ("user_id", "u1")), b"{}")])
         box.settle()
         crashes.plan.append((point, 1))
-        box.append([door.admit(page(box.clock(), f"e{n}", ("user_id", f"u{n}"))) for n in range(2, 5)])
+        box.append([door.admit(page(box.clock(), f"e{n}", ("user_id", f"u{n}")), b"{}") for n in range(2, 5)])
         settle(box, crashes, rebuild=True)
         assert crashes.happened == [point]
         told = [orjson.loads(record.value) for record in box.log.read(topics.SEGMENTS, 0, 0, 100)]
@@ -189,7 +189,7 @@ def test_copies_are_found_after_a_crash(make_box: MakeBox, point: str) -> None:
     crashes = Crashes([(point, 1)])
     door = make_door()
     with make_box(checkpoint=crashes) as box:
-        events = [door.admit(page(box.clock(), f"e{n}", ("user_id", "u1"))) for n in range(3)]
+        events = [door.admit(page(box.clock(), f"e{n}", ("user_id", "u1")), b"{}") for n in range(3)]
         box.append(events)
         settle(box, crashes)
         box.append(events)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog.port import Message
 from identity.rules import IdentityRules
-from producers.door import Accepted, Verdict
+from producers.door import Refused, Verdict
 from tests.properties.pipeline_world import (
     CAPPED,
     FREE,
@@ -67,12 +68,12 @@ def prepare(box: Box, rules: IdentityRules, segments: dict[str, dict[str, object
     box.settle()
 
 
-def accepted(verdicts: Sequence[Verdict]) -> list[Accepted]:
-    return [verdict for verdict in verdicts if isinstance(verdict, Accepted)]
+def accepted(verdicts: Sequence[Verdict]) -> list[Message]:
+    return [verdict for verdict in verdicts if not isinstance(verdict, Refused)]
 
 
-def ids(verdicts: Sequence[Verdict]) -> set[str]:
-    return {verdict.id for verdict in accepted(verdicts)}
+def ids(verdicts: Sequence[Verdict]) -> set[bytes]:
+    return {key for key, _ in accepted(verdicts)}
 
 
 def counted(box: Box) -> tuple[int, int]:

@@ -93,11 +93,11 @@ def test_the_door_answers_the_same_from_empty_caches() -> None:
         incoming(id=f"m-{n}", identifiers=[("user_id", f"u{n % 3}"), ("email", f"Person{n % 3}@Example.com")])
         for n in range(9)
     ]
-    filled = [door.admit(one) for one in sent]
+    filled = [door.admit(one, b"{}") for one in sent]
     emptied = []
     for one in sent:
         door.forget_cached()
-        emptied.append(door.admit(one))
+        emptied.append(door.admit(one, b"{}"))
     assert emptied == filled
     assert make_source().id == sent[0].source.id
 
@@ -106,8 +106,8 @@ def test_recent_values_are_bounded_and_the_latest_stay() -> None:
     recent: Recent[int, str] = Recent(10)
     for number in range(1_000):
         recent.put(number, str(number))
-        assert len(recent._young) + len(recent._old) <= 10
-    assert [recent.get(number) for number in range(995, 1_000)] == ["995", "996", "997", "998", "999"]
+        assert len(recent) + len(recent._old) <= 10
+    assert [recent[number] for number in range(995, 1_000)] == ["995", "996", "997", "998", "999"]
     assert recent.get(0) is None
     recent.clear()
     assert recent.get(999) is None

@@ -16,9 +16,7 @@ EVENT = {"specversion": "1.0", "id": "1", "source": "https://shop", "type": "ord
 
 def read(**changes: Any) -> Incoming:
     event = {**EVENT, **changes}
-    return cloudevents.to_incoming(
-        event, "id", raw=event, source=make_source(), received_at=NOW, catalog=Catalog.load()
-    )
+    return cloudevents.to_incoming(event, "id", source=make_source(), received_at=NOW, catalog=Catalog.load())
 
 
 def test_our_data() -> None:

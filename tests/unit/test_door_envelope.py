@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from eventlog.port import Message
 from identity.nodes import node_of, to_hex
 from identity.rules import DEFAULT_RULES
-from producers.door import Accepted, Incoming, Refused
+from producers.door import Incoming, Refused, Verdict
 from schemas.envelope import Envelope
 from schemas.record_models import RejectedEvent
 from tests.clients.world import NOW, SECRET, make_door, make_source
@@ -28,18 +29,21 @@ def incoming(**changes: Any) -> Incoming:
     return Incoming(**{**settings, **changes})
 
 
+def accepted(verdict: Verdict) -> Message:
+    assert not isinstance(verdict, Refused), verdict
+    return verdict
+
+
 def admitted(**changes: Any) -> dict[str, Any]:
-    verdict = DOOR.admit(incoming(**changes))
-    assert isinstance(verdict, Accepted), verdict
-    key, value = verdict.message
+    key, value = accepted(DOOR.admit(incoming(**changes), b"{}"))
     Envelope.model_validate_json(value)
     envelope: dict[str, Any] = json.loads(value)
     assert envelope["id"].encode() == key
     return envelope
 
 
-def refused(**changes: Any) -> dict[str, Any]:
-    verdict = DOOR.admit(incoming(**changes))
+def refused(*, raw: bytes | dict[str, Any] = b"{}", **changes: Any) -> dict[str, Any]:
+    verdict = DOOR.admit(incoming(**changes), raw)
     assert isinstance(verdict, Refused), verdict
     key, value = verdict.message
     RejectedEvent.model_validate_json(value)
@@ -108,17 +112,17 @@ def test_the_same_identifier_counts_once() -> None:
 def test_the_rules_decide_the_anchor() -> None:
     rules = DEFAULT_RULES.model_copy(update={"priorities": ("loyalty_card", "user_id")})
     door = make_door(rules=lambda: rules)
-    verdict = door.admit(incoming(identifiers=[("user_id", "u1"), ("loyalty_card", "c-1")]))
-    assert json.loads(verdict.message[1])["subject"].startswith("loyalty_card:")
+    verdict = door.admit(incoming(identifiers=[("user_id", "u1"), ("loyalty_card", "c-1")]), b"{}")
+    assert json.loads(accepted(verdict)[1])["subject"].startswith("loyalty_card:")
 
 
 def test_new_rules_hold_from_the_next_request_on() -> None:
     rules = [DEFAULT_RULES]
     door = make_door(rules=lambda: rules[0])
     event = incoming(identifiers=[("user_id", "u1"), ("email", "a@b.org")])
-    before = json.loads(door.admit(event).message[1])
+    before = json.loads(accepted(door.admit(event, b"{}"))[1])
     rules[0] = DEFAULT_RULES.model_copy(update={"priorities": ("email",)})
-    after = json.loads(door.admit(event._replace(received_at=NOW + 1)).message[1])
+    after = json.loads(accepted(door.admit(event._replace(received_at=NOW + 1), b"{}"))[1])
     assert (before["subject"], after["subject"]) == ("user_id:u1", "email:a@b.org")
 
 
@@ -237,6 +241,6 @@ def test_the_digest_tells_payloads_apart() -> None:
 
 def test_identifiers_are_cached_within_bounds() -> None:
     door = make_door()
-    first = door.admit(incoming()).message
+    first = door.admit(incoming(), b"{}")
     door.forget_cached()
-    assert door.admit(incoming()).message == first
+    assert door.admit(incoming(), b"{}") == first

@@ -13,7 +13,7 @@ from tests.clients.world import NOW, make_source
 
 def read(message: dict[str, Any]) -> Incoming:
     message = {"userId": "u1", **message}
-    return segment.to_incoming(message, "m", raw=message, source=make_source(), received_at=NOW, catalog=Catalog.load())
+    return segment.read(message, "m", segment.shared_by({}, make_source(), NOW, None), Catalog.load(), Incoming)
 
 
 @pytest.mark.parametrize(

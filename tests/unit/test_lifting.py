@@ -9,14 +9,14 @@ from eventlog.port import Record
 from schemas import upcasters
 from stream_processors.batch import parse
 from tests.properties.pipeline_world import Box, MakeBox, make_door
-from tests.unit.test_door_envelope import incoming
+from tests.unit.test_door_envelope import accepted, incoming
 
 
 def record(**changes: Any) -> Record:
     verdict = make_door().admit(
-        incoming(type="product.viewed", properties={"id": "p-1"}, dataschema="product.viewed/1")
+        incoming(type="product.viewed", properties={"id": "p-1"}, dataschema="product.viewed/1"), b"{}"
     )
-    envelope = {**orjson.loads(verdict.message[1]), **changes}
+    envelope = {**orjson.loads(accepted(verdict)[1]), **changes}
     return Record(0, 7, b"key", orjson.dumps(envelope), 1)
 
 
@@ -88,7 +88,7 @@ def test_rules_find_old_and_new_alike(make_box: MakeBox) -> None:
         ]
         for number, view in enumerate(views):
             now = box.clock()
-            box.append([door.admit(incoming(type="product.viewed", id=f"m{number}", received_at=now, **view))])
+            box.append([door.admit(incoming(type="product.viewed", id=f"m{number}", received_at=now, **view), b"{}")])
             box.settle()
         both_ways_agree(box)
         box.replay()
