@@ -50,8 +50,8 @@ CACHED_PERSONS: Final = 65_536
 CACHED_IDENTIFIERS: Final = 16_384
 """The same people come again and again; phones take libphonenumber 100 µs each. Some 60 MB when full."""
 
-LONGEST_CACHED: Final = 100
-"""Characters of an identifier that is kept with its person."""
+LONGEST_CACHED: Final = 400
+"""Bytes of the identifiers of a person that is kept: the cache must stay small whatever is sent."""
 
 
 class Incoming(NamedTuple):
@@ -112,14 +112,6 @@ class _Identifier(NamedTuple):
     entry: dict[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Person:
-    """What the identifiers of an event say: the envelope's `identifiers` and `subject` as JSON, and flags."""
-
-    members: bytes
-    flags: tuple[str, ...]
-
-
 _RANK: Final = attrgetter("rank")
 
 
@@ -147,7 +139,7 @@ class Door:
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
-        self._persons: Recent[tuple[tuple[str, object], ...], _Person] = Recent(CACHED_PERSONS)
+        self._persons: Recent[bytes, bytes] = Recent(CACHED_PERSONS)
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
@@ -241,14 +233,10 @@ class Door:
         if received_at != self._asked_at:
             self._follow_rules(received_at)
         time, clock_flag = correct(original, sent_at, received_at)
-        values = tuple(values)
-        try:
-            known = self._persons[values]
-        except TypeError:  # a value that cannot be a key, nor an identifier
-            known = None
-        person = known or self._read_person(values, strict)
-        if person.flags:
-            flags += person.flags
+        person = self._persons[dump(values)]
+        if person is None:
+            person, ignored = self._read_person(values, strict)
+            flags += ignored
         own: dict[str, object] = {
             "id": id,
             "type": type_,
@@ -272,7 +260,7 @@ class Door:
         if name is not None:
             own["name"] = name
         shared = self._shared(source.id, channel, received_at, sent_at)
-        return key, b"".join((shared, person.members, encode(own)[1:]))
+        return key, b"".join((shared, person, encode(own)[1:]))
 
     def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> bytes:
         """The brace and the members with which all events of a request begin."""
@@ -296,8 +284,11 @@ class Door:
 
     # --- Identifiers ---
 
-    def _read_person(self, values: tuple[tuple[str, object], ...], strict: bool) -> _Person:
-        """What the values say together. Raises `InvalidEvent`."""
+    def _read_person(self, values: Values, strict: bool) -> tuple[bytes, tuple[str, ...]]:
+        """What the values say together: `identifiers` and `subject` of the envelope as JSON, and flags.
+
+        Raises `InvalidEvent`.
+        """
         flags: list[str] = []
         found: dict[int, _Identifier] = {}
         for type_, value in values:
@@ -314,10 +305,11 @@ class Door:
                 _flag(flags, BLOCKED)
             else:
                 found.setdefault(known.node, known)
-        person = _person(sorted(found.values(), key=_RANK), flags)
-        if IGNORED not in flags and _are_short_texts(values):  # what one source may ignore, another may not
-            self._persons.put(values, person)
-        return person
+        person = _person(sorted(found.values(), key=_RANK))
+        key = dump(values)
+        if not flags and len(key) <= LONGEST_CACHED and all(isinstance(value, str) for _, value in values):
+            self._persons.put(key, person)
+        return person, tuple(flags)
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
@@ -342,21 +334,16 @@ class Door:
         return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry)
 
 
-def _person(identifiers: Sequence[_Identifier], flags: Sequence[str]) -> _Person:
+def _person(identifiers: Sequence[_Identifier]) -> bytes:
     members: dict[str, object] = {"identifiers": [identifier.entry for identifier in identifiers]}
     if identifiers:
         members["subject"] = identifiers[0].subject
-    return _Person(_members(members), tuple(flags))
+    return _members(members)
 
 
 def _members(values: Object) -> bytes:
     """As JSON without the braces, a comma at the end."""
     return encode(values)[1:-1] + b","
-
-
-def _are_short_texts(values: Values) -> bool:
-    """Others are not kept: 1, 1.0 and True would be one key, and the cache must stay small."""
-    return all(isinstance(value, str) and len(value) <= LONGEST_CACHED for _, value in values)
 
 
 def dump(value: object) -> bytes:

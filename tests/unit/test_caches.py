@@ -102,6 +102,16 @@ def test_the_door_answers_the_same_from_empty_caches() -> None:
     assert make_source().id == sent[0].source.id
 
 
+def test_long_and_odd_identifiers_are_not_kept() -> None:
+    door = make_door()
+    many = [("email", f"person-number-{n}@example.com") for n in range(20)]
+    for odd in ([("user_id", "u" * 400)], many, [("user_id", 7)], [("email", None)], [("email", "nobody")]):
+        door.admit(incoming(identifiers=odd), b"{}")
+    assert not door._persons
+    door.admit(incoming(identifiers=many[:2]), b"{}")
+    assert len(door._persons) == 1
+
+
 def test_recent_values_are_bounded_and_the_latest_stay() -> None:
     recent: Recent[int, str] = Recent(10)
     for number in range(1_000):
