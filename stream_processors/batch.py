@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from hashlib import blake2b
-from itertools import chain
 from sys import intern
 from typing import Any, Final
 
@@ -58,7 +57,7 @@ class Envelope(msgspec.Struct, gc=False):
     received_at: str
     source: str
     channel: str
-    identifiers: list[Identifier]
+    identifiers: msgspec.Raw
     traits: dict[str, msgspec.Raw] | None = None
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
@@ -84,14 +83,15 @@ class Envelope(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(Envelope).decode
+_decode_identifiers = msgspec.json.Decoder(tuple[Identifier, ...]).decode
 
 
 @dataclass(slots=True)
 class Batch:
     """Columns of equal length, in log order within each partition. Times are ms.
 
-    `nodes[i]` are the nodes of event i's identifiers, anchor first, () where it has none; `money[i]` is None where it
-    has none with a currency; `state[i]` is UNIQUE until dedupe says otherwise.
+    `nodes[i]` are the nodes of event i's `identifiers[i]`, anchor first, () where it has none; `money[i]` is None where
+    it has none with a currency; `state[i]` is UNIQUE until dedupe says otherwise.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -99,6 +99,7 @@ class Batch:
     eids: list[int] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     nodes: list[tuple[int, ...]] = field(default_factory=list)
+    identifiers: list[tuple[Identifier, ...]] = field(default_factory=list)
     money: list[Money | None] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
@@ -159,9 +160,8 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     for text in doubtful():
         doubts.check(text)
     records, events = _lifted(list(records), events)
-    nodes = [tuple([from_hex(identifier.node) for identifier in event.identifiers]) for event in events]
-    if 0 in chain.from_iterable(nodes):
-        raise ValueError("0 is nobody's node")
+    people = _People()
+    found = [people[bytes(event.identifiers)] for event in events]
     parts = [b"", *[part for event in events for part in (event.properties, event.context)]]
     if doubts.BETWEEN.join(parts).count(doubts.BETWEEN + b"{") < len(parts) - 1:
         raise ValueError("properties and context are objects")
@@ -170,13 +170,26 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         events=events,
         eids=[event_hash(event.id) for event in events],
         types=[intern(event.type) for event in events],  # each is a key to many tables
-        nodes=nodes,
+        nodes=[nodes for _, nodes in found],
+        identifiers=[identifiers for identifiers, _ in found],
         money=[None if event.money is None else _money(event.money) for event in events],
         times=_moments([event.time for event in events]),
         received=_moments([event.received_at for event in events]),
         state=[UNIQUE] * len(events),
         writes=[i for i, event in enumerate(events) if event.traits or event.consent],
     )
+
+
+class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
+    """Identifiers as they stand in envelopes -> read, and their nodes: who comes often in a batch is read once."""
+
+    def __missing__(self, text: bytes) -> tuple[tuple[Identifier, ...], tuple[int, ...]]:
+        identifiers = _decode_identifiers(text)
+        nodes = tuple([from_hex(identifier.node) for identifier in identifiers])
+        if 0 in nodes:
+            raise ValueError("0 is nobody's node")
+        found = self[text] = (identifiers, nodes)
+        return found
 
 
 def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record], list[Envelope]]:

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from stream_processors.batch import UNIQUE, UNREADABLE, Batch, Envelope, Identifier
+from stream_processors.batch import UNIQUE, UNREADABLE, Batch, Identifier
 from stream_processors.money import decimal, decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
 from stream_processors.recent import View
@@ -109,28 +109,30 @@ def seen_identifiers(batch: Batch) -> Seen:
     """Every node of the batch, and when it was seen. A copy's nodes get no time: it adds links only."""
     seen: Seen = {}
     together: dict[tuple[int, ...], list[Any]] = {}
-    for nodes, event, state, time in zip(batch.nodes, batch.events, batch.state, batch.times, strict=True):
+    columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)
+    for nodes, identifiers, event, state, time in columns:
         first, last = (time, time) if state == UNIQUE else (NEVER, 0)
         if event.alias:
-            _see_alias(seen, nodes, event, first, last)
+            _see_alias(seen, nodes, identifiers, event.guessed(), first, last)
             continue
         known = together.get(nodes)  # most come again and again with the same others: one look for all of them
         if known is None:
-            together[nodes] = [event, first, last]
+            together[nodes] = [identifiers, first, last]
             continue
         if first < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
             known[1] = first
         if last > known[2]:  # noqa: PLR1730
             known[2] = last
-    for nodes, (event, first, last) in together.items():
-        for node, identifier in zip(nodes, event.identifiers, strict=True):
+    for nodes, (identifiers, first, last) in together.items():
+        for node, identifier in zip(nodes, identifiers, strict=True):
             _see(seen, node, identifier, first, last)
     return seen
 
 
-def _see_alias(seen: Seen, nodes: tuple[int, ...], event: Envelope, first: int, last: int) -> None:
-    guessed = event.guessed()
-    for node, identifier in zip(nodes, event.identifiers, strict=True):
+def _see_alias(
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, first: int, last: int
+) -> None:
+    for node, identifier in zip(nodes, identifiers, strict=True):
         if identifier.value == guessed and node != nodes[0]:
             seen.setdefault(node, None)
         else:

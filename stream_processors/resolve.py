@@ -149,7 +149,7 @@ class Resolver:
 def link_record(batch: Batch, i: int) -> dict[str, Any]:
     """What event `i` says about identity, as a record of simorgh.identity but for its decisions."""
     event = batch.events[i]
-    nodes = [[identifier.node, identifier.type] for identifier in event.identifiers]
+    nodes = [[identifier.node, identifier.type] for identifier in batch.identifiers[i]]
     link = {"kind": "link", "event": event.id, "received_at": batch.received[i], "nodes": nodes}
     return {**link, "alias": True} if event.alias else link
 
