@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
+from eventlog.checks import closed
 from eventlog.kafka.client import Connection
 from eventlog.kafka.kafka_python import common_settings, explain
 from schemas.errors import Backpressure, InvalidSettings
@@ -21,6 +22,9 @@ T = TypeVar("T")
 
 PAUSE: Final = 0.1
 """Seconds between two tries."""
+
+BRIEF: Final = 1.0
+"""Seconds for which the lock is held at most, but by who connects."""
 
 KEEP: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 """The log is truth: no topic forgets. Checked on topics that were there before, too."""
@@ -143,11 +147,13 @@ class Admin:
         return [max(found[partition].offset, 0) if partition in found else 0 for partition in wanted]
 
     def close(self) -> None:
-        with self._lock:
-            self._closed = True
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+        """Does not wait for who connects just now, which takes long where no broker answers: he sees to his client."""
+        self._closed = True
+        if self._lock.acquire(timeout=BRIEF):
+            client, self._client = self._client, None
+            self._lock.release()
+            if client is not None:
+                client.close()
 
     # --- trying
 
@@ -178,8 +184,13 @@ class Admin:
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._client is None:
+            if self._client is None and not self._closed:
                 self._client = KafkaAdminClient(**common_settings(self._connection))
+            if self._closed:
+                client, self._client = self._client, None
+                if client is not None:
+                    client.close()
+                raise closed(self._connection.bootstrap)
             return self._client
 
     def _drop(self, client: Any) -> None:

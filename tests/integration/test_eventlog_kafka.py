@@ -2,8 +2,9 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from eventlog.kafka.client import SECURITY, ClientName, Connection
 from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import Message, Position
 from schemas import topics
-from schemas.errors import Backpressure, InvalidInput, InvalidSettings
+from schemas.errors import Backpressure, Conflict, InvalidInput, InvalidSettings
 from tests.contracts.event_log import numbered
 from tests.kafka.fixtures import CLIENTS, isolated_logs, running_broker
 from tests.kafka.load import Load, check_acknowledged
@@ -222,6 +223,27 @@ def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: 
         fresh = KafkaEventLog(Connection(broker.bootstrap))
         check_acknowledged(fresh, load)
         fresh.close()
+
+
+def test_closing_does_not_wait_for_who_connects(tmp_path: Path) -> None:
+    with running_broker(tmp_path) as broker:
+        log = KafkaEventLog(Connection(broker.bootstrap))
+        log._admin._drop(log._admin._client)
+        broker.pause()
+        try:
+            with ThreadPoolExecutor(1) as thread:
+                asked = thread.submit(log.committed, "a", topics.EVENTS)
+                while not log._admin._lock.locked():
+                    time.sleep(0.01)
+                began = time.monotonic()
+                log.close()
+                took = time.monotonic() - began
+                broker.resume()
+                with pytest.raises(Conflict):
+                    asked.result()
+        finally:
+            broker.resume()
+    assert took < 10  # to connect takes up to 20 s
 
 
 @both_clients
