@@ -112,7 +112,7 @@ class Collector:
             received_at=received_at,
             ip=request.client.host if request.client else None,
             doubtful=doubtful,
-            large=doubtful or limits.may_be_large(messages, len(body)),
+            large=limits.may_be_large(messages, len(body)),
         )
         judged = await _judge(messages, partial(sdk.verdict, self.door, self.catalog, self.new_id))
         await self._append(source, judged)

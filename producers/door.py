@@ -228,8 +228,8 @@ class Door:
         if planned is None:
             _check_unplanned(source)
             flags = (UNPLANNED,)
-        elif not planned.is_valid(traits if type_ == IDENTIFIED else properties):
-            self._check(type_, traits if type_ == IDENTIFIED else properties)
+        elif not planned.is_valid(told := traits if type_ == IDENTIFIED else properties):
+            self._check(type_, told)
         if received_at != self._asked_at:
             self._follow_rules(received_at)
         time, clock_flag = correct(original, sent_at, received_at)

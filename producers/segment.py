@@ -97,8 +97,8 @@ def read(message: Message, id: str, shared: Shared, catalog: Catalog, make: Call
     event_type, properties, name, dataschema = read_call(message, traits, catalog)
     source, sent_at = shared.source, shared.sent_at
     original = read_time(message.get("timestamp"), "timestamp")
-    if "sentAt" in message:
-        sent_at = _sent_at(message["sentAt"]) or sent_at
+    if "sentAt" in message and (own := message["sentAt"]):
+        sent_at = _sent_at(own)
     if "originalTimestamp" in message:
         original, sent_at = _claimed(message, original, sent_at)
     identifiers: _Found = ()

@@ -42,9 +42,7 @@ class SdkRequest:
         if not isinstance(message, dict):
             error = InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
             return self._refuse(door, error, new_id(), dump(message))
-        id = message.get("messageId")
-        if not isinstance(id, str) or not id:
-            id = segment.event_id(message, new_id)
+        id = segment.event_id(message, new_id)
         raw = self._raw(message) if self._at_once else None
         try:
             if raw is not None:

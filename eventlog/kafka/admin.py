@@ -150,10 +150,16 @@ class Admin:
         """Does not wait for who connects just now, which takes long where no broker answers: he sees to his client."""
         self._closed = True
         if self._lock.acquire(timeout=BRIEF):
-            client, self._client = self._client, None
-            self._lock.release()
-            if client is not None:
-                client.close()
+            try:
+                self._close_client()
+            finally:
+                self._lock.release()
+
+    def _close_client(self) -> None:
+        """Whoever calls holds the lock."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     # --- trying
 
@@ -187,9 +193,7 @@ class Admin:
             if self._client is None and not self._closed:
                 self._client = KafkaAdminClient(**common_settings(self._connection))
             if self._closed:
-                client, self._client = self._client, None
-                if client is not None:
-                    client.close()
+                self._close_client()
                 raise closed(self._connection.bootstrap)
             return self._client
 

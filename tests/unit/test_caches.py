@@ -118,6 +118,6 @@ def test_recent_values_are_bounded_and_the_latest_stay() -> None:
         recent.put(number, str(number))
         assert len(recent) + len(recent._old) <= 10
     assert [recent[number] for number in range(995, 1_000)] == ["995", "996", "997", "998", "999"]
-    assert recent.get(0) is None
+    assert recent[0] is None
     recent.clear()
-    assert recent.get(999) is None
+    assert recent[999] is None

@@ -136,6 +136,15 @@ def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
     assert refused.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("own", "sent_at"), [(None, NOW), ("", NOW), ("2026-01-02T00:00:00Z", 1_767_312_000_000), ("x", None)]
+)
+def test_the_time_of_sending_is_the_messages_own_or_its_requests(own: object, sent_at: int | None) -> None:
+    shared = segment.Shared(make_source(), NOW, NOW, None)
+    message: dict[str, object] = {"type": "page", "userId": "u1", "sentAt": own}
+    assert segment.read(message, "m", shared, Catalog.load(), Incoming).sent_at == sent_at
+
+
 @pytest.mark.parametrize(("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")])
 def test_message_ids(given: object, id: str) -> None:
     assert segment.event_id({"messageId": given}, lambda: "fresh") == id
