@@ -1,7 +1,7 @@
 """The identity rules of a workspace as data: priorities, limits, junk values, shared identifiers.
 
 {"version": 1, "priorities": ["user_id", "email"],
- "limits": {"user_id": {"max": 1}}, "default_limit": {"max": 5},
+ "limits": {"user_id": {"max": 1}, "anonymous_id": {"max": 20, "within_days": 7}}, "default_limit": {"max": 5},
  "blocked": {"*": ["null", "[0-]*"], "device_id": []},
  "persons": ["user_id", "email", "phone", "loyalty_card"], "shared_after": 10, "max_nodes": 1000}
 """
@@ -58,7 +58,10 @@ class IdentityRules(BaseModel):
     version: int = Field(default=1, ge=1)
     priorities: tuple[str, ...] = ("user_id", "email")
     """The most telling types in order; every other type follows them in alphabetical order."""
-    limits: dict[str, Limit] = Field(default_factory=lambda: {"user_id": Limit(max=1)})
+    limits: dict[str, Limit] = Field(
+        default_factory=lambda: {"user_id": Limit(max=1), "anonymous_id": Limit(max=20, within_days=7)}
+    )
+    """A browser's cookie often lives a week, so a customer has ever more anonymous ids: only their rate is limited."""
     default_limit: Limit | None = Limit(max=5)
     """For types without a limit of their own; None: no limit."""
     blocked: dict[str, tuple[str, ...]] = Field(
