@@ -1,6 +1,6 @@
 """Stewards' merges and splits as parts of the history that a refold plays again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 ASIDE, REST = 0, 1
@@ -53,16 +53,19 @@ Command = Merge | Split
 class Commands:
     """Every command that had an effect, in log order, and which of them concern a node."""
 
-    __slots__ = ("_by_node", "_count", "_splits")
+    __slots__ = ("_all", "_by_node", "_splits")
 
     def __init__(self) -> None:
-        self._count = 0
+        self._all: list[Command] = []
         self._splits: list[Split] = []
         self._by_node: dict[int, list[Command]] = {}
 
+    def all(self) -> Sequence[Command]:
+        return self._all
+
     def add(self, command: Command) -> None:
-        command.order = self._count
-        self._count += 1
+        command.order = len(self._all)
+        self._all.append(command)
         for node in command.nodes():
             self._by_node.setdefault(node, []).append(command)
         if isinstance(command, Split):

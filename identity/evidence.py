@@ -25,7 +25,6 @@ class Evidence:
         "_head",
         "_hubs",
         "_next",
-        "_reasons",
         "_target",
         "alias",
         "at",
@@ -33,12 +32,14 @@ class Evidence:
         "outcome",
     )
 
+    COLUMNS: Final = ("at", "alias", "outcome", "_target", "_next", "_head", "degree")
+    """What is kept of it in a snapshot; the index of hubs follows from them."""
+
     def __init__(self) -> None:
         self.at = array("q")  # received_at, ms
         self.alias = bytearray()
         self.outcome = array("H")
-        self._reasons = [""]
-        self._codes = {"": JOINED}
+        self._codes = {"": JOINED}  # reason -> its code, in the order of the codes
         self._target = array("i")  # by half: the node at the other end
         self._next = array("i")  # by half: the next half of the same node, -1 at the end
         self._head = array("i")  # by node
@@ -116,9 +117,22 @@ class Evidence:
         """`reason` is empty when the link holds."""
         code = self._codes.get(reason)
         if code is None:
-            code = self._codes[reason] = len(self._reasons)
-            self._reasons.append(reason)
+            code = self._codes[reason] = len(self._codes)
         self.outcome[entry] = code
 
     def reason(self, entry: int) -> str:
-        return self._reasons[self.outcome[entry]]
+        return self.reasons[self.outcome[entry]]
+
+    @property
+    def reasons(self) -> list[str]:
+        """By code."""
+        return list(self._codes)
+
+    def index_hubs(self) -> None:
+        """Builds the index anew, after the columns were filled."""
+        for node, degree in enumerate(self.degree):
+            if degree > HUB:
+                self._index(node)
+
+    def restore_reasons(self, reasons: list[str]) -> None:
+        self._codes = {reason: code for code, reason in enumerate(reasons)}

@@ -29,12 +29,13 @@ class IdentityGraph:
     rules, the stewards' commands and the degree cap. A profile is named by its founding node.
     """
 
-    def __init__(self, rules: IdentityRules) -> None:
-        self._state = State(rules)
+    def __init__(self, rules: IdentityRules, state: State | None = None, *, applied: int = -1, ruled: int = 0) -> None:
+        """`rules` are in force at first. The rest is for `identity.snapshot`, to go on from a state."""
+        self._state = state or State(rules)
         self._numbers = self._state.nodes.index
         self._births = self._state.nodes.birth
-        self._applied = -1
-        self._ruled = 0
+        self._applied = applied
+        self._ruled = ruled
         self._folds: dict[str, Callable[[Record], Changes]] = {
             "link": self._link,
             "merge": self._merge,
@@ -48,6 +49,16 @@ class IdentityGraph:
     def commands(self) -> int:
         """The highest offset in the registry of a merge or split that was folded, -1 at first."""
         return self._applied
+
+    @property
+    def state(self) -> State:
+        """For `identity.snapshot`, which reads it between two records."""
+        return self._state
+
+    @property
+    def ruled(self) -> int:
+        """The version of the latest rules that were folded, 0 at first."""
+        return self._ruled
 
     @property
     def rules(self) -> IdentityRules:

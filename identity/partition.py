@@ -6,6 +6,7 @@ read. Taking a join back means `reset` of all nodes concerned and joining again;
 
 from array import array
 from collections.abc import Iterator
+from typing import Final
 
 
 class Partition:
@@ -15,6 +16,9 @@ class Partition:
     """
 
     __slots__ = ("_founder", "_next", "_size", "marks", "root")
+
+    COLUMNS: Final = ("root", "_next", "_size", "_founder")
+    """What is kept of it in a snapshot, beside `marks`."""
 
     def __init__(self) -> None:
         self.root = array("i")

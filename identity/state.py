@@ -45,6 +45,13 @@ class Nodes:
         self.kind.append(kind)
         return number
 
+    def restore(self, ids: list[int], kinds: list[tuple[str, int]]) -> None:
+        """What is no column of bytes, into a new, empty one."""
+        self.ids = ids
+        self.index = {node: number for number, node in enumerate(ids)}
+        self.kinds = kinds
+        self._kind_numbers = {kind: number for number, kind in enumerate(kinds)}
+
     def type(self, number: int) -> str:
         return self.kinds[self.kind[number]][0]
 
@@ -78,9 +85,17 @@ class State:
 
     def set_rules(self, rules: IdentityRules) -> None:
         """For the entries of evidence that follow."""
+        self.add_rules(rules, len(self.evidence))
+
+    def add_rules(self, rules: IdentityRules, position: int) -> None:
+        """For the entries of evidence from `position` on."""
         self.rules = rules
         self._rules.append(rules)
-        self._rule_positions.append(len(self.evidence))
+        self._rule_positions.append(position)
+
+    def history_of_rules(self) -> list[tuple[int, IdentityRules]]:
+        """(entries of evidence before them, rules), the initial ones first."""
+        return list(zip(self._rule_positions, self._rules, strict=True))
 
     def rules_for(self, entry: int) -> IdentityRules:
         """The rules in force when an entry was logged."""

@@ -1,0 +1,94 @@
+"""Random logs of simorgh.identity, and what a graph says of them: what the laws and the snapshot are tried on."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from hypothesis import strategies as st
+
+from identity.graph import IdentityGraph
+from identity.nodes import to_hex
+from identity.rules import IdentityRules, Limit
+
+Record = dict[str, Any]
+
+TYPES = ("user_id", "email", "anonymous_id", "phone", "device_id")
+FREE = IdentityRules(limits={}, default_limit=None, shared_after=None, max_nodes=10**6)
+CAPPED = FREE.model_copy(update={"shared_after": 2})
+LIMITED = IdentityRules(
+    limits={"user_id": Limit(max=1), "anonymous_id": Limit(max=2, within_days=1)},
+    default_limit=Limit(max=2),
+    shared_after=3,
+    max_nodes=6,
+)
+DAY = 86_400_000
+
+node_numbers = st.integers(min_value=1, max_value=18)
+
+
+def type_of(node: int) -> str:
+    return TYPES[node % len(TYPES)]
+
+
+def link(nodes: Iterable[int], at: int, alias: bool = False) -> Record:
+    pairs = [[to_hex(node), type_of(node)] for node in nodes]
+    return {"kind": "link", "event": "e", "received_at": at, "nodes": pairs} | ({"alias": True} if alias else {})
+
+
+@st.composite
+def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Record:
+    mentioned = draw(st.lists(nodes, min_size=1, max_size=3, unique=True))
+    at = draw(st.integers(min_value=0, max_value=8)) * DAY // 3
+    return link(sorted(mentioned, key=LIMITED_RANK.__getitem__), at, draw(st.integers(0, 9)) == 0)
+
+
+LIMITED_RANK = {node: (LIMITED.rank(type_of(node)), node) for node in range(1, 40)}
+
+
+def folded(records: Iterable[Record], rules: IdentityRules) -> IdentityGraph:
+    graph = IdentityGraph(rules)
+    for record in records:
+        graph.fold(record)
+    return graph
+
+
+def profiles(graph: IdentityGraph) -> dict[int, int]:
+    """node -> profile of all nodes, and a check that both ways of asking agree."""
+    found = {node: graph.profile_of(node) for node in range(1, 40) if graph.type_of(node)}
+    for profile in set(found.values()) - {0}:
+        assert set(graph.nodes_of(profile)) == {node for node, other in found.items() if other == profile}
+        assert graph.nodes_of(profile)[0] == profile
+    return found
+
+
+def refusals(graph: IdentityGraph) -> list[Any]:
+    return [graph.refusals(profile) for profile in sorted(set(profiles(graph).values()) - {0})]
+
+
+@st.composite
+def histories(draw: st.DrawFn, size: int = 30) -> list[Record]:
+    """Links, merges, splits and changes of rules; splits list nodes of a profile as it is then."""
+    records: list[Record] = []
+    graph = IdentityGraph(LIMITED)
+    for command in range(draw(st.integers(0, size))):
+        kind = draw(st.sampled_from(["link"] * 7 + ["merge", "split", "split"] + ["rules"] * (command % 9 == 8)))
+        record: Record
+        if kind == "link":
+            record = draw(links())
+        elif kind == "merge":
+            a, b = draw(node_numbers), draw(node_numbers)
+            record = {"kind": "merge", "command": command, "a": to_hex(a), "b": to_hex(b), "at": command}
+        elif kind == "split":
+            members = graph.nodes_of(graph.profile_of(draw(node_numbers))) or [draw(node_numbers)]
+            listed = draw(st.lists(st.sampled_from(members), max_size=3, unique=True))
+            record = {
+                "kind": "split",
+                "command": command,
+                "nodes": [to_hex(n) for n in listed],
+                "at": command,
+            }
+        else:
+            rules = draw(st.sampled_from([FREE, CAPPED, LIMITED])).model_dump(mode="json")
+            record = {"kind": "rules", "version": command + 2, "rules": rules, "at": command}
+        graph.fold(record)
+        records.append(record)
+    return records
