@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, kafka, live, pipeline, scale, worker
+from benchmarks import ingest, kafka, live, pairs, pipeline, scale, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
@@ -12,6 +12,7 @@ _ALL: dict[str, Callable[[], object]] = {
     "scale": scale.main,
     "kafka": kafka.main,
     "worker": worker.main,
+    "pairs": pairs.main,
 }
 
 if __name__ == "__main__":
