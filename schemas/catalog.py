@@ -8,6 +8,7 @@ memory, safe from any thread. Event types that the catalogue does not know are t
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -117,7 +118,20 @@ class Catalog:
 
 def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
     """A validator that asserts our formats (`schemas.formats`) besides types and ranges."""
-    return jsonschema_rs.Draft202012Validator(dict(schema), formats=FORMATS, validate_formats=True)
+    return jsonschema_rs.Draft202012Validator(_exact(schema), formats=FORMATS, validate_formats=True)
+
+
+def _exact(schema: Any) -> Any:
+    """The same schema with each limit as the whole number that its text says, not as the double nearest to it.
+
+    The double 1e30 is 10^30 + 19,884,624,838,656: a validator that compares exactly (jsonschema-rs since 0.61)
+    lets whole numbers between the two pass, one that compares as doubles does not. With 10^30 both say the same.
+    """
+    if isinstance(schema, Mapping):
+        return {key: _exact(part) for key, part in schema.items()}
+    if isinstance(schema, float) and schema.is_integer():
+        return int(Decimal(repr(schema)))
+    return schema
 
 
 def _narrowed(schema: Any) -> Any:

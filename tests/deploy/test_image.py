@@ -78,11 +78,22 @@ def test_the_program_runs_as_somebody_who_is_not_root() -> None:
 
 def test_every_package_is_built_and_nothing_else_is_sent() -> None:
     build, _ = stages()
-    copied = {rest.split()[0] for rest in values(build, "COPY")} - {"pyproject.toml"}
+    copied = {rest.split()[0] for rest in values(build, "COPY")} - {"pyproject.toml", "requirements"}
     assert copied == packages()
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     files = {name for rest in values(build, "COPY") for name in rest.split()[:-1]}
     assert allowed == files
+
+
+def test_libraries_come_from_the_lock() -> None:
+    """By hash, and nothing else from an index: neither the program's own dependencies nor what builds it."""
+    build, last = stages()
+    installs = [as_list(rest) for rest in values(build, "RUN") if "install" in as_list(rest)]
+    assert [words[4:] for words in installs] == [
+        ["--require-hashes", "-r", "requirements/run.txt"],
+        ["--no-index", "--no-deps", "--no-build-isolation", "."],
+    ]
+    assert not any("pip" in rest for rest in values(last, "RUN"))
 
 
 def test_nothing_secret_is_in_a_layer() -> None:
