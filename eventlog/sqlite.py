@@ -66,7 +66,8 @@ class SqliteEventLog:
 
     Beyond the port's contract:
     - Opening a file that another log object, here or in another process, has open raises `Conflict`; a file
-      that is no log of ours raises `Broken`. `partitions` counts only for topics that the file does not have.
+      that is no log of ours raises `Broken`, one of a format that we do not read `InvalidSettings`. `partitions`
+      counts only for topics that the file does not have.
     - Acknowledged means synced to disk. A record that was not acknowledged may be there after a crash, whole
       submits only.
     - `queue_limit` messages and `queue_bytes` may wait; more is `Backpressure`. A submit that alone exceeds a

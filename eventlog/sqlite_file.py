@@ -10,11 +10,9 @@ import os
 import sqlite3
 from pathlib import Path
 
+from eventlog.about import FORMAT, check_format
 from schemas import topics
-from schemas.errors import Broken, Conflict
-
-FORMAT = 1
-"""`PRAGMA user_version` of the files that this code reads and writes."""
+from schemas.errors import Broken, Conflict, InvalidSettings
 
 PAGE = 16 * 1024  # fewer, larger pages: appends of 500-byte records are a fifth faster than with 4 KiB
 WAL_PAGES = 1024  # checkpoint about every 16 MiB
@@ -53,7 +51,8 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
-    """The one writing connection; makes the file and what it lacks. Raises `Broken` for what is no log."""
+    """The one writing connection; makes the file and what it lacks. Raises `Broken` for what is no log,
+    `InvalidSettings` for a log of a format that we do not read, and leaves it as it is."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # people's data: only for the owner
     db = connect(path)
     try:
@@ -61,21 +60,21 @@ def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         db.close()
         raise Broken(f"Event log {path}: wanted a log of ours, but SQLite says: {error}") from error
-    except Broken:
+    except InvalidSettings:
         db.close()
         raise
     return db
 
 
 def _prepare(db: sqlite3.Connection, path: Path, partitions: int) -> None:
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found:  # 0: the file is new
+        check_format(str(path), found)
     db.execute(f"PRAGMA page_size = {PAGE}")
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")  # in WAL mode: a sync of the journal at every commit
     db.execute("PRAGMA fullfsync = ON")  # where fsync does not reach the disk (macOS); nothing elsewhere
     db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > FORMAT:
-        raise Broken(f"Event log {path}: wanted file format {FORMAT}, found {found}; open it with a newer release")
     db.execute("BEGIN IMMEDIATE")
     db.execute("CREATE TABLE IF NOT EXISTS topics (topic TEXT PRIMARY KEY, partitions INTEGER NOT NULL)")
     db.execute(

@@ -6,7 +6,7 @@ EVENTS: Final = "simorgh.events"
 """Customers' events. Key: event id. Value: the envelope (`schemas.envelope`)."""
 
 IDENTITY: Final = "simorgh.identity"
-"""Links, merges, splits, rules. One partition: one total order per workspace, kept for ever; it is truth."""
+"""Links, merges, splits, rules. One partition: one total order per workspace, kept forever; it is truth."""
 
 TOUCHED: Final = "simorgh.touched"
 """Profiles to evaluate, keyed by profile. Only between processes: one process hands them over in memory."""
@@ -23,7 +23,10 @@ REGISTRY: Final = "simorgh.registry"
 DELIVERIES: Final = "simorgh.deliveries"
 """Webhook deliveries: scheduled, attempted, delivered, given up. One partition."""
 
-SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS})
+ABOUT: Final = "simorgh.about"
+"""What the log says about itself: its format, and what must never change beside it. Key: name. One partition."""
+
+SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
 """Topics that have one partition on one machine; the others have `partitions` of them."""
 
-ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES)
+ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from importlib.util import find_spec
 from typing import Final
 
+from eventlog.about import claim_format
 from eventlog.checks import (
     check_beyond,
     check_group,
@@ -34,7 +35,8 @@ class KafkaEventLog:
     """`eventlog.port.EventLog` on a Kafka cluster, for any number of processes.
 
     Beyond the port's contract:
-    - Opening makes the topics that are missing and refuses (`InvalidSettings`) one that would forget records.
+    - Opening makes the topics that are missing and refuses (`InvalidSettings`) one that would forget records,
+      or a log of a format that we do not read.
       `partitions` counts only for topics that are not there; `prefix` goes before their names.
     - Acknowledged means: all replicas in sync have it. A submit that fails may have left some of its records,
       since Kafka's transactions would put holes into the offsets; offered again, these come twice. Everything
@@ -82,6 +84,11 @@ class KafkaEventLog:
             )
         except BaseException:
             self._admin.close()
+            raise
+        try:
+            claim_format(self, f"kafka://{connection.bootstrap}")
+        except BaseException:
+            self.close()
             raise
 
     @property

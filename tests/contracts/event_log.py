@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventlog.about import claim, read_about
 from eventlog.port import EventLog, Message, Position, Record
 from schemas import topics
 from schemas.errors import Backpressure, Conflict, InvalidInput
@@ -96,10 +97,22 @@ class EventLogContract:
     def log(self, open_log: Opener) -> EventLog:
         return open_log()
 
+    # --- what the log says about itself
+
+    def test_who_claims_a_name_first_is_obeyed_by_all(self, open_log: Opener) -> None:
+        log = open_log()
+        before = dict(read_about(log))
+        assert claim(log, "colour", "green") == "green"
+        assert claim(log, "colour", "blue") == "green"
+        log.append(topics.ABOUT, [(b"colour", b"red")])  # who had looked before the first was there
+        assert read_about(log) == {**before, "colour": "green"}
+        log.close()
+        assert claim(open_log(), "colour", "blue") == "green"
+
     # --- append and read
 
     def test_an_empty_log_has_ends_of_zero_and_nothing_to_read(self, log: EventLog) -> None:
-        for topic in topics.ALL:
+        for topic in set(topics.ALL) - {topics.ABOUT}:
             ends = log.ends(topic)
             assert set(ends) == {0}
             assert all(log.read(topic, partition, 0, 10) == [] for partition in range(len(ends)))

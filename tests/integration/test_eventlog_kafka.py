@@ -14,6 +14,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.partitioner import murmur2
 
 from deploy.kafka.broker import Broker
+from eventlog.about import FORMAT, read_about
 from eventlog.kafka.client import SECURITY, ClientName, Connection
 from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import Message, Position
@@ -112,6 +113,27 @@ def test_a_topic_that_would_forget_is_refused(kafka: Broker, open_log: Open) -> 
     with pytest.raises(InvalidSettings, match=r"retention\.ms=-1") as raised:
         open_log()
     assert raised.value.code == "topic_forgets"
+
+
+def test_a_log_says_its_format(open_log: Open) -> None:
+    assert read_about(open_log())["format"] == str(FORMAT)
+    assert [r.key for r in open_log().read(topics.ABOUT, 0, 0, 10)] == [b"format"]
+
+
+def test_a_log_that_was_made_before_formats_is_refused(kafka: Broker, open_log: Open) -> None:
+    log = open_log()
+    log.append(topics.REGISTRY, [(b"k", b"{}")])
+    with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
+        admin.delete_topics([real_name(log, topics.ABOUT)])
+    for _ in range(2):  # the first look makes the topic; the second one finds it
+        with pytest.raises(InvalidSettings, match=rf"wanted format {FORMAT}, found format 1; an older release"):
+            open_log()
+
+
+def test_a_log_of_a_newer_format_is_refused_by_an_older_release(open_log: Open) -> None:
+    open_log().append(topics.ABOUT, [(b"format", str(FORMAT + 1).encode())])
+    with pytest.raises(InvalidSettings, match=rf"found format {FORMAT + 1}; a newer release wrote it"):
+        open_log()
 
 
 def test_more_replicas_than_brokers_are_refused(kafka: Broker) -> None:

@@ -7,14 +7,16 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from eventlog.about import FORMAT
 from eventlog.chunks import ENOUGH_BYTES, MOST_RECORDS
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
-from schemas.errors import Backpressure, Broken, Conflict, InvalidInput
+from schemas.errors import Backpressure, Broken, Conflict, InvalidInput, InvalidSettings
 
 
 class Gate:
@@ -199,13 +201,19 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path: Path) -> None
     assert path.read_bytes().startswith(b"something else")
 
 
-def test_a_file_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("format", "what"),
+    [(1, "an older release wrote it"), (FORMAT + 1, "a newer release wrote it"), (99, "a newer release wrote it")],
+)
+def test_a_file_of_another_format_is_refused_in_one_line_and_left_alone(tmp_path: Path, format: int, what: str) -> None:
     SqliteEventLog(tmp_path / "log.db").close()
-    db = sqlite3.connect(tmp_path / "log.db")
-    db.execute("PRAGMA user_version = 99")
-    db.close()
-    with pytest.raises(Broken, match="99"):
+    with closing(sqlite3.connect(tmp_path / "log.db")) as db:
+        db.execute(f"PRAGMA user_version = {format}")
+    before = (tmp_path / "log.db").read_bytes()
+    with pytest.raises(InvalidSettings, match=f"wanted format {FORMAT}, found format {format}; {what}") as refused:
         SqliteEventLog(tmp_path / "log.db")
+    assert "\n" not in refused.value.message
+    assert (tmp_path / "log.db").read_bytes() == before
 
 
 def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""What a log says about itself: its format, and what must never change beside it. A few short texts in a topic of
+their own, `simorgh.about`, so that every adapter keeps them alike.
+
+The first record of a name holds: of two processes that write at once, both read the same afterwards.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from eventlog.port import EventLog
+from schemas.errors import InvalidSettings
+from schemas.topics import ABOUT, ALL
+
+FORMAT: Final = 2
+"""Of the logs that this release writes: envelopes of version 2, and chunks with checksums where the log is a file.
+From 2 on every format stays readable."""
+
+OLDEST: Final = 2
+"""The first format that this release reads."""
+
+_NAME: Final = "format"
+_READ: Final = 1000
+
+
+def read_about(log: EventLog) -> Mapping[str, str]:
+    """Name -> text, of all that was ever claimed."""
+    found: dict[str, str] = {}
+    for name, text in _all(log):
+        found.setdefault(name, text)
+    return found
+
+
+def claim(log: EventLog, name: str, text: str) -> str:
+    """Write it down unless the name is there already; what holds from now on, for all. Blocks until durable."""
+    found = read_about(log)
+    if name not in found:
+        log.append(ABOUT, [(name.encode(), text.encode())])
+        found = read_about(log)
+    return found[name]
+
+
+def claim_format(log: EventLog, where: str) -> None:
+    """Mark a new log with our format; for adapters that have no better place for it than a record.
+
+    A log with records and without a mark was made before there were marks. The ends are asked for first: whoever
+    appends has made the mark before. Raises `InvalidSettings` for a format that this release does not read.
+    """
+    used = any(any(log.ends(topic)) for topic in ALL if topic != ABOUT)
+    formats = [text for name, text in _all(log) if name == _NAME]
+    if used and not formats:
+        raise other_format(where, 1)
+    if not formats:
+        claim(log, _NAME, str(FORMAT))
+    for text in formats:
+        check_format(where, int(text) if text.isdecimal() else 0)
+
+
+def check_format(where: str, found: int) -> None:
+    """Raises `InvalidSettings` unless this release reads the format."""
+    if not OLDEST <= found <= FORMAT:
+        raise other_format(where, found)
+
+
+def other_format(where: str, found: int) -> InvalidSettings:
+    """The one line that says so, and what to do."""
+    if found > FORMAT:
+        what = "a newer release wrote it: run that release, or a newer one"
+    else:
+        what = (
+            "an older release wrote it, and this one cannot read it: start with an empty log and send or import"
+            " the events again, or keep running the older release"
+        )
+    return InvalidSettings(
+        f"Event log {where}: wanted format {FORMAT}, found format {found}; {what}", code="log_format"
+    )
+
+
+def _all(log: EventLog) -> Iterator[tuple[str, str]]:
+    offset = 0
+    while records := log.read(ABOUT, 0, offset, _READ):
+        yield from ((record.key.decode(), record.value.decode()) for record in records)
+        offset = records[-1].offset + 1
