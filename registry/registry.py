@@ -157,6 +157,8 @@ class Registry:
         except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
             raise InvalidInput(f"Registry, {kind}: wanted a body that JSON can hold: {error}") from None
         [(_, offset)] = self._log.append(REGISTRY, [message])
+        named = f" {id}" if kind in MODELS else ""  # a steward's command may name a customer
+        logger.info("%s%s: %s by %s", kind, named, "declared" if op == "put" else "withdrawn", by)
         self.refresh()
         return offset
 

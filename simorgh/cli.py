@@ -4,15 +4,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
-from schemas.errors import SimorghError
-from simorgh import __version__
+from simorgh import __version__, faults
 from simorgh.settings import load_settings
 
 app = typer.Typer(
@@ -29,15 +29,32 @@ Port = Annotated[int, typer.Option(help="The port to listen on; 0 picks a free o
 
 
 def main() -> None:
-    """The entry point of the program `simorgh`."""
+    """The entry point of the program `simorgh`. Whatever goes wrong is one line on stderr."""
     try:
-        app()
-    except SimorghError as error:
-        Console(stderr=True).print(f"[red]error[/red] {error.message}", highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except OSError as error:
-        Console(stderr=True).print(f"[red]error[/red] {error}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        code = app(standalone_mode=False)
+        sys.stdout.flush()
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            _called_wrongly(error)
+        _fail(faults.explain(error), faults.ERROR)
+    except KeyboardInterrupt:
+        sys.exit(faults.INTERRUPTED)
+    sys.exit(code or 0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(Text.assemble(("error", "red"), " ", message), highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _called_wrongly(error: Any) -> NoReturn:
+    """A usage error of the parser's, which it says in several lines; or a group without a command: then its help."""
+    path = error.ctx.command_path if getattr(error, "ctx", None) else "simorgh"
+    said = " ".join(str(error.format_message()).split()).removesuffix(".")
+    if not said or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        sys.exit(faults.USAGE)
+    _fail(f"{said}; see `{path} --help`", faults.USAGE)
 
 
 @app.command()
@@ -331,7 +348,8 @@ def _cell(value: Any) -> str:
 
 def _progress() -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)  # in a file it would be noise
 
 
 def _announce_role(does: str) -> Callable[[str], None]:

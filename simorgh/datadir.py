@@ -1,19 +1,31 @@
 """The data folder of one box: what is in it, who may use it, and who is using it now.
 
 DIR/log.sqlite    the log (truth)
-DIR/keys.json     the workspace's secret, mode 0600 (back it up with the log: together they rebuild everything)
+DIR/keys.json     the workspace's secret (back it up with the log: together they rebuild everything)
 DIR/warehouse/    the embedded ClickHouse (rebuilt by `simorgh replay`)
-DIR/server.json   address and local token of the server that has the folder open, mode 0600
+DIR/lock          held by the one process that has the folder open
+DIR/server.json   address and local token of that process, where it is a server
+
+Everything is for its owner only: folders 0700, files 0600.
 """
 
+import fcntl
 import json
 import os
-import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import Conflict
+
+OTHERS: Final = 0o077
+_OURS: Final = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "log.sqlite.lock", "keys.json", "server.json", "lock",
+                "warehouse")  # fmt: skip
+_TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
 
 
 class ServerInfo(BaseModel):
@@ -25,19 +37,74 @@ class ServerInfo(BaseModel):
 
 
 class DataDir:
+    """Whether a process has the folder is decided by a lock, which the kernel takes away when that process ends in
+    whatever way. `server.json` says how to reach it; left behind by a killed process it means nothing."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._held: int | None = None
 
-    def create(self) -> "DataDir":
-        self.root.mkdir(parents=True, exist_ok=True)
+    # ---- having the folder
+
+    def take(self) -> "DataDir":
+        """Have the folder, made if it is missing, to this process alone until `release`.
+
+        Raises `Conflict` where another process has it.
+        """
+        self._make()
+        self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not tries_left:
+                    os.close(self._held)
+                    self._held = None
+                    raise self._in_use() from None
+                time.sleep(_PAUSE)
+        os.ftruncate(self._held, 0)
+        os.pwrite(self._held, str(os.getpid()).encode(), 0)
+        self.withdraw()  # of a process that was killed
+        self._tighten()
         return self
 
-    def secret(self) -> bytes:
-        """The workspace's secret; made on first use. It keys every node, so it never changes."""
-        path = self.root / "keys.json"
-        if not path.exists():
-            write_private(path, {"node_secret": secrets.token_hex(32)})
-        return bytes.fromhex(json.loads(path.read_text())["node_secret"])
+    def release(self) -> None:
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def require_free(self) -> None:
+        """Raises `Conflict` where another process has the folder."""
+        if self._in_other_hands():
+            raise self._in_use()
+
+    def _in_other_hands(self) -> bool:
+        """Looks without keeping: takes a shared lock for a moment."""
+        if self._held is not None:
+            return False
+        try:
+            handle = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def _in_use(self) -> Conflict:
+        info = self._announced()
+        if info:
+            return Conflict(f"{self.root}: in use by the server at {info.url} (process {info.pid}); stop it first")
+        holder = ""
+        with suppress(OSError):
+            holder = self._lock.read_text(encoding="ascii", errors="replace").strip()
+        return Conflict(
+            f"{self.root}: in use by another command (process {holder or 'unknown'}); wait for its end, then try again"
+        )
 
     # ---- the running server
 
@@ -48,24 +115,72 @@ class DataDir:
         self._server.unlink(missing_ok=True)
 
     def server(self) -> ServerInfo | None:
-        """The process that has the folder open, if it is alive."""
-        try:
-            info = ServerInfo.model_validate_json(self._server.read_text())
-            os.kill(info.pid, 0)
-        except (FileNotFoundError, ProcessLookupError, ValidationError):
-            return None
-        except PermissionError:
-            pass  # alive, and somebody else's
-        return info
+        """The server that has the folder open, if one has."""
+        return self._announced() if self._in_other_hands() else None
 
-    def require_free(self) -> None:
-        info = self.server()
-        if info and info.pid != os.getpid():
-            raise Conflict(f"{self.root}: in use by process {info.pid} at {info.url}; stop it first")
+    def _announced(self) -> ServerInfo | None:
+        try:
+            return ServerInfo.model_validate_json(self._server.read_text())
+        except (FileNotFoundError, ValidationError, UnicodeDecodeError):
+            return None
+
+    # ---- files for their owner only
+
+    @property
+    def holds_data(self) -> bool:
+        """Whether a log or a secret is in it: a new one has neither."""
+        return any((self.root / name).exists() for name in ("log.sqlite", "keys.json"))
+
+    def _make(self) -> None:
+        existed = self.root.exists()
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if existed and (self.holds_data or not any(self.root.iterdir())):
+            _close(self.root)  # what else lies in a folder of somebody's own is not ours to close
+
+    def _tighten(self) -> None:
+        """Close what an earlier version, or a copy, left open."""
+        for path in self.too_open():
+            _close(path)
+
+    def too_open(self) -> Iterator[Path]:
+        """What is ours in the folder and can be read by others. A closed folder's content is not looked at."""
+        for name in _OURS:
+            path = self.root / name
+            if path.exists() and path.stat().st_mode & OTHERS:
+                yield path
+                if path.is_dir():
+                    yield from (below for below in path.rglob("*") if not below.is_symlink() and _is_open(below))
 
     @property
     def _server(self) -> Path:
         return self.root / "server.json"
+
+    @property
+    def _lock(self) -> Path:
+        return self.root / "lock"
+
+
+@contextmanager
+def taken(root: Path) -> Iterator[DataDir]:
+    folder = DataDir(root).take()
+    try:
+        yield folder
+    finally:
+        folder.release()
+
+
+def keep_files_private() -> None:
+    """From here on this process, and the engine in it, makes files that only their owner can read."""
+    os.umask(OTHERS)
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & OTHERS)
+
+
+def _close(path: Path) -> None:
+    with suppress(PermissionError, FileNotFoundError):  # somebody else's; or gone meanwhile
+        path.chmod(path.stat().st_mode & ~OTHERS)
 
 
 def write_private(path: Path, body: dict[str, object]) -> None:
@@ -77,3 +192,13 @@ def write_private(path: Path, body: dict[str, object]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in a folder are on disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

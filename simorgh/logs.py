@@ -1,25 +1,52 @@
-"""Which log the settings name."""
+"""Which log the settings name. One box has an embedded one, to itself; a cluster's is on Kafka, for everybody."""
+
+from typing import TYPE_CHECKING
 
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
+from schemas.errors import InvalidSettings
 from simorgh.settings import Settings
 
-
-def open_log(settings: Settings) -> EventLog:
-    """The log of `SIMORGH_LOG`: on Kafka, or embedded in the data folder, which must exist.
-
-    On Kafka this connects and makes the topics that are missing. Raises `Backpressure` when no broker answers,
-    `Conflict` when another process has the embedded log.
-    """
-    connection = settings.kafka
-    if connection is None:
-        return SqliteEventLog(settings.log_path, partitions=settings.partitions)
+if TYPE_CHECKING:
     from eventlog.kafka.log import KafkaEventLog
 
+
+class OneBox:
+    """Settings whose log is embedded: what a process needs to own everything. There is none for a Kafka log.
+
+    `purpose` is what the caller wants to do, as the error says it.
+    """
+
+    def __init__(self, settings: Settings, purpose: str = "this") -> None:
+        """Raises `InvalidSettings` where the settings name a Kafka log."""
+        if settings.kafka is not None:
+            raise InvalidSettings(
+                f"SIMORGH_LOG names a Kafka log, which a cluster shares: {purpose} is for one box, and would work on it"
+                " behind the back of the workers. Run `simorgh collect`, `simorgh work` and `simorgh api` there"
+                " (docs/deploy.md), or unset SIMORGH_LOG"
+            )
+        self.settings = settings
+
+    def open_log(self) -> SqliteEventLog:
+        """The log, in the data folder or where SIMORGH_LOG says. Raises `Conflict` when another process has it."""
+        return SqliteEventLog(self.settings.log_path, partitions=self.settings.partitions)
+
+
+def open_cluster_log(settings: Settings) -> "KafkaEventLog":
+    """Connects and makes the topics that are missing. Raises `Backpressure` when no broker answers."""
+    if settings.kafka is None:
+        raise InvalidSettings("settings: SIMORGH_LOG: wanted kafka://host:port, where the cluster's log is")
+    from eventlog.kafka.log import KafkaEventLog  # half a second, which one box need not wait
+
     return KafkaEventLog(
-        connection,
+        settings.kafka,
         partitions=settings.partitions,
         replication=settings.kafka_replication,
         min_insync=settings.kafka_min_insync,
         client=settings.kafka_client,
     )
+
+
+def open_log(settings: Settings) -> EventLog:
+    """The log of `SIMORGH_LOG`, whichever it is."""
+    return OneBox(settings).open_log() if settings.kafka is None else open_cluster_log(settings)

@@ -4,6 +4,7 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,10 +17,11 @@ from profile_api.app import create_api
 from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
-from schemas.errors import Conflict
+from schemas.errors import Backpressure, Conflict
+from simorgh import secret
 from simorgh.crash import checkpoint_from_environment
-from simorgh.datadir import DataDir
-from simorgh.logs import open_log
+from simorgh.datadir import DataDir, keep_files_private
+from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
@@ -35,6 +37,10 @@ from warehouse.client import OtherTables, Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two tries to bring the projections up to date at a start."""
+_GIVE_UP_AFTER = 5
+"""Faults of our own code, after which a start is given up."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -48,21 +54,38 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 class Platform:
-    """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable."""
+    """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable.
 
-    def __init__(self, settings: Settings) -> None:
+    There is none over a cluster's log: it owns everything, and would be a second owner there.
+    """
+
+    def __init__(self, settings: Settings, purpose: str = "this") -> None:
+        """Takes the folder to this process. `purpose` is what for, as an error says it.
+
+        Raises `InvalidSettings` for a Kafka log, `Conflict` where another process has the folder or the log was
+        written with another secret.
+        """
+        box = OneBox(settings, purpose)
         self.settings = settings
-        self.folder = DataDir(settings.data).create()
-        self.folder.require_free()
-        self.log = open_log(settings)
-        self.warehouse = open_warehouse(settings)
+        keep_files_private()
+        self.folder = DataDir(settings.data).take()
+        with ExitStack() as undo:
+            undo.callback(self.folder.release)
+            self.log = box.open_log()
+            undo.callback(self.log.close)
+            self.secret = secret.of_one_box(settings, self.folder, self.log, system_clock)
+            self.warehouse = open_warehouse(settings)
+            undo.callback(self.warehouse.close)
+            self._prepare()
+            undo.pop_all()
+
+    def _prepare(self) -> None:
         self.generation = generation.current(self.log)
         self._drop_other_generations()
         self._other_tables = self._migrate()
         self.reader = self.warehouse.reader(lambda: self.generation)
-        self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
-        declarations = Declarations(self.log, settings, self.secret)
+        declarations = Declarations(self.log, self.settings, self.secret)
         self.registry, self.door = declarations.registry, declarations.door
         self.registry.trust(self.local_token)
         self.registry.refresh()
@@ -72,6 +95,12 @@ class Platform:
         self.triggers: TriggerStage | None = None
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
+        self.start_failure: BaseException | None = None
+        """Why processing was never begun, where that was given up."""
+        self._closing = threading.Event()
+        self._changing = threading.Lock()
+        self._starting: threading.Thread | None = None
+        self._replaying: threading.Thread | None = None
 
     def writer(self) -> Writer:
         """Of the live generation."""
@@ -79,16 +108,13 @@ class Platform:
 
     def start(self) -> None:
         """Begin to process. Returns at once; what was left unfinished is finished first, in the background."""
-        threading.Thread(target=self._start_processing, name="start", daemon=True).start()
+        self._starting = threading.Thread(target=self._start_processing, name="start", daemon=True)
+        self._starting.start()
 
     def _start_processing(self) -> None:
-        try:
-            self.recover()
-        except Exception:
-            _LOG.exception("start: the projections cannot be brought up to date; events are taken all the same")
+        if not self._recover_insisting():
             return
-        self.runner.start()
-        self.triggers = TriggerStage(
+        triggers = TriggerStage(
             self.log,
             self.registry,
             lambda profiles: deliveries.identities_of(Views(self.reader, self.recent), profiles),
@@ -98,7 +124,43 @@ class Platform:
             reached=self._checkpoint,
             shown=lambda: [self.recent.position],
         )
-        self.triggers.start()
+        with self._changing:
+            if self._closing.is_set():
+                return
+            self.runner.start()
+            self.triggers = triggers
+            triggers.start()
+        _LOG.info("processing: generation %d, caught up with the log", self.generation)
+
+    def _recover_insisting(self) -> bool:
+        """Recover, again and again while a store is away or full. False where that is given up, or we are to stop.
+
+        Events are taken meanwhile.
+        """
+        pause, ours = _FIRST_PAUSE, 0
+        while not self._closing.is_set():
+            try:
+                self.recover()
+            except Exception as error:
+                if self._closing.is_set():
+                    break
+                ours += not isinstance(error, Backpressure | OSError)
+                _LOG.log(
+                    logging.ERROR if ours else logging.WARNING,
+                    "start: the projections cannot be brought up to date; events are taken all the same",
+                    exc_info=error,
+                )
+                if ours >= _GIVE_UP_AFTER:
+                    self.start_failure = error
+                    _LOG.error(
+                        "start: given up; nothing is lost. Look at the lines above, then restart; simorgh doctor"
+                    )
+                    return False
+                self._closing.wait(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                return True
+        return False
 
     def recover(self) -> None:
         """Finish what an earlier process began; rebuild the warehouse where it has lost rows, or has other tables."""
@@ -114,13 +176,21 @@ class Platform:
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
         self.replay(_tenths("rebuilding"), live=False)
+        _LOG.warning("rebuilt: generation %d is live", self.generation)
 
     def close(self) -> None:
+        """End in order. A start or a replay that is under way ends at its next batch."""
+        with self._changing:
+            self._closing.set()
+        for thread in (self._starting, self._replaying):
+            if thread:
+                thread.join()
         if self.triggers:
             self.triggers.stop()
         self.runner.stop()
         self.log.close()
         self.warehouse.close()
+        self.folder.release()
 
     # ---- replay
 
@@ -130,9 +200,13 @@ class Platform:
             raise Conflict("replay: one is running already; wait for its end", code="replay_running")
         try:
             replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
-            replay.catch_up(progress)
-            self.runner.stop()
-            replay.finish()
+            try:
+                replay.catch_up(self._unless_closing(progress))
+                self.runner.stop()
+                replay.finish()
+            except BaseException:
+                replay.abandon()
+                raise
             old, self.generation = self.generation, replay.generation
             self.recent.forget(owners=True)
             self.runner = self._new_runner()
@@ -143,23 +217,37 @@ class Platform:
         finally:
             self._replay_lock.release()
 
+    def _unless_closing(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """Tells the progress, and ends the rebuild where we are to stop."""
+
+        def told(done: int, total: int) -> None:
+            if self._closing.is_set():
+                raise Conflict("replay: stopped, since the process stops; the live generation is untouched")
+            progress(done, total)
+
+        return told
+
     def replay_in_background(self) -> dict[str, Any]:
         """Begin a replay unless one runs; answers how it stands."""
         if self.replaying["state"] != "running":
             self.replaying = {"state": "running", "done": 0, "total": 0}
-            threading.Thread(target=self._replay, name="replay", daemon=True).start()
+            self._replaying = threading.Thread(target=self._replay, name="replay", daemon=True)
+            self._replaying.start()
         return dict(self.replaying)
 
     def _replay(self) -> None:
         def progress(done: int, total: int) -> None:
             self.replaying.update(done=done, total=total)
 
+        _LOG.info("replay: begins")
         try:
             self.replay(progress)
             self.replaying.update(state="done", generation=self.generation)
+            _LOG.info("replay: done, generation %d is live", self.generation)
         except Exception as error:
-            _LOG.exception("replay: failed; the live generation is untouched")
             self.replaying.update(state="failed", reason=type(error).__name__)
+            if not self._closing.is_set():
+                _LOG.exception("replay: failed; the live generation is untouched")
 
     # ---- wiring
 
@@ -224,6 +312,6 @@ def _tenths(what: str) -> Callable[[int, int], None]:
         nonlocal told
         if 10 * done // total > told:
             told = 10 * done // total
-            _LOG.warning("%s: %d %% of %s events", what, 10 * told, f"{total:,}")
+            _LOG.info("%s: %d %% of %s events", what, 10 * told, f"{total:,}")
 
     return progress

@@ -8,7 +8,7 @@
 """
 
 import logging
-import sys
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,15 +27,20 @@ from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import InvalidSettings
-from simorgh.logs import open_log
+from simorgh import __version__, loglines
+from simorgh.counts import MinuteCounts
+from simorgh.logs import open_cluster_log
 from simorgh.platform import open_warehouse
 from simorgh.positions import StagePositions, ViewsHold
 from simorgh.retry import retry_rejected
+from simorgh.secret import of_cluster
 from simorgh.serve import listen, run_app, tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import generation
 from stream_processors.topology import CLUSTER, projections
+
+_LOG = logging.getLogger(__name__)
 
 STAGES = projections(CLUSTER)
 
@@ -67,21 +72,29 @@ def require_cluster(settings: Settings) -> None:
 def opened(settings: Settings) -> Iterator[Base]:
     """Log and declarations, followed until the end. Raises `InvalidSettings` before anything is opened."""
     require_cluster(settings)
-    assert settings.secret is not None
     assert settings.kafka is not None
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of every tenth of a second
+    loglines.begin(settings)
     tune_interpreter()
-    log = open_log(settings)
-    secret = bytes.fromhex(settings.secret.get_secret_value())
-    declarations = Declarations(log, settings, secret)
+    log = open_cluster_log(settings)
+    try:
+        secret = of_cluster(settings, log, system_clock)
+        declarations = Declarations(log, settings, secret)
+    except BaseException:
+        log.close()
+        raise
+    counts = MinuteCounts(log)
     try:
         declarations.registry.refresh()
         declarations.follow()
+        counts.start()
+        _LOG.info("starts: version %s, process %d, log on %s", __version__, os.getpid(), settings.kafka.bootstrap)
         yield Base(settings.kafka, log, secret, declarations)
+        _LOG.info("stops: was told to")
     finally:
+        counts.stop()
         declarations.close()
         log.close()
+        loglines.end()
 
 
 # ---- collect

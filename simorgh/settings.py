@@ -1,13 +1,13 @@
 """One frozen settings object per process, from SIMORGH_* variables or a file of them; all faults are reported at once.
 
-The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file.
+The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file. A variable
+that is set to nothing counts as not set. `simorgh.settings_faults` says what is wrong with what was given.
 """
 
 import json
-import os
 import re
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -15,14 +15,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventlog.kafka.client import SECURITY, ClientName, Connection
 from schemas.errors import InvalidSettings
+from simorgh import settings_faults
 
 _KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class Settings(BaseSettings):
     """What an operator can set. Every field is `SIMORGH_<NAME>` in the environment."""
 
-    model_config = SettingsConfigDict(env_prefix="SIMORGH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SIMORGH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one box.")] = Path(
         "simorgh-data"
@@ -71,8 +74,21 @@ class Settings(BaseSettings):
     ] = None
     secret: Annotated[
         SecretStr | None,
-        Field(description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, for ever."),
+        Field(
+            description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, forever."
+            " One box without it keeps one in DATA/keys.json."
+        ),
     ] = None
+    api: Annotated[
+        str,
+        Field(
+            description="The API that commands speak to: `http(s)://host:port`. Needed on a cluster; also reaches one"
+            " box from another machine."
+        ),
+    ] = ""
+    collector: Annotated[
+        str, Field(description="The collector that `simorgh import` sends to, with SIMORGH_WRITE_KEY, on a cluster.")
+    ] = ""
     worker_group: Annotated[str, Field(description="The consumer group of the workers.", min_length=1)] = (
         "simorgh-workers"
     )
@@ -85,7 +101,29 @@ class Settings(BaseSettings):
     allow_private_webhooks: Annotated[
         bool, Field(description="Lift the rules on webhook addresses: private ones, plain http, odd ports.")
     ] = False
-    log_level: Annotated[str, Field(description="Of the program's own log lines, on stderr.")] = "WARNING"
+    log_level: Annotated[
+        Level, Field(description="Of the program's own log lines, on stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+    ] = "INFO"
+    log_format: Annotated[
+        Literal["text", "json"], Field(description="Of these lines: `text`, or `json` with one object a line.")
+    ] = "text"
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _any_case(cls, value: Any) -> Any:
+        return value.strip().upper() if isinstance(value, str) else value
+
+    @field_validator("log_format", "kafka_client", mode="before")
+    @classmethod
+    def _lower_case(cls, value: Any) -> Any:
+        return value.strip().lower() if isinstance(value, str) else value
+
+    @field_validator("api", "collector")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not _is_server_url(value):
+            raise ValueError("wanted http(s)://host:port without a path")
+        return value.rstrip("/")
 
     @field_validator("write_key", "api_token")
     @classmethod
@@ -188,10 +226,19 @@ def _parsed(security: SecretStr | None) -> dict[str, str]:
 
 
 def load_settings(**given: object) -> Settings:
-    """Settings from the environment, with what the command line gave on top. Raises `InvalidSettings`."""
+    """Settings from the environment, with what the command line gave on top. Raises `InvalidSettings`.
+
+    A folder that the command line names is meant: SIMORGH_API does not turn the command away from it.
+    """
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    file = settings_faults.named_file()
+    unknown = settings_faults.unknown_names({name.upper() for name in Settings.model_fields}, file)
     try:
-        values = {name: value for name, value in given.items() if value is not None}
-        return Settings(_env_file=os.environ.get("SIMORGH_ENV_FILE"), **values)  # type: ignore[arg-type, call-arg]
+        settings = Settings(_env_file=file, **values)  # type: ignore[call-arg]
     except ValidationError as error:
-        faults = "; ".join(f"SIMORGH_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise InvalidSettings(f"settings: {faults}") from None
+        raise InvalidSettings(f"settings: {'; '.join([*settings_faults.readable(error), *unknown])}") from None
+    if unknown:
+        raise InvalidSettings(f"settings: {'; '.join(unknown)}")
+    if "data" in values and settings.kafka is None and settings.api:
+        return settings.model_copy(update={"api": ""})
+    return settings

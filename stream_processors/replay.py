@@ -75,6 +75,10 @@ class Replay:
         self._mirror_topics()
         self._pipeline.close()
 
+    def abandon(self) -> None:
+        """End what is under way, where the rebuild failed. Its generation is dropped at the next start or replay."""
+        self._pipeline.close()
+
     def _next(self, ends: dict[int, int]) -> list[Record]:
         records: list[Record] = []
         for partition, end in ends.items():

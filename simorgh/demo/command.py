@@ -12,6 +12,8 @@ from rich.console import Console
 
 from schemas.errors import Broken, Conflict
 from simorgh.demo.story import run_demo as tell
+from simorgh.logs import OneBox
+from simorgh.settings import load_settings
 
 _STOP_SECONDS = 20.0
 
@@ -22,6 +24,7 @@ def run_demo(data: Path | None, port: int, *, serve: bool, console: Console) -> 
     The server is a process of its own, so that the figures are those of a client beside a server. Raises `Conflict`
     where `data` holds something already: the demo never overwrites.
     """
+    OneBox(load_settings(), "demo")
     folder = _fresh(data)
     write_key, token = secrets.token_hex(12), secrets.token_hex(16)
     server = _start(folder, port if serve else 0, write_key, token)
@@ -53,11 +56,11 @@ def _fresh(data: Path | None) -> Path:
 
 
 def _start(folder: Path, port: int, write_key: str, token: str) -> "subprocess.Popen[str]":
-    keys = {"SIMORGH_WRITE_KEY": write_key, "SIMORGH_API_TOKEN": token}
+    """What the environment sets is for other folders: the demo touches no log and no ClickHouse of anybody's."""
+    mine = {name: value for name, value in os.environ.items() if not name.upper().startswith("SIMORGH_")}
+    keys = {"SIMORGH_WRITE_KEY": write_key, "SIMORGH_API_TOKEN": token, "SIMORGH_LOG_LEVEL": "WARNING"}
     command = [sys.executable, "-m", "simorgh", "serve", "--data", str(folder), "--port", str(port)]
-    return subprocess.Popen(
-        command, env={**os.environ, **keys}, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return subprocess.Popen(command, env={**mine, **keys}, stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def _address(server: "subprocess.Popen[str]") -> str:

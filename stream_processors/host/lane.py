@@ -230,6 +230,7 @@ class Lane:
         self.progress.positions = {**self.progress.positions, **positions}
         self._held.update(dict.fromkeys(partitions, generation))
         self.progress.takeovers += len(partitions)
+        _LOG.info("%s: takes over partitions %s of %s", self.stage.name, sorted(partitions), self.topic)
         committed = self._log.committed(self.stage.group, self.topic)
         self._commit({p: offset for p, offset in positions.items() if offset > committed[p]})
 

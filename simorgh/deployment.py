@@ -1,0 +1,306 @@
+"""What the settings point at, and how a command works on it: one object that every command asks.
+
+    Running      the server that has the folder open: over HTTP, as it said in `server.json`
+    Free         a folder that nobody has open: opened by the command itself
+    Elsewhere    a cluster, or a box on another machine: over HTTP, at SIMORGH_API
+
+A cluster is never opened by a command: its workers own it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Final, Protocol
+
+import httpx
+
+from producers.files.local import LocalSink
+from producers.files.sinks import HttpSink, Sink
+from registry.registry import FILES_SOURCE
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.clock import system_clock
+from schemas.errors import Backpressure, Broken, Conflict, Denied, InvalidInput, InvalidSettings, NotFound, SimorghError
+from simorgh import loglines
+from simorgh.datadir import DataDir, ServerInfo
+from simorgh.platform import Platform
+from simorgh.positions import PROJECTIONS
+from simorgh.settings import Settings
+
+_TIMEOUT: Final = httpx.Timeout(300.0, connect=10.0)
+_POLL_SECONDS: Final = 0.2
+
+Progress = Callable[[int, int], None]
+"""Told how many events are done, and of how many."""
+
+
+class Session(Protocol):
+    """A deployment, reached once for as many calls as a command makes.
+
+    Raises `SimorghError` with one readable line, whatever goes wrong between here and there.
+    """
+
+    @property
+    def follows(self) -> bool:
+        """Whether events may arrive while the session lasts: a server runs."""
+        ...
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """One API call. Answers the JSON; None where there is none. `body`: bytes are JSON already."""
+        ...
+
+    def sink(self, channel: str) -> AbstractContextManager[Sink]:
+        """Where imported events go."""
+        ...
+
+
+class Deployment(Protocol):
+    def session(self, *, create: bool = False) -> AbstractContextManager[Session]:
+        """`create`: make the folder of one box where there is none; without it that is `NotFound`."""
+        ...
+
+    def replay(self, progress: Progress) -> int:
+        """Rebuild the projections; the generation that is live then. Blocks."""
+        ...
+
+
+def deployment_of(settings: Settings) -> Deployment:
+    """What the settings point at now. Raises `InvalidSettings` for a cluster whose API is not named."""
+    if settings.kafka is not None or settings.api:
+        return Elsewhere(settings)
+    server = DataDir(settings.data).server()
+    return Running(server) if server else Free(settings)
+
+
+# ---- over HTTP
+
+
+class _OverHttp:
+    follows: Final = True
+
+    def __init__(self, client: httpx.Client, collector: Callable[[], tuple[str, str]]) -> None:
+        """`collector`: its address, and the write key to import with."""
+        self._client = client
+        self._collector = collector
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        try:
+            return _answer(self._client.request(method, path, **_content(body)))
+        except httpx.TransportError as error:
+            raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
+
+    @contextmanager
+    def sink(self, channel: str) -> Iterator[Sink]:
+        url, key = self._collector()
+        with HttpSink(url, key) as sink:
+            try:
+                yield sink
+            except httpx.TransportError as error:
+                raise unreachable(url, error) from None
+
+
+class Running:
+    """The server on this machine that has the folder open."""
+
+    def __init__(self, server: ServerInfo) -> None:
+        self._server = server
+
+    @contextmanager
+    def session(self, *, create: bool = False) -> Iterator[Session]:
+        with _client(self._server.url, self._server.token) as client:
+            yield _OverHttp(client, lambda: (self._server.url, self._server.token))
+
+    def replay(self, progress: Progress) -> int:
+        with self.session() as session:
+            return _replay(session, progress)
+
+
+class Elsewhere:
+    """A cluster, or a box on another machine."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @contextmanager
+    def session(self, *, create: bool = False) -> Iterator[Session]:
+        with _client(*self._api()) as client:
+            yield _OverHttp(client, lambda: collector_of(self._settings))
+
+    def replay(self, progress: Progress) -> int:
+        if self._settings.kafka is not None:
+            raise InvalidSettings(
+                "replay: there is none on a cluster yet; to fill its tables anew, follow"
+                " docs/operations.md#tables-that-lack-rows"
+            )
+        with self.session() as session:
+            return _replay(session, progress)
+
+    def _api(self) -> tuple[str, str]:
+        if not self._settings.api:
+            raise InvalidSettings(
+                "SIMORGH_LOG names a cluster's log: commands speak to the cluster's API there; set"
+                " SIMORGH_API=http://host:port and SIMORGH_API_TOKEN"
+            )
+        if self._settings.api_token is None:
+            raise InvalidSettings("SIMORGH_API is set, so SIMORGH_API_TOKEN is wanted, too; it is not set")
+        return self._settings.api, self._settings.api_token.get_secret_value()
+
+
+def collector_of(settings: Settings) -> tuple[str, str]:
+    """Address and write key to import with. A box serves both at one address, a cluster's API takes no events."""
+    collector = settings.collector or ("" if settings.kafka else settings.api)
+    if not collector or settings.write_key is None:
+        raise InvalidSettings(
+            "import: the events go to the collector over HTTP; set SIMORGH_COLLECTOR=http://host:port and"
+            " SIMORGH_WRITE_KEY"
+        )
+    return collector, settings.write_key.get_secret_value()
+
+
+def _client(url: str, token: str) -> httpx.Client:
+    return httpx.Client(base_url=url, timeout=_TIMEOUT, headers={"authorization": f"Bearer {token}"})
+
+
+def unreachable(url: str, error: httpx.TransportError) -> SimorghError:
+    """What a call that got no answer means, in one line."""
+    if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):
+        why = "gives no answer in time; is it overloaded? Try again later"
+    elif isinstance(error, httpx.ConnectError):
+        why = "cannot be reached; is it running, and is that its address?"
+    else:
+        why = "broke off; has it been stopped just now? Try again"
+    return Backpressure(f"{url} {why}", code="unreachable")
+
+
+def _content(body: object) -> dict[str, Any]:
+    if body is None:
+        return {}
+    if isinstance(body, bytes):
+        return {"content": body, "headers": {"content-type": "application/json"}}
+    return {"json": body}
+
+
+_ERRORS: Final[dict[int, type[SimorghError]]] = {
+    401: Denied,
+    403: Denied,
+    404: NotFound,
+    409: Conflict,
+    429: Backpressure,
+    500: Broken,
+    502: Backpressure,
+    503: Backpressure,
+    504: Backpressure,
+}
+
+
+def _answer(answer: httpx.Response) -> Any:
+    try:
+        found = answer.json() if answer.content else None
+    except ValueError:
+        raise Broken(
+            f"{answer.request.url.copy_with(path='/', query=None)}: wanted JSON, something else came (status"
+            f" {answer.status_code}); is that Simorgh's API?"
+        ) from None
+    if not answer.is_error:
+        return found
+    problem = found if isinstance(found, dict) else {}
+    says = str(problem.get("detail") or problem.get("title") or f"answered with status {answer.status_code}")
+    places = [f"{one.get('path') or 'body'}: {one.get('message')}" for one in problem.get("errors") or []]
+    kind = _ERRORS.get(answer.status_code, InvalidInput)
+    raise kind("; ".join([says, *(place for place in places if place not in says)]), code=problem.get("code"))
+
+
+def _replay(session: Session, progress: Progress) -> int:
+    state = session.call("POST", "/v1/replay")
+    while state["state"] == "running":
+        progress(state["done"], state["total"])
+        time.sleep(_POLL_SECONDS)
+        state = session.call("GET", "/v1/replay")
+    if state["state"] != "done":
+        raise Broken("replay: failed in the server; its log says why, the live generation is untouched")
+    return int(state["generation"])
+
+
+# ---- in this process
+
+
+@contextmanager
+def opened(settings: Settings, purpose: str = "this command") -> Iterator[Platform]:
+    """The folder, opened by this process and caught up with its log."""
+    loglines.begin_of_command(settings)
+    platform = Platform(settings, purpose)
+    try:
+        platform.recover()
+        yield platform
+    finally:
+        platform.close()
+
+
+class _Here:
+    """The folder is open in this process, its projections run beside."""
+
+    follows: Final = False
+
+    def __init__(self, platform: Platform, loop: asyncio.Runner) -> None:
+        self._platform = platform
+        self._loop = loop
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(platform.app()),
+            base_url="http://here",
+            timeout=_TIMEOUT,
+            headers={"authorization": f"Bearer {platform.local_token}"},
+        )
+
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        return _answer(self._loop.run(self._client.request(method, path, **_content(body))))
+
+    @contextmanager
+    def sink(self, channel: str) -> Iterator[Sink]:
+        platform = self._platform
+        source = platform.registry.authenticate_write_key(platform.local_token)
+        if source is None:
+            raise Broken("import: this process does not know its own key")
+        files = source.model_copy(update={"id": FILES_SOURCE, "channel": channel})
+        yield LocalSink(platform.door, platform.log, Catalog.load(), files, system_clock)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Wait until the projections have taken in what was sent, unless they have stopped."""
+        log = self._platform.log
+        ends = log.ends(topics.EVENTS)
+        while any(map(int.__lt__, log.committed(PROJECTIONS, topics.EVENTS), ends)):
+            if self._platform.runner.failure is not None:
+                return
+            time.sleep(_POLL_SECONDS / 4)
+
+
+class Free:
+    """A folder that nobody has open. Nobody else can open it while a session lasts."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @contextmanager
+    def session(self, *, create: bool = False) -> Iterator[Session]:
+        if not create:
+            require_there(self._settings)
+        with opened(self._settings) as platform, asyncio.Runner() as loop:
+            platform.runner.start()
+            yield _Here(platform, loop)
+
+    def replay(self, progress: Progress) -> int:
+        require_there(self._settings)
+        with opened(self._settings, "replay") as platform:
+            platform.replay(progress, live=False)
+            return platform.generation
+
+
+def require_there(settings: Settings) -> None:
+    """Raises `NotFound` where there is no data folder: nothing is made by a typing error."""
+    if settings.kafka is None and not settings.log_path.exists():
+        raise NotFound(
+            f"{settings.data}: there is no data here ({settings.log_path} is missing); correct --data or SIMORGH_DATA,"
+            f" or make a folder with `simorgh serve --data {settings.data}`",
+            code="no_data_folder",
+        )

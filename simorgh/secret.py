@@ -1,0 +1,168 @@
+"""The workspace's secret: found, made for a new log only, and held against what the log says about itself.
+
+Every identifier is stored under a hash that is keyed with it. With another secret everybody who comes back is a
+stranger, forever, so a process with a wrong one does not start.
+"""
+
+import json
+import re
+import secrets
+from pathlib import Path
+from typing import Final
+
+import orjson
+
+from eventlog.port import EventLog
+from identity.nodes import node_of, to_hex
+from registry import about
+from registry.about import About, fingerprint
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import Broken, Conflict, InvalidSettings
+from simorgh.datadir import DataDir, write_private
+from simorgh.settings import Settings
+
+_HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
+_LOOK_AT: Final = 50  # events of a log that says nothing about itself
+
+
+def of_one_box(settings: Settings, folder: DataDir, log: EventLog, clock: Clock) -> bytes:
+    """SIMORGH_SECRET, else that of `keys.json`, which is made for a log without records.
+
+    Raises `Conflict` where the log has records and there is no secret, or another one; `Broken` for a file that holds
+    none.
+    """
+    where, found = given(settings, folder)
+    if found is None:
+        if not is_new(log):
+            raise Conflict(
+                f"{where} is missing, and the log beside it was written with the secret in it. Put the file back from"
+                " a backup. Without it nobody who comes back is recognised; if it is lost for good,"
+                f" `simorgh secret renew --data {folder.root}` begins with a new one",
+                code="secret_missing",
+            )
+        found = make(folder)
+    require_agreement(log, settings, found, where, clock)
+    return found
+
+
+def given(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
+    """Where the secret of one box is looked for, and the secret if there is one."""
+    if settings.secret:
+        return "SIMORGH_SECRET", bytes.fromhex(settings.secret.get_secret_value())
+    path = keys_path(folder)
+    return str(path), read(path)
+
+
+def of_cluster(settings: Settings, log: EventLog, clock: Clock) -> bytes:
+    """SIMORGH_SECRET, which must be set: a cluster's secret is never made. Raises as `require_agreement`."""
+    if settings.secret is None:
+        raise InvalidSettings("settings: SIMORGH_SECRET: wanted the secret of this cluster, it is not set")
+    secret = bytes.fromhex(settings.secret.get_secret_value())
+    require_agreement(log, settings, secret, "SIMORGH_SECRET", clock)
+    return secret
+
+
+def keys_path(folder: DataDir) -> Path:
+    return folder.root / "keys.json"
+
+
+def read(path: Path) -> bytes | None:
+    """The secret in a `keys.json`; None where there is no such file. Raises `Broken` for one that holds none."""
+    try:
+        content = path.read_text()
+        secret = json.loads(content)["node_secret"]
+    except FileNotFoundError:
+        return None
+    except (ValueError, LookupError, TypeError):
+        raise _garbled(path) from None
+    if not isinstance(secret, str) or not _HEX.fullmatch(secret):
+        raise _garbled(path)
+    return bytes.fromhex(secret)
+
+
+def _garbled(path: Path) -> Broken:
+    state = "is empty" if path.stat().st_size == 0 else "does not hold that"
+    return Broken(
+        f'{path}: wanted {{"node_secret": 64 hexadecimal digits}}, the file {state}; put it back from a backup',
+        code="secret_garbled",
+    )
+
+
+def make(folder: DataDir) -> bytes:
+    """A new secret, on disk before it is used. Whatever was there is replaced."""
+    secret = secrets.token_bytes(32)
+    write_private(keys_path(folder), {"node_secret": secret.hex()})
+    return secret
+
+
+def renew(settings: Settings, folder: DataDir, log: EventLog, clock: Clock) -> None:
+    """Give the log a new secret, on purpose: what is in it stays, and who comes back is somebody new.
+
+    Raises `Conflict` while the secret that the log was written with is there.
+    """
+    where, found = _readable(settings, folder)
+    said = about.read(log)
+    if found is not None and (said is None or said.secret == fingerprint(found)):
+        raise Conflict(f"{where} holds the secret of this log: there is nothing to renew")
+    secret = found if settings.secret and found else make(folder)
+    mine = About(fingerprint(secret), settings.workspace)
+    about.write(log, mine, clock, "simorgh secret renew", replaces=said.secret if said else None)
+
+
+def _readable(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
+    try:
+        return given(settings, folder)
+    except Broken:
+        return str(keys_path(folder)), None  # a garbled file is as good as lost
+
+
+def require_agreement(log: EventLog, settings: Settings, secret: bytes, where: str, clock: Clock) -> None:
+    """Raises `Conflict` unless the log was written with this secret and for this workspace.
+
+    A log that says nothing yet is asked by its first events, and then says so.
+    """
+    mine = About(fingerprint(secret), settings.workspace)
+    said = about.read(log)
+    if said is None:
+        if not _fits_events(log, secret, settings.workspace):
+            raise _other_secret(where)
+        said = about.write(log, mine, clock, "simorgh")
+    if said.secret != mine.secret:
+        raise _other_secret(where)
+    if said.workspace != mine.workspace:
+        raise Conflict(
+            f"SIMORGH_WORKSPACE: the log is that of workspace {said.workspace}, the setting says {mine.workspace};"
+            " set it back, or name another log",
+            code="other_workspace",
+        )
+
+
+def _other_secret(where: str) -> Conflict:
+    return Conflict(
+        f"{where} holds another secret than the one that the log was written with: with it nobody who comes back is"
+        " recognised. Put the right one back, from a backup or a vault; or name the log that belongs to this one",
+        code="secret_differs",
+    )
+
+
+def _fits_events(log: EventLog, secret: bytes, workspace: str) -> bool:
+    """Whether the first identifiers in the log are hashed with it; True where there are none."""
+    for partition in range(len(log.ends(topics.EVENTS))):
+        for record in log.read(topics.EVENTS, partition, 0, _LOOK_AT):
+            for one in _identifiers(record.value):
+                return to_hex(node_of(secret, workspace, one["type"], one["normalised"])) == one["node"]
+    return True
+
+
+def _identifiers(value: bytes) -> list[dict[str, str]]:
+    try:
+        found = orjson.loads(value).get("identifiers", [])
+    except (orjson.JSONDecodeError, AttributeError):
+        return []  # what else lies in a log is not asked
+    return [one for one in found if isinstance(one, dict) and {"type", "normalised", "node"} <= one.keys()]
+
+
+def is_new(log: EventLog) -> bool:
+    """Whether nothing was ever appended to it."""
+    return not any(end for topic in topics.ALL for end in log.ends(topic))
