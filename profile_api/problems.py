@@ -7,7 +7,6 @@ caller sent is never repeated in it.
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -25,6 +24,8 @@ from schemas.errors import (
     NotFound,
     SimorghError,
 )
+from schemas.problem import MEDIA_TYPE
+from schemas.problem import problem as problem_members
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ _CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowe
 
 
 class ProblemReply(JsonReply):
-    media_type = "application/problem+json"
+    media_type = MEDIA_TYPE
 
 
 def problem(
@@ -58,17 +59,8 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> ProblemReply:
     """One problem body. `errors` lists the parts at fault, each `{"path": JSON pointer, "message"}`."""
-    body: dict[str, Any] = {
-        "type": f"urn:simorgh:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": message,
-        "code": code,
-        "message": message,
-    }
-    if errors:
-        body["errors"] = errors
-    return ProblemReply(body, status, headers=headers)
+    more = {"errors": errors} if errors else {}
+    return ProblemReply(problem_members(status, code, message, **more), status, headers=headers)
 
 
 def status_of(error: SimorghError) -> int:
