@@ -9,14 +9,19 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
+from profile_api.watch import literal_paths, watch
+from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Conflict
+from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir
 from simorgh.logs import open_log
@@ -54,7 +59,7 @@ class Platform:
         self.settings = settings
         self.folder = DataDir(settings.data).create()
         self.folder.require_free()
-        self.log = open_log(settings)
+        self.log = WatchedLog(open_log(settings))
         self.warehouse = open_warehouse(settings)
         self.generation = generation.current(self.log)
         self._drop_other_generations()
@@ -70,8 +75,11 @@ class Platform:
         self.recent = RecentViews()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
+        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers)
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
+        self._processes = False
+        """Whether `start` was called: a command that opens the folder for itself does not process."""
 
     def writer(self) -> Writer:
         """Of the live generation."""
@@ -79,15 +87,22 @@ class Platform:
 
     def start(self) -> None:
         """Begin to process. Returns at once; what was left unfinished is finished first, in the background."""
+        self._processes = True
         threading.Thread(target=self._start_processing, name="start", daemon=True).start()
 
     def _start_processing(self) -> None:
         try:
             self.recover()
-        except Exception:
+        except Exception as error:
+            self.conditions.stopped(error)
             _LOG.exception("start: the projections cannot be brought up to date; events are taken all the same")
             return
         self.runner.start()
+        self.conditions.started()
+        self._start_triggers()
+
+    def _start_triggers(self) -> None:
+        """After the projections: what is told shows in views first."""
         self.triggers = TriggerStage(
             self.log,
             self.registry,
@@ -113,7 +128,14 @@ class Platform:
 
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
-        self.replay(_tenths("rebuilding"), live=False)
+        told = _tenths("rebuilding")
+
+        def progress(done: int, total: int) -> None:
+            self.conditions.rebuilding(done, total)
+            told(done, total)
+
+        progress(0, sum(self.log.ends(topics.EVENTS)))
+        self.replay(progress, live=False)
 
     def close(self) -> None:
         if self.triggers:
@@ -131,6 +153,8 @@ class Platform:
         try:
             replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
             replay.catch_up(progress)
+            if live:
+                self.conditions.swapping()
             self.runner.stop()
             replay.finish()
             old, self.generation = self.generation, replay.generation
@@ -139,7 +163,14 @@ class Platform:
             self.runner.recover()
             if live:
                 self.runner.start()
+                self.conditions.started()
+                if self._processes and self.triggers is None:  # the start failed, and this has cured it
+                    self._start_triggers()
             self.warehouse.drop(old)
+        except BaseException as error:
+            if self.runner.condition.state == "stopped":
+                self.conditions.stopped(error)
+            raise
         finally:
             self._replay_lock.release()
 
@@ -185,7 +216,7 @@ class Platform:
     def app(self) -> FastAPI:
         """Both HTTP faces on one app."""
         metrics = CollectorRegistry()
-        metrics.register(StageMetrics(lambda: self.triggers, lambda: self.runner))
+        metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
         deps = ApiDeps(
             log=self.log,
             registry=self.registry,
@@ -200,20 +231,30 @@ class Platform:
             replay_state=lambda: dict(self.replaying),
             recent=self.recent,
             at_hand=True,
+            conditions=self.conditions,
+            readiness=self._readiness(),
         )
         app = create_api(deps)
-        add_collector(
-            app,
-            collector_router(
-                self.log,
-                self.registry,
-                self.door,
-                catalog=Catalog.load(),
-                clock=system_clock,
-                metrics=CollectorMetrics(metrics),
-            ),
+        collector = collector_router(
+            self.log,
+            self.registry,
+            self.door,
+            catalog=Catalog.load(),
+            clock=system_clock,
+            metrics=CollectorMetrics(metrics),
         )
+        add_collector(app, collector)
+        watch(app, metrics, literal_paths(collector))
         return app
+
+    def _readiness(self) -> Readiness:
+        return Readiness(
+            {
+                "log": log_takes_events(self.log, topics.EVENTS),
+                "stages": stages_run(self.conditions),
+                "warehouse": tables_answer(self.reader, lambda: self.warehouse.damage(self.generation)),
+            }
+        )
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:
