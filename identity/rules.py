@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from identity.normalise import check_type
 from schemas.errors import InvalidInput, InvalidRule
+from schemas.wanted import wrong_parts
 
 MS_PER_DAY: Final = 86_400_000
 ANY_TYPE: Final = "*"
@@ -80,9 +81,8 @@ class IdentityRules(BaseModel):
         try:
             return cls.model_validate(data)
         except ValidationError as fault:
-            first = fault.errors(include_url=False, include_input=False)[0]
-            path = "/" + "/".join(str(part) for part in first["loc"])
-            raise InvalidRule(f"identity rules {path}: {first['msg']}", path=path) from None
+            first = wrong_parts(fault)[0]
+            raise InvalidRule(f"identity rules {first.pointer or '/'}: {first.message}", path=first.pointer) from None
 
     def rank(self, type: str) -> int:
         """Smaller is more telling: 1, 2, … for `priorities`, then every other type in its alphabetical place.

@@ -1,11 +1,10 @@
-"""The API put together: routers, errors, and how paths and bodies are read.
+"""The API put together: routers, errors, and how requests are read.
 
 `create_api` needs nothing but its `ApiDeps`; the composition root adds the collector's router to the same
-app.
+app, and calls `watch` last.
 """
 
-from fastapi import Depends, FastAPI, HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import Depends, FastAPI
 
 from profile_api import (
     events,
@@ -26,25 +25,9 @@ from profile_api import (
 )
 from profile_api.auth import Guard
 from profile_api.deps import ApiDeps
+from profile_api.framing import Framing, only_json
 from profile_api.models.examples import example_of
 from profile_api.models.operations import Problem
-
-API_PREFIXES = tuple(
-    f"/v1/{name}"
-    for name in (
-        "profiles",
-        "segments",
-        "triggers",
-        "status",
-        "rejected",
-        "schemas",
-        "sources",
-        "tokens",
-        "replay",
-        "identity-rules",
-    )
-)
-MAX_BODY = 1_000_000
 
 _TOPICS = (
     profiles,
@@ -61,13 +44,21 @@ _TOPICS = (
     identity_rules,
 )
 
-_FAULTS: dict[int | str, dict[str, object]] = {
-    "4XX": {
+
+def fault(description: str) -> dict[str, object]:
+    """How a problem stands among the responses of a route."""
+    return {
         "model": Problem,
-        "description": "The request is at fault: `code` says how, `errors` where.",
+        "description": description,
         "content": {"application/problem+json": {"example": example_of(Problem)}},
     }
+
+
+FAULTS: dict[int | str, dict[str, object]] = {
+    "4XX": fault("The request is at fault: `code` says how, `errors` where."),
+    "5XX": fault("The platform is at fault, or cannot do it now: `code` says how, 503 that it may be asked again."),
 }
+"""The one declaration of problems, for all routes."""
 
 
 def create_api(deps: ApiDeps) -> FastAPI:
@@ -84,39 +75,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
     problems.install(app)
     guard = Depends(Guard(deps.registry, at_hand=deps.at_hand))
     for topic in _TOPICS:
-        app.include_router(topic.router(deps), dependencies=[guard], responses=_FAULTS)
-    app.include_router(health.router(deps))
+        app.include_router(topic.router(deps), dependencies=[guard, Depends(only_json)], responses=FAULTS)
+    app.include_router(health.router(deps.readiness, deps.metrics, status.lag_gauges(deps)))
     app.include_router(reference.router(app.openapi))
-    app.add_middleware(ApiPaths)
+    app.add_middleware(Framing)
     return app
-
-
-class ApiPaths:
-    """Two rules for the API's own paths, before routing.
-
-    They are matched still percent-encoded, so that `user_id:a%2Fevents` is one key and `%2B` stays a plus;
-    the endpoints decode (see `params.PathText`). And a body may have `MAX_BODY` bytes, declared or not.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(API_PREFIXES):
-            scope = {**scope, "path": scope["raw_path"].decode("latin-1")}
-            receive = _limited(receive)
-        await self._app(scope, receive, send)
-
-
-def _limited(receive: Receive) -> Receive:
-    read = 0
-
-    async def limited() -> Message:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > MAX_BODY:
-            raise HTTPException(413, f"body: at most {MAX_BODY} bytes were wanted; more came. Send it in parts.")
-        return message
-
-    return limited

@@ -1,14 +1,16 @@
 """What the API is made of, handed over by the composition root."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from eventlog.port import EventLog
+from profile_api.readiness import Readiness
 from registry.registry import Registry
 from schemas.clock import Clock, system_clock
+from stream_processors.condition import Condition
 from stream_processors.recent import RecentViews
 from stream_processors.topology import PROJECTIONS, Stage
 from stream_processors.views import Views
@@ -46,8 +48,16 @@ class ApiDeps:
     the event loop, without a turn in a thread."""
     recent: RecentViews = field(default_factory=RecentViews)
     """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
+    conditions: Callable[[], Mapping[str, Condition]] = dict
+    """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""
+    readiness: Readiness = field(default_factory=lambda: Readiness({}))
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether the tables lack what the log holds, so that what is not found may be there all the same."""
+        return any(stands.state == "rebuilding" for stands in self.conditions().values())
 
     @property
     def views(self) -> Views:

@@ -1,44 +1,56 @@
-"""Health, readiness and metrics: what a supervisor asks, without a key."""
+"""Health, readiness and metrics: what a supervisor asks of any process that speaks HTTP, without a key."""
+
+from collections.abc import Callable
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from profile_api.deps import ApiDeps
-from profile_api.models.examples import example
-from profile_api.models.operations import Ready
+from profile_api.models.examples import example, example_of
+from profile_api.models.operations import NotReady, Ready
+from profile_api.problems import problem
+from profile_api.readiness import Readiness
 from profile_api.replies import JsonReply
-from profile_api.status import projections
+
+_NOT_READY: dict[str, object] = {
+    "model": NotReady,
+    "description": "Send requests elsewhere, or later: `code` and `message` say why, `faults` all that is wrong.",
+    "content": {"application/problem+json": {"example": example_of(NotReady)}},
+}
 
 
-def router(deps: ApiDeps) -> APIRouter:
+def router(
+    readiness: Readiness, metrics: CollectorRegistry, before_scrape: Callable[[], None] = lambda: None
+) -> APIRouter:
+    """`before_scrape` sets what is not kept up to date otherwise; it may block."""
     routes = APIRouter(tags=["health"])
-    lag_events = _gauge(deps.metrics, "simorgh_lag_events", "Records of the log that a projection has not read yet.")
-    lag_seconds = _gauge(deps.metrics, "simorgh_lag_seconds", "How long the oldest of them has been waiting.")
 
     @routes.get("/healthz", response_model=Ready, responses=example(Ready))
-    def healthz() -> JsonReply:
+    async def healthz() -> JsonReply:
         """Whether the process lives."""
         return JsonReply({"status": "ok"})
 
-    @routes.get("/readyz", response_model=Ready, responses=example(Ready))
-    def readyz() -> JsonReply:
-        """Whether requests are taken, however far the projections are."""
-        return JsonReply({"status": "ok"})
+    @routes.get("/readyz", response_model=Ready, responses={**example(Ready), 503: _NOT_READY})
+    async def readyz() -> JsonReply:
+        """Whether requests belong here: 200 as soon as they are taken, however far the projections are.
+
+        503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs
+        does not answer.
+        """
+        faults = await readiness.faults()
+        if not faults:
+            return JsonReply({"status": "ok"})
+        listed = [{"code": fault.code, "message": fault.message} for fault in faults]
+        return problem(503, faults[0].code, faults[0].message, headers={"Retry-After": "1"}, faults=listed)
 
     @routes.get(
         "/metrics",
         response_class=Response,
         responses={200: {"content": {"text/plain": {"example": 'simorgh_lag_events{projection="profiles"} 0.0'}}}},
     )
-    def metrics() -> Response:
+    async def scrape() -> Response:
         """Metrics in Prometheus' text format."""
-        for stage in projections(deps.log, deps.clock, deps.stages):
-            lag_events.labels(stage["name"]).set(stage["lag_events"])
-            lag_seconds.labels(stage["name"]).set(stage["lag_seconds"])
-        return Response(generate_latest(deps.metrics), media_type=CONTENT_TYPE_LATEST)
+        await run_in_threadpool(before_scrape)
+        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
     return routes
-
-
-def _gauge(registry: CollectorRegistry, name: str, says: str) -> Gauge:
-    return Gauge(name, says, ["projection"], registry=registry)

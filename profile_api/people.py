@@ -11,7 +11,7 @@ import orjson
 from identity.nodes import node_of, parse_profile_id
 from identity.normalise import normalise
 from profile_api.deps import ApiDeps
-from schemas.errors import Backpressure, InvalidIdentifier, NotFound
+from schemas.errors import Backpressure, InvalidIdentifier, NotFound, SimorghError
 from stream_processors.recent import View
 from warehouse.reader import Reader
 
@@ -56,7 +56,18 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
     for _ in range(_TRIES):
         if (found := deps.views.of_node(node)) is not None:
             return _opened(*found)
-    raise NotFound("No profile has this key (yet: see lag_events of /v1/status).")
+    raise absent(deps)
+
+
+def absent(deps: ApiDeps) -> SimorghError:
+    """What to say of a profile that is not in the tables: while these are being rebuilt it may exist all the same."""
+    if deps.rebuilding:
+        return Backpressure(
+            "The views are being rebuilt from the log, and this profile is not among those that are there yet: see"
+            " /v1/status, and ask again.",
+            code="rebuilding",
+        )
+    return NotFound("No profile has this key (yet: see lag_events of /v1/status).")
 
 
 def recent_row(deps: ApiDeps, key: str) -> Row | None:

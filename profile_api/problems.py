@@ -1,17 +1,20 @@
-"""Errors as RFC 9457 problem+json: the one place where the error tree becomes HTTP.
+"""Errors as problem+json: the one place where the error tree becomes HTTP.
 
-Every body has `type, title, status, detail` and, for clients that read them, `code` and `message`. What a
-caller sent is never repeated in it.
+Every body has `type, title, status, detail` and, for clients that read them, `code` and `message` (`schemas.problem`).
+What a caller sent is never repeated, neither in an answer nor in a line of the log.
 """
 
 import logging
+import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from profile_api.replies import JsonReply
 from schemas.errors import (
@@ -25,6 +28,9 @@ from schemas.errors import (
     NotFound,
     SimorghError,
 )
+from schemas.problem import MEDIA_TYPE
+from schemas.problem import problem as problem_members
+from schemas.wanted import wrong
 
 logger = logging.getLogger(__name__)
 
@@ -42,33 +48,32 @@ STATUS_OF: tuple[tuple[type[SimorghError], int], ...] = (
 )
 """The first class that fits gives the status."""
 
-_CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_OF_FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("invalid_json", "body: wanted JSON in UTF-8, nested moderately, got something else. Correct it."),
+    404: ("not_found", "There is nothing at this path: /openapi.json lists what there is."),
+    405: ("method_not_allowed", "This path does not offer this method: the header Allow lists those that it does."),
+}
+"""Status -> code and message of what the framework refuses by itself, in words that say nothing."""
+
+_CODES: Final[Mapping[int, str]] = {413: "too_large", 415: "unsupported_media_type"}
+
+_NOWHERE: Final = "(no route)"
 
 
 class ProblemReply(JsonReply):
-    media_type = "application/problem+json"
+    media_type = MEDIA_TYPE
 
 
 def problem(
-    status: int,
-    code: str,
-    message: str,
-    *,
-    errors: list[dict[str, str]] | None = None,
-    headers: Mapping[str, str] | None = None,
+    status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> ProblemReply:
-    """One problem body. `errors` lists the parts at fault, each `{"path": JSON pointer, "message"}`."""
-    body: dict[str, Any] = {
-        "type": f"urn:simorgh:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": message,
-        "code": code,
-        "message": message,
-    }
-    if errors:
-        body["errors"] = errors
-    return ProblemReply(body, status, headers=headers)
+    """One problem; `more` are further members, such as `errors`: the parts at fault, `{"path": JSON pointer,
+    "message"}`."""
+    return ProblemReply(problem_members(status, code, message, **more), status, headers=headers)
+
+
+def unexpected() -> ProblemReply:
+    return problem(500, "internal", "The request failed here and was logged: report it, retrying may not help.")
 
 
 def status_of(error: SimorghError) -> int:
@@ -78,20 +83,20 @@ def status_of(error: SimorghError) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app, ours and the framework's, as a problem."""
+    """Answer every error of the app that is ours or the framework's as a problem. `watch` answers the others."""
     app.add_exception_handler(SimorghError, _own)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _framework)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _own(request: Request, error: Exception) -> ProblemReply:
     assert isinstance(error, SimorghError)
     status = status_of(error)
     if status >= 500 and status != 503:
-        logger.error("%s %s: %s", request.method, request.url.path, error.message, exc_info=error)
-    errors = [{"path": error.path, "message": error.message}] if isinstance(error, InvalidRule) else None
-    return problem(status, error.code, error.message, errors=errors, headers=_headers_of(status))
+        said = f"{error.code}: {error.message}; {told(error)}"
+        logger.error("%s %s: %s", request.method, route_of(request.scope), said)
+    more = {"errors": [{"path": error.path, "message": error.message}]} if isinstance(error, InvalidRule) else {}
+    return problem(status, error.code, error.message, headers=_headers_of(status), **more)
 
 
 def _headers_of(status: int) -> dict[str, str]:
@@ -102,22 +107,61 @@ def _headers_of(status: int) -> dict[str, str]:
 
 def _invalid_request(request: Request, error: Exception) -> ProblemReply:
     assert isinstance(error, RequestValidationError)
-    errors = [
-        {"path": "".join(f"/{part}" for part in fault["loc"]), "message": str(fault["msg"])} for fault in error.errors()
-    ]
-    where = ", ".join(fault["path"] for fault in errors)
-    return problem(422, "invalid_request", f"The request is not valid at {where}: see errors.", errors=errors)
+    if any(fault["type"] == "json_invalid" for fault in error.errors()):
+        return problem(400, *_OF_FRAMEWORK[400])
+    parts = [wrong(fault) for fault in error.errors()]
+    errors = [{"path": part.pointer, "message": part.message} for part in parts]
+    said = "; ".join(f"{_place(part.path)}: {part.message}" for part in parts[:3])
+    others = f"; and {len(parts) - 3} more, see errors" if len(parts) > 3 else ""
+    return problem(422, "invalid_request", f"{said}{others}. Correct the request.", errors=errors)
+
+
+def _place(path: tuple[str | int, ...]) -> str:
+    """`body /rule`, `query limit`: in which part of a request, and where there."""
+    place, *inside = path or ("request",)
+    if place == "body":
+        return f"body {''.join(f'/{part}' for part in inside)}".strip()
+    return " ".join(map(str, (place, *inside)))
 
 
 def _framework(request: Request, error: Exception) -> ProblemReply:
     assert isinstance(error, HTTPException)
-    code = _CODE_OF_STATUS.get(error.status_code, "http_error")
-    message = error.detail
-    if error.status_code in (404, 405) and message == HTTPStatus(error.status_code).phrase:
-        message = f"{request.method} on this path is not offered: see /openapi.json for what is."
-    return problem(error.status_code, code, message, headers=error.headers)
+    status, headers = error.status_code, dict(error.headers or {})
+    if status == 405:
+        headers["Allow"] = ", ".join(allowed(request))
+    own_words = error.detail != HTTPStatus(status).phrase and status != 400
+    if status in _OF_FRAMEWORK and not own_words:
+        return problem(status, *_OF_FRAMEWORK[status], headers=headers)
+    return problem(status, _CODES.get(status, "http_error"), error.detail, headers=headers)
 
 
-def _unexpected(request: Request, error: Exception) -> ProblemReply:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "internal", "The request failed here and was logged: report it, retrying may not help.")
+def allowed(request: Request) -> list[str]:
+    """The methods of all routes that the path leads to. The framework names those of the first."""
+    path = request.scope["path"]
+    methods: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        pattern: Any = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(path):
+            methods |= set(getattr(route, "methods", None) or ())
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+
+
+# ---- for the log
+
+
+def route_of(scope: Scope) -> str:
+    """The route of a request as it is declared, such as `/v1/profiles/{key}`: a path may name a customer."""
+    return getattr(scope.get("route"), "path_format", None) or _NOWHERE
+
+
+def told(error: BaseException) -> str:
+    """An error's class and where it was raised, innermost first. Never its text, which may quote what a caller sent."""
+    said = []
+    while True:
+        frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])
+        places = ", ".join(f"{'/'.join(f.filename.rsplit('/', 2)[-2:])}:{f.lineno}" for f in frames)
+        said.append(f"{type(error).__name__} at {places or '(nowhere)'}")
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None or len(said) == 5:
+            return "; because of ".join(said)
+        error = cause

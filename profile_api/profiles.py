@@ -106,6 +106,8 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
     nodes = {key: _node_or_none(deps, key) for key in keys}
     whose = deps.views.owners(node for node in nodes.values() if node is not None)
     rows = people.rows_of(deps, sorted(set(whose.values())))
+    if deps.rebuilding and len(rows) < len(nodes):
+        raise people.absent(deps)
     found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
 

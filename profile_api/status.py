@@ -1,10 +1,11 @@
 """How far the projections are, and what they hold: `GET /v1/status`, and the freshness of every view."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter
+from prometheus_client import Gauge
 
 from eventlog.port import EventLog
 from profile_api.auth import scope
@@ -15,11 +16,15 @@ from profile_api.models.operations import Status
 from profile_api.replies import JsonReply
 from registry.scopes import READ
 from schemas import topics
-from schemas.clock import Clock, iso
-from stream_processors.topology import PROJECTIONS, Stage
+from schemas.clock import iso
+from stream_processors.condition import Condition
+from stream_processors.topology import Stage
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
+
+ELSEWHERE = "elsewhere"
+"""The state of a stage that other processes run: their own readiness and metrics tell it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,10 @@ def freshness(deps: ApiDeps) -> dict[str, Any]:
     """How fresh an answer is whose queries run after this call: it holds at least `positions`, all up to
     `as_of`.
     """
-    shown = deps.shown() if deps.shown else deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
+    if deps.rebuilding:
+        shown = [0] * len(deps.log.ends(topics.EVENTS))
+    else:
+        shown = deps.shown() if deps.shown else deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
     done = _against_ends(deps.log, {topics.EVENTS: shown})
     now = deps.clock()
     return {
@@ -68,27 +76,54 @@ def freshness(deps: ApiDeps) -> dict[str, Any]:
     }
 
 
-def projections(log: EventLog, clock: Clock, stages: Iterable[Stage] = PROJECTIONS) -> list[dict[str, Any]]:
+def projections(deps: ApiDeps) -> list[dict[str, Any]]:
     """Every stage's progress, upstream first: a stage appends its output before it commits its input, so
     when all of them show no lag in this order, nothing that was there before this call is under way between
     two of them.
     """
-    return [_stage(log, clock, stage) for stage in stages]
+    conditions = deps.conditions()
+    return [_stage(deps, stage, conditions.get(stage.group)) for stage in deps.stages]
 
 
-def _stage(log: EventLog, clock: Clock, stage: Stage) -> dict[str, Any]:
-    done = progress(log, stage.group, [topic for topic in stage.reads if topic in topics.ALL])
-    return {
-        "name": stage.name,
-        "positions": done.positions,
-        "lag_events": done.lag_events,
-        "lag_seconds": done.lag_seconds(clock()),
-    }
+def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, Any]:
+    reads = [topic for topic in stage.reads if topic in topics.ALL]
+    done = progress(deps.log, stage.group, reads)
+    told: dict[str, Any] = {"name": stage.name, "state": stands.state if stands else ELSEWHERE}
+    if stands and stands.reason:
+        told["reason"] = stands.reason
+    lag = done.lag_events
+    if stands and stands.state == "rebuilding":
+        told["rebuilt"] = {"done": stands.done, "total": stands.total}
+        lag += stands.total - stands.done
+        done = _against_ends(deps.log, {topic: [0] * len(deps.log.ends(topic)) for topic in reads})
+    if stands and not stands.is_complete:
+        lag = max(lag, 1)  # what is committed may not be in the tables
+    return told | {"positions": done.positions, "lag_events": lag, "lag_seconds": done.lag_seconds(deps.clock())}
+
+
+def lag_gauges(deps: ApiDeps) -> Callable[[], None]:
+    """Adds the stages' lag to the metrics; what is returned sets it anew."""
+    events = Gauge(
+        "simorgh_lag_events",
+        "Records of the log whose effects are not known to be visible.",
+        ["projection"],
+        registry=deps.metrics,
+    )
+    seconds = Gauge(
+        "simorgh_lag_seconds", "How long the oldest of them has been waiting.", ["projection"], registry=deps.metrics
+    )
+
+    def set_anew() -> None:
+        for stage in projections(deps):
+            events.labels(stage["name"]).set(stage["lag_events"])
+            seconds.labels(stage["name"]).set(stage["lag_seconds"])
+
+    return set_anew
 
 
 def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
     """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them."""
-    stages = projections(deps.log, deps.clock, deps.stages)
+    stages = projections(deps)
     uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
     profiles, identities = counts.profiles_and_identities(deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY))
     return {

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from registry.models import Declaration, RegistryRecord, SegmentDeclaration, Source, Token, Trigger
+from schemas.wanted import wrong_parts
 
 logger = logging.getLogger(__name__)
 
@@ -81,10 +82,7 @@ def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) ->
 
 def faults(error: ValidationError) -> str:
     """Which fields are wrong and what was wanted; never what came."""
-    return "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False, include_context=False)
-    )
+    return "; ".join(f"{'.'.join(map(str, part.path)) or 'body'}: {part.message}" for part in wrong_parts(error))
 
 
 class Snapshot:

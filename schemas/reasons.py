@@ -7,7 +7,7 @@ import jsonschema_rs
 
 from schemas.formats import WANTED
 
-_ARTICLES: Final = {
+ARTICLES: Final = {
     "array": "a list",
     "boolean": "true or false",
     "null": "null",
@@ -46,7 +46,7 @@ def wanted_by(schema: Mapping[str, Any], keyword: str) -> str:
     if keyword == "format":
         return WANTED[schema["format"]]
     if keyword == "type":
-        return " or ".join(_ARTICLES[type] for type in schema["type"] if type != "null")
+        return " or ".join(ARTICLES[type] for type in schema["type"] if type != "null")
     return f"a number {_range(schema)}"
 
 
@@ -66,7 +66,12 @@ def _came(value: object, keyword: str) -> str:
     if keyword == "format":
         return "a text that is none"
     kind = json_type(value)
-    return _ARTICLES[kind] if keyword == "type" else f"{_ARTICLES[kind]} out of that range"
+    return ARTICLES[kind] if keyword == "type" else f"{ARTICLES[kind]} out of that range"
+
+
+def is_json(value: object) -> bool:
+    """Whether a value is of a JSON type at all: bytes, for instance, are not."""
+    return value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple)
 
 
 def json_type(value: object) -> str:

@@ -1,30 +1,31 @@
 """What the processors of this process say of themselves, for /metrics."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stream_processors.runner import Runner
+from stream_processors.condition import Condition
 from stream_processors.triggers.metrics import METRICS
 from stream_processors.triggers.stage import TriggerStage
 
 
 class StageMetrics(Collector):
-    """Read at each scrape; a stage that has not started yet says nothing."""
+    """Read at each scrape."""
 
-    def __init__(self, triggers: Callable[[], TriggerStage | None], runner: Callable[[], Runner]) -> None:
+    def __init__(
+        self, triggers: Callable[[], TriggerStage | None], conditions: Callable[[], Mapping[str, Condition]]
+    ) -> None:
+        """`conditions`: of the stages by their group."""
         self._triggers = triggers
-        self._runner = runner
+        self._conditions = conditions
 
     def collect(self) -> Iterator[Metric]:
         running = GaugeMetricFamily(
-            "simorgh_stage_running", "1 while the stage runs; 0: see the log.", labels=["stage"]
+            "simorgh_stage_running", "0 where the stage has stopped or its latest try failed.", labels=["stage"]
         )
-        running.add_metric(["projections"], float(self._runner().failure is None))
-        stage = self._triggers()
-        if stage is not None:
-            running.add_metric(["triggers"], float(stage.status().running))
+        for name, stands in self._conditions().items():
+            running.add_metric([name], float(stands.state not in ("stopped", "failing")))
         yield from TriggerMetrics(self._triggers).collect()
         yield running
 

@@ -10,15 +10,20 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
+from profile_api.watch import literal_paths, watch
+from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Backpressure, Conflict
 from simorgh import secret
+from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir, keep_files_private
 from simorgh.logs import OneBox
@@ -71,7 +76,7 @@ class Platform:
         self.folder = DataDir(settings.data).take()
         with ExitStack() as undo:
             undo.callback(self.folder.release)
-            self.log = box.open_log()
+            self.log = WatchedLog(box.open_log())
             undo.callback(self.log.close)
             self.secret = secret.of_one_box(settings, self.folder, self.log, system_clock)
             self.warehouse = open_warehouse(settings)
@@ -93,14 +98,15 @@ class Platform:
         self.recent = RecentViews()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
+        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers)
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
-        self.start_failure: BaseException | None = None
-        """Why processing was never begun, where that was given up."""
         self._closing = threading.Event()
         self._changing = threading.Lock()
         self._starting: threading.Thread | None = None
         self._replaying: threading.Thread | None = None
+        self._processes = False
+        """Whether `start` was called: a command that opens the folder for itself does not process."""
 
     def writer(self) -> Writer:
         """Of the live generation."""
@@ -108,12 +114,17 @@ class Platform:
 
     def start(self) -> None:
         """Begin to process. Returns at once; what was left unfinished is finished first, in the background."""
+        self._processes = True
         self._starting = threading.Thread(target=self._start_processing, name="start", daemon=True)
         self._starting.start()
 
     def _start_processing(self) -> None:
-        if not self._recover_insisting():
-            return
+        if self._recover_insisting():
+            self._start_stages()
+            _LOG.info("processing: generation %d, caught up with the log", self.generation)
+
+    def _start_stages(self) -> None:
+        """The triggers after the projections: what they publish shows in views first."""
         triggers = TriggerStage(
             self.log,
             self.registry,
@@ -128,9 +139,9 @@ class Platform:
             if self._closing.is_set():
                 return
             self.runner.start()
+            self.conditions.started()
             self.triggers = triggers
             triggers.start()
-        _LOG.info("processing: generation %d, caught up with the log", self.generation)
 
     def _recover_insisting(self) -> bool:
         """Recover, again and again while a store is away or full. False where that is given up, or we are to stop.
@@ -151,7 +162,7 @@ class Platform:
                     exc_info=error,
                 )
                 if ours >= _GIVE_UP_AFTER:
-                    self.start_failure = error
+                    self.conditions.stopped(error)
                     _LOG.error(
                         "start: given up; nothing is lost. Look at the lines above, then restart; simorgh doctor"
                     )
@@ -175,7 +186,14 @@ class Platform:
 
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
-        self.replay(_tenths("rebuilding"), live=False)
+        told = _tenths("rebuilding")
+
+        def progress(done: int, total: int) -> None:
+            self.conditions.rebuilding(done, total)
+            told(done, total)
+
+        progress(0, sum(self.log.ends(topics.EVENTS)))
+        self.replay(progress, live=False)
         _LOG.warning("rebuilt: generation %d is live", self.generation)
 
     def close(self) -> None:
@@ -202,6 +220,8 @@ class Platform:
             replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
             try:
                 replay.catch_up(self._unless_closing(progress))
+                if live:
+                    self.conditions.swapping()
                 self.runner.stop()
                 replay.finish()
             except BaseException:
@@ -211,9 +231,16 @@ class Platform:
             self.recent.forget(owners=True)
             self.runner = self._new_runner()
             self.runner.recover()
-            if live:
+            if live and self._processes and self.triggers is None:  # the start failed, and this has cured it
+                self._start_stages()
+            elif live:
                 self.runner.start()
+                self.conditions.started()
             self.warehouse.drop(old)
+        except BaseException as error:
+            if self.runner.condition.state == "stopped":
+                self.conditions.stopped(error)
+            raise
         finally:
             self._replay_lock.release()
 
@@ -273,7 +300,7 @@ class Platform:
     def app(self) -> FastAPI:
         """Both HTTP faces on one app."""
         metrics = CollectorRegistry()
-        metrics.register(StageMetrics(lambda: self.triggers, lambda: self.runner))
+        metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
         deps = ApiDeps(
             log=self.log,
             registry=self.registry,
@@ -288,20 +315,30 @@ class Platform:
             replay_state=lambda: dict(self.replaying),
             recent=self.recent,
             at_hand=True,
+            conditions=self.conditions,
+            readiness=self._readiness(),
         )
         app = create_api(deps)
-        add_collector(
-            app,
-            collector_router(
-                self.log,
-                self.registry,
-                self.door,
-                catalog=Catalog.load(),
-                clock=system_clock,
-                metrics=CollectorMetrics(metrics),
-            ),
+        collector = collector_router(
+            self.log,
+            self.registry,
+            self.door,
+            catalog=Catalog.load(),
+            clock=system_clock,
+            metrics=CollectorMetrics(metrics),
         )
+        add_collector(app, collector)
+        watch(app, metrics, literal_paths(collector))
         return app
+
+    def _readiness(self) -> Readiness:
+        return Readiness(
+            {
+                "log": log_takes_events(self.log, topics.EVENTS),
+                "stages": stages_run(self.conditions),
+                "warehouse": tables_answer(self.reader, lambda: self.warehouse.damage(self.generation)),
+            }
+        )
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:

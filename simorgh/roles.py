@@ -13,16 +13,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from eventlog.kafka.client import Connection
-from eventlog.port import EventLog
+from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
+from profile_api import health, problems
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.framing import Framing
+from profile_api.readiness import Readiness, log_takes_events, tables_answer
+from profile_api.watch import literal_paths, watch
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
@@ -50,7 +54,7 @@ class Base:
     """What each role of a cluster opens first."""
 
     kafka: Connection
-    log: EventLog
+    log: WatchedLog
     secret: bytes
     declarations: Declarations
 
@@ -75,7 +79,7 @@ def opened(settings: Settings) -> Iterator[Base]:
     assert settings.kafka is not None
     loglines.begin(settings)
     tune_interpreter()
-    log = open_cluster_log(settings)
+    log = WatchedLog(open_cluster_log(settings))
     try:
         secret = of_cluster(settings, log, system_clock)
         declarations = Declarations(log, settings, secret)
@@ -109,37 +113,21 @@ def collect(settings: Settings, host: str, port: int, ready: Callable[[str], Non
 
 def collector(base: Base) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    problems.install(app)
     metrics = CollectorRegistry()
-    add_collector(
-        app,
-        collector_router(
-            base.log,
-            base.declarations.registry,
-            base.declarations.door,
-            catalog=Catalog.load(),
-            clock=system_clock,
-            metrics=CollectorMetrics(metrics),
-        ),
+    routes = collector_router(
+        base.log,
+        base.declarations.registry,
+        base.declarations.door,
+        catalog=Catalog.load(),
+        clock=system_clock,
+        metrics=CollectorMetrics(metrics),
     )
-    _add_health(app, base.log, metrics)
+    add_collector(app, routes)
+    app.include_router(health.router(Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics))
+    app.add_middleware(Framing)
+    watch(app, metrics, literal_paths(routes))
     return app
-
-
-def _add_health(app: FastAPI, log: EventLog, metrics: CollectorRegistry) -> None:
-    @app.get("/healthz")
-    def healthz() -> dict[str, str]:
-        """Whether the process lives."""
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    def readyz() -> dict[str, str]:
-        """Whether events can be taken: the log answers."""
-        log.ends(topics.REGISTRY)
-        return {"status": "ok"}
-
-    @app.get("/metrics")
-    def scrape() -> Response:
-        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
 
 # ---- api
@@ -154,10 +142,11 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
             live = generation.current(base.log)
             warehouse.migrate(live)
             log = StagePositions(base.log, STAGES)
+            reader = warehouse.reader(lambda: live)
             deps = ApiDeps(
                 log=log,
                 registry=base.declarations.registry,
-                reader=warehouse.reader(lambda: live),
+                reader=reader,
                 secret=base.secret,
                 workspace=settings.workspace,
                 retry_rejected=lambda record, payload: retry_rejected(
@@ -168,7 +157,15 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 stages=STAGES,
                 shown=ViewsHold(log).positions,
                 visible_within=30.0,
+                readiness=Readiness(
+                    {
+                        "log": log_takes_events(base.log, topics.REGISTRY),
+                        "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
+                    }
+                ),
             )
-            run_app(create_api(deps), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+            app = create_api(deps)
+            watch(app, deps.metrics)
+            run_app(app, listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
         finally:
             warehouse.close()

@@ -13,9 +13,11 @@ import faust
 from aiokafka.codec import has_lz4
 from prometheus_client import CollectorRegistry, generate_latest
 
+from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidSettings
+from schemas.problem import MEDIA_TYPE, problem
 from simorgh.crash import checkpoint_from_environment
 from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
@@ -26,6 +28,7 @@ from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.identity import IdentityStage
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage
+from stream_processors.condition import RUNNING, Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.keeper import TriggerKeeper
 from stream_processors.host.lane import Lane, Source
@@ -113,9 +116,35 @@ class Worker:
         if rejected is not None:
             self.membership.agent(topics.REJECTED, rejected.offer, AGENT_MOST, AGENT_WITHIN)
         self.watchdog = Watchdog(log, self.lanes, settings.worker_stuck_seconds)
-        self.metrics.register(LaneMetrics(self.lanes, log))
+        self.metrics.register(LaneMetrics(self.lanes, log, self._triggers_run))
         self.metrics.register(TriggerMetrics(lambda: self.keeper.stage))
+        self._readiness = Readiness(
+            {
+                "log": log_takes_events(log, topics.REGISTRY),
+                "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
+                "group": self._is_in_its_group,
+                "stages": stages_run(self._conditions),
+            }
+        )
         self._add_pages()
+
+    def _conditions(self) -> dict[str, Condition]:
+        """Of the lanes, and of the triggers where this worker has them."""
+        found = {lane.stage.name: lane.condition for lane in self.lanes}
+        if (runs := self._triggers_run()) is not None:
+            found["triggers"] = RUNNING if runs else Condition("stopped", "read this worker's log")
+        return found
+
+    def _triggers_run(self) -> bool | None:
+        """None where another worker has them, or none yet."""
+        stage = self.keeper.stage
+        return None if stage is None else stage.status().running
+
+    def _is_in_its_group(self) -> Fault | None:
+        app = self.membership.app
+        if app.unassigned or (not app.rebalancing and any(lane.held for lane in self.lanes)):
+            return None
+        return Fault("joining", "The worker is being given its partitions by the group: ask again in a few seconds.")
 
     def _lane(self, stage: Stage, source: Source | None = None) -> Lane:
         return Lane(
@@ -171,11 +200,12 @@ class Worker:
 
         @app.page("/readyz")
         async def readyz(web: Any, request: Any) -> Any:
-            failing = {lane.stage.name: lane.progress.failing for lane in self.lanes if lane.progress.failing}
-            joined = (not app.rebalancing and any(lane.held for lane in self.lanes)) or app.unassigned
-            ok = bool(joined) and not failing
-            body = {"status": "ok" if ok else "not ready", "failing": failing, "joined": bool(joined)}
-            return web.json(body, status=200 if ok else 503)
+            faults = await self._readiness.faults()
+            if not faults:
+                return web.json({"status": "ok"})
+            listed = [{"code": fault.code, "message": fault.message} for fault in faults]
+            body = problem(503, faults[0].code, faults[0].message, faults=listed)
+            return web.json(body, status=503, content_type=MEDIA_TYPE)
 
         @app.page("/metrics")
         async def metrics(web: Any, request: Any) -> Any:

@@ -10,6 +10,7 @@ from schemas.clock import Clock
 from schemas.errors import Backpressure
 from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.declarations import Declarations
 from stream_processors.outbox import Linger
 from stream_processors.pipeline import GROUP, Pipeline
@@ -61,6 +62,8 @@ class Runner:
         self._begun: Pipeline | None = None
         self.failure: BaseException | None = None
         """Why the thread ended by itself, if it did."""
+        self.failing: BaseException | None = None
+        """Why the latest try failed; None while things go right."""
 
     def recover(self) -> None:
         """Finish what an earlier process, or an earlier try, began. Blocks."""
@@ -126,6 +129,17 @@ class Runner:
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
+    @property
+    def condition(self) -> Condition:
+        """How the thread stands; `starting` before there is one."""
+        if self.failure is not None:
+            return Condition("stopped", said_of(self.failure))
+        if self._thread is None:
+            return Condition("stopped", "it was told to stop") if self._stop.is_set() else STARTING
+        if not self._thread.is_alive():
+            return Condition("stopped", "its thread has ended")
+        return RUNNING if (failing := self.failing) is None else Condition("failing", said_of(failing))
+
     def _run(self) -> None:
         """Steps until stopped. A failure is tried again from the last commit: one of ours a few times in a row, one of
         a log or warehouse that cannot take more now for as long as it lasts."""
@@ -137,9 +151,11 @@ class Runner:
                 while not self._stop.is_set():
                     self._step_or_wait()
                     failures = ours = 0
+                    self.failing = None
                 self.pipeline.commit()
             except Exception as error:
                 failures += 1
+                self.failing = error
                 ours += not isinstance(error, Backpressure)
                 _LOG.log(
                     logging.ERROR if ours else logging.WARNING, "runner: failure %d in a row", failures, exc_info=error

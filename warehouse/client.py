@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import Conflict
+from schemas.errors import Conflict, SimorghError
 from warehouse.connect import Role, address, connections
-from warehouse.ddl import create_statements, drop_statement, mark, marks_query
-from warehouse.failures import EngineError, failure, read_failure
+from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
+from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
 
 _ARROW_COMPRESSIONS = ("lz4", "zstd")
@@ -36,6 +36,7 @@ class Warehouse:
         self._connections = connections(dsn, read_dsn, cluster)
         self._workspace = workspace
         self._cluster = cluster
+        self._damage: dict[str, SimorghError] = {}
 
     def database(self, generation: int) -> str:
         return f"{self._workspace}_g{generation}"
@@ -56,6 +57,16 @@ class Warehouse:
     def drop(self, generation: int) -> None:
         with self._call("admin") as client:
             client.command(drop_statement(self.database(generation), self._cluster))
+        self._damage.pop(self.database(generation), None)
+
+    def damage(self, generation: int) -> SimorghError | None:
+        """The damage on disk that a query of this generation has met since this object was made. Asks nothing."""
+        return self._damage.get(self.database(generation))
+
+    def damaged_tables(self, generation: int) -> list[str]:
+        """The tables of which some file is not what the engine wrote. Reads all of them: seconds to minutes."""
+        with self._call("admin") as client:
+            return [name for name in table_names() if not _is_sound(client, f"{self.database(generation)}.{name}")]
 
     def generations(self) -> list[int]:
         """The generations that have a database, oldest first."""
@@ -90,7 +101,10 @@ class Warehouse:
             yield client
         except EngineError as error:
             self._connections.failed(role, database)
-            raise (read_failure(error) if role in ("read", "look_up") else failure(error)) from None
+            ours = read_failure(error) if role in ("read", "look_up") else failure(error)
+            if ours.code == DAMAGED and database:
+                self._damage[database] = ours
+            raise ours from None
 
 
 class OtherTables(Conflict):
@@ -173,6 +187,16 @@ class WarehouseReader:
             result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _is_sound(client: Any, table: str) -> bool:
+    try:
+        rows = client.query(f"CHECK TABLE {table} SETTINGS check_query_single_value_result = 1").result_rows
+    except EngineError as error:
+        if failure(error).code == DAMAGED:
+            return False
+        raise
+    return all(bool(row[0]) for row in rows)
 
 
 def _arrow_file(rows: pa.Table, compression: str | None) -> memoryview:

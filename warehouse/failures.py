@@ -22,6 +22,7 @@ EngineError = (ClickHouseError, HTTPError)
 """What clickhouse-connect raises when a call did not end well."""
 
 UNAVAILABLE: Final = "warehouse_unavailable"
+DAMAGED: Final = "warehouse_damaged"
 
 _OVER_LIMIT: Final = {
     158: "TOO_MANY_ROWS",
@@ -49,6 +50,19 @@ _PASSING: Final = {
     745: "SERVER_OVERLOADED",
     999: "KEEPER_EXCEPTION",
 }
+_DAMAGED: Final = {
+    32: "ATTEMPT_TO_READ_AFTER_EOF",
+    33: "CANNOT_READ_ALL_DATA",
+    40: "CHECKSUM_DOESNT_MATCH",
+    107: "FILE_DOESNT_EXIST",
+    226: "NO_FILE_IN_DATA_PART",
+    227: "UNEXPECTED_FILE_IN_DATA_PART",
+    228: "BAD_SIZE_OF_FILE_IN_DATA_PART",
+    246: "CORRUPTED_DATA",
+    271: "CANNOT_DECOMPRESS",
+    432: "UNKNOWN_CODEC",
+}
+"""What a file of a table that was changed or cut behind the engine's back is met with."""
 _REFUSED_USER: Final = {
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
@@ -81,12 +95,23 @@ def _failure(error: Exception, first: str) -> SimorghError:
             f"warehouse: the server did not answer or could not do it now ({passing}); {first}try again later",
             code=UNAVAILABLE,
         )
+    if code in _DAMAGED:
+        return damage(f"{code}, {_DAMAGED[code]}")
     if code in _REFUSED_USER:
         return Broken(
             f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"
             " SIMORGH_CLICKHOUSE_READ_URL"
         )
     return Broken(f"warehouse: the engine refused a query ({f'code {code}' if code else type(error).__name__})")
+
+
+def damage(how: str) -> Broken:
+    """A table's files are not what the engine wrote. The tables are a projection: the log makes them again."""
+    return Broken(
+        f"warehouse: a table is damaged on disk (code {how}); nothing is lost: `simorgh replay` builds all tables anew"
+        " from the log. Check the disk",
+        code=DAMAGED,
+    )
 
 
 def _code(error: Exception) -> int | None:

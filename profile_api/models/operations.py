@@ -36,10 +36,24 @@ class EventCounts(BaseModel):
     rejected: int
 
 
+class Rebuilt(BaseModel):
+    """Events of the log that a rebuild has done, of those that it has to do."""
+
+    done: int
+    total: int
+
+
 class Projection(BaseModel):
-    """`lag_seconds`: how long the oldest record that waits has been waiting."""
+    """`lag_events`: records of the log whose effects are not known to be visible; 0 is said only where all are.
+    `lag_seconds`: how long the oldest of them has been waiting. `state`: `running`, `starting` (it finishes what an
+    earlier process began), `rebuilding` (with `rebuilt`), `failing` (it tries again) and `stopped`, both with `reason`;
+    `elsewhere` where workers run the stages.
+    """
 
     name: str
+    state: str
+    reason: str | None = None
+    rebuilt: Rebuilt | None = None
     positions: dict[str, list[int]]
     lag_events: int
     lag_seconds: float
@@ -56,6 +70,7 @@ class Status(BaseModel):
             "projections": [
                 {
                     "name": "profiles",
+                    "state": "running",
                     "positions": {"simorgh.events": [120, 98]},
                     "lag_events": 0,
                     "lag_seconds": 0.0,
@@ -145,9 +160,31 @@ class Anything(BaseModel):
     model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
 
 
+_REBUILDING = (
+    "projections: the tables are being rebuilt from the log, 12,000 of 50,000 events are done. Ask again later."
+)
+
+
 class Ready(BaseModel):
     model_config = with_example({"status": "ok"})
     status: str
+
+
+class NotReady(Problem):
+    """Why requests do not belong here. `faults` holds all that is wrong, the gravest first."""
+
+    model_config = with_example(
+        {
+            "type": "urn:simorgh:problem:rebuilding",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": _REBUILDING,
+            "code": "rebuilding",
+            "message": _REBUILDING,
+            "faults": [{"code": "rebuilding", "message": _REBUILDING}],
+        }
+    )
+    faults: list[dict[str, str]]
 
 
 class ReplayState(BaseModel):

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from eventlog.port import EventLog, Record
 from schemas.errors import Conflict, SimorghError
 from stream_processors.cluster.stage import Stage, Superseded
+from stream_processors.condition import RUNNING, STARTING, Condition
 
 _LOG = logging.getLogger(__name__)
 
@@ -166,6 +167,15 @@ class Lane:
         if self._thread.ident is not None:
             self._thread.join(timeout)
         return not self._thread.is_alive()
+
+    @property
+    def condition(self) -> Condition:
+        """How the stage stands in this worker."""
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return Condition("stopped", "its thread has ended")
+        if self.progress.failing:
+            return Condition("failing", self.progress.failing)
+        return STARTING if self.progress.doing == "taking over" else RUNNING
 
     @property
     def held(self) -> frozenset[int]:

@@ -32,17 +32,17 @@ class BatchMetrics:
 class LaneMetrics(Collector):
     """Gauges and counters of the lanes. A log that does not answer costs the lag, not the scrape."""
 
-    def __init__(self, lanes: Sequence[Lane], log: EventLog) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], log: EventLog, triggers_run: Callable[[], bool | None] = lambda: None
+    ) -> None:
+        """`triggers_run`: whether the trigger stage does; None where another worker has it."""
         self._lanes = lanes
         self._log = log
+        self._triggers_run = triggers_run
 
     def collect(self) -> Iterator[Metric]:
         yield self._gauge("simorgh_partitions_owned", "Partitions that this worker holds.", lambda lane: len(lane.held))
-        yield self._gauge(
-            "simorgh_stage_running",
-            "1 while the stage's latest try went right; 0: see the log.",
-            lambda lane: float(not lane.progress.failing),
-        )
+        yield self._running()
         yield self._gauge("simorgh_batch_largest", "Records in the largest batch.", lambda lane: lane.progress.largest)
         yield self._gauge("simorgh_worker_lag_events", "Records that wait in this worker's partitions.", self._lag)
         yield self._counter(
@@ -51,7 +51,17 @@ class LaneMetrics(Collector):
         yield self._counter("simorgh_takeovers", "Partitions taken over.", lambda lane: lane.progress.takeovers)
         yield self._counter("simorgh_superseded", "A later owner was met.", lambda lane: lane.progress.superseded)
 
-    def _gauge(self, name: str, says: str, value: Callable[[Lane], float]) -> Metric:
+    def _running(self) -> Metric:
+        family = self._gauge(
+            "simorgh_stage_running",
+            "0 where the stage has stopped or its latest try failed.",
+            lambda lane: float(lane.condition.state not in ("stopped", "failing")),
+        )
+        if (runs := self._triggers_run()) is not None:
+            family.add_metric(["triggers"], float(runs))
+        return family
+
+    def _gauge(self, name: str, says: str, value: Callable[[Lane], float]) -> GaugeMetricFamily:
         family = GaugeMetricFamily(name, says, labels=["stage"])
         for lane in self._lanes:
             family.add_metric([lane.stage.name], value(lane))

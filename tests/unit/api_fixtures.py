@@ -13,6 +13,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from eventlog.sqlite import SqliteEventLog
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.watch import watch
 from registry.registry import Registry
 from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
@@ -54,7 +55,9 @@ def make_world(
 
         deps = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", retry, lambda: NOW)
         deps = replace(deps, **settings)
-        return World(log, warehouse, registry, deps, Client(create_api(deps), portal), retried)
+        app = create_api(deps)
+        watch(app, deps.metrics)
+        return World(log, warehouse, registry, deps, Client(app, portal), retried)
 
     yield make
     for log in logs:

@@ -8,8 +8,8 @@ import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
 from profile_api import problems, requests
-from profile_api.app import MAX_BODY
 from profile_api.auth import Guard
+from profile_api.framing import MAX_BODY
 from profile_api.models.examples import example_of
 from profile_api.problems import STATUS_OF, status_of
 from registry.keys import new_token, sha256_hex
@@ -135,13 +135,13 @@ def test_a_route_that_declares_no_scope_is_closed_to_everybody(world: World, por
         ("GET", "/v1/profiles/", None, 404, "not_found"),
         ("PATCH", "/v1/segments", None, 405, "method_not_allowed"),
         ("DELETE", "/v1/status", None, 405, "method_not_allowed"),
-        ("POST", "/v1/segments", b"not json", 422, "invalid_request"),
+        ("POST", "/v1/segments", b"not json", 400, "invalid_json"),
         ("POST", "/v1/segments", b"", 422, "invalid_request"),
         ("POST", "/v1/segments", b"[]", 422, "invalid_request"),
         ("POST", "/v1/segments", b'{"id":"A b","rule":{}}', 422, "invalid_request"),
         ("POST", "/v1/segments", b'{"id":"a","rule":{},"x":1}', 422, "invalid_request"),
         ("POST", "/v1/profiles/lookup", b'{"profiles":["\\ud800"]}', 422, "invalid_request"),
-        ("POST", "/v1/profiles/lookup", b"[" * 100_000, 400, "bad_request"),
+        ("POST", "/v1/profiles/lookup", b"[" * 100_000, 400, "invalid_json"),
         ("POST", "/v1/segments/preview", b'{"rule":{"trait":"\\ud800","eq":1}}', 422, "invalid_request"),
         (
             "POST",

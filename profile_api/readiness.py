@@ -1,0 +1,167 @@
+"""Whether requests belong here: what a load balancer asks, answered from what the process really has.
+
+Each check asks one part that the process cannot do without. It may block, so it runs in a thread of its own; one that
+does not come back in time counts as no. Answers are kept for a moment, so that asking often costs nothing.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from schemas.errors import Conflict, SimorghError
+from stream_processors.condition import Condition, said_of
+from warehouse.reader import Reader
+
+KEPT_SECONDS: Final = 1.0
+PATIENCE_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why requests do not belong here now: `code` is stable, `message` says what to do."""
+
+    code: str
+    message: str
+
+
+Check = Callable[[], Fault | None]
+"""None: nothing is wrong. May block; what it raises is a fault, too."""
+
+
+class Readiness:
+    """Ask from one event loop."""
+
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        *,
+        patience: float = PATIENCE_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`checks` by the name of the part that is asked; `patience`: seconds until it has not answered."""
+        self._checks = [_Asked(name, check, patience, now) for name, check in checks.items()]
+
+    async def faults(self) -> list[Fault]:
+        """In the order of the checks; empty: send requests."""
+        answers = await asyncio.gather(*(check.answer() for check in self._checks))
+        return [fault for fault in answers if fault is not None]
+
+
+class _Asked:
+    """A check with its latest answer. There is never more than one thread that waits for the same part."""
+
+    def __init__(self, name: str, check: Check, patience: float, now: Callable[[], float]) -> None:
+        self._name = name
+        self._check = check
+        self._patience = patience
+        self._now = now
+        self._known: Fault | None = None
+        self._until = float("-inf")
+        self._asking: Future[Fault | None] | None = None
+
+    async def answer(self) -> Fault | None:
+        if self._now() >= self._until:
+            self._known = await self._ask()
+            self._until = self._now() + KEPT_SECONDS
+        return self._known
+
+    async def _ask(self) -> Fault | None:
+        if self._asking is None:
+            self._asking = _in_a_thread(self._name, self._check)
+        try:
+            fault = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._asking)), self._patience)
+        except TimeoutError:
+            return Fault(
+                f"{self._name}_silent", f"{self._name}: it does not answer within {self._patience:g} s; look there."
+            )
+        except Exception as error:
+            fault = Fault(error.code if isinstance(error, SimorghError) else "internal", said_of(error))
+        self._asking = None
+        return fault
+
+
+def _in_a_thread(name: str, check: Check) -> "Future[Fault | None]":
+    """A daemon, so that a part that never answers does not hold the process up at its end."""
+    answer: Future[Fault | None] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(check())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=run, name=f"readiness-{name}", daemon=True).start()
+    return answer
+
+
+# ---- what is asked
+
+
+class Probed(Protocol):
+    """A log that knows whether it takes what it is offered (`eventlog.watched`)."""
+
+    refusing: SimorghError | None
+
+    def probe(self) -> None: ...
+
+    def ends(self, topic: str) -> list[int]: ...
+
+
+def log_takes_events(log: Probed, topic: str) -> Check:
+    """The log answers, and stored what it was offered last, or does so now."""
+
+    def check() -> Fault | None:
+        log.ends(topic)
+        try:
+            log.probe()
+        except Conflict:
+            raise
+        except SimorghError as error:
+            return Fault("events_refused", f"Events are refused: {error.message}")
+        return None
+
+    return check
+
+
+def tables_answer(reader: Reader, damage: Callable[[], SimorghError | None] = lambda: None) -> Check:
+    """The warehouse answers a query of the live tables, and no query has met a `damage` on disk."""
+
+    def check() -> Fault | None:
+        reader.look_up("SELECT profile FROM views WHERE profile = 0 LIMIT 1")
+        met = damage()
+        return None if met is None else Fault(met.code, met.message)
+
+    return check
+
+
+def stages_run(conditions: Callable[[], Mapping[str, Condition]]) -> Check:
+    """No stage of this process has stopped or gets nowhere, and the tables hold what they should."""
+
+    def check() -> Fault | None:
+        faults = [fault for name, stands in conditions().items() if (fault := _fault_of(name, stands))]
+        return min(faults, key=lambda fault: _GRAVITY.index(fault.code), default=None)
+
+    return check
+
+
+_GRAVITY: Final[Sequence[str]] = ("stage_stopped", "rebuilding", "stage_failing")
+
+
+def _fault_of(name: str, stands: Condition) -> Fault | None:
+    if stands.state == "stopped":
+        return Fault(
+            "stage_stopped",
+            f"{name}: the stage has stopped ({stands.reason}). Events are kept: fix the cause, then restart.",
+        )
+    if stands.state == "rebuilding":
+        return Fault(
+            "rebuilding",
+            f"{name}: {stands.reason}, {stands.done:,} of {stands.total:,} events are done. Ask again later.",
+        )
+    if stands.state == "failing":
+        return Fault("stage_failing", f"{name}: the latest try failed ({stands.reason}). It tries again by itself.")
+    return None

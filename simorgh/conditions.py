@@ -1,0 +1,47 @@
+"""How the stages of one box stand, from its start to its end: what the platform does with them, and what they say."""
+
+from collections.abc import Callable, Mapping
+
+from stream_processors import rejections
+from stream_processors.condition import RUNNING, STARTING, Condition, said_of
+from stream_processors.pipeline import GROUP
+from stream_processors.runner import Runner
+from stream_processors.triggers.stage import TriggerStage
+
+TRIGGERS = "triggers"
+
+
+class BoxConditions:
+    """By consumer group. The platform says what it does with the runner, one call at a time; any thread may ask."""
+
+    def __init__(self, runner: Callable[[], Runner], triggers: Callable[[], TriggerStage | None]) -> None:
+        self._runner = runner
+        self._triggers = triggers
+        self._under_way: Condition | None = STARTING
+        """What is done with the runner from outside, which then cannot speak for itself; None: it runs by itself."""
+
+    def rebuilding(self, done: int, total: int) -> None:
+        """The tables lack what the log holds, until `started`."""
+        self._under_way = Condition("rebuilding", "the tables are being rebuilt from the log", done, total)
+
+    def swapping(self) -> None:
+        """The runner is at rest while a replay that ran beside it is swapped in."""
+        self._under_way = RUNNING
+
+    def started(self) -> None:
+        """From here on the runner says how it stands."""
+        self._under_way = None
+
+    def stopped(self, error: BaseException) -> None:
+        self._under_way = Condition("stopped", said_of(error))
+
+    def __call__(self) -> Mapping[str, Condition]:
+        projections = self._under_way or self._runner().condition
+        return {GROUP: projections, TRIGGERS: self._of_triggers(projections), rejections.GROUP: projections}
+
+    def _of_triggers(self, projections: Condition) -> Condition:
+        stage = self._triggers()
+        if stage is None:  # it begins after the projections
+            return Condition("stopped", "it waits for the projections") if projections.state == "stopped" else STARTING
+        status = stage.status()
+        return RUNNING if status.running else Condition("stopped", status.error.partition(":")[0] or "it has ended")
