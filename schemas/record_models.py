@@ -157,6 +157,7 @@ class RejectedEvent(OpenRecord):
     source: str
     channel: str
     received_at: Moment
+    place: int = Field(default=0, ge=0, description="Place within its request: the first event of a batch is 0.")
     payload: str | None = Field(default=None, json_schema_extra=PERSONAL)
     payload_base64: str | None = Field(default=None, json_schema_extra=PERSONAL)
     digest: int = Field(description="Of the bytes: the same bytes sent again have the same.")

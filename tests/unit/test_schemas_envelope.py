@@ -19,6 +19,7 @@ NODE, OTHER = "0" * 31 + "a", "f" * 32
 
 ENVELOPE: dict[str, Any] = {
     "specversion": "1.0",
+    "key": OTHER,
     "id": "ajs-next-1",
     "source": "/sources/shop",
     "type": "order.completed",
@@ -28,6 +29,7 @@ ENVELOPE: dict[str, Any] = {
     "channel": "web",
     "dataschema": "order.completed/1",
     "received_at": iso(1_700_000_000_456),
+    "place": 3,
     "sent_at": iso(1_700_000_000_400),
     "original_time": iso(1_700_009_000_000),
     "flags": ["clock_clamped"],
@@ -45,6 +47,7 @@ MINIMAL = {
     key: ENVELOPE[key]
     for key in (
         "specversion",
+        "key",
         "id",
         "source",
         "type",
@@ -53,6 +56,7 @@ MINIMAL = {
         "channel",
         "dataschema",
         "received_at",
+        "place",
     )
 } | {"identifiers": []}
 TRANSITION = {
@@ -93,10 +97,10 @@ REJECTED = {
 }
 
 GOOD: list[tuple[str, Any, dict[str, Any]]] = [
-    ("envelope.v1.json", Envelope, ENVELOPE),
-    ("envelope.v1.json", Envelope, MINIMAL),
-    ("envelope.v1.json", Envelope, {**MINIMAL, "alias": True, "traits": {"email": None}}),
-    ("envelope.v1.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
+    ("envelope.v2.json", Envelope, ENVELOPE),
+    ("envelope.v2.json", Envelope, MINIMAL),
+    ("envelope.v2.json", Envelope, {**MINIMAL, "alias": True, "traits": {"email": None}}),
+    ("envelope.v2.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
     ("records/segments.transition.v1.json", Transition, TRANSITION),
     ("records/segments.transition.v1.json", Transition, {**TRANSITION, "later": {}}),
     ("records/segments.transition.v2.json", OwnedTransition, TRANSITION),
@@ -115,7 +119,7 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
 
 # One broken member each; None removes it.
 BAD: dict[str, list[tuple[str, Any]]] = {
-    "envelope.v1.json": [
+    "envelope.v2.json": [
         ("specversion", "0.3"),
         ("id", ""),
         ("id", "x" * 201),
@@ -230,7 +234,7 @@ def test_an_envelope_is_frozen() -> None:
 
 
 def test_the_file_marks_what_is_personal() -> None:
-    schema = json.loads((SCHEMAS / "envelope.v1.json").read_bytes())
+    schema = json.loads((SCHEMAS / "envelope.v2.json").read_bytes())
     marked = {name for name, field in schema["properties"].items() if field.get("x-personal")}
-    assert marked == {"subject", "traits", "context"}
+    assert marked == {"subject", "original", "traits", "context"}
     assert schema["$defs"]["Identifier"]["properties"]["value"]["x-personal"] is True
