@@ -27,7 +27,7 @@ _MODELS: Final[tuple[tuple[str, str, str, Any], ...]] = (
     ("records/segments.transition.v2.json", "record:segments.transition:2", "simorgh.segments", OwnedTransition),
     ("records/segments.claim.v1.json", "record:segments.claim:1", "simorgh.segments", Claim),
     ("records/touched.v1.json", "record:touched:1", "simorgh.touched", Touch),
-    ("records/identity.v1.json", "record:identity:1", "simorgh.identity", IdentityRecord),
+    ("records/identity.v2.json", "record:identity:2", "simorgh.identity", IdentityRecord),
     ("records/rejected.v1.json", "record:rejected:1", "simorgh.rejected", RejectedEvent),
 )
 

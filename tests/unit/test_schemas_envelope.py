@@ -79,7 +79,8 @@ DECISIONS = [
 ]
 LINK = {
     "kind": "link",
-    "event": "e1",
+    "key": NODE,
+    "source": "shop",
     "received_at": 1,
     "nodes": [[NODE, "user_id"], [OTHER, "email"]],
     "decisions": DECISIONS,
@@ -108,11 +109,11 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("records/segments.claim.v1.json", Claim, CLAIM),
     ("records/touched.v1.json", Touch, TOUCH),
     ("records/touched.v1.json", Touch, {**TOUCH, "nodes": [OTHER], "inherited": {"buyers": 5}}),
-    ("records/identity.v1.json", IdentityRecord, LINK),
-    ("records/identity.v1.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "split", "nodes": [NODE], **BY}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "rules", "version": 1, "rules": {}, "at": 0}),
+    ("records/identity.v2.json", IdentityRecord, LINK),
+    ("records/identity.v2.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "split", "nodes": [NODE], **BY}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "rules", "version": 1, "rules": {}, "at": 0}),
     ("records/rejected.v1.json", RejectedEvent, REJECTED),
     ("records/rejected.v1.json", RejectedEvent, {**REJECTED, "payload_base64": "AA==", "resolved": True}),
 ]
@@ -165,8 +166,10 @@ BAD: dict[str, list[tuple[str, Any]]] = {
         ("nodes", [7]),
         ("inherited", {"s": "x"}),
     ],
-    "records/identity.v1.json": [
+    "records/identity.v2.json": [
         ("kind", "birth"),
+        ("key", "e1"),
+        ("source", None),
         ("nodes", []),
         ("nodes", [[NODE]]),
         ("nodes", [[NODE, "email", "more"]]),
