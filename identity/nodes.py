@@ -1,19 +1,22 @@
-"""Nodes: what an identifier is called everywhere behind the door.
+"""Keyed hashes: what identifiers, events and business facts are called everywhere behind the door.
 
-A node is a keyed hash, so that nobody who reads the log or a backup can find a phone number by trying them
-all. In Python a node is an int of 128 bits, in JSON 32 hex digits, in a profile id these after "prf_". 0 is
-nobody.
+They are keyed with the workspace's secret, so that nobody who reads the log or a backup can find a phone number by
+trying them all. Each of the three has a domain of its own: no event can be given the hash of a node.
+
+In Python a node is an int of 128 bits, in JSON 32 hex digits, in a profile id these after "prf_". 0 is nobody.
 """
 
 import re
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Final, Protocol
 
 from schemas.errors import InvalidIdentifier
 
 _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = "prf_"
+_EVENT: Final = b"simorgh.event"
+_FACT: Final = b"simorgh.fact"
 _KNOWN_NODES: Final = 1 << 17
 
 
@@ -21,6 +24,34 @@ def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
     """The node of an identifier. `secret` is the workspace's, 16 to 64 bytes; losing it loses who is who."""
     text = f"{workspace}\x1f{type}\x1f{normalised}"
     return int.from_bytes(blake2b(text.encode(), digest_size=16, key=secret).digest(), "big")
+
+
+class Hasher(Protocol):
+    """What `hashlib` answers with, as far as keys need it."""
+
+    def copy(self) -> "Hasher": ...
+
+    def update(self, data: bytes, /) -> None: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def event_hasher(secret: bytes, workspace: str, source: str) -> Hasher:
+    """What the keys of a source's events begin with. A copy of it, updated with the id in UTF-8, gives the key."""
+    return blake2b(f"{workspace}\x1f{source}\x1f".encode(), digest_size=16, key=secret, person=_EVENT)
+
+
+def event_key(secret: bytes, workspace: str, source: str, id: str) -> str:
+    """The key of an event, 32 hex digits: one for a source and the sender's own id."""
+    hasher = event_hasher(secret, workspace, source)
+    hasher.update(id.encode())
+    return hasher.hexdigest()
+
+
+def fact_key(secret: bytes, workspace: str, book: str, type: str, value: str) -> str:
+    """The key of a business fact, 32 hex digits: one for a book, an event type and the business key's value."""
+    text = f"{workspace}\x1f{book}\x1f{type}\x1f{value}"
+    return blake2b(text.encode(), digest_size=16, key=secret, person=_FACT).hexdigest()
 
 
 def to_hex(node: int) -> str:

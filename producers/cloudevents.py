@@ -7,6 +7,7 @@ event's properties, and a `subject` of the form `type:value` its identifier.
 import re
 import uuid
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Final
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ from producers.times import read_time
 from registry.models import Source
 from schemas.catalog import Catalog, custom_type
 from schemas.custom import PREFIX
+from schemas.envelope import MAX_ID
 from schemas.errors import InvalidEvent
 
 Object = Mapping[str, object]
@@ -58,19 +60,27 @@ def _from_binary(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
 
 
 def event_id(event: object) -> str | None:
-    """Ours for the sender's (source, id): the same for every copy. None where the sender gave none."""
+    """Ours for the sender's (source, id): the same for every copy. None where the sender gave none.
+
+    The id as sent, `~`, and what its `source` comes to: two producers that share a write key and number alike stay
+    apart, and the id is still read, found and written into a path. Too long a one is hashed whole.
+    """
     if not isinstance(event, dict):
         return None
     source, given = event.get("source"), event.get("id")
     if not (isinstance(source, str) and source and isinstance(given, str) and given):
         return None
     try:
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{source}\x1f{given}"))
+        given.encode()  # must be text that can be written
+        id = f"{given}~{blake2b(source.encode(), digest_size=6).hexdigest()}"
+        return id if len(id) <= MAX_ID else str(uuid.uuid5(uuid.NAMESPACE_URL, f"{source}\x1f{given}"))
     except UnicodeEncodeError:
         return None
 
 
-def to_incoming(event: object, id: str, *, source: Source, received_at: int, catalog: Catalog) -> Incoming:
+def to_incoming(
+    event: object, id: str, *, source: Source, received_at: int, catalog: Catalog, place: int = 0
+) -> Incoming:
     """Raises `InvalidEvent` for what is no CloudEvent, or whose data is neither ours nor an object."""
     if not isinstance(event, dict):
         raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
@@ -86,6 +96,7 @@ def to_incoming(event: object, id: str, *, source: Source, received_at: int, cat
         source=source,
         channel=channel if isinstance(channel, str) and _CHANNEL.fullmatch(channel) else source.channel,
         received_at=received_at,
+        place=place,
         original_time=read_time(event.get("time"), "time"),
         identifiers=_identifiers(data) if ours else _subject(event),
         traits=_member(data, "traits") if ours else None,

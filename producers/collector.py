@@ -153,9 +153,10 @@ class Collector:
             received_at=received_at,
             large=len(body) > limits.MAX_EVENT,
         )
+        ids = [cloudevents.event_id(event) for event in events]
         judged = await _judge(events, judge)
         await self._append(source, judged)
-        return _cloudevents_answer(judged, batched)
+        return _cloudevents_answer(judged, ids, batched)
 
     # --- What both share ---
 
@@ -212,8 +213,8 @@ async def _done(stored: Future[list[list[Position]]]) -> None:
     stored.result()
 
 
-async def _judge(events: list[object], verdict: Callable[[object], Verdict]) -> _Judged:
-    """The verdict on each, letting other requests run in between. Empties `events`.
+async def _judge(events: list[object], verdict: Callable[[object, int], Verdict]) -> _Judged:
+    """The verdict on each, given its place, letting other requests run in between. Empties `events`.
 
     Each event is freed before the next is read: memory that is still in the processor's cache is used again.
     """
@@ -222,9 +223,10 @@ async def _judge(events: list[object], verdict: Callable[[object], Verdict]) -> 
     events.reverse()
     while events:
         for _ in range(min(len(events), SLICE)):
-            one = verdict(events.pop())
+            place = count - len(events)
+            one = verdict(events.pop(), place)
             if isinstance(one, Refused):
-                refused[count - len(events) - 1] = one
+                refused[place] = one
             else:
                 accepted.append(one)
         if events:
@@ -254,9 +256,10 @@ def _report(judged: _Judged) -> list[dict[str, object]]:
     return [{"index": index, "code": one.code, "reason": one.reason} for index, one in judged.refused.items()]
 
 
-def _cloudevents_answer(judged: _Judged, batched: bool) -> Response:
+def _cloudevents_answer(judged: _Judged, ids: Sequence[str | None], batched: bool) -> Response:
+    """`ids` of the events, in order."""
     if not judged.refused:
-        return answer({"success": True, "ids": [key.decode() for key, _ in judged.accepted]})
+        return answer({"success": True, "ids": ids})
     rejected, accepted = _report(judged), len(judged.accepted)
     if not batched:
         return problem(400, str(rejected[0]["code"]), str(rejected[0]["reason"]), rejected=rejected)

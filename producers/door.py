@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from eventlog.port import Message
-from identity.nodes import node_of, to_hex
+from identity.nodes import Hasher, event_hasher, node_of, to_hex
 from identity.normalise import NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from producers import limits
@@ -26,7 +26,7 @@ from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.recent import Recent
-from producers.times import correct
+from producers.times import TRANSIT, correct
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
@@ -57,7 +57,7 @@ LONGEST_CACHED: Final = 400
 class Incoming(NamedTuple):
     """One event as a connector understood it, before any check of ours. Times in ms.
 
-    `id`: unique in the workspace, stable over the sender's retries.
+    `id`: unique within its source, stable over the sender's retries. `place`: which one of its request it is, from 0.
     `identifiers`: (type, value as received); None and "" are skipped.
     `strict`: any wrong identifier refuses the event, not only one of `STRICT`.
     `alias`: its links override the limit of one user id.
@@ -69,6 +69,7 @@ class Incoming(NamedTuple):
     source: Source
     channel: str
     received_at: int
+    place: int = 0
     original_time: int | None = None
     sent_at: int | None = None
     identifiers: Values = ()
@@ -116,7 +117,9 @@ _RANK: Final = attrgetter("rank")
 
 
 class Door:
-    """`secret` keys the node hashes, `rules` answers with the identity rules in force.
+    """`secret` keys the hashes, `rules` answers with the identity rules in force.
+
+    `transit`: ms that a request may be on the way before its sender's clock is taken for a slow one.
 
     Events received in the same millisecond, such as those of one request, are read under the same rules.
     """
@@ -128,6 +131,8 @@ class Door:
         rules: Callable[[], IdentityRules],
         catalog: Catalog,
         new_id: IdMaker,
+        *,
+        transit: int = TRANSIT,
     ) -> None:
         self._secret = secret
         self._workspace = workspace
@@ -136,6 +141,7 @@ class Door:
         self._asked_at: int | None = None
         self._catalog = catalog
         self._new_id = new_id
+        self._transit = transit
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
@@ -161,6 +167,7 @@ class Door:
                 source=incoming.source,
                 channel=incoming.channel,
                 received_at=incoming.received_at,
+                place=incoming.place,
             )
 
     def refuse(
@@ -171,6 +178,7 @@ class Door:
         *,
         source: Source,
         received_at: int,
+        place: int = 0,
         channel: str | None = None,
     ) -> Refused:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
@@ -183,6 +191,7 @@ class Door:
             "source": source.id,
             "channel": channel or source.channel,
             "received_at": iso(received_at),
+            "place": place,
             **_payload(payload),
             "digest": int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
         }
@@ -202,6 +211,7 @@ class Door:
         source: Source,
         channel: str,
         received_at: int,
+        place: int,
         original: int | None,
         sent_at: int | None,
         values: Values,
@@ -219,7 +229,7 @@ class Door:
         Raises `InvalidEvent`. Every event of every customer comes through here: what is usual stands in place, for
         a call takes as long as two of its lines, and what is rare is called.
         """
-        key = check_id(id)
+        id_bytes = check_id(id)
         traits, properties = traits or {}, properties or {}
         if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
             raise limits.too_many_keys(traits, properties)
@@ -232,22 +242,28 @@ class Door:
             self._check(type_, told)
         if received_at != self._asked_at:
             self._follow_rules(received_at)
-        time, clock_flag = correct(original, sent_at, received_at)
+        time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
         person = self._persons[dump(values)]
         if person is None:
             person, ignored = self._read_person(values, strict)
             flags += ignored
+        head, hasher = self._shared(source.id, channel, received_at, sent_at)
+        hasher = hasher.copy()
+        hasher.update(id_bytes)
+        key = hasher.hexdigest()
         own: dict[str, object] = {
+            "key": key,
             "id": id,
             "type": type_,
             "time": iso(time),
+            "place": place,
             "dataschema": dataschema or (CUSTOM if planned is None else planned.dataschema),
             "traits": traits,
             "properties": properties,
             "context": context or {},
         }
-        if clock_flag is not None and original is not None:
-            flags += (clock_flag,)
+        if corrected and original is not None:
+            flags += corrected
             own["original_time"] = iso(original)
         if flags:
             own["flags"] = flags
@@ -259,11 +275,10 @@ class Door:
             own["money"] = money
         if name is not None:
             own["name"] = name
-        shared = self._shared(source.id, channel, received_at, sent_at)
-        return key, b"".join((shared, person, encode(own)[1:]))
+        return key.encode(), b"".join((head, person, encode(own)[1:]))
 
-    def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> bytes:
-        """The brace and the members with which all events of a request begin."""
+    def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> tuple[bytes, Hasher]:
+        """The brace and the members with which all events of a request begin, and what their keys begin with."""
         members: dict[str, object] = {
             "specversion": "1.0",
             "source": f"/sources/{source}",
@@ -273,7 +288,7 @@ class Door:
         }
         if sent_at is not None:
             members["sent_at"] = iso(sent_at)
-        return b"{" + _members(members)
+        return b"{" + _members(members), event_hasher(self._secret, self._workspace, source)
 
     def _check(self, type_: str, values: Object) -> None:
         """Raises `InvalidEvent` for a fault."""

@@ -22,7 +22,7 @@ _MEASURED: Final = 16
 
 
 def check_id(event_id: str) -> bytes:
-    """The id as a log key. Raises `InvalidEvent` unless it is 1-200 characters of Unicode without NUL."""
+    """The id in UTF-8. Raises `InvalidEvent` unless it is 1-200 characters of Unicode without NUL."""
     try:
         key = event_id.encode()
     except UnicodeEncodeError:

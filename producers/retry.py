@@ -1,4 +1,4 @@
-"""A second try for a rejected event, under the same id and time of receipt, perhaps with its bytes mended."""
+"""A second try for a rejected event, under the same id, time of receipt and place, perhaps with its bytes fixed."""
 
 import base64
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from schemas.errors import InvalidEvent, NotFound
 def retry_rejected(
     record: Mapping[str, Any], payload: bytes | None, *, door: Door, registry: Registry, catalog: Catalog
 ) -> Verdict:
-    """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were mended.
+    """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were fixed.
 
     The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or
     CloudEvents, one event each; anything else is refused again. Raises `NotFound` when the source is gone.
@@ -27,12 +27,15 @@ def retry_rejected(
     id = str(record["id"])
     body = _payload(record) if payload is None else payload
     received_at = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
+    place = int(record.get("place", 0))
     try:
         event = _one_event(body)
     except InvalidEvent as error:
-        return door.refuse(error, id, body, source=source, received_at=received_at)
+        return door.refuse(error, id, body, source=source, received_at=received_at, place=place)
     if "specversion" in event:
-        return cloudevent_verdict(door, catalog, lambda: id, event, source=source, received_at=received_at, id=id)
+        return cloudevent_verdict(
+            door, catalog, lambda: id, event, place, source=source, received_at=received_at, id=id
+        )
     event["messageId"] = id
     kind = event.get("type")
     sdk = SdkRequest(
@@ -42,7 +45,7 @@ def retry_rejected(
         body=body,
         received_at=received_at,
     )
-    return sdk.verdict(door, catalog, lambda: id, event)
+    return sdk.verdict(door, catalog, lambda: id, event, place)
 
 
 def _payload(record: Mapping[str, Any]) -> bytes:

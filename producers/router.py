@@ -15,7 +15,7 @@ from producers.metrics import CollectorMetrics
 from producers.settings import browser_settings, source_config
 from registry.registry import Registry
 from schemas.catalog import Catalog
-from schemas.clock import Clock, IdMaker, random_id
+from schemas.clock import Clock, Forward, IdMaker, random_id
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -67,7 +67,7 @@ def collector_router(
     new_id: IdMaker = random_id,
 ) -> APIRouter:
     """Every path by which events get in, and the settings that browser SDKs fetch first."""
-    collector = Collector(log, registry, door, catalog, clock, new_id, metrics)
+    collector = Collector(log, registry, door, catalog, Forward(clock), new_id, metrics)
     router = APIRouter(tags=["collector"])
     # Batches first: paths are tried in this order.
     _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE)

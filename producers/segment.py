@@ -78,7 +78,7 @@ def shared_by(request: Message, source: Source, received_at: int, ip: str | None
     return Shared(source, received_at, _sent_at(request.get("sentAt") or None), ip)
 
 
-def read(message: Message, id: str, shared: Shared, catalog: Catalog, make: Callable[..., T]) -> T:
+def read(message: Message, id: str, place: int, shared: Shared, catalog: Catalog, make: Callable[..., T]) -> T:
     """What `make` makes of the message; it takes the fields of `Incoming` in their order.
 
     That is `Incoming` itself, or the door's `record`: a tuple for each event would take as long as a tenth of all
@@ -124,6 +124,7 @@ def read(message: Message, id: str, shared: Shared, catalog: Catalog, make: Call
         source,
         source.channel,
         shared.received_at,
+        place,
         original,
         sent_at,
         identifiers,

@@ -8,11 +8,13 @@ from typing import Final
 
 from schemas.errors import InvalidEvent
 
-MAX_FUTURE: Final = 60_000
-"""No event lies further in the future than this after the server received it."""
+TRANSIT: Final = 60_000
+"""How long a request may have been on the way before its sender's clock is taken for a slow one."""
 
+FAST: Final = "clock_fast"
+SLOW: Final = "clock_slow"
 CLAMPED: Final = "clock_clamped"
-UNUSABLE: Final = "clock_unusable"
+UNREADABLE: Final = "time_unreadable"
 
 _EARLIEST: Final = int(datetime(1971, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _LATEST: Final = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp() * 1000)
@@ -52,18 +54,26 @@ def _from_number(number: float) -> int | None:
     return round(ms) if abs(ms) <= _YEAR_9999 else None
 
 
-def correct(original: int | None, sent_at: int | None, received_at: int) -> tuple[int, str | None]:
-    """The event's time on the server's clock, and a flag where the client's time could not be taken.
+def correct(
+    original: int | None, sent_at: int | None, received_at: int, trusted: bool, transit: int = TRANSIT
+) -> tuple[int, tuple[str, ...]]:
+    """The event's time on the server's clock, and a flag for each correction: docs/envelope.md has them as a table.
 
-    The client's clock is off by `sent_at - received_at`, so the event happened as long before it was received
-    as `original` lies before `sent_at`. Without `sent_at` the client's time counts as it is, without
-    `original` the time of receipt. A time in the future becomes `received_at` + 60 s (`clock_clamped`); one
-    outside 1971-2199 says nothing and becomes `received_at` (`clock_unusable`).
+    `trusted`: the source's clock is right, so what was sent long ago was held up, not misdated. `transit`: how long
+    a request may be on the way anyway, in ms.
     """
     if original is None:
-        return received_at, None
-    time = original if sent_at is None else received_at - (sent_at - original)
-    latest = received_at + MAX_FUTURE
-    if _EARLIEST <= time <= latest and time < _LATEST:
-        return time, None
-    return (latest, CLAMPED) if time > latest else (received_at, UNUSABLE)
+        return received_at, ()
+    time = original
+    flags: tuple[str, ...] = ()
+    if sent_at is not None:
+        late = received_at - sent_at
+        if late < 0:
+            time, flags = original + late, (FAST,)
+        elif late > transit and not trusted:
+            time, flags = original + late, (SLOW,)
+    if time > received_at:
+        return received_at, (*flags, CLAMPED)
+    if not _EARLIEST <= time < _LATEST:
+        return received_at, (UNREADABLE,)
+    return time, flags

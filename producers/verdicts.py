@@ -37,19 +37,19 @@ class SdkRequest:
         self._shared = segment.shared_by(self.members, self.source, self.received_at, self.ip)
         self._at_once = self.large or self.doubtful or self.kind is not None or "context" in self.members
 
-    def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object) -> Verdict:
-        """May complete `message` in place."""
+    def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object, place: int = 0) -> Verdict:
+        """`place`: which one of its request it is, from 0. May complete `message`, as it stands."""
         if not isinstance(message, dict):
             error = InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
-            return self._refuse(door, error, new_id(), dump(message))
+            return self._refuse(door, error, new_id(), dump(message), place)
         id = segment.event_id(message, new_id)
         raw = self._raw(message) if self._at_once else None
         try:
             if raw is not None:
                 self._check(message, raw)
-            return segment.read(message, id, self._shared, catalog, door.record)
+            return segment.read(message, id, place, self._shared, catalog, door.record)
         except InvalidEvent as error:
-            return self._refuse(door, error, id, self._raw(message) if raw is None else raw)
+            return self._refuse(door, error, id, self._raw(message) if raw is None else raw, place)
 
     def _check(self, message: dict[str, object], raw: bytes) -> None:
         """Raises `InvalidEvent`."""
@@ -64,8 +64,8 @@ class SdkRequest:
         segment.complete(message, self.kind, self.members, self.ip)
         return self.body if whole else dump(message)
 
-    def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes) -> Refused:
-        return door.refuse(error, id, raw, source=self.source, received_at=self.received_at)
+    def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes, place: int) -> Refused:
+        return door.refuse(error, id, raw, source=self.source, received_at=self.received_at, place=place)
 
 
 def cloudevent_verdict(
@@ -73,6 +73,7 @@ def cloudevent_verdict(
     catalog: Catalog,
     new_id: IdMaker,
     event: object,
+    place: int = 0,
     *,
     source: Source,
     received_at: int,
@@ -86,7 +87,9 @@ def cloudevent_verdict(
     raw = dump(event) if large or not isinstance(event, dict) else event
     id = id or cloudevents.event_id(event) or new_id()
     try:
-        incoming = cloudevents.to_incoming(event, id, source=source, received_at=received_at, catalog=catalog)
+        incoming = cloudevents.to_incoming(
+            event, id, source=source, received_at=received_at, place=place, catalog=catalog
+        )
     except InvalidEvent as error:
-        return door.refuse(error, id, raw, source=source, received_at=received_at)
+        return door.refuse(error, id, raw, source=source, received_at=received_at, place=place)
     return door.admit(incoming, raw)

@@ -18,6 +18,7 @@ from profile_api.requests import LookupIn
 from profile_api.status import freshness
 from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound
+from stream_processors.order import NEWEST_FIRST
 
 _MOST_KEYS = 1000
 _EVENTS_IN_VIEW = 50
@@ -27,16 +28,18 @@ Include = Annotated[
     Query(description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events."),
 ]
 
-# Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per offset,
+# Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per event,
 # should the last batch before a crash stand twice.
-_TIMELINE = """SELECT toUnixTimestamp64Milli(time) AS ms, part, off, payload FROM events
+_TIMELINE = f"""SELECT toUnixTimestamp64Milli(time) AS ms, toUnixTimestamp64Milli(received_at) AS received_ms,
+    place, key, payload FROM events
 WHERE (node, time, part, off) IN (
     SELECT node, time, part, off FROM events
-    WHERE node IN {nodes:Array(UInt128)} AND ({type:String} = '' OR type = {type:String})
-      AND (time, part, off) < (fromUnixTimestamp64Milli({ms:Int64}), {part:Int64}, {off:Int64})
-    ORDER BY time DESC, part DESC, off DESC LIMIT 1 BY part, off LIMIT {limit:UInt32})
-ORDER BY time DESC, part DESC, off DESC LIMIT 1 BY part, off"""
-_END_OF_TIME = (10_413_791_999_000, 1 << 31, 1 << 62)
+    WHERE node IN {{nodes:Array(UInt128)}} AND ({{type:String}} = '' OR type = {{type:String}})
+      AND (time, received_at, place, key) < (fromUnixTimestamp64Milli({{ms:Int64}}),
+        fromUnixTimestamp64Milli({{received:Int64}}), {{place:UInt64}}, {{key:UInt128}})
+    ORDER BY {NEWEST_FIRST} LIMIT 1 BY key LIMIT {{limit:UInt32}})
+ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
+_END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
 
 _SEARCH = """SELECT profile, toUnixTimestamp64Milli(last_seen) AS last_ms FROM profile_rows FINAL
 WHERE live AND (toUnixTimestamp64Milli(last_seen), profile) < ({last:Int64}, {profile:UInt128})
@@ -50,6 +53,8 @@ _DECISIONS = """SELECT off, n, toUnixTimestamp64Milli(any(at)) AS at_ms, any(out
     any(detail) AS detail
 FROM decisions WHERE node IN {nodes:Array(UInt128)} GROUP BY off, n ORDER BY off DESC, n DESC LIMIT 1000"""
 _IDENTIFIERS = "SELECT DISTINCT node, type, value FROM identifiers WHERE node IN {nodes:Array(UInt128)}"
+_EVENTS = """SELECT key, any(JSONExtractString(payload, 'id')) AS id, toUnixTimestamp64Milli(any(time)) AS ms
+FROM events WHERE node IN {nodes:Array(UInt128)} AND key IN {keys:Array(UInt128)} GROUP BY key"""
 
 
 def parts_of(include: str | None) -> tuple[str, ...]:
@@ -81,22 +86,16 @@ def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: b
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
-    """A page of a profile's events, newest first. Later arrivals never shift the pages below a cursor."""
-    after = read_cursor(deps.secret, "events", cursor, (int, int, int)) if cursor else _END_OF_TIME
-    rows = deps.reader.rows(
-        _TIMELINE,
-        {
-            "nodes": people.nodes_of(deps.reader, profile),
-            "type": kind,
-            "ms": after[0],
-            "part": after[1],
-            "off": after[2],
-            "limit": limit + 1,
-        },
-    )
+    """A page of a profile's events, newest first in the total order of events (`stream_processors.order`). Later
+    arrivals never shift the pages below a cursor.
+    """
+    after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else _END_OF_TIME
+    bounds = dict(zip(("ms", "received", "place", "key"), after, strict=True))
+    nodes = people.nodes_of(deps.reader, profile)
+    rows = deps.reader.rows(_TIMELINE, {"nodes": nodes, "type": kind, "limit": limit + 1, **bounds})
     shown = rows[:limit]
-    last = (shown[-1]["ms"], shown[-1]["part"], shown[-1]["off"]) if len(rows) > limit else None
-    following = write_cursor(deps.secret, "events", last) if last else None
+    last = [shown[-1][name] for name in ("ms", "received_ms", "place", "key")] if len(rows) > limit else None
+    following = write_cursor(deps.secret, "timeline", last) if last else None
     return page([views.event_view(row["payload"]) for row in shown], following)
 
 
@@ -164,7 +163,16 @@ def decisions(deps: ApiDeps, profile: int) -> list[dict[str, Any]]:
     for row in deps.reader.rows(_IDENTIFIERS, {"nodes": [int(name, 16) for name in named]}):
         known = {"type": row["type"], "value": row["value"]}
         identifiers.setdefault(to_hex(row["node"]), []).append(known)
-    return [views.decision_view(row, identifiers) for row in rows]
+    events = _events_named(deps, [row["detail"] for row in rows])
+    return [views.decision_view(row, identifiers, events) for row in rows]
+
+
+def _events_named(deps: ApiDeps, details: list[str]) -> dict[str, tuple[str, int]]:
+    """Key (hex) -> id and time in ms of the events that decisions came of: links name them by key alone."""
+    named = views.events_named(details)
+    bound = {"nodes": sorted({anchor for _, anchor in named}), "keys": sorted({key for key, _ in named})}
+    rows = deps.reader.look_up(_EVENTS, bound) if named else []
+    return {to_hex(row["key"]): (row["id"], row["ms"]) for row in rows}
 
 
 def router(deps: ApiDeps) -> APIRouter:

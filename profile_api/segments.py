@@ -137,7 +137,7 @@ def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> di
 def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
     """What decided a leaf: the newest events that count and how many do, or the value that was tested."""
     if "events" in answer:
-        events = [{"id": name, "time": iso(at)} for name, at in answer["events"]]
+        events = [{"source": source, "id": name, "time": iso(at)} for source, name, at in answer["events"]]
         return {"events": events, "matched": answer["matched"]}
     value = answer["value"]
     return {"value": None if value is None else orjson.loads(value)}

@@ -43,14 +43,9 @@ def profile_view(
 
 
 def identities(identifiers: Iterable[tuple[str, str, int, int]]) -> list[Json]:
-    """Type, value and when each was seen; null where only a copy of an event brought it."""
+    """Type, value and when each was seen."""
     return [
-        {
-            "type": kind,
-            "value": value,
-            "first_seen": iso(first) if first <= last else None,
-            "last_seen": iso(last) if first <= last else None,
-        }
+        {"type": kind, "value": value, "first_seen": iso(first), "last_seen": iso(last)}
         for kind, value, first, last in identifiers
     ]
 
@@ -78,7 +73,7 @@ def _amounts(texts: Mapping[str, str]) -> dict[str, Decimal]:
 
 _TIMELINE_MEMBERS = (
     "id", "type", "name", "time", "original_time", "received_at", "channel", "dataschema", "subject",
-    "properties", "traits", "context", "consent", "flags",
+    "properties", "traits", "context", "consent", "flags", "original",
 )  # fmt: skip
 
 
@@ -87,10 +82,14 @@ def event_view(payload: str | bytes) -> Json:
     envelope = orjson.loads(payload)
     view = {name: envelope[name] for name in _TIMELINE_MEMBERS if name in envelope}
     view["source"] = source_id(envelope)
-    view["identifiers"] = [
-        {"type": one.get("type"), "value": one.get("normalised")} for one in envelope.get("identifiers", [])
-    ]
+    view["identifiers"] = [_identifier_view(one) for one in envelope.get("identifiers", [])]
     return view
+
+
+def _identifier_view(one: Mapping[str, Any]) -> Json:
+    """`trust` is there where the identifier is a hint, which links nobody."""
+    view: Json = {"type": one.get("type"), "value": one.get("normalised")}
+    return view | {"trust": one["trust"]} if "trust" in one else view
 
 
 def source_id(envelope: Mapping[str, Any]) -> str:
@@ -147,8 +146,12 @@ def _json_or_text(text: str) -> Any:
         return text
 
 
-def decision_view(row: Mapping[str, Any], identifiers: Mapping[str, list[Json]]) -> Json:
-    """A decision of identity with its reason. `identifiers` says what the nodes (hex) in it stand for."""
+def decision_view(
+    row: Mapping[str, Any], identifiers: Mapping[str, list[Json]], events: Mapping[str, tuple[str, int]]
+) -> Json:
+    """A decision of identity with its reason. `identifiers` says what the nodes (hex) in it stand for, `events` gives
+    id and time in ms of the events (by key, hex) that decisions came of.
+    """
     detail: Json = orjson.loads(row["detail"] or b"{}")
     view: Json = {"outcome": row["outcome"], "at": iso(row["at_ms"])}
     for role in ("survivor", "absorbed", "from"):
@@ -161,7 +164,11 @@ def decision_view(row: Mapping[str, Any], identifiers: Mapping[str, list[Json]])
     if "node" in detail:
         view["identifier"] = _stands_for(detail["node"], identifiers)
     view["reason"] = detail.get("reason") or _REASONS.get(row["outcome"], "")
-    view |= {name: detail[name] for name in ("event", "by") if name in detail}
+    if "by" in detail:
+        view["by"] = detail["by"]
+    if found := events.get(detail.get("key", "")):
+        name, ms = found
+        view["event"] = {"source": detail["source"], "id": name, "time": iso(ms)}
     return view
 
 
@@ -179,6 +186,12 @@ def _as_profile(node: str) -> str:
 def _stands_for(node: Any, identifiers: Mapping[str, list[Json]]) -> Json | None:
     known = identifiers.get(str(node), [])
     return known[0] if known else None
+
+
+def events_named(details: Iterable[str]) -> set[tuple[int, int]]:
+    """Key and anchor of the events that decisions came of, to look them up."""
+    parsed = [orjson.loads(detail or "{}") for detail in details]
+    return {(int(one["key"], 16), int(one["anchor"], 16)) for one in parsed if one.get("key")}
 
 
 def nodes_named(details: Iterable[str]) -> set[str]:

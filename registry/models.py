@@ -4,7 +4,8 @@ Times are int ms since 1970 UTC. Unknown fields are refused: a misspelt setting 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from functools import cached_property
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer
 
@@ -23,8 +24,16 @@ class Declaration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+TRUSTED_CHANNELS: Final = frozenset({"server", "pos", "email", "chat", "social", "phone", "feedback"})
+"""Where computers of a company or a vendor send, not people's browsers and devices."""
+
+
 class Source(Declaration):
-    """Where events come from. Two keys may live side by side, so that a key can be changed without a gap."""
+    """Where events come from. Two keys may live side by side, so that a key can be changed without a gap.
+
+    `clock`: whether what was sent long before it came was held up (trusted) or misdated; by default trusted for
+    every channel but people's own devices.
+    """
 
     id: Slug
     name: Name = ""
@@ -33,6 +42,13 @@ class Source(Declaration):
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: tuple[str, ...] = ("*",)
+    clock: Literal["trusted", "untrusted"] | None = None
+
+    @cached_property
+    def trusts_clock(self) -> bool:
+        if self.clock is None:
+            return self.channel in TRUSTED_CHANNELS
+        return self.clock == "trusted"
 
 
 class Token(Declaration):

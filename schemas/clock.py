@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from threading import Lock
 from typing import Final
 
 Clock = Callable[[], int]
@@ -16,6 +17,20 @@ IdMaker = Callable[[], str]
 
 def system_clock() -> int:
     return time.time_ns() // 1_000_000
+
+
+class Forward:
+    """A clock that never steps back: when the one it follows does, it stays where it was. For use by any thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest = 0
+        self._lock = Lock()
+
+    def __call__(self) -> int:
+        with self._lock:
+            self._latest = max(self._latest, self._clock())
+            return self._latest
 
 
 def random_id() -> str:

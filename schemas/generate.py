@@ -1,7 +1,7 @@
 """Writes what is generated from the tables and models: `python -m schemas.generate`.
 
 - `schemas/events/<type>.v<version>.json` from `schemas/sets/`
-- `schemas/envelope.v1.json` and `schemas/records/*.json` from the models
+- `schemas/envelope.v2.json` and `schemas/records/*.json` from the models
 - `docs/events.md`, the page that lists every event
 
 It only ever writes these files; a published one that would change is for `python -m schemas.check` to find.
@@ -22,12 +22,12 @@ from schemas.sets import ALL
 REPOSITORY: Final = Path(__file__).parent.parent
 
 _MODELS: Final[tuple[tuple[str, str, str, Any], ...]] = (
-    ("envelope.v1.json", "envelope:1", "Envelope of simorgh.events", Envelope),
+    ("envelope.v2.json", "envelope:2", "Envelope of simorgh.events", Envelope),
     ("records/segments.transition.v1.json", "record:segments.transition:1", "simorgh.segments", Transition),
     ("records/segments.transition.v2.json", "record:segments.transition:2", "simorgh.segments", OwnedTransition),
     ("records/segments.claim.v1.json", "record:segments.claim:1", "simorgh.segments", Claim),
     ("records/touched.v1.json", "record:touched:1", "simorgh.touched", Touch),
-    ("records/identity.v1.json", "record:identity:1", "simorgh.identity", IdentityRecord),
+    ("records/identity.v2.json", "record:identity:2", "simorgh.identity", IdentityRecord),
     ("records/rejected.v1.json", "record:rejected:1", "simorgh.rejected", RejectedEvent),
 )
 

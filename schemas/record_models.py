@@ -103,7 +103,8 @@ class Link(OpenRecord):
     """The identifiers of one event belong together; the first node is the anchor, one alone is a birth."""
 
     kind: Literal["link"]
-    event: ShortText
+    key: Hex128 = Field(description="The event's.")
+    source: ShortText = Field(description="The id of the event's source.")
     received_at: Milliseconds
     nodes: list[tuple[Hex128, ShortText]] = Field(min_length=1, description="Pairs of node and type.")
     alias: Literal[True] | None = None
@@ -157,7 +158,10 @@ class RejectedEvent(OpenRecord):
     source: str
     channel: str
     received_at: Moment
+    place: int = Field(default=0, ge=0, description="Place within its request: the first event of a batch is 0.")
     payload: str | None = Field(default=None, json_schema_extra=PERSONAL)
     payload_base64: str | None = Field(default=None, json_schema_extra=PERSONAL)
-    digest: int = Field(description="Of the bytes: the same bytes sent again have the same.")
+    digest: int = Field(
+        description="Of the bytes: the same bytes sent again have the same. Of a `conflicting_copy`: of its content."
+    )
     resolved: Literal[True] | None = Field(default=None, description="It was fixed and taken.")

@@ -3,7 +3,7 @@
 from typing import Final
 
 EVENTS: Final = "simorgh.events"
-"""Customers' events. Key: event id. Value: the envelope (`schemas.envelope`)."""
+"""Customers' events. Key: `key` of the envelope, as 32 hex digits. Value: the envelope (`schemas.envelope`)."""
 
 IDENTITY: Final = "simorgh.identity"
 """Links, merges, splits, rules. One partition: one total order per workspace, kept forever; it is truth."""

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
-from hashlib import blake2b
 from sys import intern
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -18,6 +17,10 @@ from schemas.errors import InvalidIdentifier
 from stream_processors import doubts
 from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
+from stream_processors.order import MOST_PLACE, rank
+
+HINT: Final = "hint"
+"""The trust of an identifier that somebody merely typed: it is shown, and it links nobody."""
 
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
 """The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
@@ -25,7 +28,10 @@ UNIQUE, COPY, UNREADABLE = 0, 1, 2
 _MOMENTS: Final = re2.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)*")
 _MOMENT_LENGTH: Final = 24
 _LATEST: Final = 10_000_000_000_000
-"""Times lie from 1970 up to here, in 2286: versions of traits are not negative, and "never" is later."""
+"""Times lie from 1970 up to here, in 2286: ranks are not negative, and "never" is later."""
+
+_KEY_LENGTH: Final = 32
+_SOURCES: Final = "/sources/"
 
 _PARTS: Final = 16
 """Of a batch in which something cannot be read; each is parsed on its own."""
@@ -35,12 +41,13 @@ Money = tuple[str, int]
 
 
 class Identifier(msgspec.Struct, gc=False):
-    """One identifier of an envelope; `node` is hex."""
+    """One identifier of an envelope; `node` is hex. `trust`: "hint" where it links nobody, else empty."""
 
     type: str
     normalised: str
     node: str
     value: str = ""
+    trust: str = ""
 
 
 class _Money(msgspec.Struct, gc=False):
@@ -51,10 +58,12 @@ class _Money(msgspec.Struct, gc=False):
 class Envelope(msgspec.Struct, gc=False):
     """What the projections read of an envelope. Traits, properties and context stay JSON until somebody asks."""
 
+    key: str
     id: str
     type: str
     time: str
     received_at: str
+    place: Annotated[int, msgspec.Meta(ge=0, le=MOST_PLACE)]
     source: str
     channel: str
     identifiers: msgspec.Raw
@@ -63,6 +72,8 @@ class Envelope(msgspec.Struct, gc=False):
     money: _Money | None = None
     alias: bool | None = None
     dataschema: str = ""
+    original_time: str | None = None
+    original: dict[str, msgspec.Raw] | None = None
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -90,13 +101,15 @@ _decode_identifiers = msgspec.json.Decoder(tuple[Identifier, ...]).decode
 class Batch:
     """Columns of equal length, in log order within each partition. Times are ms.
 
-    `nodes[i]` are the nodes of event i's `identifiers[i]`, anchor first, () where it has none; `money[i]` is None where
-    it has none with a currency; `state[i]` is UNIQUE until dedupe says otherwise.
+    `keys[i]` is the identity of event i, `sources[i]` the id of its source; `nodes[i]` are the nodes of its
+    `identifiers[i]`, anchor first, () where it has none, both without hints; `money[i]` is None where it has none with
+    a currency; `state[i]` is UNIQUE until dedupe says otherwise.
     """
 
     records: list[Record] = field(default_factory=list)
     events: list[Envelope] = field(default_factory=list)
-    eids: list[int] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     nodes: list[tuple[int, ...]] = field(default_factory=list)
     identifiers: list[tuple[Identifier, ...]] = field(default_factory=list)
@@ -121,18 +134,12 @@ class Batch:
         """Indices of the events that count."""
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
 
+    def rank(self, i: int) -> int:
+        """The place of event i in the total order of events (`stream_processors.order`)."""
+        return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
+
 
 _COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
-
-
-_BLANK_HASH: Final = blake2b(digest_size=16)
-
-
-def event_hash(event_id: str) -> int:
-    """eid: BLAKE2b-128 of the event id."""
-    digest = _BLANK_HASH.copy()  # quicker than to set one up
-    digest.update(event_id.encode())
-    return int.from_bytes(digest.digest(), "big")
 
 
 def parse(records: Sequence[Record]) -> Batch:
@@ -168,7 +175,8 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     return Batch(
         records=records,
         events=events,
-        eids=[event_hash(event.id) for event in events],
+        keys=_keys([event.key for event in events]),
+        sources=_sources([event.source for event in events]),
         types=[intern(event.type) for event in events],  # each is a key to many tables
         nodes=[nodes for _, nodes in found],
         identifiers=[identifiers for identifiers, _ in found],
@@ -180,11 +188,20 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     )
 
 
+def read_again(record: Record) -> Envelope | None:
+    """The envelope of a record that was parsed before; None where this version cannot read it any more."""
+    try:
+        _, [event] = _lifted([record], [_decode(record.value)])
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        return None
+    return event
+
+
 class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
     """Identifiers as they stand in envelopes -> read, and their nodes: who comes often in a batch is read once."""
 
     def __missing__(self, text: bytes) -> tuple[tuple[Identifier, ...], tuple[int, ...]]:
-        identifiers = _decode_identifiers(text)
+        identifiers = tuple([one for one in _decode_identifiers(text) if one.trust != HINT])
         nodes = tuple([from_hex(identifier.node) for identifier in identifiers])
         if 0 in nodes:
             raise ValueError("0 is nobody's node")
@@ -205,6 +222,24 @@ def _money(money: _Money) -> Money | None:
     if not amount.is_finite() or amount.adjusted() >= 30:
         raise ValueError("money is below 1e30")
     return (money.currency, micros(amount)) if money.currency else None
+
+
+def _keys(texts: list[str]) -> list[int]:
+    """Keys as numbers. `ValueError` where some text is not 32 lower-case hex digits."""
+    whole = "".join(texts)
+    even = {_KEY_LENGTH}.issuperset(map(len, texts))
+    # quicker than an expression; what it skips, blanks, leaves too few bytes
+    if not even or 2 * len(bytes.fromhex(whole)) != len(whole) or whole != whole.lower():
+        raise ValueError("keys are 32 lower-case hex digits")
+    return [int(text, 16) for text in texts]
+
+
+def _sources(names: list[str]) -> list[str]:
+    """The ids of sources. `ValueError` where some name is none's."""
+    ids = {name: name.removeprefix(_SOURCES) for name in set(names)}
+    if any(not id or id == name for name, id in ids.items()):
+        raise ValueError(f"sources are {_SOURCES} and an id")
+    return [ids[name] for name in names]
 
 
 def _moments(texts: list[str]) -> list[int]:

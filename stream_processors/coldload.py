@@ -4,13 +4,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from stream_processors.bounds import LATEST, Kept
 from stream_processors.money import micros
 from stream_processors.profiles import ProfileState
 from warehouse.client import Writer
 
 _CHUNK = 4_000
-_TRAITS = """SELECT node, kind, name, max(ver), argMax(tuple(value), ver).1, argMax(source, ver), argMax(channel, ver)
-    FROM traits WHERE node IN {nodes:Array(UInt128)} GROUP BY node, kind, name"""
+# Of each node: what is among the latest of a profile is among the latest of one of its nodes.
+_TRAITS = """SELECT node, kind, name, max(ver) AS latest, argMax(tuple(value), ver).1, argMax(source, ver),
+    argMax(channel, ver) FROM traits WHERE node IN {nodes:Array(UInt128)} GROUP BY node, kind, name
+    ORDER BY has({kept:Array(String)}, name) DESC, latest DESC, name LIMIT {most:UInt32} BY node, kind"""
 _IDENTIFIERS = """SELECT node, type, value,
     toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
     FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
@@ -33,6 +36,11 @@ class LeafFold(Protocol):
 
     def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None: ...
 
+    @property
+    def kept(self) -> Kept:
+        """The names of traits and consent that are kept whatever else was written."""
+        ...
+
 
 def load(
     writer: Writer, profiles: Mapping[int, Sequence[int]], before: Mapping[int, int], leaves: LeafFold
@@ -48,8 +56,10 @@ def load(
     nodes = list(owner)
     for start in range(0, len(nodes), _CHUNK):
         chunk = nodes[start : start + _CHUNK]
-        for node, kind, name, *written in traits(writer, chunk):
+        for node, kind, name, *written in traits(writer, chunk, leaves.kept):
             owner[node].write(kind, name, tuple(written))
+        for state in {id(state): state for state in map(owner.__getitem__, chunk)}.values():
+            state.keep_latest(leaves.kept)
         for node, kind, value, first, last in identifiers(writer, chunk):
             owner[node].add_identifier(node, kind, value, first, last)
         load_events(writer, {node: owner[node] for node in chunk}, before, leaves)
@@ -67,9 +77,13 @@ def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str
     return found
 
 
-def traits(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
-    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it."""
-    return writer.look_up(_TRAITS, {"nodes": nodes})
+def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, ...]]:
+    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it.
+
+    Of each node, all that may be among its profile's latest, and what is kept.
+    """
+    names = kept.all()
+    return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
 
 
 def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:

@@ -16,6 +16,7 @@ from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
 from stream_processors.batch import Envelope
+from stream_processors.bounds import Kept
 from stream_processors.coldload import milliseconds
 from stream_processors.fences import Fences
 from stream_processors.segments.live import LiveRules, ProfileFacts
@@ -24,6 +25,9 @@ from warehouse.client import Writer, fixed16
 
 if TYPE_CHECKING:
     from stream_processors.states import Touched
+
+SEARCHED = frozenset({"name", "email"})
+"""Traits that profiles are searched by: they stay known, too."""
 
 ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
@@ -48,6 +52,8 @@ class Evaluator:
         self.versions: dict[str, int] = {}
         self.live = LiveRules({})
         self.now = 0
+        self.kept = _kept(self.live)
+        """The names of traits and consent that states keep whatever else is written."""
         self._metric_leaves: frozenset[int] = frozenset()
         self._payload_types: set[str] = set()
 
@@ -57,6 +63,7 @@ class Evaluator:
         """The live segments: id -> (rule, version). Leaf states made before are void: the caller empties its cache."""
         self.live = LiveRules({name: parse_rule(rule) for name, (rule, _) in segments.items()})
         self.versions = {name: version for name, (_, version) in segments.items()}
+        self.kept = _kept(self.live)
         self._metric_leaves = frozenset(self.live.leaves_of(metrics=_METRICS))
         self._payload_types = {kind for kind in self.live.event_types if self.live.needs_payload(kind)}
 
@@ -98,7 +105,7 @@ class Evaluator:
             records += self._exits(profile, memberships, touched.causes.get(profile, cause))
         for profile, state in touched.states.items():
             leaves = touched.changes[profile]
-            facts = state.current_facts(metrics=bool(self._metric_leaves))
+            facts = state.current_facts(metrics=bool(self._metric_leaves), kept=self.kept)
             if leaves is None:
                 facts.true_leaves = None
             inherited = touched.inherited.get(profile)
@@ -194,6 +201,10 @@ class Evaluator:
         sql = """SELECT profile, argMax(entered_at, ver) FROM memberships WHERE segment = {s:String}
             GROUP BY profile HAVING argMax(member, ver) = 1"""
         return {profile: milliseconds(entered) for profile, entered in writer.rows(sql, {"s": segment})}
+
+
+def _kept(live: LiveRules) -> Kept:
+    return Kept(live.names("trait") | SEARCHED, live.names("consent"))
 
 
 def transition_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:

@@ -9,8 +9,8 @@ from warehouse.client import Writer
 _PROBES = 6
 _BITS_PER_ID = 16
 _SLICES = 16
-_SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString(eid)) AS low, toUInt64(bitShiftRight(eid, 64)) AS high
-    FROM ids WHERE eid >= {a:UInt128} AND eid <= {b:UInt128}"""
+_SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString(key)) AS low, toUInt64(bitShiftRight(key, 64)) AS high
+    FROM ids WHERE key >= {a:UInt128} AND key <= {b:UInt128}"""
 
 Halves = tuple[np.ndarray, np.ndarray]
 """Low and high 64 bits, as arrays of uint64 of equal length."""

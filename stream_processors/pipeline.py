@@ -3,7 +3,8 @@
 Side effects, in order, and what a crash after each means. `recover` reads again all that was not committed, as one
 batch that holds at least what was under way: then what is told is what would have been told.
 
-  1 simorgh.rejected   what cannot be read is kept; the same record again, under the same id, is the same rejected event
+  1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
+                       event
   2 simorgh.identity   the graph is folded from the topic: known links are not appended again
   3 simorgh.segments   what was told is in the topic: it is folded before anything is evaluated again
 
@@ -28,9 +29,10 @@ from identity.rules import DEFAULT_RULES
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
-from stream_processors import project, rejections
-from stream_processors.batch import COPY, UNIQUE, Batch, parse
+from stream_processors import conflicts, project, rejections
+from stream_processors.batch import COPY, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.conflicts import First
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator
 from stream_processors.gathered import Recorded, Shown, Tables
@@ -111,7 +113,8 @@ class Pipeline:
             return
         batch = parse(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
-        ids = self._mark_again(batch)
+        ids, firsts = self._mark_again(batch)
+        conflicts.keep(self._log, self._writer, batch, firsts)
         events = self._missing_events(batch)
         before = self._pass(records)
         self._derive(batch, (ids, events), before, late)
@@ -130,19 +133,23 @@ class Pipeline:
             self.positions[record.partition] = record.offset + 1
         return before
 
-    def _mark_again(self, batch: Batch) -> list[int]:
-        """Find the copies in a batch some of whose ids may be in the table. Returns the indices of ids that are not."""
-        sql = "SELECT eid, part, off FROM ids WHERE eid IN {e:Array(UInt128)}"
-        stored = {eid: (part, off) for eid, part, off in self._writer.rows(sql, {"e": batch.eids})}
+    def _mark_again(self, batch: Batch) -> tuple[list[int], dict[int, First]]:
+        """Find the copies in a batch some of whose keys may be in the table. Returns the indices of keys that are not,
+        and the first one of each copy, by the copy's index."""
+        sql = "SELECT key, part, off FROM ids WHERE key IN {keys:Array(UInt128)}"
+        stored = {key: (part, off) for key, part, off in self._writer.rows(sql, {"keys": batch.keys})}
         missing: dict[int, int] = {}
-        for i, (eid, record) in enumerate(zip(batch.eids, batch.records, strict=True)):
-            first = stored.get(eid)
-            if first is not None:
-                batch.state[i] = UNIQUE if first == (record.partition, record.offset) else COPY
-            elif missing.setdefault(eid, i) != i:
-                batch.state[i] = COPY
-        self._seen.remember(set(missing))
-        return list(missing.values())
+        firsts: dict[int, First] = {}
+        for i, (key, record) in enumerate(zip(batch.keys, batch.records, strict=True)):
+            first = stored.get(key)
+            if first is None and missing.setdefault(key, i) != i:
+                firsts[i] = batch.records[missing[key]]
+            elif first is not None and first != (record.partition, record.offset):
+                firsts[i] = first
+        for i in firsts:
+            batch.state[i] = COPY
+        self._seen.remember({key: batch.records[i] for key, i in missing.items()})
+        return list(missing.values()), firsts
 
     def _missing_events(self, batch: Batch) -> list[int]:
         """Indices of unique events whose row is not in the table."""
@@ -180,7 +187,7 @@ class Pipeline:
             self.commit()
         before = self._pass(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
-        self._seen.mark(batch)
+        conflicts.keep(self._log, self._writer, batch, self._seen.mark(batch))
         unique = batch.unique()
         self._derive(batch, (unique, unique), before, Resolution())
         self._outbox.write_when_due()

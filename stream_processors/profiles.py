@@ -1,8 +1,8 @@
 """Profiles in memory: a bounded cache of folds of the warehouse's rows.
 
-A `ProfileState` is a pure function of the rows of its nodes, and every part of it combines (sums of exact money,
-minima, maxima, last writer by (time, id), leaf states), so a state can be loaded cold, kept up to date by the batch,
-or made by absorbing another, in any order, and is the same.
+A `ProfileState` is a pure function of the rows of its nodes, within the bounds of `stream_processors.bounds`. Every
+part of it combines (sums of exact money, minima, maxima, last writer in the total order of events, leaf states), so a
+state can be loaded cold, kept up to date by the batch, or made by absorbing another, in any order, and is the same.
 """
 
 from collections import OrderedDict
@@ -13,7 +13,9 @@ from typing import Any, Final, Generic, TypeVar
 import orjson
 
 from schemas.clock import iso
+from stream_processors.bounds import Kept, Written, keep_latest, shown
 from stream_processors.money import decimal
+from stream_processors.order import time_of
 from stream_processors.segments.live import ProfileFacts
 
 ORDER, REFUND = "order.completed", "order.refunded"
@@ -22,9 +24,6 @@ CACHED_PROFILES: Final = 100_000
 
 NEVER = 10_390_000_000_000
 """A moment in 2299, for `due` and the like: no moment at all."""
-
-Written = tuple[int, str | None, str, str]
-"""A trait or consent as last written: version, JSON text (None = removed), source, channel."""
 
 
 @dataclass(slots=True)
@@ -116,13 +115,21 @@ class ProfileState:
         assert isinstance(types, set)
         return types
 
-    def current_facts(self, *, metrics: bool) -> ProfileFacts:
-        """The facts, brought up to date with the rest of the state; `metrics` only where some rule asks for them."""
+    def keep_latest(self, kept: Kept) -> None:
+        """Stay within the bounds. To be called where much was written at once."""
+        keep_latest(self.traits, kept.traits)
+        keep_latest(self.consents, kept.consents)
+
+    def current_facts(self, *, metrics: bool, kept: Kept) -> ProfileFacts:
+        """The facts, brought up to date with the rest of the state; `metrics` only where some rule asks for them.
+        `kept`: the names that rules ask for."""
         facts = self.facts
         if self.texts is None:
-            self.texts = (object_text(self.traits), provenance_text(self.traits), object_text(self.consents))
-            facts.traits = orjson.loads(self.texts[0])
-            facts.consent = orjson.loads(self.texts[2])
+            self.keep_latest(kept)
+            traits, consents = shown(self.traits), shown(self.consents)
+            self.texts = (object_text(traits), provenance_text(traits), object_text(consents))
+            facts.traits = _values(self.texts[0], traits, self.traits)
+            facts.consent = _values(self.texts[2], consents, self.consents)
         if metrics:
             facts.events = self.events
             facts.orders = self.counts.get(ORDER, 0)
@@ -143,11 +150,20 @@ def provenance_text(values: Mapping[str, Written]) -> str:
     """JSON: name -> the source, channel and time of the write that won."""
     return orjson.dumps(
         {
-            name: {"source": source, "channel": channel, "time": iso(ver >> 64)}
+            name: {"source": source, "channel": channel, "time": iso(time_of(ver))}
             for name, (ver, text, source, channel) in sorted(values.items())
             if text is not None
         }
     ).decode()
+
+
+def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:
+    """What is shown, as `text` says, with what is known beside it."""
+    found: dict[str, Any] = orjson.loads(text)
+    if len(shown) < len(values):
+        rest = {name: written[1] for name, written in values.items() if name not in shown}
+        found |= {name: orjson.loads(value) for name, value in rest.items() if value is not None}
+    return found
 
 
 def _quoted(name: str) -> str:

@@ -9,21 +9,16 @@ import orjson
 import pyarrow as pa
 
 from stream_processors.batch import UNIQUE, UNREADABLE, Batch, Identifier
+from stream_processors.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
 from stream_processors.money import decimal, decimal_array
 from stream_processors.profiles import NEVER, ORDER, ProfileState
 from stream_processors.recent import View
-from warehouse.client import fixed16
+from warehouse.client import fixed16, fixed32
 
 _Value = TypeVar("_Value")
 
-_EPOCH_OF_ID = 64
 _STAMP = pa.timestamp("ms", "UTC")
 _NO_TEXTS = ("{}", "{}", "{}")
-
-
-def trait_version(time: int, eid: int) -> int:
-    """Versions order by (time, id): time in ms above the high half of eid."""
-    return time << _EPOCH_OF_ID | eid >> 64
 
 
 def log_rows(batch: Batch, owner: int) -> pa.Table:
@@ -45,7 +40,7 @@ def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
     records = _picked(batch.records, index)
     return pa.table(
         {
-            "eid": fixed16(_picked(batch.eids, index)),
+            "key": fixed16(_picked(batch.keys, index)),
             "part": pa.array([r.partition for r in records], pa.uint16()),
             "off": pa.array([r.offset for r in records], pa.uint64()),
         }
@@ -61,6 +56,10 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
             "type": pa.array(_picked(batch.types, index), pa.string()),
             "part": pa.array([r.partition for r in records], pa.uint16()),
             "off": pa.array([r.offset for r in records], pa.uint64()),
+            "received_at": pa.array(_picked(batch.received, index), _STAMP),
+            "place": pa.array([event.place for event in _picked(batch.events, index)], pa.uint64()),
+            "key": fixed16(_picked(batch.keys, index)),
+            "source": pa.array(_picked(batch.sources, index), pa.string()),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
             "payload": pa.array([r.value for r in records], pa.binary()),
@@ -78,7 +77,7 @@ def trait_rows(batch: Batch) -> pa.Table:
     for i in batch.writes:
         if batch.state[i] == UNIQUE and batch.nodes[i]:
             event, node = batch.events[i], batch.nodes[i][0]
-            ver, source, channel = trait_version(batch.times[i], batch.eids[i]), event.source, event.channel
+            ver, source, channel = batch.rank(i), event.source, event.channel
             for kind, values in (("trait", event.traits), ("consent", event.consent)):
                 rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
     nodes, kinds, names, texts, versions, sources, channels = zip(*rows, strict=True) if rows else ((),) * 7
@@ -88,7 +87,7 @@ def trait_rows(batch: Batch) -> pa.Table:
             "kind": pa.array(kinds, pa.string()),
             "name": pa.array(names, pa.string()),
             "value": pa.array(texts, pa.string()),
-            "ver": fixed16(versions),
+            "ver": fixed32(versions),
             "source": pa.array(sources, pa.string()),
             "channel": pa.array(channels, pa.string()),
         }
@@ -106,23 +105,24 @@ Seen = dict[int, list[Any] | None]
 
 
 def seen_identifiers(batch: Batch) -> Seen:
-    """Every node of the batch, and when it was seen. A copy's nodes get no time: it adds links only."""
+    """Every node of the events that count, and when it was seen."""
     seen: Seen = {}
     together: dict[tuple[int, ...], list[Any]] = {}
     columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)
     for nodes, identifiers, event, state, time in columns:
-        first, last = (time, time) if state == UNIQUE else (NEVER, 0)
+        if state != UNIQUE:
+            continue
         if event.alias:
-            _see_alias(seen, nodes, identifiers, event.guessed(), first, last)
+            _see_alias(seen, nodes, identifiers, event.guessed(), time)
             continue
         known = together.get(nodes)  # most come again and again with the same others: one look for all of them
         if known is None:
-            together[nodes] = [identifiers, first, last]
+            together[nodes] = [identifiers, time, time]
             continue
-        if first < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
-            known[1] = first
-        if last > known[2]:  # noqa: PLR1730
-            known[2] = last
+        if time < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
+            known[1] = time
+        if time > known[2]:  # noqa: PLR1730
+            known[2] = time
     for nodes, (identifiers, first, last) in together.items():
         for node, identifier in zip(nodes, identifiers, strict=True):
             _see(seen, node, identifier, first, last)
@@ -130,13 +130,13 @@ def seen_identifiers(batch: Batch) -> Seen:
 
 
 def _see_alias(
-    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, first: int, last: int
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, time: int
 ) -> None:
     for node, identifier in zip(nodes, identifiers, strict=True):
         if identifier.value == guessed and node != nodes[0]:
             seen.setdefault(node, None)
         else:
-            _see(seen, node, identifier, first, last)
+            _see(seen, node, identifier, time, time)
 
 
 def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
@@ -192,8 +192,7 @@ def _write_all(
     if not values:
         return []
     event = batch.events[i]
-    ver = trait_version(batch.times[i], batch.eids[i])
-    source, channel = event.source, event.channel
+    ver, source, channel = batch.rank(i), event.source, event.channel
     return [n for n, v in values.items() if state.write(kind, n, (ver, json_text(v), source, channel))]
 
 
@@ -210,11 +209,11 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], ver: i
             "provenance": pa.array([t[1] for t in texts], pa.string()),
             "consent": pa.array([t[2] for t in texts], pa.string()),
             **_identity_columns([s.identifiers.values() for s in rows]),
-            "counts": _map([s.counts for s in rows], lambda v: pa.array(v, pa.uint64())),
+            "counts": _map([largest(s.counts, MOST_FREQUENT) for s in rows], lambda v: pa.array(v, pa.uint64())),
             "events": pa.array([s.events for s in rows], pa.uint64()),
             "orders": pa.array([s.counts.get(ORDER, 0) for s in rows], pa.uint64()),
-            "revenue": _map([s.revenue for s in rows], decimal_array),
-            "refunds": _map([s.refunds for s in rows], decimal_array),
+            "revenue": _map([largest(s.revenue, MOST_CURRENCIES) for s in rows], decimal_array),
+            "refunds": _map([largest(s.refunds, MOST_CURRENCIES) for s in rows], decimal_array),
             "first_seen": pa.array([s.first_seen for s in rows], _STAMP),
             "last_seen": pa.array([s.last_seen for s in rows], _STAMP),
             "name": pa.array([_search_text(s, "name") for s in rows], pa.string()),
@@ -251,17 +250,21 @@ def view_rows(views: Mapping[int, View]) -> pa.Table:
 def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
     """What a 360° view says, but its segments, as one JSON text: a view is read in one column, and quickly."""
     rest = {
-        "counts": state.counts,
+        "counts": largest(state.counts, MOST_FREQUENT),
         "events": state.events,
         "first_seen": state.first_seen,
         "identifiers": sorted(state.identifiers.values()),
         "last_seen": state.last_seen,
         "orders": state.counts.get(ORDER, 0),
-        "refunds": {currency: str(decimal(amount)) for currency, amount in state.refunds.items()},
-        "revenue": {currency: str(decimal(amount)) for currency, amount in state.revenue.items()},
+        "refunds": _amounts(state.refunds),
+        "revenue": _amounts(state.revenue),
     }
     text = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
     return f'{{"traits":{texts[0]},"consent":{texts[2]},{text[1:]}'
+
+
+def _amounts(sums: Mapping[str, int]) -> dict[str, str]:
+    return {currency: str(decimal(amount)) for currency, amount in largest(sums, MOST_CURRENCIES).items()}
 
 
 def _offsets(sizes: list[int]) -> pa.Array:

@@ -35,13 +35,14 @@ def rows(records: Sequence[Record]) -> pa.Table:
     bodies = [(record.offset, orjson.loads(record.value)) for record in records]
     return pa.table(
         {
+            "source": pa.array([b["source"] for _, b in bodies], pa.string()),
             "id": pa.array([b["id"] for _, b in bodies], pa.string()),
             "digest": pa.array([b["digest"] for _, b in bodies], pa.uint64()),
             "code": pa.array([b["code"] for _, b in bodies], pa.string()),
             "reason": pa.array([b["reason"] for _, b in bodies], pa.string()),
-            "source": pa.array([b["source"] for _, b in bodies], pa.string()),
             "channel": pa.array([b.get("channel", "") for _, b in bodies], pa.string()),
             "received_at": pa.array(_moments([b["received_at"] for _, b in bodies])).cast(pa.timestamp("ms", "UTC")),
+            "place": pa.array([b.get("place", 0) for _, b in bodies], pa.uint64()),
             "payload": pa.array([payload_of(b) for _, b in bodies], pa.binary()),
             "resolved": pa.array([int(bool(b.get("resolved"))) for _, b in bodies], pa.uint8()),
             "ver": pa.array([offset for offset, _ in bodies], pa.uint64()),

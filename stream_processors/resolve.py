@@ -20,7 +20,7 @@ from identity.changes import Changes
 from identity.graph import IdentityGraph
 from identity.nodes import from_hex
 from schemas import topics
-from stream_processors.batch import Batch
+from stream_processors.batch import UNIQUE, Batch
 from warehouse.client import fixed16
 
 _READ = 20_000
@@ -96,14 +96,14 @@ class Resolver:
                 yield record.offset, {**body, "decisions": changes.decisions}, changes
 
     def links(self, batch: Batch) -> Resolution:
-        """Link records for all of the batch's events, copies too: a copy may bring links, never counts."""
+        """Link records for the batch's events that count: a copy changes nothing, who is who included."""
         result = Resolution()
         records: list[dict[str, Any]] = []
         knows = self.graph.knows
         recent = self._recent
         for i, nodes in enumerate(batch.nodes):
             at = batch.received[i]
-            if not nodes or recent.get(nodes, _LATER) <= at:
+            if not nodes or recent.get(nodes, _LATER) <= at or batch.state[i] != UNIQUE:
                 continue
             if not knows(nodes, at, alias=batch.events[i].alias is True):
                 records.append(self._decide(link_record(batch, i), result))
@@ -149,13 +149,18 @@ class Resolver:
 def link_record(batch: Batch, i: int) -> dict[str, Any]:
     """What event `i` says about identity, as a record of simorgh.identity but for its decisions."""
     event = batch.events[i]
-    nodes = [[identifier.node, identifier.type] for identifier in batch.identifiers[i]]
-    link = {"kind": "link", "event": event.id, "received_at": batch.received[i], "nodes": nodes}
+    link = {
+        "kind": "link",
+        "key": event.key,
+        "source": batch.sources[i],
+        "received_at": batch.received[i],
+        "nodes": [[identifier.node, identifier.type] for identifier in batch.identifiers[i]],
+    }
     return {**link, "alias": True} if event.alias else link
 
 
 def _key(record: dict[str, Any]) -> bytes:
-    return str(record.get("event") or record["kind"]).encode()
+    return str(record.get("key") or record["kind"]).encode()
 
 
 def identity_rows(moved: dict[int, int], ver: int) -> pa.Table:
@@ -201,8 +206,10 @@ def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
 
 
 def _context(record: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of a decision wants to know of the record that it belongs to."""
-    return {name: record[name] for name in ("event", "reason", "by") if name in record}
+    """What a reader of a decision wants to know of the record that it belongs to. `anchor`: where the event is."""
+    if record["kind"] == "link":
+        return {"key": record.get("key"), "source": record.get("source"), "anchor": record["nodes"][0][0]}
+    return {name: record[name] for name in ("reason", "by") if name in record}
 
 
 def _named(decision: dict[str, Any]) -> set[int]:

@@ -12,6 +12,9 @@ from stream_processors.profiles import ProfileCache, ProfileState, inherit
 from stream_processors.resolve import Resolution
 from warehouse.client import Writer
 
+_MANY = 2_000
+"""Traits and consent of a state, in the middle of a batch."""
+
 
 @dataclass(slots=True)
 class Touched:
@@ -206,7 +209,10 @@ class States:
                 known |= leaves
         for i in batch.writes:
             if batch.nodes[i] and batch.state[i] == UNIQUE and (profile := owners[batch.nodes[i][0]]):
-                leaves = self._evaluator.leaves_of(*project.write_traits(states[profile], batch, i))
+                state = states[profile]
+                leaves = self._evaluator.leaves_of(*project.write_traits(state, batch, i))
+                if len(state.traits) + len(state.consents) > _MANY:
+                    state.keep_latest(self._evaluator.kept)
                 known = changes[profile]
                 if known is not None:
                     known |= leaves

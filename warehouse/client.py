@@ -211,5 +211,14 @@ def _arrow_file(rows: pa.Table, compression: str | None) -> memoryview:
 
 def fixed16(values: Iterable[int]) -> pa.Array:
     """UInt128 as Arrow: 16 bytes, little-endian."""
-    raw = b"".join([v.to_bytes(16, "little") for v in values])
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(raw) // 16, [None, pa.py_buffer(raw)])
+    return _fixed(values, 16)
+
+
+def fixed32(values: Iterable[int]) -> pa.Array:
+    """UInt256 as Arrow: 32 bytes, little-endian."""
+    return _fixed(values, 32)
+
+
+def _fixed(values: Iterable[int], size: int) -> pa.Array:
+    raw = b"".join([v.to_bytes(size, "little") for v in values])
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(size), len(raw) // size, [None, pa.py_buffer(raw)])

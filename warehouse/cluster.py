@@ -13,7 +13,7 @@ from collections.abc import Mapping
 SHARDED_BY: Mapping[str, str] = {
     # one insert of a partition's batch is one part on one shard: the commit point stays all or nothing
     "log_rows": "part",
-    "ids": "eid",
+    "ids": "key",
     # all that is known of a node in one place: segments and 360° views join these by node
     "events": "node",
     "traits": "node",

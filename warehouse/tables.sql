@@ -10,36 +10,42 @@ CREATE TABLE log_rows (
     dup  UInt8
 ) ENGINE = ReplacingMergeTree(gen) ORDER BY (part, off) SETTINGS index_granularity = 512;
 
--- 2. First copies by id (BLAKE2b-128 of the event id), for finding duplicates. All columns are the sorting key, so
---    only one row written twice collapses; found by eid alone, which is all that its index holds.
+-- 2. First copies by key (the envelope's: a keyed hash of source and id), for finding duplicates. All columns are the
+--    sorting key, so only one row written twice collapses; found by key alone, which is all that its index holds.
 CREATE TABLE ids (
-    eid  UInt128,
+    key  UInt128,
     part UInt16,
     off  UInt64 CODEC(ZSTD(1))
-) ENGINE = ReplacingMergeTree PRIMARY KEY eid ORDER BY (eid, part, off) SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree PRIMARY KEY key ORDER BY (key, part, off) SETTINGS index_granularity = 256;
 
 -- 3. The state: one row per unique event, by anchor node and time. node = 0: an event without identifiers.
 --    amount is the event's money (Decimal, 0 where currency = ''); payload is the whole envelope.
 --    (part, off) names the row: what a worker writes again, or another one wrote before it, collapses.
+--    (time, received_at, place, key) is the total order of events; source and the id in the payload name one.
 CREATE TABLE events (
-    node     UInt128,
-    time     DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
-    type     LowCardinality(String),
-    part     UInt16,
-    off      UInt64 CODEC(Delta, ZSTD(1)),
-    amount   Decimal(38, 6) CODEC(ZSTD(1)),
-    currency LowCardinality(String),
-    payload  String CODEC(ZSTD(3))
+    node        UInt128,
+    time        DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    type        LowCardinality(String),
+    part        UInt16,
+    off         UInt64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    place       UInt64 CODEC(ZSTD(1)),
+    key         UInt128 CODEC(NONE),
+    source      LowCardinality(String),
+    amount      Decimal(38, 6) CODEC(ZSTD(1)),
+    currency    LowCardinality(String),
+    payload     String CODEC(ZSTD(3))
 ) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
 
--- 4. Traits and consent, last writer wins by ver = time_ms << 64 | high half of eid. value is JSON text, NULL = removed.
+-- 4. Traits and consent, last writer wins by ver: the event's rank in the total order (stream_processors/order.py: time,
+--    received_at, place and key in one number). value is JSON text, NULL = removed.
 CREATE TABLE traits (
     node    UInt128,
     kind    LowCardinality(String), -- 'trait' | 'consent'
     name    String,
     value   Nullable(String),
-    ver     UInt128,
+    ver     UInt256,
     source  LowCardinality(String),
     channel LowCardinality(String)
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (node, kind, name) SETTINGS index_granularity = 256;
@@ -78,8 +84,8 @@ CREATE TABLE profile_rows (
     provenance String, -- JSON {name: {"source", "channel", "time"}}
     consent    String, -- JSON {purpose: value}
     identities Nested(type LowCardinality(String), value String,
-        first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')), -- first_seen > last_seen: never counted
-    counts     Map(LowCardinality(String), UInt64), -- events by type
+        first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')),
+    counts     Map(LowCardinality(String), UInt64), -- events by type, of the most frequent types
     events     UInt64,
     orders     UInt64,
     revenue    Map(LowCardinality(String), Decimal(38, 6)),
@@ -135,17 +141,18 @@ CREATE TABLE decisions (
 
 -- 13. Rejected events, latest ver wins; resolved = 1 once a retry was accepted.
 CREATE TABLE rejected (
-    id          String,
+    source      LowCardinality(String),
+    id          String, -- unique within its source
     digest      UInt64, -- of the payload: two different bad events under one id are both kept
     code        LowCardinality(String),
     reason      String,
-    source      LowCardinality(String),
     channel     LowCardinality(String),
     received_at DateTime64(3, 'UTC'),
+    place       UInt64, -- within its request: a retry keeps it
     payload     String CODEC(ZSTD(3)), -- the original bytes
     resolved    UInt8,
     ver         UInt64
-) ENGINE = ReplacingMergeTree(ver) ORDER BY (id, digest) SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (source, id, digest) SETTINGS index_granularity = 256;
 
 -- 14. Webhook deliveries, latest ver (= offset in simorgh.deliveries) wins.
 CREATE TABLE deliveries (

@@ -11,7 +11,7 @@ from producers.files.orders import Event
 from producers.files.sinks import ACCEPTED, Outcome
 from registry.models import Source
 from schemas.catalog import Catalog
-from schemas.clock import Clock
+from schemas.clock import Clock, Forward
 from schemas.errors import Broken, InvalidEvent
 from schemas.topics import EVENTS, REJECTED
 
@@ -24,27 +24,33 @@ class LocalSink:
         self._log = log
         self._catalog = catalog
         self._source = source
-        self._clock = clock
+        self._clock = Forward(clock)
 
     def send(self, events: Sequence[Event]) -> list[Outcome]:
         received_at = self._clock()
-        verdicts = [self._verdict(event, received_at) for event in events]
+        verdicts = [self._verdict(event, place, received_at) for place, event in enumerate(events)]
         writes = {EVENTS: [one for one in verdicts if not isinstance(one, Refused)]}
         writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
         self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
         return [Outcome(False, one.code, one.reason) if isinstance(one, Refused) else ACCEPTED for one in verdicts]
 
-    def _verdict(self, event: Event, received_at: int) -> Verdict:
+    def _verdict(self, event: Event, place: int, received_at: int) -> Verdict:
         raw = orjson.dumps(event)
         id = cloudevents.event_id(event)
         if id is None:
             raise Broken("import: the connector made an event without source and id; report this")
         try:
             incoming = cloudevents.to_incoming(
-                event, id, source=self._source, received_at=received_at, catalog=self._catalog
+                event, id, source=self._source, received_at=received_at, place=place, catalog=self._catalog
             )
         except InvalidEvent as error:
             return self._door.refuse(
-                error, id, raw, source=self._source, channel=event["channel"], received_at=received_at
+                error,
+                id,
+                raw,
+                source=self._source,
+                channel=event["channel"],
+                received_at=received_at,
+                place=place,
             )
         return self._door.admit(incoming, raw)

@@ -3,7 +3,8 @@
 Side effects of `process`, in order, and what a crash, or a loss of the partition, after each means. The next owner
 derives everything again from what was committed up to the highest offset in `log_rows`, then reads on from there.
 
-  1 simorgh.rejected   unreadable records, under an id made of their place: kept once, however often appended
+  1 simorgh.rejected   unreadable records, under an id made of their place, and copies with other content, under a
+                       digest of that: kept once, however often appended
   2 events, traits, identifiers, ids   rewritten: their keys are functions of the log, equal rows are one
   3 log_rows           the commit point: offsets and which are copies. Only what is missing after an unknown outcome
   4 simorgh.identity   told again: known evidence folds to nothing
@@ -27,7 +28,7 @@ from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
-from stream_processors import project, rejections
+from stream_processors import conflicts, project, rejections
 from stream_processors.batch import Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.cluster.copies import Copies
@@ -100,8 +101,8 @@ class EventsStage:
         ends = self._checked(records)
         batch = parse(records)
         rejections.keep_unreadable(self._log, batch.unreadable)
+        conflicts.keep(self._log, self._writer, batch, self._copies.mark(batch))
         self._checkpoint("rejected")
-        self._copies.mark(batch)
         self._derive(batch)
         self._enter(batch, ends)
         news = self._novelty.sort(batch)
@@ -133,7 +134,7 @@ class EventsStage:
         self._insert("traits", project.trait_rows(batch))
         self._insert("identifiers", project.identifier_rows(project.seen_identifiers(batch)))
         self._insert("ids", project.id_rows(batch, unique))
-        self._copies.remember({batch.eids[i] for i in unique})
+        self._copies.remember({batch.keys[i] for i in unique})
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._writer.insert(table, rows)
@@ -178,4 +179,4 @@ class EventsStage:
 def _link(batch: Batch, i: int) -> tuple[bytes, bytes]:
     """A link record without decisions: these are for who folds it."""
     link = link_record(batch, i)
-    return link["event"].encode(), orjson.dumps({**link, "decisions": []})
+    return link["key"].encode(), orjson.dumps({**link, "decisions": []})

@@ -56,7 +56,7 @@ class Judge(Evaluator):
         dead = {segment: at for segment, at in state.memberships.items() if segment not in self.live.rules}
         for segment in dead:
             del state.memberships[segment]
-        facts = state.current_facts(metrics=bool(self._metric_leaves))
+        facts = state.current_facts(metrics=bool(self._metric_leaves), kept=self.kept)
         if case.changes is None or case.inherited:
             facts.true_leaves = None
         held = self.live.update(facts, case.changes or (), state.memberships, self.now)

@@ -58,11 +58,11 @@ class Novelty:
         self._cache.clear()
 
     def sort(self, batch: Batch) -> News:
-        """Which events are news. Their rows, and those of all before them, are in the warehouse."""
+        """Which of the events that count are news. Their rows, and those of all before them, are in the warehouse."""
         now = self._clock()
         known: dict[Nodes, Known | None] = {}
-        for nodes in batch.nodes:
-            if nodes and nodes not in known:
+        for nodes, state in zip(batch.nodes, batch.state, strict=True):
+            if nodes and state == UNIQUE and nodes not in known:
                 entry = self._cache.get(nodes)
                 known[nodes] = entry if entry and now < entry.until else None
         self._look_up([nodes for nodes, entry in known.items() if entry is None], known, now)
@@ -80,12 +80,11 @@ class Novelty:
         news = News()
         told: dict[Nodes, tuple[int, bool]] = {}
         for i, nodes in enumerate(batch.nodes):
-            if not nodes:
+            if not nodes or batch.state[i] != UNIQUE:
                 continue
             at, alias, entry = batch.received[i], batch.events[i].alias is True, known[nodes]
             if entry and entry.at <= at and entry.alias >= alias:
-                if batch.state[i] == UNIQUE:
-                    _touch(news.touches, nodes, entry)
+                _touch(news.touches, nodes, entry)
             elif nodes not in told or told[nodes][0] > at or told[nodes][1] < alias:
                 told[nodes] = (at, alias or told.get(nodes, (0, False))[1])
                 news.told.append(i)

@@ -132,7 +132,7 @@ class KnownStates:
             self._read_new(nodes, ends, warm)
 
     def _read_traits(self, nodes: list[int], owners: Mapping[int, Looked]) -> None:
-        for node, kind, name, *written in coldload.traits(self._writer, nodes):
+        for node, kind, name, *written in coldload.traits(self._writer, nodes, self._judge.kept):
             one = owners[node]
             if one.state.write(kind, name, tuple(written)) and one.changes is not None:
                 leaves_of = self._judge.leaves_of

@@ -159,6 +159,10 @@ class LiveRules:
                 found.update(self._readers.get((kind, name), ()))
         return found
 
+    def names(self, kind: str) -> frozenset[str]:
+        """The traits (kind `trait`; top-level names) or purposes of consent (`consent`) that some leaf reads."""
+        return frozenset(name for known, name in self._readers if known == kind)
+
     def affected(self, leaves: Iterable[int]) -> set[str]:
         """The segments whose truth may change when these leaves do, users of nested segments included."""
         segments: set[str] = set()

@@ -8,6 +8,7 @@ answers together. Leaves are named by JSON pointers into the rule; what a nested
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from stream_processors.order import NEWEST_FIRST
 from stream_processors.segments.sql import Compiler, Query, Resolve, circle
 from stream_processors.segments.tree import (
     All,
@@ -22,6 +23,8 @@ from stream_processors.segments.tree import (
     children,
 )
 
+_NAMED: Final = "source, JSONExtractString(payload, 'id') AS id, time, received_at, place, key"
+
 EVIDENCE: Final = 10
 """How many deciding events are shown, the newest first."""
 
@@ -29,7 +32,7 @@ EVIDENCE: Final = 10
 def compile_why(rule: Rule, now_ms: int, profile: int, resolve: Resolve) -> list[tuple[str, Query]]:
     """One query per leaf, each answering one row: `holds` (0 or 1) and what decided.
 
-    Event leaves add `events`, (id, time in ms) of the newest that count, and `matched`, how many do; trait
+    Event leaves add `events`, (source, id, time in ms) of the newest that count, and `matched`, how many do; trait
     and consent leaves add `value`, the JSON text of the value or NULL.
     """
     return [(pointer, _leaf_query(leaf, now_ms, profile, resolve)) for pointer, leaf in _leaves(rule, "", resolve, ())]
@@ -89,9 +92,9 @@ def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Quer
     columns = [f"{holds} AS holds"]
     match leaf:
         case EventLeaf():
-            rows = compiler.rows("events", "time, JSONExtractString(payload, 'id') AS id", compiler.matching(leaf))
-            newest = f"SELECT id, time FROM ({rows}) ORDER BY time DESC, id LIMIT {EVIDENCE}"
-            columns.append(f"(SELECT groupArray((id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
+            rows = compiler.rows("events", _NAMED, compiler.matching(leaf))
+            newest = f"SELECT source, id, time FROM ({rows}) ORDER BY {NEWEST_FIRST} LIMIT {EVIDENCE}"
+            columns.append(f"(SELECT groupArray((source, id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
             columns.append(f"(SELECT count() FROM ({rows})) AS matched")
         case Trait(path=path):
             columns.append(f"({compiler.latest_value('trait', path)}) AS value")

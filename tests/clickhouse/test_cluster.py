@@ -63,5 +63,5 @@ def test_arguments_and_settings_stay() -> None:
     )
     assert whole == (
         "CREATE TABLE IF NOT EXISTS d.ids ON CLUSTER 'c' AS d.ids_local"
-        " ENGINE = Distributed('c', 'd', 'ids_local', cityHash64(eid))"
+        " ENGINE = Distributed('c', 'd', 'ids_local', cityHash64(key))"
     )

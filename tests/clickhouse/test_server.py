@@ -230,11 +230,11 @@ def test_an_insert_whose_answer_is_lost_is_sent_once(server: Warehouse, bridge: 
 def test_rows_of_a_zombie_collapse_when_read(server: Warehouse) -> None:
     writer, reader = server.writer(1), server.reader(lambda: 1)
     ids = pa.table(
-        {"eid": fixed16([7, 7]), "part": pa.array([0, 1], pa.uint16()), "off": pa.array([5, 5], pa.uint64())}
+        {"key": fixed16([7, 7]), "part": pa.array([0, 1], pa.uint16()), "off": pa.array([5, 5], pa.uint64())}
     )
     for _ in range(2):
         writer.insert("ids", ids)
-    assert writer.rows("SELECT eid, part, off FROM ids ORDER BY part") == [(7, 0, 5), (7, 1, 5)]
+    assert writer.rows("SELECT key, part, off FROM ids ORDER BY part") == [(7, 0, 5), (7, 1, 5)]
     assert reader.rows("SELECT count() AS n FROM ids") == [{"n": 2}]
     later = log_rows(range(3)).set_column(2, "gen", pa.array([2, 2, 2], pa.uint32()))
     for rows in (later, log_rows(range(5))):  # the zombie's come last

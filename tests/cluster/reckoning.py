@@ -29,7 +29,7 @@ _COUNTS: Final = """SELECT
     (SELECT count() FROM log_rows), (SELECT uniqExact(part, off) FROM log_rows),
     (SELECT countIf(dup = 0) FROM log_rows), (SELECT countIf(dup = 1) FROM log_rows),
     (SELECT count() FROM events), (SELECT uniqExact(part, off) FROM events),
-    (SELECT count() FROM ids), (SELECT uniqExact(eid) FROM ids)"""
+    (SELECT count() FROM ids), (SELECT uniqExact(key) FROM ids)"""
 
 
 def declare(api: Api) -> None:

@@ -15,7 +15,7 @@ def main(data: Path) -> dict[str, int]:
     log.close()
     ((log_rows, offsets, unique),) = rows("SELECT count(), uniqExact(part, off), countIf(dup = 0) FROM log_rows FINAL")
     ((events, event_offsets, amount),) = rows("SELECT count(), uniqExact(part, off), toString(sum(amount)) FROM events")
-    ((ids, id_values),) = rows("SELECT count(), uniqExact(eid) FROM ids")
+    ((ids, id_values),) = rows("SELECT count(), uniqExact(key) FROM ids")
     return {
         "log_rows": log_rows,
         "offsets": offsets,

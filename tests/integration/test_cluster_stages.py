@@ -648,7 +648,7 @@ def lasting(cluster: Cluster) -> list[list[tuple[Any, ...]]]:
         rows(cluster, "SELECT profile, node FROM members WHERE live ORDER BY profile, node"),
         rows(cluster, "SELECT profile, events, segments FROM profile_rows WHERE live ORDER BY profile"),
         rows(cluster, "SELECT * FROM decisions ORDER BY ALL"),
-        rows(cluster, "SELECT eid, part, off FROM ids ORDER BY ALL"),
+        rows(cluster, "SELECT key, part, off FROM ids ORDER BY ALL"),
     ]
 
 

@@ -178,7 +178,7 @@ _TABLES: Final = {
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
     "events": "SELECT node, time, type, amount, currency, hex(payload) FROM events ORDER BY ALL",
-    "ids": "SELECT eid FROM ids ORDER BY eid",
+    "ids": "SELECT key FROM ids ORDER BY key",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",

@@ -300,7 +300,7 @@ def table_rows(world: World) -> Iterator[tuple[str, list[str], list[list[Any]]]]
     yield "identity", ["node", "profile", "ver"], [list(row) for row in world.identity]
     seen = {(node, profile) for node, profile, _ in world.identity if profile}
     yield "members", ["profile", "node", "live", "ver"], [[profile, node, 1, 1] for node, profile in seen]
-    columns = ["node", "time", "type", "part", "off", "amount", "currency", "payload"]
+    columns = ["node", "time", "type", "part", "off", "key", "amount", "currency", "payload"]
     yield (
         "events",
         columns,
@@ -310,6 +310,7 @@ def table_rows(world: World) -> Iterator[tuple[str, list[str], list[list[Any]]]]
                 moment(e.time),
                 e.type,
                 0,
+                offset,
                 offset,
                 e.amount,
                 e.currency,

@@ -225,7 +225,7 @@ TABLES: Final = {
     "memberships": "SELECT segment, profile, entered_at FROM memberships FINAL WHERE member ORDER BY ALL",
     "transitions": "SELECT * FROM transitions FINAL ORDER BY ALL",
     "events": "SELECT node, time, type, amount, currency, part, off, hex(payload) FROM events FINAL ORDER BY ALL",
-    "ids": "SELECT eid, part, off FROM ids FINAL ORDER BY ALL",
+    "ids": "SELECT key, part, off FROM ids FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",

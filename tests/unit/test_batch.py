@@ -19,7 +19,17 @@ WRITABLE = 240
 
 
 def envelope(properties: str) -> Record:
-    must = {"id": "", "type": "", "time": MOMENT, "received_at": MOMENT, "source": "", "channel": "", "identifiers": []}
+    must = {
+        "key": "1" * 32,
+        "id": "",
+        "type": "",
+        "time": MOMENT,
+        "received_at": MOMENT,
+        "place": 0,
+        "source": "/sources/shop",
+        "channel": "",
+        "identifiers": [],
+    }
     value = orjson.dumps(must)[:-1] + b',"properties":' + properties.encode() + b"}"
     return Record(0, 0, b"k", value, 0)
 

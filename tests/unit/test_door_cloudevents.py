@@ -1,7 +1,7 @@
 """CloudEvents, read."""
 
-import uuid
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
@@ -90,9 +90,10 @@ def test_what_cannot_be_read(changes: dict[str, Any], code: str) -> None:
 
 
 def test_ids_follow_source_and_id() -> None:
-    expected = str(uuid.uuid5(uuid.NAMESPACE_URL, "https://shop\x1f1"))
-    assert cloudevents.event_id(EVENT) == expected
-    assert cloudevents.event_id({**EVENT, "source": "https://other"}) != expected
+    assert cloudevents.event_id(EVENT) == "1~4ea3c6e5dcc9"
+    assert cloudevents.event_id({**EVENT, "source": "https://other"}) == "1~04fcb5c96b66"
+    assert cloudevents.event_id({**EVENT, "id": "x" * 187}) == "x" * 187 + "~4ea3c6e5dcc9"
+    assert cloudevents.event_id({**EVENT, "id": "x" * 188}) == str(uuid5(NAMESPACE_URL, "https://shop\x1f" + "x" * 188))
 
 
 @pytest.mark.parametrize("event", [7, {}, {"id": "1"}, {"id": "1", "source": ""}, {"id": "\ud83d", "source": "s"}])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from eventlog.port import Message
-from identity.nodes import node_of, to_hex
+from identity.nodes import event_key, node_of, to_hex
 from identity.rules import DEFAULT_RULES
 from producers.door import Incoming, Refused, Verdict
 from schemas.envelope import Envelope
@@ -38,7 +38,7 @@ def admitted(**changes: Any) -> dict[str, Any]:
     key, value = accepted(DOOR.admit(incoming(**changes), b"{}"))
     Envelope.model_validate_json(value)
     envelope: dict[str, Any] = json.loads(value)
-    assert envelope["id"].encode() == key
+    assert envelope["key"].encode() == key
     return envelope
 
 
@@ -69,14 +69,16 @@ def test_a_whole_envelope() -> None:
     )
     assert envelope == {
         "specversion": "1.0",
+        "key": event_key(SECRET, "default", "shop", "m-1"),
         "id": "m-1",
         "source": "/sources/shop",
         "type": "order.completed",
-        "time": "2026-11-21T19:11:30.000Z",
+        "time": "2026-11-21T19:11:20.000Z",
         "workspace": "default",
         "channel": "web",
         "dataschema": "order.completed/1",
         "received_at": "2026-11-21T19:11:40.000Z",
+        "place": 0,
         "sent_at": "2026-11-21T19:11:30.000Z",
         "subject": "user_id:42",
         "identifiers": [
@@ -218,7 +220,7 @@ def test_custom_events_are_flagged() -> None:
 
 def test_a_clamped_clock_is_told() -> None:
     envelope = admitted(original_time=NOW + 86_400_000)
-    assert envelope["time"] == "2026-11-21T19:12:40.000Z"
+    assert envelope["time"] == envelope["received_at"]
     assert envelope["original_time"] == "2026-11-22T19:11:40.000Z"
     assert envelope["flags"] == ["clock_clamped"]
 

@@ -13,7 +13,7 @@ from tests.clients.world import NOW, make_source
 
 def read(message: dict[str, Any]) -> Incoming:
     message = {"userId": "u1", **message}
-    return segment.read(message, "m", segment.shared_by({}, make_source(), NOW, None), Catalog.load(), Incoming)
+    return segment.read(message, "m", 0, segment.shared_by({}, make_source(), NOW, None), Catalog.load(), Incoming)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
 def test_the_time_of_sending_is_the_messages_own_or_its_requests(own: object, sent_at: int | None) -> None:
     shared = segment.Shared(make_source(), NOW, NOW, None)
     message: dict[str, object] = {"type": "page", "userId": "u1", "sentAt": own}
-    assert segment.read(message, "m", shared, Catalog.load(), Incoming).sent_at == sent_at
+    assert segment.read(message, "m", 0, shared, Catalog.load(), Incoming).sent_at == sent_at
 
 
 @pytest.mark.parametrize(("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from producers.times import CLAMPED, UNUSABLE, correct, read_time
+from producers.times import CLAMPED, FAST, SLOW, UNREADABLE, correct, read_time
 from schemas.clock import iso
 from schemas.errors import InvalidEvent
 
@@ -45,29 +45,53 @@ def test_junk_is_refused_with_a_reason(junk: object) -> None:
     assert refused.value.code == "invalid_timestamp"
 
 
-@pytest.mark.parametrize("skew", [0, 3_600_000, -3_600_000, -50 * 365 * 86_400_000])
-def test_a_wrong_clock_is_taken_out(skew: int) -> None:
-    happened = RECEIVED - 600_000
-    assert correct(happened + skew, RECEIVED + skew, RECEIVED) == (happened, None)
+MINUTE, HOUR, YEAR = 60_000, 3_600_000, 365 * 86_400_000
+
+
+@pytest.mark.parametrize("skew", [1, HOUR, YEAR, 8000 * YEAR])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_fast_clock_is_taken_out(skew: int, trusted: bool) -> None:
+    happened = RECEIVED - 10 * MINUTE
+    assert correct(happened + skew, RECEIVED + skew, RECEIVED, trusted) == (happened, (FAST,))
+
+
+@pytest.mark.parametrize("late", [0, 1, 6_000, MINUTE])
+@pytest.mark.parametrize("trusted", [True, False])
+def test_what_was_on_the_way_keeps_its_time(late: int, trusted: bool) -> None:
+    assert correct(RECEIVED - 2 * MINUTE, RECEIVED - late, RECEIVED, trusted) == (RECEIVED - 2 * MINUTE, ())
+
+
+@pytest.mark.parametrize("late", [MINUTE + 1, HOUR, YEAR, 50 * YEAR])
+def test_what_came_long_after_it_was_sent_was_held_up_or_misdated(late: int) -> None:
+    claimed = RECEIVED - late - MINUTE
+    assert correct(claimed, RECEIVED - late, RECEIVED, True) == (claimed, ())
+    assert correct(claimed, RECEIVED - late, RECEIVED, False) == (RECEIVED - MINUTE, (SLOW,))
+
+
+def test_how_long_the_way_takes_is_a_setting() -> None:
+    assert correct(RECEIVED - HOUR, RECEIVED - HOUR, RECEIVED, False, transit=HOUR) == (RECEIVED - HOUR, ())
+    assert correct(RECEIVED - 5, RECEIVED - 1, RECEIVED, False, transit=0) == (RECEIVED - 4, (SLOW,))
 
 
 def test_without_sent_at_the_clients_time_counts() -> None:
-    assert correct(RECEIVED - 5, None, RECEIVED) == (RECEIVED - 5, None)
+    assert correct(RECEIVED - 5, None, RECEIVED, False) == (RECEIVED - 5, ())
 
 
 def test_without_any_time_the_receipt_counts() -> None:
-    assert correct(None, RECEIVED - 5, RECEIVED) == (RECEIVED, None)
+    assert correct(None, RECEIVED - 5, RECEIVED, False) == (RECEIVED, ())
+    assert correct(None, RECEIVED + 5, RECEIVED, False) == (RECEIVED, ())
 
 
 def test_no_event_lies_in_the_future() -> None:
-    assert correct(RECEIVED + 60_000, None, RECEIVED) == (RECEIVED + 60_000, None)
-    assert correct(RECEIVED + 60_001, None, RECEIVED) == (RECEIVED + 60_000, CLAMPED)
-    assert correct(RECEIVED + 10**12, RECEIVED, RECEIVED) == (RECEIVED + 60_000, CLAMPED)
+    assert correct(RECEIVED, None, RECEIVED, True) == (RECEIVED, ())
+    assert correct(RECEIVED + 1, None, RECEIVED, True) == (RECEIVED, (CLAMPED,))
+    assert correct(RECEIVED + 10**12, RECEIVED, RECEIVED, True) == (RECEIVED, (CLAMPED,))
+    assert correct(RECEIVED + YEAR + 1, RECEIVED + YEAR, RECEIVED, True) == (RECEIVED, (FAST, CLAMPED))
 
 
 @pytest.mark.parametrize("original", [0, -1, -(10**12)])
 def test_a_time_before_1971_says_nothing(original: int) -> None:
-    assert correct(original, None, RECEIVED) == (RECEIVED, UNUSABLE)
+    assert correct(original, None, RECEIVED, True) == (RECEIVED, (UNREADABLE,))
 
 
 @given(st.integers(-30_610_224_000_000, 253_402_300_799_999))

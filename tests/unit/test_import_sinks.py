@@ -175,7 +175,7 @@ def test_the_local_sink_writes_what_http_would(tmp_path: Path) -> None:
         kept, refused = log.read(EVENTS, 0, 0, 10), log.read(REJECTED, 0, 0, 10)
     finally:
         log.close()
-    assert [record.key.decode() for record in kept] == [cloudevents.event_id(good)]
+    assert [orjson.loads(record.value)["id"] for record in kept] == [cloudevents.event_id(good)]
     envelope = orjson.loads(kept[0].value)
     assert envelope["channel"] == "pos"
     assert envelope["money"] == {"amount": "1.5", "currency": "EUR"}

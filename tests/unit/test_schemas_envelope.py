@@ -19,6 +19,7 @@ NODE, OTHER = "0" * 31 + "a", "f" * 32
 
 ENVELOPE: dict[str, Any] = {
     "specversion": "1.0",
+    "key": OTHER,
     "id": "ajs-next-1",
     "source": "/sources/shop",
     "type": "order.completed",
@@ -28,6 +29,7 @@ ENVELOPE: dict[str, Any] = {
     "channel": "web",
     "dataschema": "order.completed/1",
     "received_at": iso(1_700_000_000_456),
+    "place": 3,
     "sent_at": iso(1_700_000_000_400),
     "original_time": iso(1_700_009_000_000),
     "flags": ["clock_clamped"],
@@ -45,6 +47,7 @@ MINIMAL = {
     key: ENVELOPE[key]
     for key in (
         "specversion",
+        "key",
         "id",
         "source",
         "type",
@@ -53,6 +56,7 @@ MINIMAL = {
         "channel",
         "dataschema",
         "received_at",
+        "place",
     )
 } | {"identifiers": []}
 TRANSITION = {
@@ -75,7 +79,8 @@ DECISIONS = [
 ]
 LINK = {
     "kind": "link",
-    "event": "e1",
+    "key": NODE,
+    "source": "shop",
     "received_at": 1,
     "nodes": [[NODE, "user_id"], [OTHER, "email"]],
     "decisions": DECISIONS,
@@ -93,10 +98,10 @@ REJECTED = {
 }
 
 GOOD: list[tuple[str, Any, dict[str, Any]]] = [
-    ("envelope.v1.json", Envelope, ENVELOPE),
-    ("envelope.v1.json", Envelope, MINIMAL),
-    ("envelope.v1.json", Envelope, {**MINIMAL, "alias": True, "traits": {"email": None}}),
-    ("envelope.v1.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
+    ("envelope.v2.json", Envelope, ENVELOPE),
+    ("envelope.v2.json", Envelope, MINIMAL),
+    ("envelope.v2.json", Envelope, {**MINIMAL, "alias": True, "traits": {"email": None}}),
+    ("envelope.v2.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
     ("records/segments.transition.v1.json", Transition, TRANSITION),
     ("records/segments.transition.v1.json", Transition, {**TRANSITION, "later": {}}),
     ("records/segments.transition.v2.json", OwnedTransition, TRANSITION),
@@ -104,18 +109,18 @@ GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("records/segments.claim.v1.json", Claim, CLAIM),
     ("records/touched.v1.json", Touch, TOUCH),
     ("records/touched.v1.json", Touch, {**TOUCH, "nodes": [OTHER], "inherited": {"buyers": 5}}),
-    ("records/identity.v1.json", IdentityRecord, LINK),
-    ("records/identity.v1.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "split", "nodes": [NODE], **BY}),
-    ("records/identity.v1.json", IdentityRecord, {"kind": "rules", "version": 1, "rules": {}, "at": 0}),
+    ("records/identity.v2.json", IdentityRecord, LINK),
+    ("records/identity.v2.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "split", "nodes": [NODE], **BY}),
+    ("records/identity.v2.json", IdentityRecord, {"kind": "rules", "version": 1, "rules": {}, "at": 0}),
     ("records/rejected.v1.json", RejectedEvent, REJECTED),
     ("records/rejected.v1.json", RejectedEvent, {**REJECTED, "payload_base64": "AA==", "resolved": True}),
 ]
 
 # One broken member each; None removes it.
 BAD: dict[str, list[tuple[str, Any]]] = {
-    "envelope.v1.json": [
+    "envelope.v2.json": [
         ("specversion", "0.3"),
         ("id", ""),
         ("id", "x" * 201),
@@ -161,8 +166,10 @@ BAD: dict[str, list[tuple[str, Any]]] = {
         ("nodes", [7]),
         ("inherited", {"s": "x"}),
     ],
-    "records/identity.v1.json": [
+    "records/identity.v2.json": [
         ("kind", "birth"),
+        ("key", "e1"),
+        ("source", None),
         ("nodes", []),
         ("nodes", [[NODE]]),
         ("nodes", [[NODE, "email", "more"]]),
@@ -230,7 +237,7 @@ def test_an_envelope_is_frozen() -> None:
 
 
 def test_the_file_marks_what_is_personal() -> None:
-    schema = json.loads((SCHEMAS / "envelope.v1.json").read_bytes())
+    schema = json.loads((SCHEMAS / "envelope.v2.json").read_bytes())
     marked = {name for name, field in schema["properties"].items() if field.get("x-personal")}
-    assert marked == {"subject", "traits", "context"}
+    assert marked == {"subject", "original", "traits", "context"}
     assert schema["$defs"]["Identifier"]["properties"]["value"]["x-personal"] is True
