@@ -101,7 +101,7 @@ class Warehouse:
             yield client
         except EngineError as error:
             self._connections.failed(role, database)
-            ours = read_failure(error) if role in ("read", "look_up") else failure(error)
+            ours = read_failure(error) if role in ("read", "look_up", "fill") else failure(error)
             if ours.code == DAMAGED and database:
                 self._damage[database] = ours
             raise ours from None
@@ -180,6 +180,11 @@ class WarehouseReader:
 
     def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         return self._query("look_up", sql, parameters)
+
+    def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with self._warehouse._call("fill", self._generation()) as client:
+            sql, bound = write_long_lists(sql, parameters or {})
+            return list(client.query(sql, parameters=bound).result_rows)
 
     def _query(self, role: Role, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         with self._warehouse._call(role, self._generation()) as client:

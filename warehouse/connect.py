@@ -15,7 +15,7 @@ from clickhouse_connect.driver.httputil import get_pool_manager
 from schemas.errors import Broken
 from warehouse.failures import EngineError, failure
 
-Role = Literal["admin", "write", "read", "look_up"]
+Role = Literal["admin", "write", "read", "look_up", "fill"]
 
 INSERT_SETTINGS: Final[dict[str, Any]] = {
     "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
@@ -50,8 +50,16 @@ LOOK_UP_SETTINGS: Final[dict[str, Any]] = {
     **QUERY_SETTINGS,
 }
 
+FILL_SETTINGS: Final[dict[str, Any]] = {
+    **{name: value for name, value in QUERY_SETTINGS.items() if name not in ("max_result_rows", "readonly")},
+    "max_execution_time": 600,  # how large a segment is, or how long it takes to fill, is no fault
+    "readonly": 1,
+}
+
 COMMON_SETTINGS: Final[dict[str, Any]] = {
     "max_query_size": 64 << 20,  # long lists stand in the query (`warehouse.parameters`)
+    "max_ast_elements": 2_000_000,  # a segment's rule of the largest size that is taken, several times over
+    "max_expanded_ast_elements": 4_000_000,
 }
 
 SERVER_SETTINGS: Final[dict[str, Any]] = {
@@ -64,14 +72,18 @@ CLUSTER_SETTINGS: Final[dict[str, Any]] = {
     "load_balancing": "in_order",  # all ask the same replica while it lives
 }
 
-_OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {"read": QUERY_SETTINGS, "look_up": LOOK_UP_SETTINGS}
+_OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {
+    "read": QUERY_SETTINGS,
+    "look_up": LOOK_UP_SETTINGS,
+    "fill": FILL_SETTINGS,
+}
 
 _REQUIRED: Final = frozenset(
     {*SERVER_SETTINGS, *CLUSTER_SETTINGS, *INSERT_SETTINGS, *CLUSTER_INSERT_SETTINGS, "readonly"}
 )
 
 _CONNECT_SECONDS: Final = 5
-_ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60}
+_ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60, "fill": 660}
 _POOLED: Final = 64  # idle connections kept; more callers than these open more and close them
 _TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
 
@@ -160,7 +172,13 @@ class Server:
     """
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
-        self._dsns: Mapping[Role, str] = {"admin": dsn, "write": dsn, "read": read_dsn, "look_up": read_dsn}
+        self._dsns: Mapping[Role, str] = {
+            "admin": dsn,
+            "write": dsn,
+            "read": read_dsn,
+            "look_up": read_dsn,
+            "fill": read_dsn,
+        }
         shared = COMMON_SETTINGS | SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
         self._settings: Mapping[Role, Mapping[str, Any]] = {
             "admin": {},

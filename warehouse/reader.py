@@ -25,3 +25,8 @@ class Reader(Protocol):
     def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """`rows`, for what finds a few rows by their key: at half the CPU, and slowly where it has to read many."""
         ...
+
+    def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """`rows`, as tuples, for what may be long: any number of rows, and ten minutes. The memory is as limited: who
+        asks does so in pages."""
+        ...

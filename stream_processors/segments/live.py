@@ -110,12 +110,27 @@ class LiveRules:
                 value = read(event)
                 if value is None:
                     continue
+                if type(value) is list:
+                    if self._fold_values(leaves, leaf, time_ms, value, now_ms):
+                        touched.add(leaf)
+                    continue
             state = add(leaves.get(leaf), time_ms, value, now_ms)
             if state is not None:
                 leaves[leaf] = state
                 if leaf not in held or stays is None or not past or not stays(value):
                     touched.add(leaf)
         return touched
+
+    def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
+        """Add what an event with a list brings to one leaf; whether anything was kept."""
+        add, state = self._folds[leaf].add, leaves.get(leaf)
+        kept = False
+        for value in values:
+            state = add(state, time_ms, value, now_ms)
+            kept = kept or state is not None
+        if kept:
+            leaves[leaf] = state
+        return kept
 
     def fold_row(
         self,

@@ -11,16 +11,20 @@ import re2
 
 from schemas.errors import InvalidRule
 from stream_processors.segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, ValueOp, ValueTest
-from stream_processors.segments.values import parse_date, pattern_options
+from stream_processors.segments.values import exact, parse_date, pattern_options
 
 MAX_TEXT: Final = 1000
 MAX_LIST: Final = 1000
+MAX_PATH: Final = 16
 MAX_NUMBER: Final = 10**30
 MAX_WINDOW_MS: Final = 36_500 * DAY_MS
 
 _NUMBER_OPS: Final[tuple[NumberOp, ...]] = get_args(NumberOp)
 _UNITS: Final = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": DAY_MS, "w": 7 * DAY_MS}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,9})([smhdw])")
+
+_PART: Final = re.compile(r"([^\[\]]+)((?:\[(?:\*|[0-9]{1,6})?\])*)", re.DOTALL)
+_INDEX: Final = re.compile(r"\[([0-9]+)\]")
 
 Unit = Callable[[object, str], int]
 
@@ -39,11 +43,20 @@ def text(value: object, at: str) -> str:
 
 
 def text_path(value: object, at: str) -> tuple[str, ...]:
-    """A dotted path."""
-    parts = tuple(text(value, at).split("."))
-    if not all(parts):
-        wrong(at, "a dotted path without empty parts is wanted", "remove the extra dots")
-    return parts
+    """A dotted path as its parts. `products[].sku` and `products[0].sku` are other spellings of `products.sku`, since
+    lists are entered, and of `products.0.sku`.
+    """
+    parts: list[str] = []
+    for part in text(value, at).split("."):
+        named = _PART.fullmatch(part)
+        if not part:
+            wrong(at, "a dotted path without empty parts is wanted", "remove the extra dots")
+        if not named or part == "*":
+            wrong(at, "brackets are wanted as [] or [0] behind a name only", "lists are entered without them")
+        parts += [named[1], *_INDEX.findall(named[2])]
+    if len(parts) > MAX_PATH:
+        wrong(at, f"a path of at most {MAX_PATH} parts is wanted, {len(parts)} came", "shorten it")
+    return tuple(parts)
 
 
 def duration(value: object, at: str) -> int:
@@ -127,7 +140,7 @@ def _scalar(value: object, at: str) -> Scalar:
             wrong(at, f"a string of at most {MAX_TEXT} characters is wanted", "shorten it")
         return _unicode(value, at)
     if isinstance(value, int | float):
-        return _double(value, at)
+        return _compared(value, at)
     wrong(at, "a string, a number, true or false is wanted", "use `exists` to ask for a value at all", value)
 
 
@@ -137,8 +150,9 @@ def _flag(value: object, at: str) -> bool:
     return value
 
 
-def _double(value: object, at: str) -> float:
-    return float(_number(value, at))
+def _compared(value: object, at: str) -> int | float:
+    """A number that JSON numbers are compared with."""
+    return exact(_number(value, at))
 
 
 def _number(value: object, at: str) -> int | float:
@@ -201,10 +215,10 @@ _OPERANDS: Final[dict[ValueOp, Callable[[object, str], Scalar | tuple[Scalar, ..
     "ne": _scalar,
     "in": _scalars,
     "not_in": _scalars,
-    "gt": _double,
-    "gte": _double,
-    "lt": _double,
-    "lte": _double,
+    "gt": _compared,
+    "gte": _compared,
+    "lt": _compared,
+    "lte": _compared,
     "exists": _flag,
     "contains": text,
     "starts_with": text,

@@ -21,6 +21,8 @@ from stream_processors.segments.tree import (
     Aggregate,
     All,
     Any_,
+    AnyItem,
+    Condition,
     Consent,
     CountMetric,
     EventLeaf,
@@ -238,18 +240,32 @@ def _between(written: dict[str, Any], at: str) -> tuple[int, int] | None:
     return start, end
 
 
-def _wheres(value: object, at: str) -> tuple[Where, ...]:
+def _wheres(value: object, at: str) -> tuple[Condition, ...]:
     if not isinstance(value, list) or len(value) > MAX_WHERE:
         wrong(at, f"a list of at most {MAX_WHERE} conditions is wanted", "shorten it", value)
-    return tuple(_where(one, f"{at}/{i}") for i, one in enumerate(value))
+    return tuple(_where(one, f"{at}/{i}", _property) for i, one in enumerate(value))
 
 
-def _where(value: object, at: str) -> Where:
+def _where(value: object, at: str, path: Callable[[object, str], tuple[str, ...]]) -> Condition:
+    """`path` reads the property's name: from the root of an envelope, or of an item."""
     written = _object(value, at)
+    if "any_item" in written:
+        return _any_item(written, at, path)
     _only(written, ("property", *_WHERE_OPS), at)
     if "property" not in written:
         wrong(at, "`property` is wanted, none came", "name the property that is tested")
-    return Where(_property(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
+    return Where(path(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
+
+
+def _any_item(written: dict[str, Any], at: str, path: Callable[[object, str], tuple[str, ...]]) -> AnyItem:
+    _only(written, ("any_item", "where"), at)
+    if path is text_path:
+        wrong(f"{at}/any_item", "one `any_item` is wanted, not one inside of another", "ask about the outer list")
+    where = written.get("where")
+    if not isinstance(where, list) or not 0 < len(where) <= MAX_WHERE:
+        wrong(f"{at}/where", f"a list of 1 to {MAX_WHERE} conditions is wanted", "say what the item must meet", where)
+    conditions = tuple(_where(one, f"{at}/where/{i}", text_path) for i, one in enumerate(where))
+    return AnyItem(path(written["any_item"], f"{at}/any_item"), conditions)
 
 
 def _property(value: object, at: str) -> tuple[str, ...]:

@@ -10,13 +10,22 @@ Each leaf becomes `profile IN (profiles that pass)`; a leaf that a profile witho
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.sql_values import Binder, number_condition, value_condition
+from stream_processors.segments.sql_values import (
+    Binder,
+    distinct_key,
+    entered,
+    number_condition,
+    reached,
+    value_conditions,
+)
 from stream_processors.segments.tree import (
     All,
     Any_,
+    AnyItem,
+    Condition,
     Consent,
     CountMetric,
     EventLeaf,
@@ -38,6 +47,8 @@ Resolve = Callable[[str], Rule]
 
 _MONEY_TYPES = {"revenue": "order.completed", "refunds": "order.refunded"}
 _LATEST = "argMax(tuple(value), ver).1"
+_ENVELOPE, _ITEM = 2, 1
+"""Parts of a path that are keys of objects: `properties` or `context` and a name; a name."""
 _DECIMALS = ("sum", "avg", "min", "max")
 
 
@@ -49,11 +60,25 @@ class Query:
     parameters: dict[str, Any]
 
 
-def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Sequence[int] | None = None) -> Query:
+class Page(NamedTuple):
+    """The profiles from an id to another, both included. Ids are keyed hashes: pages of one width hold alike many."""
+
+    first: int
+    last: int
+
+
+Only = Sequence[int] | Page | None
+"""The profiles to look at: some, those of a page, or all."""
+
+MOST_LEAVES: Final = 5_000
+"""In one statement, nested segments included. A bound for what was never checked; the door's limits lie far below."""
+
+
+def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Only = None) -> Query:
     """The live profiles (one column `profile`, UInt128, no order) that satisfy the rule at `now_ms`.
 
-    `only` looks at these profiles alone and reads their rows by key. Nested segments are inlined; a segment
-    that names itself, however far down, raises `InvalidRule`.
+    `only` looks at these profiles alone and reads the rows of their nodes. Nested segments are inlined; a segment
+    that names itself, however far down, and more than `MOST_LEAVES` raise `InvalidRule`.
     """
     compiler = Compiler(now_ms, resolve, only)
     condition = compiler.condition(rule)
@@ -63,12 +88,16 @@ def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Sequence[int] |
 class Compiler:
     """Turns the nodes of one rule into conditions on `profile`, collecting parameters."""
 
-    def __init__(self, now_ms: int, resolve: Resolve, only: Sequence[int] | None) -> None:
+    def __init__(self, now_ms: int, resolve: Resolve, only: Only) -> None:
         self.binder = Binder()
         self._now = now_ms
         self._resolve = resolve
         self._inside: tuple[str, ...] = ()
-        self._only = None if only is None else self.binder.bind(list(only), "Array(UInt128)")
+        self._leaves = 0
+        self._page = [self.binder.bind(end, "UInt128") for end in only] if isinstance(only, Page) else None
+        self._some = None
+        if only is not None and not isinstance(only, Page):
+            self._some = self.binder.bind(list(only), "Array(UInt128)")
 
     def query(self, select: str) -> Query:
         """A SELECT over `nodes` (node, profile): every node that belongs to a live profile, as of now."""
@@ -88,6 +117,9 @@ class Compiler:
                 return self.leaf(leaf)
 
     def leaf(self, leaf: Leaf) -> str:  # noqa: PLR0911 (one return a kind of leaf)
+        self._leaves += 1
+        if self._leaves > MOST_LEAVES:
+            raise too_large(f"at most {MOST_LEAVES} leaves, nested segments included, are wanted")
         match leaf:
             case Trait(path=path, tests=tests):
                 return self._stored("trait", path, tests)
@@ -113,19 +145,25 @@ class Compiler:
         if leaf.between is not None:
             parts.append(f"time >= {self._instant(leaf.between[0])}")
             parts.append(f"time < {self._instant(leaf.between[1])}")
-        for where in leaf.where:
-            path = [self.binder.bind(part, "String") for part in where.path]
-            parts += [value_condition(self.binder, "payload", path, test, self._now) for test in where.tests]
+        for condition in leaf.where:
+            parts += self._conditions("payload", condition, _ENVELOPE)
         return " AND ".join(parts)
 
+    def _conditions(self, document: str, condition: Condition, head: int) -> list[str]:
+        """What a JSON text must meet. `head`: how many of a path's first parts cannot be lists."""
+        found = reached(self.binder, document, condition.path[:head], condition.path[head:])
+        if isinstance(condition, AnyItem):
+            inner = [part for below in condition.where for part in self._conditions("item", below, _ITEM)]
+            return [f"arrayExists(item -> startsWith(item, '{{') AND {' AND '.join(inner)}, {entered(found)})"]
+        return value_conditions(self.binder, found, condition.tests, self._now)
+
     def value_of(self, leaf: EventLeaf) -> str:
-        """The number or value of a row that the leaf's aggregate is over."""
-        document = ", ".join(["payload", *(self.binder.bind(part, "String") for part in leaf.of or ())])
-        if leaf.aggregate in _DECIMALS:
-            return f"toDecimal256(toDecimal128OrNull(JSONExtractRaw({document}), 6), 6)"
-        if leaf.aggregate == "distinct":
-            return _distinct_key(document)
-        return "toUnixTimestamp64Milli(time)"
+        """The number or value of a row that the leaf's aggregate is over; with a list, a row for each of its items."""
+        if leaf.of is None:
+            return "toUnixTimestamp64Milli(time)"
+        items = entered(reached(self.binder, "payload", leaf.of[:_ENVELOPE], leaf.of[_ENVELOPE:]))
+        value = distinct_key("x") if leaf.aggregate == "distinct" else "toDecimal256(toDecimal128OrNull(x, 6), 6)"
+        return f"arrayJoin(arrayMap(x -> {value}, {items}))"
 
     def aggregated(self, leaf: EventLeaf) -> str:
         """The aggregate over `value`, in the unit of the leaf's tests."""
@@ -141,11 +179,13 @@ class Compiler:
         }[leaf.aggregate]
 
     def _nodes(self) -> str:
-        latest = "SELECT node, argMax(profile, ver) AS latest FROM identity"
-        if self._only is not None:
-            latest += f" WHERE node IN (SELECT node FROM members WHERE profile IN {self._only})"
-        of_some = "" if self._only is None else f" AND has({self._only}, latest)"
-        return f"SELECT node, latest AS profile FROM ({latest} GROUP BY node) WHERE latest != 0{of_some}"
+        latest, wanted = "SELECT node, argMax(profile, ver) AS latest FROM identity", "latest != 0"
+        if self._some is not None:
+            latest += f" WHERE node IN (SELECT node FROM members WHERE profile IN {self._some})"
+            wanted += f" AND has({self._some}, latest)"
+        elif self._page is not None:
+            wanted += f" AND latest BETWEEN {self._page[0]} AND {self._page[1]}"
+        return f"SELECT node, latest AS profile FROM ({latest} GROUP BY node) WHERE {wanted}"
 
     def _nested(self, segment: str) -> str:
         if segment in self._inside:
@@ -170,19 +210,23 @@ class Compiler:
         return number_condition(self.binder, value, test, "integer")
 
     def latest_value(self, kind: str, path: tuple[str, ...]) -> str:
-        """One row: the JSON text of the stored value at a path, or NULL; for one profile (`only`)."""
+        """One row: the JSON text of the stored value at a path, or NULL; for one profile (`only`). Where the path leads
+        to several values, of a list of them.
+        """
+        found = f"arrayFilter(x -> x != '', {self._at('latest', path)})"
+        shown = f"if(length({found}) > 1, concat('[', arrayStringConcat({found}, ', '), ']'), nullIf({found}[1], ''))"
         rows = self._stored_rows(kind, path[0])
-        parts = ", ".join(self.binder.bind(part, "String") for part in path[1:])
-        raw = f"nullIf(JSONExtractRaw(ifNull(latest, 'null'), {parts}), '')" if parts else "latest"
-        return f"SELECT {raw} FROM (SELECT {_LATEST} AS latest FROM ({rows}))"
+        return f"SELECT {shown} FROM (SELECT ifNull({_LATEST}, '') AS latest FROM ({rows}))"
 
     def _stored(self, kind: str, path: tuple[str, ...], tests: tuple[ValueTest, ...]) -> str:
-        parts = [self.binder.bind(part, "String") for part in path[1:]]
-        passed = " AND ".join(value_condition(self.binder, "latest", parts, test, self._now) for test in tests)
+        passed = " AND ".join(value_conditions(self.binder, self._at("latest", path), tests, self._now))
         rows = self._stored_rows(kind, path[0])
         values = f"SELECT profile, ifNull({_LATEST}, 'null') AS latest FROM ({rows}) GROUP BY profile"
         always = all(passes_missing(test) for test in tests)
         return _chosen(f"SELECT profile FROM ({values}) WHERE", passed, always)
+
+    def _at(self, latest: str, path: tuple[str, ...]) -> str:
+        return reached(self.binder, latest, (), path[1:])
 
     def _stored_rows(self, kind: str, name: str) -> str:
         """Traits or consent by name, from all nodes; the latest is written last, NULL = removed."""
@@ -221,7 +265,7 @@ class Compiler:
 
     def rows(self, table: str, columns: str, matching: str) -> str:
         """Rows of a table by node, each with the profile that the node belongs to."""
-        if self._only is not None:
+        if self._some is not None or self._page is not None:
             matching = f"node IN (SELECT node FROM nodes) AND {matching}"
         selected = f"SELECT node AS at_node, {columns} FROM {table} WHERE {matching}"
         return f"SELECT * FROM ({selected}) AS r INNER JOIN nodes AS n ON r.at_node = n.node"
@@ -235,6 +279,10 @@ def circle() -> InvalidRule:
         "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
         code="segment_cycle",
     )
+
+
+def too_large(wanted: str) -> InvalidRule:
+    return InvalidRule(f"rule: {wanted}, more came; ask for less in one segment", code="rule_too_large")
 
 
 def passes_missing(test: ValueTest) -> bool:
@@ -251,15 +299,3 @@ def _chosen(select: str, passed: str, always: bool) -> str:
     if always:
         return f"(profile NOT IN ({select} NOT ({passed})))"
     return f"(profile IN ({select} {passed}))"
-
-
-def _distinct_key(document: str) -> str:
-    """Strings, numbers (+ 0 makes -0 one with 0) and booleans each on their own; NULL, not counted, for the
-    rest.
-    """
-    return (
-        f"multiIf(JSONType({document}) = 'String', concat('s', JSONExtractString({document})), "
-        f"JSONType({document}) IN ('Int64', 'UInt64', 'Double'), "
-        f"concat('n', toString(JSONExtractFloat({document}) + 0)), "
-        f"JSONType({document}) = 'Bool', concat('b', toString(JSONExtractBool({document}))), NULL)"
-    )

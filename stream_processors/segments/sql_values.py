@@ -5,10 +5,35 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from stream_processors.segments.tree import MICROS, NumberTest, Scalar, ValueTest
-from stream_processors.segments.values import DATE_PATTERN, by_type
+from stream_processors.segments.values import (
+    DATE_PATTERN,
+    EARLIEST,
+    EPOCH_PATTERN,
+    LATEST,
+    MS_FROM,
+    by_type,
+    index_of,
+    is_wide,
+)
 
 _NUMBER_SQL = {"eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-_NUMBERS = "IN ('Int64', 'UInt64', 'Double')"
+_LONGEST_LIST = 1_000_000
+_LONGEST_PARAMETER = 24_000
+
+# Below, `x` is a JSON text as the engine writes it (`reached`), so that its first character tells its type. Numbers are
+# their shortest decimals, integers where they are whole and below 10^21.
+_IS_TEXT = "startsWith(x, '\"')"
+_IS_NUMBER = "(x >= '-' AND x < ':')"  # '-' and the digits lie between these
+_TEXT = "JSONExtractString(x)"
+_DOUBLE = "JSONExtractFloat(x)"
+_SECONDS = f"multiIf({_IS_NUMBER}, {_DOUBLE}, match({_TEXT}, '{EPOCH_PATTERN}'), toFloat64OrZero({_TEXT}), NULL)"
+_DATE = DATE_PATTERN.replace("\\", "\\\\")
+_MOMENT = f"""arrayMap(s -> multiIf(
+    {_IS_TEXT} AND match({_TEXT}, '{_DATE}'),
+    toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({_TEXT}, 3, 'UTC')),
+    abs(s) < {MS_FROM}, toInt64(s * 1000),
+    abs(s) < {LATEST}, toInt64(s), NULL), [{_SECONDS}])"""
+"""A JSON value as a moment in ms since epoch, or NULL, in an array of one: the twin of `values.moment_of`."""
 
 
 class Binder:
@@ -43,68 +68,132 @@ def number_condition(binder: Binder, value: str, test: NumberTest, unit: str) ->
     return f"{value} {sign} {operand}{times}"
 
 
-def value_condition(binder: Binder, document: str, path: Sequence[str], test: ValueTest, now: int) -> str:
-    """A test of the value at `path` (bound parameters) in a JSON text; true or false, never NULL."""
-    at = ", ".join([document, *path])
+def reached(binder: Binder, document: str, head: Sequence[str], steps: Sequence[str]) -> str:
+    """What is at a path in a JSON text, as an array of JSON texts: '' where there is nothing, several where the path
+    passes through lists.
+
+    `head`: keys of objects that are sure to be no lists; `steps`: the parts from where lists may be on.
+    """
+    found = f"[JSONExtractRaw({', '.join([document, *(binder.bind(key, 'String') for key in head)])})]"
+    for step in steps:
+        found = f"arrayFlatten(arrayMap(x -> {_step(binder, step)}, {found}))"
+    return found
+
+
+def entered(found: str) -> str:
+    """With the items of lists in place of these: what a test is about."""
+    return f"arrayFlatten(arrayMap(x -> if(startsWith(x, '['), JSONExtractArrayRaw(x), [x]), {found}))"
+
+
+def _step(binder: Binder, step: str) -> str:
+    key = binder.bind(step, "String")
+    index = index_of(step)
+    if index is None:
+        return (
+            f"if(startsWith(x, '['), arrayMap(y -> JSONExtractRaw(y, {key}), JSONExtractArrayRaw(x)),"
+            f" [JSONExtractRaw(x, {key})])"
+        )
+    place = binder.bind(min(index, _LONGEST_LIST) + 1, "UInt32")
+    return f"[if(startsWith(x, '['), JSONExtractRaw(x, {place}), JSONExtractRaw(x, {key}))]"
+
+
+def value_conditions(binder: Binder, found: str, tests: Sequence[ValueTest], now: int) -> list[str]:
+    """All tests of what was `reached`, as conditions that are never NULL. The twin of `values.ValueTests`."""
+    items = entered(found)
+    conditions: list[str] = []
+    wanted: list[str] = []
+    for test in tests:
+        match test.op:
+            case "exists":
+                there = f"arrayExists(x -> x NOT IN ('', 'null'), {found})"
+                conditions.append(there if test.operand else f"(NOT {there})")
+            case "ne" | "not_in":
+                conditions.append(f"(NOT arrayExists(x -> {_equal(binder, _operands(test))}, {items}))")
+            case _:
+                wanted.append(_condition(binder, test, now))
+    if wanted:
+        conditions.append(f"arrayExists(x -> {' AND '.join(wanted)}, {items})")
+    return conditions
+
+
+def _condition(binder: Binder, test: ValueTest, now: int) -> str:
+    """A test of one item, the JSON text `x`."""
     match test.op:
         case "eq" | "in":
-            return _equal(binder, at, _operands(test))
-        case "ne" | "not_in":
-            return f"(NOT {_equal(binder, at, _operands(test))})"
+            return _equal(binder, _operands(test))
         case "gt" | "gte" | "lt" | "lte":
-            operand = binder.double(cast(float, test.operand))
-            return f"(JSONType({at}) {_NUMBERS} AND JSONExtractFloat({at}) {_NUMBER_SQL[test.op]} {operand})"
-        case "exists":
-            return f"(JSONType({at}) {'!=' if test.operand else '='} 'Null')"
+            return _ordered(binder, _NUMBER_SQL[test.op], cast(int | float, test.operand))
         case "contains" | "starts_with" | "matches":
-            return _textual(at, test.op, binder.bind(test.operand, "String"))
+            return _textual(test.op, binder.bind(test.operand, "String"))
         case _:
-            return _timed(binder, at, test, now)
+            return _timed(binder, test, now)
 
 
 def _operands(test: ValueTest) -> tuple[Scalar, ...]:
     return test.operand if isinstance(test.operand, tuple) else (test.operand,)
 
 
-def _equal(binder: Binder, at: str, operands: tuple[Scalar, ...]) -> str:
+def _equal(binder: Binder, operands: tuple[Scalar, ...]) -> str:
     strings, numbers, booleans = by_type(operands)
-    parts = []
-    if strings:
-        listed = binder.bind(strings, "Array(String)")
-        parts.append(f"(JSONType({at}) = 'String' AND has({listed}, JSONExtractString({at})))")
-    if numbers:
-        parts.append(f"(JSONType({at}) {_NUMBERS} AND has({binder.doubles(numbers)}, JSONExtractFloat({at})))")
+    parts = [f"({_IS_TEXT} AND has({binder.bind(some, 'Array(String)')}, {_TEXT}))" for some in _in_parts(strings)]
+    if doubles := [float(number) for number in numbers if not is_wide(number)]:
+        parts.append(f"({_IS_NUMBER} AND has({binder.doubles(doubles)}, {_DOUBLE}))")
+    if wide := [int(number) for number in numbers if is_wide(number)]:
+        parts.append(f"({_IS_NUMBER} AND has({binder.bind(wide, 'Array(Int128)')}, toInt128OrZero(x)))")
     if booleans:
-        listed = binder.bind([int(one) for one in booleans], "Array(UInt8)")
-        parts.append(f"(JSONType({at}) = 'Bool' AND has({listed}, JSONExtractBool({at})))")
+        parts.append(f"has({binder.bind([str(one).lower() for one in booleans], 'Array(String)')}, x)")
     return "(" + " OR ".join(parts) + ")"
 
 
-def _textual(at: str, op: str, operand: str) -> str:
-    text = f"JSONExtractString({at})"
+def _ordered(binder: Binder, sign: str, operand: int | float) -> str:
+    if not is_wide(operand):
+        return f"({_IS_NUMBER} AND {_DOUBLE} {sign} {binder.double(float(operand))})"
+    wide = binder.bind(int(operand), "Int128")
+    compared = f"if(match(x, '[.e]'), {_DOUBLE} {sign} {wide}, toInt128OrZero(x) {sign} {wide})"
+    return f"({_IS_NUMBER} AND {compared})"
+
+
+def _in_parts(strings: Sequence[str]) -> list[list[str]]:
+    """A server takes a parameter of at most 128 KiB, each character of which may be escaped."""
+    parts: list[list[str]] = []
+    room = 0
+    for one in strings:
+        size = len(one.encode()) + 4
+        if size > room:
+            parts.append([])
+            room = _LONGEST_PARAMETER
+        parts[-1].append(one)
+        room -= size
+    return parts
+
+
+def _textual(op: str, operand: str) -> str:
     tests = {
-        "contains": f"position({text}, {operand}) > 0",
-        "starts_with": f"startsWith({text}, {operand})",
-        "matches": f"match({text}, {operand})",
+        "contains": f"position({_TEXT}, {operand}) > 0",
+        "starts_with": f"startsWith({_TEXT}, {operand})",
+        "matches": f"match({_TEXT}, {operand})",
     }
-    return f"(JSONType({at}) = 'String' AND {tests[op]})"
+    return f"({_IS_TEXT} AND {tests[op]})"
 
 
-def _timed(binder: Binder, at: str, test: ValueTest, now: int) -> str:
-    text = f"if(JSONType({at}) = 'String', JSONExtractString({at}), '')"
-    pattern = binder.bind(DATE_PATTERN, "String")
-    parsed = f"toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({text}, 3, 'UTC'))"
-    moment = f"if(match({text}, {pattern}), {parsed}, NULL)"
+def _timed(binder: Binder, test: ValueTest, now: int) -> str:
     operand = cast(int, test.operand)
     match test.op:
         case "before":
-            condition = f"{moment} < {binder.bind(operand, 'Int64')}"
+            condition = f"at < {binder.bind(operand, 'Int64')}"
         case "after":
-            condition = f"{moment} > {binder.bind(operand, 'Int64')}"
+            condition = f"at > {binder.bind(operand, 'Int64')}"
         case _:
             start, end = binder.bind(now - operand, "Int64"), binder.bind(now, "Int64")
-            condition = f"{moment} > {start} AND {moment} <= {end}"
-    return f"ifNull({condition}, 0)"
+            condition = f"at > {start} AND at <= {end}"
+    in_range = f"at >= {EARLIEST} AND at < {LATEST}"
+    return f"arrayExists(at -> ifNull({in_range} AND {condition}, 0), {_MOMENT})"
+
+
+def distinct_key(item: str) -> str:
+    """The JSON text of a string, number or boolean; NULL, not counted, for the rest."""
+    kept = f"{item} NOT IN ('', 'null') AND NOT startsWith({item}, '[') AND NOT startsWith({item}, '{{')"
+    return f"if({kept}, if({item} = '-0', '0', {item}), NULL)"
 
 
 def _decimal_text(micros: int) -> str:

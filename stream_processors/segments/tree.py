@@ -13,6 +13,8 @@ MICROS = 1_000_000
 DAY_MS = 86_400_000
 
 Scalar = str | bool | int | float
+"""An operand as it was written; numbers are compared exactly."""
+
 Written = Mapping[str, Any]
 
 ValueOp = Literal[
@@ -59,6 +61,17 @@ class Where:
 
     path: tuple[str, ...]
     tests: tuple[ValueTest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyItem:
+    """Conditions that one and the same object in the list at `path` meets; theirs are paths into that object."""
+
+    path: tuple[str, ...]
+    where: tuple["Condition", ...]
+
+
+Condition = Where | AnyItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,7 @@ class EventLeaf(_Node):
     """
 
     type: str
-    where: tuple[Where, ...]
+    where: tuple[Condition, ...]
     aggregate: Aggregate
     tests: tuple[NumberTest, ...]
     of: tuple[str, ...] | None = None
@@ -170,6 +183,11 @@ def nodes(rule: Rule) -> Iterator[Rule]:
 def segments_of(rule: Rule) -> frozenset[str]:
     """The segments that the rule names itself."""
     return frozenset(node.segment for node in nodes(rule) if isinstance(node, SegmentRef))
+
+
+def event_leaves(rule: Rule) -> Iterator[EventLeaf]:
+    """The leaves that count events, not entering nested segments."""
+    return (node for node in nodes(rule) if isinstance(node, EventLeaf))
 
 
 def holds_for(tests: tuple[NumberTest, ...], value: int) -> bool:

@@ -8,6 +8,8 @@ from stream_processors.segments.facts import Pass, ProfileFacts
 from stream_processors.segments.folds import Fold, earliest, number_check
 from stream_processors.segments.tree import (
     MICROS,
+    AnyItem,
+    Condition,
     Consent,
     CountMetric,
     EventLeaf,
@@ -19,7 +21,14 @@ from stream_processors.segments.tree import (
     Trait,
     ValueTest,
 )
-from stream_processors.segments.values import Check, at_path, check_all, distinct_key, micros, parse_date
+from stream_processors.segments.values import (
+    at_path,
+    compile_tests,
+    distinct_key,
+    items_of,
+    micros,
+    moment_of,
+)
 
 _EXACT = Context(prec=80)  # the usual context rounds to 28 digits
 
@@ -82,7 +91,7 @@ def event_truth(fold: Fold, leaf: int) -> Truth:
 
 
 def trait_truth(leaf: Trait) -> Truth:
-    passes, path = check_all(leaf.tests), leaf.path
+    passes, path = compile_tests(leaf.tests).pass_for, leaf.path
     if len(path) == 1:
         name = path[0]
         return lambda one: passes(one.facts.traits.get(name), one.now)
@@ -90,7 +99,7 @@ def trait_truth(leaf: Trait) -> Truth:
 
 
 def consent_truth(leaf: Consent) -> Truth:
-    passes, purpose = check_all(leaf.tests), leaf.purpose
+    passes, purpose = compile_tests(leaf.tests).pass_for, leaf.purpose
     return lambda one: passes(one.facts.consent.get(purpose), one.now)
 
 
@@ -126,8 +135,10 @@ def trait_due(leaf: Trait) -> Due | None:
         return None
 
     def due(facts: ProfileFacts, now: int) -> int | None:
-        value = at_path(facts.traits, path)
-        return _window_due(parse_date(value), windows, now) if type(value) is str else None
+        found: int | None = None
+        for item in items_of(at_path(facts.traits, path)):
+            found = earliest(found, _window_due(moment_of(item), windows, now))
+        return found
 
     return due
 
@@ -139,24 +150,30 @@ def seen_due(leaf: SeenMetric) -> Due | None:
 
 def matcher(leaf: EventLeaf) -> Matches | None:
     """Whether an event (envelope, time) counts; None: each one of the type does."""
-    conditions = [(where.path, check_all(where.tests)) for where in leaf.where]
+    conditions = [_condition(where) for where in leaf.where]
     if leaf.between is None:
-        return _where_all(conditions) if conditions else None
+        return _all_conditions(conditions) if conditions else None
     start, end = leaf.between
     if not conditions:
         return lambda event, time: start <= time < end
-    inner = _where_all(conditions)
+    inner = _all_conditions(conditions)
     return lambda event, time: start <= time < end and inner(event, time)
 
 
 def reader(leaf: EventLeaf) -> Reads | None:
-    """The value that an event brings to the aggregate; it brings none where that is None."""
+    """The value that an event brings to the aggregate, a list of them where it brings several; None where none."""
     path = leaf.of
     if path is None:
         return None
-    if leaf.aggregate == "distinct":
-        return lambda event: distinct_key(at_path(event, path))
-    return lambda event: micros(at_path(event, path))
+    read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
+
+    def values(event: Mapping[str, Any]) -> Any:
+        value = at_path(event, path)
+        if type(value) is list or type(value) is tuple:
+            return [one for item in items_of(value) if (one := read(item)) is not None]
+        return read(value)
+
+    return values
 
 
 def stays(leaf: EventLeaf) -> Callable[[Any], bool]:
@@ -187,11 +204,29 @@ def reads(leaf: Leaf) -> tuple[str, str] | None:
             return "metric", leaf.name
 
 
-def _where_all(conditions: Sequence[tuple[tuple[str, ...], Check]]) -> Matches:
+def _all_conditions(conditions: Sequence[Matches]) -> Matches:
     if len(conditions) == 1:
-        path, passes = conditions[0]
-        return lambda event, time: passes(at_path(event, path), time)
-    return lambda event, time: all(passes(at_path(event, path), time) for path, passes in conditions)
+        return conditions[0]
+    return lambda event, time: all(holds(event, time) for holds in conditions)
+
+
+def _condition(condition: Condition) -> Matches:
+    path = condition.path
+    if isinstance(condition, AnyItem):
+        inner = _all_conditions([_condition(below) for below in condition.where])
+        return lambda event, time: any(
+            type(item) is dict and inner(item, time) for item in items_of(at_path(event, path))
+        )
+    tests = compile_tests(condition.tests)
+    one, several = tests.one, tests.several
+
+    def holds(event: Mapping[str, Any], time: int) -> bool:
+        value = at_path(event, path)
+        if type(value) is list or type(value) is tuple:
+            return several(value, time)
+        return one(value, time)
+
+    return holds
 
 
 def _micros_of(amount: Decimal | None) -> int:

@@ -1,14 +1,18 @@
-"""What a JSON value means to a rule, in Python; `sql` says the same in SQL and a property test compares them.
+"""What a JSON value means to a rule, in Python; `sql_values` says the same in SQL and a property test compares them.
 
-A value is missing when it is absent or null. The type of the operand decides: numbers are compared as IEEE
-doubles with JSON numbers only, strings with strings, booleans with booleans; with anything else a test is
-false, but for `ne` and `not_in`, which are the negations of `eq` and `in`, and for `exists`.
+A value is missing when it is absent or null. The type of the operand decides: numbers are compared with JSON numbers
+only, and exactly; strings with strings, booleans with booleans; with anything else a test is false, but for `ne` and
+`not_in`, which are the negations of `eq` and `in`, and for `exists`.
+
+Lists are entered: a test of a list holds when it holds for one of its items, see `ValueTests.several`.
 """
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import re2
 
@@ -20,8 +24,26 @@ DATE_PATTERN = (
 )
 """An ISO 8601 date or datetime of the years 1900 to 2299, in RE2 syntax, used by both back ends."""
 
+EPOCH_PATTERN = r"^-?[0-9]{9,13}$"
+"""Seconds or milliseconds since 1970 as a text. Shorter ones would take a year or a basic date for seconds."""
+
+MS_FROM: Final = 100_000_000_000
+"""From this on a number is in milliseconds: as seconds it would lie beyond the year 5000."""
+
+EARLIEST: Final = -2_208_988_800_000
+LATEST: Final = 10_413_792_000_000
+"""The years 1900 to 2299, in ms: `EARLIEST <= moment < LATEST`."""
+
+EXACT: Final = 2**53
+"""Below this, a comparison with a double is exact for every JSON number."""
+
+WRITTEN_OUT: Final = 10**21
+"""From this on, shortest decimals of doubles are written with an exponent, and no JSON integer is as large."""
+
 _MICRO_LIMIT = 10**38  # Decimal(38, 6)
 _SAFE = 10**15
+
+_OPERATORS: Final = {"gt": "gt", "gte": "ge", "lt": "lt", "lte": "le"}
 
 Check = Callable[[Any, int], bool]
 """(value or None, now in ms) -> whether the test holds."""
@@ -36,15 +58,51 @@ def pattern_options() -> Any:
 
 
 _DATE = re2.compile(DATE_PATTERN)
+_EPOCH = re2.compile(EPOCH_PATTERN)
 
 
-def at_path(value: Any, path: Sequence[str]) -> Any:
-    """The value at a path of object keys, None where there is none; arrays are not entered."""
+def at_path(root: Any, path: Sequence[str]) -> Any:
+    """The value at a path of object keys, None where there is none.
+
+    A path that passes through a list goes on in each of its items, or in one of them where the next key is a number:
+    then the answer is a tuple of what was reached there. (JSON has no tuples.)
+    """
+    value = root
     for key in path:
         if type(value) is not dict:
-            return None
+            return _through_lists(root, path) if type(value) is list else None
         value = value.get(key)
     return value
+
+
+def index_of(key: str) -> int | None:
+    """The place in a list that a part of a path names, from 0; None where it is a name."""
+    return int(key) if key.isascii() and key.isdigit() else None
+
+
+def items_of(value: Any) -> Sequence[Any]:
+    """What a test is about: the items of a list, or the value itself. A list inside of a list is not entered."""
+    if type(value) is list:
+        return value
+    if type(value) is tuple:
+        return [item for one in value for item in (one if type(one) is list else (one,))]
+    return (value,)
+
+
+def _through_lists(root: Any, path: Sequence[str]) -> tuple[Any, ...]:
+    reached = [root]
+    for key in path:
+        below: list[Any] = []
+        index = index_of(key)
+        for value in reached:
+            if type(value) is dict:
+                below.append(value.get(key))
+            elif type(value) is list and index is None:
+                below += [item.get(key) for item in value if type(item) is dict]
+            elif type(value) is list and cast(int, index) < len(value):
+                below.append(value[cast(int, index)])
+        reached = below
+    return tuple(reached)
 
 
 def parse_date(text: str) -> int | None:
@@ -59,6 +117,22 @@ def parse_date(text: str) -> int | None:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def moment_of(value: Any) -> int | None:
+    """A JSON value that is a moment, in ms since epoch: a date as `parse_date` reads it, or seconds or milliseconds
+    since 1970 as a number or a text of digits. None for anything else."""
+    kind = type(value)
+    if kind is str:
+        return _epoch(float(value)) if _EPOCH.match(value) else parse_date(value)
+    return _epoch(float(value)) if kind is int or kind is float else None
+
+
+def _epoch(number: float) -> int | None:
+    if abs(number) >= LATEST:
+        return None
+    ms = int(number * 1000 if abs(number) < MS_FROM else number)
+    return ms if EARLIEST <= ms < LATEST else None
 
 
 def micros(value: Any) -> int | None:
@@ -83,24 +157,78 @@ def _float_micros(value: float) -> int:
 
 def distinct_key(value: Any) -> object | None:
     """What makes a value distinct: strings, numbers and booleans each on their own; None: not counted."""
-    if type(value) is str:
-        return value
-    if type(value) is bool:
-        return (value,)
-    if type(value) is int or type(value) is float:
-        return float(value)
-    return None
+    kind = type(value)
+    if kind is str or kind is int:
+        return cast(object, value)
+    if kind is float:
+        return exact(value)
+    return (value,) if kind is bool else None
 
 
-def check(test: ValueTest) -> Check:
-    """Compile one test. The compiled check never raises, whatever the value."""
+def exact(number: int | float) -> int | float:
+    """The number that its JSON text says: a double stands for its shortest decimal."""
+    if type(number) is float and EXACT <= abs(number) < WRITTEN_OUT:
+        return int(Decimal(repr(number)))
+    return number
+
+
+def is_wide(number: int | float) -> bool:
+    """Whether doubles may not tell this number from its neighbours among the JSON integers."""
+    return EXACT <= abs(number) < WRITTEN_OUT
+
+
+@dataclass(frozen=True, slots=True)
+class ValueTests:
+    """The compiled tests of one value. Neither function raises, whatever the value."""
+
+    one: Check
+    """All of them, of what is neither a list nor a tuple of `at_path`."""
+    several: Check
+    """All of them, of a list or such a tuple: some item passes all that are neither of the following; no item is equal
+    to what `ne` and `not_in` name; `exists` asks whether there is a value at all, an empty list included."""
+
+    def pass_for(self, value: Any, now: int) -> bool:
+        """Of any value. (The hot path looks at the type itself and saves the call.)"""
+        return (self.several if type(value) is list or type(value) is tuple else self.one)(value, now)
+
+
+def compile_tests(tests: Sequence[ValueTest]) -> ValueTests:
+    """All tests of one value."""
+    checks = [_check(test) for test in tests]
+    if len(checks) == 1:
+        return ValueTests(checks[0], _several(tests))
+    return ValueTests(lambda value, now: all(one(value, now) for one in checks), _several(tests))
+
+
+def _several(tests: Sequence[ValueTest]) -> Check:
+    wanted = [_check(test) for test in tests if test.op not in ("ne", "not_in", "exists")]
+    opposite = [_equal_to(test) for test in tests if test.op in ("ne", "not_in")]
+    there = [bool(test.operand) for test in tests if test.op == "exists"]
+
+    def passes(value: Any, now: int) -> bool:
+        if any(asked != _is_there(value) for asked in there):
+            return False
+        items = items_of(value)
+        if any(equal(item, now) for equal in opposite for item in items):
+            return False
+        return not wanted or any(all(check(item, now) for check in wanted) for item in items)
+
+    return passes
+
+
+def _is_there(value: Any) -> bool:
+    return type(value) is list or any(one is not None for one in value)
+
+
+def _check(test: ValueTest) -> Check:
+    """One test of what is no list."""
     if test.op in ("ne", "not_in"):
         positive = _equal_to(test)
         return lambda value, now: not positive(value, now)
     if test.op in ("eq", "in"):
         return _equal_to(test)
     if test.op in ("gt", "gte", "lt", "lte"):
-        return _ordered(test.op, float(cast(float, test.operand)))
+        return _ordered(test.op, cast(float, test.operand))
     if test.op in ("contains", "starts_with", "matches"):
         return _textual(test.op, cast(str, test.operand))
     if test.op in ("before", "after", "within"):
@@ -108,19 +236,19 @@ def check(test: ValueTest) -> Check:
     return (lambda value, now: value is not None) if test.operand else (lambda value, now: value is None)
 
 
-def check_all(tests: Sequence[ValueTest]) -> Check:
-    """All tests of one value."""
-    checks = [check(test) for test in tests]
-    if len(checks) == 1:
-        return checks[0]
-    return lambda value, now: all(one(value, now) for one in checks)
-
-
-def by_type(operands: Sequence[Scalar]) -> tuple[list[str], list[float], list[bool]]:
+def by_type(operands: Iterable[Scalar]) -> tuple[list[str], list[int | float], list[bool]]:
     """Operands of `in` apart by JSON type."""
-    strings = [value for value in operands if isinstance(value, str)]
-    booleans = [value for value in operands if isinstance(value, bool)]
-    numbers = [float(v) for v in operands if not isinstance(v, str | bool)]
+    strings: list[str] = []
+    numbers: list[int | float] = []
+    booleans: list[bool] = []
+    for value in operands:
+        match value:
+            case bool():
+                booleans.append(value)
+            case str():
+                strings.append(value)
+            case _:
+                numbers.append(value)
     return strings, numbers, booleans
 
 
@@ -132,19 +260,11 @@ def _equal_to(test: ValueTest) -> Check:
     return lambda value, now: value is not None and distinct_key(value) in wanted
 
 
-def _ordered(op: str, operand: float) -> Check:
-    def number(value: Any) -> bool:
-        return type(value) is int or type(value) is float
-
-    match op:
-        case "gt":
-            return lambda value, now: number(value) and float(value) > operand
-        case "gte":
-            return lambda value, now: number(value) and float(value) >= operand
-        case "lt":
-            return lambda value, now: number(value) and float(value) < operand
-        case _:
-            return lambda value, now: number(value) and float(value) <= operand
+def _ordered(op: str, operand: int | float) -> Check:
+    compared = cast(Callable[[Any, Any], bool], getattr(operator, _OPERATORS[op]))
+    if is_wide(operand):
+        return lambda value, now: (type(value) is int or type(value) is float) and compared(exact(value), operand)
+    return lambda value, now: (type(value) is int or type(value) is float) and compared(value, operand)
 
 
 def _textual(op: str, operand: str) -> Check:
@@ -159,19 +279,16 @@ def _textual(op: str, operand: str) -> Check:
 
 
 def _timed(op: str, operand: int) -> Check:
-    def moment(value: Any) -> int | None:
-        return parse_date(value) if type(value) is str else None
-
     def before(value: Any, now: int) -> bool:
-        at = moment(value)
+        at = moment_of(value)
         return at is not None and at < operand
 
     def after(value: Any, now: int) -> bool:
-        at = moment(value)
+        at = moment_of(value)
         return at is not None and at > operand
 
     def within(value: Any, now: int) -> bool:
-        at = moment(value)
+        at = moment_of(value)
         return at is not None and now - operand < at <= now
 
     return {"before": before, "after": after, "within": within}[op]

@@ -86,11 +86,17 @@ TEXTS = (
     "\x00",
     "{p0:String}",
     "null",
+    "1769299200",
+    "1769299200000",
+    "-1769299200",
+    "20260125",
     *DATES,
 )
 SMALL = (0, -0.0, 1, 1.0, 1.5, 2, -3, 0.1, 0.3, 12.5, 13.5, 20, 99.999999, 1.1234567, -1.9e-6)
-WIDE = (1e-7, 1e22, 1e31, 1e32, 2**63, 2**64 - 1, -(2**63), 5e-324, 1.7976931348623157e308)
-BOUNDS = (0, 1, 1.0, 1.5, 2, -3, 0.1, 20, 1e22, 2**63 - 1)
+HUGE = (2**53 - 1, 2**53, 2**53 + 1, -(2**53) - 1, float(2**53), 2**63, float(2**63), 2**63 - 1, 2**64 - 1, -(2**63))
+WIDE = (1e-7, 1e22, 1e31, 1e32, *HUGE, 2.0**64, 2.0**65, 5e-324, 1.7976931348623157e308)
+BOUNDS = (0, 1, 1.0, 1.5, 2, -3, 0.1, 20, 1e22, *HUGE, 2.0**64, -1e300)
+EPOCHS = (1_769_299_200, 1_769_299_200_000, 1_769_904_000.5, -2_208_988_800, -2_208_988_801, 10_413_792_000, 1e12, -0.5)
 PATTERNS = ("^a", "a.b", "(?i)^A$", "^(a+)+$", "\\d{4}-", "é.")
 KINDS = ("order.completed",) * 5 + ("order.refunded", "page.viewed", "custom.سفارش")
 WINDOWS = ("1s", "1d", "7d", "1w", "30d", "720h")
@@ -113,11 +119,23 @@ def scalar(r: Random) -> Any:
 
 
 def value(r: Random) -> Any:
-    return r.choice((text, text, number, number, number, scalar, lambda r: None, lambda r: [1, "a"], boxed))(r)
+    return r.choice((text, text, number, number, number, scalar, epoch, lambda r: None, items, boxed))(r)
+
+
+def epoch(r: Random) -> Any:
+    return r.choice(EPOCHS)
+
+
+def items(r: Random) -> list[Any]:
+    """A list, as a value or of line items."""
+    one = r.choice((scalar, scalar, boxed, lambda r: r.choice((None, [], [1, "a"], {}, [{"city": "a"}]))))
+    return [one(r) for _ in range(r.choice((0, 1, 2, 3)))]
 
 
 def boxed(r: Random) -> Any:
-    return {"city": scalar(r), "a": {"b": 1}}
+    if r.random() < 0.2:
+        return {"city": items(r) if r.random() < 0.5 else scalar(r), "a": [{"b": scalar(r)}, {"b": [1, 2]}, 7]}
+    return {"city": scalar(r), "a": {"b": scalar(r)}}
 
 
 # The world
@@ -200,10 +218,10 @@ AGGREGATES: dict[str, tuple[float, ...]] = {
 
 def event_leaf(r: Random) -> dict[str, Any]:
     leaf: dict[str, Any] = {"event": r.choice(KINDS)}
-    properties = ("revenue", "revenue", "revenue", "kind", "kind", "address.city", "when", "context.kind")
+    properties = ("revenue", "revenue", "revenue", "kind", "kind", "address.city", "when", "context.kind", *DEEP)
     if r.random() < 0.4:
         conditions = range(r.choice((0, 1, 1, 2)))
-        leaf["where"] = [{"property": r.choice(properties), **value_tests(r, WHERE_OPS)} for _ in conditions]
+        leaf["where"] = [condition(r, properties) for _ in conditions]
     aggregate = r.choice((*AGGREGATES, ""))
     if aggregate:
         leaf[aggregate] = number_tests(r, AGGREGATES[aggregate])
@@ -217,10 +235,22 @@ def event_leaf(r: Random) -> dict[str, Any]:
     return leaf
 
 
+DEEP = ("kind.0", "kind.1.city", "kind.city", "kind[].a.b", "address.a.b", "address.city[0]", "address.a.1.b.0")
+
+
+def condition(r: Random, properties: tuple[str, ...]) -> dict[str, Any]:
+    if r.random() < 0.2:
+        inner = [
+            {"property": r.choice(("city", "a.b", "x")), **value_tests(r, WHERE_OPS)} for _ in range(r.choice((1, 2)))
+        ]
+        return {"any_item": r.choice(("kind", "address", "address.a", "context.kind")), "where": inner}
+    return {"property": r.choice(properties), **value_tests(r, WHERE_OPS)}
+
+
 def fact_leaf(r: Random) -> dict[str, Any]:
     match r.choice("tttcimrs"):
         case "t":
-            path = r.choice(("kind", "kind", "when", "address", "address.city", "revenue", "address.a.b"))
+            path = r.choice(("kind", "kind", "when", "address", "address.city", "revenue", *DEEP))
             return {"trait": path, **value_tests(r, (*WHERE_OPS, "within"))}
         case "c":
             return {"consent": "marketing", **value_tests(r, ("eq", "ne", "in", "not_in", "exists"))}
