@@ -1,10 +1,12 @@
 """How far the projections are, and what they hold: `GET /v1/status`, and the freshness of every view."""
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter
+from fastapi.concurrency import run_in_threadpool
 from prometheus_client import Gauge
 
 from eventlog.port import EventLog
@@ -13,10 +15,12 @@ from profile_api.counts import Counts
 from profile_api.deps import ApiDeps
 from profile_api.models.examples import example
 from profile_api.models.operations import Status
+from profile_api.readiness import Fault
 from profile_api.replies import JsonReply
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
+from schemas.errors import Backpressure, Broken
 from stream_processors.condition import Condition
 from stream_processors.topology import Stage
 
@@ -25,6 +29,8 @@ PROJECTIONS_GROUP = "projections"
 
 ELSEWHERE = "elsewhere"
 """The state of a stage that other processes run: their own readiness and metrics tell it."""
+
+_NO_COUNTS: Final = dict.fromkeys(("logged", "unique", "duplicates", "rejected"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,20 @@ def lag_gauges(deps: ApiDeps) -> Callable[[], None]:
     return set_anew
 
 
-def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
-    """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them."""
+def overview(deps: ApiDeps, counts: Counts, faults: Sequence[Fault]) -> dict[str, Any]:
+    """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them.
+
+    Counts are null where the warehouse refuses to count: the rest is wanted then more than ever.
+    """
     stages = projections(deps)
+    numbers: dict[str, Any] = {"events": _NO_COUNTS, "profiles": None, "identities": None}
+    with contextlib.suppress(Backpressure, Broken):
+        numbers = _counted(deps, counts)
+    listed = [{"code": fault.code, "message": fault.message} for fault in faults]
+    return {**numbers, "faults": listed, "projections": stages}
+
+
+def _counted(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
     uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
     profiles, identities = counts.profiles_and_identities(deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY))
     return {
@@ -135,7 +152,6 @@ def overview(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
         },
         "profiles": profiles,
         "identities": identities,
-        "projections": stages,
     }
 
 
@@ -145,11 +161,13 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/v1/status", response_model=Status, responses=example(Status))
     @scope(READ)
-    def status() -> JsonReply:
-        """How many events, profiles and identities there are, and how far each projection is.
+    async def status() -> JsonReply:
+        """How many events, profiles and identities there are, how each projection stands and how far it is.
 
-        Once a request is answered, `lag_events == 0` in all projections means that its effects are visible.
+        Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults`
+        is what `/readyz` says. Counts are null where the warehouse refuses to count.
         """
-        return JsonReply(overview(deps, counts))
+        faults = await deps.readiness.faults()
+        return JsonReply(await run_in_threadpool(overview, deps, counts, faults))
 
     return routes

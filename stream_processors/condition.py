@@ -30,8 +30,8 @@ class Condition:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the tables hold all that the stage has committed."""
-        return self.state in ("running", "failing", "stopped")
+        """Whether the tables are known to hold all that the stage has committed."""
+        return self.state in ("running", "failing")
 
 
 RUNNING: Final = Condition("running")

@@ -30,10 +30,10 @@ class Problem(BaseModel):
 
 
 class EventCounts(BaseModel):
-    logged: int
-    unique: int
-    duplicates: int
-    rejected: int
+    logged: int | None
+    unique: int | None
+    duplicates: int | None
+    rejected: int | None
 
 
 class Rebuilt(BaseModel):
@@ -60,13 +60,15 @@ class Projection(BaseModel):
 
 
 class Status(BaseModel):
-    """`logged` = `unique` + `duplicates`; `identities`: identifiers that belong to one of the `profiles`."""
+    """`logged` = `unique` + `duplicates`; `identities`: identifiers that belong to one of the `profiles`.
+    `faults`: what `/readyz` says. Counts are null where the warehouse refuses to count."""
 
     model_config = with_example(
         {
             "events": {"logged": 218, "unique": 210, "duplicates": 8, "rejected": 3},
             "profiles": 40,
             "identities": 95,
+            "faults": [],
             "projections": [
                 {
                     "name": "profiles",
@@ -79,8 +81,9 @@ class Status(BaseModel):
         }
     )
     events: EventCounts
-    profiles: int
-    identities: int
+    profiles: int | None
+    identities: int | None
+    faults: list[dict[str, str]]
     projections: list[Projection]
 
 
