@@ -3,6 +3,7 @@
 DIR/log.sqlite    the log (truth)
 DIR/keys.json     the workspace's secret (back it up with the log: together they rebuild everything)
 DIR/warehouse/    the embedded ClickHouse (rebuilt by `simorgh replay`)
+DIR/identity.snapshot  the identity graph, so that a start need not fold all of its topic (made again by itself)
 DIR/lock          held by the one process that has the folder open
 DIR/server.json   address and local token of that process, where it is a server
 
@@ -24,7 +25,7 @@ from schemas.errors import Conflict
 
 OTHERS: Final = 0o077
 _OURS: Final = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "log.sqlite.lock", "keys.json", "server.json", "lock",
-                "warehouse")  # fmt: skip
+                "warehouse", "identity.snapshot")  # fmt: skip
 _TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
 
 

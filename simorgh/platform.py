@@ -32,6 +32,7 @@ from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import deliveries, generation
+from stream_processors.graphs import Graphs
 from stream_processors.pipeline import WarehouseBehind
 from stream_processors.recent import RecentViews
 from stream_processors.replay import Replay
@@ -96,6 +97,7 @@ class Platform:
         self.registry.refresh()
         self._checkpoint = checkpoint_from_environment()
         self.recent = RecentViews()
+        self._graphs = Graphs(self.folder.root)
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
         self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers)
@@ -206,6 +208,7 @@ class Platform:
         if self.triggers:
             self.triggers.stop()
         self.runner.stop()
+        self._graphs.close()
         self.log.close()
         self.warehouse.close()
         self.folder.release()
@@ -288,7 +291,13 @@ class Platform:
 
     def _new_runner(self) -> Runner:
         return Runner(
-            self.log, self.warehouse, self.generation, system_clock, checkpoint=self._checkpoint, recent=self.recent
+            self.log,
+            self.warehouse,
+            self.generation,
+            system_clock,
+            checkpoint=self._checkpoint,
+            recent=self.recent,
+            graphs=self._graphs,
         )
 
     def _drop_other_generations(self) -> None:

@@ -29,6 +29,7 @@ from stream_processors.cluster.identity import IdentityStage
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage
 from stream_processors.condition import RUNNING, Condition
+from stream_processors.graphs import Graphs
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.keeper import TriggerKeeper
 from stream_processors.host.lane import Lane, Source
@@ -102,12 +103,13 @@ class Worker:
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
+        graphs = Graphs(settings.data if settings.data.is_dir() else None)  # a worker needs no folder, and may have one
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
         )  # else Faust cannot read what the log writes
         self.lanes = [
             self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
-            self._lane(IdentityStage(log, writer, reader, clock, checkpoint=checkpoint)),
+            self._lane(IdentityStage(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)),
             self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
             self._lane(RejectedStage(log, writer), rejected),
         ]

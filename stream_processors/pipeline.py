@@ -24,8 +24,6 @@ order of their tables:
 from collections.abc import Iterable, Mapping, Sequence
 
 from eventlog.port import EventLog, Record
-from identity.graph import IdentityGraph
-from identity.rules import DEFAULT_RULES
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
@@ -36,6 +34,7 @@ from stream_processors.conflicts import First
 from stream_processors.dedupe import SeenIds
 from stream_processors.evaluate import Evaluator
 from stream_processors.gathered import Recorded, Shown, Tables
+from stream_processors.graphs import Graphs
 from stream_processors.inserts import Inserts
 from stream_processors.outbox import Linger, Outbox, Positions
 from stream_processors.profiles import CACHED_PROFILES
@@ -65,15 +64,19 @@ class Pipeline:
         cached_profiles: int = CACHED_PROFILES,
         linger: Linger = Linger(),
         recent: RecentViews | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
-        """`recent`: where views are shown before their rows are in the warehouse."""
+        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
+        is kept across starts; without it the topic is folded from its beginning, as a replay has to."""
         self._log = log
         self._writer = writer
         self._clock = clock
         self._checkpoint = checkpoint
         self._owner = clock() // 1000 & 0xFFFFFFFF
         self._outbox = Outbox(self, Inserts(writer, checkpoint), linger)
-        self.resolver = Resolver(IdentityGraph(DEFAULT_RULES), log)
+        self._graphs = graphs or Graphs()
+        graph, position = self._graphs.restore(log, log.committed(GROUP, topics.IDENTITY)[0])
+        self.resolver = Resolver(graph, log, position)
         self.evaluator = Evaluator(log, clock)
         self._seen = SeenIds(writer)
         self._recent = recent or RecentViews()
@@ -165,7 +168,7 @@ class Pipeline:
         return [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
 
     def _catch_up_identity(self) -> Resolution:
-        """Fold the whole topic; write the rows of what was appended after the last commit, and return that."""
+        """Fold what the graph has not; write the rows of what was appended after the last commit, and return that."""
         committed = self._log.committed(GROUP, topics.IDENTITY)[0]
         late = Resolution()
         for offset, record, changes in self.resolver.fold_log():
@@ -270,6 +273,7 @@ class Pipeline:
         self._recent.landed()
         self._log.commit(GROUP, positions)
         self._checkpoint("commit")
+        self._graphs.note(self._log, self.resolver.graph, self.resolver.position, positions[topics.IDENTITY][0])
         self._states.trim()
 
     def pass_registry(self, position: int) -> None:

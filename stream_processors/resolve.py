@@ -78,10 +78,10 @@ class Resolution:
 class Resolver:
     """Owns the graph. One thread."""
 
-    def __init__(self, graph: IdentityGraph, log: EventLog) -> None:
+    def __init__(self, graph: IdentityGraph, log: EventLog, position: int = 0) -> None:
         self.graph = graph
         self._log = log
-        self.position = 0
+        self.position = position
         """The next offset of simorgh.identity to fold."""
         self._recent: dict[tuple[int, ...], int] = {}
         """Identifiers that were seen together and belong together -> when: nothing new after that. Bounded."""

@@ -12,6 +12,7 @@ from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.declarations import Declarations
+from stream_processors.graphs import Graphs
 from stream_processors.outbox import Linger
 from stream_processors.pipeline import GROUP, Pipeline
 from stream_processors.profiles import CACHED_PROFILES
@@ -45,8 +46,9 @@ class Runner:
         cached_profiles: int = CACHED_PROFILES,
         linger: Linger = Linger(),
         recent: RecentViews | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
-        """`recent`: where views are shown before their rows are in the warehouse."""
+        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Pipeline`."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
@@ -54,6 +56,7 @@ class Runner:
         self._cached_profiles = cached_profiles
         self._linger = linger
         self._recent = recent
+        self._graphs = graphs
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
@@ -76,6 +79,7 @@ class Runner:
             cached_profiles=self._cached_profiles,
             linger=self._linger,
             recent=self._recent,
+            graphs=self._graphs,
         )
         self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])

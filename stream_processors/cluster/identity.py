@@ -21,9 +21,7 @@ import pyarrow as pa
 
 from eventlog.port import EventLog, Record
 from identity.changes import Changes
-from identity.graph import IdentityGraph
 from identity.nodes import from_hex
-from identity.rules import DEFAULT_RULES
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import SimorghError
@@ -32,6 +30,7 @@ from stream_processors.cluster import touches
 from stream_processors.cluster.coordinator import Coordinator
 from stream_processors.cluster.novelty import links_of
 from stream_processors.cluster.touches import Touches
+from stream_processors.graphs import Graphs
 from stream_processors.resolve import decision_rows
 from warehouse.client import Writer, fixed16
 from warehouse.reader import Reader
@@ -93,18 +92,27 @@ class IdentityStage:
     group = GROUP
 
     def __init__(
-        self, log: EventLog, writer: Writer, reader: Reader, clock: Clock, *, checkpoint: Checkpoint = no_checkpoint
+        self,
+        log: EventLog,
+        writer: Writer,
+        reader: Reader,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        graphs: Graphs | None = None,
     ) -> None:
+        """`graphs`: where the graph is kept across starts; without it a start folds the topic from its beginning."""
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
         self._coordinator = Coordinator(log, writer, reader, clock, lambda: self._durable, checkpoint)
         self._held = False
-        self._begin()
+        self._graphs = graphs or Graphs()
+        self._begin(0)
 
-    def _begin(self) -> None:
-        self.graph = IdentityGraph(DEFAULT_RULES)
-        self._position = self._durable = 0
+    def _begin(self, committed: int) -> None:
+        self.graph, self._position = self._graphs.restore(self._log, committed)
+        self._durable = self._position
         self._folded = _Folded()
 
     # ---- ownership
@@ -114,8 +122,8 @@ class IdentityStage:
         if not partitions:
             return {}
         committed = self._log.committed(GROUP, topics.IDENTITY)[0]
-        if self._position > min(committed, self._durable):
-            self._begin()  # else the graph of an earlier time is a beginning: it is a function of the log
+        if self._position == 0 or self._position > min(committed, self._durable):
+            self._begin(committed)  # else the graph of an earlier time is a beginning: it is a function of the log
         while records := self._log.read(topics.IDENTITY, 0, self._position, min(_READ, committed - self._position)):
             self._fold(records)
             self._folded = _Folded()  # what it came to was written before it was committed
@@ -140,6 +148,7 @@ class IdentityStage:
         self._touch()
         self._folded = _Folded()
         self._durable = self._position
+        self._graphs.note(self._log, self.graph, self._position, committed=records[0].offset)
 
     def _fold(self, records: Sequence[Record]) -> None:
         """Fold what was not folded before: after a failure the records come again, and their effects still wait."""

@@ -23,6 +23,7 @@ from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage, Superseded
 from stream_processors.declared import SWEEP
 from stream_processors.fences import Fences
+from stream_processors.graphs import Graphs
 from stream_processors.replay import Replay
 from tests.properties.installation import Clock, Installation
 from tests.properties.pipeline_world import Crash
@@ -81,7 +82,14 @@ class Worker:
         )
         self.stages: dict[str, Stage] = {
             "events": EventsStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
-            "identity": IdentityStage(cluster.log, writer, reader, cluster.clock, checkpoint=self.points),
+            "identity": IdentityStage(
+                cluster.log,
+                writer,
+                reader,
+                cluster.clock,
+                checkpoint=self.points,
+                graphs=Graphs(cluster.snapshots, least=1),
+            ),
             "profiles": self.profiles,
         }
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
@@ -104,6 +112,9 @@ class Cluster(Installation):
         self.log: EventLog = SqliteEventLog(
             folder / f"cluster{self.number}.sqlite", partitions=partitions, clock=self.clock
         )
+        self.snapshots = folder / f"cluster{self.number}"
+        """Shared by all workers, as if they had one folder: what one writes the next one may find."""
+        self.snapshots.mkdir()
         self.warehouse = FinalWarehouse(dsn, f"cluster{self.number}")
         self.warehouse.migrate(1)
         self.registry = Registry(self.log, self.clock)

@@ -26,6 +26,7 @@ from schemas import topics
 from schemas.catalog import Catalog
 from stream_processors import generation
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.graphs import Graphs
 from stream_processors.outbox import Linger
 from stream_processors.recent import RecentViews
 from stream_processors.replay import Replay
@@ -81,12 +82,15 @@ class Box(Installation):
         self.warehouse = Warehouse(dsn, f"box{number}", cluster=cluster)
         self.registry = Registry(self.log, self.clock)
         self.recent = RecentViews(most=7)
+        snapshots = folder / f"box{number}"
+        snapshots.mkdir()
         self._runner_settings: dict[str, Any] = {
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
             "linger": linger,
             "recent": self.recent,
+            "graphs": Graphs(snapshots, least=1),
         }
         self.warehouse.migrate(1)
         self.runner = self._new_runner()
