@@ -12,7 +12,8 @@ from warehouse.reader import Reader
 # FINAL: an offset that a fenced writer wrote again counts once. dup = 2: not readable, so among the rejected.
 _EVENTS = "SELECT countIf(dup = 0) AS uniques, countIf(dup = 1) AS copies FROM log_rows FINAL WHERE "
 _KNOWN = "SELECT uniqExact(profile) AS profiles, count() AS nodes FROM identity FINAL WHERE profile != 0"
-_REJECTED = "SELECT uniqExact(id, digest) AS n FROM rejected"
+# Without what is among the copies.
+_REJECTED = "SELECT uniqExact(source, id, digest) AS n FROM rejected WHERE code != 'conflicting_copy'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class Counts:
         return known[1]
 
     def rejected(self) -> int:
-        """Rejected events, resolved or not: one per id and payload."""
+        """Rejected events, resolved or not: one per source, id and payload. A conflicting copy is a copy."""
         return int(self._reader.rows(_REJECTED)[0]["n"])
 
     def forget(self) -> None:

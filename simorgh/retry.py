@@ -10,6 +10,8 @@ from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
+from schemas.errors import Conflict
+from stream_processors import conflicts
 
 
 def retry_rejected(
@@ -19,7 +21,15 @@ def retry_rejected(
 
     Accepted: the event and the note that its rejection is settled are appended together. Refused again: the new
     reason is appended, the original bytes stay. Answers {"status", "id", "code"?, "reason"?}.
+
+    Raises `Conflict` for a conflicting copy: under its id it would be a copy for ever.
     """
+    if record["code"] == conflicts.CODE:
+        raise Conflict(
+            "rejected event: wanted one that is not in the log, this is a copy of an event that is; send it under an id"
+            " of its own, or dismiss it",
+            code=conflicts.CODE,
+        )
     verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
     id = str(record["id"])
     if isinstance(verdict, Refused):
