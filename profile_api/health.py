@@ -15,6 +15,13 @@ def router(deps: ApiDeps) -> APIRouter:
     lag_events = _gauge(deps.metrics, "simorgh_lag_events", "Records of the log that a projection has not read yet.")
     lag_seconds = _gauge(deps.metrics, "simorgh_lag_seconds", "How long the oldest of them has been waiting.")
 
+    aside = Gauge(
+        "simorgh_segments_set_aside",
+        "Segments whose latest declaration cannot be put into effect: see GET /v1/segments.",
+        registry=deps.metrics,
+    )
+    aside.set_function(lambda: sum(effect.aside is not None for effect in deps.registry.effects.values()))
+
     @routes.get("/healthz", response_model=Ready, responses=example(Ready))
     def healthz() -> JsonReply:
         """Whether the process lives."""

@@ -204,7 +204,16 @@ def both(engine: Any, world: World, rules: dict[str, Any], now: int = T0) -> Non
         assert found == {profile for profile, segments in held.items() if name in segments}, rules[name]
 
 
-LISTS = ([], [1, "a"], [None], [[1], "ab"], [{"city": "a"}], [20, 2**53 + 1], ["2026-01-25", 1.5], [EPOCHS[0]])
+LISTS: tuple[list[Any], ...] = (
+    [],
+    [1, "a"],
+    [None],
+    [[1], "ab"],
+    [{"city": "a"}],
+    [20, 2**53 + 1],
+    ["2026-01-25", 1.5],
+    [EPOCHS[0]],
+)
 EVERY_VALUE = (*TEXTS, *SMALL, *WIDE, *EPOCHS, True, False, None, {"city": "a"}, *LISTS)
 
 
