@@ -85,7 +85,7 @@ class Seen:
         some = f"SELECT payload FROM events WHERE type = {kind} LIMIT {_LOOKED_AT}"
         sql = f"SELECT count() AS n FROM ({some}) WHERE arrayExists(x -> x NOT IN ('', 'null'), {there})"
         return self._keep(
-            ("has", event_type, *path), lambda: self._deps.reader.rows(sql, binder.parameters)[0]["n"] > 0
+            ("has", event_type, *path), lambda: bool(self._deps.reader.rows(sql, binder.parameters)[0]["n"])
         )
 
     def _described(self, event_type: str) -> Iterable[Path]:

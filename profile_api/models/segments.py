@@ -28,9 +28,9 @@ class Warned(BaseModel):
 class Segment(BaseModel):
     """`size`: how many profiles are in it now. `version` grows by one with each change of the rule.
 
-    `state`: `live`; `pending` or `filling`, on its way to be; `deleting`, members are leaving; or `set_aside`: it cannot
-    be put into effect, for a `reason`, and what was in effect before still is. `warnings` come with the answer to a
-    declaration only.
+    `state`: `live`; `pending` or `filling`, on its way to be; `deleting`, members are leaving; or `set_aside`: it
+    cannot be put into effect, for a `reason`, and what was in effect before still is. `warnings` come with the answer
+    to a declaration only.
     """
 
     model_config = with_example(_SEGMENT)
