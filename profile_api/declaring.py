@@ -27,12 +27,25 @@ def wait_until_visible(deps: ApiDeps, offset: int) -> None:
 
     Raises `Backpressure` after `deps.visible_within` seconds: the declaration stands and will be taken in.
     """
+    if not reached(deps, offset):
+        raise Backpressure(
+            "The change is recorded, but the projections have not reached it yet: see lag_seconds of"
+            " /v1/status, then read it back instead of sending it again.",
+            code="not_visible_yet",
+        )
+
+
+def reached(deps: ApiDeps, offset: int) -> bool:
+    """Block until the projections have passed this offset of simorgh.registry, for up to `deps.visible_within` seconds;
+    whether they have."""
     deadline = time.monotonic() + deps.visible_within
-    while deps.log.committed(PROJECTIONS_GROUP, topics.REGISTRY)[0] <= offset:
+    while position(deps) <= offset:
         if time.monotonic() > deadline:
-            raise Backpressure(
-                "The change is recorded, but the projections have not reached it yet: see lag_seconds of"
-                " /v1/status, then read it back instead of sending it again.",
-                code="not_visible_yet",
-            )
+            return False
         time.sleep(_POLL_SECONDS)
+    return True
+
+
+def position(deps: ApiDeps) -> int:
+    """The offset of the first record of simorgh.registry that the projections have not passed."""
+    return deps.log.committed(PROJECTIONS_GROUP, topics.REGISTRY)[0]

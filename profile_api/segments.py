@@ -1,16 +1,15 @@
 """Segments: declared as rules, kept up to date by the projections, read here."""
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import APIRouter, Response
 
 from identity.nodes import profile_id
-from profile_api import people
+from profile_api import heavy, people, rules
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.declaring import declare, withdraw
+from profile_api.declaring import position, reached
 from profile_api.deps import ApiDeps
 from profile_api.models.examples import example
 from profile_api.models.segments import Members, Preview, SegmentPage, Why
@@ -18,13 +17,14 @@ from profile_api.models.segments import Segment as SegmentAnswer
 from profile_api.params import Cursor, Limit, Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn
+from profile_api.rules import found, resolver
+from profile_api.seen import Seen, warnings
 from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
-from schemas.errors import Conflict, InvalidRule, NotFound
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
-from stream_processors.segments.tree import Rule, segments_of
+from schemas.errors import Conflict
+from stream_processors.segments.sql import Query, compile_sql
+from stream_processors.segments.tree import Rule
 from stream_processors.segments.why import compile_why, why_tree
 
 _SIZES = """SELECT segment, count() AS size FROM memberships FINAL
@@ -34,47 +34,17 @@ WHERE segment = {segment:String} AND profile > {after:UInt128} AND member
 ORDER BY profile LIMIT {limit:UInt32}"""
 _SAMPLE = 10
 
-
-def found(deps: ApiDeps, name: str) -> SegmentDeclaration:
-    segment = deps.registry.segments.get(name)
-    if segment is None:
-        raise NotFound("No segment has this id: see /v1/segments.")
-    return segment
-
-
-def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Callable[[str], Rule]:
-    """What nested segments stand for; `own` is the one that is being declared, with its new rule."""
-
-    def resolve(name: str) -> Rule:
-        if rule is not None and name == own:
-            return rule
-        return parse_rule(found(deps, name).rule)
-
-    return resolve
-
-
-def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
-    """The tree of a rule, with every segment below it there and none containing itself. Raises
-    `InvalidRule`.
-    """
-    rule = parse_rule(written)
-    resolve = resolver(deps, own, rule)
-    try:
-        compile_sql(rule, deps.clock(), resolve)
-    except NotFound:
-        raise InvalidRule(
-            "rule: segments that exist were wanted; one that does not came. Declare it first.",
-            path="/segment",
-        ) from None
-    return rule
+LIVE: Final = "live"
+PENDING: Final = "pending"
+FILLING: Final = "filling"
+DELETING: Final = "deleting"
+SET_ASIDE: Final = "set_aside"
 
 
 def users_of(deps: ApiDeps, name: str) -> list[str]:
     """Segments and triggers that name this segment, for people."""
-    registry = deps.registry
-    nested = [s.id for s in registry.segments.values() if s.id != name and name in segments_of(parse_rule(s.rule))]
-    called = [t.id for t in registry.triggers.values() if t.segment == name]
-    return [f"segment {one}" for one in sorted(nested)] + [f"trigger {one}" for one in sorted(called)]
+    called = [t.id for t in deps.registry.triggers.values() if t.segment == name]
+    return [f"segment {one}" for one in rules.users_of(deps, name)] + [f"trigger {one}" for one in sorted(called)]
 
 
 def sizes(deps: ApiDeps, names: list[str]) -> dict[str, int]:
@@ -82,7 +52,7 @@ def sizes(deps: ApiDeps, names: list[str]) -> dict[str, int]:
     return {row["segment"]: row["size"] for row in rows}
 
 
-def view(segment: SegmentDeclaration, size: int) -> dict[str, Any]:
+def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any]:
     return {
         "id": segment.id,
         "name": segment.name,
@@ -90,15 +60,46 @@ def view(segment: SegmentDeclaration, size: int) -> dict[str, Any]:
         "version": segment.version,
         "created_at": iso(segment.created_at),
         "size": size,
+        **state_of(deps, segment.id),
     }
 
 
-def preview(deps: ApiDeps, written: dict[str, Any]) -> dict[str, Any]:
+def state_of(deps: ApiDeps, name: str) -> dict[str, str]:
+    """How far the latest declaration or deletion of a segment is, and the reason where it is set aside."""
+    effect = deps.registry.effects.get(name)
+    if effect is None:
+        return {"state": LIVE}
+    if effect.aside is not None:
+        return {"state": SET_ASIDE, "reason": effect.aside}
+    passed = position(deps)
+    if effect.leaving is not None:
+        return {"state": DELETING}
+    if effect.offset < passed:
+        return {"state": LIVE}
+    return {"state": FILLING if effect.offset == passed else PENDING}
+
+
+def one(deps: ApiDeps, name: str) -> dict[str, Any]:
+    """A segment as it is declared; one that was deleted as long as members are leaving it."""
+    effect = deps.registry.effects.get(name)
+    if effect and effect.leaving and position(deps) <= effect.offset:
+        return view(deps, effect.leaving, sizes(deps, [name]).get(name, 0))
+    return view(deps, found(deps, name), sizes(deps, [name]).get(name, 0))
+
+
+def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, Any]:
     """How many profiles a rule would have now, and the first ten of them by id."""
-    query = compile_sql(checked(deps, written), deps.clock(), resolver(deps))
+    rule = rules.checked(deps, written)
+    query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
-    row = deps.reader.rows(sql, query.parameters)[0]
-    return {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
+    row = heavy.rows(deps, Query(sql, query.parameters))[0]
+    answer = {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
+    return answer | warned(names, rule)
+
+
+def warned(names: Seen, rule: Rule) -> dict[str, Any]:
+    found = warnings(names, rule)
+    return {"warnings": found} if found else {}
 
 
 def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[str, Any]:
@@ -117,7 +118,7 @@ def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> di
     `member` is what was told last; it may trail `why.holds` by the projections' lag.
     """
     now, resolve = deps.clock(), resolver(deps)
-    rule = resolve(segment.id)
+    rule = resolve(segment.id)  # raises where it is set aside
     truths, evidence = {}, {}
     for pointer, query in compile_why(rule, now, row["profile"], resolve):
         answer = deps.reader.rows(query.sql, query.parameters)[0]
@@ -143,15 +144,35 @@ def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
     return {"value": None if value is None else orjson.loads(value)}
 
 
-def put(deps: ApiDeps, name: str, body: dict[str, Any], by: str) -> dict[str, Any]:
-    """Declare a segment and wait until it is live and back-filled."""
-    checked(deps, body["rule"], name)
-    declare(deps, "segment", name, body, by)
-    return view(found(deps, name), sizes(deps, [name]).get(name, 0))
+def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:
+    """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 where that takes
+    longer than a request should, or cannot be: the state says which."""
+    rule = rules.checked(deps, body["rule"], name)
+    offset = deps.registry.declare("segment", name, body, by)
+    if not reached(deps, offset):
+        done = 202
+    deps.registry.refresh()
+    answer = one(deps, name) | warned(names, rule)
+    if answer["state"] == SET_ASIDE:
+        done = 202
+    return JsonReply(answer, done, headers=_place(name) if done == 202 else None)
+
+
+def _place(name: str) -> dict[str, str]:
+    return {"Location": f"/v1/segments/{name}"}
+
+
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {
+        "model": SegmentAnswer,
+        "description": "Recorded, and not in effect yet, or set aside: ask again where `Location` says.",
+    }
+}
 
 
 def router(deps: ApiDeps) -> APIRouter:
     routes = APIRouter(prefix="/v1/segments", tags=["segments"])
+    names = Seen(deps)
 
     @routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
     @scope(READ)
@@ -159,34 +180,34 @@ def router(deps: ApiDeps) -> APIRouter:
         """Every segment with its size, by id."""
         declared = sorted(deps.registry.segments.values(), key=lambda segment: segment.id)
         size = sizes(deps, [segment.id for segment in declared])
-        return JsonReply(page([view(segment, size.get(segment.id, 0)) for segment in declared]))
+        return JsonReply(page([view(deps, segment, size.get(segment.id, 0)) for segment in declared]))
 
     @routes.post(
         "",
         status_code=201,
         response_model=SegmentAnswer,
-        responses=example(SegmentAnswer, 201, "Live and back-filled."),
+        responses={**example(SegmentAnswer, 201, "Live and back-filled."), **_ACCEPTED},
     )
     @scope(WRITE)
     def create_segment(body: SegmentIn, by: Caller) -> JsonReply:
         """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
         if body.id in deps.registry.segments:
             raise Conflict("A segment with this id exists: PUT changes it.", code="exists")
-        return JsonReply(put(deps, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by), 201)
+        return put(deps, names, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by, 201)
 
     @routes.post("/preview", response_model=Preview, responses=example(Preview))
     @scope(READ)
     def preview_segment(body: PreviewIn) -> JsonReply:
         """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
-        return JsonReply(preview(deps, body.rule))
+        return JsonReply(preview(deps, names, body.rule))
 
     @routes.get("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
     @scope(READ)
     def one_segment(name: Name) -> JsonReply:
-        """One segment with its rule and size."""
-        return JsonReply(view(found(deps, name), sizes(deps, [name]).get(name, 0)))
+        """One segment with its rule, size and state."""
+        return JsonReply(one(deps, name))
 
-    @routes.put("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
+    @routes.put("/{name}", response_model=SegmentAnswer, responses={**example(SegmentAnswer), **_ACCEPTED})
     @scope(WRITE)
     def change_segment(name: Name, body: SegmentChange, by: Caller) -> JsonReply:
         """Change a segment's rule or name: the next version. Answers once its members are those of the new
@@ -197,17 +218,24 @@ def router(deps: ApiDeps) -> APIRouter:
             raise Conflict("A segment keeps its id: declare another one instead.", code="id_differs")
         title = known.name if body.name is None else body.name
         changed = {"name": title, "rule": body.rule, "version": known.version + 1}
-        return JsonReply(put(deps, name, changed, by))
+        return put(deps, names, name, changed, by, 200)
 
-    @routes.delete("/{name}", status_code=204, responses={204: {"description": "Its members have left it."}})
+    @routes.delete(
+        "/{name}",
+        status_code=204,
+        response_class=Response,
+        responses={204: {"description": "Its members have left it."}, **_ACCEPTED},
+    )
     @scope(WRITE)
     def delete_segment(name: Name, by: Caller) -> Response:
         """Delete a segment that no other segment and no trigger names."""
         found(deps, name)
         if users := users_of(deps, name):
             raise Conflict(f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use")
-        withdraw(deps, "segment", name, by)
-        return Response(status_code=204)
+        if reached(deps, deps.registry.withdraw("segment", name, by)):
+            return Response(status_code=204)
+        deps.registry.refresh()
+        return JsonReply(one(deps, name), 202, headers=_place(name))
 
     @routes.get("/{name}/members", response_model=Members, responses=example(Members))
     @scope(READ)

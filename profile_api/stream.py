@@ -11,11 +11,11 @@ from fastapi.responses import StreamingResponse
 
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex, profile_id
-from profile_api import segments
 from profile_api.auth import scope
 from profile_api.deps import ApiDeps
 from profile_api.params import Name
 from profile_api.replies import encode
+from profile_api.rules import found
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
@@ -81,7 +81,7 @@ def router(deps: ApiDeps) -> APIRouter:
         last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
     ) -> StreamingResponse:
         """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`)."""
-        segments.found(deps, name)
+        found(deps, name)
         resumed = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19
         after = int(last_event_id or 0) + 1 if resumed else deps.log.ends(topics.SEGMENTS)[0]
         return StreamingResponse(transitions(deps.log, name, after), media_type="text/event-stream")

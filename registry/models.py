@@ -93,6 +93,11 @@ class Trigger(Declaration):
 Kind = Literal["source", "token", "segment", "trigger", "rules", "merge", "split"]
 
 
+SET_ASIDE = "set_aside"
+"""The kind of a record of the projections: the declaration of a segment, by its `offset`, is not in effect, for a
+`reason`."""
+
+
 class RegistryRecord(BaseModel):
     """One record of `simorgh.registry`. The body is left out of `repr`: it may hold a secret."""
 

@@ -19,7 +19,7 @@ from registry.models import (
     Trigger,
 )
 from registry.scopes import ALL_SCOPES
-from registry.snapshot import MODELS, Declared, Snapshot, faults
+from registry.snapshot import MODELS, Declared, Effect, Snapshot, faults
 from schemas.clock import Clock
 from schemas.errors import Conflict, InvalidInput, InvalidSettings, NotFound
 from schemas.topics import REGISTRY
@@ -89,6 +89,11 @@ class Registry:
     @property
     def segments(self) -> Mapping[str, SegmentDeclaration]:
         return self._now.segments
+
+    @property
+    def effects(self) -> Mapping[str, Effect]:
+        """How far the latest declaration or deletion of each segment is."""
+        return self._now.declared.effects
 
     @property
     def triggers(self) -> Mapping[str, Trigger]:

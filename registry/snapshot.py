@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from registry.models import Declaration, RegistryRecord, SegmentDeclaration, Source, Token, Trigger
+from registry.models import SET_ASIDE, Declaration, RegistryRecord, SegmentDeclaration, Source, Token, Trigger
 from schemas.wanted import wrong_parts
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,19 @@ MODELS: Mapping[str, type[Declaration]] = {
 """The kinds whose bodies are checked here; the others are plain objects to the registry."""
 
 
+_MOST_LEAVING = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How far the latest declaration or deletion of a segment is: its offset, and why it is set aside, if it is."""
+
+    offset: int
+    aside: str | None = None
+    leaving: SegmentDeclaration | None = None
+    """What was deleted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """`position` is the offset of the first record that is not folded yet. Nobody changes the mappings."""
@@ -33,6 +46,8 @@ class Declared:
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
     rules: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """In the order in which they were declared: the last holds."""
+    effects: Mapping[str, Effect] = field(default_factory=dict)
+    """By segment; of deleted ones the latest."""
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """With the records at these offsets; None stands for one that could not be read.
@@ -48,11 +63,17 @@ class Declared:
             "trigger": dict(self.triggers),
             "rules": dict(self.rules),
         }
+        effects = dict(self.effects)
         for offset, record in records:
             position = offset + 1
-            if record is not None and record.kind in folded:
+            if record is None:
+                continue
+            if record.kind in ("segment", SET_ASIDE):
+                _note_effect(effects, folded["segment"], offset, record)
+            if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        return Declared(position, *folded.values())
+        sources, tokens, segments, triggers, rules = folded.values()
+        return Declared(position, sources, tokens, segments, triggers, rules, effects)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; none for commands."""
@@ -66,6 +87,25 @@ class Declared:
         return of_kind.get(kind, {})
 
 
+def _note_effect(
+    effects: dict[str, Effect], segments: Mapping[str, SegmentDeclaration], offset: int, record: RegistryRecord
+) -> None:
+    """`segments`: as they are before the record."""
+    if record.kind == SET_ASIDE:
+        known = effects.get(record.id)
+        if known and known.leaving is None and known.offset == record.body.get("offset"):
+            effects[record.id] = Effect(known.offset, str(record.body.get("reason", "")))
+        return
+    effects.pop(record.id, None)
+    if record.op == "put":
+        effects[record.id] = Effect(offset)
+    elif record.id in segments:
+        effects[record.id] = Effect(offset, leaving=segments[record.id])
+        leaving = [name for name, effect in effects.items() if effect.leaving]
+        for oldest in leaving[:-_MOST_LEAVING]:
+            del effects[oldest]
+
+
 def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) -> None:
     if record.op == "delete":
         declarations.pop(record.id, None)
@@ -74,10 +114,25 @@ def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) ->
         model = MODELS.get(record.kind)
         declaration = model.model_validate(record.body) if model else record.body
     except ValidationError as error:
-        logger.warning("registry record %d (%s) does not fit and is left out: %s", offset, record.kind, faults(error))
-        return
+        if record.kind == "segment":
+            declaration = _unfit(record)
+        else:
+            logger.warning("registry record %d (%s) does not fit, left out: %s", offset, record.kind, faults(error))
+            return
     declarations.pop(record.id, None)
     declarations[record.id] = declaration
+
+
+def _unfit(record: RegistryRecord) -> SegmentDeclaration:
+    """What can be shown of a segment that does not fit: the projections set it aside, and somebody is to delete it."""
+    name, rule, version = (record.body.get(key) for key in ("name", "rule", "version"))
+    return SegmentDeclaration.model_construct(
+        id=record.id,
+        name=name if isinstance(name, str) else "",
+        rule=rule if isinstance(rule, dict) else {},
+        version=version if type(version) is int and version > 0 else 1,
+        created_at=record.at,
+    )
 
 
 def faults(error: ValidationError) -> str:

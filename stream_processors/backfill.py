@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from schemas.clock import Clock
-from schemas.errors import InvalidInput
+from schemas.errors import Backpressure, InvalidInput
 from stream_processors.segments.sql import Page, Resolve, compile_sql
 from stream_processors.segments.tree import Rule
 from warehouse.reader import Reader
@@ -53,6 +53,18 @@ def members_by_page(reader: Reader, rule: Rule, resolve: Resolve, clock: Clock) 
             waiting[:0] = _split(page, 2)
             continue
         yield page, members
+
+
+def fails(reader: Reader, resolve: Resolve, segment: str, clock: Clock) -> bool:
+    """Whether a segment's members cannot be found, for a reason that does not pass. Keeps none of them."""
+    try:
+        for _ in members_by_page(reader, resolve(segment), resolve, clock):
+            pass
+    except Backpressure:
+        return False
+    except Exception:
+        return True
+    return False
 
 
 def _split(page: Page, parts: int) -> list[Page]:

@@ -1,19 +1,23 @@
 """What people declare, made effective: segments come alive and are back-filled, stewards' commands are applied.
 
-Follows `simorgh.registry` record by record, between two micro-batches. Side effects per record: what it does
-(idempotent: a segment's memberships are made equal to a query's answer, a command is applied once by its offset),
-then the commit; a crash before the commit does it again.
+Follows `simorgh.registry` record by record, between two micro-batches. Side effects per record, and what a crash after
+each means:
+
+  1 what it does        again: memberships are made equal to a query's answer, a command is applied once by its offset
+  2 where it cannot be put into effect, the record that says so    it is tried again, and said again, to no effect
+  3 the commit
 """
 
 from collections.abc import Iterable
 
 from eventlog.port import EventLog, Record
-from registry.models import RegistryRecord
+from registry.models import SET_ASIDE
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors import declared
+from schemas.errors import Backpressure
+from stream_processors import backfill, declared
+from stream_processors.declared import Change
 from stream_processors.pipeline import Pipeline
-from stream_processors.segments.sql import compile_sql
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -41,14 +45,16 @@ class Declarations:
         while records := self._log.read(topics.REGISTRY, 0, position, min(_READ, max(0, upto - position))):
             for record in records:
                 found = declared.read(record)
-                if found and found.kind == "segment":
-                    self._segments.fold(found)
+                if found and found.kind in ("segment", SET_ASIDE):
+                    self._segments.fold(found, record.offset)
             position = records[-1].offset + 1
         self._pipeline.registry_position = position
         self._pipeline.evaluator.set_segments(self._segments.written)
 
     def resume(self) -> None:
-        """After a start: begin the sweep again that an earlier process did not end."""
+        """After a start: begin the sweep again that an earlier process did not end, and put on record what this version
+        cannot put into effect."""
+        self._segments.record_asides(self._log, self._clock)
         self._swept = self._log.committed(declared.SWEEP, topics.REGISTRY)[0]
         if self._swept < self._pipeline.registry_position:
             self._sweep = self._pipeline.live_profiles()
@@ -79,41 +85,66 @@ class Declarations:
         found = declared.read(record)
         if found is None:
             return
-        if found.kind == "segment":
-            self._apply_segment(found)
+        if found.kind in ("segment", SET_ASIDE):
+            if change := self._segments.fold(found, record.offset):
+                self._put_into_effect(change)
+            self._segments.record_asides(self._log, self._clock)
         elif said := declared.identity_record(found, record.offset):
             self._pipeline.apply_identity(self._pipeline.resolver.apply(said))
 
     # ---- segments
 
-    def _apply_segment(self, found: RegistryRecord) -> None:
-        name = found.id
-        known = name in self._segments.written
-        if not self._segments.fold(found):
-            return
+    def _put_into_effect(self, change: Change) -> None:
+        """Make the change, or set its declaration aside and make what that comes to."""
+        try:
+            self._make(change)
+        except Exception as error:
+            if not self._is_at_fault(change, error):
+                raise
+            undone = self._segments.set_aside(change.segment, change.offset, declared.reason_of(error))
+            if undone is None:
+                raise
+            self._put_into_effect(undone)
+
+    def _make(self, change: Change) -> None:
         self._pipeline.evaluator.set_segments(self._segments.written)
         held = self._pipeline.forget_states()
-        if name in self._segments.written:
-            for segment in self._segments.with_users(name):
-                self.fill(segment, "edited" if known else "backfill")
-        else:
-            self._make_equal(name, set(), "deleted")
+        for segment in change.filled:
+            self.fill(segment, change.cause or declared.EDITED)
+        for segment in change.gone:
+            self._empty(segment)
         self._see_again(held)  # so that their states are loaded before their next events come
+
+    def _is_at_fault(self, change: Change, error: Exception) -> bool:
+        """Whether the declaration fails alone, too, while the warehouse is well."""
+        if isinstance(error, Backpressure) or not change.filled:
+            return False
+        try:
+            backfill.count(self._reader)
+        except Exception:  # the warehouse is not well
+            return False
+        return any(backfill.fails(self._reader, self._segments.rule, one, self._clock) for one in change.filled)
 
     def fill(self, segment: str, cause: str) -> None:
         """Compute a segment's members in full and tell the difference. When time will change them is left to the
         sweep.
         """
-        query = compile_sql(self._segments.rule(segment), self._clock(), self._segments.rule)
-        members = {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
-        self._make_equal(segment, members, cause)
+        resolve = self._segments.rule
+        for page, members in backfill.members_by_page(self._reader, resolve(segment), resolve, self._clock):
+            before = self._pipeline.evaluator.members(self._writer, segment, page)
+            self._pipeline.tell(segment, members, before, cause)
+        self._pipeline.show(segment)
         if self._pipeline.evaluator.live.changes_with_time(segment):
             self._see_again(self._pipeline.live_profiles())
+
+    def _empty(self, segment: str) -> None:
+        """Let all members go."""
+        for page in backfill.whole(backfill.count(self._reader)):
+            self._pipeline.tell(
+                segment, set(), self._pipeline.evaluator.members(self._writer, segment, page), "deleted"
+            )
+        self._pipeline.show(segment)
 
     def _see_again(self, profiles: Iterable[int]) -> None:
         waiting = set(self._sweep)
         self._sweep += [profile for profile in profiles if profile not in waiting]
-
-    def _make_equal(self, segment: str, members: set[int], cause: str) -> None:
-        before = self._pipeline.evaluator.members(self._writer, segment)
-        self._pipeline.tell(segment, members, before, cause)

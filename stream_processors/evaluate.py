@@ -4,7 +4,7 @@ A transition is a record of what was told. It is appended to `simorgh.segments` 
 second; memberships are its fold.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -21,6 +21,7 @@ from stream_processors.coldload import milliseconds
 from stream_processors.fences import Fences
 from stream_processors.segments.live import LiveRules, ProfileFacts
 from stream_processors.segments.rule import parse_rule
+from stream_processors.segments.sql import Page
 from warehouse.client import Writer, fixed16
 
 if TYPE_CHECKING:
@@ -155,17 +156,16 @@ class Evaluator:
             "cause": cause,
         }
 
-    def tell(self, segment: str, members: set[int], now_members: Mapping[int, int], cause: str) -> Told:
-        """Make a segment's memberships equal to `members`: for back-fills, edits, deletions and replays."""
+    def tell(self, segment: str, members: set[int], now_members: Mapping[int, int], cause: str) -> Iterator[Told]:
+        """Make a segment's memberships equal to `members`, some thousands at a time: for back-fills, edits and
+        deletions."""
         now = self.now
-        new = sorted(members - set(now_members))
-        entered = [self._record(to_hex(p), segment, "entered", now, now, cause) for p in new]
-        exited = [
-            self._record(to_hex(p), segment, "exited", now, at, cause)
-            for p, at in sorted(now_members.items())
-            if p not in members
-        ]
-        return self._tell(entered + exited)
+        entered = [(profile, "entered", now) for profile in sorted(members - now_members.keys())]
+        exited = [(profile, "exited", at) for profile, at in sorted(now_members.items()) if profile not in members]
+        changes = entered + exited
+        for start in range(0, len(changes), _READ):
+            chunk = changes[start : start + _READ]
+            yield self._tell([self._record(to_hex(p), segment, kind, now, at, cause) for p, kind, at in chunk])
 
     def _tell(self, records: Sequence[dict[str, Any]]) -> Told:
         for n, record in enumerate(records):
@@ -196,11 +196,17 @@ class Evaluator:
             writer.insert("memberships", membership_rows(rows))
             self.position = records[-1].offset + 1
 
-    def members(self, writer: Writer, segment: str) -> dict[int, int]:
-        """Profile -> entered_at of a segment's members, from what was told."""
-        sql = """SELECT profile, argMax(entered_at, ver) FROM memberships WHERE segment = {s:String}
-            GROUP BY profile HAVING argMax(member, ver) = 1"""
-        return {profile: milliseconds(entered) for profile, entered in writer.rows(sql, {"s": segment})}
+    def members(self, writer: Writer, segment: str, page: Page) -> dict[int, int]:
+        """Profile -> entered_at of a segment's members in a page, from what was told."""
+        return {profile: milliseconds(entered) for profile, entered in members(writer, segment, page)}
+
+
+def members(writer: Writer, segment: str, page: Page) -> Iterable[tuple[int, Any]]:
+    """Profile and entered_at."""
+    sql = """SELECT profile, argMax(entered_at, ver) FROM memberships
+        WHERE segment = {s:String} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
+        GROUP BY profile HAVING argMax(member, ver) = 1"""
+    return writer.rows(sql, {"s": segment, "first": page.first, "last": page.last})
 
 
 def _kept(live: LiveRules) -> Kept:

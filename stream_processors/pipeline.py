@@ -225,10 +225,16 @@ class Pipeline:
         self._recent.position = self.evaluator.position
 
     def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
-        """Make a segment's memberships equal to `members`, and wait until the tables say so."""
+        """Make a segment's memberships equal to `members`, where they were `before`, and wait until the tables say so;
+        views do after `show`."""
         self.evaluator.tick()
-        self._outbox.recorded.told += self.evaluator.tell(segment, members, before, cause)
+        for told in self.evaluator.tell(segment, members, before, cause):
+            self._outbox.recorded.told += told
+            self._outbox.write_all()
         self._outbox.changed()
+
+    def show(self, segment: str) -> None:
+        """Bring views and rows up to date with what was told of a segment."""
         self._states.forget()
         self._outbox.write_all()
         show_members(self._writer, segment, self.version())

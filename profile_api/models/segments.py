@@ -1,6 +1,6 @@
 """What is told about segments, triggers and deliveries."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -13,11 +13,25 @@ _SEGMENT: dict[str, Any] = {
     "version": 1,
     "created_at": AT,
     "size": 128,
+    "state": "live",
 }
 
 
+class Warned(BaseModel):
+    """A name in the rule that nothing seen so far has. `near`: names that may have been meant."""
+
+    path: str
+    message: str
+    near: list[str] = []
+
+
 class Segment(BaseModel):
-    """`size`: how many profiles are in it now. `version` grows by one with each change of the rule."""
+    """`size`: how many profiles are in it now. `version` grows by one with each change of the rule.
+
+    `state`: `live`; `pending` or `filling`, on its way to be; `deleting`, members are leaving; or `set_aside`: it
+    cannot be put into effect, for a `reason`, and what was in effect before still is. `warnings` come with the answer
+    to a declaration only.
+    """
 
     model_config = with_example(_SEGMENT)
     id: str
@@ -26,6 +40,9 @@ class Segment(BaseModel):
     version: int
     created_at: str
     size: int
+    state: Literal["live", "pending", "filling", "deleting", "set_aside"]
+    reason: str | None = None
+    warnings: list[Warned] = []
 
 
 class SegmentPage(BaseModel):
@@ -38,6 +55,7 @@ class Preview(BaseModel):
     model_config = with_example({"count": 128, "sample": [PROFILE_ID]})
     count: int
     sample: list[str]
+    warnings: list[Warned] = []
 
 
 class Members(BaseModel):

@@ -6,7 +6,8 @@ they were when the phase before ended.
 
   1 commands and rules go to simorgh.identity         a copy of a command folds to nothing
   wait: whoever still judges by the old segments has told what it had to, and it is in the tables
-  2 segments: the full query's answer against the members told; the difference is touched
+  2 segments: the full query's answer against the members told; the difference is touched. One that cannot be filled
+    is set aside: a record says so, and the next round brings back what was live before it
   wait: the touched were looked at (and what identity touched for the commands)
   wait: what these passed on to heirs was looked at
   3 the position in simorgh.registry is committed: the API answers 201
@@ -26,14 +27,17 @@ import orjson
 from eventlog.port import EventLog, Message, Record
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors import declared
+from schemas.errors import Backpressure
+from stream_processors import backfill, declared
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.cluster import touches
-from stream_processors.cluster.live_segments import REGISTRY_GROUP, Change, LiveSegments
+from stream_processors.cluster.live_segments import REGISTRY_GROUP, LiveSegments
 from stream_processors.cluster.profiles import GROUP as PROFILES_GROUP
 from stream_processors.cluster.touches import Touch
+from stream_processors.declared import Change
+from stream_processors.evaluate import members
 from stream_processors.segments.live import LiveRules
-from stream_processors.segments.sql import compile_sql
+from stream_processors.segments.sql import Page
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -46,8 +50,6 @@ _DUE = """SELECT profile FROM profile_rows GROUP BY profile
     LIMIT 20000"""
 _NEXT = """SELECT profile FROM profile_rows WHERE profile > {after:UInt128} GROUP BY profile
     HAVING argMax(live, ver) = 1 ORDER BY profile LIMIT {limit:UInt32}"""
-_MEMBERS = """SELECT profile FROM memberships WHERE segment = {s:String}
-    GROUP BY profile HAVING argMax(member, ver) = 1"""
 
 Passed = Callable[[], bool]
 Phase = Callable[[], Passed]
@@ -105,6 +107,7 @@ class Coordinator:
     # ---- rounds of declarations
 
     def _begin(self) -> None:
+        self._segments.segments.record_asides(self._log, self._clock)
         records, changes = self._segments.read_on()
         if not records:
             return
@@ -128,27 +131,54 @@ class Coordinator:
     def _fill(self, changes: Sequence[Change]) -> Passed:
         """Touch whoever a segment's declaration lets in or out."""
         rules = LiveRules({name: self._segments.segments.rule(name) for name in self._segments.segments.written})
-        wanted: dict[str, str] = {}
+        wanted: dict[str, Change] = {}
+        gone = {segment for change in changes for segment in change.gone}
+        for segment in sorted(gone - rules.rules.keys()):
+            self._touch_members(segment)
         for change in changes:
-            if change.segment not in rules.rules:
-                self._touch(self._members(change.segment), touches.DELETED)
             for segment in change.filled:
                 if segment in rules.rules:
-                    wanted.setdefault(segment, change.cause or touches.EDITED)
-        for segment, cause in wanted.items():
-            self._touch(self._members(segment) ^ self._full(segment), cause)
+                    wanted.setdefault(segment, change)
+        failed: set[int] = set()
+        for segment, change in wanted.items():
+            if change.offset not in failed and not self._fill_segment(segment, change):
+                failed.add(change.offset)
             if rules.changes_with_time(segment):
                 self._sweep_after = 0
         self._checkpoint("filled")
         return self._owners_passed()
 
-    def _full(self, segment: str) -> set[int]:
-        rule = self._segments.segments.rule
-        query = compile_sql(rule(segment), self._clock(), rule)
-        return {row["profile"] for row in self._reader.rows(query.sql, query.parameters)}
+    def _fill_segment(self, segment: str, change: Change) -> bool:
+        """False where the declaration is to be set aside, which the next round does."""
+        resolve = self._segments.segments.rule
+        try:
+            for page, answer in backfill.members_by_page(self._reader, resolve(segment), resolve, self._clock):
+                self._touch(self._members(segment, page) ^ answer, change.cause or touches.EDITED)
+        except Exception as error:
+            if not self._is_at_fault(segment, error):
+                raise
+            self._segments.segments.say_aside(
+                self._log, self._clock, change.segment, change.offset, declared.reason_of(error)
+            )
+            return False
+        return True
 
-    def _members(self, segment: str) -> set[int]:
-        return {row[0] for row in self._writer.rows(_MEMBERS, {"s": segment})}
+    def _is_at_fault(self, segment: str, error: Exception) -> bool:
+        """Whether the segment fails alone, too, while the warehouse is well."""
+        if isinstance(error, Backpressure):
+            return False
+        try:
+            backfill.count(self._reader)
+        except Exception:  # the warehouse is not well
+            return False
+        return backfill.fails(self._reader, self._segments.segments.rule, segment, self._clock)
+
+    def _touch_members(self, segment: str) -> None:
+        for page in backfill.whole(backfill.count(self._reader)):
+            self._touch(self._members(segment, page), touches.DELETED)
+
+    def _members(self, segment: str, page: Page) -> set[int]:
+        return {profile for profile, _ in members(self._writer, segment, page)}
 
     def _finish(self, position: int) -> Passed:
         self._committed = position

@@ -1,28 +1,18 @@
 """The live segments as every owner of profiles knows them: a fold of simorgh.registry, and which are being filled."""
 
-from dataclasses import dataclass
 from typing import Final
 
 from eventlog.port import EventLog, Record
+from registry.models import SET_ASIDE
 from schemas import topics
 from stream_processors import declared
-from stream_processors.cluster.touches import BACKFILL, EDITED
+from stream_processors.cluster.touches import EDITED
+from stream_processors.declared import Change
 
 REGISTRY_GROUP: Final = "projections"
 """The group (without members on a cluster) whose position in simorgh.registry says what is in effect, everywhere."""
 
 _READ: Final = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A declaration that changed a segment. `filled`: the segment and those that name it, inner ones first."""
-
-    offset: int
-    segment: str
-    cause: str | None
-    """BACKFILL, EDITED, or None where it was deleted."""
-    filled: tuple[str, ...] = ()
 
 
 class LiveSegments:
@@ -53,14 +43,9 @@ class LiveSegments:
 
     def _fold(self, record: Record) -> Change | None:
         found = declared.read(record)
-        if found is None or found.kind != "segment":
+        if found is None or found.kind not in ("segment", SET_ASIDE):
             return None
-        known = found.id in self.segments.written
-        if not self.segments.fold(found):
-            return None
-        if found.id not in self.segments.written:
-            return Change(record.offset, found.id, None)
-        return Change(record.offset, found.id, EDITED if known else BACKFILL, self.segments.with_users(found.id))
+        return self.segments.fold(found, record.offset)
 
     def filling(self) -> dict[str, str]:
         """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what

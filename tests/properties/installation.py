@@ -45,8 +45,10 @@ class Installation:
         self.declare(kind, f"c{self.log.ends(topics.REGISTRY)[0]}", {"reason": "tests", **body})
 
     def rules(self) -> dict[str, dict[str, Any]]:
+        """Of the segments whose latest declaration is in effect."""
         self.registry.refresh()
-        return {name: segment.rule for name, segment in self.registry.segments.items()}
+        aside = {name for name, effect in self.registry.effects.items() if effect.aside is not None}
+        return {name: segment.rule for name, segment in self.registry.segments.items() if name not in aside}
 
     def full(self) -> dict[str, set[int]]:
         """The members of every segment, computed from the rows in full, at this instant."""

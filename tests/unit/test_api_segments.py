@@ -67,9 +67,13 @@ def test_a_segment_lives_from_post_to_delete(live: World) -> None:
         "version": 1,
         "created_at": iso(NOW),
         "size": 0,
+        "state": "live",
+        "warnings": made["warnings"],
     }
+    made.pop("warnings")
     Segment.model_validate(made)
     changed = call(live, "PUT", "/v1/segments/locals", {"rule": {"not": RULE}})
+    assert changed.pop("warnings")
     assert (changed["version"], changed["name"], changed["rule"]) == (2, "Locals", {"not": RULE})
     assert call(live, "GET", "/v1/segments/locals") == changed
     assert call(live, "GET", "/v1/segments") == {"items": [changed], "next_cursor": None}
@@ -99,12 +103,68 @@ def test_a_segment_is_answered_only_when_the_projections_have_it(fresh_world: Wo
     assert seen[0][1] > committed_at
 
 
-def test_projections_that_stand_still_answer_503(make_world: Any) -> None:
+def test_what_takes_longer_than_a_request_should_is_202_with_a_place_to_ask(make_world: Any) -> None:
     world = make_world(visible_within=0.05)
-    answer = world.client.post("/v1/segments", json={"id": "s", "rule": RULE})
-    assert (answer.status_code, answer.json()["code"]) == (503, "not_visible_yet")
-    assert answer.headers["retry-after"] == "1"
-    assert world.client.get("/v1/segments/s").status_code == 200
+
+    def pass_registry() -> None:
+        end = world.log.ends(topics.REGISTRY)[0]
+        world.log.commit("projections", {topics.REGISTRY: {0: end}})
+
+    made = world.client.post("/v1/segments", json={"id": "s", "rule": RULE})
+    assert (made.status_code, made.headers["location"]) == (202, "/v1/segments/s")
+    assert made.json()["state"] == call(world, "GET", "/v1/segments/s")["state"] == "filling"
+    assert call(world, "POST", "/v1/segments", {"id": "t", "rule": RULE}, 202)["state"] == "pending"
+    pass_registry()
+    assert call(world, "GET", "/v1/segments/s")["state"] == "live"
+    changed = call(world, "PUT", "/v1/segments/s", {"rule": RULE}, 202)
+    assert (changed["version"], changed["state"]) == (2, "filling")
+    pass_registry()
+    assert call(world, "DELETE", "/v1/segments/s", status=202)["state"] == "deleting"
+    assert call(world, "GET", "/v1/segments/s")["state"] == "deleting"
+    pass_registry()
+    call(world, "GET", "/v1/segments/s", status=404)
+
+
+def test_a_segment_that_is_set_aside_says_why_and_can_be_edited_and_deleted(live: World) -> None:
+    log = live.log
+    odd = {"kind": "segment", "op": "put", "id": "odd", "body": {"rule": {"odd": 1}}, "at": NOW, "by": "another hand"}
+    [(_, offset)] = log.append(topics.REGISTRY, [(b"segment/odd", orjson.dumps(odd))])
+    reason = {"offset": offset, "version": 1, "reason": "rule at its root: exactly one of …"}
+    said = {"kind": "set_aside", "op": "put", "id": "odd", "body": reason, "at": NOW, "by": "projections"}
+    log.append(topics.REGISTRY, [(b"set_aside/odd", orjson.dumps(said))])
+    live.registry.refresh()
+    [shown] = call(live, "GET", "/v1/segments")["items"]
+    Segment.model_validate(shown)
+    assert (shown["state"], shown["reason"]) == ("set_aside", reason["reason"])
+    assert "simorgh_segments_set_aside 1.0" in live.client.get("/metrics").text
+    assert call(live, "POST", "/v1/segments", {"id": "x", "rule": {"segment": "odd"}}, 409)["code"] == "set_aside"
+    assert call(live, "PUT", "/v1/segments/odd", {"rule": RULE})["state"] == "live"
+    log.append(topics.REGISTRY, [(b"segment/odd", orjson.dumps(odd))])
+    call(live, "DELETE", "/v1/segments/odd", status=204)
+    assert call(live, "GET", "/v1/segments")["items"] == []
+
+
+def test_names_that_were_never_seen_are_warned_of(live: World) -> None:
+    live.events(country(live, "u1", "DE"), [NOW - 5])
+    known = {"all": [RULE, {"event": "page.viewed"}, {"event": "order.completed", "sum": {"gte": 1}, "of": "revenue"}]}
+    assert "warnings" not in call(live, "POST", "/v1/segments/preview", {"rule": known})
+    rule = {
+        "any": [
+            {"trait": "contry", "eq": "DE"},
+            {"event": "page.view"},
+            {"event": "order.completed", "where": [{"property": "products.skus", "eq": "A1"}]},
+            {"event": "order.completed", "distinct": {"gte": 1}, "of": "revenu"},
+        ]
+    }
+    found = call(live, "POST", "/v1/segments/preview", {"rule": rule})["warnings"]
+    assert [(one["path"], one["near"][0]) for one in found] == [
+        ("/any/0/trait", "country"),
+        ("/any/1/event", "page.viewed"),
+        ("/any/2/where/0/property", "products.sku"),
+        ("/any/3/of", "revenue"),
+    ]
+    made = call(live, "POST", "/v1/segments", {"id": "s", "rule": rule}, 201)
+    assert made["warnings"] == found
 
 
 @pytest.mark.parametrize(

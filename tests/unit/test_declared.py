@@ -12,6 +12,12 @@ from stream_processors.cluster.live_segments import LiveSegments
 from stream_processors.cluster.touches import BACKFILL, EDITED
 from stream_processors.declared import Segments, identity_record
 
+
+def put(name: str, rule: Any, version: int = 1) -> RegistryRecord:
+    body = {"id": name, "name": name, "rule": rule, "version": version}
+    return RegistryRecord(kind="segment", op="put", id=name, body=body, at=0, by="tests")
+
+
 PLAIN = {"metric": "events", "gte": 1}
 DECLARED: list[tuple[str, dict[str, Any]]] = [
     ("outer", PLAIN),
@@ -30,9 +36,8 @@ DECLARED: list[tuple[str, dict[str, Any]]] = [
 )
 def test_the_users_of_a_segment_come_after_what_they_name(segment: str, expected: tuple[str, ...]) -> None:
     segments = Segments()
-    for name, rule in DECLARED:
-        body = {"id": name, "name": name, "rule": rule}
-        assert segments.fold(RegistryRecord(kind="segment", op="put", id=name, body=body, at=0, by="tests"))
+    for offset, (name, rule) in enumerate(DECLARED):
+        assert segments.fold(put(name, rule), offset)
     assert segments.with_users(segment) == expected
 
 
@@ -63,3 +68,57 @@ def test_what_is_for_identity_comes_to_one_record() -> None:
     }  # fmt: skip
     assert made("rules", shared_after=3) == {"kind": "rules", "version": 8, "rules": {"shared_after": 3}, "at": 5}
     assert made("segment", rule=PLAIN) is None
+
+
+OTHER = {"metric": "events", "gte": 2}
+
+
+def delete(name: str) -> RegistryRecord:
+    return RegistryRecord(kind="segment", op="delete", id=name, at=0, by="tests")
+
+
+def aside(name: str, offset: int) -> RegistryRecord:
+    body = {"offset": offset, "version": 2, "reason": "refused"}
+    return RegistryRecord(kind="set_aside", op="put", id=name, body=body, at=0, by="projections")
+
+
+@pytest.mark.parametrize(
+    "rule", [None, {}, {"odd": 1}, {"segment": "nobody"}, {"segment": "s"}, {"trait": "x[", "eq": 1}]
+)
+def test_what_cannot_be_put_into_effect_leaves_what_is(rule: Any) -> None:
+    segments = Segments()
+    segments.fold(put("s", PLAIN), 0)
+    assert segments.fold(put("s", rule, 2), 1) is None
+    assert segments.written == {"s": (PLAIN, 1)}
+    assert (segments.aside["s"].offset, segments.aside["s"].version) == (1, 2)
+    assert segments.aside["s"].reason
+    assert segments.fold(put("s", OTHER, 3), 2)
+    assert (segments.written, segments.aside) == ({"s": (OTHER, 3)}, {})
+
+
+def test_what_was_set_aside_gives_way_to_what_was_live_before() -> None:
+    segments = Segments()
+    segments.fold(put("s", PLAIN), 0)
+    segments.fold(put("user", {"segment": "s"}), 1)
+    segments.fold(put("s", OTHER, 2), 2)
+    change = segments.fold(aside("s", 2), 3)
+    assert change
+    assert (change.cause, change.filled) == (EDITED, ("s", "user"))
+    assert segments.written["s"] == (PLAIN, 1)
+    assert segments.aside["s"].reason == "refused"
+    assert segments.fold(aside("s", 2), 4) is None  # said twice
+    assert segments.fold(delete("s"), 5)
+    assert segments.written == {}
+    assert segments.aside.keys() == {"user"}
+
+
+def test_what_was_set_aside_and_never_live_ends_with_its_users() -> None:
+    segments = Segments()
+    segments.fold(put("s", PLAIN), 0)
+    segments.fold(put("user", {"segment": "s"}), 1)
+    change = segments.fold(aside("s", 0), 2)
+    assert change
+    assert (change.cause, change.gone) == (None, ("s", "user"))
+    assert segments.written == {}
+    assert segments.aside.keys() == {"s", "user"}
+    assert segments.fold(aside("s", 0), 3)  # said once more: whoever an earlier version left in it goes

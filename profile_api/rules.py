@@ -1,0 +1,107 @@
+"""A segment's rule at the door: read, measured with what it names, and really tried on a few profiles."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from profile_api import heavy
+from profile_api.deps import ApiDeps
+from registry.models import SegmentDeclaration
+from schemas.errors import Backpressure, Conflict, InvalidInput, InvalidRule, NotFound, SimorghError
+from stream_processors.segments.rule import parse_rule
+from stream_processors.segments.size import check_size
+from stream_processors.segments.sql import Resolve, compile_sql
+from stream_processors.segments.tree import Rule, segments_of
+
+_A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
+
+
+def found(deps: ApiDeps, name: str) -> SegmentDeclaration:
+    segment = deps.registry.segments.get(name)
+    if segment is None:
+        raise NotFound("No segment has this id: see /v1/segments.")
+    return segment
+
+
+def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Resolve:
+    """What nested segments stand for; `own` is the one that is being declared, with its new rule."""
+
+    def resolve(name: str) -> Rule:
+        if rule is not None and name == own:
+            return rule
+        nested = found(deps, name)
+        if (effect := deps.registry.effects.get(name)) and effect.aside is not None:
+            raise Conflict(f"The segment {name} is set aside, so no rule can name it: {effect.aside}", code="set_aside")
+        return parse_rule(nested.rule)
+
+    return resolve
+
+
+def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
+    """The tree of a rule, with every segment below it there, none containing itself, within the limits, and run on a
+    few profiles. Raises `InvalidRule`.
+
+    `own`: the segment that is to have it. Those that name this one must keep within the limits, too.
+    """
+    rule = parse_rule(written)
+    resolve = resolver(deps, own, rule)
+    try:
+        check_size(rule, resolve)
+    except NotFound:
+        raise InvalidRule(
+            "rule: segments that exist were wanted; one that does not came. Declare it first.",
+            path="/segment",
+        ) from None
+    for user in _all_users(deps, own) if own else ():
+        _check_user(user, resolve)
+    _try(deps, rule, resolve)
+    return rule
+
+
+def users_of(deps: ApiDeps, name: str) -> list[str]:
+    """The segments that name this one."""
+    declared = deps.registry.segments.values()
+    return sorted(other.id for other in declared if other.id != name and name in _named(other.rule))
+
+
+def _all_users(deps: ApiDeps, name: str) -> Iterator[str]:
+    """Directly and through others."""
+    seen, waiting = {name}, [name]
+    while waiting:
+        for user in users_of(deps, waiting.pop()):
+            if user not in seen:
+                seen.add(user)
+                waiting.append(user)
+                yield user
+
+
+def _named(written: dict[str, Any]) -> frozenset[str]:
+    try:
+        return segments_of(parse_rule(written))
+    except InvalidRule:  # it is set aside
+        return frozenset()
+
+
+def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
+    try:
+        check_size(resolve(user), resolve)
+    except (Conflict, NotFound):  # it is set aside already, or what it names is
+        pass
+    except InvalidRule as error:
+        if error.code == "segment_cycle":
+            raise
+        raise InvalidRule(
+            f"The segment {user}, which names this one, would be too large. {error}", code=error.code
+        ) from None
+
+
+def _try(deps: ApiDeps, rule: Rule, resolve: Resolve) -> None:
+    few = [row[0] for row in deps.reader.fill(_A_FEW)]
+    try:
+        heavy.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))
+    except (Backpressure, Conflict, InvalidRule):
+        raise
+    except SimorghError as error:
+        raise InvalidRule(
+            f"rule: wanted one that the engine runs, it did not run this one on ten profiles; ask for less. {error}",
+            code="query_too_large" if isinstance(error, InvalidInput) else "rule_does_not_run",
+        ) from None

@@ -1,0 +1,196 @@
+"""Names that were really seen: of event types, their properties, traits. And what in a rule has none of them.
+
+A rule may be declared before its first event comes, so a name that nobody has heard of is answered with a warning that
+names near ones, never refused. What is known comes from the catalogue and from the warehouse, whose answers are kept
+for a while: a name that has come since may be warned of, and no more.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from difflib import get_close_matches
+from typing import Any, Final, TypeVar, cast
+
+import orjson
+
+from identity.rules import DEFAULT_RULES
+from profile_api.deps import ApiDeps
+from schemas.catalog import Catalog
+from schemas.clock import Clock
+from stream_processors.segments.sql_values import Binder, reached
+from stream_processors.segments.tree import (
+    AnyItem,
+    Condition,
+    Consent,
+    EventLeaf,
+    Identity,
+    Rule,
+    Trait,
+    children,
+)
+
+KEPT_MS: Final = 30_000
+_MOST_KEPT: Final = 200
+_MOST_NAMES: Final = 10_000
+_SAMPLE: Final = 1_000
+_LOOKED_AT: Final = 50_000
+
+_TYPES = f"SELECT type AS name FROM events GROUP BY type LIMIT {_MOST_NAMES}"
+_STORED = f"SELECT name FROM traits WHERE kind = {{kind:String}} GROUP BY name LIMIT {_MOST_NAMES}"
+_IDENTIFIERS = f"SELECT type AS name FROM identifiers GROUP BY type LIMIT {_MOST_NAMES}"
+_EVENTS = f"SELECT payload FROM events WHERE type = {{type:String}} LIMIT {_SAMPLE}"
+
+Path = tuple[str, ...]
+T = TypeVar("T")
+
+
+class Seen:
+    """May be called from any thread: two that ask at once for the same both ask the warehouse."""
+
+    def __init__(self, deps: ApiDeps) -> None:
+        self._deps = deps
+        self._catalog = Catalog.load()
+        self._kept: dict[tuple[str, ...], tuple[int, Any]] = {}
+
+    def types(self) -> frozenset[str]:
+        known = {one.type for one in self._catalog.all()}
+        return self._keep(("types",), lambda: frozenset(known | self._names(_TYPES)))
+
+    def stored(self, kind: str) -> frozenset[str]:
+        """Names of traits, or purposes of consent (`kind`: as in the table of traits)."""
+        known = {path[0] for path in self._described("profile.identified")} if kind == "trait" else set[str]()
+        return self._keep((kind,), lambda: frozenset(known | self._names(_STORED, {"kind": kind})))
+
+    def identifiers(self) -> frozenset[str]:
+        known = {"anonymous_id", *DEFAULT_RULES.priorities, *DEFAULT_RULES.persons}
+        return self._keep(("identifiers",), lambda: frozenset(known | self._names(_IDENTIFIERS)))
+
+    def properties(self, event_type: str) -> frozenset[Path]:
+        """Paths from an envelope's root, without places in lists: of the contract, and of a sample of the events."""
+
+        def look() -> frozenset[Path]:
+            found = {("properties", *path) for path in self._described(event_type)}
+            for row in self._deps.reader.rows(_EVENTS, {"type": event_type}):
+                payload = orjson.loads(row["payload"])
+                for root in ("properties", "context"):
+                    found.update(_paths(payload.get(root), (root,)))
+                if len(found) > _MOST_NAMES:
+                    break
+            return frozenset(found)
+
+        return self._keep(("properties", event_type), look)
+
+    def has(self, event_type: str, path: Path) -> bool:
+        """Whether some event of a type has something at a path; looks at many more of them."""
+        binder = Binder()
+        there, kind = reached(binder, "payload", path[:2], path[2:]), binder.bind(event_type, "String")
+        some = f"SELECT payload FROM events WHERE type = {kind} LIMIT {_LOOKED_AT}"
+        sql = f"SELECT count() AS n FROM ({some}) WHERE arrayExists(x -> x NOT IN ('', 'null'), {there})"
+        return self._keep(
+            ("has", event_type, *path), lambda: bool(self._deps.reader.rows(sql, binder.parameters)[0]["n"])
+        )
+
+    def _described(self, event_type: str) -> Iterable[Path]:
+        schema = self._catalog.schema(event_type) if self._catalog.by_type(event_type) else None
+        return _schema_paths(schema, ()) if schema else ()
+
+    def _names(self, sql: str, bound: Mapping[str, Any] | None = None) -> set[str]:
+        return {row["name"] for row in self._deps.reader.rows(sql, bound)}
+
+    def _keep(self, key: tuple[str, ...], look: Callable[[], T]) -> T:
+        clock: Clock = self._deps.clock
+        known = self._kept.get(key)
+        if known is None or clock() - known[0] >= KEPT_MS:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept = {}
+            known = self._kept[key] = (clock(), look())
+        return cast(T, known[1])
+
+
+def warnings(seen: Seen, rule: Rule) -> list[dict[str, Any]]:
+    """Each `path` of a rule (JSON pointer) that names what was never seen, with a `message` and the names `near` it."""
+    return list(_warnings(seen, rule, ""))
+
+
+def _warnings(seen: Seen, rule: Rule, at: str) -> Iterator[dict[str, Any]]:
+    match rule:
+        case Trait(path=path):
+            yield from _never(f"{at}/trait", "trait", path[0], seen.stored("trait"))
+        case Consent(purpose=purpose):
+            yield from _never(f"{at}/consent", "consent", purpose, seen.stored("consent"))
+        case Identity(type=kind):
+            yield from _never(f"{at}/identity", "identifier of the type", kind, seen.identifiers())
+        case EventLeaf():
+            yield from _event_warnings(seen, rule, at)
+        case _:
+            for step, child in children(rule):
+                yield from _warnings(seen, child, f"{at}{step}")
+
+
+def _event_warnings(seen: Seen, leaf: EventLeaf, at: str) -> Iterator[dict[str, Any]]:
+    if leaf.type not in seen.types():
+        yield from _never(f"{at}/event", "event of the type", leaf.type, seen.types())
+        return
+    for pointer, path in _properties(leaf, at):
+        names = tuple(part for part in path if not part.isdigit())
+        known = seen.properties(leaf.type)
+        if names not in known and not seen.has(leaf.type, path):
+            written = {_written(one) for one in known}
+            yield from _never(pointer, f"property of {leaf.type} with the name", _written(names), written)
+
+
+def _properties(leaf: EventLeaf, at: str) -> Iterator[tuple[str, Path]]:
+    yield from _condition_paths(leaf.where, f"{at}/where", ())
+    if leaf.of:
+        yield f"{at}/of", leaf.of
+
+
+def _condition_paths(where: Iterable[Condition], at: str, outer: Path) -> Iterator[tuple[str, Path]]:
+    for i, condition in enumerate(where):
+        path = (*outer, *condition.path)
+        if isinstance(condition, AnyItem):
+            yield f"{at}/{i}/any_item", path
+            yield from _condition_paths(condition.where, f"{at}/{i}/where", path)
+        else:
+            yield f"{at}/{i}/property", path
+
+
+def _written(path: Path) -> str:
+    return ".".join(path[1:] if path[0] == "properties" else path)
+
+
+def _never(at: str, what: str, name: str, known: Iterable[str]) -> Iterator[dict[str, Any]]:
+    if name in (names := set(known)):
+        return
+    near = _near(name, names)
+    hint = f"; near ones are {', '.join(near)}" if near else ""
+    yield {"path": at, "message": f"no {what} {name} has been seen yet{hint}", "near": near}
+
+
+def _near(name: str, known: set[str]) -> list[str]:
+    """Up to three, the nearest first; spelling of words apart (case, dots, dashes) counts for nothing."""
+    by_plain: dict[str, str] = {}
+    for one in sorted(known):
+        by_plain.setdefault(_plain(one), one)
+    return [by_plain[plain] for plain in get_close_matches(_plain(name), by_plain, 3, 0.7)]
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.lower() if character.isalnum())
+
+
+def _paths(value: Any, path: Path) -> Iterator[Path]:
+    if isinstance(value, dict) and len(path) < 8:
+        for name, below in value.items():
+            yield (*path, name)
+            yield from _paths(below, (*path, name))
+    elif isinstance(value, list):
+        for item in value[:20]:
+            if isinstance(item, dict):
+                yield from _paths(item, path)
+
+
+def _schema_paths(schema: Mapping[str, Any], path: Path) -> Iterator[Path]:
+    for name, below in schema.get("properties", {}).items():
+        yield (*path, name)
+        yield from _schema_paths(below, (*path, name))
+    if isinstance(items := schema.get("items"), dict):
+        yield from _schema_paths(items, path)
