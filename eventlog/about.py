@@ -7,7 +7,7 @@ The first record of a name holds: of two processes that write at once, both read
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, Message
 from schemas.errors import InvalidSettings
 from schemas.topics import ABOUT, ALL
 
@@ -19,6 +19,7 @@ OLDEST: Final = 2
 """The first format that this release reads."""
 
 _NAME: Final = "format"
+_LOST: Final = "lost/"
 _READ: Final = 1000
 
 
@@ -73,6 +74,16 @@ def other_format(where: str, found: int) -> InvalidSettings:
     return InvalidSettings(
         f"Event log {where}: wanted format {FORMAT}, found format {found}; {what}", code="log_format"
     )
+
+
+def lost_record(topic: str, partition: int, offsets: range, now: int) -> Message:
+    """What a repair writes down about records that it could not save."""
+    return f"{_LOST}{topic}/{partition}/{offsets[0]}-{offsets[-1]}".encode(), str(now).encode()
+
+
+def lost(about: Mapping[str, str]) -> Mapping[str, int]:
+    """topic/partition/first-last of what was given up when a damaged log was repaired -> when, in ms."""
+    return {name.removeprefix(_LOST): int(text) for name, text in about.items() if name.startswith(_LOST)}
 
 
 def _all(log: EventLog) -> Iterator[tuple[str, str]]:

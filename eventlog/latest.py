@@ -24,6 +24,11 @@ class Stored(NamedTuple):
     appended_at: int
     chunk: Chunk
 
+    @property
+    def end(self) -> int:
+        """The offset after its last record."""
+        return self.first + self.chunk.records
+
 
 class Tails:
     """The newest chunks of each partition, without gaps up to its end; none for what was there before the start."""

@@ -3,9 +3,9 @@
 Every adapter passes `tests/contracts/event_log.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 
 class Record(NamedTuple):
@@ -26,6 +26,16 @@ Message = tuple[bytes, bytes]
 
 Position = tuple[int, int]
 """Partition and offset."""
+
+
+LOST: Final = b'{"lost":"damage"}'
+"""The value, under an empty key, of a record that stands where one was lost when a damaged log was repaired: offsets
+stay dense. It says nothing and counts as nothing; see `present`."""
+
+
+def present(records: Iterable[Record]) -> list[Record]:
+    """Without those that stand for lost ones."""
+    return [record for record in records if record.value != LOST]
 
 
 class EventLog(Protocol):
@@ -52,7 +62,8 @@ class EventLog(Protocol):
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
         """Up to `limit` records from `offset` on, in order; empty at the end and past it.
 
-        Never blocks for new ones. Fewer than `limit` come only where the partition ends.
+        Never blocks for new ones. Fewer than `limit` come only where the partition ends, or before damage. Raises
+        `Damaged` when the record at `offset` is lost: its bytes are not what was written.
         """
         ...
 

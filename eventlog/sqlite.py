@@ -28,16 +28,22 @@ from eventlog.checks import (
 from eventlog.chunks import Chunk, join_small, pack, unpack
 from eventlog.latest import Commits, Stored, Tails
 from eventlog.port import Message, Position, Record
-from eventlog.sqlite_file import Lock, connect, load_commits, load_ends, open_writer, table
+from eventlog.sqlite_chunks import Place, insert, load
+from eventlog.sqlite_file import (
+    Committed,
+    Lock,
+    connect,
+    load_ends,
+    open_writer,
+    readable,
+    require_commits,
+    store_commits,
+)
 from schemas.clock import Clock, system_clock
 from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
 
 MOST_PARTITIONS = 64
 LARGEST_PART = 512 * 1024 * 1024  # bytes of one key or value; SQLite's own limit for a row is near 1 GB
-
-
-_Committed = tuple[str, str, int, int]
-"""Group, topic, partition, next offset."""
 
 
 @dataclass(slots=True)
@@ -55,7 +61,7 @@ class _Request:
     """What one caller wants stored as a whole: batches, or positions."""
 
     batches: list[_Batch]
-    commits: list[_Committed] = field(default_factory=list)
+    commits: list[Committed] = field(default_factory=list)
     future: Future[list[list[Position]]] = field(default_factory=Future)
     records: int = 0
     size: int = 0
@@ -66,8 +72,8 @@ class SqliteEventLog:
 
     Beyond the port's contract:
     - Opening a file that another log object, here or in another process, has open raises `Conflict`; a file
-      that is no log of ours raises `Broken`, one of a format that we do not read `InvalidSettings`. `partitions`
-      counts only for topics that the file does not have.
+      that is no log of ours, or too damaged to open, raises `Broken`; one of a format that we do not read,
+      `InvalidSettings`. `partitions` counts only for topics that the file does not have.
     - Acknowledged means synced to disk. A record that was not acknowledged may be there after a crash, whole
       submits only.
     - `queue_limit` messages and `queue_bytes` may wait; more is `Backpressure`. A submit that alone exceeds a
@@ -99,8 +105,14 @@ class SqliteEventLog:
         except BaseException:
             self._file_lock.release()
             raise
-        self._ends = load_ends(self._db)
-        self._commits = Commits(load_commits(self._db))
+        try:
+            with readable(path):
+                self._ends = load_ends(self._db)
+                self._commits = Commits(require_commits(self._db, path))
+        except BaseException:
+            self._db.close()
+            self._file_lock.release()
+            raise
         self._tails = Tails()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         mutex = threading.Lock()  # guards all that follows, and self._ends
@@ -235,15 +247,13 @@ class SqliteEventLog:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _write(self, stored: Mapping[tuple[str, int], list[Stored]], commits: list[_Committed]) -> None:
+    def _write(self, stored: Mapping[tuple[str, int], list[Stored]], commits: list[Committed]) -> None:
         for (topic, partition), chunks in stored.items():
-            insert = f"INSERT INTO {table(topic, partition)} VALUES (?, ?, ?, ?, ?)"
-            rows = [(first, chunk.records, now, chunk.sizes, chunk.body) for first, now, chunk in chunks]
-            self._db.executemany(insert, rows)
-        self._db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?)", commits)
+            insert(self._db, Place(topic, partition), chunks)
+        store_commits(self._db, commits)
 
     def _publish(
-        self, ends: dict[str, list[int]], stored: Mapping[tuple[str, int], list[Stored]], commits: list[_Committed]
+        self, ends: dict[str, list[int]], stored: Mapping[tuple[str, int], list[Stored]], commits: list[Committed]
     ) -> None:
         self._commits.set(commits)
         for (topic, partition), chunks in stored.items():
@@ -256,26 +266,19 @@ class SqliteEventLog:
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
         check_partition(topic, partition, self._partitions(topic))
-        if checked_offset(topic, offset) >= self._ends[topic][partition] or limit <= 0:
+        end = self._ends[topic][partition]
+        if checked_offset(topic, offset) >= end or limit <= 0:
             self._check_open()
             return []
         wanted = range(offset, offset + limit)
         stored = self._tails.holding(topic, partition, wanted)
         if stored is None:
-            stored = self._from_file(table(topic, partition), wanted)
+            with self._reader() as db:
+                stored = load(db, Place(topic, partition), wanted, end)
         records: list[Record] = []
         for first, at, chunk in stored:
             records += unpack(partition, first, chunk, at, wanted)
         return records
-
-    def _from_file(self, name: str, wanted: range) -> list[Stored]:
-        with self._reader() as db:
-            rows = db.execute(
-                f"SELECT first, at, count, sizes, body FROM {name} WHERE"
-                f" first >= (SELECT max(first) FROM {name} WHERE first <= ?) AND first < ? ORDER BY first",
-                (wanted.start, wanted.stop),
-            ).fetchall()
-        return [Stored(first, at, Chunk(*chunk)) for first, at, *chunk in rows]
 
     def ends(self, topic: str) -> list[int]:
         self._check_open()
@@ -306,13 +309,27 @@ class SqliteEventLog:
         try:
             db = self._idle_readers.pop()
         except IndexError:
-            db = connect(self._path)
+            with self._asking():
+                db = connect(self._path)
         try:
-            yield db
+            with self._asking():
+                yield db
         finally:
             self._idle_readers.append(db)
             if self._closed:
                 self._close_readers()
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """What is left of SQLite's faults where damage is told apart: something that may be there again."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Backpressure(
+                f"Event log {self._path}: wanted to read the file, SQLite cannot now ({error}); look at the disk and"
+                " the limits of open files, then try again",
+                code="log_unavailable",
+            ) from error
 
     # --- the rest
 

@@ -1,6 +1,6 @@
 """The log's file: who may open it, its tables, its connections.
 
-Tables: `topics` (topic, partitions), `commits` (grp, topic, partition, next), and for each partition a table
+Tables: `topics` (topic, partitions), `commits` (grp, topic, partition, next, sum), and for each partition a table
 named `<topic>/<partition>` of chunks: (first INTEGER PRIMARY KEY, count, at, sizes, body), `first` being the
 offset of the chunk's first record.
 """
@@ -8,14 +8,23 @@ offset of the chunk's first record.
 import fcntl
 import os
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from eventlog.about import FORMAT, check_format
+from eventlog.sqlite_chunks import COLUMNS, Place, end_of, is_damage
 from schemas import topics
-from schemas.errors import Broken, Conflict, InvalidSettings
+from schemas.errors import Broken, Conflict
 
 PAGE = 16 * 1024  # fewer, larger pages: appends of 500-byte records are a fifth faster than with 4 KiB
 WAL_PAGES = 1024  # checkpoint about every 16 MiB
+
+
+Committed = tuple[str, str, int, int]
+"""Group, topic, partition, next offset."""
 
 
 class Lock:
@@ -46,8 +55,9 @@ class Lock:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection without implicit transactions that one thread at a time may use."""
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+    """A connection without implicit transactions that one thread at a time may use. The file must be there."""
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
 
 
 def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
@@ -56,17 +66,31 @@ def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # people's data: only for the owner
     db = connect(path)
     try:
-        _prepare(db, path, partitions)
-    except sqlite3.DatabaseError as error:
-        db.close()
-        raise Broken(f"Event log {path}: wanted a log of ours, but SQLite says: {error}") from error
-    except InvalidSettings:
+        with readable(path):
+            prepare(db, path, {name: 1 if name in topics.SINGLE_PARTITION else partitions for name in topics.ALL})
+    except BaseException:
         db.close()
         raise
     return db
 
 
-def _prepare(db: sqlite3.Connection, path: Path, partitions: int) -> None:
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Makes one line of what SQLite says about a file that it cannot read."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
+            what = "wanted a log of ours, this is something else"
+        elif is_damage(error):
+            what = "its pages are not as they were written; restore a backup, or run simorgh doctor --repair"
+        else:
+            what = "it cannot be read now; look at the disk, the limits of open files, and who may read it"
+        raise Broken(f"Event log {path}: {what} (SQLite: {error})", code="log_damaged") from error
+
+
+def prepare(db: sqlite3.Connection, path: Path, wanted: Mapping[str, int]) -> None:
+    """Make what the file lacks of these topics (name -> partitions); a topic that is there stays as it is."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found:  # 0: the file is new
         check_format(str(path), found)
@@ -79,40 +103,63 @@ def _prepare(db: sqlite3.Connection, path: Path, partitions: int) -> None:
     db.execute("CREATE TABLE IF NOT EXISTS topics (topic TEXT PRIMARY KEY, partitions INTEGER NOT NULL)")
     db.execute(
         "CREATE TABLE IF NOT EXISTS commits (grp TEXT, topic TEXT, partition INTEGER, next INTEGER NOT NULL,"
-        " PRIMARY KEY (grp, topic, partition)) WITHOUT ROWID"
+        " sum INTEGER NOT NULL, PRIMARY KEY (grp, topic, partition)) WITHOUT ROWID"
     )
-    for topic in topics.ALL:
-        count = 1 if topic in topics.SINGLE_PARTITION else partitions
-        db.execute("INSERT OR IGNORE INTO topics VALUES (?, ?)", (topic, count))
+    known = dict(db.execute("SELECT topic, partitions FROM topics").fetchall())
+    if known != partitions_found(db):
+        db.execute("ROLLBACK")
+        raise Broken(
+            f"Event log {path}: its list of topics is not what was written; restore a backup, or run simorgh doctor"
+            " --repair",
+            code="log_damaged",
+        )
+    db.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", wanted.items())
     for topic, count in db.execute("SELECT topic, partitions FROM topics").fetchall():
         for partition in range(count):
-            db.execute(
-                f"CREATE TABLE IF NOT EXISTS {table(topic, partition)} (first INTEGER PRIMARY KEY,"
-                " count INTEGER NOT NULL, at INTEGER NOT NULL, sizes BLOB NOT NULL, body BLOB NOT NULL)"
-            )
+            db.execute(f"CREATE TABLE IF NOT EXISTS {Place(topic, partition).table} ({COLUMNS})")
     db.execute(f"PRAGMA user_version = {FORMAT}")
     db.execute("COMMIT")
 
 
-def table(topic: str, partition: int) -> str:
-    """The quoted name of a partition's table. `topic` comes from `schemas.topics`, never from outside."""
-    return f'"{topic}/{partition}"'
+def partitions_found(db: sqlite3.Connection) -> dict[str, int]:
+    """Topic -> number of its tables."""
+    names = db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB '*/*'").fetchall()
+    return dict(Counter(name.rpartition("/")[0] for (name,) in names))
 
 
 def load_ends(db: sqlite3.Connection) -> dict[str, list[int]]:
     """The next offset of every partition of every topic, from the file."""
     return {
-        topic: [_end(db, topic, partition) for partition in range(count)]
+        topic: [end_of(db, Place(topic, partition)) for partition in range(count)]
         for topic, count in db.execute("SELECT topic, partitions FROM topics").fetchall()
     }
 
 
-def load_commits(db: sqlite3.Connection) -> list[tuple[str, str, int, int]]:
-    """Group, topic, partition and next offset of all that consumer groups ever committed."""
-    return db.execute("SELECT grp, topic, partition, next FROM commits").fetchall()
+def store_commits(db: sqlite3.Connection, commits: Iterable[Committed]) -> None:
+    rows = [(*commit, _checksum(commit)) for commit in commits]
+    db.executemany("INSERT OR REPLACE INTO commits VALUES (?, ?, ?, ?, ?)", rows)
 
 
-def _end(db: sqlite3.Connection, topic: str, partition: int) -> int:
-    query = f"SELECT first + count FROM {table(topic, partition)} ORDER BY first DESC LIMIT 1"
-    row: tuple[int] | None = db.execute(query).fetchone()
-    return row[0] if row else 0
+def load_commits(db: sqlite3.Connection) -> tuple[list[Committed], list[Committed]]:
+    """All that consumer groups ever committed: what is as it was written, and what is not."""
+    sound: list[Committed] = []
+    damaged: list[Committed] = []
+    for *commit, sum_ in db.execute("SELECT grp, topic, partition, next, sum FROM commits").fetchall():
+        (sound if _checksum(tuple(commit)) == sum_ else damaged).append(tuple(commit))
+    return sound, damaged
+
+
+def require_commits(db: sqlite3.Connection, path: Path) -> list[Committed]:
+    """What was committed. Raises `Broken` where some of it is damaged: its group would miss records, or repeat them."""
+    sound, damaged = load_commits(db)
+    if damaged:
+        raise Broken(
+            f"Event log {path}: {len(damaged)} of the positions that its readers committed are not what was written;"
+            f" restore a backup, or run simorgh doctor --repair",
+            code="log_damaged",
+        )
+    return sound
+
+
+def _checksum(commit: Committed) -> int:
+    return crc32("\0".join(map(str, commit)).encode())

@@ -11,6 +11,7 @@ SimorghError
 ├── Denied                the caller may not do this
 ├── Backpressure          not now: pause, then offer the same thing again
 └── Broken                our own data or code is wrong: stop and say so
+    ├── Damaged           records of the log are lost: restore it, or decide to go on without them
     └── SchemaChanged     a published schema was edited or removed
 
 Messages follow one formula: where, what was wanted, what came, what to do. They never hold a value that a
@@ -75,6 +76,20 @@ class Backpressure(SimorghError):
 
 class Broken(SimorghError):
     default_code = "broken"
+
+
+class Damaged(Broken):
+    """The records of a partition from offset `first` to `last`, both included, are not what was written."""
+
+    default_code = "log_damaged"
+
+    def __init__(self, topic: str, partition: int, first: int, last: int) -> None:
+        super().__init__(
+            f"Event log, topic {topic}, partition {partition}: wanted the records at offsets {first} to {last}, their"
+            " bytes on the disk are not what was written; restore a backup, or run simorgh doctor --repair to go on"
+            " without them"
+        )
+        self.topic, self.partition, self.first, self.last = topic, partition, first, last
 
 
 class SchemaChanged(Broken):

@@ -158,10 +158,18 @@ def tail(data: Data = None, lines: Annotated[int, typer.Option(help="How many to
 
 
 @app.command()
-def doctor(data: Data = None) -> None:
+def doctor(
+    data: Data = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Go on without what a damaged log has lost.")] = False,
+) -> None:
     """Check that everything is in order; exits with 1 where it is not."""
     from simorgh.doctor import examine
+    from simorgh.repair import repair_log
 
+    if repair:
+        for line in repair_log(load_settings(data=data)):
+            typer.echo(line)
+        return
     findings = examine(load_settings(data=data))
     for finding in findings:
         mark = "[green]ok[/green]  " if finding.ok else "[red]bad[/red] "

@@ -11,7 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, present
 from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
@@ -189,7 +189,9 @@ class Evaluator:
         fences = Fences.at(self._log, self.position)
         while records := self._log.read(topics.SEGMENTS, 0, self.position, _READ):
             numbered = [
-                (record.offset, orjson.loads(record.value)) for record in records if fences.counts(record.value)
+                (record.offset, orjson.loads(record.value))
+                for record in present(records)
+                if fences.counts(record.value)
             ]
             rows = transition_rows(numbered)
             writer.insert("transitions", rows)

@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.clock import iso
 from warehouse.client import Writer
@@ -32,7 +32,7 @@ def step(log: EventLog, writer: Writer) -> int:
 
 
 def rows(records: Sequence[Record]) -> pa.Table:
-    bodies = [(record.offset, orjson.loads(record.value)) for record in records]
+    bodies = [(record.offset, orjson.loads(record.value)) for record in present(records)]
     return pa.table(
         {
             "source": pa.array([b["source"] for _, b in bodies], pa.string()),

@@ -18,7 +18,7 @@ from typing import Final
 
 import orjson
 
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.clock import Clock
 from stream_processors import deliveries, generation, rejections
@@ -99,5 +99,7 @@ def mirror(log: EventLog, writer: Writer, positions: dict[str, int]) -> None:
         writer.insert("rejected", rejections.rows(records))
         positions[topics.REJECTED] = records[-1].offset + 1
     while records := log.read(topics.DELIVERIES, 0, positions[topics.DELIVERIES], _READ):
-        writer.insert("deliveries", deliveries.rows([{**orjson.loads(r.value), "ver": r.offset} for r in records]))
+        writer.insert(
+            "deliveries", deliveries.rows([{**orjson.loads(r.value), "ver": r.offset} for r in present(records)])
+        )
         positions[topics.DELIVERIES] = records[-1].offset + 1

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, present
 from identity.changes import Changes
 from identity.graph import IdentityGraph
 from identity.nodes import from_hex
@@ -89,11 +89,12 @@ class Resolver:
     def fold_log(self) -> Iterable[tuple[int, dict[str, Any], Changes]]:
         """Fold what the topic holds beyond `position`; yields (offset, record, changes)."""
         while records := self._log.read(topics.IDENTITY, 0, self.position, _READ):
-            for record in records:
+            for record in present(records):
                 body = orjson.loads(record.value)
                 changes = self.graph.fold(body)
                 self.position = record.offset + 1
                 yield record.offset, {**body, "decisions": changes.decisions}, changes
+            self.position = records[-1].offset + 1
 
     def links(self, batch: Batch) -> Resolution:
         """Link records for the batch's events that count: a copy changes nothing, who is who included."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, present
 from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
@@ -71,7 +71,8 @@ class Intake:
         fences = Fences(self._fences.terms)  # kept with the positions: where this fails, the records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
             records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
-            transitions.extend(parse_transition(record.value) for record in records if fences.counts(record.value))
+            told = [record.value for record in present(records) if fences.counts(record.value)]
+            transitions.extend(map(parse_transition, told))
             if records:
                 positions[partition] = records[-1].offset + 1
         # After the read: who declared a trigger before a transition is called for it.

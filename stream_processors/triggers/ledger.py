@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, present
 from schemas import topics
 from schemas.clock import Clock
 from stream_processors.triggers.delivery import PENDING, Delivery, from_fields, to_record, to_row
@@ -164,7 +164,7 @@ class Ledger:
         offset = self._log.committed(GROUP, topics.DELIVERIES)[0]
         known: set[str] = set()
         while records := self._log.read(topics.DELIVERIES, 0, offset, _BATCH):
-            found = [from_fields(orjson.loads(record.value), record.offset) for record in records]
+            found = [from_fields(orjson.loads(record.value), record.offset) for record in present(records)]
             self._write_rows(_newest_rows(found))
             known.update(delivery.id for delivery in found)
             offset = records[-1].offset + 1
