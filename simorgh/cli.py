@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simorgh import __version__, faults
+from simorgh.commands import safekeeping
 from simorgh.settings import load_settings
 
 app = typer.Typer(
@@ -184,6 +185,9 @@ def migrate(data: Data = None) -> None:
     from simorgh.folder import migrate as run
 
     out.print(f"in place: {run(load_settings(data=data))}", highlight=False, soft_wrap=True)
+
+
+safekeeping.add_to(app)
 
 
 # ---- groups that talk to the API, of the running server or of the folder itself

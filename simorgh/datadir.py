@@ -13,6 +13,7 @@ Everything is for its owner only: folders 0700, files 0600.
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -147,10 +148,9 @@ class DataDir:
         """What is ours in the folder and can be read by others. A closed folder's content is not looked at."""
         for name in _OURS:
             path = self.root / name
-            if path.exists() and path.stat().st_mode & OTHERS:
+            if _is_open(path):
                 yield path
-                if path.is_dir():
-                    yield from (below for below in path.rglob("*") if not below.is_symlink() and _is_open(below))
+                yield from (below for below in _below(path) if _is_open(below))
 
     @property
     def _server(self) -> Path:
@@ -175,8 +175,18 @@ def keep_files_private() -> None:
     os.umask(OTHERS)
 
 
+def _below(path: Path) -> Iterator[Path]:
+    """Everything in a folder; parts come and go meanwhile."""
+    for folder, folders, files in os.walk(path):
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
 def _is_open(path: Path) -> bool:
-    return bool(path.stat().st_mode & OTHERS)
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return bool(found.st_mode & OTHERS) and not stat.S_ISLNK(found.st_mode)
 
 
 def _close(path: Path) -> None:

@@ -1,17 +1,36 @@
-"""`simorgh doctor`: is everything in order?"""
+"""`simorgh doctor`: is everything in order? Of a running server, a free folder, a backup, or a cluster.
 
+Every finding that is not in order says what to do.
+"""
+
+import os
+import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any, Final
 
+import httpx
+
+from schemas import topics
 from schemas.check import check_published
 from schemas.errors import SimorghError
+from simorgh import backup, secret
 from simorgh.datadir import DataDir
-from simorgh.folder import call
+from simorgh.deployment import collector_of, deployment_of, unreachable
+from simorgh.faults import explain
+from simorgh.logs import open_cluster_log
 from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
 from warehouse.connect import is_server
 
-_ENOUGH_BYTES = 1_000_000_000
+ENOUGH_BYTES: Final = 1_000_000_000
+ENOUGH_SHARE: Final = 0.05
+"""Of a disk: less is nearly full, since a replay wants room for a second set of tables."""
+
+FAR_BEHIND_SECONDS: Final = 60
+_PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,71 +40,231 @@ class Finding:
     says: str
 
 
+Check = Callable[[Settings], Iterator[Finding]]
+
+
 def examine(settings: Settings) -> list[Finding]:
-    """Every check, in the order in which one would look."""
-    return [
-        _schemas(),
-        _folder(settings),
-        _disk(settings),
-        *_clickhouse(settings),
-        _server(settings),
-        *_projections(settings),
-    ]
+    """Every check, in the order in which one would look. A check that fails is a finding, not an error."""
+    if settings.kafka is not None:
+        checks: list[Check] = [_schemas, _kafka, _clickhouse, _api, _collector]
+    elif settings.api:
+        checks = [_schemas, _api]
+    elif backup.is_backup(settings.data):
+        checks = [_backup]
+    else:
+        checks = [_schemas, _folder, _private, _secret, _disk, _clickhouse, _server, _log, _status]
+    return [finding for check in checks for finding in _guarded(check, settings)]
 
 
-def _schemas() -> Finding:
+def _guarded(check: Check, settings: Settings) -> Iterator[Finding]:
+    try:
+        yield from check(settings)
+    except Exception as error:
+        yield Finding(False, check.__name__.removeprefix("_"), explain(error))
+
+
+def _schemas(settings: Settings) -> Iterator[Finding]:
     problems = check_published()
-    return Finding(
-        not problems,
-        "schemas",
-        f"{len(problems)} problems; run simorgh schemas check" if problems else "in order",
-    )
+    says = f"{len(problems)} problems; run simorgh schemas check" if problems else "in order"
+    yield Finding(not problems, "schemas", says)
 
 
-def _folder(settings: Settings) -> Finding:
+# ---- one box: what lies there
+
+
+def _folder(settings: Settings) -> Iterator[Finding]:
     if not settings.data.exists():
-        return Finding(True, "data folder", f"{settings.data} does not exist yet; serve or import makes it")
-    mode = (settings.data / "keys.json").stat().st_mode & 0o077 if (settings.data / "keys.json").exists() else 0
-    says = "keys.json can be read by others; chmod 600 it" if mode else f"{settings.data}"
-    return Finding(not mode, "data folder", says)
+        yield Finding(True, "data folder", f"{settings.data} does not exist yet; serve or import makes it")
+    elif not settings.data.is_dir():
+        yield Finding(False, "data folder", f"{settings.data} is a file; name a folder with --data")
+    elif not settings.log_path.exists() and (settings.data / "warehouse").exists():
+        yield Finding(False, "data folder", f"{settings.log_path} is missing; restore a backup: simorgh restore")
+    else:
+        yield Finding(True, "data folder", f"{settings.data}")
 
 
-def _disk(settings: Settings) -> Finding:
-    root = next(path for path in (settings.data.resolve(), *settings.data.resolve().parents) if path.exists())
-    free = shutil.disk_usage(root).free
-    return Finding(free > _ENOUGH_BYTES, "disk", f"{free / 1e9:.1f} GB free")
+def _private(settings: Settings) -> Iterator[Finding]:
+    if not settings.data.is_dir():
+        return
+    found = list(DataDir(settings.data).too_open())
+    if found:
+        says = f"{len(found)} files can be read by others, {found[0]} is one; chmod -R go= {settings.data}"
+        yield Finding(False, "file modes", says)
 
 
-def _clickhouse(settings: Settings) -> list[Finding]:
+def _secret(settings: Settings) -> Iterator[Finding]:
+    if not settings.log_path.exists():
+        return
+    where, found = secret.given(settings, DataDir(settings.data))
+    if found is None:
+        says = f"{where} is missing; put it back from a backup: without it nobody who comes back is recognised"
+        yield Finding(False, "secret", says)
+    else:
+        yield Finding(True, "secret", f"in {where}")
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    places = {"disk": settings.data, "disk of the log": settings.log_path.parent}
+    seen = set()
+    for what, path in places.items():
+        root = next(place for place in (path.resolve(), *path.resolve().parents) if place.exists())
+        usage, device = shutil.disk_usage(root), root.stat().st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        enough = usage.free > ENOUGH_BYTES and usage.free > ENOUGH_SHARE * usage.total
+        free = f"{usage.free / 1e9:.1f} of {usage.total / 1e9:.1f} GB free"
+        yield Finding(
+            enough, what, free if enough else f"{free}: nearly full; free some space, events are refused soon"
+        )
+
+
+def _backup(settings: Settings) -> Iterator[Finding]:
+    manifest = backup.read_manifest(settings.data)
+    wrong = backup.problems(settings.data, manifest) + manifest.damage
+    says = f"{manifest.events:,} events, made at {manifest.made_at} by version {manifest.version}; checksums fit"
+    yield Finding(not wrong, "backup", "; ".join([*wrong, "take another backup"]) if wrong else says)
+
+
+# ---- stores
+
+
+def _clickhouse(settings: Settings) -> Iterator[Finding]:
     """Only where there is a server: the embedded engine is the process that has the folder open."""
     if not is_server(settings.warehouse_dsn):
-        return []
+        if settings.kafka is not None:
+            yield Finding(False, "clickhouse", "SIMORGH_CLICKHOUSE=http://host:port is wanted on a cluster; set it")
+        return
     warehouse = open_warehouse(settings)
     try:
-        says = f"{warehouse.address} answers, version {warehouse.version()}"
-        return [Finding(True, "clickhouse", says)]
+        yield Finding(True, "clickhouse", f"{warehouse.address} answers, version {warehouse.version()}")
     except SimorghError as error:
-        return [Finding(False, "clickhouse", f"{warehouse.address}: {error.message}")]
+        yield Finding(False, "clickhouse", f"{warehouse.address}: {error.message}")
     finally:
         warehouse.close()
 
 
-def _server(settings: Settings) -> Finding:
-    server = DataDir(settings.data).server()
-    return Finding(True, "server", f"running at {server.url} (process {server.pid})" if server else "not running")
-
-
-def _projections(settings: Settings) -> list[Finding]:
-    if not settings.data.exists():
-        return []
+def _kafka(settings: Settings) -> Iterator[Finding]:
+    log = open_cluster_log(settings)
     try:
-        status = call(settings, "GET", "/v1/status")
+        partitions = len(log.ends(topics.EVENTS))
+        says = f"{settings.log} answers, {partitions} partitions of events, {sum(log.ends(topics.EVENTS)):,} events"
+        yield Finding(True, "kafka", says)
+        if settings.secret is None:
+            yield Finding(False, "secret", "SIMORGH_SECRET is not set; the roles do not start without it")
+        else:
+            secret.of_cluster(settings, log)
+            yield Finding(True, "secret", "SIMORGH_SECRET is the one that the log was written with")
     except SimorghError as error:
-        return [Finding(False, "status", error.message)]
+        yield Finding(False, "secret" if error.code.startswith("secret") else "kafka", error.message)
+    finally:
+        log.close()
+
+
+# ---- processes
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    server = DataDir(settings.data).server() if settings.data.is_dir() else None
+    if server is None:
+        yield Finding(True, "server", "not running")
+        return
+    yield Finding(True, "server", f"running at {server.url} (process {server.pid})")
+    yield from _ready("readiness", server.url)
+    yield from _stages(server.url)
+
+
+def _api(settings: Settings) -> Iterator[Finding]:
+    if not settings.api:
+        yield Finding(False, "api", "SIMORGH_API is not set: it cannot be asked; set SIMORGH_API=http://host:port")
+        return
+    yield from _ready("api", settings.api)
+    yield from _status(settings)
+
+
+def _collector(settings: Settings) -> Iterator[Finding]:
+    if not settings.collector:
+        return
+    yield from _ready("collector", settings.collector)
+    with suppress(SimorghError):
+        collector_of(settings)
+        yield Finding(True, "write key", "set; simorgh import can send")
+
+
+def _ready(what: str, url: str) -> Iterator[Finding]:
+    try:
+        answer = httpx.get(f"{url}/readyz", timeout=_PATIENCE)
+    except httpx.TransportError as error:
+        yield Finding(False, what, unreachable(url, error).message)
+        return
+    if answer.status_code == 200:
+        yield Finding(True, what, f"{url} takes requests")
+    else:
+        yield Finding(False, what, f"{url} is not ready: {_why(answer)}")
+
+
+def _why(answer: httpx.Response) -> str:
+    try:
+        body = answer.json()
+    except ValueError:
+        return f"status {answer.status_code}; is that Simorgh?"
+    faults = [str(fault.get("message")) for fault in body.get("faults") or [] if isinstance(fault, dict)]
+    return "; ".join(faults) or str(body.get("detail") or body.get("status") or answer.status_code)
+
+
+def _stages(url: str) -> Iterator[Finding]:
+    """What the process says of its own stages: one that has stopped does not go on by itself."""
+    text = httpx.get(f"{url}/metrics", timeout=_PATIENCE).text
+    for stage, running in re.findall(r'^simorgh_stage_running\{stage="([^"]*)"\} (\S+)$', text, re.MULTILINE):
+        if float(running) == 0:
+            says = "stopped, or failing again and again; the server's log says why, fix that, then restart the server"
+            yield Finding(False, f"stage {stage}", says)
+
+
+# ---- what is in it
+
+
+def _log(settings: Settings) -> Iterator[Finding]:
+    """Every record of a free folder's log. Beside a server it would take its disk away from it."""
+    if not settings.log_path.exists() or DataDir(settings.data).server() is not None:
+        return
+    if not os.access(settings.log_path, os.W_OK):
+        yield Finding(False, "log", f"{settings.log_path} may not be written by you; run as its owner")
+        return
+    damaged = backup.damage_of(settings)
+    lost = "restore a backup, or go on without what is lost"
+    yield Finding(not damaged, "log", "; ".join([*damaged, lost]) if damaged else "every record can be read")
+
+
+def _status(settings: Settings) -> Iterator[Finding]:
+    if settings.kafka is None and not settings.api and not settings.log_path.exists():
+        return
+    try:
+        with deployment_of(settings).session() as session:
+            status = session.call("GET", "/v1/status")
+            session.call("GET", "/v1/profiles?limit=1")
+    except SimorghError as error:
+        yield Finding(False, "status", error.message + _cure(error))
+        return
+    yield from _counts(status)
+    yield from _lag(status)
+
+
+def _cure(error: SimorghError) -> str:
+    """Damaged tables are the one fault that a replay cures."""
+    return "; if a replay does not cure it, report it: simorgh replay" if "engine" in error.message else ""
+
+
+def _counts(status: dict[str, Any]) -> Iterator[Finding]:
     events = status["events"]
-    counts = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
-    findings = [Finding(events["logged"] == events["unique"] + events["duplicates"], "events", counts)]
+    says = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
+    fits = events["logged"] == events["unique"] + events["duplicates"]
+    yield Finding(fits, "events", says if fits else f"{says}: the tables do not fit the log; simorgh replay")
+
+
+def _lag(status: dict[str, Any]) -> Iterator[Finding]:
     for stage in status["projections"]:
-        says = f"{stage['lag_events']:,} events behind, {stage['lag_seconds']} s"
-        findings.append(Finding(stage["lag_seconds"] < 60, f"projection {stage['name']}", says))
-    return findings
+        behind = f"{stage['lag_events']:,} events behind, {stage['lag_seconds']} s"
+        fine = stage["lag_seconds"] < FAR_BEHIND_SECONDS
+        more = "" if fine else "; if that grows, the stage has stopped or the machine is too slow: see the server's log"
+        yield Finding(fine, f"projection {stage['name']}", behind + more)

@@ -6,6 +6,7 @@ from typing import Any
 
 from producers.files.sinks import Sink
 from schemas.errors import InvalidSettings
+from simorgh import secret
 from simorgh.datadir import keep_files_private, taken
 from simorgh.deployment import Progress, Session, deployment_of, opened, require_there
 from simorgh.logs import OneBox, open_cluster_log
@@ -15,7 +16,7 @@ from stream_processors import generation
 from warehouse.connect import is_server
 from warehouse.ddl import table_names
 
-__all__ = ["call", "migrate", "open_sink", "opened", "replay", "require_there", "session"]
+__all__ = ["call", "migrate", "open_sink", "opened", "renew_secret", "replay", "require_there", "session"]
 
 
 @contextmanager
@@ -59,6 +60,18 @@ def migrate(settings: Settings) -> str:
         log = OneBox(settings, "migrate").open_log()
         try:
             return _migrate_tables(settings, generation.current(log))
+        finally:
+            log.close()
+
+
+def renew_secret(settings: Settings) -> None:
+    """Give a free folder's log a new secret, since the old one is lost. Raises `Conflict` where it is not."""
+    require_there(settings)
+    keep_files_private()
+    with taken(settings.data) as folder:
+        log = OneBox(settings, "secret renew").open_log()
+        try:
+            secret.renew(settings, folder, log)
         finally:
             log.close()
 

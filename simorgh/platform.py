@@ -59,6 +59,17 @@ def open_warehouse(settings: Settings) -> Warehouse:
     )
 
 
+def _require_log_where_tables_are(settings: Settings) -> None:
+    """A log that is gone is not replaced by an empty one in silence."""
+    if not settings.log_path.exists() and (settings.data / "warehouse").exists():
+        raise Conflict(
+            f"{settings.log_path} is missing, and {settings.data} has tables that were made from it. The log is the"
+            " truth: put it back from a backup, `simorgh restore` into another folder; to begin with nothing, name"
+            " another folder",
+            code="log_missing",
+        )
+
+
 class Platform:
     """Opens the data folder. `start` begins the processors, `close` ends them in order. Not reusable.
 
@@ -77,9 +88,10 @@ class Platform:
         self.folder = DataDir(settings.data).take()
         with ExitStack() as undo:
             undo.callback(self.folder.release)
+            _require_log_where_tables_are(settings)
             self.log = WatchedLog(box.open_log())
             undo.callback(self.log.close)
-            self.secret = secret.of_one_box(settings, self.folder, self.log, system_clock)
+            self.secret = secret.of_one_box(settings, self.folder, self.log)
             self.warehouse = open_warehouse(settings)
             undo.callback(self.warehouse.close)
             self._prepare()

@@ -81,7 +81,7 @@ def opened(settings: Settings) -> Iterator[Base]:
     tune_interpreter()
     log = WatchedLog(open_cluster_log(settings))
     try:
-        secret = of_cluster(settings, log, system_clock)
+        secret = of_cluster(settings, log)
         declarations = Declarations(log, settings, secret)
     except BaseException:
         log.close()

@@ -7,17 +7,16 @@ stranger, forever, so a process with a wrong one does not start.
 import json
 import re
 import secrets
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from eventlog.about import claim, read_about
 from eventlog.port import EventLog
 from identity.nodes import node_of, to_hex
-from registry import about
-from registry.about import About, fingerprint
 from schemas import topics
-from schemas.clock import Clock
 from schemas.errors import Broken, Conflict, InvalidSettings
 from simorgh.datadir import DataDir, write_private
 from simorgh.settings import Settings
@@ -26,7 +25,7 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _LOOK_AT: Final = 50  # events of a log that says nothing about itself
 
 
-def of_one_box(settings: Settings, folder: DataDir, log: EventLog, clock: Clock) -> bytes:
+def of_one_box(settings: Settings, folder: DataDir, log: EventLog) -> bytes:
     """SIMORGH_SECRET, else that of `keys.json`, which is made for a log without records.
 
     Raises `Conflict` where the log has records and there is no secret, or another one; `Broken` for a file that holds
@@ -42,7 +41,7 @@ def of_one_box(settings: Settings, folder: DataDir, log: EventLog, clock: Clock)
                 code="secret_missing",
             )
         found = make(folder)
-    require_agreement(log, settings, found, where, clock)
+    require_agreement(log, settings, found, where)
     return found
 
 
@@ -54,12 +53,12 @@ def given(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
     return str(path), read(path)
 
 
-def of_cluster(settings: Settings, log: EventLog, clock: Clock) -> bytes:
+def of_cluster(settings: Settings, log: EventLog) -> bytes:
     """SIMORGH_SECRET, which must be set: a cluster's secret is never made. Raises as `require_agreement`."""
     if settings.secret is None:
         raise InvalidSettings("settings: SIMORGH_SECRET: wanted the secret of this cluster, it is not set")
     secret = bytes.fromhex(settings.secret.get_secret_value())
-    require_agreement(log, settings, secret, "SIMORGH_SECRET", clock)
+    require_agreement(log, settings, secret, "SIMORGH_SECRET")
     return secret
 
 
@@ -96,18 +95,21 @@ def make(folder: DataDir) -> bytes:
     return secret
 
 
-def renew(settings: Settings, folder: DataDir, log: EventLog, clock: Clock) -> None:
+def renew(settings: Settings, folder: DataDir, log: EventLog) -> None:
     """Give the log a new secret, on purpose: what is in it stays, and who comes back is somebody new.
 
     Raises `Conflict` while the secret that the log was written with is there.
+
+    1 the secret is on disk     a crash here: it differs from what the log says, and the next try goes on with it
+    2 the log says so           done
     """
     where, found = _readable(settings, folder)
-    said = about.read(log)
-    if found is not None and (said is None or said.secret == fingerprint(found)):
+    number, said = _said(log)
+    if found is not None and said in (None, fingerprint(found)):
         raise Conflict(f"{where} holds the secret of this log: there is nothing to renew")
-    secret = found if settings.secret and found else make(folder)
-    mine = About(fingerprint(secret), settings.workspace)
-    about.write(log, mine, clock, "simorgh secret renew", replaces=said.secret if said else None)
+    if found is None:
+        found = make(folder)
+    claim(log, _name(number + 1), fingerprint(found))
 
 
 def _readable(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
@@ -117,25 +119,43 @@ def _readable(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
         return str(keys_path(folder)), None  # a garbled file is as good as lost
 
 
-def require_agreement(log: EventLog, settings: Settings, secret: bytes, where: str, clock: Clock) -> None:
+def require_agreement(log: EventLog, settings: Settings, secret: bytes, where: str) -> None:
     """Raises `Conflict` unless the log was written with this secret and for this workspace.
 
     A log that says nothing yet is asked by its first events, and then says so.
     """
-    mine = About(fingerprint(secret), settings.workspace)
-    said = about.read(log)
+    number, said = _said(log)
     if said is None:
         if not _fits_events(log, secret, settings.workspace):
             raise _other_secret(where)
-        said = about.write(log, mine, clock, "simorgh")
-    if said.secret != mine.secret:
+        said = claim(log, _name(number), fingerprint(secret))
+    if said != fingerprint(secret):
         raise _other_secret(where)
-    if said.workspace != mine.workspace:
+    workspace = claim(log, "workspace", settings.workspace)
+    if workspace != settings.workspace:
         raise Conflict(
-            f"SIMORGH_WORKSPACE: the log is that of workspace {said.workspace}, the setting says {mine.workspace};"
+            f"SIMORGH_WORKSPACE: the log is that of workspace {workspace}, the setting says {settings.workspace};"
             " set it back, or name another log",
             code="other_workspace",
         )
+
+
+def fingerprint(secret: bytes) -> str:
+    """Tells secrets apart and gives none away: 16 hexadecimal digits."""
+    return blake2b(b"simorgh: fingerprint of the secret", digest_size=8, key=secret).hexdigest()
+
+
+def _said(log: EventLog) -> tuple[int, str | None]:
+    """How often a secret was given up for another one, and the fingerprint of the one that holds; None: nobody said."""
+    claims = read_about(log)
+    number = 0
+    while _name(number + 1) in claims:
+        number += 1
+    return number, claims.get(_name(number))
+
+
+def _name(number: int) -> str:
+    return f"secret {number}"
 
 
 def _other_secret(where: str) -> Conflict:
@@ -164,5 +184,5 @@ def _identifiers(value: bytes) -> list[dict[str, str]]:
 
 
 def is_new(log: EventLog) -> bool:
-    """Whether nothing was ever appended to it."""
-    return not any(end for topic in topics.ALL for end in log.ends(topic))
+    """Whether nothing was ever appended to it but what it says about itself."""
+    return not any(end for topic in topics.ALL if topic != topics.ABOUT for end in log.ends(topic))

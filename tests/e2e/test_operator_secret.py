@@ -1,0 +1,87 @@
+"""An operator's day: keys.json is lost, empty, garbled, or somebody else's; the log itself is lost."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import running
+from tests.e2e.operator_day import answered, one_line, simorgh
+
+SARA = {"type": "identify", "userId": "u1", "traits": {"email": "sara@example.com"}}
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with one customer, and the customer's profile."""
+    data = tmp_path_factory.mktemp("used") / "data"
+    with running(data) as (_, client):
+        client.send({**SARA, "messageId": "m1"})
+        client.settled()
+        return data, client.profile("email:sara@example.com")["profile_id"]
+
+
+@pytest.fixture
+def folder(used: tuple[Path, str], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(used[0], tmp_path / "data", symlinks=True))
+
+
+def refused(folder: Path, says: str) -> None:
+    """Neither a server nor a command opens it, and nothing is made up."""
+    before = {path.name: path.read_bytes() for path in folder.glob("keys.json")}
+    assert says in one_line(simorgh("serve", "--data", folder, "--port", "0"))
+    assert says in one_line(simorgh("keys", "list", "--data", folder))
+    assert simorgh("doctor", "--data", folder).returncode == 1
+    assert {path.name: path.read_bytes() for path in folder.glob("keys.json")} == before
+
+
+def test_a_lost_one(folder: Path) -> None:
+    (folder / "keys.json").unlink()
+    refused(folder, "keys.json is missing")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"node_secret": "12"}', '{"node_secret": 7}'])
+def test_a_garbled_one(folder: Path, content: str) -> None:
+    (folder / "keys.json").write_text(content)
+    assert "put it back from a backup" in one_line(simorgh("keys", "list", "--data", folder))
+
+
+def test_a_foreign_one(folder: Path) -> None:
+    (folder / "keys.json").write_text(json.dumps({"node_secret": "5e" * 32}))
+    refused(folder, "holds another secret")
+
+
+def test_a_foreign_one_in_the_environment(folder: Path) -> None:
+    assert "SIMORGH_SECRET holds another" in one_line(
+        simorgh("keys", "list", "--data", folder, SIMORGH_SECRET="5e" * 32)
+    )
+
+
+def test_another_workspace(folder: Path) -> None:
+    said = one_line(simorgh("keys", "list", "--data", folder, SIMORGH_WORKSPACE="other"))
+    assert "the log is that of workspace default" in said
+
+
+def test_put_back_it_goes_on_and_lost_for_good_it_begins_anew_on_purpose(
+    folder: Path, used: tuple[Path, str], tmp_path: Path
+) -> None:
+    keys = folder / "keys.json"
+    assert "nothing to renew" in one_line(simorgh("secret", "renew", "--yes", "--data", folder))
+    keys.rename(tmp_path / "vault.json")
+    answered(simorgh("secret", "renew", "--yes", "--data", folder))
+    with running(folder) as (_, client):
+        client.send({**SARA, "messageId": "m2"})
+        client.settled()
+        anew = client.profile("email:sara@example.com")["profile_id"]
+        assert anew != used[1]
+    (tmp_path / "vault.json").rename(keys)
+    assert "holds another secret" in one_line(simorgh("keys", "list", "--data", folder))
+
+
+def test_a_lost_log_is_not_replaced_in_silence(folder: Path) -> None:
+    for path in folder.glob("log.sqlite*"):
+        path.unlink()
+    assert "log.sqlite is missing" in one_line(simorgh("serve", "--data", folder, "--port", "0"))
+    assert "log.sqlite is missing" in one_line(simorgh("keys", "list", "--data", folder))
+    assert not (folder / "log.sqlite").exists()
