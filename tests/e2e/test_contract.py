@@ -18,12 +18,12 @@ OF_API = ("--exclude-tag", "collector", "--header", f"Authorization: Bearer {TOK
 
 
 def hold(server: Server, folder: Path, which: tuple[str, ...], examples: int) -> None:
-    command = [
-        str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(CONFIG),
-        "run", f"{server.url}/openapi.json", *which, "--checks", "all", "--max-examples", str(examples), "--seed", "1", "--suppress-health-check", "all",
-        "--exclude-path-regex", "/stream$",  # it never ends
-        "--no-color", "--warnings", "off",
-    ]  # fmt: skip
+    program = str(Path(sys.executable).parent / "schemathesis")
+    checks = ("--checks", "all", "--max-examples", str(examples), "--seed", "1", "--suppress-health-check", "all")
+    endless = ("--exclude-path-regex", "/stream$")
+    told = ("--no-color", "--warnings", "off")
+    contract = f"{server.url}/openapi.json"
+    command = [program, "--config-file", str(CONFIG), "run", contract, *which, *checks, *endless, *told]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
 
