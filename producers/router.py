@@ -16,6 +16,7 @@ from producers.settings import browser_settings, source_config
 from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import Clock, Forward, IdMaker, random_id
+from schemas.problems import RESPONSES
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -41,6 +42,17 @@ _EXAMPLES: Final[dict[str, dict[str, object]]] = {
 _BATCH_EXAMPLE: Final[dict[str, object]] = {
     "batch": [{"type": kind, **example} for kind, example in _EXAMPLES.items()],
     "sentAt": "2026-01-02T03:04:06.000Z",
+}
+_OBJECT: Final[dict[str, object]] = {"type": "object"}
+_BATCH: Final[dict[str, object]] = {
+    "type": "object",
+    "properties": {"batch": {"type": "array", "maxItems": limits.MAX_BATCH}},
+    "required": ["batch"],
+}
+_CLOUDEVENT: Final[dict[str, object]] = {
+    "type": "object",
+    "properties": {name: {"type": "string", "minLength": 1} for name in ("specversion", "id", "source", "type")},
+    "required": ["specversion", "id", "source", "type"],
 }
 _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
     "specversion": "1.0",
@@ -68,24 +80,25 @@ def collector_router(
 ) -> APIRouter:
     """Every path by which events get in, and the settings that browser SDKs fetch first."""
     collector = Collector(log, registry, door, catalog, Forward(clock), new_id, metrics)
-    router = APIRouter(tags=["collector"])
+    router = APIRouter(tags=["collector"], responses=RESPONSES)
     # Batches first: paths are tried in this order.
-    _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE)
-    _post(router, "/v1/b", _sdk(collector, None), "Short for /v1/batch", _BATCH_EXAMPLE)
-    _post(router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE)
+    _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE, _BATCH)
+    _post(router, "/v1/b", _sdk(collector, None), "Short for /v1/batch", _BATCH_EXAMPLE, _BATCH)
+    _post(router, "/beacon/v1/batch", _sdk(collector, None), "RudderStack's beacon: ?writeKey=", _BATCH_EXAMPLE, _BATCH)
     for kind, example in _EXAMPLES.items():
         _post(router, f"/v1/{kind}", _sdk(collector, kind), f"One {kind} call", example)
         _post(router, f"/v1/{_SHORT[kind]}", _sdk(collector, kind), f"Short for /v1/{kind}", example)
     whole_import = _sdk(collector, None, limits.MAX_IMPORT_BODY)
-    _post(router, "/v1/import", whole_import, "A batch of up to 4 MB", _BATCH_EXAMPLE)
+    _post(router, "/v1/import", whole_import, "A batch of up to 4 MB", _BATCH_EXAMPLE, _BATCH)
     _post(
         router,
         "/v1/events",
         collector.cloudevents,
         "CloudEvents: structured, binary, batch",
         _CLOUDEVENT_EXAMPLE,
+        _CLOUDEVENT,
     )
-    _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []})
+    _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []}, {})
     _add_settings(router, collector)
     return router
 
@@ -105,9 +118,17 @@ def _sdk(collector: Collector, kind: str | None, limit: int = limits.MAX_BODY) -
     return handle
 
 
-def _post(router: APIRouter, path: str, handler: Handler, summary: str, example: dict[str, object]) -> None:
-    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
-    extra: dict[str, Any] = {"requestBody": {"required": True, "content": content}}
+def _post(
+    router: APIRouter,
+    path: str,
+    handler: Handler,
+    summary: str,
+    example: dict[str, object],
+    schema: dict[str, object] = _OBJECT,
+) -> None:
+    """An empty `schema`: whatever comes is taken, nothing too."""
+    content = {"application/json": {"schema": schema, "example": example}}
+    extra: dict[str, Any] = {"requestBody": {"required": bool(schema), "content": content}}
     router.add_api_route(
         path,
         handler,

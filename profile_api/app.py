@@ -26,8 +26,7 @@ from profile_api import (
 from profile_api.auth import Guard
 from profile_api.deps import ApiDeps
 from profile_api.framing import Framing, only_json
-from profile_api.models.examples import example_of
-from profile_api.models.operations import Problem
+from schemas.problems import RESPONSES
 
 _TOPICS = (
     profiles,
@@ -45,22 +44,6 @@ _TOPICS = (
 )
 
 
-def fault(description: str) -> dict[str, object]:
-    """How a problem stands among the responses of a route."""
-    return {
-        "model": Problem,
-        "description": description,
-        "content": {"application/problem+json": {"example": example_of(Problem)}},
-    }
-
-
-FAULTS: dict[int | str, dict[str, object]] = {
-    "4XX": fault("The request is at fault: `code` says how, `errors` where."),
-    "5XX": fault("The platform is at fault, or cannot do it now: `code` says how, 503 that it may be asked again."),
-}
-"""The one declaration of problems, for all routes."""
-
-
 def create_api(deps: ApiDeps) -> FastAPI:
     """The whole API as an app. Every `/v1` route needs a token with the scope that it declares."""
     app = FastAPI(
@@ -75,8 +58,8 @@ def create_api(deps: ApiDeps) -> FastAPI:
     problems.install(app)
     guard = Depends(Guard(deps.registry, at_hand=deps.at_hand))
     for topic in _TOPICS:
-        app.include_router(topic.router(deps), dependencies=[guard, Depends(only_json)], responses=FAULTS)
-    app.include_router(health.router(deps.readiness, deps.metrics, status.lag_gauges(deps)))
+        app.include_router(topic.router(deps), dependencies=[guard, Depends(only_json)], responses=RESPONSES)
+    app.include_router(health.router(deps.readiness, deps.metrics, status.gauges(deps)))
     app.include_router(reference.router(app.openapi))
     app.add_middleware(Framing)
     return app

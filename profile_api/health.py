@@ -25,13 +25,6 @@ def router(
     """`before_scrape` sets what is not kept up to date otherwise; it may block."""
     routes = APIRouter(tags=["health"])
 
-    aside = Gauge(
-        "simorgh_segments_set_aside",
-        "Segments whose latest declaration cannot be put into effect: see GET /v1/segments.",
-        registry=deps.metrics,
-    )
-    aside.set_function(lambda: sum(effect.aside is not None for effect in deps.registry.effects.values()))
-
     @routes.get("/healthz", response_model=Ready, responses=example(Ready))
     async def healthz() -> JsonReply:
         """Whether the process lives."""

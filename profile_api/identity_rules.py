@@ -1,7 +1,5 @@
 """The identity rules: which types name whom, in what order, with which limits. Data, not code."""
 
-from typing import Any
-
 from fastapi import APIRouter
 
 from identity.rules import DEFAULT_RULES, IdentityRules
@@ -30,10 +28,9 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/v1/identity-rules", response_model=RulesView, responses=example(RulesView))
     @scope(ADMIN)
-    def change_identity_rules(body: dict[str, Any], by: Caller) -> JsonReply:
+    def change_identity_rules(body: IdentityRules, by: Caller) -> JsonReply:
         """Replace the rules. They hold for links from now on; what was decided stays decided."""
-        rules = IdentityRules.parse(body)
-        declare(deps, "rules", "identity", rules.model_dump(mode="json"), by)
+        declare(deps, "rules", "identity", body.model_dump(mode="json"), by)
         return JsonReply({"rules": in_force(deps).model_dump(mode="json")})
 
     return routes

@@ -1,10 +1,11 @@
 """Errors as problem+json: the one place where the error tree becomes HTTP.
 
-Every body has `type, title, status, detail` and, for clients that read them, `code` and `message` (`schemas.problem`).
+Every body has `type, title, status, detail` and, for clients that read them, `code` and `message` (`schemas.problems`).
 What a caller sent is never repeated, neither in an answer nor in a line of the log.
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -28,8 +29,7 @@ from schemas.errors import (
     NotFound,
     SimorghError,
 )
-from schemas.problem import MEDIA_TYPE
-from schemas.problem import problem as problem_members
+from schemas.problems import CONTENT_TYPE, problem_body
 from schemas.wanted import wrong
 
 logger = logging.getLogger(__name__)
@@ -57,11 +57,12 @@ _OF_FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
 
 _CODES: Final[Mapping[int, str]] = {413: "too_large", 415: "unsupported_media_type"}
 
+_PART: Final = re.compile(r"\{[^}]*\}")
 _NOWHERE: Final = "(no route)"
 
 
 class ProblemReply(JsonReply):
-    media_type = MEDIA_TYPE
+    media_type = CONTENT_TYPE
 
 
 def problem(
@@ -69,7 +70,7 @@ def problem(
 ) -> ProblemReply:
     """One problem; `more` are further members, such as `errors`: the parts at fault, `{"path": JSON pointer,
     "message"}`."""
-    return ProblemReply(problem_members(status, code, message, **more), status, headers=headers)
+    return ProblemReply(problem_body(status, code, message, **more), status, headers=headers)
 
 
 def unexpected() -> ProblemReply:
@@ -136,14 +137,19 @@ def _framework(request: Request, error: Exception) -> ProblemReply:
 
 
 def allowed(request: Request) -> list[str]:
-    """The methods of all routes that the path leads to. The framework names those of the first."""
+    """The methods that the path is declared with. The framework names those of the first route that fits, and each
+    method is a route of its own; of several paths that fit, such as `/v1/profiles/lookup` and `/v1/profiles/{key}`,
+    the one that says most itself is meant."""
     path = request.scope["path"]
-    methods: set[str] = set()
+    offered: dict[str, set[str]] = {}
     for route in iter_route_contexts(request.app.routes):
-        pattern: Any = getattr(route, "path_regex", None)
+        declared: Any = route
+        pattern = getattr(route, "path_regex", None)
         if pattern is not None and pattern.match(path):
-            methods |= set(getattr(route, "methods", None) or ())
-    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
+            offered.setdefault(declared.path_format, set()).update(declared.methods or ())
+    most = max(offered, key=lambda template: len(_PART.sub("", template)), default="")
+    found = offered.get(most, set())
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 # ---- for the log

@@ -1,6 +1,7 @@
 """Profiles: the 360° view, many at once, search, the timeline, identities."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
@@ -20,12 +21,16 @@ from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound
 from stream_processors.order import NEWEST_FIRST
 
-_MOST_KEYS = 1000
 _EVENTS_IN_VIEW = 50
 
+_PART = "|".join(views.PARTS)
 Include = Annotated[
     str | None,
-    Query(description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events."),
+    Query(
+        description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events.",
+        json_schema_extra={"pattern": f"^({_PART})(,({_PART}))*$"},
+        examples=["traits,segments"],
+    ),
 ]
 
 # Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per event,
@@ -41,11 +46,16 @@ WHERE (node, time, part, off) IN (
 ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
 _END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
 
-_SEARCH = """SELECT profile, toUnixTimestamp64Milli(last_seen) AS last_ms FROM profile_rows FINAL
-WHERE live AND (toUnixTimestamp64Milli(last_seen), profile) < ({last:Int64}, {profile:UInt128})
-  AND ({search:String} = '' OR startsWith(name, {search:String}) OR startsWith(email, {search:String})
-       OR profile IN {found:Array(UInt128)})
-ORDER BY last_seen DESC, profile DESC LIMIT {limit:UInt32}"""
+_MATCHES = """live AND ({search:String} = '' OR startsWith(name, {search:String}) OR startsWith(email, {search:String})
+       OR profile IN {found:Array(UInt128)})"""
+_BY_ID = f"""SELECT profile FROM profile_rows FINAL WHERE profile > {{profile:UInt128}} AND {_MATCHES}
+ORDER BY profile LIMIT {{limit:UInt32}}"""
+_BY_TIME = """SELECT profile, toUnixTimestamp64Milli({column}) AS ms FROM profile_rows FINAL
+WHERE (toUnixTimestamp64Milli({column}), profile) < ({{ms:Int64}}, {{profile:UInt128}}) AND {matches}
+ORDER BY {column} DESC, profile DESC LIMIT {{limit:UInt32}}"""
+
+Order = Literal["id", "newest", "latest"]
+_COLUMNS: Final[Mapping[Order, str]] = {"newest": "first_seen", "latest": "last_seen"}
 
 _TYPES = "SELECT DISTINCT type FROM identifiers LIMIT 100"
 
@@ -118,28 +128,39 @@ def _node_or_none(deps: ApiDeps, key: str) -> int | None:
         return None
 
 
-def search(deps: ApiDeps, text: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; latest seen
-    first.
+def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
+    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text.
+
+    A walk by `id` meets whoever is there from its first page to its last, once. By `newest` (first seen) as well, but
+    for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) is a view of now: who is seen
+    again is at its top again.
     """
-    last, profile = read_cursor(deps.secret, "search", cursor, (int, int)) if cursor else (1 << 62, (1 << 128) - 1)
-    rows = deps.reader.rows(
-        _SEARCH,
-        {
-            "search": text.strip().lower(),
-            "found": _profiles_with_identifier(deps, text),
-            "last": last,
-            "profile": profile,
-            "limit": limit + 1,
-        },
-    )
+    order = order or ("newest" if text else "id")
+    following, rows = _page_of(deps, text, limit, cursor, order)
     fresh = freshness(deps)
-    shown = rows[:limit]
-    full = people.rows_of(deps, [row["profile"] for row in shown])
-    items = [view_of(deps, full[row["profile"]], views.DEFAULT_PARTS, fresh) for row in shown if row["profile"] in full]
-    more = len(rows) > limit
-    following = write_cursor(deps.secret, "search", (shown[-1]["last_ms"], shown[-1]["profile"])) if more else None
-    return page(items, following)
+    full = people.rows_of(deps, rows)
+    return page([view_of(deps, full[row], views.DEFAULT_PARTS, fresh) for row in rows if row in full], following)
+
+
+def _page_of(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order) -> tuple[str | None, list[int]]:
+    """The cursor of the page that follows, and the profiles of this one."""
+    kind = f"profiles by {order}"
+    asked = {
+        "search": text.strip().lower(), "found": _profiles_with_identifier(deps, text), "limit": limit + 1
+    }  # fmt: skip
+    if order == "id":
+        after = read_cursor(deps.secret, kind, cursor, (int,))[0] if cursor else 0
+        rows = deps.reader.rows(_BY_ID, asked | {"profile": after})
+    else:
+        ms, after = read_cursor(deps.secret, kind, cursor, (int, int)) if cursor else (1 << 62, (1 << 128) - 1)
+        sql = _BY_TIME.format(column=_COLUMNS[order], matches=_MATCHES)
+        rows = deps.reader.rows(sql, asked | {"ms": ms, "profile": after})
+    shown = [row["profile"] for row in rows[:limit]]
+    if len(rows) <= limit:
+        return None, shown
+    last = rows[limit - 1]
+    keys = (last["profile"],) if order == "id" else (last["ms"], last["profile"])
+    return write_cursor(deps.secret, kind, keys), shown
 
 
 def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
@@ -189,22 +210,24 @@ def router(deps: ApiDeps) -> APIRouter:
                 description="An identifier, or the beginning of a name or e-mail.",
             ),
         ] = "",
+        order: Annotated[
+            Order | None,
+            Query(
+                description="`id`, `newest` (first seen last) or `latest` (last seen first; a view of now)."
+                " Without it: `newest` with `search`, else `id`.",
+            ),
+        ] = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> JsonReply:
-        """Find profiles by identifier, name or e-mail; without `search`, those seen last."""
-        return JsonReply(search(deps, search_for, limit, cursor))
+        """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
+        return JsonReply(search(deps, search_for, limit, cursor, order))
 
     @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
     @scope(READ)
     def look_up_profiles(body: LookupIn) -> JsonReply:
-        """The 360° views of up to 1,000 identifiers or profile ids in one request."""
+        """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
         keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
-        if len(keys) > _MOST_KEYS:
-            raise InvalidInput(
-                f"lookup: at most {_MOST_KEYS} keys were wanted; {len(keys)} came. Ask in parts.",
-                code="too_many_keys",
-            )
         parts = parts_of(None if body.include is None else ",".join(body.include))
         return JsonReply({"items": lookup(deps, keys, parts)})
 

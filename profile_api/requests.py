@@ -6,6 +6,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from profile_api.models.examples import EXAMPLE_RULE, with_example
+from profile_api.views import Part
 from registry.scopes import Scope
 
 
@@ -28,14 +29,14 @@ class IdentifierIn(Request):
 
 
 class LookupIn(Request):
-    """`identifiers` or `profiles` (ids), or both: up to 1,000 together."""
+    """`identifiers` or `profiles` (ids), or both: up to 1,000 of each."""
 
     model_config = with_example(
         {"identifiers": [{"type": "user_id", "value": "u42"}], "include": ["traits", "metrics"]}, closed=True
     )
     identifiers: list[IdentifierIn] = Field(default_factory=list, max_length=1000)
     profiles: list[str] = Field(default_factory=list, max_length=1000)
-    include: list[str] | None = None
+    include: list[Part] | None = None
 
 
 class MergeIn(Request):
@@ -77,8 +78,8 @@ class PreviewIn(Request):
 class WebhookIn(Request):
     """`secret`: `whsec_` and base64 of 24 to 64 bytes; made here when it is absent."""
 
-    model_config = ConfigDict(extra="forbid")
-    url: str = Field(min_length=1, max_length=2000)
+    model_config = ConfigDict(extra="forbid", strict=True)
+    url: str = Field(min_length=1, max_length=2000, json_schema_extra={"format": "uri"})
     secret: str | None = Field(default=None, max_length=200)
 
 

@@ -107,8 +107,8 @@ def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, A
     return told | {"positions": done.positions, "lag_events": lag, "lag_seconds": done.lag_seconds(deps.clock())}
 
 
-def lag_gauges(deps: ApiDeps) -> Callable[[], None]:
-    """Adds the stages' lag to the metrics; what is returned sets it anew."""
+def gauges(deps: ApiDeps) -> Callable[[], None]:
+    """Adds the stages' lag, and what was set aside, to the metrics; what is returned sets them anew."""
     events = Gauge(
         "simorgh_lag_events",
         "Records of the log whose effects are not known to be visible.",
@@ -119,7 +119,14 @@ def lag_gauges(deps: ApiDeps) -> Callable[[], None]:
         "simorgh_lag_seconds", "How long the oldest of them has been waiting.", ["projection"], registry=deps.metrics
     )
 
+    aside = Gauge(
+        "simorgh_segments_set_aside",
+        "Segments whose latest declaration cannot be put into effect: see GET /v1/segments.",
+        registry=deps.metrics,
+    )
+
     def set_anew() -> None:
+        aside.set(sum(effect.aside is not None for effect in deps.registry.effects.values()))
         for stage in projections(deps):
             events.labels(stage["name"]).set(stage["lag_events"])
             seconds.labels(stage["name"]).set(stage["lag_seconds"])

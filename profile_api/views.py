@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 import orjson
 
@@ -11,7 +11,8 @@ from schemas.clock import iso
 
 Json = dict[str, Any]
 
-PARTS: Final = ("traits", "identities", "segments", "metrics", "consent", "predictions", "events")
+Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "events"]
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """What `include` may name."""
 
 DEFAULT_PARTS: Final = PARTS[:-1]

@@ -17,7 +17,7 @@ from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidSettings
-from schemas.problem import MEDIA_TYPE, problem
+from schemas.problems import CONTENT_TYPE, problem_body
 from simorgh.crash import checkpoint_from_environment
 from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
@@ -206,8 +206,8 @@ class Worker:
             if not faults:
                 return web.json({"status": "ok"})
             listed = [{"code": fault.code, "message": fault.message} for fault in faults]
-            body = problem(503, faults[0].code, faults[0].message, faults=listed)
-            return web.json(body, status=503, content_type=MEDIA_TYPE)
+            body = problem_body(503, faults[0].code, faults[0].message, faults=listed)
+            return web.json(body, status=503, content_type=CONTENT_TYPE)
 
         @app.page("/metrics")
         async def metrics(web: Any, request: Any) -> Any:

@@ -22,7 +22,8 @@ CURSOR = "x5Y0W3sxNzE0"
 
 
 def with_example(value: Any, *, closed: bool = False) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"examples": [value]}, extra="forbid" if closed else "allow")
+    """`closed`: for what comes in: nothing beyond its members is taken, and 0 is not false."""
+    return ConfigDict(json_schema_extra={"examples": [value]}, extra="forbid" if closed else "allow", strict=closed)
 
 
 def example(model: type[BaseModel], status: int = 200, description: str = "Done.") -> dict[int | str, dict[str, Any]]:

@@ -1,12 +1,13 @@
 """No line of the server's log holds anything of a customer, whatever goes wrong: canaries everywhere in requests."""
 
 from pathlib import Path
+from typing import Any
 
 from tests.e2e.harness import Client, running
 from tests.e2e.test_truth import flip_bytes_of_every_table
 
 CANARY = "canary-7f3a"
-BODIES: tuple[dict[str, object], ...] = (
+BODIES: tuple[dict[str, Any], ...] = (
     {"type": "identify", "userId": CANARY, "traits": {"email": f"{CANARY}@example.com", CANARY: CANARY}},
     {"type": "track", "userId": CANARY, "event": CANARY, "properties": {CANARY: CANARY, "revenue": CANARY}},
     {"type": CANARY, "userId": CANARY},

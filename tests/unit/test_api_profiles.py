@@ -1,5 +1,6 @@
 """The 360° view, look-up, search, timeline and identities over rows written by hand."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -229,7 +230,7 @@ def test_lookup_takes_a_thousand_keys_and_no_more(world: World) -> None:
     items = world.client.post("/v1/profiles/lookup", json={"identifiers": keys}).json()["items"]
     assert [item["key"] for item in items if item["profile"]] == ["user_id:u42"]
     answer = world.client.post("/v1/profiles/lookup", json={"identifiers": keys, "profiles": ["prf_1"]})
-    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_keys")
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
 
 
 @pytest.mark.parametrize("text", ["u42", "SARA@example.com", "sar", "Sara k", "user_id:u42", "+491512345678"])
@@ -243,19 +244,54 @@ def test_search_finds_by_identifier_name_and_email(world: World, text: str) -> N
     assert [view["profile_id"] for view in found] == [profile_id(profile)]
 
 
-def test_an_empty_search_lists_the_last_seen_page_by_page(world: World) -> None:
-    profiles = [world.person(("user_id", f"p{i}"), last_seen=moment(NOW - i // 2)) for i in range(5)]
-    seen, path = [], "/v1/profiles?limit=2"
-    cursor = ""
+def walk(world: World, path: str, between: Callable[[int], None] = lambda page: None) -> list[str]:
+    """The profile ids of all pages; `between` is called after each page, with its number."""
+    seen, cursor, pages = [], "", 0
     while True:
         answer = get(world, path + cursor)
         seen += [view["profile_id"] for view in answer["items"]]
         if answer["next_cursor"] is None:
-            break
+            return seen
         cursor = f"&cursor={answer['next_cursor']}"
-    assert len(seen) == 5
+        between(pages)
+        pages += 1
+
+
+@pytest.mark.parametrize(
+    "path", ["?limit=2", "?limit=1&search=p", "?limit=2&search=p&order=id", "?limit=2&order=newest"]
+)
+def test_a_walk_meets_everybody_once_though_all_are_seen_meanwhile(world: World, path: str) -> None:
+    people = [("user_id", f"p{i}") for i in range(7)]
+    first, traits = moment(NOW - 9000), {"name": "Parisa"}
+    profiles = [
+        world.person(one, traits=traits, first_seen=first, last_seen=moment(NOW - i // 2))
+        for i, one in enumerate(people)
+    ]
+
+    def all_are_seen(page: int) -> None:
+        for n, (one, profile) in enumerate(zip(people, profiles, strict=True)):
+            world.row(profile, [one], traits, 2 + page, first_seen=first, last_seen=moment(NOW + 10 * page + n))
+
+    seen = walk(world, f"/v1/profiles{path}", all_are_seen)
+    assert len(seen) == len(set(seen)) == len(profiles)
     assert set(seen) == {profile_id(profile) for profile in profiles}
-    assert set(seen[:2]) == {profile_id(profile) for profile in profiles[:2]}
+
+
+def test_profiles_come_by_id_or_newest_or_latest_first(world: World) -> None:
+    made = [
+        world.person(
+            ("user_id", f"p{i}"), first_seen=moment(NOW - 100 + i), last_seen=moment(NOW - i), traits={"name": "P"}
+        )
+        for i in range(4)
+    ]
+    ids = [profile_id(profile) for profile in made]
+    assert walk(world, "/v1/profiles?limit=3") == sorted(ids)
+    assert walk(world, "/v1/profiles?limit=3&search=p") == ids[::-1]
+    assert walk(world, "/v1/profiles?limit=3&order=newest") == ids[::-1]
+    assert walk(world, "/v1/profiles?limit=3&order=latest") == ids
+    cursor = get(world, "/v1/profiles?limit=1")["next_cursor"]
+    assert get(world, f"/v1/profiles?limit=1&order=latest&cursor={cursor}", 422)["code"] == "invalid_cursor"
+    assert get(world, "/v1/profiles?order=oldest", 422)["errors"][0]["message"].startswith("wanted 'id', 'newest' or")
 
 
 def test_a_timeline_cursor_is_stable_while_events_arrive(world: World) -> None:
