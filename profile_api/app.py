@@ -11,6 +11,7 @@ from profile_api import (
     events,
     health,
     identity_rules,
+    known,
     problems,
     profiles,
     reference,
@@ -42,6 +43,7 @@ API_PREFIXES = tuple(
         "tokens",
         "replay",
         "identity-rules",
+        "events/known",
     )
 )
 MAX_BODY = 1_000_000
@@ -54,6 +56,7 @@ _TOPICS = (
     triggers,
     status,
     events,
+    known,
     rejected,
     schemata,
     sources,
