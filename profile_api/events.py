@@ -1,7 +1,9 @@
-"""`GET /v1/events`: the latest events, accepted and rejected. Did mine arrive?"""
+"""`GET /v1/events`: the latest events, accepted and rejected. Did mine arrive? And those that come after."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+from typing import Annotated, Any, NamedTuple
 
 import orjson
 from fastapi import APIRouter, Query
@@ -9,6 +11,7 @@ from fastapi import APIRouter, Query
 from eventlog.port import EventLog, Record
 from profile_api import views
 from profile_api.auth import scope
+from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
 from profile_api.models.examples import example
 from profile_api.models.operations import LatestEvents
@@ -20,51 +23,107 @@ View = Callable[[Mapping[str, Any]], dict[str, Any]]
 Found = tuple[tuple[int, int, int], dict[str, Any]]
 """A view with what it is sorted by."""
 
+_SHOWN: tuple[tuple[str, View], ...] = (
+    (topics.EVENTS, views.accepted_view),
+    (topics.REJECTED, views.refused_view),
+)
 
-def latest(log: EventLog, limit: int) -> list[dict[str, Any]]:
-    """The newest events of the log's tail, newest first, whether or not a projection has read them."""
-    tail = _tail(log, topics.EVENTS, limit, views.accepted_view)
-    tail += _tail(log, topics.REJECTED, limit, views.refused_view)
+
+class Place(NamedTuple):
+    """A partition of one of the topics that are shown, by its place in `_SHOWN`."""
+
+    topic: int
+    partition: int
+
+
+Positions = dict[Place, int]
+"""Up to where each partition has been shown: the next offset."""
+
+
+def ends(log: EventLog) -> Positions:
+    return {
+        Place(n, partition): end for n, (topic, _) in enumerate(_SHOWN) for partition, end in enumerate(log.ends(topic))
+    }
+
+
+def latest(log: EventLog, until: Positions, limit: int) -> list[dict[str, Any]]:
+    """The newest events before `until`, newest first, whether or not a projection has read them."""
+    tail = [found for place, end in until.items() for found in _tail(log, place, end, limit)]
     tail.sort(key=lambda found: found[0], reverse=True)
     return [view for _, view in tail[:limit]]
 
 
-def _tail(log: EventLog, topic: str, limit: int, view: View) -> list[Found]:
-    """The last `limit` records of each partition that show an event; some do not: steps go back for more."""
-    found: list[Found] = []
-    for partition, last in enumerate(log.ends(topic)):
-        shown, end = 0, last
-        while shown < limit and end > 0:
-            start = max(0, end - limit)
-            for record in log.read(topic, partition, start, end - start):
-                body = _parsed(record)
-                if body is not None and not body.get("resolved"):
-                    found.append(((record.appended_at, record.offset, record.partition), view(body)))
-                    shown += 1
-            end = start
-    return found
+def _tail(log: EventLog, place: Place, end: int, limit: int) -> Iterator[Found]:
+    """The last `limit` records of a partition that show an event; some do not: steps go back for more."""
+    topic, view = _SHOWN[place.topic]
+    shown = 0
+    while shown < limit and end > 0:
+        start = max(0, end - limit)
+        for record in log.read(topic, place.partition, start, end - start):
+            if (body := _shown(record)) is not None:
+                yield (record.appended_at, record.offset, record.partition), view(body)
+                shown += 1
+        end = start
 
 
-def _parsed(record: Record) -> dict[str, Any] | None:
-    """A record that is no JSON object came past the collectors: the projections reject it, with its
-    reason.
+def later(log: EventLog, after: Positions, limit: int) -> tuple[list[dict[str, Any]], Positions]:
+    """Events from `after` on, oldest first, each once: of up to `limit` records, and where to go on.
+
+    Between partitions the log's clock decides, within one its order.
     """
+    waiting = [_records(log, place, offset, limit) for place, offset in after.items()]
+    items, reached = [], dict(after)
+    for place, record in islice(merge(*waiting, key=lambda one: one[1].appended_at), limit):
+        reached[place] = record.offset + 1
+        if (body := _shown(record)) is not None:
+            items.append(_SHOWN[place.topic][1](body))
+    return items, reached
+
+
+def _records(log: EventLog, place: Place, offset: int, limit: int) -> list[tuple[Place, Record]]:
+    return [(place, record) for record in log.read(_SHOWN[place.topic][0], place.partition, offset, limit)]
+
+
+def _shown(record: Record) -> dict[str, Any] | None:
+    """The event of a record; None where it shows none: a note that a rejection is settled, or what is no JSON object
+    and came past the collectors (the projections reject it, with its reason)."""
     try:
         body = orjson.loads(record.value)
     except orjson.JSONDecodeError:
         return None
-    return body if isinstance(body, dict) else None
+    return body if isinstance(body, dict) and not body.get("resolved") else None
 
 
 def router(deps: ApiDeps) -> APIRouter:
     routes = APIRouter(tags=["events"])
 
+    def cursor_of(positions: Positions) -> str:
+        return write_cursor(deps.secret, "latest events", list(positions.values()))
+
+    def read(cursor: str, shape: Positions) -> Positions:
+        offsets: Sequence[int] = read_cursor(deps.secret, "latest events", cursor, (int,) * len(shape))
+        return dict(zip(shape, offsets, strict=True))
+
     @routes.get("/v1/events", response_model=LatestEvents, responses=example(LatestEvents))
     @scope(READ)
     def latest_events(
         limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
+        after: Annotated[
+            str | None,
+            Query(max_length=4000, description="`follow` of an answer before: what came since, oldest first."),
+        ] = None,
     ) -> JsonReply:
-        """The latest events, accepted and rejected, newest first, straight from the log."""
-        return JsonReply(page(latest(deps.log, limit)))
+        """The latest events, accepted and rejected, newest first, straight from the log.
+
+        To follow them, pass `follow` back as `after`: each event comes once, none is skipped, oldest first. `behind`
+        says how many records of the log are still to come.
+        """
+        until = ends(deps.log)
+        if after is None:
+            items, reached = latest(deps.log, until, limit), until
+        else:
+            items, reached = later(deps.log, read(after, until), limit)
+        behind = sum(max(0, until[place] - offset) for place, offset in reached.items())
+        return JsonReply(page(items) | {"follow": cursor_of(reached), "behind": behind})
 
     return routes

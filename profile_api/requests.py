@@ -39,6 +39,19 @@ class LookupIn(Request):
     include: list[Part] | None = None
 
 
+class EventName(Request):
+    """An event by its name: the source that sent it, and its id there, as `GET /v1/events` shows them."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: str = Field(min_length=1, max_length=200)
+    id: str = Field(min_length=1, max_length=2000)
+
+
+class KnownIn(Request):
+    model_config = with_example({"events": [{"source": "shop", "id": "m-1"}]}, closed=True)
+    events: list[EventName] = Field(max_length=1000)
+
+
 class MergeIn(Request):
     model_config = with_example(
         {"with": "email:sara@example.com", "reason": "same person, asked by phone"}, closed=True

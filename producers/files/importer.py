@@ -7,19 +7,28 @@ from pathlib import Path
 
 from producers.files.mapping import Mapping
 from producers.files.orders import REFUSED, Event, OrderReader
-from producers.files.reader import read_rows
+from producers.files.reader import check_columns, read_rows
 from producers.files.report import Report
 from producers.files.sinks import Sink
+from producers.files.streak import GoOn, Streak
 from schemas.errors import InvalidInput
 
 Progress = Callable[[int, int], None]
 """Told now and then: rows read so far, rows in all."""
+
+Known = Callable[[list[Event]], list[bool]]
+"""Which of these events (up to 1,000) were here before this import?"""
 
 _BATCH = 1_000
 
 
 def _nobody(done: int, total: int) -> None:
     """Progress that nobody watches."""
+
+
+def _always(fault: str) -> bool:
+    """Go on, whatever fails."""
+    return True
 
 
 def import_file(
@@ -30,21 +39,26 @@ def import_file(
     *,
     channel: str | None = None,
     shift_weeks: int = 0,
+    known: Known | None = None,
+    go_on: GoOn = _always,
 ) -> Report:
     """Read `path` by `mapping`, send the events to `sink`, and report.
 
     `channel` overrides the mapping's. Without a sink it is a dry run: all is read and checked, nothing sent.
-    `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. Blocks until every event
-    was answered. Raises `InvalidInput` when the file or the mapping cannot be used at all, and what the sink
-    raises; what was sent until then stays, and a second import adds the rest.
+    `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. With `known` the report tells new
+    events from those that were here. `go_on` is asked when everything fails for one reason. Blocks until every event
+    was answered. Raises `InvalidInput` when the file or the mapping cannot be used at all, `SameFault` when `go_on`
+    says no, and what the sink raises; what was sent until then stays, and a second import adds the rest.
     """
-    report = Report(dry_run=sink is None)
+    report = Report(dry_run=sink is None, tells_new=known is not None)
     started = time.perf_counter()
-    for batch in _batches(read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks)):
+    events = read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks, go_on=go_on)
+    refusals = Streak("events were refused", go_on)
+    for batch in _batches(events):
         if sink is None:
             report.events.update(event["type"] for event in batch if event["type"] != REFUSED)
         else:
-            _send(batch, sink, report)
+            _send(batch, sink, report, known, refusals)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -57,6 +71,7 @@ def read_events(
     *,
     channel: str | None = None,
     shift_weeks: int = 0,
+    go_on: GoOn = _always,
 ) -> Iterator[Event]:
     """The CloudEvents of a file, made while they are drawn. Reads it twice: first for where documents end."""
     chosen = channel or mapping.channel
@@ -65,7 +80,9 @@ def read_events(
             f'{path.name}: no channel; write channel = "pos" in the mapping or give --channel',
             code="no_channel",
         )
-    orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name)
+    check_columns(path, mapping)
+    rows = Streak("rows failed", go_on)
+    orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name, told=rows.saw)
     last_rows = orders.last_rows(read_rows(path, mapping.format, [mapping.document.column]))
     total = max(last_rows.values(), default=0)
     for event in orders.events(read_rows(path, mapping.format, mapping.columns()), last_rows):
@@ -79,9 +96,14 @@ def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
         yield batch
 
 
-def _send(batch: list[Event], sink: Sink, report: Report) -> None:
-    for event, outcome in zip(batch, sink.send(batch), strict=True):
-        if outcome.accepted:
-            report.events[event["type"]] += 1
-        elif event["type"] != REFUSED:  # those are in the report already, row by row
+def _send(batch: list[Event], sink: Sink, report: Report, known: Known | None, refusals: Streak) -> None:
+    here = known(batch) if known else [False] * len(batch)
+    for event, outcome, was_here in zip(batch, sink.send(batch), here, strict=True):
+        if event["type"] == REFUSED:  # those are in the report already, row by row
+            continue
+        refusals.saw(None if outcome.accepted else outcome.code)
+        if not outcome.accepted:
             report.reject(outcome.code, f"event {event['id']}")
+            continue
+        report.events[event["type"]] += 1
+        report.already_here += was_here

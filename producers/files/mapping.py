@@ -3,7 +3,9 @@
 See docs/import.md for every field with an example.
 """
 
+import re
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -43,6 +45,13 @@ class Format(_Part):
     blanks: frozenset[str] = frozenset({"", "NULL", "null", "NaN", "nan", "N/A"})
     """Texts that stand for "nothing here"."""
 
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, value: str | None) -> str | None:
+        if value is not None and value in '"\r\n':
+            raise ValueError("cannot separate columns; write the character between them, for example ;")
+        return value
+
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
@@ -72,6 +81,22 @@ class Time(_Part):
     column: Column
     format: str | None = None
     zone: str = "UTC"
+
+    @field_validator("format")
+    @classmethod
+    def _known_directives(cls, value: str | None) -> str | None:
+        if value is None or value in ("epoch_seconds", "epoch_ms"):
+            return value
+        if "%" not in value:
+            raise ValueError("wanted a strptime pattern such as %d.%m.%Y %H:%M, epoch_seconds or epoch_ms")
+        try:
+            datetime.strptime("", value)
+        except ValueError as error:
+            if "directive" in str(error) or "stray" in str(error):
+                raise ValueError(f"is no strptime pattern: {error}") from None
+        except re.error:
+            raise ValueError("is no strptime pattern: a part comes twice") from None
+        return value
 
     @field_validator("zone")
     @classmethod
@@ -119,10 +144,14 @@ class Mapping(_Part):
             raise ValueError("[traits] needs [[identifiers]]: a trait belongs to somebody")
         return self
 
+    def needed_columns(self) -> tuple[str, ...]:
+        """The columns without which no row is a line of an order, each once."""
+        line = self.line
+        return tuple(dict.fromkeys([self.document.column, self.time.column, line.sku, line.quantity, line.price]))
+
     def columns(self) -> tuple[str, ...]:
-        """The columns to read, each once."""
-        wanted = [self.document.column, self.time.column]
-        wanted += [self.line.sku, self.line.quantity, self.line.price]
+        """The columns to read, each once; the needed ones first."""
+        wanted = list(self.needed_columns())
         wanted += [self.line.name] if self.line.name else []
         wanted += [identifier.column for identifier in self.identifiers]
         wanted += self.traits.values()

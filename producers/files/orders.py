@@ -7,7 +7,7 @@ faulty row is held back as a whole, since half an order under its id could never
 Ids are the document's number, so that the same file (or a longer one) sent again changes nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Mapping as Lookup
 from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
@@ -70,8 +70,19 @@ class _Document:
 class OrderReader:
     """One pass over the rows of one file, named `file`. `report` is written while the events are drawn."""
 
-    def __init__(self, mapping: Mapping, channel: str, report: Report, shift_weeks: int = 0, *, file: str = "") -> None:
+    def __init__(
+        self,
+        mapping: Mapping,
+        channel: str,
+        report: Report,
+        shift_weeks: int = 0,
+        *,
+        file: str = "",
+        told: Callable[[str | None], None] = lambda fault: None,
+    ) -> None:
+        """`told` hears of each row why it failed, or None."""
         self._file = file
+        self._told = told
         self._mapping = mapping
         self._channel = channel
         self._source = f"/files/{channel}/{mapping.name}"
@@ -120,6 +131,7 @@ class OrderReader:
 
     def _reject(self, reason: str, row: int) -> None:
         self._report.reject(reason, f"row {row}")
+        self._told(reason)
 
     def _take(self, row: Row, document: _Document) -> None:
         """Add a row to its document, or note its fault."""
@@ -132,6 +144,7 @@ class OrderReader:
             document.faults.append(str(fault))
             self._reject(str(fault), row.number)
             return
+        self._told(None)
         document.lines.append(line)
         document.times.add(time)
         self._take_customer(row.values, document)

@@ -5,18 +5,26 @@ JSON Lines file and the first row of a Parquet file is 1.
 """
 
 import csv
-import importlib
+import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from producers.files.lines import KEPT, MAX_ROW, Raw, RowTooLong, TextLines, byte_lines
-from producers.files.mapping import Format, kind_of
+from producers.files.mapping import Format, Mapping, kind_of
 from schemas.errors import InvalidInput
+
+_LOOKED_AT: Final = 1_000
+_NAMES_SHOWN: Final = 40
+_NAME_SHOWN: Final = 60
+_IS_DATA: Final = re.compile(r"@|^[+-]?[\d.,:/ -]*\d[\d.,:/ T-]*$")
+"""An address, a number, a time: no name of a column."""
 
 
 class Row(NamedTuple):
@@ -35,8 +43,7 @@ def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]
     A row that cannot be read comes with its fault and does not stop the others. Raises `InvalidInput` when
     the file as a whole cannot be read or lacks a column.
     """
-    if not path.is_file():
-        raise InvalidInput(f"{path}: no such file", code="no_such_file")
+    _require_file(path)
     kind = kind_of(path, form.kind)
     if kind == "parquet":
         return _parquet(path, columns)
@@ -47,15 +54,68 @@ def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]
     return _delimited(path, form, form.delimiter or ("\t" if kind == "tsv" else ","), columns)
 
 
-def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    missing = [column for column in columns if column not in header]
-    if missing:
+def check_columns(path: Path, mapping: Mapping) -> None:
+    """Raises `InvalidInput` that names every column of the mapping which the file lacks, or has twice.
+
+    JSON Lines have no header: there, needed columns that none of the first rows has are missing.
+    """
+    _require_file(path)
+    if kind_of(path, mapping.format.kind) != "jsonl":
+        next(read_rows(path, mapping.format, mapping.columns()), None)
+        return
+    needed = mapping.needed_columns()
+    rows = [row.values for row in islice(_json_lines(path, needed), _LOOKED_AT) if row.values]
+    missing = [column for n, column in enumerate(needed) if all(values[n] is None for values in rows)]
+    if rows and missing:
         raise InvalidInput(
-            f"{path.name}: the mapping names column(s) {', '.join(missing)}, which the file lacks; "
-            f"it has {', '.join(header)}; correct the mapping (or its delimiter)",
+            f"{path.name}: the mapping names {_listed(missing)}, which none of the first {len(rows):,} rows has; "
+            "correct the mapping",
             code="missing_column",
         )
-    return [header.index(column) for column in columns]
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise InvalidInput(f"{path}: a file was wanted, this is a directory; name a file in it", code="no_such_file")
+    if not path.is_file():
+        raise InvalidInput(f"{path}: no such file; correct the path", code="no_such_file")
+
+
+def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """Where the columns stand. Raises `InvalidInput` with all that are missing, and all that are there twice."""
+    faults = []
+    if missing := [column for column in columns if column not in header]:
+        faults.append(f"the mapping names {_listed(missing)}, which the file lacks")
+    if twice := [column for column in columns if header.count(column) > 1]:
+        places = "; ".join(
+            f"{column} is column {' and '.join(str(n) for n, name in enumerate(header, 1) if name == column)}"
+            for column in twice
+        )
+        faults.append(f"the mapping names {_listed(twice)}, which the file has more than once ({places})")
+    if not faults:
+        return [header.index(column) for column in columns]
+    advice = "rename columns in the file" if twice and not missing else "correct the mapping (or its delimiter)"
+    raise InvalidInput(
+        f"{path.name}: {'; '.join(faults)}{_what_there_is(header, missing)}; {advice}",
+        code="missing_column" if missing else "ambiguous_column",
+    )
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return f"column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"
+
+
+def _what_there_is(header: Sequence[str], missing: Sequence[str]) -> str:
+    """Names of columns for people. A first line that is data may be somebody's data: it is not shown."""
+    if not missing:
+        return ""
+    if not any(header) or any(_IS_DATA.search(name) or not name.isprintable() for name in header):
+        return f"; its first line has {len(header)} fields and is no header of names"
+    names = ", ".join(name[:_NAME_SHOWN] for name in header[:_NAMES_SHOWN])
+    more = f" and {len(header) - _NAMES_SHOWN} more" if len(header) > _NAMES_SHOWN else ""
+    near = {one: found[0] for one in missing if (found := get_close_matches(one, header, 1, 0.7))}
+    meant = f" (did you mean {', '.join(f'{there} for {one}' for one, there in near.items())}?)" if near else ""
+    return f"; it has {names}{more}{meant}"
 
 
 def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -136,17 +196,20 @@ def _json_row(number: int, line: bytes, columns: Sequence[str]) -> Row:
 
 def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise InvalidInput(f"{path.name}: not a Parquet file ({error})", code="unreadable_file") from error
-    with file:
-        _positions(path, file.schema_arrow.names, columns)
-        number = 1
-        for batch in file.iter_batches(batch_size=16_384, columns=list(columns)):
-            lists = [_plain(batch.column(column)).to_pylist() for column in columns]
-            for values in zip(*lists, strict=True):
-                yield Row(number, values)
-                number += 1
+        with pq.ParquetFile(path) as file:
+            _positions(path, file.schema_arrow.names, columns)
+            number = 1
+            for batch in file.iter_batches(batch_size=16_384, columns=list(columns)):
+                lists = [_plain(batch.column(column)).to_pylist() for column in columns]
+                for values in zip(*lists, strict=True):
+                    yield Row(number, values)
+                    number += 1
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(
+            f"{path.name}: not a Parquet file, or a damaged one ({type(error).__name__}); "
+            "export it again, or correct the mapping's [format] kind",
+            code="unreadable_file",
+        ) from error
 
 
 def _plain(column: pa.Array) -> pa.Array:
@@ -157,21 +220,27 @@ def _plain(column: pa.Array) -> pa.Array:
 
 
 def _excel(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    """The first sheet of a workbook; needs the extra simorgh[excel]."""
+    """The first sheet of a workbook."""
+    rows = _sheet(path)
+    header = ["" if name is None else str(name).strip() for name in next(rows, ())]
+    positions = _positions(path, header, columns)
+    for number, record in enumerate(rows, start=2):
+        if any(value is not None for value in record):
+            yield Row(number, tuple([record[at] if at < len(record) else None for at in positions]))
+
+
+def _sheet(path: Path) -> Iterator[tuple[object, ...]]:
+    import openpyxl
+
     try:
-        openpyxl = importlib.import_module("openpyxl")
-    except ModuleNotFoundError:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        try:
+            yield from book.worksheets[0].iter_rows(values_only=True)
+        finally:
+            book.close()
+    except Exception as error:  # a parser of others meets a file of others: zip, XML, keys, types, all of it
         raise InvalidInput(
-            f"{path.name}: Excel files need an extra: pip install 'simorgh[excel]', or save the sheet as CSV",
-            code="excel_not_installed",
-        ) from None
-    book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    try:
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header = ["" if name is None else str(name).strip() for name in next(rows, ())]
-        positions = _positions(path, header, columns)
-        for number, record in enumerate(rows, start=2):
-            if any(value is not None for value in record):
-                yield Row(number, tuple([record[position] for position in positions]))
-    finally:
-        book.close()
+            f"{path.name}: not an Excel workbook, or a damaged one ({type(error).__name__}); "
+            "save it again as .xlsx, or as CSV",
+            code="unreadable_file",
+        ) from error

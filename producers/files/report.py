@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -30,6 +31,10 @@ class Report:
     rows: int = 0
     events: Counter[str] = field(default_factory=Counter)
     """Accepted (or, in a dry run, made), by type."""
+    tells_new: bool = False
+    """Whether `already_here` was asked for."""
+    already_here: int = 0
+    """Of the accepted ones, those that an earlier import had brought: copies, which change nothing."""
     repaired: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, Rejections] = field(default_factory=dict)
     held_back: int = 0
@@ -52,13 +57,35 @@ class Report:
     def total(self) -> int:
         return sum(self.events.values())
 
+    @property
+    def new(self) -> int:
+        return self.total - self.already_here
+
+    @property
+    def failed(self) -> bool:
+        """Nothing of it could be used."""
+        return bool(self.rejected) and not self.total
+
+    def as_json(self) -> dict[str, Any]:
+        """The counts for programs. `new` and `already_here` are null where nobody asked which were here."""
+        return {
+            "dry_run": self.dry_run,
+            "rows": self.rows,
+            "events": self.total,
+            "new": self.new if self.tells_new else None,
+            "already_here": self.already_here if self.tells_new else None,
+            "by_type": dict(self.events),
+            "anonymous": self.anonymous,
+            "repaired": dict(self.repaired),
+            "rejected": {reason: {"count": one.count, "first": one.first} for reason, one in self.rejected.items()},
+            "held_back": self.held_back,
+            "seconds": round(self.seconds, 3),
+        }
+
     def __rich__(self) -> RenderableType:
-        rate = f", {self.total / self.seconds:,.0f} events/s" if self.seconds else ""
-        verb = "would become" if self.dry_run else "became"
-        parts: list[RenderableType] = [
-            Text(f"{self.rows:,} rows {verb} {self.total:,} events in {self.seconds:.1f} s{rate}"),
-            _table("events", self.events),
-        ]
+        parts: list[RenderableType] = [Text(self._headline())]
+        if self.events:
+            parts.append(_table("events", self.events))
         if self.anonymous:
             parts.append(Text(f"{self.anonymous:,} documents name no customer: kept, belonging to nobody"))
         if self.repaired:
@@ -74,19 +101,29 @@ class Report:
             )
         return Group(*parts)
 
+    def _headline(self) -> str:
+        if self.dry_run:
+            return f"{self.rows:,} rows would become {self.total:,} events; nothing was sent"
+        rate = f", {self.total / self.seconds:,.0f} events/s" if self.seconds else ""
+        told = f": {self.new:,} new, {self.already_here:,} already here" if self.tells_new else ""
+        return f"{self.rows:,} rows became {self.total:,} events{told} ({self.seconds:.1f} s{rate})"
+
 
 def _table(title: str, counts: Counter[str]) -> Table:
-    table = Table(title, "count", box=None, padding=(0, 2))
-    table.columns[1].justify = "right"
+    table = Table(box=None, padding=(0, 2))
+    table.add_column(title, overflow="fold")
+    table.add_column("count", justify="right")
     for name, count in counts.most_common():
-        table.add_row(name, f"{count:,}")
+        table.add_row(Text(name), f"{count:,}")
     return table
 
 
 def _rejections(rejected: dict[str, Rejections]) -> Table:
-    table = Table("rejected", "count", "first at", box=None, padding=(0, 2))
-    table.columns[1].justify = "right"
+    table = Table(box=None, padding=(0, 2))
+    table.add_column("rejected", overflow="fold")
+    table.add_column("count", justify="right")
+    table.add_column("first at", overflow="fold")
     for reason, found in sorted(rejected.items()):
         more = ", …" if found.count > len(found.first) else ""
-        table.add_row(reason, f"{found.count:,}", ", ".join(found.first) + more)
+        table.add_row(Text(reason), f"{found.count:,}", Text(", ".join(found.first) + more))
     return table

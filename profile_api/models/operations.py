@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from profile_api.models.examples import AT, with_example
+from profile_api.models.examples import AT, CURSOR, with_example
 
 
 class Problem(BaseModel):
@@ -88,7 +88,8 @@ class Status(BaseModel):
 
 
 class LatestEvents(BaseModel):
-    """`status` is `accepted`, or `rejected` with `code` and `reason`."""
+    """`status` is `accepted`, or `rejected` with `code` and `reason`. `follow` is where to go on (`?after=`), `behind`
+    how many records of the log wait there now."""
 
     model_config = with_example(
         {
@@ -111,10 +112,21 @@ class LatestEvents(BaseModel):
                 },
             ],
             "next_cursor": None,
+            "follow": CURSOR,
+            "behind": 0,
         }
     )
     items: list[dict[str, Any]]
     next_cursor: str | None
+    follow: str
+    behind: int
+
+
+class Known(BaseModel):
+    """For each event of the question whether it is here."""
+
+    model_config = with_example({"known": [True, False]})
+    known: list[bool]
 
 
 _REJECTED = {

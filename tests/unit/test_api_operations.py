@@ -5,13 +5,14 @@ from typing import Any
 import orjson
 import pytest
 
+from identity.nodes import event_key, from_hex
 from profile_api.counts import Counts
 from profile_api.models.operations import Status
 from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
 from stream_processors.topology import PROJECTIONS
-from tests.unit.api_world import NOW, MakeWorld, World, node
+from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
 
@@ -116,6 +117,48 @@ def test_the_latest_events_come_from_the_log_accepted_and_rejected(fresh_world: 
     accepted = next(one for one in items if one["status"] == "accepted")
     assert (accepted["type"], accepted["source"]) == ("page.viewed", "shop")
     assert len(call(world, "GET", "/v1/events?limit=1")["items"]) == 1
+
+
+def test_following_the_log_shows_each_event_once_and_none_too_few(fresh_world: World) -> None:
+    world = fresh_world
+    world.events(node("user_id", "u1"), [NOW], logged=True)
+    answer = call(world, "GET", "/v1/events")
+    assert (len(answer["items"]), answer["behind"]) == (1, 0)
+    later = world.events(node("user_id", "u1"), [NOW + n for n in range(25)], logged=True)
+    refused = {"id": "bad", "code": "not_json", "reason": "so", "source": "shop", "received_at": iso(NOW)}
+    world.log.append(topics.REJECTED, [(b"bad", orjson.dumps(refused))])
+    world.log.append(topics.EVENTS, [(b"poison", b"\xff")])
+    seen: list[str] = []
+    behind = []
+    while True:
+        answer = call(world, "GET", f"/v1/events?limit=10&after={answer['follow']}")
+        seen += [one["id"] for one in answer["items"]]
+        behind.append(answer["behind"])
+        if not answer["behind"]:
+            break
+    assert sorted(seen) == sorted([*later, "bad"])
+    assert behind == [17, 7, 0]
+    assert call(world, "GET", f"/v1/events?after={answer['follow']}")["items"] == []
+    call(world, "GET", "/v1/events?after=nonsense", status=422)
+
+
+def test_which_events_are_known_is_told_in_the_order_of_the_question(fresh_world: World) -> None:
+    world = fresh_world
+    key = from_hex(event_key(SECRET, "default", "shop", "m-1"))
+    world.insert("ids", ["key", "part", "off"], [(key, 0, 0)])
+    wanted = [{"source": "shop", "id": name} for name in ("m-2", "m-1", "m-2", "m-1")]
+    assert call(world, "POST", "/v1/events/known", {"events": wanted}) == {"known": [False, True, False, True]}
+    assert call(world, "POST", "/v1/events/known?wait=true", {"events": []}) == {"known": []}
+
+
+def test_what_waits_in_the_log_is_not_told_to_be_unknown(make_world: MakeWorld) -> None:
+    world = make_world(visible_within=0.05)
+    world.log.append(topics.EVENTS, [(b"m-1", b"{}")])
+    answer = call(world, "POST", "/v1/events/known?wait=true", {"events": []}, status=503)
+    assert answer["code"] == "not_visible_yet"
+    world.catch_up()
+    assert call(world, "POST", "/v1/events/known?wait=true", {"events": []}) == {"known": []}
+    world.empty()
 
 
 def test_a_rejected_event_is_listed_read_and_retried(fresh_world: World) -> None:

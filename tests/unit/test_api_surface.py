@@ -48,6 +48,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/triggers/{name}/deliveries"): "read",
     ("GET", "/v1/status"): "read",
     ("GET", "/v1/events"): "read",
+    ("POST", "/v1/events/known"): "read",
     ("GET", "/v1/rejected"): "admin",
     ("GET", "/v1/rejected/{name}"): "admin",
     ("POST", "/v1/rejected/{name}/retry"): "admin",

@@ -1,15 +1,14 @@
 """Pages that cannot rot: what exists is documented, links lead somewhere, the picture is printed from the code."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer.main
+from typer.testing import CliRunner
 
 from schemas import topics
 from simorgh.cli import app as command_line
+from simorgh.commands_docs import commands, with_reference
 from simorgh.settings_docs import with_table
 from stream_processors.topology import TOPOLOGY, picture
 from tests.clients.world import world
@@ -98,21 +97,23 @@ def test_every_topic_and_table_is_documented() -> None:
 # --- commands, settings, targets
 
 
-def commands() -> Iterator[str]:
-    root: Any = typer.main.get_command(command_line)
-    for name, command in root.commands.items():
-        below = getattr(command, "commands", None)
-        yield from (f"{name} {sub}" for sub in below) if below else (name,)
+def test_every_command_is_documented_with_its_options() -> None:
+    page = read("docs/cli.md")
+    assert page == with_reference(page), "print it again: python -m simorgh.commands_docs"
 
 
-def test_every_command_is_documented() -> None:
-    page = read("docs/operations.md")
-    found = set(re.findall(r"`simorgh ((?:(?:schemas|keys|sources|rejected|segments) )?[a-z]+)`", page))
-    assert set(commands()) <= found, set(commands()) - found
+@pytest.mark.parametrize("name", [name for name, _ in commands()])
+def test_help_says_what_the_page_says(name: str) -> None:
+    answer = CliRunner().invoke(command_line, [*name.split(), "--help"], terminal_width=200)
+    assert answer.exit_code == 0
+    heading = re.compile(rf"`simorgh {name}( [^a-z`]+)?`\n")  # arguments are in capitals
+    [entry] = [part for part in read("docs/cli.md").split("\n### ") if heading.match(part)]
+    said = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", answer.output, re.MULTILINE)) - {"--help"}
+    assert said == set(re.findall(r"^\| `(--[a-z-]+)", entry, re.MULTILINE))
 
 
 def test_no_page_names_a_command_that_is_not_there() -> None:
-    known = {word for command in commands() for word in (command, command.split()[0])}
+    known = {word for command, _ in commands() for word in (command, command.split()[0])}
     for page in PAGES:
         for name in re.findall(r"`simorgh ([a-z]+(?: [a-z]+)?)", page.read_text()):
             assert name in known or name.split()[0] in known, f"{page.name}: simorgh {name}"

@@ -297,7 +297,7 @@ def test_a_file_that_cannot_be_used_says_why(csv: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no such file"):
         import_file(csv, mapping(), None)
     csv.write_text("receipt,when\n")
-    with pytest.raises(InvalidInput, match=r"names column\(s\) item, n, each, label, card, town, which the file lacks"):
+    with pytest.raises(InvalidInput, match=r"names columns item, n, each, label, card, town, which the file lacks"):
         import_file(csv, mapping(), None)
     (tmp_path / "a.parquet").write_text("hello")
     with pytest.raises(InvalidInput, match="not a Parquet file"):

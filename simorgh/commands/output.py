@@ -1,0 +1,91 @@
+"""How commands print: tables on a terminal, tab-separated lines in a pipe, JSON where it is asked for.
+
+Nothing is cut, and nothing that came from outside is read as markup or as a terminal's control characters.
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+Json = Any
+"""What an answer of the API is when it has been parsed."""
+
+
+def say(line: str) -> None:
+    """A line for people, on standard output."""
+    typer.echo(printable(line))
+
+
+def note(line: str) -> None:
+    """A line for people beside the output: on standard error, so that a pipe does not get it."""
+    typer.echo(printable(line), err=True)
+
+
+def tell(answer: Json, *, as_json: bool = False) -> None:
+    """One thing, as JSON: on one line for programs, indented for people."""
+    say(json.dumps(answer, ensure_ascii=False, indent=None if as_json else 2))
+
+
+def show(answer: Mapping[str, Json], columns: Sequence[str], *, as_json: bool = False) -> None:
+    """A list as the API answers it: `{"items", "next_cursor"}`. `columns` are members of its items."""
+    if as_json:
+        tell(answer, as_json=True)
+        return
+    rows = [[cell(item.get(column)) for column in columns] for item in answer["items"]]
+    if not sys.stdout.isatty():
+        for row in [list(columns), *rows]:
+            typer.echo("\t".join(row))
+    elif rows:
+        Console().print(_table(columns, rows))
+    else:
+        say("none")
+    if answer.get("next_cursor"):
+        note(f"{len(rows)} shown, there are more: give --limit or --all")
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def cell(value: Json) -> str:
+    """A value on one line: texts as they are, lists separated by commas, objects as JSON, nothing as ""."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
+        return ", ".join(map(cell, value))
+    if isinstance(value, list | dict):
+        return printable(json.dumps(value, ensure_ascii=False))
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """`text` with what would move the cursor, colour the screen or start a new row written out: \\n, \\x1b."""
+    return text if text.isprintable() else "".join(map(_written_out, text))
+
+
+def _written_out(character: str) -> str:
+    # what joins or directs letters is not "printable", and needed in Persian
+    if character.isprintable() or character in "\u200c\u200d":
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def progress(console: Console | None = None) -> Progress:
+    """A bar on standard error; nothing where that is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = console or Console(stderr=True)
+    return Progress(*columns, console=console, disable=not console.is_terminal)

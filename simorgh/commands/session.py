@@ -1,0 +1,103 @@
+"""How commands reach the platform: one thin layer over `simorgh.folder`, and what it spares every command."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import orjson
+
+from schemas.errors import InvalidInput, NotFound
+from simorgh.commands.output import Json
+from simorgh.settings import load_settings
+
+_PAGE = 1_000
+
+
+class Api:
+    """The platform's API, for one command."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.follows: bool = session.follows
+        """Whether events may arrive while the command runs."""
+
+    def get(self, path: str, **params: object) -> Json:
+        return self._session.call("GET", path + query(**params))
+
+    def post(self, path: str, body: object = None, **params: object) -> Json:
+        return self._session.call("POST", path + query(**params), body)
+
+    def put(self, path: str, body: object) -> Json:
+        return self._session.call("PUT", path, body)
+
+    def delete(self, path: str) -> Json:
+        return self._session.call("DELETE", path)
+
+    def pages(self, path: str, limit: int | None, **params: object) -> Iterator[Json]:
+        """The pages of a list until `limit` items have come; None: to its end."""
+        cursor, left = None, limit
+        while True:
+            page = self.get(path, cursor=cursor, limit=_PAGE if left is None else min(left, _PAGE), **params)
+            yield page
+            cursor = page["next_cursor"]
+            left = None if left is None else left - len(page["items"])
+            if not cursor or left == 0:
+                return
+
+    def listed(self, path: str, limit: int | None, **params: object) -> dict[str, Json]:
+        """A list as one page: up to `limit` items (None: all), and where it goes on."""
+        pages = list(self.pages(path, limit, **params))
+        return {"items": [item for page in pages for item in page["items"]], "next_cursor": pages[-1]["next_cursor"]}
+
+    def sink(self, channel: str) -> Any:
+        return self._session.sink(channel)
+
+
+@contextmanager
+def connect(data: Path | None, *, create: bool = False) -> Iterator[Api]:
+    """The API of the deployment that the settings name, for as long as a command needs it."""
+    from simorgh import folder
+
+    with folder.session(load_settings(data=data), create=create) as session:
+        yield Api(session)
+
+
+def query(**params: object) -> str:
+    """As a URL wants them, with what is None or "" left out."""
+    given = {
+        name: str(value).lower() if isinstance(value, bool) else value
+        for name, value in params.items()
+        if value not in (None, "", False)
+    }
+    return f"?{urlencode(given)}" if given else ""
+
+
+def path_of(*parts: str) -> str:
+    """A path of the API, each part of it encoded as a whole: an id may hold slashes."""
+    return "/v1/" + "/".join(quote(part, safe=":") for part in parts)
+
+
+def json_file(path: Path) -> dict[str, Json]:
+    """The JSON object in a file. Raises `InvalidInput` or `NotFound` in one line."""
+    try:
+        content = orjson.loads(read_file(path))
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput(f"{path}: a JSON object was wanted; this is no JSON ({error}); correct the file") from None
+    if not isinstance(content, dict):
+        raise InvalidInput(f"{path}: a JSON object was wanted; a {type(content).__name__} came; correct the file")
+    return content
+
+
+def read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"{path}: no such file; correct the path") from None
+    except IsADirectoryError:
+        raise InvalidInput(f"{path}: a file was wanted, this is a directory; name a file in it") from None
+    except PermissionError:
+        raise InvalidInput(
+            f"{path}: may not be read; give yourself the right to (chmod), or run as its owner"
+        ) from None
