@@ -6,7 +6,7 @@ SOURCES := schemas eventlog registry identity producers warehouse stream_process
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo serve test check format bench soak tools clean
+.PHONY: help setup setup-test demo serve test check format bench hostile soak tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,9 @@ format: setup-test ## format and mend what the linter can
 
 bench: setup-test ## measure what is promised, beside bare loops
 	$(BIN)/python -m benchmarks $(ARGS)
+
+hostile: setup-test ## attack a server for ten minutes beside an ordinary client (ARGS=--minutes=1)
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 soak: setup-test ## long runs: hundreds of kills
 	$(BIN)/python -m pytest -q -m soak $(ARGS)

@@ -16,7 +16,7 @@ def router(deps: ApiDeps) -> APIRouter:
     lag_seconds = _gauge(deps.metrics, "simorgh_lag_seconds", "How long the oldest of them has been waiting.")
 
     @routes.get("/healthz", response_model=Ready, responses=example(Ready))
-    def healthz() -> JsonReply:
+    async def healthz() -> JsonReply:
         """Whether the process lives."""
         return JsonReply({"status": "ok"})
 

@@ -30,6 +30,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/v1/identity-rules", response_model=RulesView, responses=example(RulesView))
     @scope(ADMIN)
+    @deps.declaring.endpoint
     def change_identity_rules(body: dict[str, Any], by: Caller) -> JsonReply:
         """Replace the rules. They hold for links from now on; what was decided stays decided."""
         rules = IdentityRules.parse(body)

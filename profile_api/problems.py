@@ -24,7 +24,9 @@ from schemas.errors import (
     InvalidRule,
     NotFound,
     SimorghError,
+    Throttled,
 )
+from schemas.problems import CONTENT_TYPE, problem_body
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ STATUS_OF: tuple[tuple[type[SimorghError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Denied, 403),
+    (Throttled, 429),
     (Backpressure, 503),
     (Broken, 500),
 )
@@ -46,7 +49,7 @@ _CODE_OF_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowe
 
 
 class ProblemReply(JsonReply):
-    media_type = "application/problem+json"
+    media_type = CONTENT_TYPE
 
 
 def problem(
@@ -58,14 +61,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> ProblemReply:
     """One problem body. `errors` lists the parts at fault, each `{"path": JSON pointer, "message"}`."""
-    body: dict[str, Any] = {
-        "type": f"urn:simorgh:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": message,
-        "code": code,
-        "message": message,
-    }
+    body: dict[str, Any] = problem_body(status, code, message)
     if errors:
         body["errors"] = errors
     return ProblemReply(body, status, headers=headers)
@@ -91,12 +87,14 @@ def _own(request: Request, error: Exception) -> ProblemReply:
     if status >= 500 and status != 503:
         logger.error("%s %s: %s", request.method, request.url.path, error.message, exc_info=error)
     errors = [{"path": error.path, "message": error.message}] if isinstance(error, InvalidRule) else None
-    return problem(status, error.code, error.message, errors=errors, headers=_headers_of(status))
+    return problem(status, error.code, error.message, errors=errors, headers=_headers_of(status, error))
 
 
-def _headers_of(status: int) -> dict[str, str]:
+def _headers_of(status: int, error: SimorghError) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Throttled):
+        return {"Retry-After": str(error.seconds)}
     return {"Retry-After": "1"} if status == 503 else {}
 
 

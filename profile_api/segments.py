@@ -155,6 +155,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
     @scope(READ)
+    @deps.heavy.endpoint
     def list_segments() -> JsonReply:
         """Every segment with its size, by id."""
         declared = sorted(deps.registry.segments.values(), key=lambda segment: segment.id)
@@ -168,6 +169,7 @@ def router(deps: ApiDeps) -> APIRouter:
         responses=example(SegmentAnswer, 201, "Live and back-filled."),
     )
     @scope(WRITE)
+    @deps.declaring.endpoint
     def create_segment(body: SegmentIn, by: Caller) -> JsonReply:
         """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
         if body.id in deps.registry.segments:
@@ -176,6 +178,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.post("/preview", response_model=Preview, responses=example(Preview))
     @scope(READ)
+    @deps.heavy.endpoint
     def preview_segment(body: PreviewIn) -> JsonReply:
         """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
         return JsonReply(preview(deps, body.rule))
@@ -188,6 +191,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
     @scope(WRITE)
+    @deps.declaring.endpoint
     def change_segment(name: Name, body: SegmentChange, by: Caller) -> JsonReply:
         """Change a segment's rule or name: the next version. Answers once its members are those of the new
         rule.
@@ -201,6 +205,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.delete("/{name}", status_code=204, responses={204: {"description": "Its members have left it."}})
     @scope(WRITE)
+    @deps.declaring.endpoint
     def delete_segment(name: Name, by: Caller) -> Response:
         """Delete a segment that no other segment and no trigger names."""
         found(deps, name)
@@ -211,6 +216,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{name}/members", response_model=Members, responses=example(Members))
     @scope(READ)
+    @deps.heavy.endpoint
     def segment_members(name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
         """The profiles in a segment, by profile id."""
         found(deps, name)
@@ -218,6 +224,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))
     @scope(READ)
+    @deps.heavy.endpoint
     def why(name: Name, key: ProfileKey) -> JsonReply:
         """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
         segment = found(deps, name)

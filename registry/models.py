@@ -4,7 +4,7 @@ Times are int ms since 1970 UTC. Unknown fields are refused: a misspelt setting 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer
 
@@ -23,6 +23,22 @@ class Declaration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Budget(Declaration):
+    """How much a source may bring. None: the workspace's default (SIMORGH_BUDGET_…); 0: any number."""
+
+    events_per_second: Annotated[int, Field(ge=0)] | None = None
+    megabytes_per_day: Annotated[int, Field(ge=0)] | None = None
+    types_per_day: Annotated[int, Field(ge=0)] | None = None
+    names_per_day: Annotated[int, Field(ge=0)] | None = None
+    identifiers_per_day: Annotated[int, Field(ge=0)] | None = None
+
+
+UNLIMITED: Final = Budget(
+    events_per_second=0, megabytes_per_day=0, types_per_day=0, names_per_day=0, identifiers_per_day=0
+)
+"""For what the operator does: imports, retries."""
+
+
 class Source(Declaration):
     """Where events come from. Two keys may live side by side, so that a key can be changed without a gap."""
 
@@ -33,6 +49,7 @@ class Source(Declaration):
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: tuple[str, ...] = ("*",)
+    budget: Budget = Budget()
 
 
 class Token(Declaration):

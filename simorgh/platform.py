@@ -14,6 +14,8 @@ from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.heavy import Heavy
+from registry.throttle import Throttle
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Conflict
@@ -32,6 +34,7 @@ from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
 from stream_processors.views import Views
 from warehouse.client import OtherTables, Warehouse, Writer
+from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
@@ -45,6 +48,10 @@ def open_warehouse(settings: Settings) -> Warehouse:
         read_dsn=settings.warehouse_read_dsn,
         cluster=settings.clickhouse_cluster,
     )
+
+
+def heavy_queries(settings: Settings, reader: Reader) -> Heavy:
+    return Heavy(settings.query_workers, settings.query_queue, settings.query_seconds, reader.call_off)
 
 
 class Platform:
@@ -63,9 +70,11 @@ class Platform:
         self.secret = self.folder.secret()
         self.local_token = secrets.token_urlsafe(32)
         declarations = Declarations(self.log, settings, self.secret)
-        self.registry, self.door = declarations.registry, declarations.door
+        self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
         self.registry.trust(self.local_token)
         self.registry.refresh()
+        self.heavy = heavy_queries(settings, self.reader)
+        self.metrics = CollectorRegistry()
         self._checkpoint = checkpoint_from_environment()
         self.recent = RecentViews()
         self.runner = self._new_runner()
@@ -182,9 +191,10 @@ class Platform:
             if number != self.generation:
                 self.warehouse.drop(number)
 
-    def app(self) -> FastAPI:
-        """Both HTTP faces on one app."""
-        metrics = CollectorRegistry()
+    def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+        """Both HTTP faces on one app. `stopping`: whether streams are to end."""
+        metrics = self.metrics
+        throttle = Throttle(system_clock, self.settings.failures_per_minute)
         metrics.register(StageMetrics(lambda: self.triggers, lambda: self.runner))
         deps = ApiDeps(
             log=self.log,
@@ -200,6 +210,10 @@ class Platform:
             replay_state=lambda: dict(self.replaying),
             recent=self.recent,
             at_hand=True,
+            heavy=self.heavy,
+            throttle=throttle,
+            streams_per_token=self.settings.streams_per_token,
+            stopping=stopping,
         )
         app = create_api(deps)
         add_collector(
@@ -211,6 +225,9 @@ class Platform:
                 catalog=Catalog.load(),
                 clock=system_clock,
                 metrics=CollectorMetrics(metrics),
+                budgets=self.budgets,
+                throttle=throttle,
+                public_url=self.settings.public_url,
             ),
         )
         return app

@@ -23,15 +23,17 @@ from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from registry.throttle import Throttle
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import InvalidSettings
+from simorgh.front import Stop, binds, run_app
 from simorgh.logs import open_log
-from simorgh.platform import open_warehouse
+from simorgh.platform import heavy_queries, open_warehouse
 from simorgh.positions import StagePositions, ViewsHold
 from simorgh.retry import retry_rejected
-from simorgh.serve import listen, run_app, tune_interpreter
+from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import generation
@@ -89,14 +91,15 @@ def opened(settings: Settings) -> Iterator[Base]:
 
 def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Take events over HTTP until SIGTERM; what is answered is on Kafka's replicas."""
-    listener = listen(host, port)
+    addresses = binds(settings, host, port)
     with opened(settings) as base:
-        run_app(collector(base), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+        metrics = CollectorRegistry()
+        app = collector(base, settings, metrics)
+        run_app(app, addresses, lambda: ready(addresses[0].url), settings, metrics)
 
 
-def collector(base: Base) -> FastAPI:
+def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
-    metrics = CollectorRegistry()
     add_collector(
         app,
         collector_router(
@@ -106,6 +109,9 @@ def collector(base: Base) -> FastAPI:
             catalog=Catalog.load(),
             clock=system_clock,
             metrics=CollectorMetrics(metrics),
+            budgets=base.declarations.budgets,
+            throttle=Throttle(system_clock, settings.failures_per_minute),
+            public_url=settings.public_url,
         ),
     )
     _add_health(app, base.log, metrics)
@@ -114,7 +120,7 @@ def collector(base: Base) -> FastAPI:
 
 def _add_health(app: FastAPI, log: EventLog, metrics: CollectorRegistry) -> None:
     @app.get("/healthz")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         """Whether the process lives."""
         return {"status": "ok"}
 
@@ -134,17 +140,19 @@ def _add_health(app: FastAPI, log: EventLog, metrics: CollectorRegistry) -> None
 
 def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Answer the profile API until SIGTERM."""
-    listener = listen(host, port)
+    addresses = binds(settings, host, port)
     with opened(settings) as base:
         warehouse = open_warehouse(settings)
         try:
             live = generation.current(base.log)
             warehouse.migrate(live)
             log = StagePositions(base.log, STAGES)
+            reader = warehouse.reader(lambda: live)
+            heavy, stop = heavy_queries(settings, reader), Stop()
             deps = ApiDeps(
                 log=log,
                 registry=base.declarations.registry,
-                reader=warehouse.reader(lambda: live),
+                reader=reader,
                 secret=base.secret,
                 workspace=settings.workspace,
                 retry_rejected=lambda record, payload: retry_rejected(
@@ -155,7 +163,12 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 stages=STAGES,
                 shown=ViewsHold(log).positions,
                 visible_within=30.0,
+                heavy=heavy,
+                throttle=Throttle(system_clock, settings.failures_per_minute),
+                streams_per_token=settings.streams_per_token,
+                stopping=stop.asked.is_set,
             )
-            run_app(create_api(deps), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+            stop.at_once.append(heavy.close)
+            run_app(create_api(deps), addresses, lambda: ready(addresses[0].url), settings, deps.metrics, stop)
         finally:
             warehouse.close()

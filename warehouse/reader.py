@@ -8,6 +8,8 @@ does not stop `INTO OUTFILE`: the query's text is always ours.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from warehouse.tickets import Ticket
+
 
 class Reader(Protocol):
     """May be called from any thread."""
@@ -24,4 +26,10 @@ class Reader(Protocol):
 
     def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """`rows`, for what finds a few rows by their key: at half the CPU, and slowly where it has to read many."""
+        ...
+
+    def call_off(self, ticket: Ticket) -> None:
+        """End the query that runs under the ticket, and refuse those that would follow it. Blocks a moment.
+
+        A query that cannot be ended ends by its limit on time."""
         ...
