@@ -9,7 +9,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test lock newest demo serve test check format bench soak tools clean
+.PHONY: help setup setup-test lock newest demo serve test check format bench hostile soak tools clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,9 @@ format: setup-test ## format, and fix what the linter can
 
 bench: setup-test ## measure what is promised, beside bare loops
 	$(BIN)/python -m benchmarks $(ARGS)
+
+hostile: setup-test ## attack a server for ten minutes beside an ordinary client (ARGS=--minutes=1)
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 soak: setup-test ## long runs: hundreds of kills
 	$(BIN)/python -m pytest -q -m soak $(ARGS)

@@ -16,6 +16,7 @@ from fastapi import Request, Response
 
 from eventlog.port import EventLog, Message, Position
 from producers import cloudevents, limits
+from producers.budgets import Budgets
 from producers.door import Door, Refused, Verdict
 from producers.http import RequestRefused, answer, key_in_header, problem, read_body
 from producers.metrics import CollectorMetrics
@@ -24,9 +25,10 @@ from producers.verdicts import SdkRequest, cloudevent_verdict
 from registry.keys import sha256_hex
 from registry.models import Source
 from registry.registry import Registry
+from registry.throttle import Throttle
 from schemas.catalog import Catalog
 from schemas.clock import Clock, IdMaker
-from schemas.errors import Backpressure, InvalidEvent, SimorghError
+from schemas.errors import Backpressure, InvalidEvent, SimorghError, Throttled
 from schemas.topics import EVENTS, REJECTED
 
 SLICE: Final = 100
@@ -58,6 +60,8 @@ class Collector:
     clock: Clock
     new_id: IdMaker
     metrics: CollectorMetrics
+    budgets: Budgets
+    throttle: Throttle
 
     async def sdk(self, request: Request, kind: str | None, limit: int) -> Response:
         """A Segment or RudderStack request: one event of `kind`, or a batch where `kind` is None."""
@@ -67,14 +71,27 @@ class Collector:
         """A CloudEvents request. One bad event answers 400; the good ones of its batch are kept anyway."""
         return await self._guarded(lambda: self._cloudevents(request))
 
-    def source_of(self, key: str | None) -> Source | None:
-        """The source of a write key, None for an unknown one. Raises `RequestRefused` for a disabled one."""
+    def source_of(self, key: str | None, request: Request) -> Source | None:
+        """The source of a write key, None for an unknown one. Raises `RequestRefused`: 404 for a disabled one, 429
+        where too many unknown ones came from the same address."""
         if not key:
             return None
+        address = request.client.host if request.client else ""
+        if seconds := self.throttle.wait(key, address, public=True):
+            raise RequestRefused(
+                429,
+                "write key: too many that are not known came from this address; send again later, with a known one",
+                code="too_many_failures",
+                retry_after=seconds,
+            )
         source = self.registry.authenticate_write_key(key)
-        if source is None and self._is_disabled(key):
+        if source is not None:
+            self.throttle.succeeded(key, address)
+            return source
+        if self._is_disabled(key):
             raise RequestRefused(404, "write key: its source is disabled; enable it", code="source_disabled")
-        return source
+        self.throttle.failed(key, address, public=True)
+        return None
 
     def _is_disabled(self, key: str) -> bool:
         digest = sha256_hex(key)
@@ -88,22 +105,29 @@ class Collector:
         except RequestRefused as refused:
             self.metrics.refused.labels(str(refused.status), refused.code).inc()
             retry_after = RETRY_AFTER if refused.status in (429, 503) else None
-            return problem(refused.status, refused.code, refused.message, retry_after=retry_after)
+            return problem(
+                refused.status, refused.code, refused.message, retry_after=refused.retry_after or retry_after
+            )
 
     # --- Segment and RudderStack ---
 
     async def _sdk(self, request: Request, kind: str | None, limit: int) -> Response:
         source = self._source_in_head(request)
+        if source is not None:
+            self._ask(source)
         body = await self._body(request, limit, source)
         received_at = self.clock()
         try:
             parsed, doubtful = parse(body)
             if not isinstance(parsed, dict):
                 raise InvalidEvent("body: wanted a JSON object, got something else", code="invalid_body")
-            source = source or self._source_in_body(request, parsed)
+            if source is None:
+                source = self._source_in_body(request, parsed)
+                self._ask(source)
             messages: list[object] = [parsed] if kind is not None else _batch_of(parsed)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
+        self.budgets.take(source, len(messages), len(body), received_at)
         sdk = SdkRequest(
             source=source,
             kind=kind,
@@ -121,12 +145,12 @@ class Collector:
     def _source_in_head(self, request: Request, *, bearer: bool = False) -> Source | None:
         """By the header, else by `?writeKey=`. Raises `RequestRefused`."""
         key = key_in_header(request, bearer=bearer) or request.query_params.get("writeKey")
-        source = self.source_of(key)
+        source = self.source_of(key, request)
         return source and _check_origin(source, request)
 
     def _source_in_body(self, request: Request, parsed: dict[str, object]) -> Source:
         key = parsed.get("writeKey")
-        source = self.source_of(key if isinstance(key, str) else None)
+        source = self.source_of(key if isinstance(key, str) else None, request)
         if source is None:
             raise _unauthorised()
         return _check_origin(source, request)
@@ -137,6 +161,7 @@ class Collector:
         source = self._source_in_head(request, bearer=True)
         if source is None:
             raise _unauthorised()
+        self._ask(source)
         body = await self._body(request, limits.MAX_BODY, source)
         received_at = self.clock()
         try:
@@ -144,6 +169,7 @@ class Collector:
             _check_count(events)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
+        self.budgets.take(source, len(events), len(body), received_at)
         judge = partial(
             cloudevent_verdict,
             self.door,
@@ -160,6 +186,13 @@ class Collector:
 
     # --- What both share ---
 
+    def _ask(self, source: Source) -> None:
+        """Raises `RequestRefused` 429 where the source's budget is used up."""
+        try:
+            self.budgets.ask(source, self.clock())
+        except Throttled as error:
+            raise RequestRefused(429, error.message, code=error.code, retry_after=error.seconds) from error
+
     async def _body(self, request: Request, limit: int, source: Source | None) -> bytes:
         try:
             return await read_body(request, limit)
@@ -173,6 +206,7 @@ class Collector:
         """400, the body being kept as one rejected event if it is known who sent it."""
         if source is None:
             raise RequestRefused(400, error.message, code=error.code)
+        self.budgets.take(source, 1, len(body), received_at)
         refused = self.door.refuse(error, self.new_id(), body, source=source, received_at=received_at)
         await self._append(source, _Judged(refused={0: refused}))
         return problem(400, error.code, error.message, id=refused.id)

@@ -22,6 +22,7 @@ from identity.nodes import Hasher, event_hasher, node_of, to_hex
 from identity.normalise import NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from producers import limits
+from producers.budgets import Budgets
 from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
@@ -133,6 +134,7 @@ class Door:
         new_id: IdMaker,
         *,
         transit: int = TRANSIT,
+        budgets: Budgets | None = None,
     ) -> None:
         self._secret = secret
         self._workspace = workspace
@@ -142,6 +144,7 @@ class Door:
         self._catalog = catalog
         self._new_id = new_id
         self._transit = transit
+        self._budgets = budgets
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
@@ -242,10 +245,12 @@ class Door:
             self._check(type_, told)
         if received_at != self._asked_at:
             self._follow_rules(received_at)
+        if self._budgets is not None:
+            self._budgets.names(source, type_ if planned is None else None, traits, properties, received_at)
         time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
         person = self._persons[dump(values)]
         if person is None:
-            person, ignored = self._read_person(values, strict)
+            person, ignored = self._read_person(values, strict, source, received_at)
             flags += ignored
         head, hasher = self._shared(source.id, channel, received_at, sent_at)
         hasher = hasher.copy()
@@ -299,7 +304,9 @@ class Door:
 
     # --- Identifiers ---
 
-    def _read_person(self, values: Values, strict: bool) -> tuple[bytes, tuple[str, ...]]:
+    def _read_person(
+        self, values: Values, strict: bool, source: Source, received_at: int
+    ) -> tuple[bytes, tuple[str, ...]]:
         """What the values say together: `identifiers` and `subject` of the envelope as JSON, and flags.
 
         Raises `InvalidEvent`.
@@ -320,6 +327,8 @@ class Door:
                 _flag(flags, BLOCKED)
             else:
                 found.setdefault(known.node, known)
+        if self._budgets is not None:
+            self._budgets.identifiers(source, found.keys(), received_at)
         person = _person(sorted(found.values(), key=_RANK))
         key = dump(values)
         if not flags and len(key) <= LONGEST_CACHED and all(isinstance(value, str) for _, value in values):

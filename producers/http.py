@@ -5,8 +5,8 @@ Nothing here knows events.
 
 import base64
 import binascii
+import codecs
 import zlib
-from http import HTTPStatus
 from typing import Final
 
 import orjson
@@ -14,6 +14,14 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from schemas.errors import SimorghError
+from schemas.problems import CONTENT_TYPE, problem_body
+
+ENCODINGS: Final = ("gzip", "deflate")
+"""Of bodies. Brotli and Zstandard would need a library in the way of every stranger's bytes."""
+
+_GZIP: Final = b"\x1f\x8b"
+_MOST_MEMBERS: Final = 100
+"""A tool that compresses in blocks makes one of each 64 KB: that is 4 MB and more."""
 
 _DRAIN: Final = 32 * 1024 * 1024
 """How much of a refused body is read and thrown away, so that the client gets to read the answer."""
@@ -36,12 +44,16 @@ PREFLIGHT: Final = {
 
 
 class RequestRefused(SimorghError):
-    """The whole request is answered with `status`. `body` is what was read of it, for keeping as rejected."""
+    """The whole request is answered with `status`. `body` is what was read of it, for keeping as rejected;
+    `retry_after`: seconds after which the same may be sent again."""
 
-    def __init__(self, status: int, message: str, *, code: str, body: bytes = b"") -> None:
+    def __init__(
+        self, status: int, message: str, *, code: str, body: bytes = b"", retry_after: int | None = None
+    ) -> None:
         super().__init__(message, code=code)
         self.status = status
         self.body = body
+        self.retry_after = retry_after
 
 
 def answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -51,36 +63,29 @@ def answer(content: object, status: int = 200, headers: dict[str, str] | None = 
 
 def problem(status: int, code: str, message: str, *, retry_after: int | None = None, **more: object) -> Response:
     """RFC 9457, with the `code` and `message` that the SDKs read. `more` are further members."""
-    body = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": message,
-        "code": code,
-        "message": message,
-        **more,
-    }
     headers = dict(CORS)
     if retry_after is not None:
         headers["retry-after"] = str(retry_after)
-    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
+    if status == 415:
+        headers["accept-encoding"] = ", ".join(ENCODINGS)
+    return Response(orjson.dumps(problem_body(status, code, message, **more)), status, headers, media_type=CONTENT_TYPE)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, undone from gzip or deflate. Raises `RequestRefused`: 413 above `limit` bytes, read or undone
+    """The body in UTF-8, undone from gzip or deflate. Raises `RequestRefused`: 413 above `limit` bytes, read or undone
     (never more than that is held), 400 for broken compression, 415 for a compression that is not known."""
     raw = await _read_capped(request, limit)
     encoding = request.headers.get("content-encoding", "").strip().lower()
-    if encoding in ("", "identity") and not raw.startswith(b"\x1f\x8b"):
-        return raw
-    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+    if encoding not in ("", "identity", "x-gzip", *ENCODINGS):
         raise RequestRefused(
             415,
-            "Content-Encoding: wanted gzip, deflate or none, got another",
+            f"Content-Encoding: wanted {' or '.join(ENCODINGS)} or none, got another; compress with one of these",
             code="unsupported_encoding",
             body=raw,
         )
-    return _decompress(raw, limit)
+    if encoding in ("", "identity") and not raw.startswith(_GZIP):
+        return in_utf8(raw)
+    return in_utf8(undone(raw, limit))
 
 
 async def _read_capped(request: Request, limit: int) -> bytes:
@@ -100,17 +105,73 @@ async def _read_capped(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-def _decompress(raw: bytes, limit: int) -> bytes:
-    # 47: zlib finds out itself whether it is gzip or zlib. One byte over the limit is enough to know.
-    decompressor = zlib.decompressobj(wbits=47)
-    try:
-        body = decompressor.decompress(raw, limit + 1)
-    except zlib.error as error:
-        raise RequestRefused(400, "body: wanted gzip, got broken data", code="invalid_gzip", body=raw) from error
+def undone(raw: bytes, limit: int) -> bytes:
+    """What gzip (of one or several members), zlib or bare deflate made of at most `limit` bytes.
+
+    All of `raw` belongs to it, or `RequestRefused` says that it does not.
+    """
+    body = _members(raw, limit) if raw.startswith(_GZIP) else _deflated(raw, limit)
     if len(body) > limit:
         raise _too_large(limit)
-    if not decompressor.eof:
-        raise RequestRefused(400, "body: wanted whole gzip data, got a part", code="invalid_gzip", body=raw)
+    return body
+
+
+def _members(raw: bytes, limit: int) -> bytes:
+    body, rest = b"", raw
+    for _ in range(_MOST_MEMBERS):
+        part, rest = _undo(rest, limit + 1 - len(body), 31, raw)
+        body += part
+        if len(body) > limit or not rest.strip(b"\0"):  # some tools fill up the last block
+            return body
+        if not rest.startswith(_GZIP):
+            raise _broken("nothing but gzip to the end, got something behind it", raw)
+    raise _broken(f"at most {_MOST_MEMBERS} gzip members, got more", raw)
+
+
+def _deflated(raw: bytes, limit: int) -> bytes:
+    """`deflate` means zlib's format; some clients send it bare. A zlib header does not say for certain which it is."""
+    is_zlib = len(raw) > 1 and raw[0] & 15 == 8 and int.from_bytes(raw[:2], "big") % 31 == 0
+    if is_zlib:
+        try:
+            return _whole(raw, limit, 15)
+        except RequestRefused:
+            pass
+    return _whole(raw, limit, -15)
+
+
+def _whole(raw: bytes, limit: int, wbits: int) -> bytes:
+    body, rest = _undo(raw, limit + 1, wbits, raw)
+    if rest:
+        raise _broken("nothing but compressed data to the end, got something behind it", raw)
+    return body
+
+
+def _undo(data: bytes, most: int, wbits: int, raw: bytes) -> tuple[bytes, bytes]:
+    """At most `most` bytes of what was compressed, and what follows it."""
+    decompressor = zlib.decompressobj(wbits=wbits)
+    try:
+        body = decompressor.decompress(data, most)
+    except zlib.error as error:
+        raise _broken("gzip or deflate, got broken data", raw) from error
+    if len(body) < most and not decompressor.eof:
+        raise _broken("whole gzip or deflate data, got a part", raw)
+    return body, decompressor.unused_data
+
+
+def _broken(what: str, raw: bytes) -> RequestRefused:
+    return RequestRefused(400, f"body: wanted {what}; compress it anew", code="invalid_gzip", body=raw)
+
+
+def in_utf8(body: bytes) -> bytes:
+    """Without a byte order mark. One of UTF-16 says how to read the text: PowerShell and .NET write such. What cannot
+    be read so stays as it is, for the parser to refuse."""
+    if body.startswith(codecs.BOM_UTF8):
+        return body[len(codecs.BOM_UTF8) :]
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return body.decode("utf-16").encode()
+        except UnicodeError:
+            return body
     return body
 
 

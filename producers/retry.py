@@ -8,6 +8,7 @@ from typing import Any
 from producers.door import Door, Verdict
 from producers.parsing import parse
 from producers.verdicts import SdkRequest, cloudevent_verdict
+from registry.models import UNLIMITED
 from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.errors import InvalidEvent, NotFound
@@ -24,6 +25,7 @@ def retry_rejected(
     source = registry.sources.get(record["source"])
     if source is None:
         raise NotFound("rejected event: wanted its source, found none; declare the source again")
+    source = source.model_copy(update={"budget": UNLIMITED})
     id = str(record["id"])
     body = _payload(record) if payload is None else payload
     received_at = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)

@@ -8,12 +8,15 @@ from fastapi.routing import APIRoute
 
 from eventlog.port import EventLog
 from producers import limits
+from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
 from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
-from producers.settings import browser_settings, source_config
+from producers.settings import address_of, browser_settings, source_config
+from registry.models import UNLIMITED
 from registry.registry import Registry
+from registry.throttle import Throttle
 from schemas.catalog import Catalog
 from schemas.clock import Clock, Forward, IdMaker, random_id
 from schemas.problems import RESPONSES
@@ -65,7 +68,16 @@ _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
         "properties": {"order_id": "o-1", "revenue": 361.5, "currency": "EUR"},
     },
 }
+_SETTINGS: Final = ("/v1/projects/", "/sourceConfig")
 _SHORT: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
+
+_POSTED: Final = frozenset(
+    [
+        *(f"/v1/{name}" for kind, short in _SHORT.items() for name in (kind, short)),
+        *("/v1/batch", "/v1/b", "/beacon/v1/batch", "/v1/import", "/v1/events", "/v1/m"),
+    ]
+)
+"""Where events are posted."""
 
 
 def collector_router(
@@ -77,9 +89,17 @@ def collector_router(
     clock: Clock,
     metrics: CollectorMetrics,
     new_id: IdMaker = random_id,
+    budgets: Budgets | None = None,
+    throttle: Throttle | None = None,
+    public_url: str = "",
 ) -> APIRouter:
-    """Every path by which events get in, and the settings that browser SDKs fetch first."""
-    collector = Collector(log, registry, door, catalog, Forward(clock), new_id, metrics)
+    """Every path by which events get in, and the settings that browser SDKs fetch first.
+
+    `public_url`: what these settings point to; empty: the address that a request came to. `budgets`: none by default.
+    """
+    budgets = budgets or Budgets(UNLIMITED, catalog)
+    throttle = throttle or Throttle(clock)
+    collector = Collector(log, registry, door, catalog, Forward(clock), new_id, metrics, budgets, throttle)
     router = APIRouter(tags=["collector"], responses=RESPONSES)
     # Batches first: paths are tried in this order.
     _post(router, "/v1/batch", _sdk(collector, None), "Up to 2,500 calls of any type", _BATCH_EXAMPLE, _BATCH)
@@ -99,7 +119,7 @@ def collector_router(
         _CLOUDEVENT,
     )
     _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []}, {})
-    _add_settings(router, collector)
+    _add_settings(router, collector, public_url)
     return router
 
 
@@ -151,15 +171,22 @@ async def _ignore(request: Request) -> Response:
     return answer({"success": True})
 
 
-def _add_settings(router: APIRouter, collector: Collector) -> None:
-    def settings_for(key: str | None, describe: Callable[[str, Request], object], request: Request) -> Response:
+def is_collectors(method: str, path: str) -> bool:
+    """Whether a request is one of this router's: other methods of the same paths may be somebody else's."""
+    if path.startswith(_SETTINGS):
+        return True
+    return method in ("POST", "OPTIONS") and path in _POSTED
+
+
+def _add_settings(router: APIRouter, collector: Collector, public_url: str) -> None:
+    def settings_for(key: str | None, describe: Callable[[str, str], object], request: Request) -> Response:
         try:
-            known = collector.source_of(key)
+            known = collector.source_of(key, request)
         except RequestRefused as refused:
-            return problem(refused.status, refused.code, refused.message)
+            return problem(refused.status, refused.code, refused.message, retry_after=refused.retry_after)
         if key is None or known is None:
             return problem(404, "unknown_write_key", "write key: wanted a known one, got another")
-        return answer(describe(key, request))
+        return answer(describe(key, public_url or address_of(request)))
 
     async def segment(write_key: str, request: Request) -> Response:
         return settings_for(write_key, browser_settings, request)

@@ -1,17 +1,27 @@
 """What browser SDKs fetch before they send: the shapes that they insist on, pointing back at this server."""
 
+from urllib.parse import urlsplit
+
 from fastapi import Request
 
 
-def browser_settings(write_key: str, request: Request) -> dict[str, object]:
+def address_of(request: Request) -> str:
+    """Where the request arrived, by the socket: the Host header says what its sender likes."""
+    host, port = request.scope.get("server") or ("127.0.0.1", None)
+    host = f"[{host}]" if ":" in host else host
+    return f"{request.scope['scheme']}://{host}" + (f":{port}" if port else "")
+
+
+def browser_settings(write_key: str, public_url: str) -> dict[str, object]:
     """For Segment's analytics.js: every integration off but this server as its `Segment.io`."""
+    address = urlsplit(public_url)
     enabled = {"enabled": True, "integrations": {}}
     return {
         "integrations": {
             "Segment.io": {
                 "apiKey": write_key,
-                "apiHost": f"{request.url.netloc}/v1",
-                "protocol": request.url.scheme,
+                "apiHost": f"{address.netloc}/v1",
+                "protocol": address.scheme,
                 "unbundledIntegrations": [],
                 "addBundledMetadata": True,
             }
@@ -31,7 +41,7 @@ def browser_settings(write_key: str, request: Request) -> dict[str, object]:
     }
 
 
-def source_config(write_key: str, request: Request) -> dict[str, object]:
+def source_config(write_key: str, public_url: str) -> dict[str, object]:
     """For RudderStack's browser SDK: an enabled source without destinations; its own reports are off."""
     never = "1970-01-01T00:00:00.000Z"
     off = {"enabled": False}

@@ -58,7 +58,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         strict_content_type=False,
     )
     problems.install(app)
-    guard = Depends(Guard(deps.registry, at_hand=deps.at_hand))
+    guard = Depends(Guard(deps.registry, deps.throttle, at_hand=deps.at_hand))
     for topic in _TOPICS:
         app.include_router(topic.router(deps), dependencies=[guard, Depends(only_json)], responses=RESPONSES)
     app.include_router(health.router(deps.readiness, deps.metrics, status.gauges(deps)))

@@ -13,7 +13,8 @@ from profile_api.problems import UNAUTHORIZED
 from registry.models import Token
 from registry.registry import Registry
 from registry.scopes import Scope, allows
-from schemas.errors import Denied
+from registry.throttle import Throttle
+from schemas.errors import Denied, Throttled
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
@@ -43,9 +44,10 @@ class Guard:
     request, here or in another process.
     """
 
-    def __init__(self, registry: Registry, *, at_hand: bool) -> None:
+    def __init__(self, registry: Registry, throttle: Throttle, *, at_hand: bool) -> None:
         """`at_hand`: bringing the registry up to date waits for nobody, mostly (see `ApiDeps`)."""
         self._registry = registry
+        self._throttle = throttle
         self._at_hand = at_hand
 
     async def __call__(
@@ -55,7 +57,7 @@ class Guard:
             self._registry.refresh()
         else:
             await run_in_threadpool(self._registry.refresh)
-        token = self._token(credentials)
+        token = self._token(credentials, request.client.host if request.client else "")
         needed = scope_of(request.scope["endpoint"])
         if needed is None or not allows(token.scopes, needed):
             raise Denied(
@@ -65,15 +67,24 @@ class Guard:
             )
         request.state.token = token
 
-    def _token(self, credentials: HTTPAuthorizationCredentials | None) -> Token:
+    def _token(self, credentials: HTTPAuthorizationCredentials | None, address: str) -> Token:
         if credentials is None:
             raise Denied(
                 "The header Authorization: Bearer <token> was wanted; none came. Send a token.",
                 code=UNAUTHORIZED,
             )
-        token = self._registry.authenticate_token(credentials.credentials)
+        secret = credentials.credentials
+        if seconds := self._throttle.wait(secret, address):
+            raise Throttled(
+                "Too many tokens that are not known came from here, or began like this one: try again later.",
+                code="too_many_failures",
+                seconds=seconds,
+            )
+        token = self._registry.authenticate_token(secret)
         if token is None:
+            self._throttle.failed(secret, address)
             raise Denied("A token of this workspace was wanted; one that is not known came.", code=UNAUTHORIZED)
+        self._throttle.succeeded(secret, address)
         return token
 
 

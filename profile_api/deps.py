@@ -7,8 +7,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from eventlog.port import EventLog
+from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness
 from registry.registry import Registry
+from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
 from stream_processors.condition import Condition
 from stream_processors.recent import RecentViews
@@ -51,6 +53,15 @@ class ApiDeps:
     conditions: Callable[[], Mapping[str, Condition]] = dict
     """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
+    heavy: Heavy = field(default_factory=Heavy)
+    """Where requests that read much take their turn."""
+    declaring: Heavy = field(default_factory=lambda: Heavy(8, 32, 60.0))
+    """Where those wait that declare something, until it is visible."""
+    throttle: Throttle = field(default_factory=lambda: Throttle(system_clock))
+    """Of wrong tokens; the collector's of wrong keys is the same one."""
+    streams_per_token: int = 20
+    stopping: Callable[[], bool] = lambda: False
+    """Whether the process is about to end: streams end then."""
     visible_within: float = 10.0
     """Seconds that a request waits until the projections have passed what it declared."""
 

@@ -106,6 +106,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/v1/events", response_model=LatestEvents, responses=example(LatestEvents))
     @scope(READ)
+    @deps.heavy.endpoint
     def latest_events(
         limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
         after: Annotated[

@@ -1,24 +1,104 @@
-"""The one place where the API runs queries that a caller's rule may make heavy."""
+"""Requests that read much: a few at a time, a few waiting, and none for a caller who has gone.
 
-from typing import Any
+Previews, lists, searches, timelines and why go through `Heavy`; whoever looks up one profile, sends events or asks for
+health does not wait behind them. Declarations, which wait for the projections, have a pool of their own.
+"""
 
-from profile_api.deps import ApiDeps
-from schemas.errors import InvalidInput
-from stream_processors.segments.sql import Query
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial, wraps
+from typing import Any, Final, TypeVar
+
+from fastapi import Request
+
+from schemas.errors import Backpressure, SimorghError, Throttled
+from warehouse.tickets import Ticket, carrying
+
+_ASK_EVERY: Final = 0.2
+"""Seconds between two looks whether the caller is still there."""
+
+_REQUEST: Final = "heavy_request"
+"""The parameter by which a decorated endpoint gets its request."""
+
+T = TypeVar("T")
+CallOff = Callable[[Ticket], None]
 
 
-def rows(deps: ApiDeps, query: Query) -> list[dict[str, Any]]:
-    """Run it within the limits of a caller's query. Raises `InvalidInput` (`query_too_large`) that says what to do."""
-    try:
-        return deps.reader.rows(query.sql, query.parameters)
-    except InvalidInput as error:
-        raise InvalidInput(
-            "rule: an answer within the limits of time and memory was wanted, the engine reached one of them; narrow"
-            " the rule (`within` or `between`, fewer nodes), or declare it: what is declared is filled in pages",
-            code=error.code,
-        ) from None
+class Heavy:
+    """`most` requests run, `queue` wait, each for `seconds` in all. `run` belongs to the event loop."""
+
+    def __init__(
+        self, most: int = 2, queue: int = 16, seconds: float = 30.0, call_off: CallOff = lambda ticket: None
+    ) -> None:
+        """`call_off` ends the queries of a ticket; it may block."""
+        self._threads = ThreadPoolExecutor(most, thread_name_prefix="heavy")
+        self._places, self._seconds = most + queue, seconds
+        self._call_off = call_off
+        self._under_way: dict[Future[Any], Ticket] = {}
+        self._closed = False
+
+    def endpoint(self, handle: Callable[..., T]) -> Callable[..., Any]:
+        """Make an endpoint that blocks run here. Stands below the route decorator."""
+
+        @wraps(handle)
+        async def run(**arguments: Any) -> T:
+            request: Request = arguments.pop(_REQUEST)
+            return await self.run(request, partial(handle, **arguments))
+
+        signature = inspect.signature(handle, eval_str=True)
+        asked = inspect.Parameter(_REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
+        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[*signature.parameters.values(), asked]
+        )
+        return run
+
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
+        """What `work` returns, which runs in a thread.
+
+        Raises `Throttled` where too many wait, and `Backpressure` where it takes too long. When the caller leaves, its
+        queries are ended. A place is free again once its thread is.
+        """
+        if self._closed or len(self._under_way) >= self._places:
+            raise Throttled("Too many requests that read much are under way: try again in a moment.", code="too_busy")
+        ticket = Ticket()
+        future = self._threads.submit(copy_context().run, _carried, ticket, work)
+        self._under_way[future] = ticket
+        future.add_done_callback(lambda done: self._under_way.pop(done, None) and None)
+        try:
+            return await self._watched(request, ticket, future)
+        finally:
+            if not future.done() and not future.cancel():
+                asyncio.get_running_loop().run_in_executor(None, self._end, ticket)
+
+    async def _watched(self, request: Request, ticket: Ticket, future: "Future[T]") -> T:
+        deadline = time.monotonic() + self._seconds
+        waited = asyncio.wrap_future(future)
+        while not (await asyncio.wait({waited}, timeout=_ASK_EVERY))[0]:
+            if self._closed or await request.is_disconnected():
+                raise Backpressure("The request was ended before it was answered: send it again.", code="called_off")
+            if time.monotonic() > deadline:
+                raise Backpressure(
+                    f"The answer was not there within {self._seconds:g} s and was called off: ask for less, or try"
+                    " again when the server has less to do.",
+                    code="query_too_slow",
+                )
+        return waited.result()
+
+    def _end(self, ticket: Ticket) -> None:
+        with suppress(SimorghError):  # it ends by its own limit on time
+            self._call_off(ticket)
+
+    def close(self) -> None:
+        """Take nothing more and call off what is under way. Returns at once; any thread may call."""
+        self._closed = True
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-def try_out(deps: ApiDeps, query: Query) -> None:
-    """Run it, however long that takes, for whether it runs at all. Raises what the engine does not take."""
-    deps.reader.fill(query.sql, query.parameters)
+def _carried(ticket: Ticket, work: Callable[[], T]) -> T:
+    with carrying(ticket):
+        return work()

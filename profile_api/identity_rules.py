@@ -28,6 +28,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/v1/identity-rules", response_model=RulesView, responses=example(RulesView))
     @scope(ADMIN)
+    @deps.declaring.endpoint
     def change_identity_rules(body: IdentityRules, by: Caller) -> JsonReply:
         """Replace the rules. They hold for links from now on; what was decided stays decided."""
         declare(deps, "rules", "identity", body.model_dump(mode="json"), by)

@@ -28,6 +28,7 @@ from schemas.errors import (
     InvalidRule,
     NotFound,
     SimorghError,
+    Throttled,
 )
 from schemas.problems import CONTENT_TYPE, problem_body
 from schemas.wanted import wrong
@@ -43,6 +44,7 @@ STATUS_OF: tuple[tuple[type[SimorghError], int], ...] = (
     (NotFound, 404),
     (Conflict, 409),
     (Denied, 403),
+    (Throttled, 429),
     (Backpressure, 503),
     (Broken, 500),
 )
@@ -97,12 +99,14 @@ def _own(request: Request, error: Exception) -> ProblemReply:
         said = f"{error.code}: {error.message}; {told(error)}"
         logger.error("%s %s: %s", request.method, route_of(request.scope), said)
     more = {"errors": [{"path": error.path, "message": error.message}]} if isinstance(error, InvalidRule) else {}
-    return problem(status, error.code, error.message, headers=_headers_of(status), **more)
+    return problem(status, error.code, error.message, headers=_headers_of(status, error), **more)
 
 
-def _headers_of(status: int) -> dict[str, str]:
+def _headers_of(status: int, error: SimorghError) -> dict[str, str]:
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
+    if isinstance(error, Throttled):
+        return {"Retry-After": str(error.seconds)}
     return {"Retry-After": "1"} if status == 503 else {}
 
 

@@ -201,6 +201,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("", response_model=ProfilePage, responses=example(ProfilePage))
     @scope(READ)
+    @deps.heavy.endpoint
     def find_profiles(
         search_for: Annotated[
             str,
@@ -225,6 +226,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
     @scope(READ)
+    @deps.heavy.endpoint
     def look_up_profiles(body: LookupIn) -> JsonReply:
         """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
         keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
@@ -233,6 +235,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
     @scope(READ)
+    @deps.heavy.endpoint
     def profile_events(
         key: ProfileKey,
         kind: Annotated[
@@ -253,6 +256,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{key:path}/identities", response_model=Identities, responses=example(Identities))
     @scope(READ)
+    @deps.heavy.endpoint
     def profile_identities(
         key: ProfileKey,
         explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,

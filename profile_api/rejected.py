@@ -84,6 +84,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("", response_model=RejectedPage, responses=example(RejectedPage))
     @scope(ADMIN)
+    @deps.heavy.endpoint
     def list_rejected(
         source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
         code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
+from registry.models import Budget
 from registry.scopes import Scope
 
 
@@ -148,6 +149,7 @@ class SourceChange(Request):
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: list[str] = Field(default_factory=lambda: ["*"], max_length=100)
+    budget: Budget = Field(default_factory=Budget)
 
 
 class SourceIn(SourceChange):

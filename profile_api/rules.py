@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from profile_api import heavy
+from profile_api import trial
 from profile_api.deps import ApiDeps
 from registry.models import SegmentDeclaration
 from schemas.errors import Backpressure, Conflict, InvalidInput, InvalidRule, NotFound, SimorghError
@@ -97,7 +97,7 @@ def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
 def _try(deps: ApiDeps, rule: Rule, resolve: Resolve) -> None:
     few = [row[0] for row in deps.reader.fill(_A_FEW)]
     try:
-        heavy.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))
+        trial.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))
     except (Backpressure, Conflict, InvalidRule):
         raise
     except SimorghError as error:

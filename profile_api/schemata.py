@@ -43,6 +43,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("", response_model=Items, responses=example(Items))
     @scope(READ)
+    @deps.heavy.endpoint
     def list_schemas(
         show_unplanned: Annotated[
             bool,

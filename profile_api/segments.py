@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Response
 
 from identity.nodes import profile_id
-from profile_api import heavy, people, rules
+from profile_api import people, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import position, reached
@@ -92,7 +92,7 @@ def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, An
     rule = rules.checked(deps, written)
     query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
-    row = heavy.rows(deps, Query(sql, query.parameters))[0]
+    row = trial.rows(deps, Query(sql, query.parameters))[0]
     answer = {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
     return answer | warned(names, rule)
 
@@ -176,6 +176,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
     @scope(READ)
+    @deps.heavy.endpoint
     def list_segments() -> JsonReply:
         """Every segment with its size, by id."""
         declared = sorted(deps.registry.segments.values(), key=lambda segment: segment.id)
@@ -189,6 +190,7 @@ def router(deps: ApiDeps) -> APIRouter:
         responses={**example(SegmentAnswer, 201, "Live and back-filled."), **_ACCEPTED},
     )
     @scope(WRITE)
+    @deps.declaring.endpoint
     def create_segment(body: SegmentIn, by: Caller) -> JsonReply:
         """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
         if body.id in deps.registry.segments:
@@ -197,6 +199,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.post("/preview", response_model=Preview, responses=example(Preview))
     @scope(READ)
+    @deps.heavy.endpoint
     def preview_segment(body: PreviewIn) -> JsonReply:
         """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
         return JsonReply(preview(deps, names, body.rule))
@@ -209,6 +212,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/{name}", response_model=SegmentAnswer, responses={**example(SegmentAnswer), **_ACCEPTED})
     @scope(WRITE)
+    @deps.declaring.endpoint
     def change_segment(name: Name, body: SegmentChange, by: Caller) -> JsonReply:
         """Change a segment's rule or name: the next version. Answers once its members are those of the new
         rule.
@@ -227,6 +231,7 @@ def router(deps: ApiDeps) -> APIRouter:
         responses={204: {"description": "Its members have left it."}, **_ACCEPTED},
     )
     @scope(WRITE)
+    @deps.declaring.endpoint
     def delete_segment(name: Name, by: Caller) -> Response:
         """Delete a segment that no other segment and no trigger names."""
         found(deps, name)
@@ -239,6 +244,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{name}/members", response_model=Members, responses=example(Members))
     @scope(READ)
+    @deps.heavy.endpoint
     def segment_members(name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
         """The profiles in a segment, by profile id."""
         found(deps, name)
@@ -246,6 +252,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))
     @scope(READ)
+    @deps.heavy.endpoint
     def why(name: Name, key: ProfileKey) -> JsonReply:
         """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
         segment = found(deps, name)

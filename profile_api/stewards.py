@@ -77,12 +77,14 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
     @scope(STEWARD)
+    @deps.declaring.endpoint
     def merge_profiles(key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
         """Merge another profile into this one. Answers once the change is visible, with the one profile."""
         return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
     @routes.post("/{key:path}/split", response_model=Profiles, responses=example(Profiles))
     @scope(STEWARD)
+    @deps.declaring.endpoint
     def split_profile(key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
         """Split identities off this profile. They leave together; later events do not bring the two
         together again until a steward merges them. Answers once the change is visible, with the profiles

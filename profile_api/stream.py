@@ -1,13 +1,16 @@
 """`GET /v1/segments/{id}/stream`: transitions as they are told, as server-sent events."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex, profile_id
@@ -16,25 +19,75 @@ from profile_api.deps import ApiDeps
 from profile_api.params import Name
 from profile_api.replies import encode
 from profile_api.rules import found
+from registry.models import Token
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
+from schemas.errors import Throttled
 from stream_processors.fences import Fences
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150
 """After so many polls without a transition (15 s) a comment is sent, so that proxies keep the connection."""
 _STEP = 500
+_ASK_SECONDS = 1.0
+"""How often a stream looks whether its token still holds."""
+_RETRY_AFTER = 15
 
 
-async def transitions(log: EventLog, segment: str, after: int) -> AsyncIterator[bytes]:
-    """A segment's transitions from the log offset `after` on, for ever. No thread is held while nothing
-    comes.
+class Streams:
+    """How many streams each token has open, and whether they may go on. Belongs to the event loop."""
+
+    def __init__(self, deps: ApiDeps) -> None:
+        self._deps = deps
+        self._open: Counter[str] = Counter()
+
+    def open(self, token: Token) -> None:
+        """Raises `Throttled` where the token has as many as it may; else `close` has to follow."""
+        if self._open[token.id] >= self._deps.streams_per_token:
+            raise Throttled(
+                f"At most {self._deps.streams_per_token} event streams of one token were wanted; close one first.",
+                code="too_many_streams",
+                seconds=_RETRY_AFTER,
+            )
+        self._open[token.id] += 1
+
+    def close(self, token: Token) -> None:
+        self._open[token.id] -= 1
+        if not self._open[token.id]:
+            del self._open[token.id]
+
+    def watch(self, token: Token, segment: str) -> Callable[[], Awaitable[bool]]:
+        """Asks whether a stream may go on: its token and its segment are still there, and the process is to stay."""
+        deps, asked = self._deps, time.monotonic()
+
+        async def may_go_on() -> bool:
+            nonlocal asked
+            if deps.stopping():
+                return False
+            if time.monotonic() - asked < _ASK_SECONDS:
+                return True
+            await run_in_threadpool(deps.registry.refresh)
+            asked = time.monotonic()
+            return deps.registry.holds(token) and segment in deps.registry.segments
+
+        return may_go_on
+
+
+async def always() -> bool:
+    return True
+
+
+async def transitions(
+    log: EventLog, segment: str, after: int, may_go_on: Callable[[], Awaitable[bool]] = always
+) -> AsyncIterator[bytes]:
+    """A segment's transitions from the log offset `after` on, for as long as they may go on. No thread is held while
+    nothing comes.
     """
     quiet = 0
     fences = await run_in_threadpool(Fences.at, log, after)
     yield b": connected\n\n"
-    while True:
+    while await may_go_on():
         records = await run_in_threadpool(log.read, topics.SEGMENTS, 0, after, _STEP)
         for record in records:
             after = record.offset + 1
@@ -46,6 +99,22 @@ async def transitions(log: EventLog, segment: str, after: int) -> AsyncIterator[
             if quiet % _QUIET_POLLS == 0:
                 yield b": quiet\n\n"
             await asyncio.sleep(_POLL_SECONDS)
+
+
+class StreamReply(StreamingResponse):
+    """A stream that gives its place back, however it ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncIterator[bytes], ended: Callable[[], None]) -> None:
+        super().__init__(events)
+        self._ended = ended
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._ended()
 
 
 def message(record: Record, segment: str) -> bytes | None:
@@ -67,6 +136,7 @@ def message(record: Record, segment: str) -> bytes | None:
 
 def router(deps: ApiDeps) -> APIRouter:
     routes = APIRouter(prefix="/v1/segments", tags=["segments"])
+    streams = Streams(deps)
 
     @routes.get(
         "/{name}/stream",
@@ -78,12 +148,18 @@ def router(deps: ApiDeps) -> APIRouter:
     @scope(READ)
     async def stream_segment(
         name: Name,
+        request: Request,
         last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
-    ) -> StreamingResponse:
-        """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`)."""
+    ) -> StreamReply:
+        """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`).
+
+        It ends when its token is deleted or expires, and when the segment is deleted.
+        """
         found(deps, name)
+        token: Token = request.state.token
         resumed = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19
         after = int(last_event_id or 0) + 1 if resumed else deps.log.ends(topics.SEGMENTS)[0]
-        return StreamingResponse(transitions(deps.log, name, after), media_type="text/event-stream")
+        streams.open(token)
+        return StreamReply(transitions(deps.log, name, after, streams.watch(token, name)), lambda: streams.close(token))
 
     return routes

@@ -102,6 +102,7 @@ def router(deps: ApiDeps) -> APIRouter:
         responses=example(TriggerAnswer, 201, "With its secret, once."),
     )
     @scope(WRITE)
+    @deps.declaring.endpoint
     def create_trigger(body: TriggerIn, by: Caller) -> JsonReply:
         """Declare a trigger. The answer shows the webhook's secret, this once."""
         name = body.id or f"trg_{secrets.token_hex(6)}"
@@ -118,6 +119,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.put("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
     @scope(WRITE)
+    @deps.declaring.endpoint
     def change_trigger(name: Name, body: TriggerChange, by: Caller) -> JsonReply:
         """Change a trigger; without a secret it keeps the one that it has."""
         known = found(deps, name)
@@ -128,6 +130,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.delete("/{name}", status_code=204, responses={204: {"description": "It is called no more."}})
     @scope(WRITE)
+    @deps.declaring.endpoint
     def delete_trigger(name: Name, by: Caller) -> Response:
         """Delete a trigger; its deliveries stay on record."""
         found(deps, name)
@@ -136,6 +139,7 @@ def router(deps: ApiDeps) -> APIRouter:
 
     @routes.get("/{name}/deliveries", response_model=Deliveries, responses=example(Deliveries))
     @scope(READ)
+    @deps.heavy.endpoint
     def trigger_deliveries(
         name: Name,
         status: Annotated[

@@ -28,6 +28,22 @@ TRUSTED_CHANNELS: Final = frozenset({"server", "pos", "email", "chat", "social",
 """Where computers of a company or a vendor send, not people's browsers and devices."""
 
 
+class Budget(Declaration):
+    """How much a source may bring. None: the workspace's default (SIMORGH_BUDGET_…); 0: any number."""
+
+    events_per_second: Annotated[int, Field(ge=0)] | None = None
+    megabytes_per_day: Annotated[int, Field(ge=0)] | None = None
+    types_per_day: Annotated[int, Field(ge=0)] | None = None
+    names_per_day: Annotated[int, Field(ge=0)] | None = None
+    identifiers_per_day: Annotated[int, Field(ge=0)] | None = None
+
+
+UNLIMITED: Final = Budget(
+    events_per_second=0, megabytes_per_day=0, types_per_day=0, names_per_day=0, identifiers_per_day=0
+)
+"""For what the operator does: imports, retries."""
+
+
 class Source(Declaration):
     """Where events come from. Two keys may live side by side, so that a key can be changed without a gap.
 
@@ -42,6 +58,7 @@ class Source(Declaration):
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: tuple[str, ...] = ("*",)
+    budget: Budget = Budget()
     clock: Literal["trusted", "untrusted"] | None = None
 
     @cached_property

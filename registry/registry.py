@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from eventlog.port import EventLog, Record
 from registry.keys import sha256_hex
 from registry.models import (
+    UNLIMITED,
     Kind,
     RegistryRecord,
     SegmentDeclaration,
@@ -74,7 +75,8 @@ class Registry:
         object lives: how the command line of this machine speaks to the process that has the folder open."""
         digest = sha256_hex(secret)
         token = Token(id=LOCAL, name="command line", token_sha256=digest, scopes=ALL_SCOPES)
-        self._local = {digest: (Source(id=FILES_SOURCE, name="imported files", channel="server"), token)}
+        source = Source(id=FILES_SOURCE, name="imported files", channel="server", budget=UNLIMITED)
+        self._local = {digest: (source, token)}
 
     # --- what is declared
 
@@ -204,9 +206,19 @@ class Registry:
         digest = sha256_hex(token)
         local = self._local.get(digest)
         known = local[1] if local else self._now.by_token.get(digest)
-        if known is None or (known.expires_at is not None and known.expires_at <= self._clock()):
+        if known is None or self._expired(known):
             return None
         return known
+
+    def holds(self, token: Token) -> bool:
+        """Whether a token that was accepted earlier still is: the same, and not expired."""
+        digest = token.token_sha256
+        local = self._local.get(digest)
+        known = local[1] if local else self._now.by_token.get(digest)
+        return known == token and not self._expired(token)
+
+    def _expired(self, token: Token) -> bool:
+        return token.expires_at is not None and token.expires_at <= self._clock()
 
 
 def _parse(record: Record) -> RegistryRecord | None:

@@ -10,6 +10,7 @@ SimorghError
 ├── Conflict              the thing named is in a state that forbids the request
 ├── Denied                the caller may not do this
 ├── Backpressure          not now: pause, then offer the same thing again
+│   └── Throttled         this caller asked too much: pause for `seconds`
 └── Broken                our own data or code is wrong: stop and say so
     ├── Damaged           records of the log are lost: restore it, or decide to go on without them
     └── SchemaChanged     a published schema was edited or removed
@@ -72,6 +73,16 @@ class Denied(SimorghError):
 
 class Backpressure(SimorghError):
     default_code = "backpressure"
+
+
+class Throttled(Backpressure):
+    """`seconds` until the same thing may be offered again."""
+
+    default_code = "too_many_requests"
+
+    def __init__(self, message: str, *, code: str | None = None, seconds: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.seconds = seconds
 
 
 class Broken(SimorghError):

@@ -16,8 +16,10 @@ from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.app import create_api
 from profile_api.deps import ApiDeps
+from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
 from profile_api.watch import literal_paths, watch
+from registry.throttle import Throttle
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
@@ -40,6 +42,7 @@ from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
 from stream_processors.views import Views
 from warehouse.client import OtherTables, Warehouse, Writer
+from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
@@ -68,6 +71,10 @@ def _require_log_where_tables_are(settings: Settings) -> None:
             " another folder",
             code="log_missing",
         )
+
+
+def heavy_queries(settings: Settings, reader: Reader) -> Heavy:
+    return Heavy(settings.query_workers, settings.query_queue, settings.query_seconds, reader.call_off)
 
 
 class Platform:
@@ -104,9 +111,11 @@ class Platform:
         self.reader = self.warehouse.reader(lambda: self.generation)
         self.local_token = secrets.token_urlsafe(32)
         declarations = Declarations(self.log, self.settings, self.secret)
-        self.registry, self.door = declarations.registry, declarations.door
+        self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
         self.registry.trust(self.local_token)
         self.registry.refresh()
+        self.heavy = heavy_queries(self.settings, self.reader)
+        self.metrics = CollectorRegistry()
         self._checkpoint = checkpoint_from_environment()
         self.recent = RecentViews()
         self._graphs = Graphs(self.folder.root)
@@ -318,9 +327,10 @@ class Platform:
             if number != self.generation:
                 self.warehouse.drop(number)
 
-    def app(self) -> FastAPI:
-        """Both HTTP faces on one app."""
-        metrics = CollectorRegistry()
+    def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+        """Both HTTP faces on one app. `stopping`: whether streams are to end."""
+        metrics = self.metrics
+        throttle = Throttle(system_clock, self.settings.failures_per_minute)
         metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
         deps = ApiDeps(
             log=self.log,
@@ -338,6 +348,10 @@ class Platform:
             at_hand=True,
             conditions=self.conditions,
             readiness=self._readiness(),
+            heavy=self.heavy,
+            throttle=throttle,
+            streams_per_token=self.settings.streams_per_token,
+            stopping=stopping,
         )
         app = create_api(deps)
         collector = collector_router(
@@ -347,6 +361,9 @@ class Platform:
             catalog=Catalog.load(),
             clock=system_clock,
             metrics=CollectorMetrics(metrics),
+            budgets=self.budgets,
+            throttle=throttle,
+            public_url=self.settings.public_url,
         )
         add_collector(app, collector)
         watch(app, metrics, literal_paths(collector))

@@ -27,18 +27,20 @@ from profile_api.deps import ApiDeps
 from profile_api.framing import Framing
 from profile_api.readiness import Readiness, log_takes_events, tables_answer
 from profile_api.watch import literal_paths, watch
+from registry.throttle import Throttle
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import InvalidSettings
 from simorgh import __version__, loglines
 from simorgh.counts import MinuteCounts
+from simorgh.front import Stop, binds, run_app
 from simorgh.logs import open_cluster_log
-from simorgh.platform import open_warehouse
+from simorgh.platform import heavy_queries, open_warehouse
 from simorgh.positions import StagePositions, ViewsHold
 from simorgh.retry import retry_rejected
 from simorgh.secret import of_cluster
-from simorgh.serve import listen, run_app, tune_interpreter
+from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import generation
@@ -106,15 +108,16 @@ def opened(settings: Settings) -> Iterator[Base]:
 
 def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Take events over HTTP until SIGTERM; what is answered is on Kafka's replicas."""
-    listener = listen(host, port)
+    addresses = binds(settings, host, port)
     with opened(settings) as base:
-        run_app(collector(base), listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+        metrics = CollectorRegistry()
+        app = collector(base, settings, metrics)
+        run_app(app, addresses, lambda: ready(addresses[0].url), settings, metrics)
 
 
-def collector(base: Base) -> FastAPI:
+def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     problems.install(app)
-    metrics = CollectorRegistry()
     routes = collector_router(
         base.log,
         base.declarations.registry,
@@ -122,6 +125,9 @@ def collector(base: Base) -> FastAPI:
         catalog=Catalog.load(),
         clock=system_clock,
         metrics=CollectorMetrics(metrics),
+        budgets=base.declarations.budgets,
+        throttle=Throttle(system_clock, settings.failures_per_minute),
+        public_url=settings.public_url,
     )
     add_collector(app, routes)
     app.include_router(health.router(Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics))
@@ -135,7 +141,7 @@ def collector(base: Base) -> FastAPI:
 
 def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Answer the profile API until SIGTERM."""
-    listener = listen(host, port)
+    addresses = binds(settings, host, port)
     with opened(settings) as base:
         warehouse = open_warehouse(settings)
         try:
@@ -143,6 +149,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
             warehouse.migrate(live)
             log = StagePositions(base.log, STAGES)
             reader = warehouse.reader(lambda: live)
+            heavy, stop = heavy_queries(settings, reader), Stop()
             deps = ApiDeps(
                 log=log,
                 registry=base.declarations.registry,
@@ -163,9 +170,14 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                         "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
                     }
                 ),
+                heavy=heavy,
+                throttle=Throttle(system_clock, settings.failures_per_minute),
+                streams_per_token=settings.streams_per_token,
+                stopping=stop.asked.is_set,
             )
+            stop.at_once.append(heavy.close)
             app = create_api(deps)
             watch(app, deps.metrics)
-            run_app(app, listener, lambda: ready(f"http://{host}:{listener.getsockname()[1]}"))
+            run_app(app, addresses, lambda: ready(addresses[0].url), settings, deps.metrics, stop)
         finally:
             warehouse.close()

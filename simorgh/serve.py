@@ -1,52 +1,51 @@
 """`simorgh serve`: everything in one process, until it is told to stop."""
 
-import errno
 import gc
 import logging
 import os
-import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import uvicorn
-from fastapi import FastAPI
-
-from schemas.errors import InvalidSettings
 from simorgh import __version__, loglines
 from simorgh.counts import MinuteCounts
+from simorgh.front import Stop, binds, run_app
 from simorgh.keys import first_keys
 from simorgh.logs import OneBox
 from simorgh.platform import Platform
 from simorgh.settings import Settings
 
-_LOG = logging.getLogger(__name__)
+SHORTEST_SECRET: Final = 16
+"""Characters of an API token or write key that is given by a setting, below which a line warns."""
+
 _MERGES_NICE: Final = 10
+_LOG = logging.getLogger(__name__)
 
 
 def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None] = lambda url: None) -> None:
     """Open the folder, listen, and run until SIGINT or SIGTERM. `ready` is called with the URL once requests are taken.
 
-    The socket is opened before the folder, so that a port in use is an error before anything was changed.
+    The sockets are opened before the folder, so that a port in use is an error before anything was changed.
     """
     OneBox(settings, "serve")
     loglines.begin(settings)
     tune_interpreter()
-    listener = listen(host, port)
-    url = f"http://{host}:{listener.getsockname()[1]}"
+    opened = binds(settings, host, port, api=True)
+    inside = opened[1] if settings.api_bind else opened[0]
+    warn_of_short_secrets(settings)
     platform = Platform(settings, "serve")
     calm_merges()
     counts = MinuteCounts(platform.log)
     try:
         first_keys(platform.registry, settings)
-        platform.folder.announce(url, platform.local_token)
+        platform.folder.announce(inside.url, platform.local_token)
         platform.start()
         counts.start()
         _LOG.info("starts: version %s, process %d, data in %s", __version__, os.getpid(), settings.data)
-        run_app(platform.app(), listener, lambda: ready(url))
+        stop = Stop([platform.folder.withdraw, platform.heavy.close], platform.warehouse.interrupt)
+        run_app(platform.app(stop.asked.is_set), opened, lambda: ready(opened[0].url), settings, platform.metrics, stop)
         _LOG.info("stops: was told to")
     finally:
         counts.stop()
@@ -56,10 +55,17 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
         loglines.end()
 
 
-def run_app(app: FastAPI, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Take requests until SIGINT or SIGTERM; those under way then have five seconds."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
-    _Server(config, ready).run(sockets=[listener])
+def warn_of_short_secrets(settings: Settings) -> None:
+    """A given secret is taken as it is; one that can be guessed is worth a line."""
+    for name in ("api_token", "write_key"):
+        given = getattr(settings, name)
+        if given is not None and len(given.get_secret_value()) < SHORTEST_SECRET:
+            _LOG.warning(
+                "SIMORGH_%s: wanted at least %d characters, got fewer; it can be guessed. `openssl rand -hex 32` makes"
+                " one, or unset it and let `simorgh serve` make one",
+                name.upper(),
+                SHORTEST_SECRET,
+            )
 
 
 def tune_interpreter() -> None:
@@ -82,48 +88,3 @@ def calm_merges() -> None:
         with suppress(OSError):
             if (task / "comm").read_text().startswith("MergeMutate"):
                 os.setpriority(os.PRIO_PROCESS, int(task.name), _MERGES_NICE)
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Shut down in order on SIGINT and SIGTERM. Uvicorn raises the signal again before the folder is closed."""
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-
-def listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise _cannot_listen(host, port, error) from None
-    listener.set_inheritable(True)
-    return listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> InvalidSettings:
-    """In words: an errno alone names neither address nor port."""
-    match error.errno:
-        case errno.EADDRINUSE:
-            why = f"port {port} on {host} is in use by another program; stop it, or name another port: --port"
-        case errno.EACCES:
-            why = f"port {port} is for root only; name one above 1023: --port"
-        case _:
-            why = f"{host} is no address of this machine; name one that is, or 127.0.0.1: --host"
-    return InvalidSettings(f"cannot listen: {why}", code="cannot_listen")

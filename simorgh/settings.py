@@ -6,6 +6,7 @@ that is set to nothing counts as not set. `simorgh.settings_faults` says what is
 
 import json
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
@@ -125,6 +126,95 @@ class Settings(BaseSettings):
             raise ValueError("wanted http(s)://host:port without a path")
         return value.rstrip("/")
 
+    # --- what a caller may take (docs/security.md)
+    public_url: Annotated[
+        str,
+        Field(
+            description="How the public reaches the collector, such as `https://events.example.com`: told to browser"
+            " SDKs. Empty: the address that the server is bound to."
+        ),
+    ] = ""
+    api_bind: Annotated[
+        str, Field(description="`host:port` that the API is moved to, away from the public collector (`serve` only).")
+    ] = ""
+    metrics_bind: Annotated[str, Field(description="`host:port` that `/metrics` is moved to.")] = ""
+    trusted_proxies: Annotated[
+        str,
+        Field(
+            description="Addresses and networks, by comma, of proxies whose X-Forwarded-For and X-Forwarded-Proto are"
+            " believed."
+        ),
+    ] = ""
+    http_connections: Annotated[
+        int, Field(description="Connections at once; 0: half of the descriptors, 10,000 at most.", ge=0)
+    ] = 0
+    http_connections_per_address: Annotated[
+        int, Field(description="Of these, of one address that is no trusted proxy; 0: three quarters.", ge=0)
+    ] = 0
+    http_header_bytes: Annotated[int, Field(description="Bytes of a request's head.", ge=1_024, le=1_000_000)] = 32_768
+    http_header_seconds: Annotated[float, Field(description="Seconds for a request's head to arrive.", ge=0.5)] = 10.0
+    http_body_seconds: Annotated[
+        float, Field(description="Seconds for its body, and one more for each 1,000 bytes that came.", ge=0.5)
+    ] = 20.0
+    http_idle_seconds: Annotated[
+        float, Field(description="Seconds between two requests of a connection; more than a proxy keeps it.", ge=0.5)
+    ] = 75.0
+    query_workers: Annotated[
+        int, Field(description="Heavy queries of the API at once: previews, lists, searches.", ge=1, le=64)
+    ] = 2
+    query_queue: Annotated[int, Field(description="Heavy queries that may wait; beyond: 429.", ge=0, le=1_000)] = 16
+    query_seconds: Annotated[
+        float, Field(description="Seconds for one to wait and run; then it is ended.", ge=1, le=300)
+    ] = 30.0
+    streams_per_token: Annotated[
+        int, Field(description="Event streams that one token may hold open.", ge=1, le=1_000)
+    ] = 20
+    failures_per_minute: Annotated[
+        int, Field(description="Wrong keys or tokens of one address, or of one prefix, before 429.", ge=1)
+    ] = 30
+    stop_seconds: Annotated[
+        float, Field(description="Seconds from SIGTERM to the end, whatever runs.", ge=2, le=300)
+    ] = 9.0
+    budget_events_per_second: Annotated[
+        int, Field(description="Events a second of one source, the last minute's unused ones on top; 0: any.", ge=0)
+    ] = 5_000
+    budget_megabytes_per_day: Annotated[
+        int, Field(description="Megabytes of request bodies a day of one source; 0: any.", ge=0)
+    ] = 20_000
+    budget_types_per_day: Annotated[
+        int, Field(description="Different event types outside of the catalogue a day of one source; 0: any.", ge=0)
+    ] = 2_000
+    budget_names_per_day: Annotated[
+        int, Field(description="Different names of traits and properties a day of one source; 0: any.", ge=0)
+    ] = 10_000
+    budget_identifiers_per_day: Annotated[
+        int, Field(description="Different identifiers a day of one source; 0: any.", ge=0)
+    ] = 2_000_000
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        if value and not _is_server_url(value):
+            raise ValueError("wanted http(s)://host or http(s)://host:port, without a path")
+        return value.rstrip("/")
+
+    @field_validator("api_bind", "metrics_bind")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        if value:
+            read_bind(value)
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        for one in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(one)
+            except ValueError:
+                raise ValueError("wanted addresses or networks by comma, such as 10.0.0.0/8, ::1") from None
+        return value
+
     @field_validator("write_key", "api_token")
     @classmethod
     def _printable(cls, value: SecretStr | None) -> SecretStr | None:
@@ -201,6 +291,14 @@ class Settings(BaseSettings):
     @property
     def warehouse_read_dsn(self) -> str:
         return self.clickhouse_read_url.get_secret_value() if self.clickhouse_read_url else ""
+
+
+def read_bind(text: str) -> tuple[str, int]:
+    """Host and port of `host:port` or `[host]:port`. Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65_536):
+        raise ValueError("wanted host:port, such as 127.0.0.1:8001")
+    return host.strip("[]"), int(port)
 
 
 def _is_server_url(text: str) -> bool:

@@ -5,7 +5,9 @@ from typing import Any
 
 from eventlog.port import EventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
+from producers.budgets import Budgets
 from producers.door import Door
+from registry.models import Budget
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
@@ -28,7 +30,9 @@ class Declarations:
             env_token=_plain(settings.api_token),
         )
         self._parsed_rules: tuple[object, IdentityRules] | None = None
-        self.door = Door(secret, settings.workspace, self.rules, Catalog.load(), random_id)
+        catalog = Catalog.load()
+        self.budgets = Budgets(default_budget(settings), catalog)
+        self.door = Door(secret, settings.workspace, self.rules, catalog, random_id, budgets=self.budgets)
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:
@@ -54,6 +58,17 @@ class Declarations:
 
     def close(self) -> None:
         self._over.set()
+
+
+def default_budget(settings: Settings) -> Budget:
+    """Of a source that declares none."""
+    return Budget(
+        events_per_second=settings.budget_events_per_second,
+        megabytes_per_day=settings.budget_megabytes_per_day,
+        types_per_day=settings.budget_types_per_day,
+        names_per_day=settings.budget_names_per_day,
+        identifiers_per_day=settings.budget_identifiers_per_day,
+    )
 
 
 def _plain(secret: Any) -> str | None:

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.errors import Conflict, SimorghError
-from warehouse.connect import Role, address, connections
+from warehouse.connect import Role, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
+from warehouse.tickets import Ticket, tagged
 
 _ARROW_COMPRESSIONS = ("lz4", "zstd")
 
@@ -33,6 +34,7 @@ class Warehouse:
         cluster on which `migrate` makes replicated and Distributed tables.
         """
         self.address = address(dsn)
+        self._dsn = dsn
         self._connections = connections(dsn, read_dsn, cluster)
         self._workspace = workspace
         self._cluster = cluster
@@ -89,6 +91,20 @@ class Warehouse:
     def reader(self, generation: Callable[[], int]) -> "WarehouseReader":
         return WarehouseReader(self, generation)
 
+    def call_off(self, ticket: Ticket) -> None:
+        """End what runs under the ticket."""
+        ticket.called_off = True
+        self._kill(f"query LIKE '%{ticket.comment()}%' AND query NOT LIKE 'KILL %'")
+
+    def interrupt(self) -> None:
+        """End all that the embedded engine runs, before this process ends. A server's queries are left to end."""
+        if not is_server(self._dsn):
+            self._kill("query NOT LIKE 'KILL %'")
+
+    def _kill(self, where: str) -> None:
+        with self._call("admin") as client:
+            client.command(f"KILL QUERY WHERE {where} ASYNC")
+
     def close(self) -> None:
         self._connections.close()
 
@@ -96,15 +112,14 @@ class Warehouse:
     def _call(self, role: Role, generation: int | None = None) -> Iterator[Any]:
         """A client for the length of a call; its errors leave as ours."""
         database = self.database(generation) if generation is not None else None
-        client = self._connections.handle(role, database)
-        try:
-            yield client
-        except EngineError as error:
-            self._connections.failed(role, database)
-            ours = read_failure(error) if role in ("read", "look_up", "fill") else failure(error)
-            if ours.code == DAMAGED and database:
-                self._damage[database] = ours
-            raise ours from None
+        with self._connections.handle(role, database) as client:
+            try:
+                yield client
+            except EngineError as error:
+                ours = read_failure(error) if role in ("read", "look_up", "fill") else failure(error)
+                if ours.code == DAMAGED and database:
+                    self._damage[database] = ours
+                raise ours from None
 
 
 class OtherTables(Conflict):
@@ -186,9 +201,12 @@ class WarehouseReader:
             sql, bound = write_long_lists(sql, parameters or {})
             return list(client.query(sql, parameters=bound).result_rows)
 
+    def call_off(self, ticket: Ticket) -> None:
+        self._warehouse.call_off(ticket)
+
     def _query(self, role: Role, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         with self._warehouse._call(role, self._generation()) as client:
-            sql, bound = write_long_lists(sql, parameters or {})
+            sql, bound = write_long_lists(tagged(sql), parameters or {})
             result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows
         return [dict(zip(names, row, strict=True)) for row in rows]

@@ -1,11 +1,12 @@
-"""Handles on the engine: per thread on the embedded one, shared by all threads on a server.
+"""Handles on the engine: lent for a call on the embedded one, shared by all threads on a server.
 
 What decides about correctness is a setting of the handle, stated explicitly, since a server's defaults depend on its
 version and its users' profiles.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
@@ -96,12 +97,8 @@ class Connections(Protocol):
         """What goes with each insert."""
         ...
 
-    def handle(self, role: Role, database: str | None) -> Any:
-        """The client for a role in a database; for this thread's use until its call ends."""
-        ...
-
-    def failed(self, role: Role, database: str | None) -> None:
-        """A call on this thread's handle did not end well."""
+    def handle(self, role: Role, database: str | None) -> AbstractContextManager[Any]:
+        """A client for a role in a database, for one call. A call that ends with an exception did not end well."""
         ...
 
     def close(self) -> None: ...
@@ -125,7 +122,11 @@ def address(dsn: str) -> str:
 
 
 class Embedded:
-    """One handle per thread, role and database: a handle serialises its callers, several on one engine do not."""
+    """Handles are borrowed for a call: one serialises its callers, several on one engine do not.
+
+    There are as many as calls ran side by side at most, and the one that was used last is lent first. (Handles kept by
+    threads would outlive them: pools of threads come and go.)
+    """
 
     insert_settings = INSERT_SETTINGS
 
@@ -133,35 +134,37 @@ class Embedded:
         """`final`: rows that were written twice are seen once, as on a server; one box never writes such."""
         self._dsn = dsn
         self._settings = {**COMMON_SETTINGS, "final": int(final)}
-        self._local = threading.local()
-        self._clients: list[Any] = []
+        self._free: dict[tuple[Role, str | None], list[Any]] = {}
         self._lock = threading.Lock()
 
-    def handle(self, role: Role, database: str | None) -> Any:
-        handles: dict[tuple[Role, str | None], Any] = self._local.__dict__.setdefault("handles", {})
-        client = handles.get((role, database))
+    @contextmanager
+    def handle(self, role: Role, database: str | None) -> Iterator[Any]:
+        """One that failed may still hold what its query had begun to answer: it is closed, not lent again."""
+        with self._lock:
+            free = self._free.setdefault((role, database), [])
+            client = free.pop() if free else None
         if client is None:
-            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-            for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
-                client.command(f"SET {name} = {value!r}")
-            handles[role, database] = client
-            with self._lock:
-                self._clients.append(client)
-        return client
-
-    def failed(self, role: Role, database: str | None) -> None:
-        """A handle may still hold what a failed query had begun to answer: the next call gets a new one."""
-        client = self._local.__dict__.get("handles", {}).pop((role, database), None)
-        if client is not None:
-            with self._lock:
-                self._clients.remove(client)
+            client = self._open(role, database)
+        try:
+            yield client
+        except BaseException:
             client.close()
+            raise
+        with self._lock:
+            free.append(client)
+
+    def _open(self, role: Role, database: str | None) -> Any:
+        client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+        for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
+            client.command(f"SET {name} = {value!r}")
+        return client
 
     def close(self) -> None:
         with self._lock:
-            clients, self._clients = self._clients, []
-        for client in clients:
-            client.close()
+            free, self._free = self._free, {}
+        for clients in free.values():
+            for client in clients:
+                client.close()
 
 
 class Server:
@@ -189,15 +192,14 @@ class Server:
         self._pools = {one: _pool(one) for one in {dsn, read_dsn}}
         self._clients: dict[tuple[Role, str | None], Any] = {}
 
-    def handle(self, role: Role, database: str | None) -> Any:
+    @contextmanager
+    def handle(self, role: Role, database: str | None) -> Iterator[Any]:
+        """A request that failed takes its connection with it, the client stays good."""
         client = self._clients.get((role, database))
         if client is None:
             made = self._connect(role, database)  # not under a lock: it may wait for a server that is not there
             client = self._clients.setdefault((role, database), made)
-        return client
-
-    def failed(self, role: Role, database: str | None) -> None:
-        """Nothing to do: a request that failed takes its connection with it."""
+        yield client
 
     def close(self) -> None:
         self._clients.clear()

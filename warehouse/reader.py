@@ -8,6 +8,8 @@ does not stop `INTO OUTFILE`: the query's text is always ours.
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from warehouse.tickets import Ticket
+
 
 class Reader(Protocol):
     """May be called from any thread."""
@@ -29,4 +31,10 @@ class Reader(Protocol):
     def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """`rows`, as tuples, for what may be long: any number of rows, and ten minutes. The memory is as limited: who
         asks does so in pages."""
+        ...
+
+    def call_off(self, ticket: Ticket) -> None:
+        """End the query that runs under the ticket, and refuse those that would follow it. Blocks a moment.
+
+        A query that cannot be ended ends by its limit on time."""
         ...

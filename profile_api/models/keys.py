@@ -13,6 +13,13 @@ _SOURCE: dict[str, Any] = {
     "enabled": True,
     "unplanned": "accept",
     "allowed_origins": ["*"],
+    "budget": {
+        "events_per_second": 200,
+        "megabytes_per_day": None,
+        "types_per_day": None,
+        "names_per_day": None,
+        "identifiers_per_day": None,
+    },
     "keys": [{"id": "9f86d081884c"}],
 }
 

@@ -121,7 +121,7 @@ def test_only_its_scope_and_admin_open_a_route(world: World, tokens: dict[Scope,
 
 def test_a_route_that_declares_no_scope_is_closed_to_everybody(world: World, portal: Any) -> None:
     app = FastAPI()
-    routes = APIRouter(dependencies=[Depends(Guard(world.registry, at_hand=True))])
+    routes = APIRouter(dependencies=[Depends(Guard(world.registry, world.deps.throttle, at_hand=True))])
     routes.add_api_route("/forgotten", lambda: "open")
     app.include_router(routes)
     problems.install(app)

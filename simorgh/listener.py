@@ -1,0 +1,325 @@
+"""How long and how much a connection may take: uvicorn's HTTP protocol with bounds.
+
+A connection has a *place*. It *waits* from when it opens, or from the end of an answer, until the next request's head
+is complete. Places are few, since descriptors are: whoever has waited longest gives theirs up to a newcomer. So idle
+sockets, however many, keep nobody out, and neither do heads that come byte by byte.
+"""
+
+import asyncio
+import math
+import os
+import resource
+from collections import Counter
+from collections.abc import Container, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from registry.throttle import network_of
+from schemas.problems import CONTENT_TYPE, problem_body
+
+MOST_CONNECTIONS: Final = 10_000
+LEAST_CONNECTIONS: Final = 16
+MOST_DESCRIPTORS: Final = 65_536
+MOST_PIPELINED: Final = 32
+"""Requests of one connection that wait for the answer before theirs."""
+
+BODY_RATE: Final = 1_000
+"""Bytes a second: each thousand bytes that came buy a body one more second."""
+
+FRAMING: Final = 65_536
+"""Bytes of a request that are neither head nor body: sizes of chunks, trailers. Beyond, one for each byte of body."""
+
+MOST_BODY: Final = 64 * 1024 * 1024
+"""No path reads as much; what is refused earlier is read up to its own limit, so that the client gets the answer."""
+
+LINGER: Final = 1.0
+"""Seconds in which a refused sender may read why, what it still sends being thrown away."""
+
+NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Connections at once, of all and of one address; bytes of a head; seconds for a head, for a body (see
+    `BODY_RATE`), between two requests, and for a client to take what it is answered."""
+
+    connections: int = MOST_CONNECTIONS
+    per_address: int = MOST_CONNECTIONS
+    head_bytes: int = 32_768
+    head_seconds: float = 10.0
+    body_seconds: float = 20.0
+    idle_seconds: float = 75.0
+    stalled_seconds: float = 30.0
+
+
+def spare_descriptors() -> int:
+    """Raise this process's limit of open files as far as it may, and say how many it could still open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        soft = most
+    return (MOST_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft) - open_descriptors()
+
+
+def open_descriptors() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))
+    except OSError:
+        return 64
+
+
+def connections_allowed(asked: int, spare: int) -> int:
+    """`asked`, 0 for as many as possible; never more than half of what can be opened: the engine and the log need
+    files while requests come in."""
+    return max(LEAST_CONNECTIONS, min(asked or MOST_CONNECTIONS, spare // 2))
+
+
+class Places:
+    """Who is connected, who waits, and whom to let go. Belongs to the event loop's thread."""
+
+    def __init__(self, limits: Limits, exempt: Container[str] = frozenset()) -> None:
+        """`exempt`: addresses that may hold every place, such as a proxy's."""
+        self.limits = limits
+        self._exempt = exempt
+        self._connections: set[Connection] = set()
+        self._waiting: dict[Connection, None] = {}  # whoever has waited longest comes first
+        self._waiting_at: dict[str, dict[Connection, None]] = {}
+        self._at: Counter[str] = Counter()
+        self.closed: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._connections)
+
+    def admit(self, new: "Connection") -> bool:
+        """Give it a place, at the cost of whoever has waited longest; False where all are being served."""
+        limits, address = self.limits, new.address
+        if self._at[address] >= limits.per_address and new.peer not in self._exempt:
+            found = self._let_go(self._waiting_at.get(address, {}))
+        elif len(self._connections) >= limits.connections:
+            found = self._let_go(self._waiting)
+        else:
+            found = True
+        if found:
+            self._connections.add(new)
+            self._at[address] += 1
+            self.waits(new)
+        return found
+
+    def waits(self, one: "Connection") -> None:
+        self._waiting[one] = None
+        self._waiting_at.setdefault(one.address, {})[one] = None
+
+    def serves(self, one: "Connection") -> None:
+        self._waiting.pop(one, None)
+        at = self._waiting_at.get(one.address)
+        if at is not None:
+            at.pop(one, None)
+            if not at:
+                del self._waiting_at[one.address]
+
+    def left(self, one: "Connection") -> None:
+        if one in self._connections:
+            self._connections.remove(one)
+            self.serves(one)
+            self._at[one.address] -= 1
+            if not self._at[one.address]:
+                del self._at[one.address]
+
+    def sweep(self, now: float) -> None:
+        """End what takes too long. Once a second is often enough."""
+        for one in [one for one in self._connections if one.is_overdue(now)]:
+            one.give_up(now)
+
+    def _let_go(self, waiting: "dict[Connection, None]") -> bool:
+        longest = next(iter(waiting), None)
+        if longest is None:
+            return False
+        self.closed["place_needed"] += 1
+        self.left(longest)
+        longest.abort()
+        return True
+
+
+class Connection(HttpToolsProtocol):
+    """One connection. `places` is shared by all of a server."""
+
+    def __init__(self, places: Places, **given: Any) -> None:
+        super().__init__(**given)
+        self._places = places
+        self._limits = places.limits
+        self.peer = self.address = ""  # as it is, and the network that counts as one address
+        self._in_head = True
+        self._head = 0  # bytes of a head that is not complete yet
+        self._came = self._body = 0  # bytes since the head was complete; of these, the body's
+        self._whole = True  # nothing more of the latest request is to come
+        self._since = NEVER  # when the head was complete whose body is coming
+        self._head_due = NEVER
+        self._stalled_due = NEVER
+        self._refused = False
+
+    # --- what the transport says
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.peer = self.client[0] if self.client else ""
+        self.address = network_of(self.peer)
+        if self._places.admit(self):
+            self._head_due = self.loop.time() + self._limits.head_seconds
+        else:
+            self._places.closed["no_place"] += 1
+            self._answer(503, "too_many_connections", "Too many connections are being served now: try again soon.")
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._places.left(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._in_head:
+            if self._head_due == NEVER:
+                self._head_due = self.loop.time() + self._limits.head_seconds
+            room = self._limits.head_bytes - self._head
+            if len(data) > room:
+                super().data_received(data[:room])
+                if self._refused or self.transport.is_closing():
+                    return
+                if self._in_head:
+                    self._refuse(431, "header_too_large", f"The head: at most {self._limits.head_bytes} bytes.")
+                    return
+                data = data[room:]
+            else:
+                self._head += len(data)
+        self._came += len(data)
+        super().data_received(data)
+        if not self._whole and (self._came > FRAMING + 2 * self._body or self._body > MOST_BODY):
+            self._refuse(413, "too_large", "The body, its framing or its trailers: more than any request needs came.")
+
+    def pause_writing(self) -> None:
+        self._stalled_due = self.loop.time() + self._limits.stalled_seconds
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled_due = NEVER
+        super().resume_writing()
+
+    # --- what the parser says
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # trailers belong to nobody
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= MOST_PIPELINED:
+            raise ValueError("too many requests before their answers")
+        self._in_head, self._whole = False, False
+        self._head = self._came = self._body = 0
+        self._head_due, self._since = NEVER, self.loop.time()
+        self._places.serves(self)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_head, self._whole, self._since = True, True, NEVER
+        super().on_message_complete()
+        self._wait_if_done()
+
+    # --- what the application says
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_if_done()
+
+    def _wait_if_done(self) -> None:
+        if self._whole and self.cycle.response_complete and not self.transport.is_closing():
+            self._places.waits(self)
+
+    # --- the end
+
+    def is_overdue(self, now: float) -> bool:
+        return now > self._head_due or now > self._stalled_due or self._is_slow(now)
+
+    def _is_slow(self, now: float) -> bool:
+        allowed = self._limits.body_seconds + self._body / BODY_RATE
+        return now - self._since > allowed and not self.flow.read_paused
+
+    def give_up(self, now: float) -> None:
+        """Answer 408 where a request had begun and nothing was said yet; else just close."""
+        stalled = now > self._stalled_due
+        self._places.closed["stalled" if stalled else "head" if now > self._head_due else "body"] += 1
+        begun = self._head > 0 or not self._in_head
+        if stalled or not begun or (self.cycle is not None and self.cycle.response_started and not self._in_head):
+            self.abort()
+        else:
+            self._refuse(408, "request_timeout", "The request did not come in time: send it again, without pauses.")
+
+    def abort(self) -> None:
+        self._refused = True
+        self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        self._places.closed["not_http"] += 1
+        self._refuse(400, "invalid_http", "An HTTP/1.1 request was wanted; something else came.")
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Say why, unless an answer is under way, and close; what is still sent is thrown away meanwhile."""
+        self._refused = True
+        answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if self.transport.is_closing():
+            return
+        if answering:
+            self.transport.abort()
+            return
+        self._places.closed[code] += 1
+        self._answer(status, code, message)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # whoever handles the request learns that it ended
+            self.cycle.message_event.set()
+        self.loop.call_later(LINGER, self.transport.abort)
+
+    def _answer(self, status: int, code: str, message: str) -> None:
+        body = orjson.dumps(problem_body(status, code, message))
+        head = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            f"content-type: {CONTENT_TYPE}",
+            f"content-length: {len(body)}",
+            "access-control-allow-origin: *",
+            *(["retry-after: 1"] if status in (408, 503) else []),
+            "connection: close",
+        ]
+        self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+
+
+class ListenerMetrics:
+    """A collector for prometheus_client."""
+
+    def __init__(self, places: Places) -> None:
+        self._places = places
+
+    def register(self, registry: CollectorRegistry) -> None:
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("simorgh_http_connections", "Open connections", value=len(self._places))
+        yield GaugeMetricFamily(
+            "simorgh_http_connections_most", "Connections that are taken at once", value=self._places.limits.connections
+        )
+        closed = CounterMetricFamily(
+            "simorgh_http_connections_closed", "Connections that were closed for a reason of ours", labels=["reason"]
+        )
+        for reason, count in sorted(self._places.closed.copy().items()):
+            closed.add_metric([reason], count)
+        yield closed
