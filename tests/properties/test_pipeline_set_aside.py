@@ -1,7 +1,7 @@
-"""A segment that cannot be put into effect stops nothing: it is set aside with its reason, on one box and on a cluster."""
+"""A segment that cannot be put into effect stops nothing: it is set aside with its reason."""
 
 import json
-from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -112,11 +112,10 @@ class Narrow:
 
 
 @pytest.fixture
-def small_pages(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
     monkeypatch.setattr(backfill, "_SMALLEST", 1)
     monkeypatch.setattr("stream_processors.evaluate._READ", 3)
-    yield
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -143,6 +142,6 @@ def test_pages_are_all_profiles_and_each_once() -> None:
     for profiles in (0, 1, 249_999, 250_000, 3_000_001):
         pages = backfill.whole(profiles)
         assert (pages[0].first, pages[-1].last) == (0, 2**128 - 1)
-        assert all(a.last + 1 == b.first for a, b in zip(pages, pages[1:], strict=False))
+        assert all(a.last + 1 == b.first for a, b in pairwise(pages))
         assert len(pages) == profiles // backfill.PAGE + 1
     assert backfill._split(Page(4, 6), 2) == [Page(4, 5), Page(6, 6)]
