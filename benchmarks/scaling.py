@@ -32,14 +32,18 @@ SIZES: Final = ((10**6, 10**3), (10**7, 10**4), (10**8, 10**5), (10**9, 10**6))
 """Identifiers, events a second."""
 
 IDENTIFIERS_PER_PERSON: Final = 3
-NODE_BYTES: Final = 210
-"""Of the identity graph in memory (docs/architecture.md)."""
+NODE_BYTES: Final = 212
+"""Of the identity graph in memory, measured on a running cluster."""
+FOLD: Final = 44
+"""µs a link when the topic is folded at a start, measured there, too."""
 WORKER_GB: Final = 64
 LOOK_UP: Final = 8.2
 """µs of CPU to look an id up in the table, 5,000 at a time, of 2 M ids: these deployments have too many for memory."""
 TUPLES: Final = 400_000
-NEW_SHARE: Final = 0.002
-"""Of a grown system's events: those with an identifier, or a pair of them, that was never seen. An assumption."""
+NEW_SHARE: Final = 0.02
+"""Of events: those with an identifier, or a pair of them, that was never seen. Measured: 0.14 to 0.17 in the beginning,
+0.02 once most people are known. It does not fall to nothing: browsers forget their cookies."""
+MOST_PARTITIONS: Final = 64
 BUSY: Final = 0.6
 """Of a core that a stage may use: the rest is for catching up."""
 
@@ -72,7 +76,8 @@ def main() -> None:
     )
     report.show("Unit costs of the cluster's stages, in CPU", ("step", "figure"), rows, note)
     columns = (
-        "nodes", "events/s", "workers", "known %", "links/s", "id. core", "graph GB", "touches/s", "pr. cores", "limit",
+        "nodes", "events/s", "workers", "known %", "links/s", "id. core", "graph GB", "GB a day", "fold of a year, h",
+        "touches/s", "pr. cores", "limit",
     )  # fmt: skip
     table = [play(identifiers, rate, costs) for identifiers, rate in SIZES]
     assumed = "workers: a core each for the events stage; id.: identity, pr.: profiles; limit: what to shard next; "
@@ -160,8 +165,9 @@ def play(identifiers: int, rate: int, costs: Costs, seed: int = 1) -> tuple[obje
     graph = identifiers * NODE_BYTES / 1e9
     profile_cores = touches * costs.touched / 1e6 / BUSY
     return (
-        f"{identifiers:.0e}", f"{rate:,}", workers, 100 * known, int(links), identity_core, graph, int(touches),
-        int(np.ceil(profile_cores)), _limit(identity_core, graph),
+        f"{identifiers:.0e}", f"{rate:,}", workers, 100 * known, int(links), identity_core, graph,
+        links * NODE_BYTES * 86_400 / 1e9, links * FOLD * 365 * 24 / 1e6, int(touches),
+        int(np.ceil(profile_cores)), _limit(identity_core, graph, profile_cores),
     )  # fmt: skip
 
 
@@ -177,9 +183,12 @@ def _memory(chance: np.random.Generator, people: int, events: int) -> tuple[floa
     return float(known), float(np.unique(batch).size / batch.size)
 
 
-def _limit(identity_core: float, graph_gb: float) -> str:
+def _limit(identity_core: float, graph_gb: float, profile_cores: float) -> str:
+    """What comes to its end first; a worker is one interpreter, and has a partition at least."""
     if identity_core > BUSY:
         return "identity core"
+    if profile_cores > MOST_PARTITIONS:
+        return "partitions"
     return "graph" if graph_gb > WORKER_GB else "none"
 
 

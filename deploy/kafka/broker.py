@@ -3,6 +3,7 @@
 Broker and controller in one process (KRaft), 512 MB of heap at most. Not for production: one copy of everything.
 """
 
+import argparse
 import shutil
 import signal
 import socket
@@ -167,19 +168,29 @@ def free_ports(count: int) -> list[int]:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(prefix="kafka-") as folder:
-        broker = Broker(Path(folder))
-        try:
-            broker.start()
-        except Unavailable as reason:
-            sys.exit(str(reason))
-        print(f"kafka://{broker.bootstrap}   (Ctrl-C ends it and removes its data)", flush=True)
-        ends = {signal.SIGINT, signal.SIGTERM}
-        signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # only now: the broker would inherit it
-        try:
-            signal.sigwait(ends)
-        finally:
-            broker.stop()
+    parser = argparse.ArgumentParser(description="One Kafka broker on loopback, until Ctrl-C.")
+    parser.add_argument("--port", type=int, help="default: one that is free")
+    parser.add_argument(
+        "--data", type=Path, help="a folder to keep its data in; default: one that is removed at the end"
+    )
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="kafka-") as scratch:
+        serve(asked.data or Path(scratch), asked.port, kept=asked.data is not None)
+
+
+def serve(folder: Path, port: int | None, *, kept: bool) -> None:
+    broker = Broker(folder.absolute(), ports=(port, *free_ports(1)) if port else ())
+    try:
+        broker.start()
+    except (Unavailable, RuntimeError) as reason:
+        sys.exit(str(reason))
+    print(f"kafka://{broker.bootstrap}   (Ctrl-C ends it{'' if kept else ' and removes its data'})", flush=True)
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # only now: the broker would inherit it
+    try:
+        signal.sigwait(ends)
+    finally:
+        broker.stop()
 
 
 if __name__ == "__main__":

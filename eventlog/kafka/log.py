@@ -26,9 +26,10 @@ from schemas import topics
 from schemas.errors import Backpressure, InvalidSettings
 
 FIRST_LOOK: Final = 0.002
-LAST_LOOK: Final = 0.05
-"""Seconds between two looks at a topic's ends while somebody waits: the longer it has not grown, the more. Many wait
-again and again for a tenth of a second, and each look costs the broker a request."""
+LAST_LOOK: Final = 0.1
+"""Seconds between two looks at a topic's ends while somebody waits: the longer it has not grown, the more. Each look
+costs the broker a request, and a cluster without traffic has some ten who wait. On the way from an event to a webhook
+there are four topics: a first event after a pause may wait four times as long."""
 
 
 class KafkaEventLog:
@@ -184,6 +185,7 @@ class KafkaEventLog:
         """Look unless somebody looked within `age` seconds: many may wait. A broker that is away tells nothing."""
         with self._looking[name]:
             if time.monotonic() - self._looked[name] >= age:
+                self._readers.let_go()
                 try:
                     self._look(name, patience)
                 except Backpressure:

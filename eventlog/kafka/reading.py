@@ -15,6 +15,10 @@ MOST_READERS: Final = 48
 MOST_BESIDE: Final = 3
 """Of one partition: for those who follow it from different places. More share, and jump."""
 
+LONGEST_IDLE: Final = 10.0
+"""Seconds after which a reader that nobody asked is closed: at a partition's end it asks the broker twenty times a
+second, for nothing. Where something comes again, another one is made, in some hundredths of a second."""
+
 Spot = tuple[str, int]
 """A topic's name on the broker, and a partition."""
 
@@ -91,6 +95,16 @@ class Readers:
         for _, spot, reader in surplus:
             self._idle[spot].remove(reader)
         return [reader for _, _, reader in surplus]
+
+    def let_go(self, idle: float = LONGEST_IDLE) -> None:
+        """Close those that were not used for this long. Cheap where there are none: to be called again and again."""
+        before = time.monotonic() - idle
+        with self._lock:
+            old = [(spot, each) for spot, readers in self._idle.items() for each in readers if each.used <= before]
+            for spot, reader in old:
+                self._idle[spot].remove(reader)
+        for _, reader in old:
+            reader.reader.close()
 
     def close(self) -> None:
         """Those in use are closed when they are given back."""

@@ -60,13 +60,14 @@ class LogSource:
     def __init__(self, log: EventLog, topic: str) -> None:
         self._log = log
         self._topic = topic
+        self._partitions = 0
 
     def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        self._partitions = self._partitions or len(self._log.ends(self._topic))
+        if not self._log.wait(self._topic, [positions.get(p, _NEVER) for p in range(self._partitions)], timeout):
+            return []
         ends = self._log.ends(self._topic)  # one request for all partitions, and none for each that has nothing
         waiting = {p: ends[p] - offset for p, offset in positions.items() if ends[p] > offset}
-        if not waiting:
-            self._log.wait(self._topic, [positions.get(p, _NEVER) for p in range(len(ends))], timeout)
-            return []
         share = max(1, limit // len(waiting))
         records: list[Record] = []
         for partition, count in waiting.items():

@@ -2,13 +2,17 @@
 
 import json
 import re
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deploy.kafka.broker import Broker
+from deploy.kafka.fetch import version
 from simorgh.settings import load_settings
-from tests.deploy.files import COMPOSE, DEPLOY, ROLES, load, run
+from tests.deploy.files import COMPOSE, DEPLOY, ROLES, ROOT, load, run
 
 
 def example_names() -> list[str]:
@@ -40,7 +44,7 @@ def test_composes_own_loader_takes_it(project: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ["SIMORGH_SECRET", "SIMORGH_WRITE_KEY", "SIMORGH_API_TOKEN", "CLICKHOUSE_PASSWORD",
-                                  "CLICKHOUSE_READ_PASSWORD", "GRAFANA_PASSWORD"])  # fmt: skip
+                                  "CLICKHOUSE_READ_PASSWORD", "GRAFANA_PASSWORD", "KAFKA_CLUSTER_ID"])  # fmt: skip
 def test_a_missing_secret_is_said_before_anything_starts(tmp_path: Path, name: str) -> None:
     done = run("composecheck", COMPOSE, filled(tmp_path, **{name: ""}))
     assert done.returncode != 0
@@ -100,11 +104,46 @@ def test_one_service_builds_the_image_that_the_roles_run() -> None:
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
 
 
-def test_images_are_pinned() -> None:
+def test_images_are_pinned_to_the_last_number() -> None:
     for name, service in services().items():
-        _, _, tag = service["image"].partition(":")
-        assert tag, name
-        assert tag != "latest", name
+        if "build" not in service and service["image"] != "simorgh:local":
+            _, _, tag = service["image"].partition(":")
+            assert re.fullmatch(r"v?\d+(\.\d+){2,3}", tag), name
+
+
+def test_kafka_is_the_one_that_is_tested() -> None:
+    assert services()["kafka"]["image"] == f"apache/kafka:{version()}"
+
+
+def test_every_service_has_a_limit_of_memory() -> None:
+    """And together they fit the machine that docs/deploy.md asks for, with the default number of workers."""
+    limits = {name: _bytes(service["mem_limit"]) for name, service in services().items()}
+    [wanted] = re.findall(r"4 cores, (\d+) GB of memory", (ROOT / "docs" / "deploy.md").read_text())
+    assert sum(limits.values()) - limits["migrate"] + limits["work"] <= int(wanted) << 30
+
+
+def _bytes(text: str) -> int:
+    return int(text[:-1]) << {"m": 20, "g": 30}[text[-1]]
+
+
+def health_check(port: int) -> list[str]:
+    """Kafka's, for a broker on this machine."""
+    name, *command = services()["kafka"]["healthcheck"]["test"]
+    assert name == "CMD"
+    return [part.replace("$$", "$").replace("localhost/9092", f"127.0.0.1/{port}") for part in command]
+
+
+def test_kafkas_health_check_starts_no_java_and_knows_a_broker(kafka: Broker) -> None:
+    assert not re.search(r"java|\.sh\b", " ".join(health_check(1)))
+    assert subprocess.run(health_check(kafka.port), check=False, timeout=30).returncode == 0
+
+
+def test_kafkas_health_check_is_not_deceived() -> None:
+    """By nobody, and by somebody who is no broker: an open port is not enough."""
+    assert subprocess.run(health_check(1), check=False, timeout=30, capture_output=True).returncode != 0
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        done = subprocess.run(health_check(listener.getsockname()[1]), check=False, timeout=30)
+        assert done.returncode != 0
 
 
 def test_what_is_mounted_from_here_exists() -> None:

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.timeout(1800)  # Helm is built at first use, once per m
 
 
 @cache
-def rendered(example: Path, *options: str) -> tuple[Object, ...]:
-    done = run("helm", "template", "shop", CHART, "--kube-version", KUBERNETES[-1], "-f", example, *options)
+def rendered(example: Path, *options: str, version: str = KUBERNETES[-1]) -> tuple[Object, ...]:
+    done = run("helm", "template", "shop", CHART, "--kube-version", version, "-f", example, *options)
     assert done.returncode == 0, done.stderr
     return tuple(made for made in yaml.safe_load_all(done.stdout) if made)
 
@@ -52,7 +52,7 @@ class TestRendered:
     @pytest.mark.parametrize("version", KUBERNETES)
     def test_kubernetes_schemas_take_it(self, example: Path, version: str) -> None:
         validator = pytest.importorskip("kubernetes_validate", reason="NOT CHECKED: kubernetes-validate is missing")
-        for made in rendered(example):
+        for made in rendered(example, version=version):
             if made["kind"] != "ServiceMonitor":  # the Prometheus operator's, unknown to Kubernetes itself
                 validator.validate(made, version.rsplit(".", 1)[0], strict=True)
 
@@ -120,6 +120,14 @@ class TestRendered:
                 assert container["resources"]["limits"]["memory"]
                 mounts = {mount["name"] for mount in container["volumeMounts"]}
                 assert mounts <= {volume["name"] for volume in spec["volumes"]}
+
+    def test_a_node_can_be_drained_while_a_store_is_away(self, example: Path) -> None:
+        """Then all pods are unready, and a budget by itself would let none of them go."""
+        budgets = of_kind(rendered(example), "PodDisruptionBudget")
+        assert len(budgets) == len(ROLES)
+        assert {made["spec"]["unhealthyPodEvictionPolicy"] for made in budgets} == {"AlwaysAllow"}
+        older = of_kind(rendered(example, version="1.25.0"), "PodDisruptionBudget")
+        assert all("unhealthyPodEvictionPolicy" not in made["spec"] for made in older)
 
     def test_roles_are_probed_where_they_answer(self, example: Path) -> None:
         found = pods(rendered(example))

@@ -136,6 +136,21 @@ def test_a_log_of_a_newer_format_is_refused_by_an_older_release(open_log: Open) 
         open_log()
 
 
+@both_clients
+def test_a_reader_that_nobody_asks_is_let_go(open_log: Open, client: ClientName) -> None:
+    """Else each partition that was ever read costs the broker twenty requests a second, until the log is closed."""
+    log = open_log(client=client)
+    log.append(topics.REGISTRY, [(b"k", b"1")])
+    assert len(log.read(topics.REGISTRY, 0, 0, 9)) == 1
+    readers = log._readers
+    readers.let_go()
+    assert sum(map(len, readers._idle.values())) > 0  # it was used just now
+    readers.let_go(idle=0)
+    assert sum(map(len, readers._idle.values())) == 0
+    log.append(topics.REGISTRY, [(b"k", b"2")])
+    assert [r.value for r in log.read(topics.REGISTRY, 0, 0, 9)] == [b"1", b"2"]
+
+
 def test_more_replicas_than_brokers_are_refused(kafka: Broker) -> None:
     with pytest.raises(InvalidSettings, match="SIMORGH_KAFKA_REPLICATION"):
         KafkaEventLog(Connection(kafka.bootstrap), prefix="replicas.", replication=3)

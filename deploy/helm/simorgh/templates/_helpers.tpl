@@ -52,6 +52,15 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end }}
 {{- end -}}
 
+{{/* Of a Secret of the user's own, which changes without the chart. Nothing where Helm does not speak to a cluster. */}}
+{{- define "simorgh.secretVersion" -}}
+{{- with .Values.secret.existing }}
+{{- with lookup "v1" "Secret" $.Release.Namespace . }}
+{{- .metadata.resourceVersion }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "simorgh.podSecurity" -}}
 runAsNonRoot: true
 runAsUser: 10001
