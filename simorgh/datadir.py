@@ -5,6 +5,7 @@ DIR/keys.json     the workspace's secret (back it up with the log: together they
 DIR/warehouse/    the embedded ClickHouse (rebuilt by `simorgh replay`)
 DIR/identity.snapshot  the identity graph, so that a start need not fold all of its topic (made again by itself)
 DIR/lock          held by the one process that has the folder open
+DIR/tables-open   there while the tables may hold what is not on disk yet; says since which start of the machine
 DIR/server.json   address and local token of that process, where it is a server
 
 Everything is for its owner only: folders 0700, files 0600.
@@ -14,6 +15,7 @@ import fcntl
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +27,19 @@ from pydantic import BaseModel, ValidationError
 from schemas.errors import Conflict
 
 OTHERS: Final = 0o077
-_OURS: Final = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "log.sqlite.lock", "keys.json", "server.json", "lock",
-                "warehouse", "identity.snapshot")  # fmt: skip
+_OURS: Final = (
+    "log.sqlite",
+    "log.sqlite-wal",
+    "log.sqlite-shm",
+    "log.sqlite.lock",
+    "keys.json",
+    "server.json",
+    "lock",
+    "tables-open",
+    "warehouse",
+    "identity.snapshot",
+)
+_SYNC_SECONDS: Final = 5.0
 _TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
 
 
@@ -126,6 +139,32 @@ class DataDir:
         except (FileNotFoundError, ValidationError, UnicodeDecodeError):
             return None
 
+    # ---- tables that are not synced row by row
+
+    def tables_may_lack_rows(self) -> bool:
+        """Whether the machine went down while a process had the tables open: what it had not written to disk is gone,
+        and what else it was, nobody can tell."""
+        try:
+            return self._tables_open.read_text() != _boot()
+        except FileNotFoundError:
+            return False
+
+    def tables_opened(self) -> None:
+        """To be said before anything is written to the tables; and once they are whole again."""
+        write_text(self._tables_open, _boot())
+
+    def tables_closed(self) -> None:
+        """Nothing writes any more. Where the disk takes too long, the next start of the machine is suspicious."""
+        syncing = threading.Thread(target=os.sync, name="sync", daemon=True)
+        syncing.start()
+        syncing.join(_SYNC_SECONDS)
+        if not syncing.is_alive():
+            self._tables_open.unlink(missing_ok=True)
+
+    @property
+    def _tables_open(self) -> Path:
+        return self.root / "tables-open"
+
     # ---- files for their owner only
 
     @property
@@ -194,12 +233,25 @@ def _close(path: Path) -> None:
         path.chmod(path.stat().st_mode & ~OTHERS)
 
 
+def _boot() -> str:
+    """Names this start of the machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
 def write_private(path: Path, body: dict[str, object]) -> None:
     """Write JSON that only the owner may read, whole or not at all, and wait until it is on disk."""
+    write_text(path, json.dumps(body))
+
+
+def write_text(path: Path, text: str) -> None:
+    """The same for a text."""
     draft = path.with_suffix(".new")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(handle, "w") as file:
-        json.dump(body, file)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     os.replace(draft, path)

@@ -42,6 +42,7 @@ from stream_processors.runner import Runner
 from stream_processors.triggers.stage import TriggerStage
 from stream_processors.views import Views
 from warehouse.client import OtherTables, Warehouse, Writer
+from warehouse.connect import is_server
 from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
@@ -101,6 +102,11 @@ class Platform:
             self.secret = secret.of_one_box(settings, self.folder, self.log)
             self.warehouse = open_warehouse(settings)
             undo.callback(self.warehouse.close)
+            self._unsynced = not is_server(settings.warehouse_dsn)
+            """Whether the tables are this process's files."""
+            self._suspect = self._unsynced and self.folder.tables_may_lack_rows()
+            if self._unsynced and not self._suspect:
+                self.folder.tables_opened()
             self._prepare()
             undo.pop_all()
 
@@ -201,11 +207,16 @@ class Platform:
         if self._other_tables:
             self._rebuild(f"warehouse: the tables in {self._other_tables.database} are of another version")
             self._other_tables = None
-            return
-        try:
-            self.runner.recover()
-        except WarehouseBehind as error:
-            self._rebuild(error.message)
+        elif self._suspect:
+            self._rebuild("warehouse: the machine went down while the tables were open, so rows may be missing")
+        else:
+            try:
+                self.runner.recover()
+            except WarehouseBehind as error:
+                self._rebuild(error.message)
+        if self._suspect:
+            self.folder.tables_opened()
+            self._suspect = False
 
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
@@ -232,6 +243,8 @@ class Platform:
         self._graphs.close()
         self.log.close()
         self.warehouse.close()
+        if self._unsynced and not self._suspect:
+            self.folder.tables_closed()
         self.folder.release()
 
     # ---- replay

@@ -1,0 +1,37 @@
+"""docs/operations.md: every command that it prints works, in the order of the page."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.harness import running
+from tests.e2e.operator_day import ENVIRONMENT, answered, simorgh
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OTHER_TOOLS = ("helm ",)
+
+
+def test_every_command_works(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    blocks = [block for block in BLOCK.findall(PAGE.read_text()) if not block.startswith(OTHER_TOOLS)]
+    assert len(blocks) >= 7
+    with running(data) as (server, client):
+        answered(simorgh("sources", "create", "till", "--data", data))
+        client.send({"type": "page", "userId": "u1", "messageId": "m1"}, {"type": "track", "userId": "u1"})
+        client.settled()
+        [old] = client.get("/v1/sources/till")["keys"]
+        page = "\n".join(blocks).replace("/backups", f"{tmp_path}/backups").replace("/srv", f"{tmp_path}/srv")
+        script = f'set -euo pipefail\nsimorgh() {{ {sys.executable} -m simorgh "$@"; }}\n{page}'
+        done = subprocess.run(
+            ["bash", "-c", script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")],
+            env={**os.environ, **ENVIRONMENT, "SIMORGH_DATA": str(data), "OLD_KEY": old["id"]},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert (tmp_path / "srv" / "simorgh" / "log.sqlite").exists()

@@ -1,0 +1,45 @@
+"""An operator's day: stopping and starting, soon and often, under load, leaves no error behind."""
+
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Client, Server
+from tests.e2e.operator_day import lines_of, sending
+
+LOUD = ("ERROR", "Traceback", "CRITICAL")
+
+
+def stop_and_start(tmp_path: Path, times: int, seed: int) -> None:
+    """Each life ends within two seconds of its start, at any moment of it."""
+    chance = random.Random(seed)
+    server = Server(tmp_path / "data").start()
+    with sending(server) as senders:
+        for _ in range(times):
+            assert server.process is not None
+            with pytest.raises(subprocess.TimeoutExpired):  # it must not end by itself
+                server.process.wait(chance.uniform(0.0, 2.0))
+            server.process.send_signal(chance.choice((signal.SIGTERM, signal.SIGINT)))
+            assert server.stop() == 0
+            server.start()
+    client = Client(server)
+    try:
+        assert client.settled()["events"]["unique"] >= sum(one.acknowledged for one in senders)
+    finally:
+        client.close()
+        assert server.stop() == 0
+    loud = [line for line in lines_of(server.data) if any(word in line for word in LOUD)]
+    assert not loud, "\n".join(loud[:20])
+
+
+def test_four_times(tmp_path: Path) -> None:
+    stop_and_start(tmp_path, 4, 1)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+def test_fifty_times(tmp_path: Path) -> None:
+    stop_and_start(tmp_path, 50, 2)
