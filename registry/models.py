@@ -23,6 +23,13 @@ class Declaration(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class KeyNote(Declaration):
+    """What may be told of a write key: when it was made, and its beginning, which is no secret."""
+
+    created_at: int
+    begins: Annotated[str, Field(max_length=40)]
+
+
 class Source(Declaration):
     """Where events come from. Two keys may live side by side, so that a key can be changed without a gap."""
 
@@ -30,6 +37,8 @@ class Source(Declaration):
     name: Name = ""
     channel: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")] = "web"
     write_key_sha256: Annotated[tuple[Digest, ...], Field(max_length=2)] = ()
+    key_notes: dict[Digest, KeyNote] = {}
+    """By digest; keys of earlier versions have none."""
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: tuple[str, ...] = ("*",)
@@ -41,6 +50,8 @@ class Token(Declaration):
     token_sha256: Digest
     scopes: frozenset[Scope]
     expires_at: int | None = None
+    created_at: int | None = None
+    """None: made by an earlier version, or the environment's."""
 
 
 class SegmentDeclaration(Declaration):
