@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from urllib.parse import unquote
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from schemas.errors import InvalidInput
 
@@ -29,38 +29,40 @@ END_OF_TIME: Final = 10_413_791_999_000
 
 
 def ms_of(text: str) -> int | None:
-    """A moment as ISO 8601, or as ms since 1970, in ms; None for other text. Without a zone it is UTC."""
-    if text.isdecimal():
-        return int(text) if len(text) <= 14 else None
+    """A moment as ISO 8601 or RFC 3339, or as ms since 1970, in ms; None for other text. Without a zone it is UTC. What
+    lies outside 1970 to 2299 is the nearest moment inside."""
+    if text.isdecimal() and text.isascii():
+        return min(int(text[:20]), END_OF_TIME)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.upper())
     except ValueError:
         return None
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    ms = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return min(max(ms, 0), END_OF_TIME)
 
 
 def moment_of(name: str, text: str | int | None) -> int | None:
-    """A moment in ms, as `ms_of` reads it. Raises `InvalidInput`, which names what it is of."""
-    ms = ms_of(text) if isinstance(text, str) else text
-    if text is not None and (ms is None or not 0 <= ms < END_OF_TIME):
-        raise InvalidInput(
-            f"{name}: a moment as ISO 8601, such as 2026-01-02T03:04:05Z, or in ms since 1970 was wanted; another value"
-            " came. Correct it.",
-            code="invalid_moment",
-        )
+    """A moment of a body, in ms. Raises `InvalidInput`, which names the member."""
+    ms = ms_of(str(text)) if text is not None else None
+    if text is not None and ms is None:
+        raise InvalidInput(f"{name}: {_WANTED}. Correct it.", code="invalid_moment")
     return ms
+
+
+_WANTED: Final = "wanted a moment such as 2026-01-02T03:04:05Z, or ms since 1970, got another value"
 
 
 def _query_moment(text: str) -> int:
     ms = ms_of(text)
-    if ms is None or not 0 <= ms < END_OF_TIME:
-        raise ValueError("wanted a moment as ISO 8601 or in ms since 1970, got another text")
+    if ms is None:
+        raise ValueError(_WANTED)
     return ms
 
 
 Moment = Annotated[
     int,
-    BeforeValidator(_query_moment, json_schema_input_type=str),
-    Field(examples=["2026-01-02T03:04:05Z"], json_schema_extra={"format": "date-time"}),
+    BeforeValidator(_query_moment),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+    Field(examples=["2026-01-02T03:04:05Z"]),
 ]
 """A query parameter that is a moment, in ms."""

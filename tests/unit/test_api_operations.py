@@ -173,7 +173,7 @@ def test_rejected_events_come_by_time(world: World) -> None:
     until = call(world, "GET", f"/v1/rejected?until={iso(NOW + 2)}")["items"]
     assert ([one["id"] for one in since], [one["id"] for one in until]) == (["ccc", "bb"], ["a"])
     wrong = call(world, "GET", "/v1/rejected?since=yesterday", status=422)
-    assert "wanted a moment as ISO 8601 or in ms since 1970" in wrong["message"]
+    assert "wanted a moment such as" in wrong["message"]
 
 
 def test_a_rejected_event_is_dismissed_by_a_record_of_the_log(fresh_world: World) -> None:
@@ -276,7 +276,7 @@ def test_a_token_opens_what_its_scopes_say_until_it_is_deleted(fresh_world: Worl
     for at in (iso(NOW + 60_000), NOW + 60_000):
         made = call(world, "POST", "/v1/tokens", {"scopes": ["read"], "expires_at": at}, 201)
         assert (made["expires_at"], made["created_at"]) == (iso(NOW + 60_000), iso(NOW))
-    for at in ("tomorrow", NOW, -1, True, 10**20):
+    for at in ("tomorrow", NOW, -1, True, 10**20, "2020-01-01"):
         call(world, "POST", "/v1/tokens", {"scopes": ["read"], "expires_at": at}, 422)
     assert call(world, "DELETE", "/v1/tokens/env", status=409)["code"] == "conflict"
 
