@@ -1,10 +1,13 @@
 """Parameters that many routes share, and what they say about themselves in OpenAPI."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Final
 from urllib.parse import unquote
 
 from fastapi import Path, Query
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+from schemas.errors import InvalidInput
 
 # Paths are matched still percent-encoded (see `app.ApiPaths`), so that a value may hold an encoded slash.
 PathText = Annotated[str, AfterValidator(unquote)]
@@ -19,3 +22,47 @@ ProfileKey = Annotated[
 Name = Annotated[PathText, Path(description="The id.", examples=["repeat-buyers"])]
 Limit = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
 Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before.")]
+
+
+END_OF_TIME: Final = 10_413_791_999_000
+"""The end of 2299, in ms: the last moment that a table holds."""
+
+
+def ms_of(text: str) -> int | None:
+    """A moment as ISO 8601 or RFC 3339, or as ms since 1970, in ms; None for other text. Without a zone it is UTC. What
+    lies outside 1970 to 2299 is the nearest moment inside."""
+    if text.isdecimal() and text.isascii():
+        return min(int(text[:20]), END_OF_TIME)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        return None
+    ms = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return min(max(ms, 0), END_OF_TIME)
+
+
+def moment_of(name: str, text: str | int | None) -> int | None:
+    """A moment of a body, in ms. Raises `InvalidInput`, which names the member."""
+    ms = ms_of(str(text)) if text is not None else None
+    if text is not None and ms is None:
+        raise InvalidInput(f"{name}: {_WANTED}. Correct it.", code="invalid_moment")
+    return ms
+
+
+_WANTED: Final = "wanted a moment such as 2026-01-02T03:04:05Z, or ms since 1970, got another value"
+
+
+def _query_moment(text: str) -> int:
+    ms = ms_of(text)
+    if ms is None:
+        raise ValueError(_WANTED)
+    return ms
+
+
+Moment = Annotated[
+    int,
+    BeforeValidator(_query_moment),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+    Field(examples=["2026-01-02T03:04:05Z"]),
+]
+"""A query parameter that is a moment, in ms."""

@@ -28,7 +28,7 @@ Include = Annotated[
     str | None,
     Query(
         description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events.",
-        json_schema_extra={"pattern": f"^({_PART})(,({_PART}))*$"},
+        json_schema_extra={"pattern": f"^(({_PART})(,({_PART}))*)?$"},
         examples=["traits,segments"],
     ),
 ]

@@ -1,19 +1,24 @@
 """Rejected events: what failed, why, the original bytes; and trying again."""
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from profile_api import views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps
 from profile_api.models.examples import example
-from profile_api.models.operations import Outcome, RejectedEvent, RejectedPage
-from profile_api.params import Cursor, Limit, Name
+from profile_api.models.operations import Dismissed, Outcome, RejectedEvent, RejectedPage, Retried
+from profile_api.params import END_OF_TIME, Cursor, Limit, Moment, Name, moment_of
 from profile_api.replies import JsonReply, page
+from profile_api.requests import RejectedFilter
 from registry.scopes import ADMIN
-from schemas.errors import Conflict, NotFound
+from schemas import topics
+from schemas.errors import Conflict, InvalidInput, NotFound
 
 # The driver reads text that is not UTF-8 as hex, so such bytes leave as base64.
 _COLUMNS = """id, digest, code, reason, source, channel, toUnixTimestamp64Milli(received_at) AS received_ms, place,
@@ -23,6 +28,8 @@ _COLUMNS = """id, digest, code, reason, source, channel, toUnixTimestamp64Milli(
 _LIST = f"""SELECT {_COLUMNS} FROM rejected FINAL
 WHERE resolved = {{resolved:UInt8}} AND ({{source:String}} = '' OR source = {{source:String}})
   AND ({{code:String}} = '' OR code = {{code:String}})
+  AND received_at >= fromUnixTimestamp64Milli({{since:Int64}})
+  AND received_at < fromUnixTimestamp64Milli({{until:Int64}})
   AND (toUnixTimestamp64Milli(received_at), source, id, digest)
     < ({{ms:Int64}}, {{after:String}}, {{id:String}}, {{digest:UInt64}})
 ORDER BY received_at DESC, source DESC, id DESC, digest DESC LIMIT {{limit:UInt32}}"""
@@ -31,6 +38,24 @@ WHERE id = {{id:String}} AND ({{source:String}} = '' OR source = {{source:String
 ORDER BY resolved, received_at DESC, digest DESC LIMIT 1 BY source LIMIT 20"""
 
 Source = Annotated[str, Query(max_length=200, description="Its source, where several sources sent this id.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which rejected events; what is not given does not matter. Moments are ms, `until` is not in."""
+
+    source: str = ""
+    code: str = ""
+    since: int | None = None
+    until: int | None = None
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "code": self.code,
+            "since": self.since or 0,
+            "until": END_OF_TIME if self.until is None else self.until,
+        }
 
 
 def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
@@ -51,28 +76,56 @@ def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
     return rows[0]
 
 
-def listed(
-    deps: ApiDeps, limit: int, cursor: str | None, *, source: str = "", code: str = "", resolved: bool = False
-) -> dict[str, Any]:
+def listed(deps: ApiDeps, which: Which, limit: int, cursor: str | None, *, resolved: bool = False) -> dict[str, Any]:
+    following, rows = _page_of(deps, which, limit, cursor, resolved=resolved)
+    return page([views.rejected_view(row) for row in rows], following)
+
+
+def _page_of(
+    deps: ApiDeps, which: Which, limit: int, cursor: str | None, *, resolved: bool = False
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """The cursor of the page that follows, and the rows of this one."""
     shape, start = (int, str, str, int), (1 << 62, "", "", 0)
-    ms, after, name, digest = read_cursor(deps.secret, "rejected events", cursor, shape) if cursor else start
-    rows = deps.reader.rows(
-        _LIST,
-        {
-            "resolved": int(resolved),
-            "source": source,
-            "code": code,
-            "ms": ms,
-            "after": after,
-            "id": name,
-            "digest": digest,
-            "limit": limit + 1,
-        },
-    )
+    ms, source, name, digest = read_cursor(deps.secret, "rejected events", cursor, shape) if cursor else start
+    after = {"ms": ms, "after": source, "id": name, "digest": digest, "limit": limit + 1, "resolved": int(resolved)}
+    rows = deps.reader.rows(_LIST, which.parameters() | after)
     last = rows[limit - 1] if len(rows) > limit else None
     keys = (last["received_ms"], last["source"], last["id"], last["digest"]) if last else None
-    following = write_cursor(deps.secret, "rejected events", keys) if keys else None
-    return page([views.rejected_view(row) for row in rows[:limit]], following)
+    return write_cursor(deps.secret, "rejected events", keys) if keys else None, rows[:limit]
+
+
+# ---- settling them
+
+
+def record_of(row: dict[str, Any]) -> dict[str, Any]:
+    """The record of simorgh.rejected that a row came of."""
+    return views.rejected_view(row) | {"digest": row["digest"], "place": row["place"]}
+
+
+def dismiss(deps: ApiDeps, rows: list[dict[str, Any]]) -> None:
+    """Settle rejected events without admitting them: a record each, so that a replay knows it, too."""
+    settled = [(row["id"].encode(), orjson.dumps({**record_of(row), "resolved": True})) for row in rows]
+    if settled:
+        deps.log.append(topics.REJECTED, settled)
+
+
+def retried(deps: ApiDeps, row: dict[str, Any]) -> str:
+    """`accepted`, or `rejected`: also where its source is gone."""
+    try:
+        return str(deps.retry_rejected(record_of(row), None)["status"])
+    except NotFound:
+        return "rejected"
+
+
+def several(deps: ApiDeps, body: RejectedFilter) -> tuple[str | None, list[dict[str, Any]]]:
+    """Those that a request about several names, a page of them. Raises `InvalidInput` where it names all."""
+    which = Which(body.source, body.code, moment_of("since", body.since), moment_of("until", body.until))
+    if which == Which():
+        raise InvalidInput(
+            "filter: one of source, code, since and until was wanted; none came. Say which rejected events are meant.",
+            code="no_filter",
+        )
+    return _page_of(deps, which, body.limit, body.cursor)
 
 
 async def raw_body(request: Request) -> bytes:
@@ -88,14 +141,33 @@ def router(deps: ApiDeps) -> APIRouter:
     def list_rejected(
         source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
         code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",
+        since: Annotated[Moment | None, Query(description="Only those received then or later.")] = None,
+        until: Annotated[Moment | None, Query(description="Only those received earlier.")] = None,
         resolved: Annotated[
-            bool, Query(description="Those that a retry has settled instead of those that wait.")
+            bool, Query(description="Those that a retry or a dismissal has settled instead of those that wait.")
         ] = False,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> JsonReply:
         """Rejected events that wait to be fixed, latest first."""
-        return JsonReply(listed(deps, limit, cursor, source=source, code=code, resolved=resolved))
+        return JsonReply(listed(deps, Which(source, code, since, until), limit, cursor, resolved=resolved))
+
+    @routes.post("/retry", response_model=Retried, responses=example(Retried))
+    @scope(ADMIN)
+    def retry_several(body: RejectedFilter) -> JsonReply:
+        """Admit all rejected events again that a filter names, as they came, latest first. Go on with `next_cursor`."""
+        following, rows = several(deps, body)
+        outcomes = Counter(retried(deps, row) for row in rows)
+        counts = {name: outcomes[name] for name in ("accepted", "rejected")}
+        return JsonReply({"matched": len(rows), **counts, "next_cursor": following})
+
+    @routes.post("/dismiss", response_model=Dismissed, responses=example(Dismissed))
+    @scope(ADMIN)
+    def dismiss_several(body: RejectedFilter) -> JsonReply:
+        """Settle all rejected events that a filter names without admitting them. Go on with `next_cursor`."""
+        following, rows = several(deps, body)
+        dismiss(deps, rows)
+        return JsonReply({"dismissed": len(rows), "next_cursor": following})
 
     @routes.post(
         "/{name:path}/retry",
@@ -115,9 +187,18 @@ def router(deps: ApiDeps) -> APIRouter:
 
         A `conflicting_copy` cannot be: under its id it would be a copy again.
         """
-        row = find(deps, name, source)
-        record = views.rejected_view(row) | {"digest": row["digest"], "place": row["place"]}
-        return JsonReply(deps.retry_rejected(record, payload or None))
+        return JsonReply(deps.retry_rejected(record_of(find(deps, name, source)), payload or None))
+
+    @routes.post(
+        "/{name:path}/dismiss",
+        status_code=204,
+        responses={204: {"description": "It waits no more. It stays on record."}},
+    )
+    @scope(ADMIN)
+    def dismiss_rejected(name: Name, source: Source = "") -> Response:
+        """Settle a rejected event without admitting it: it leaves the list of those that wait."""
+        dismiss(deps, [find(deps, name, source)])
+        return Response(status_code=204)
 
     @routes.get("/{name:path}", response_model=RejectedEvent, responses=example(RejectedEvent))
     @scope(ADMIN)

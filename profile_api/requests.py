@@ -138,6 +138,21 @@ class TokenIn(Request):
     model_config = with_example({"name": "dashboard", "scopes": ["read", "write"]}, closed=True)
     name: str = Field(default="", max_length=200)
     scopes: list[Scope] = Field(min_length=1, max_length=10)
+    expires_at: str | int | None = Field(
+        default=None, description="ISO 8601, or ms since 1970. Without it the token never expires."
+    )
+
+
+class RejectedFilter(Request):
+    """Rejected events that wait, by one or more of the members but `limit` and `cursor`. `until` is not in."""
+
+    model_config = with_example({"source": "shop", "code": "missing_identifier", "limit": 100}, closed=True)
+    source: str = Field(default="", max_length=200)
+    code: str = Field(default="", max_length=200)
+    since: str | int | None = Field(default=None, description="Received then or later: ISO 8601, or ms since 1970.")
+    until: str | int | None = Field(default=None, description="Received earlier: ISO 8601, or ms since 1970.")
+    limit: int = Field(default=100, ge=1, le=1000, description="How many at most in this request.")
+    cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the answer before.")
 
 
 class SourceChange(Request):

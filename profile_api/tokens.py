@@ -10,14 +10,14 @@ from profile_api.deps import ApiDeps
 from profile_api.models.examples import example
 from profile_api.models.keys import NewToken, TokenPage, TokenView
 from profile_api.models.operations import ReplayState
-from profile_api.params import Name
+from profile_api.params import Name, moment_of
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TokenIn
 from registry.keys import new_token, sha256_hex
 from registry.models import Token
 from registry.scopes import ADMIN
 from schemas.clock import iso
-from schemas.errors import Conflict, NotFound
+from schemas.errors import Conflict, InvalidInput, NotFound
 
 
 def found(deps: ApiDeps, name: str) -> Token:
@@ -28,8 +28,21 @@ def found(deps: ApiDeps, name: str) -> Token:
 
 
 def view(token: Token) -> dict[str, Any]:
-    expires = None if token.expires_at is None else iso(token.expires_at)
-    return {"id": token.id, "name": token.name, "scopes": sorted(token.scopes), "expires_at": expires}
+    view: dict[str, Any] = {"id": token.id, "name": token.name, "scopes": sorted(token.scopes)}
+    moments = {"created_at": token.created_at, "expires_at": token.expires_at}
+    return view | {name: None if at is None else iso(at) for name, at in moments.items()}
+
+
+def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
+    """When a token expires, in ms. Raises `InvalidInput` for what has been."""
+    ms = moment_of("expires_at", at)
+    if ms is not None and ms <= deps.clock():
+        raise InvalidInput(
+            "expires_at: a moment to come was wanted; one that has been came. Leave it out for a token that never"
+            " expires.",
+            code="invalid_moment",
+        )
+    return ms
 
 
 def router(deps: ApiDeps) -> APIRouter:
@@ -50,9 +63,14 @@ def router(deps: ApiDeps) -> APIRouter:
     )
     @scope(ADMIN)
     def create_token(body: TokenIn, by: Caller) -> JsonReply:
-        """Make a token with these scopes. It is shown this once."""
+        """Make a token with these scopes, until `expires_at` if it is given. It is shown this once."""
         token, name = new_token(), f"tok_{secrets.token_hex(6)}"
-        declared = {"name": body.name, "scopes": sorted(body.scopes), "token_sha256": sha256_hex(token)}
+        declared = {
+            "name": body.name,
+            "scopes": sorted(body.scopes),
+            "token_sha256": sha256_hex(token),
+            "expires_at": expiry(deps, body.expires_at),
+        }
         deps.registry.declare("token", name, declared, by)
         return JsonReply(view(found(deps, name)) | {"token": token}, 201)
 

@@ -35,6 +35,11 @@ def is_well_formed(key: str) -> bool:
     return found is not None and found[2] == _checksum(found[1])
 
 
+def beginning(key: str) -> str:
+    """What tells a generated key from others without opening anything: its prefix and public id."""
+    return "_".join(key.split("_")[:3]) + "_…" if is_well_formed(key) else ""
+
+
 def sha256_hex(key: str) -> str:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 

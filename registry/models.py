@@ -42,6 +42,11 @@ UNLIMITED: Final = Budget(
     events_per_second=0, megabytes_per_day=0, types_per_day=0, names_per_day=0, identifiers_per_day=0
 )
 """For what the operator does: imports, retries."""
+class KeyNote(Declaration):
+    """What may be told of a write key: when it was made, and its beginning, which is no secret."""
+
+    created_at: int
+    begins: Annotated[str, Field(max_length=40)]
 
 
 class Source(Declaration):
@@ -55,6 +60,8 @@ class Source(Declaration):
     name: Name = ""
     channel: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")] = "web"
     write_key_sha256: Annotated[tuple[Digest, ...], Field(max_length=2)] = ()
+    key_notes: dict[Digest, KeyNote] = {}
+    """By digest; keys of earlier versions have none."""
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     allowed_origins: tuple[str, ...] = ("*",)
@@ -74,6 +81,8 @@ class Token(Declaration):
     token_sha256: Digest
     scopes: frozenset[Scope]
     expires_at: int | None = None
+    created_at: int | None = None
+    """None: made by an earlier version, or the environment's."""
 
 
 class SegmentDeclaration(Declaration):

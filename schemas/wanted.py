@@ -59,7 +59,8 @@ def _just(words: str) -> Said:
 def _length(what: str) -> Said:
     def say(context: Mapping[str, Any]) -> str:
         least, most = context.get("min_length"), context.get("max_length")
-        return f"at {'most' if least is None else 'least'} {most if least is None else least} {what}"
+        bound = most if least is None else least
+        return f"at {'most' if least is None else 'least'} {bound} {what if bound == 1 else what + 's'}"
 
     return say
 
@@ -79,11 +80,11 @@ _WANTED: Final[Mapping[str, Said]] = {
     "frozen_set_type": _just("a list"),
     "string_type": _just("a text"),
     "string_unicode": _just("text in UTF-8"),
-    "string_too_short": _length("characters"),
-    "string_too_long": _length("characters"),
+    "string_too_short": _length("character"),
+    "string_too_long": _length("character"),
     "string_pattern_mismatch": lambda context: f"a text of the form {context.get('pattern', '')}",
-    "too_short": _length("items"),
-    "too_long": _length("items"),
+    "too_short": _length("item"),
+    "too_long": _length("item"),
     "bool_type": _just("true or false"),
     "bool_parsing": _just("true or false"),
     "int_type": _just("a whole number"),

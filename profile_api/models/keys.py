@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from profile_api.models.examples import example_of, with_example
+from profile_api.models.examples import AT, example_of, with_example
 
+_KEY = {"id": "9f86d081884c", "begins": "smg_wk_4fGh81Qz_…", "created_at": AT}
 _SOURCE: dict[str, Any] = {
     "id": "shop",
     "name": "The shop",
@@ -20,17 +21,23 @@ _SOURCE: dict[str, Any] = {
         "names_per_day": None,
         "identifiers_per_day": None,
     },
-    "keys": [{"id": "9f86d081884c"}],
+    "keys": [_KEY],
 }
+_ACTIVE: dict[str, Any] = _SOURCE | {"events": 12000, "rejected": 3, "last_event_at": AT}
 
 
 class Source(BaseModel):
-    model_config = with_example(_SOURCE)
+    """Its settings; of its keys what tells them apart, the older one first. `events`: unique ones, `rejected`: those
+    that wait, `last_event_at`: when the latest accepted one came; null where there is none, or nobody can tell now.
+    """
+
+    model_config = with_example(_ACTIVE)
     id: str
+    keys: list[dict[str, str | None]]
 
 
 class SourcePage(BaseModel):
-    model_config = with_example({"items": [_SOURCE], "next_cursor": None})
+    model_config = with_example({"items": [_ACTIVE], "next_cursor": None})
     items: list[Source]
     next_cursor: str | None
 
@@ -38,24 +45,35 @@ class SourcePage(BaseModel):
 class NewKey(BaseModel):
     """A write key; it is shown this once."""
 
-    model_config = with_example({"id": "9f86d081884c", "source": "shop", "write_key": "smg_wk_…"})
+    model_config = with_example(_KEY | {"source": "shop", "write_key": "smg_wk_4fGh81Qz_…"})
     id: str
     source: str
     write_key: str
 
 
+_TOKEN: dict[str, Any] = {
+    "id": "tok_1",
+    "name": "dashboard",
+    "scopes": ["read"],
+    "created_at": AT,
+    "expires_at": None,
+}
+
+
 class TokenView(BaseModel):
-    model_config = with_example({"id": "tok_1", "name": "dashboard", "scopes": ["read"], "expires_at": None})
+    """`expires_at`: from then on it opens nothing; null: never. `created_at`: null for the environment's."""
+
+    model_config = with_example(_TOKEN)
     id: str
     scopes: list[str]
+    created_at: str | None
+    expires_at: str | None
 
 
 class NewToken(BaseModel):
     """A token; it is shown this once."""
 
-    model_config = with_example(
-        {"id": "tok_1", "name": "dashboard", "scopes": ["read"], "expires_at": None, "token": "smg_at_…"}
-    )
+    model_config = with_example(_TOKEN | {"token": "smg_at_…"})
     id: str
     scopes: list[str]
     token: str

@@ -165,6 +165,22 @@ class Outcome(BaseModel):
     model_config = with_example({"id": "m-2", "status": "accepted"})
 
 
+class Retried(BaseModel):
+    """Of those that matched, how many were accepted, and how many refused again. `next_cursor`: there are more."""
+
+    model_config = with_example({"matched": 100, "accepted": 97, "rejected": 3, "next_cursor": None})
+    matched: int
+    accepted: int
+    rejected: int
+    next_cursor: str | None
+
+
+class Dismissed(BaseModel):
+    model_config = with_example({"dismissed": 100, "next_cursor": None})
+    dismissed: int
+    next_cursor: str | None
+
+
 class Items(BaseModel):
     model_config = with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
     items: list[dict[str, Any]]

@@ -1,4 +1,5 @@
-"""The README's and the quick start's blocks, run as a reader would run them, against a real server.
+"""The blocks of the README, the quick start, the API's page and the senders', run as a reader would run them, against a
+real server.
 
 Every `sh` block is run, in order, in one shell; only what installs is left out. A `json` block tells what the block
 before it answers: what it shows must be there, `…` stands for anything, lists have the length that is shown.
@@ -10,11 +11,14 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from jsonschema_rs import Draft202012Validator
 
 from tests.e2e.harness import wait_for
 
@@ -103,6 +107,89 @@ def assert_shows(came: Any, shown: Any, at: str = "answer") -> None:
 
 def assert_text_shows(came: str, shown: str, at: str) -> None:
     assert re.search(".*".join(map(re.escape, shown.split("…"))), came, re.DOTALL), f"{at}: {came}"
+
+
+class Calls:
+    """Every call of `curl` in a shell, with what came back."""
+
+    FUNCTION = """
+    curl() {
+      local body=$(mktemp -p "$CALLS") code
+      command curl -sS -o "$body" -w "$body %{method} %{http_code} %{url_effective}\\n" "$@" >> "$CALLS/list"; code=$?
+      cat "$body"; echo
+      [ $code = 28 ] || return $code  # the time that a stream was given is over
+    }
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self._folder = folder
+
+    def begin(self, shell: Shell) -> None:
+        shell.run(f"export CALLS={self._folder}; {self.FUNCTION}")
+
+    def __iter__(self) -> Iterator[tuple[str, int, str, bytes]]:
+        """Method, status, path and body."""
+        for line in (self._folder / "list").read_text().splitlines():
+            body, method, status, url = line.split(maxsplit=3)
+            yield method, int(status), urlsplit(url).path, Path(body).read_bytes()
+
+
+class Contract:
+    """/openapi.json of a server."""
+
+    def __init__(self, url: str) -> None:
+        self._document = httpx.get(f"{url}/openapi.json").json()
+
+    def operations(self) -> set[tuple[str, str]]:
+        return {(method.upper(), path) for path, item in self._document["paths"].items() for method in item}
+
+    def operation(self, method: str, path: str) -> tuple[str, str]:
+        """The documented operation that a call was one of: the one whose path says most itself."""
+        fitting = [
+            template
+            for one, template in self.operations()
+            if one == method and re.fullmatch(re.sub(r"\\{[^}]*\\}", ".+", re.escape(template)), path)
+        ]
+        assert fitting, f"{method} {path} is not in the contract"
+        return method, max(fitting, key=lambda template: len(re.sub(r"\{[^}]*\}", "", template)))
+
+    def check(self, operation: tuple[str, str], status: int, body: bytes) -> None:
+        """The status is documented, and the answer has the documented shape."""
+        method, template = operation
+        responses = self._document["paths"][template][method.lower()]["responses"]
+        response = responses.get(str(status)) or responses[f"{status // 100}XX"]
+        for media_type, content in response.get("content", {}).items():
+            if media_type.endswith("json"):
+                schema = {**content.get("schema", {}), "components": self._document["components"]}
+                Draft202012Validator(schema).validate(json.loads(body))
+
+
+def test_every_operation_of_the_api_is_shown_and_does_what_is_shown(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    page = (ROOT / "docs/api.md").read_text().replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    shell, calls = Shell(tmp_path), Calls(tmp_path / "calls")
+    try:
+        shell.run(START.replace("simorgh serve", f"simorgh serve --port {port}"))
+        wait_until_visible(url)
+        calls.begin(shell)
+        answer = ""
+        for kind, block in BLOCK.findall(page):
+            if kind == "sh":
+                answer = shell.run(block)
+                wait_until_visible(url)
+            elif kind == "json":
+                assert_shows(json.loads(answer.splitlines()[-1]), json.loads(block))
+        contract = Contract(url)
+        made = [(contract.operation(method, path), status, body) for method, status, path, body in calls]
+        for operation, status, body in made:
+            contract.check(operation, status, body)
+        assert [operation for operation, status, _ in made if status >= 400] == [("POST", "/v1/segments/preview")]
+        of_api = {(method, path) for method, path in contract.operations() if f"### `{method} {path}`" in page}
+        assert of_api - {operation for operation, *_ in made} == set()
+    finally:
+        shell.close()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/sending.md"])

@@ -11,6 +11,7 @@ from profile_api.models.operations import Status
 from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
+from stream_processors import rejections
 from stream_processors.topology import PROJECTIONS
 from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
 
@@ -163,6 +164,8 @@ def test_what_waits_in_the_log_is_not_told_to_be_unknown(make_world: MakeWorld) 
 
 def test_a_rejected_event_is_listed_read_and_retried(fresh_world: World) -> None:
     world = fresh_world
+    world.log.append(topics.REJECTED, [(b"earlier", orjson.dumps({"id": "earlier"}))])
+    world.log.commit("rejected", {topics.REJECTED: {0: 1}})
     world.reject("m/1", b'{"type":"track"')
     item = call(world, "GET", "/v1/rejected")["items"][0]
     assert item == {
@@ -206,6 +209,64 @@ def test_rejected_events_come_by_source_code_and_page(world: World) -> None:
     assert (resolved["id"], resolved["resolved"]) == ("r0", True)
 
 
+def test_rejected_events_come_by_time(world: World) -> None:
+    for name in ("a", "bb", "ccc"):
+        world.reject(name, b"x")  # received at NOW + the length of its name
+    since = call(world, "GET", f"/v1/rejected?since={NOW + 2}")["items"]
+    until = call(world, "GET", f"/v1/rejected?until={iso(NOW + 2)}")["items"]
+    assert ([one["id"] for one in since], [one["id"] for one in until]) == (["ccc", "bb"], ["a"])
+    wrong = call(world, "GET", "/v1/rejected?since=yesterday", status=422)
+    assert "wanted a moment such as" in wrong["message"]
+
+
+def test_a_rejected_event_is_dismissed_by_a_record_of_the_log(fresh_world: World) -> None:
+    world = fresh_world
+    world.log.append(topics.REJECTED, [(b"earlier", orjson.dumps({"id": "earlier"}))])
+    world.log.commit("rejected", {topics.REJECTED: {0: 1}})
+    world.reject("m/1", b"\xff", ver=0)  # a row's version is the offset of its record
+    call(world, "POST", "/v1/rejected/m%2F1/dismiss", status=204)
+    call(world, "POST", "/v1/rejected/none/dismiss", status=404)
+    assert rejections.step(world.log, world.writer) == 1
+    assert call(world, "GET", "/v1/rejected")["items"] == []
+    [settled] = call(world, "GET", "/v1/rejected?resolved=true")["items"]
+    assert (settled["id"], settled["payload_base64"]) == ("m/1", "/w==")
+
+
+def test_many_rejected_events_are_dismissed_and_retried_by_a_filter(fresh_world: World) -> None:
+    world = fresh_world
+    for n in range(5):
+        world.reject(f"r{n}", b"x", code="schema" if n % 2 else "not_json", ver=0)
+    world.log.append(topics.REJECTED, [(b"earlier", orjson.dumps({"id": "earlier"}))])
+    world.log.commit("rejected", {topics.REJECTED: {0: 1}})
+    call(world, "POST", "/v1/rejected/dismiss", {}, 422)
+    call(world, "POST", "/v1/rejected/dismiss", {"since": "yesterday"}, 422)
+    first = call(world, "POST", "/v1/rejected/retry", {"code": "not_json", "limit": 2})
+    assert (first["matched"], first["accepted"]) == (2, 2)
+    rest = call(world, "POST", "/v1/rejected/retry", {"code": "not_json", "cursor": first["next_cursor"]})
+    assert rest == {"matched": 1, "accepted": 1, "rejected": 0, "next_cursor": None}
+    assert [record["id"] for record, _ in world.retried] == ["r4", "r2", "r0"]
+    answer = call(world, "POST", "/v1/rejected/dismiss", {"source": "shop", "code": "schema"})
+    assert answer == {"dismissed": 2, "next_cursor": None}
+    rejections.step(world.log, world.writer)
+    assert [one["id"] for one in call(world, "GET", "/v1/rejected")["items"]] == ["r4", "r2", "r0"]
+
+
+def test_a_source_says_when_it_was_last_heard_of(fresh_world: World) -> None:
+    world = fresh_world
+    for name in ("shop", "till"):
+        call(world, "POST", "/v1/sources", {"id": name}, 201)
+    world.events(node("user_id", "u1"), [NOW - 5000, NOW - 3000])
+    world.reject("r1", b"x")
+    world.log.commit("projections", {topics.EVENTS: {0: 2}})
+    shop, till = call(world, "GET", "/v1/sources")["items"]
+    assert (shop["events"], shop["rejected"], shop["last_event_at"]) == (2, 1, iso(NOW - 3000))
+    assert (till["events"], till["rejected"], till["last_event_at"]) == (0, 0, None)
+    world.events(node("user_id", "u1"), [NOW - 1000])
+    world.log.commit("projections", {topics.EVENTS: {0: 3}})
+    again = call(world, "GET", "/v1/sources/shop")
+    assert (again["events"], again["last_event_at"]) == (3, iso(NOW - 1000))
+
+
 def test_schemas_list_the_contract_and_what_nobody_planned(world: World) -> None:
     listed = call(world, "GET", "/v1/schemas")["items"]
     assert "order.completed" in {one["type"] for one in listed}
@@ -229,7 +290,11 @@ def test_a_source_has_keys_that_are_shown_once(fresh_world: World) -> None:
     assert source is not None
     assert source.id == "shop"
     changed = call(world, "PUT", "/v1/sources/shop", {"name": "The shop", "channel": "pos", "unplanned": "reject"})
-    assert (changed["name"], changed["channel"], changed["keys"]) == ("The shop", "pos", [{"id": key["id"]}])
+    assert (changed["name"], changed["channel"], changed["keys"]) == (
+        "The shop",
+        "pos",
+        [{"id": key["id"], "begins": key["write_key"][:15] + "_…", "created_at": iso(NOW)}],
+    )
     assert key["write_key"] not in world.client.get("/v1/sources").text
     call(world, "POST", "/v1/sources/shop/keys", status=201)
     assert call(world, "POST", "/v1/sources/shop/keys", status=409)["code"] == "too_many_keys"
@@ -251,6 +316,11 @@ def test_a_token_opens_what_its_scopes_say_until_it_is_deleted(fresh_world: Worl
     call(world, "DELETE", f"/v1/tokens/{made['id']}", status=204)
     assert world.client.get("/v1/status", headers=headers).status_code == 401
     call(world, "POST", "/v1/tokens", {"scopes": ["everything"]}, 422)
+    for at in (iso(NOW + 60_000), NOW + 60_000):
+        made = call(world, "POST", "/v1/tokens", {"scopes": ["read"], "expires_at": at}, 201)
+        assert (made["expires_at"], made["created_at"]) == (iso(NOW + 60_000), iso(NOW))
+    for at in ("tomorrow", NOW, -1, True, 10**20, "2020-01-01"):
+        call(world, "POST", "/v1/tokens", {"scopes": ["read"], "expires_at": at}, 422)
     assert call(world, "DELETE", "/v1/tokens/env", status=409)["code"] == "conflict"
 
 

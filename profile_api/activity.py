@@ -1,0 +1,50 @@
+"""What came of each source: how much, and when the latest came. Who has fallen silent?"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from profile_api.counts import Tally
+from profile_api.deps import ApiDeps
+from profile_api.status import PROJECTIONS_GROUP
+from schemas import topics
+from schemas.clock import iso
+from schemas.errors import Backpressure, Broken
+
+_WAITING = """SELECT source, count() AS n, toUnixTimestamp64Milli(max(received_at)) AS last_ms FROM rejected FINAL
+WHERE NOT resolved GROUP BY source"""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """By source; `known` is False where the warehouse does not tell."""
+
+    accepted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    known: bool = True
+
+    def of(self, source: str) -> dict[str, Any]:
+        """`last_event_at`: when the latest event that was accepted came. Null: none yet, or not known now."""
+        accepted, latest = self.accepted.get(source, (0, None))
+        rejected, _ = self.waiting.get(source, (0, None))
+        return {
+            "events": accepted if self.known else None,
+            "rejected": rejected if self.known else None,
+            "last_event_at": None if latest is None else iso(latest),
+        }
+
+
+class Activity:
+    """Any thread may ask. Unique events are counted once, and those that came since when asked again."""
+
+    def __init__(self, deps: ApiDeps) -> None:
+        self._deps = deps
+        self._tally = Tally(deps.reader, deps.generation)
+
+    def of_sources(self) -> Seen:
+        try:
+            accepted = self._tally.by_source(self._deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
+            rows = self._deps.reader.rows(_WAITING)
+        except (Backpressure, Broken):
+            return Seen(known=False)
+        return Seen(accepted, {row["source"]: (row["n"], row["last_ms"]) for row in rows})
