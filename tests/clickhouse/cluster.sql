@@ -10,22 +10,26 @@ CREATE TABLE IF NOT EXISTS default_g1.log_rows_local ON CLUSTER 'simorgh' (
 CREATE TABLE IF NOT EXISTS default_g1.log_rows ON CLUSTER 'simorgh' AS default_g1.log_rows_local ENGINE = Distributed('simorgh', 'default_g1', 'log_rows_local', part);
 
 CREATE TABLE IF NOT EXISTS default_g1.ids_local ON CLUSTER 'simorgh' (
-    eid  UInt128,
+    key  UInt128,
     part UInt16,
     off  UInt64 CODEC(ZSTD(1))
-) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PRIMARY KEY eid ORDER BY (eid, part, off) SETTINGS index_granularity = 256;
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PRIMARY KEY key ORDER BY (key, part, off) SETTINGS index_granularity = 256;
 
-CREATE TABLE IF NOT EXISTS default_g1.ids ON CLUSTER 'simorgh' AS default_g1.ids_local ENGINE = Distributed('simorgh', 'default_g1', 'ids_local', cityHash64(eid));
+CREATE TABLE IF NOT EXISTS default_g1.ids ON CLUSTER 'simorgh' AS default_g1.ids_local ENGINE = Distributed('simorgh', 'default_g1', 'ids_local', cityHash64(key));
 
 CREATE TABLE IF NOT EXISTS default_g1.events_local ON CLUSTER 'simorgh' (
-    node     UInt128,
-    time     DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
-    type     LowCardinality(String),
-    part     UInt16,
-    off      UInt64 CODEC(Delta, ZSTD(1)),
-    amount   Decimal(38, 6) CODEC(ZSTD(1)),
-    currency LowCardinality(String),
-    payload  String CODEC(ZSTD(3))
+    node        UInt128,
+    time        DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    type        LowCardinality(String),
+    part        UInt16,
+    off         UInt64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    place       UInt64 CODEC(ZSTD(1)),
+    key         UInt128 CODEC(NONE),
+    source      LowCardinality(String),
+    amount      Decimal(38, 6) CODEC(ZSTD(1)),
+    currency    LowCardinality(String),
+    payload     String CODEC(ZSTD(3))
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
 
@@ -36,7 +40,7 @@ CREATE TABLE IF NOT EXISTS default_g1.traits_local ON CLUSTER 'simorgh' (
     kind    LowCardinality(String),
     name    String,
     value   Nullable(String),
-    ver     UInt128,
+    ver     UInt256,
     source  LowCardinality(String),
     channel LowCardinality(String)
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (node, kind, name) SETTINGS index_granularity = 256;
@@ -139,17 +143,18 @@ CREATE TABLE IF NOT EXISTS default_g1.decisions_local ON CLUSTER 'simorgh' (
 CREATE TABLE IF NOT EXISTS default_g1.decisions ON CLUSTER 'simorgh' AS default_g1.decisions_local ENGINE = Distributed('simorgh', 'default_g1', 'decisions_local', cityHash64(node));
 
 CREATE TABLE IF NOT EXISTS default_g1.rejected_local ON CLUSTER 'simorgh' (
+    source      LowCardinality(String),
     id          String,
     digest      UInt64,
     code        LowCardinality(String),
     reason      String,
-    source      LowCardinality(String),
     channel     LowCardinality(String),
     received_at DateTime64(3, 'UTC'),
+    place       UInt64,
     payload     String CODEC(ZSTD(3)),
     resolved    UInt8,
     ver         UInt64
-) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (id, digest) SETTINGS index_granularity = 256;
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (source, id, digest) SETTINGS index_granularity = 256;
 
 CREATE TABLE IF NOT EXISTS default_g1.rejected ON CLUSTER 'simorgh' AS default_g1.rejected_local ENGINE = Distributed('simorgh', 'default_g1', 'rejected_local', cityHash64(id));
 

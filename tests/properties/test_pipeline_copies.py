@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from producers.door import Incoming, Refused, Verdict
 from registry.models import Source
 from schemas import topics
+from schemas.errors import Conflict
+from simorgh.retry import retry_rejected
 from stream_processors import conflicts
 from tests.properties.pipeline_world import (
     LINGERS,
@@ -153,6 +155,17 @@ def test_a_content_is_kept_once_and_twenty_of_an_event(make_box: MakeBox) -> Non
             box.settle()
         assert box.writer.rows("SELECT count(), uniqExact(digest) FROM rejected FINAL") == [(20, 20)]
         assert box.log.ends(topics.REJECTED) == [20]
+
+
+def test_a_conflict_is_not_tried_again(make_box: MakeBox) -> None:
+    """Under its id it would be a copy for ever."""
+    with make_box() as box:
+        box.append([page("m"), page("m", properties={"n": 1})])
+        box.settle()
+        [record] = [json.loads(one.value) for one in box.log.read(topics.REJECTED, 0, 0, 9)]
+        with pytest.raises(Conflict, match="an id of its own"):
+            retry_rejected(box.log, box.registry, make_door(), record, None)
+        assert box.log.ends(topics.REJECTED) == [1]
 
 
 def test_who_waits_in_the_topic_is_not_kept_again(make_box: MakeBox) -> None:

@@ -170,9 +170,11 @@ class World:
             [(segment, profile, int(kind == "entered"), moment(at), off)],
         )
 
-    def events(self, anchor: int, times: list[int], kind: str = "page.viewed", *, logged: bool = False) -> list[str]:
+    def events(
+        self, anchor: int, times: list[int], kind: str = "page.viewed", *, logged: bool = False, **more: Any
+    ) -> list[str]:
         """Events of a node; with `logged`, also in the log and as read by the projections. Returns their
-        ids.
+        ids. `more`: of the envelope.
         """
         ids, rows = [], []
         for time in times:
@@ -186,16 +188,28 @@ class World:
                 "channel": "web",
                 "properties": {"n": offset},
                 "identifiers": [{"type": "user_id", "value": "U", "normalised": "U", "node": to_hex(anchor)}],
+                **more,
             }
             payload = orjson.dumps(envelope).decode()
             ids.append(f"e{offset}")
-            rows.append((anchor, moment(time), kind, 0, offset, Decimal(0), "", payload))
+            key = offset ^ 0xFF  # of one moment the earlier offset is the newer event
+            rows.append((anchor, moment(time), moment(time), 0, key, "shop", kind, 0, offset, Decimal(0), "", payload))
             if logged:
                 self.log.append(topics.EVENTS, [(ids[-1].encode(), payload.encode())])
-        self.insert("events", ["node", "time", "type", "part", "off", "amount", "currency", "payload"], rows)
+        columns = ["node", "time", "received_at", "place", "key", "source", "type", "part", "off"]
+        self.insert("events", [*columns, "amount", "currency", "payload"], rows)
         return ids
 
-    def reject(self, name: str, payload: bytes, *, code: str = "not_json", ver: int = 1, resolved: int = 0) -> None:
+    def reject(
+        self,
+        name: str,
+        payload: bytes,
+        *,
+        code: str = "not_json",
+        ver: int = 1,
+        resolved: int = 0,
+        source: str = "shop",
+    ) -> None:
         digest = int.from_bytes(payload[:8].ljust(8, b"\0"), "little")
         self.written.add("rejected")
         self.writer.insert(
@@ -206,7 +220,7 @@ class World:
                     "digest": pa.array([digest], pa.uint64()),
                     "code": [code],
                     "reason": ["body: JSON was wanted; other text came."],
-                    "source": ["shop"],
+                    "source": [source],
                     "channel": ["web"],
                     "received_at": pa.array([NOW + len(name)], pa.timestamp("ms", "UTC")),
                     "payload": pa.array([payload], pa.binary()),

@@ -182,8 +182,20 @@ def test_a_rejected_event_is_listed_read_and_retried(fresh_world: World) -> None
     assert call(world, "POST", "/v1/rejected/m%2F1/retry") == {"id": "m/1", "status": "accepted"}
     world.client.post("/v1/rejected/m%2F1/retry", content=b'{"type":"track"}')
     assert [payload for _, payload in world.retried] == [None, b'{"type":"track"}']
-    assert world.retried[0][0] == item | {"digest": world.retried[0][0]["digest"]}
+    assert world.retried[0][0] == item | {"digest": world.retried[0][0]["digest"], "place": 0}
     call(world, "POST", "/v1/rejected/none/retry", status=404)
+
+
+def test_an_id_of_several_sources_is_answered_with_these(fresh_world: World) -> None:
+    world = fresh_world
+    for source in ("shop", "till"):
+        world.reject("1001", source.encode(), source=source)
+    for method, path in (("GET", "/v1/rejected/1001"), ("POST", "/v1/rejected/1001/retry")):
+        problem = call(world, method, path, status=409)
+        assert (problem["code"], "(shop, till)" in problem["message"]) == ("ambiguous_id", True)
+        call(world, method, f"{path}?source=till")
+    assert [record["source"] for record, _ in world.retried] == ["till"]
+    assert len(call(world, "GET", "/v1/rejected?limit=10")["items"]) == 2
 
 
 def test_bytes_that_are_no_text_are_base64(world: World) -> None:

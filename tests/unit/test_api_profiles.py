@@ -305,7 +305,34 @@ def test_a_timeline_cursor_is_stable_while_events_arrive(world: World) -> None:
         world.events(profile, [NOW + turn])
         cursor = f"&cursor={answer['next_cursor']}"
     assert answer["next_cursor"] is None
-    assert seen == old[::-1]
+    assert seen == [old[i] for i in (6, 4, 5, 2, 3, 0, 1)], "of one moment the greater key is the newer"
+
+
+def test_events_of_one_moment_are_paged_each_once(world: World) -> None:
+    profile = sara(world)
+    sent = world.events(profile, [NOW - 60] * 25)
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        more = f"&cursor={cursor}" if cursor else ""
+        answer = get(world, f"/v1/profiles/user_id:u42/events?limit=10{more}")
+        seen += [event["id"] for event in answer["items"]]
+        cursor = answer["next_cursor"]
+    assert seen == sent
+
+
+def test_a_timeline_shows_what_was_read_otherwise_and_what_is_a_hint(world: World) -> None:
+    profile = sara(world)
+    hint = {"type": "email", "value": "X@example.com", "normalised": "x@example.com", "node": "1" * 32, "trust": "hint"}
+    read: dict[str, Any] = {
+        "flags": ["value_read:/properties/n"],
+        "original": {"/properties/n": "1"},
+        "identifiers": [hint],
+    }
+    world.events(profile, [NOW - 1], **read, identifiers=[hint])
+    [event] = get(world, "/v1/profiles/user_id:u42/events")["items"]
+    assert (event["flags"], event["original"]) == (read["flags"], read["original"])
+    assert event["identifiers"] == [{"type": "email", "value": "x@example.com", "trust": "hint"}]
 
 
 def test_a_timeline_shows_each_offset_once_and_can_be_of_one_type(world: World) -> None:
@@ -347,7 +374,9 @@ def test_identities_explain_merges_and_refusals_with_reasons(world: World) -> No
     sara(world)
     kiosk = world.person(("device_id", "kiosk-1"))
     mine = node("user_id", "u42")
-    refused = {"outcome": "refused", "a": to_hex(mine), "b": to_hex(kiosk), "reason": "limit:user_id"}
+    [cause] = world.events(mine, [NOW - 9])
+    of_event = {"key": to_hex(world.offsets - 1 ^ 0xFF), "source": "shop", "anchor": to_hex(mine)}
+    refused = {"outcome": "refused", "a": to_hex(mine), "b": to_hex(kiosk), "reason": "limit:user_id", **of_event}
     merged = {
         "outcome": "merged",
         "survivor": to_hex(mine),
@@ -369,5 +398,7 @@ def test_identities_explain_merges_and_refusals_with_reasons(world: World) -> No
         {"type": "user_id", "value": "u42"},
         {"type": "device_id", "value": "kiosk-1"},
     ]
+    assert refusal["event"] == {"source": "shop", "id": cause, "time": iso(NOW - 9)}
+    assert "event" not in merge, "a steward's"
     assert (merge["outcome"], merge["survivor"], bool(merge["reason"])) == ("merged", profile_id(mine), True)
     assert "decisions" not in get(world, "/v1/profiles/user_id:u42/identities")

@@ -237,7 +237,10 @@ def test_why_tells_the_truth_of_each_node(live: World) -> None:
     assert (why["member"], why["profile_id"], why["why"]["holds"]) == (True, profile_id(profile), True)
     trait, events, other = why["why"]["children"]
     assert (trait["node"], trait["holds"], trait["evidence"]) == (RULE, True, {"value": "DE"})
-    assert events["evidence"] == {"events": [{"id": event, "time": iso(NOW - 5)}], "matched": 1}
+    assert events["evidence"] == {
+        "events": [{"source": "shop", "id": event, "time": iso(NOW - 5)}],
+        "matched": 1,
+    }
     assert other["holds"]
     assert not other["children"][0]["holds"]
     call(live, "GET", "/v1/segments/locals/why/user_id:nobody", status=404)
