@@ -6,7 +6,7 @@ from typing import Any
 from profile_api import trial
 from profile_api.deps import ApiDeps
 from registry.models import SegmentDeclaration
-from schemas.errors import Backpressure, Conflict, InvalidInput, InvalidRule, NotFound, SimorghError
+from schemas.errors import Conflict, InvalidRule, NotFound
 from stream_processors.segments.rule import parse_rule
 from stream_processors.segments.size import check_size
 from stream_processors.segments.sql import Resolve, compile_sql
@@ -36,9 +36,16 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
     return resolve
 
 
+def declarable(deps: ApiDeps, written: dict[str, Any], own: str) -> Rule:
+    """A `checked` rule that the engine has run on a few profiles. Raises `InvalidRule`."""
+    rule = checked(deps, written, own)
+    _try(deps, rule, resolver(deps, own, rule))
+    return rule
+
+
 def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
-    """The tree of a rule, with every segment below it there, none containing itself, within the limits, and run on a
-    few profiles. Raises `InvalidRule`.
+    """The tree of a rule, with every segment below it there, none containing itself, and within the limits. Raises
+    `InvalidRule`.
 
     `own`: the segment that is to have it. Those that name this one must keep within the limits, too.
     """
@@ -53,7 +60,6 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
         ) from None
     for user in _all_users(deps, own) if own else ():
         _check_user(user, resolve)
-    _try(deps, rule, resolve)
     return rule
 
 
@@ -65,10 +71,12 @@ def users_of(deps: ApiDeps, name: str) -> list[str]:
 
 def _all_users(deps: ApiDeps, name: str) -> Iterator[str]:
     """Directly and through others."""
+    named = {other.id: _named(other.rule) for other in deps.registry.segments.values()}
     seen, waiting = {name}, [name]
     while waiting:
-        for user in users_of(deps, waiting.pop()):
-            if user not in seen:
+        used = waiting.pop()
+        for user, names in named.items():
+            if used in names and user not in seen:
                 seen.add(user)
                 waiting.append(user)
                 yield user
@@ -96,12 +104,4 @@ def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
 
 def _try(deps: ApiDeps, rule: Rule, resolve: Resolve) -> None:
     few = [row[0] for row in deps.reader.fill(_A_FEW)]
-    try:
-        trial.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))
-    except (Backpressure, Conflict, InvalidRule):
-        raise
-    except SimorghError as error:
-        raise InvalidRule(
-            f"rule: wanted one that the engine runs, it did not run this one on ten profiles; ask for less. {error}",
-            code="query_too_large" if isinstance(error, InvalidInput) else "rule_does_not_run",
-        ) from None
+    trial.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))

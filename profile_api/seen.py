@@ -28,7 +28,7 @@ from stream_processors.segments.tree import (
 )
 
 KEPT_MS: Final = 30_000
-_MOST_KEPT: Final = 200
+_MOST_KEPT: Final = 50
 _MOST_NAMES: Final = 10_000
 _SAMPLE: Final = 1_000
 _LOOKED_AT: Final = 50_000

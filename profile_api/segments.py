@@ -147,7 +147,7 @@ def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
 def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:
     """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 where that takes
     longer than a request should, or cannot be: the state says which."""
-    rule = rules.checked(deps, body["rule"], name)
+    rule = rules.declarable(deps, body["rule"], name)
     offset = deps.registry.declare("segment", name, body, by)
     if not reached(deps, offset):
         done = 202

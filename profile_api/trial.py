@@ -1,24 +1,39 @@
 """Running the queries of a rule that a caller brings: within limits, or for whether they run at all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from profile_api.deps import ApiDeps
-from schemas.errors import InvalidInput
+from schemas.errors import Broken, InvalidInput, InvalidRule
 from stream_processors.segments.sql import Query
 
 
 def rows(deps: ApiDeps, query: Query) -> list[dict[str, Any]]:
-    """Run it within the limits of a caller's query. Raises `InvalidInput` (`query_too_large`) that says what to do."""
-    try:
+    """Run it within the limits of a caller's query. Raises `InvalidRule` that says what to do where it goes over one
+    (`query_too_large`) or the engine does not take it (`rule_does_not_run`), and `Backpressure` while that is away."""
+    with _rule_at_fault():
         return deps.reader.rows(query.sql, query.parameters)
-    except InvalidInput as error:
-        raise InvalidInput(
-            "rule: an answer within the limits of time and memory was wanted, the engine reached one of them; narrow"
-            " the rule (`within` or `between`, fewer nodes), or declare it: what is declared is filled in pages",
-            code=error.code,
-        ) from None
 
 
 def try_out(deps: ApiDeps, query: Query) -> None:
-    """Run it, however long that takes, for whether it runs at all. Raises what the engine does not take."""
-    deps.reader.fill(query.sql, query.parameters)
+    """Run it, however long that takes, for whether it runs at all. Raises as `rows` does."""
+    with _rule_at_fault():
+        deps.reader.fill(query.sql, query.parameters)
+
+
+@contextmanager
+def _rule_at_fault() -> Iterator[None]:
+    try:
+        yield
+    except InvalidInput as error:
+        raise InvalidRule(
+            "rule: an answer within the limits of time and memory was wanted, the engine reached one of them; narrow"
+            " it (`within` or `between`, fewer nodes), or declare it: what is declared is filled in pages",
+            code=error.code,
+        ) from None
+    except Broken as error:
+        raise InvalidRule(
+            f"rule: one that the engine runs was wanted, it did not run this one; ask for less. {error.message}",
+            code="rule_does_not_run",
+        ) from None

@@ -167,9 +167,12 @@ def reader(leaf: EventLeaf) -> Reads | None:
         return None
     read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
 
+    at = _getter(path)
+
     def values(event: Mapping[str, Any]) -> Any:
-        value = at_path(event, path)
-        if type(value) is list or type(value) is tuple:
+        value = at(event)
+        kind = type(value)
+        if kind is list or kind is tuple:
             return [one for item in items_of(value) if (one := read(item)) is not None]
         return read(value)
 
@@ -218,15 +221,29 @@ def _condition(condition: Condition) -> Matches:
             type(item) is dict and inner(item, time) for item in items_of(at_path(event, path))
         )
     tests = compile_tests(condition.tests)
-    one, several = tests.one, tests.several
+    at, one, several = _getter(path), tests.one, tests.several
 
     def holds(event: Mapping[str, Any], time: int) -> bool:
-        value = at_path(event, path)
-        if type(value) is list or type(value) is tuple:
+        value = at(event)
+        kind = type(value)
+        if kind is list or kind is tuple:
             return several(value, time)
         return one(value, time)
 
     return holds
+
+
+def _getter(path: tuple[str, ...]) -> Reads:
+    """`at_path` for one path; nearly all are as short as a property of an event, and this is the hot path."""
+    if len(path) != 2:
+        return lambda event: at_path(event, path)
+    root, name = path
+
+    def value(event: Mapping[str, Any]) -> Any:
+        top = event.get(root)
+        return top.get(name) if type(top) is dict else at_path(event, path)
+
+    return value
 
 
 def _micros_of(amount: Decimal | None) -> int:
