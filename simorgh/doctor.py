@@ -82,9 +82,11 @@ def _projections(settings: Settings) -> list[Finding]:
         status = call(settings, "GET", "/v1/status")
     except SimorghError as error:
         return [Finding(False, "status", error.message)]
+    findings = [Finding(False, fault["code"], fault["message"]) for fault in status["faults"]]
     events = status["events"]
-    counts = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
-    findings = [Finding(events["logged"] == events["unique"] + events["duplicates"], "events", counts)]
+    if events["logged"] is not None:
+        counts = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
+        findings.append(Finding(events["logged"] == events["unique"] + events["duplicates"], "events", counts))
     for stage in status["projections"]:
         says = f"{stage['lag_events']:,} events behind, {stage['lag_seconds']} s"
         findings.append(Finding(stage["lag_seconds"] < 60, f"projection {stage['name']}", says))

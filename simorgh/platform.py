@@ -75,7 +75,7 @@ class Platform:
         self.recent = RecentViews()
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
-        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers)
+        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers, lambda: self._processes)
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
         self._processes = False
@@ -98,7 +98,6 @@ class Platform:
             _LOG.exception("start: the projections cannot be brought up to date; events are taken all the same")
             return
         self.runner.start()
-        self.conditions.started()
         self._start_triggers()
 
     def _start_triggers(self) -> None:
@@ -120,11 +119,12 @@ class Platform:
         if self._other_tables:
             self._rebuild(f"warehouse: the tables in {self._other_tables.database} are of another version")
             self._other_tables = None
-            return
-        try:
-            self.runner.recover()
-        except WarehouseBehind as error:
-            self._rebuild(error.message)
+        else:
+            try:
+                self.runner.recover()
+            except WarehouseBehind as error:
+                self._rebuild(error.message)
+        self.conditions.started()
 
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
@@ -164,8 +164,8 @@ class Platform:
             if live:
                 self.runner.start()
                 self.conditions.started()
-                if self._processes and self.triggers is None:  # the start failed, and this has cured it
-                    self._start_triggers()
+                if self._processes and (self.triggers is None or self.triggers.status().error):
+                    self._start_triggers()  # they had not begun, or had ended, for a cause that this has cured
             self.warehouse.drop(old)
         except BaseException as error:
             if self.runner.condition.state == "stopped":
@@ -251,9 +251,9 @@ class Platform:
         return Readiness(
             {
                 "log": log_takes_events(self.log, topics.EVENTS),
-                "stages": stages_run(self.conditions),
                 "warehouse": tables_answer(self.reader, lambda: self.warehouse.damage(self.generation)),
-            }
+            },
+            at_once=[stages_run(self.conditions)],
         )
 
 

@@ -129,7 +129,10 @@ class Embedded:
         handles: dict[tuple[Role, str | None], Any] = self._local.__dict__.setdefault("handles", {})
         client = handles.get((role, database))
         if client is None:
-            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+            try:
+                client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+            except EngineError as error:
+                raise failure(error) from None
             for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
                 client.command(f"SET {name} = {value!r}")
             handles[role, database] = client
