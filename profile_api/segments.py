@@ -95,6 +95,7 @@ def view(segment: SegmentDeclaration, size: int) -> dict[str, Any]:
 
 def preview(deps: ApiDeps, written: dict[str, Any]) -> dict[str, Any]:
     """How many profiles a rule would have now, and the first ten of them by id."""
+    people.require_everybody(deps)
     query = compile_sql(checked(deps, written), deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
     row = deps.reader.rows(sql, query.parameters)[0]
@@ -103,6 +104,7 @@ def preview(deps: ApiDeps, written: dict[str, Any]) -> dict[str, Any]:
 
 def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of a segment's members, by profile id."""
+    people.require_everybody(deps)
     after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
     rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
     shown = rows[:limit]
