@@ -60,14 +60,24 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
 
 
 def absent(deps: ApiDeps) -> SimorghError:
-    """What to say of a profile that is not in the tables: while these are being rebuilt it may exist all the same."""
-    if deps.rebuilding:
-        return Backpressure(
-            "The views are being rebuilt from the log, and this profile is not among those that are there yet: see"
-            " /v1/status, and ask again.",
-            code="rebuilding",
-        )
-    return NotFound("No profile has this key (yet: see lag_events of /v1/status).")
+    """What to say of a profile that is not in the tables."""
+    return rebuilding(deps) or NotFound("No profile has this key (yet: see lag_events of /v1/status).")
+
+
+def rebuilding(deps: ApiDeps) -> SimorghError | None:
+    """What to say instead of "nobody": while the tables are being rebuilt, somebody may be there all the same."""
+    if not deps.rebuilding:
+        return None
+    return Backpressure(
+        "The views are being rebuilt from the log and do not hold everybody yet: see /v1/status, and ask again.",
+        code="rebuilding",
+    )
+
+
+def require_everybody(deps: ApiDeps) -> None:
+    """Before a list or a count is made of the tables. Raises `Backpressure` while they are being rebuilt."""
+    if (error := rebuilding(deps)) is not None:
+        raise error
 
 
 def recent_row(deps: ApiDeps, key: str) -> Row | None:

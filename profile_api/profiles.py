@@ -115,8 +115,8 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
     nodes = {key: _node_or_none(deps, key) for key in keys}
     whose = deps.views.owners(node for node in nodes.values() if node is not None)
     rows = people.rows_of(deps, sorted(set(whose.values())))
-    if deps.rebuilding and len(rows) < len(nodes):
-        raise people.absent(deps)
+    if len(rows) < len(nodes):
+        people.require_everybody(deps)
     found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
 
@@ -135,6 +135,7 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Orde
     for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) is a view of now: who is seen
     again is at its top again.
     """
+    people.require_everybody(deps)
     order = order or ("newest" if text else "id")
     following, rows = _page_of(deps, text, limit, cursor, order)
     fresh = freshness(deps)

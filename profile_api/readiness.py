@@ -39,16 +39,19 @@ class Readiness:
         self,
         checks: Mapping[str, Check],
         *,
+        at_once: Sequence[Check] = (),
         patience: float = PATIENCE_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`checks` by the name of the part that is asked; `patience`: seconds until it has not answered."""
+        """`checks` by the name of the part that is asked; `at_once`: those that never block, whose answers are always
+        new, and come first; `patience`: seconds until a part has not answered."""
+        self._at_once = at_once
         self._checks = [_Asked(name, check, patience, now) for name, check in checks.items()]
 
     async def faults(self) -> list[Fault]:
         """In the order of the checks; empty: send requests."""
         answers = await asyncio.gather(*(check.answer() for check in self._checks))
-        return [fault for fault in answers if fault is not None]
+        return [fault for fault in (*(check() for check in self._at_once), *answers) if fault is not None]
 
 
 class _Asked:

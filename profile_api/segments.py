@@ -89,6 +89,7 @@ def one(deps: ApiDeps, name: str) -> dict[str, Any]:
 
 def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, Any]:
     """How many profiles a rule would have now, and the first ten of them by id."""
+    people.require_everybody(deps)
     rule = rules.checked(deps, written)
     query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
@@ -104,6 +105,7 @@ def warned(names: Seen, rule: Rule) -> dict[str, Any]:
 
 def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[str, Any]:
     """A page of a segment's members, by profile id."""
+    people.require_everybody(deps)
     after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
     rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
     shown = rows[:limit]

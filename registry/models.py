@@ -42,6 +42,8 @@ UNLIMITED: Final = Budget(
     events_per_second=0, megabytes_per_day=0, types_per_day=0, names_per_day=0, identifiers_per_day=0
 )
 """For what the operator does: imports, retries."""
+
+
 class KeyNote(Declaration):
     """What may be told of a write key: when it was made, and its beginning, which is no secret."""
 

@@ -14,9 +14,13 @@ TRIGGERS = "triggers"
 class BoxConditions:
     """By consumer group. The platform says what it does with the runner, one call at a time; any thread may ask."""
 
-    def __init__(self, runner: Callable[[], Runner], triggers: Callable[[], TriggerStage | None]) -> None:
+    def __init__(
+        self, runner: Callable[[], Runner], triggers: Callable[[], TriggerStage | None], serves: Callable[[], bool]
+    ) -> None:
+        """`serves`: whether triggers are to run: a command that opens the folder for itself calls nobody."""
         self._runner = runner
         self._triggers = triggers
+        self._serves = serves
         self._under_way: Condition | None = STARTING
         """What is done with the runner from outside, which then cannot speak for itself; None: it runs by itself."""
 
@@ -37,11 +41,14 @@ class BoxConditions:
 
     def __call__(self) -> Mapping[str, Condition]:
         projections = self._under_way or self._runner().condition
-        return {GROUP: projections, TRIGGERS: self._of_triggers(projections), rejections.GROUP: projections}
+        found = {GROUP: projections, rejections.GROUP: projections}
+        return found | {TRIGGERS: self._of_triggers(projections)} if self._serves() else found
 
     def _of_triggers(self, projections: Condition) -> Condition:
         stage = self._triggers()
         if stage is None:  # it begins after the projections
             return Condition("stopped", "it waits for the projections") if projections.state == "stopped" else STARTING
         status = stage.status()
-        return RUNNING if status.running else Condition("stopped", status.error.partition(":")[0] or "it has ended")
+        if status.error:
+            return Condition("stopped", status.error.partition(":")[0])
+        return RUNNING if status.running else STARTING

@@ -246,6 +246,7 @@ def _status(settings: Settings) -> Iterator[Finding]:
     except SimorghError as error:
         yield Finding(False, "status", error.message + _cure(error))
         return
+    yield from (Finding(False, fault["code"], fault["message"]) for fault in status["faults"])
     yield from _counts(status)
     yield from _lag(status)
 
@@ -257,6 +258,8 @@ def _cure(error: SimorghError) -> str:
 
 def _counts(status: dict[str, Any]) -> Iterator[Finding]:
     events = status["events"]
+    if events["logged"] is None:
+        return  # the warehouse refuses to count, which is a fault that was told already
     says = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
     fits = events["logged"] == events["unique"] + events["duplicates"]
     yield Finding(fits, "events", says if fits else f"{says}: the tables do not fit the log; simorgh replay")

@@ -127,7 +127,7 @@ class Platform:
         self._graphs = Graphs(self.folder.root)
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
-        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers)
+        self.conditions = BoxConditions(lambda: self.runner, lambda: self.triggers, lambda: self._processes)
         self.replaying: dict[str, Any] = {"state": "idle"}
         self._replay_lock = threading.Lock()
         self._closing = threading.Event()
@@ -217,6 +217,7 @@ class Platform:
         if self._suspect:
             self.folder.tables_opened()
             self._suspect = False
+        self.conditions.started()
 
     def _rebuild(self, why: str) -> None:
         _LOG.warning("%s: rebuilding all tables from the log", why)
@@ -268,8 +269,8 @@ class Platform:
             self.recent.forget(owners=True)
             self.runner = self._new_runner()
             self.runner.recover()
-            if live and self._processes and self.triggers is None:  # the start failed, and this has cured it
-                self._start_stages()
+            if live and self._processes and (self.triggers is None or self.triggers.status().error):
+                self._start_stages()  # they had not begun, or had ended, for a cause that this has cured
             elif live:
                 self.runner.start()
                 self.conditions.started()
@@ -386,9 +387,9 @@ class Platform:
         return Readiness(
             {
                 "log": log_takes_events(self.log, topics.EVENTS),
-                "stages": stages_run(self.conditions),
                 "warehouse": tables_answer(self.reader, lambda: self.warehouse.damage(self.generation)),
-            }
+            },
+            at_once=[stages_run(self.conditions)],
         )
 
 

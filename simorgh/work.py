@@ -124,9 +124,8 @@ class Worker:
             {
                 "log": log_takes_events(log, topics.REGISTRY),
                 "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
-                "group": self._is_in_its_group,
-                "stages": stages_run(self._conditions),
-            }
+            },
+            at_once=[self._is_in_its_group, stages_run(self._conditions)],
         )
         self._add_pages()
 

@@ -154,7 +154,10 @@ class Embedded:
             free.append(client)
 
     def _open(self, role: Role, database: str | None) -> Any:
-        client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+        try:
+            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+        except EngineError as error:
+            raise failure(error) from None
         for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
             client.command(f"SET {name} = {value!r}")
         return client

@@ -63,6 +63,7 @@ _DAMAGED: Final = {
     432: "UNKNOWN_CODEC",
 }
 """What a file of a table that was changed or cut behind the engine's back is met with."""
+_MISSING: Final = {60: "UNKNOWN_TABLE", 81: "UNKNOWN_DATABASE"}
 _REFUSED_USER: Final = {
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
@@ -97,6 +98,12 @@ def _failure(error: Exception, first: str) -> SimorghError:
         )
     if code in _DAMAGED:
         return damage(f"{code}, {_DAMAGED[code]}")
+    if code in _MISSING:
+        return Broken(
+            f"warehouse: tables are not there ({_MISSING[code]}); nothing is lost. One box makes them anew at its"
+            " start; on a cluster fill them from the log (docs/operations.md, Tables that lack rows)",
+            code="tables_missing",
+        )
     if code in _REFUSED_USER:
         return Broken(
             f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"

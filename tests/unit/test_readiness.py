@@ -144,7 +144,7 @@ def on(world: Any, condition: Condition) -> Callable[[], Mapping[str, Condition]
 )
 def test_status_says_no_lag_only_where_it_is_known(make_world: MakeWorld, condition: Condition, lag: int) -> None:
     conditions = on(None, condition)
-    world = make_world(conditions=conditions, readiness=Readiness({"stages": stages_run(conditions)}))
+    world = make_world(conditions=conditions, readiness=Readiness({}, at_once=[stages_run(conditions)]))
     world.catch_up()
     status = world.client.get("/v1/status").json()
     assert [stage["state"] for stage in status["projections"]] == [condition.state] * 5
@@ -154,5 +154,7 @@ def test_status_says_no_lag_only_where_it_is_known(make_world: MakeWorld, condit
     assert status["faults"] == ready.json().get("faults", [])
     missing = world.client.get("/v1/profiles/user_id:nobody")
     assert missing.status_code == (503 if condition.state == "rebuilding" else 404)
+    for path in ("/v1/profiles", "/v1/profiles?search=sara"):
+        assert world.client.get(path).status_code == (503 if condition.state == "rebuilding" else 200)
     looked_up = world.client.post("/v1/profiles/lookup", json={"profiles": ["user_id:nobody"]})
     assert looked_up.status_code == (503 if condition.state == "rebuilding" else 200)

@@ -1,0 +1,79 @@
+"""What the roles of a cluster answer to whoever asks whether they are well."""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from eventlog.sqlite import SqliteEventLog
+from eventlog.watched import WatchedLog
+from profile_api.readiness import Readiness, tables_answer
+from simorgh.roles import Base, collector
+from simorgh.settings import Settings
+from simorgh.shared import Declarations
+from warehouse.client import Warehouse
+
+KEY = "a-write-key"
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
+    monkeypatch.setenv("SIMORGH_WRITE_KEY", KEY)
+    log = WatchedLog(SqliteEventLog(tmp_path / "log.db"))
+    nowhere: Any = None  # the collector asks Kafka through its log alone
+    yield Base(nowhere, log, b"s" * 32, Declarations(log, Settings(), b"s" * 32))
+    log.close()
+
+
+async def _answers(app: Any, *requests: tuple[str, str]) -> list[httpx.Response]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://collect.test") as client:
+        return [await client.request(method, path, auth=(KEY, ""), content=b"{}") for method, path in requests]
+
+
+def ask(app: Any, *requests: tuple[str, str]) -> list[httpx.Response]:
+    return asyncio.run(_answers(app, *requests))
+
+
+def test_a_collector_is_ready_counts_its_requests_and_answers_problems(base: Base) -> None:
+    app = collector(base, Settings(), CollectorRegistry())
+    ready, taken, nowhere, wrong, metrics = ask(
+        app, ("GET", "/readyz"), ("POST", "/v1/batch"), ("GET", "/nowhere"), ("GET", "/v1/batch"), ("GET", "/metrics")
+    )
+    assert (ready.status_code, taken.status_code, nowhere.status_code, wrong.status_code) == (200, 400, 404, 405)
+    assert nowhere.json()["type"] == "urn:simorgh:problem:not_found"
+    assert wrong.headers["allow"] == "OPTIONS, POST"
+    for labels in ('method="POST",route="/v1/batch",status="400"', 'method="GET",route="(no route)",status="404"'):
+        assert f"simorgh_http_request_seconds_count{{{labels}}} 1.0" in metrics.text
+
+
+def test_a_collector_whose_log_is_gone_is_not_ready(base: Base) -> None:
+    app = collector(base, Settings(), CollectorRegistry())
+    base.log.close()
+    alive, ready = ask(app, ("GET", "/healthz"), ("GET", "/readyz"))
+    assert alive.status_code == 200
+    assert (ready.status_code, ready.json()["code"]) == (503, "closed")
+    assert ready.headers["content-type"] == "application/problem+json"
+
+
+def code_of(warehouse: Warehouse) -> str:
+    check = tables_answer(warehouse.reader(lambda: 1), partial(warehouse.damage, 1))
+    faults = asyncio.run(Readiness({"warehouse": check}).faults())
+    return faults[0].code if faults else ""
+
+
+def test_a_warehouse_that_is_away_or_has_lost_its_tables_is_told(chdb_dsn: str) -> None:
+    away = Warehouse("http://127.0.0.1:1")
+    assert code_of(away) == "warehouse_unavailable"
+    away.close()
+    here = Warehouse(chdb_dsn, "health")
+    assert code_of(here) == "tables_missing"
+    here.migrate(1)
+    assert code_of(here) == ""
+    here.drop(1)
+    assert code_of(here) == "tables_missing"
+    here.close()
