@@ -84,9 +84,13 @@ def begin(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def begin_of_command(settings: Settings) -> None:
-    """The same for a command that somebody typed: it prints its own answers, so only what is wrong is written."""
-    quiet = "WARNING" if settings.log_level == "INFO" else settings.log_level
-    begin(settings.model_copy(update={"log_level": quiet}))
+    """The same for a command that somebody typed: it prints its own answers and errors, so only what our own code finds
+    wrong is written, and what libraries say of a store that is away is not."""
+    if settings.log_level == "DEBUG":
+        begin(settings)
+        return
+    begin(settings.model_copy(update={"log_level": "ERROR" if settings.log_level == "ERROR" else "WARNING"}))
+    logging.getLogger().setLevel(logging.CRITICAL)
 
 
 def end() -> None:
