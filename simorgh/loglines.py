@@ -80,7 +80,7 @@ def begin(settings: Settings, stream: TextIO | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name in {name.split(".")[0] for name in _OURS}:
         logging.getLogger(name).setLevel(level)
-    logging.captureWarnings(True)
+    logging.getLogger("urllib3").setLevel(max(level, logging.ERROR))  # its warnings quote requests, values and all
 
 
 def begin_of_command(settings: Settings) -> None:
@@ -90,7 +90,8 @@ def begin_of_command(settings: Settings) -> None:
         begin(settings)
         return
     begin(settings.model_copy(update={"log_level": "ERROR" if settings.log_level == "ERROR" else "WARNING"}))
-    logging.getLogger().setLevel(logging.CRITICAL)
+    for name in ("", *_LIBRARIES):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def end() -> None:

@@ -107,7 +107,7 @@ def commands() -> Iterator[str]:
 
 def test_every_command_is_documented() -> None:
     page = read("docs/operations.md")
-    found = set(re.findall(r"`simorgh ((?:(?:schemas|keys|sources|rejected|segments) )?[a-z]+)`", page))
+    found = set(re.findall(r"`simorgh ((?:(?:schemas|keys|sources|rejected|segments|secret) )?[a-z]+)`", page))
     assert set(commands()) <= found, set(commands()) - found
 
 
