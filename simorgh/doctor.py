@@ -16,7 +16,7 @@ import httpx
 from schemas import topics
 from schemas.check import check_published
 from schemas.errors import SimorghError
-from simorgh import backup, secret
+from simorgh import backup, loglines, secret
 from simorgh.datadir import DataDir
 from simorgh.deployment import collector_of, deployment_of, unreachable
 from simorgh.faults import explain
@@ -45,6 +45,7 @@ Check = Callable[[Settings], Iterator[Finding]]
 
 def examine(settings: Settings) -> list[Finding]:
     """Every check, in the order in which one would look. A check that fails is a finding, not an error."""
+    loglines.begin_of_command(settings)
     if settings.kafka is not None:
         checks: list[Check] = [_schemas, _kafka, _clickhouse, _api, _collector]
     elif settings.api:
@@ -86,7 +87,9 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 def _private(settings: Settings) -> Iterator[Finding]:
     if not settings.data.is_dir():
         return
-    found = list(DataDir(settings.data).too_open())
+    folder = DataDir(settings.data)
+    stale = set() if folder.server() else {settings.data / "server.json"}  # left behind, it gives nothing away
+    found = [path for path in folder.too_open() if path not in stale]
     if found:
         says = f"{len(found)} files can be read by others, {found[0]} is one; chmod -R go= {settings.data}"
         yield Finding(False, "file modes", says)

@@ -6,7 +6,7 @@ from typing import Any
 
 from producers.files.sinks import Sink
 from schemas.errors import InvalidSettings
-from simorgh import secret
+from simorgh import loglines, secret
 from simorgh.datadir import keep_files_private, taken
 from simorgh.deployment import Progress, Session, deployment_of, opened, require_there
 from simorgh.logs import OneBox, open_cluster_log
@@ -49,6 +49,7 @@ def migrate(settings: Settings) -> str:
 
     On one box the folder must be free; on a ClickHouse server tables may be made before there is a folder.
     """
+    loglines.begin_of_command(settings)
     if settings.kafka is not None:
         return _migrate_cluster(settings)
     if not settings.log_path.exists():

@@ -80,13 +80,18 @@ def begin(settings: Settings, stream: TextIO | None = None) -> None:
     root.setLevel(max(level, logging.WARNING))
     for name in {name.split(".")[0] for name in _OURS}:
         logging.getLogger(name).setLevel(level)
-    logging.captureWarnings(True)
+    logging.getLogger("urllib3").setLevel(max(level, logging.ERROR))  # its warnings quote requests, values and all
 
 
 def begin_of_command(settings: Settings) -> None:
-    """The same for a command that somebody typed: it prints its own answers, so only what is wrong is written."""
-    quiet = "WARNING" if settings.log_level == "INFO" else settings.log_level
-    begin(settings.model_copy(update={"log_level": quiet}))
+    """The same for a command that somebody typed: it prints its own answers and errors, so only what our own code finds
+    wrong is written, and what libraries say of a store that is away is not."""
+    if settings.log_level == "DEBUG":
+        begin(settings)
+        return
+    begin(settings.model_copy(update={"log_level": "ERROR" if settings.log_level == "ERROR" else "WARNING"}))
+    for name in ("", *_LIBRARIES):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def end() -> None:

@@ -47,10 +47,10 @@ def test_power_cut_under_load(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 48 MB of its own."""
+    """A disk of 192 MB of its own."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=192m,mode=0700", "tmpfs", str(place)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
         pytest.skip("NOT TESTED: a full disk; only root may mount a small one")
     yield place

@@ -1,0 +1,76 @@
+"""Commands on a cluster speak to its API and its collector; none becomes a second owner of the log."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.harness import SECRET, Api, Cluster, opened_log, running_cluster
+from tests.e2e.operator_day import answered, one_line, simorgh
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("commands")) as made:
+        yield made
+
+
+def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
+    collect, api, _ = cluster.together("collect", "api", "work")
+    face = Api(collect, api)
+    face.send({"type": "identify", "userId": "c1", "messageId": "m1"})
+    face.settled()
+    who = face.profile("user_id:c1")["profile_id"]
+    kafka = {name: value for name, value in cluster.environment.items() if name != "SIMORGH_LOG_LEVEL"}
+    named = {**kafka, "SIMORGH_API": api.url, "SIMORGH_COLLECTOR": collect.url}
+
+    for command in ("keys list", "sources list", "rejected list", "segments list"):
+        answered(simorgh(*command.split(), cwd=tmp_path, **named))
+        assert "SIMORGH_API" in one_line(simorgh(*command.split(), cwd=tmp_path, **kafka))
+    for command in ("serve --port 0", "demo --no-serve", "backup kept", "restore kept"):
+        assert "is for one box" in one_line(simorgh(*command.split(), cwd=tmp_path, **named))
+    assert "there is none on a cluster yet" in one_line(simorgh("replay", cwd=tmp_path, **named))
+    answered(simorgh("migrate", cwd=tmp_path, **named))
+
+    doctor = answered(simorgh("doctor", cwd=tmp_path, **named))
+    for what in ("kafka", "secret", "clickhouse", "api", "collector", "projection profiles"):
+        assert f"ok  {what}: " in doctor
+    assert list(tmp_path.iterdir()) == [], "a one-box folder was made"
+
+    face.send({"type": "page", "userId": "c1", "messageId": "m2"})
+    face.settled()
+    view = face.profile("user_id:c1")
+    assert (view["profile_id"], view["metrics"]["events"]) == (who, 2)
+    face.close()
+
+
+def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None:
+    with opened_log(cluster) as log:
+        assert any(log.ends("simorgh.about")), "the first role said which secret holds"
+    wrong = {**cluster.environment, "SIMORGH_SECRET": "77" * 32}
+    assert wrong["SIMORGH_SECRET"] != SECRET
+    for role in ("collect", "api", "work"):
+        said = one_line(simorgh(role, "--port", "0", cwd=tmp_path, **wrong))
+        assert "SIMORGH_SECRET holds another secret" in said
+    doctor = simorgh("doctor", cwd=tmp_path, **wrong)
+    assert doctor.returncode == 1
+    assert "bad secret: SIMORGH_SECRET holds another secret" in doctor.stdout
+
+
+def test_a_broker_that_is_away(tmp_path: Path) -> None:
+    away = {
+        "SIMORGH_LOG": "kafka://127.0.0.1:9",
+        "SIMORGH_KAFKA_PATIENCE": "2",
+        "SIMORGH_CLICKHOUSE": "http://127.0.0.1:9",
+        "SIMORGH_SECRET": SECRET,
+    }
+    assert "127.0.0.1:9" in one_line(simorgh("migrate", cwd=tmp_path, **away))
+    role = simorgh("collect", "--port", "0", cwd=tmp_path, **away)
+    assert role.returncode == 1
+    assert "error Kafka: connecting: wanted an answer of 127.0.0.1:9 within 2 s" in role.stderr
+    assert role.stderr.count("\n") < 15, "the library repeats itself"
+    assert "Traceback" not in role.stderr
+    doctor = simorgh("doctor", cwd=tmp_path, **away)
+    assert doctor.returncode == 1
+    for what in ("kafka", "clickhouse", "api"):
+        assert f"bad {what}: " in doctor.stdout
+    assert doctor.stderr == ""
