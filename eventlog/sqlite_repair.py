@@ -22,7 +22,7 @@ from eventlog.about import check_format, lost_record
 from eventlog.chunks import MOST_RECORDS, pack
 from eventlog.latest import Stored
 from eventlog.port import LOST
-from eventlog.sqlite_chunks import Place, end_of, insert, sound_chunks, walk
+from eventlog.sqlite_chunks import FAULTS, Place, end_of, insert, sound_chunks, walk
 from eventlog.sqlite_file import (
     Committed,
     Lock,
@@ -73,7 +73,7 @@ class Repaired(NamedTuple):
 
 def check(path: Path) -> Findings:
     """Read all of the file and compare. Raises `Broken` where not even its tables can be listed."""
-    with readable(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+    with readable(path), closing(connect(path, "ro")) as db:
         check_format(str(path), db.execute("PRAGMA user_version").fetchone()[0])
         losses = [
             Loss(place, found)
@@ -189,7 +189,7 @@ def _end(db: sqlite3.Connection, place: Place, commits: Iterable[Committed]) -> 
     """Of a partition whose last chunks SQLite may be unable to find: no less than its readers have reached."""
     try:
         return end_of(db, place)
-    except sqlite3.DatabaseError:
+    except FAULTS:
         last = max((stored.end for stored in sound_chunks(db, place, 0)), default=0)
         reached = (next_ for _, topic, partition, next_ in commits if place == (topic, partition))
         return max(last, *reached, 0)

@@ -15,7 +15,7 @@ from eventlog.port import LOST, EventLog, Message, Record, present
 from eventlog.sqlite import SqliteEventLog
 from eventlog.sqlite_repair import Loss, check, repair
 from schemas import topics
-from schemas.errors import Backpressure, Broken, Conflict, Damaged
+from schemas.errors import Backpressure, Broken, Conflict, Damaged, SimorghError
 
 Written = dict[tuple[str, int], list[Message]]
 """Topic and partition -> what was appended, in order."""
@@ -299,3 +299,30 @@ def test_what_is_missing_for_a_moment_is_not_called_damage(tmp_path: Path) -> No
     away.rename(path)
     assert len(log.read(topics.REGISTRY, 0, 0, 1)) == 1
     log.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_first_page_is_one_line_or_read_rightly(
+    tmp_path: Path, logs: dict[str, tuple[Path, Written]], seed: int
+) -> None:
+    """It says what the file is and which tables it has: part of it nobody needs, without the rest a backup helps."""
+    whole, written = logs["small chunks"]
+    path = tmp_path / "log.sqlite"
+    chance = random.Random(seed)
+    content = bytearray(whole.read_bytes())
+    length = chance.choice([1, 4, 50, 200])
+    at = chance.choice([0, chance.randrange(16 * 1024 - length)])
+    content[at : at + length] = chance.randbytes(length)
+    path.write_bytes(content)
+    try:
+        log = SqliteEventLog(path)
+    except SimorghError as error:
+        said = error.message
+    else:
+        with closing(log):
+            for (topic, partition), sent in written.items():
+                records, lost = read_over(log, topic, partition)
+                assert all((r.key, r.value) == sent[r.offset] for r in records)
+                assert len(records) + len(lost) >= len(sent)
+        said = ""
+    assert "\n" not in said
