@@ -17,6 +17,7 @@ from zlib import crc32
 
 from eventlog.about import FORMAT, check_format
 from eventlog.sqlite_chunks import COLUMNS, FAULTS, Place, end_of, is_damage
+from eventlog.sqlite_journal import require_journal
 from schemas import topics
 from schemas.errors import Broken, Conflict
 
@@ -72,6 +73,8 @@ def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
     """The one writing connection; makes the file and what it lacks. Raises `Broken` for what is no log,
     `InvalidSettings` for a log of a format that we do not read, and leaves it as it is."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # people's data: only for the owner
+    with readable(path):
+        require_journal(path)
     db = connect(path)
     try:
         with readable(path):
