@@ -31,6 +31,9 @@ _OF_THE_DISK: Final = frozenset(
         8202,  # SQLITE_IOERR_DATA, which Python does not name
     }
 )
+FAULTS: Final = (sqlite3.DatabaseError, UnicodeError)
+"""What a damaged file raises: where SQLite's message quotes bytes of it, Python cannot read the message."""
+
 _Row = tuple[int, int, int, int, bytes, bytes]
 """As `COLUMNS`."""
 
@@ -47,7 +50,7 @@ class Place(NamedTuple):
         return f'"{self.topic}/{self.partition}"'
 
 
-def is_damage(error: sqlite3.DatabaseError) -> bool:
+def is_damage(error: Exception) -> bool:
     """Whether the file itself is wrong; else something is missing that may be there again, such as a descriptor."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # none: a value that Python cannot make sense of
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _OF_THE_DISK
@@ -74,7 +77,7 @@ def load(db: sqlite3.Connection, place: Place, wanted: range, end: int) -> list[
         rows = _rows(
             db, place, f"WHERE first >= {from_} AND first < ? ORDER BY first", wanted.start, wanted.stop
         ).fetchall()
-    except sqlite3.DatabaseError as error:
+    except FAULTS as error:
         _require_damage(error)
         rows = []
     found = _connected(place, rows, wanted.start)
@@ -140,7 +143,7 @@ def sound_chunks(db: sqlite3.Connection, place: Place, offset: int) -> Iterator[
                     yield stored
                     offset = stored.first + 1
             return
-        except sqlite3.DatabaseError as error:
+        except FAULTS as error:
             _require_damage(error)
         readable = _readable_from(db, place, offset)  # the cursor looks ahead: it has failed a row early
         if readable is None:
@@ -171,7 +174,7 @@ def _first_row(db: sqlite3.Connection, place: Place, offset: int) -> list[_Row] 
     """The first row at `offset` or after it, none at the end. None: it cannot be read."""
     try:
         return _rows(db, place, "WHERE first >= ? ORDER BY first LIMIT 1", offset).fetchall()
-    except sqlite3.DatabaseError as error:
+    except FAULTS as error:
         _require_damage(error)
         return None
 
@@ -182,7 +185,7 @@ def _rows(db: sqlite3.Connection, place: Place, which: str, *bound: int) -> sqli
     return db.execute(f"SELECT {columns} FROM {place.table} {which}", bound)
 
 
-def _require_damage(error: sqlite3.DatabaseError) -> None:
+def _require_damage(error: Exception) -> None:
     """Raises the error again unless it says that the file itself is wrong."""
     if not is_damage(error):
         raise error

@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 from zlib import crc32
 
 from eventlog.about import FORMAT, check_format
-from eventlog.sqlite_chunks import COLUMNS, Place, end_of, is_damage
+from eventlog.sqlite_chunks import COLUMNS, FAULTS, Place, end_of, is_damage
+from eventlog.sqlite_journal import require_journal
 from schemas import topics
 from schemas.errors import Broken, Conflict
 
@@ -54,16 +56,25 @@ class Lock:
         os.close(self._fd)
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
     """A connection without implicit transactions that one thread at a time may use. The file must be there."""
-    uri = f"{path.absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=30)
+    db.text_factory = _text
+    return db
+
+
+def _text(raw: bytes) -> str:
+    """Damage may have made something else of it: what cannot be read is known by its checksum, not by an exception."""
+    return raw.decode(errors="replace")
 
 
 def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
     """The one writing connection; makes the file and what it lacks. Raises `Broken` for what is no log,
     `InvalidSettings` for a log of a format that we do not read, and leaves it as it is."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # people's data: only for the owner
+    with readable(path):
+        require_journal(path)
     db = connect(path)
     try:
         with readable(path):
@@ -79,14 +90,18 @@ def readable(path: Path) -> Iterator[None]:
     """Makes one line of what SQLite says about a file that it cannot read."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
+    except FAULTS as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
             what = "wanted a log of ours, this is something else"
         elif is_damage(error):
             what = "its pages are not as they were written; restore a backup, or run simorgh doctor --repair"
         else:
             what = "it cannot be read now; look at the disk, the limits of open files, and who may read it"
-        raise Broken(f"Event log {path}: {what} (SQLite: {error})", code="log_damaged") from error
+        raise Broken(f"Event log {path}: {what} (SQLite: {_said(error)})", code="log_damaged") from error
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, sqlite3.Error) else "a message that cannot be read"
 
 
 def prepare(db: sqlite3.Connection, path: Path, wanted: Mapping[str, int]) -> None:

@@ -4,13 +4,15 @@
 read. In the place of each lost record stands one that says so (`port.LOST`), so that every offset means what it meant.
 
 Side effects of `repair`, and what a crash after each means:
-  1 a damaged file that was cut short is as long again as it says, by zeros; the journal is folded in     as before
+  1 a file that was cut short is as long again as it says, by zeros     as before
+    a damaged journal is copied to `<file>.damaged-<n>-wal`, then what is sound of it is folded in
   2 `<file>.repairing` is whole and on the disk     as before; the next repair writes it again
   3 `<file>.damaged-<n>` is a second name of the damaged file     as before, with one name more
   4 `<file>` is the repaired one                    done
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -22,7 +24,7 @@ from eventlog.about import check_format, lost_record
 from eventlog.chunks import MOST_RECORDS, pack
 from eventlog.latest import Stored
 from eventlog.port import LOST
-from eventlog.sqlite_chunks import Place, end_of, insert, sound_chunks, walk
+from eventlog.sqlite_chunks import FAULTS, Place, end_of, insert, sound_chunks, walk
 from eventlog.sqlite_file import (
     Committed,
     Lock,
@@ -33,6 +35,7 @@ from eventlog.sqlite_file import (
     readable,
     store_commits,
 )
+from eventlog.sqlite_journal import lost_transactions
 from schemas.topics import ABOUT
 
 _COPIED_AT_ONCE: Final = 64
@@ -52,17 +55,20 @@ class Loss(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """`positions`: of readers' groups; which topic and partition of which group, as far as that can be read."""
+    """`positions`: of readers' groups; which topic and partition of which group, as far as that can be read.
+    `transactions`: lost with a damaged journal; which records they held nobody knows."""
 
     losses: list[Loss]
     positions: list[Committed]
+    transactions: int
 
     def lines(self) -> list[str]:
         """One for each; none where the log is sound."""
         positions = [
             f"position of group {group} in {topic}, partition {n}: lost" for group, topic, n, _ in self.positions
         ]
-        return [*map(str, self.losses), *positions]
+        journal = [f"the last {self.transactions} appends or more are lost"] if self.transactions else []
+        return [*map(str, self.losses), *positions, *journal]
 
 
 class Repaired(NamedTuple):
@@ -73,7 +79,7 @@ class Repaired(NamedTuple):
 
 def check(path: Path) -> Findings:
     """Read all of the file and compare. Raises `Broken` where not even its tables can be listed."""
-    with readable(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
+    with readable(path), closing(connect(path, "ro")) as db:
         check_format(str(path), db.execute("PRAGMA user_version").fetchone()[0])
         losses = [
             Loss(place, found)
@@ -81,7 +87,7 @@ def check(path: Path) -> Findings:
             for found in walk(db, place, _end(db, place, []))
             if isinstance(found, range)
         ]
-        return Findings(losses, load_commits(db)[1])
+        return Findings(losses, load_commits(db)[1], lost_transactions(path))
 
 
 def repair(path: Path, now: int) -> Repaired:
@@ -95,14 +101,18 @@ def repair(path: Path, now: int) -> Repaired:
     lock = Lock(path)
     try:
         _lengthen(path)
+        kept = _free_name(path)
+        with readable(path):
+            transactions = lost_transactions(path)
+        if transactions:
+            shutil.copy(path.with_name(path.name + "-wal"), kept.with_name(kept.name + "-wal"))
         with readable(path), closing(connect(path)) as damaged:
             check_format(str(path), damaged.execute("PRAGMA user_version").fetchone()[0])
             damaged.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             fresh = path.with_name(path.name + ".repairing")
             for old in path.parent.glob(fresh.name + "*"):
                 old.unlink()
-            findings = _copy(damaged, fresh, now)
-        kept = _free_name(path)
+            findings = _copy(damaged, fresh, now)._replace(transactions=transactions)
         os.link(path, kept)
         os.replace(fresh, path)
         _sync_folder(path.parent)
@@ -132,7 +142,7 @@ def _copy(damaged: sqlite3.Connection, path: Path, now: int) -> Findings:
         with fresh:
             again = [(group, topic, n, ends.get(Place(topic, n), 0)) for group, topic, n, _ in lost]
             store_commits(fresh, [*sound, *again])
-        return Findings(losses, lost)
+        return Findings(losses, lost, 0)
 
 
 def _copy_partition(damaged: sqlite3.Connection, fresh: sqlite3.Connection, place: Place, end: int) -> list[Loss]:
@@ -189,7 +199,7 @@ def _end(db: sqlite3.Connection, place: Place, commits: Iterable[Committed]) -> 
     """Of a partition whose last chunks SQLite may be unable to find: no less than its readers have reached."""
     try:
         return end_of(db, place)
-    except sqlite3.DatabaseError:
+    except FAULTS:
         last = max((stored.end for stored in sound_chunks(db, place, 0)), default=0)
         reached = (next_ for _, topic, partition, next_ in commits if place == (topic, partition))
         return max(last, *reached, 0)

@@ -15,7 +15,7 @@ from eventlog.port import LOST, EventLog, Message, Record, present
 from eventlog.sqlite import SqliteEventLog
 from eventlog.sqlite_repair import Loss, check, repair
 from schemas import topics
-from schemas.errors import Backpressure, Broken, Conflict, Damaged
+from schemas.errors import Backpressure, Broken, Conflict, Damaged, SimorghError
 
 Written = dict[tuple[str, int], list[Message]]
 """Topic and partition -> what was appended, in order."""
@@ -299,3 +299,78 @@ def test_what_is_missing_for_a_moment_is_not_called_damage(tmp_path: Path) -> No
     away.rename(path)
     assert len(log.read(topics.REGISTRY, 0, 0, 1)) == 1
     log.close()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_damaged_first_page_is_one_line_or_read_rightly(
+    tmp_path: Path, logs: dict[str, tuple[Path, Written]], seed: int
+) -> None:
+    """It says what the file is and which tables it has: part of it nobody needs, without the rest a backup helps."""
+    whole, written = logs["small chunks"]
+    path = tmp_path / "log.sqlite"
+    chance = random.Random(seed)
+    content = bytearray(whole.read_bytes())
+    length = chance.choice([1, 4, 50, 200])
+    at = chance.choice([0, chance.randrange(16 * 1024 - length)])
+    content[at : at + length] = chance.randbytes(length)
+    path.write_bytes(content)
+    try:
+        log = SqliteEventLog(path)
+    except SimorghError as error:
+        said = error.message
+    else:
+        with closing(log):
+            for (topic, partition), sent in written.items():
+                records, lost = read_over(log, topic, partition)
+                assert all((r.key, r.value) == sent[r.offset] for r in records)
+                assert len(records) + len(lost) >= len(sent)
+        said = ""
+    assert "\n" not in said
+
+
+def killed(path: Path, target: Path, appends: int) -> None:
+    """A log as a kill leaves it: what was answered is in the journal only."""
+    log = SqliteEventLog(path)
+    for number in range(appends):
+        log.append(topics.REGISTRY, [(b"k", b"number %03d" % number)])
+    target.parent.mkdir()
+    for end in ("", "-wal"):
+        shutil.copy(path.with_name(path.name + end), target.with_name(target.name + end))
+    log.close()
+
+
+def test_a_sound_journal_is_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "killed" / "log.sqlite"
+    killed(tmp_path / "log.sqlite", path, 20)
+    with closing(SqliteEventLog(path)) as log:
+        assert log.ends(topics.REGISTRY) == [20]
+
+
+def test_a_journal_that_ends_within_a_transaction_is_taken_up_to_it(tmp_path: Path) -> None:
+    """Nobody was answered."""
+    path = tmp_path / "killed" / "log.sqlite"
+    killed(tmp_path / "log.sqlite", path, 20)
+    journal = path.with_name("log.sqlite-wal")
+    os.truncate(journal, journal.stat().st_size - 100)
+    with closing(SqliteEventLog(path)) as log:
+        assert log.ends(topics.REGISTRY) == [19]
+
+
+def test_a_damaged_journal_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "killed" / "log.sqlite"
+    killed(tmp_path / "log.sqlite", path, 20)
+    journal = path.with_name("log.sqlite-wal")
+    content = journal.read_bytes()
+    at = content.index(b"number 012")
+    journal.write_bytes(content[:at] + b"X" + content[at + 1 :])
+    for _ in range(2):
+        with pytest.raises(Broken, match="in a journal") as refused:
+            SqliteEventLog(path)
+        assert "\n" not in refused.value.message
+    [line] = check(path).lines()
+    assert line == "the last 7 appends or more are lost"
+    done = repair(path, NOW)
+    assert done.findings.lines() == [line]
+    assert b"number 019" in done.kept.with_name(done.kept.name + "-wal").read_bytes()
+    with closing(SqliteEventLog(path)) as log:
+        assert [r.value for r in log.read(topics.REGISTRY, 0, 0, 99)] == [b"number %03d" % n for n in range(12)]
