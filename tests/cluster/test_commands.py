@@ -8,6 +8,7 @@ import pytest
 from tests.cluster.harness import SECRET, Api, Cluster, opened_log, running_cluster
 from tests.e2e.operator_day import answered, one_line, simorgh
 
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with running_cluster(tmp_path_factory.mktemp("commands")) as made:
