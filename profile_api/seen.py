@@ -69,7 +69,7 @@ class Seen:
         self._kept = {}
 
     def objects(self, event_type: str) -> Mapping[Path, list[str]]:
-        """Paths from an envelope's root that lead, by the contract, to objects only; with the names of what they hold."""
+        """Paths from an envelope's root that lead to objects only, by the contract; with the names in these."""
         schema = self._catalog.schema(event_type) if self._catalog.by_type(event_type) else None
         return dict(_objects(schema, ("properties",))) if schema else {}
 
