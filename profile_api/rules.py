@@ -36,11 +36,10 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
     return resolve
 
 
-def declarable(deps: ApiDeps, written: dict[str, Any], own: str) -> Rule:
-    """A `checked` rule that the engine has run on a few profiles. Raises `InvalidRule`."""
-    rule = checked(deps, written, own)
-    _try(deps, rule, resolver(deps, own, rule))
-    return rule
+def try_out(deps: ApiDeps, rule: Rule, own: str) -> None:
+    """Let the engine run a `checked` rule on a few profiles. Raises `InvalidRule` where it does not."""
+    few = [row[0] for row in deps.reader.fill(_A_FEW)]
+    trial.try_out(deps, compile_sql(rule, deps.clock(), resolver(deps, own, rule), few))
 
 
 def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
@@ -100,8 +99,3 @@ def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
         raise InvalidRule(
             f"The segment {user}, which names this one, would be too large. {error}", code=error.code
         ) from None
-
-
-def _try(deps: ApiDeps, rule: Rule, resolve: Resolve) -> None:
-    few = [row[0] for row in deps.reader.fill(_A_FEW)]
-    trial.try_out(deps, compile_sql(rule, deps.clock(), resolve, few))

@@ -15,6 +15,7 @@ from identity.rules import DEFAULT_RULES
 from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
 from schemas.clock import Clock
+from schemas.errors import InvalidRule
 from stream_processors.segments.sql_values import Binder, reached
 from stream_processors.segments.tree import (
     AnyItem,
@@ -24,6 +25,7 @@ from stream_processors.segments.tree import (
     Identity,
     Rule,
     Trait,
+    Where,
     children,
 )
 
@@ -62,6 +64,14 @@ class Seen:
     def identifiers(self) -> frozenset[str]:
         known = {"anonymous_id", *DEFAULT_RULES.priorities, *DEFAULT_RULES.persons}
         return self._keep(("identifiers",), lambda: frozenset(known | self._names(_IDENTIFIERS)))
+
+    def forget(self) -> None:
+        self._kept = {}
+
+    def objects(self, event_type: str) -> Mapping[Path, list[str]]:
+        """Paths from an envelope's root that lead to objects only, by the contract; with the names in these."""
+        schema = self._catalog.schema(event_type) if self._catalog.by_type(event_type) else None
+        return dict(_objects(schema, ("properties",))) if schema else {}
 
     def properties(self, event_type: str) -> frozenset[Path]:
         """Paths from an envelope's root, without places in lists: of the contract, and of a sample of the events."""
@@ -107,7 +117,26 @@ class Seen:
 
 def warnings(seen: Seen, rule: Rule) -> list[dict[str, Any]]:
     """Each `path` of a rule (JSON pointer) that names what was never seen, with a `message` and the names `near` it."""
-    return list(_warnings(seen, rule, ""))
+    found = list(_warnings(seen, rule, ""))
+    if found:  # what came a moment ago is not warned of
+        seen.forget()
+        found = list(_warnings(seen, rule, ""))
+    return found
+
+
+def refuse_objects(seen: Seen, rule: Rule, at: str = "") -> None:
+    """Raises `InvalidRule` where a test of texts or numbers meets what is an object by the contract: it would never
+    hold."""
+    for step, child in children(rule):
+        refuse_objects(seen, child, f"{at}{step}")
+    for pointer, path in _tested(rule, at) if isinstance(rule, EventLeaf) else ():
+        inner = seen.objects(rule.type).get(_names(path)) if isinstance(rule, EventLeaf) else None
+        if inner:
+            raise InvalidRule(
+                f"rule at {pointer}: a property that holds texts or numbers is wanted, one that holds objects came;"
+                f" name one of theirs, such as {_written((*_names(path), inner[0]))}",
+                path=pointer,
+            )
 
 
 def _warnings(seen: Seen, rule: Rule, at: str) -> Iterator[dict[str, Any]]:
@@ -129,12 +158,40 @@ def _event_warnings(seen: Seen, leaf: EventLeaf, at: str) -> Iterator[dict[str, 
     if leaf.type not in seen.types():
         yield from _never(f"{at}/event", "event of the type", leaf.type, seen.types())
         return
+    tested = {pointer for pointer, _ in _tested(leaf, at)}
+    known = seen.properties(leaf.type)
     for pointer, path in _properties(leaf, at):
-        names = tuple(part for part in path if not part.isdigit())
-        known = seen.properties(leaf.type)
+        names = _names(path)
+        below = sorted(_written(one) for one in known if one[:-1] == names) if pointer in tested else []
+        if below:
+            name = _written(names)
+            yield {
+                "path": pointer,
+                "message": f"{name} has been seen to hold objects, which pass no test; name one of theirs: {below[0]}",
+                "near": below[:3],
+            }
         if names not in known and not seen.has(leaf.type, path):
             written = {_written(one) for one in known}
             yield from _never(pointer, f"property of {leaf.type} with the name", _written(names), written)
+
+
+def _names(path: Path) -> Path:
+    """Without places in lists."""
+    return tuple(part for part in path if not part.isdigit())
+
+
+def _tested(leaf: EventLeaf, at: str) -> Iterator[tuple[str, Path]]:
+    """The paths whose values are to be texts, numbers or booleans."""
+    asked = {
+        f"{at}/where/{i}/property" for i, one in enumerate(leaf.where) if isinstance(one, Where) and _only_exists(one)
+    }
+    for pointer, path in _properties(leaf, at):
+        if pointer not in asked and not pointer.endswith("/any_item"):
+            yield pointer, path
+
+
+def _only_exists(condition: Where) -> bool:
+    return all(test.op == "exists" for test in condition.tests)
 
 
 def _properties(leaf: EventLeaf, at: str) -> Iterator[tuple[str, Path]]:
@@ -186,6 +243,15 @@ def _paths(value: Any, path: Path) -> Iterator[Path]:
         for item in value[:20]:
             if isinstance(item, dict):
                 yield from _paths(item, path)
+
+
+def _objects(schema: Mapping[str, Any], path: Path) -> Iterator[tuple[Path, list[str]]]:
+    for name, below in schema.get("properties", {}).items():
+        found = below.get("items") if isinstance(below.get("items"), dict) else below
+        kinds = {found.get("type")} if isinstance(found.get("type"), str) else set(found.get("type", ()))
+        if kinds and kinds <= {"object", "null"} and found.get("properties"):
+            yield (*path, name), list(found["properties"])
+            yield from _objects(found, (*path, name))
 
 
 def _schema_paths(schema: Mapping[str, Any], path: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from profile_api.params import Cursor, Limit, Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn
 from profile_api.rules import found, resolver
-from profile_api.seen import Seen, warnings
+from profile_api.seen import Seen, refuse_objects, warnings
 from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
@@ -91,6 +91,7 @@ def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, An
     """How many profiles a rule would have now, and the first ten of them by id."""
     people.require_everybody(deps)
     rule = rules.checked(deps, written)
+    refuse_objects(names, rule)
     query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
     row = trial.rows(deps, Query(sql, query.parameters))[0]
@@ -149,7 +150,9 @@ def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
 def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:
     """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 where that takes
     longer than a request should, or cannot be: the state says which."""
-    rule = rules.declarable(deps, body["rule"], name)
+    rule = rules.checked(deps, body["rule"], name)
+    refuse_objects(names, rule)
+    rules.try_out(deps, rule, name)
     offset = deps.registry.declare("segment", name, body, by)
     if not reached(deps, offset):
         done = 202

@@ -167,6 +167,36 @@ def test_names_that_were_never_seen_are_warned_of(live: World) -> None:
     assert made["warnings"] == found
 
 
+def test_what_came_a_moment_ago_is_not_warned_of(live: World) -> None:
+    rule = {"trait": "plan_of_ours", "eq": "pro"}
+    assert call(live, "POST", "/v1/segments/preview", {"rule": rule})["warnings"]
+    columns = ["node", "kind", "name", "value", "ver", "source", "channel"]
+    profile = live.person(("user_id", "u1"))
+    live.insert("traits", columns, [(profile, "trait", "plan_of_ours", '"pro"', 1, "shop", "web")])
+    assert "warnings" not in call(live, "POST", "/v1/segments/preview", {"rule": rule})
+
+
+@pytest.mark.parametrize(
+    ("condition", "pointer"),
+    [
+        ({"property": "products", "contains": "A1"}, "/where/0/property"),
+        ({"property": "products[0]", "eq": "A1"}, "/where/0/property"),
+        ({"property": "products", "exists": True}, None),
+        ({"any_item": "products", "where": [{"property": "sku", "eq": "A1"}]}, None),
+        ({"property": "products.sku", "eq": "A1"}, None),
+    ],
+)
+def test_a_test_that_an_object_can_never_pass_is_refused(live: World, condition: Any, pointer: str | None) -> None:
+    rule = {"event": "order.completed", "where": [condition]}
+    for path, body in (("/v1/segments/preview", {"rule": rule}), ("/v1/segments", {"id": "s", "rule": rule})):
+        answer = live.client.post(path, json=body)
+        if pointer is None:
+            assert answer.status_code in (200, 201)
+        else:
+            assert (answer.status_code, answer.json()["errors"][0]["path"]) == (422, pointer)
+            assert "products." in answer.json()["message"]
+
+
 @pytest.mark.parametrize(
     ("rule", "path"),
     [
