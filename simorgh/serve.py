@@ -33,6 +33,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     warn_of_short_secrets(settings)
     platform = Platform(settings)
     calm_merges()
+    platform.warehouse.settle()
     try:
         first_keys(platform.registry, settings)
         platform.folder.announce(inside.url, platform.local_token)

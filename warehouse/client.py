@@ -5,12 +5,12 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
 
-from schemas.errors import Conflict
+from schemas.errors import Conflict, SimorghError
 from warehouse.connect import Role, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query
 from warehouse.failures import EngineError, failure, read_failure
@@ -79,6 +79,13 @@ class Warehouse:
 
     def reader(self, generation: Callable[[], int]) -> "WarehouseReader":
         return WarehouseReader(self, generation)
+
+    def settle(self) -> None:
+        """Let the embedded engine open now what it opens, once and for good, at its first error: every library of this
+        process, some hundred files. Whoever shares out descriptors is to know of them."""
+        if not is_server(self._dsn):
+            with suppress(SimorghError), self._call("read") as client:
+                client.query("SELECT throwIf(1)")
 
     def call_off(self, ticket: Ticket) -> None:
         """End what runs under the ticket."""

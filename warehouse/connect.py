@@ -67,6 +67,10 @@ CLUSTER_SETTINGS: Final[dict[str, Any]] = {
 
 _OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {"read": QUERY_SETTINGS, "look_up": LOOK_UP_SETTINGS}
 
+_EMBEDDED_READ: Final = {
+    "os_threads_nice_value_query": 10,  # whoever sends events or looks up a profile goes first; as root only
+}
+
 _REQUIRED: Final = frozenset(
     {*SERVER_SETTINGS, *CLUSTER_SETTINGS, *INSERT_SETTINGS, *CLUSTER_INSERT_SETTINGS, "readonly"}
 )
@@ -143,7 +147,8 @@ class Embedded:
 
     def _open(self, role: Role, database: str | None) -> Any:
         client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
-        for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
+        own = _EMBEDDED_READ if role == "read" else {}
+        for name, value in (self._settings | own | _OF_ROLE.get(role, {})).items():
             client.command(f"SET {name} = {value!r}")
         return client
 
