@@ -78,15 +78,18 @@ class Heavy:
     async def _watched(self, request: Request, ticket: Ticket, future: "Future[T]") -> T:
         deadline = time.monotonic() + self._seconds
         waited = asyncio.wrap_future(future)
+        waited.add_done_callback(_seen)  # nobody may be left to look at what it ends with
         while not (await asyncio.wait({waited}, timeout=_ASK_EVERY))[0]:
             if self._closed or await request.is_disconnected():
-                raise Backpressure("The request was ended before it was answered: send it again.", code="called_off")
+                raise _called_off()
             if time.monotonic() > deadline:
                 raise Backpressure(
                     f"The answer was not there within {self._seconds:g} s and was called off: ask for less, or try"
                     " again when the server has less to do.",
                     code="query_too_slow",
                 )
+        if waited.cancelled():
+            raise _called_off()
         return waited.result()
 
     def _end(self, ticket: Ticket) -> None:
@@ -97,6 +100,15 @@ class Heavy:
         """Take nothing more and call off what is under way. Returns at once; any thread may call."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _seen(done: "asyncio.Future[Any]") -> None:
+    if not done.cancelled():
+        done.exception()
+
+
+def _called_off() -> Backpressure:
+    return Backpressure("The request was ended before it was answered: send it again.", code="called_off")
 
 
 def _carried(ticket: Ticket, work: Callable[[], T]) -> T:

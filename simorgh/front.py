@@ -30,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 Face = Literal["collector", "api", "metrics"]
 
 _EVERYTHING: Final[frozenset[Face]] = frozenset({"collector", "api", "metrics"})
+FEW_DESCRIPTORS: Final = 300
+
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 
 
@@ -136,7 +138,10 @@ class Proxies(Container[str]):
 
 def limits(settings: Settings) -> Limits:
     """Raises this process's limit of open files, so call it once what is always open is open."""
-    most = connections_allowed(settings.http_connections, spare_descriptors())
+    spare = spare_descriptors()
+    most = connections_allowed(settings.http_connections, spare)
+    if spare < FEW_DESCRIPTORS:
+        _LOG.warning("only %d more files may be opened, so %d connections are taken: raise `ulimit -n`", spare, most)
     return Limits(
         connections=most,
         per_address=settings.http_connections_per_address or most * 3 // 4,

@@ -1,8 +1,9 @@
 """How long and how much a connection may take: uvicorn's HTTP protocol with bounds.
 
 A connection has a *place*. It *waits* from when it opens, or from the end of an answer, until the next request's head
-is complete. Places are few, since descriptors are: whoever has waited longest gives theirs up to a newcomer. So idle
-sockets, however many, keep nobody out, and neither do heads that come byte by byte.
+is complete, and then *sends* until its body is. Places are few, since descriptors are: whoever has waited longest, or
+else sent longest, gives theirs up to a newcomer. So idle sockets, however many, keep nobody out, and neither does
+whatever comes byte by byte.
 """
 
 import asyncio
@@ -26,6 +27,9 @@ from schemas.problems import CONTENT_TYPE, problem_body
 MOST_CONNECTIONS: Final = 10_000
 LEAST_CONNECTIONS: Final = 16
 MOST_DESCRIPTORS: Final = 65_536
+ENGINE_FILES: Final = 100
+"""What the embedded engine opens while it works: three for each of its threads, and the parts that it merges."""
+
 MOST_PIPELINED: Final = 32
 """Requests of one connection that wait for the answer before theirs."""
 
@@ -76,58 +80,68 @@ def open_descriptors() -> int:
 
 
 def connections_allowed(asked: int, spare: int) -> int:
-    """`asked`, 0 for as many as possible; never more than half of what can be opened: the engine and the log need
-    files while requests come in."""
-    return max(LEAST_CONNECTIONS, min(asked or MOST_CONNECTIONS, spare // 2))
+    """`asked`, 0 for as many as possible; never more than half of what the engine does not need itself."""
+    return max(LEAST_CONNECTIONS, min(asked or MOST_CONNECTIONS, (spare - ENGINE_FILES) // 2))
+
+
+class Queue:
+    """Connections in the order in which they came, in all and by address."""
+
+    def __init__(self) -> None:
+        self._all: dict[Connection, None] = {}
+        self._at: dict[str, dict[Connection, None]] = {}
+
+    def put(self, one: "Connection") -> None:
+        self._all[one] = None
+        self._at.setdefault(one.address, {})[one] = None
+
+    def drop(self, one: "Connection") -> None:
+        if one in self._all:
+            del self._all[one]
+            at = self._at[one.address]
+            del at[one]
+            if not at:
+                del self._at[one.address]
+
+    def first(self, address: str | None) -> "Connection | None":
+        return next(iter(self._all if address is None else self._at.get(address, ())), None)
 
 
 class Places:
-    """Who is connected, who waits, and whom to let go. Belongs to the event loop's thread."""
+    """Who is connected, and whom to let go. Belongs to the event loop's thread."""
 
     def __init__(self, limits: Limits, exempt: Container[str] = frozenset()) -> None:
         """`exempt`: addresses that may hold every place, such as a proxy's."""
         self.limits = limits
         self._exempt = exempt
         self._connections: set[Connection] = set()
-        self._waiting: dict[Connection, None] = {}  # whoever has waited longest comes first
-        self._waiting_at: dict[str, dict[Connection, None]] = {}
         self._at: Counter[str] = Counter()
+        self.waiting, self.sending = Queue(), Queue()
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def admit(self, new: "Connection") -> bool:
-        """Give it a place, at the cost of whoever has waited longest; False where all are being served."""
+        """Give it a place, at the cost of whoever has waited or sent longest; False where all are being served."""
         limits, address = self.limits, new.address
         if self._at[address] >= limits.per_address and new.peer not in self._exempt:
-            found = self._let_go(self._waiting_at.get(address, {}))
+            found = self._let_go(address)
         elif len(self._connections) >= limits.connections:
-            found = self._let_go(self._waiting)
+            found = self._let_go(None)
         else:
             found = True
         if found:
             self._connections.add(new)
             self._at[address] += 1
-            self.waits(new)
+            self.waiting.put(new)
         return found
-
-    def waits(self, one: "Connection") -> None:
-        self._waiting[one] = None
-        self._waiting_at.setdefault(one.address, {})[one] = None
-
-    def serves(self, one: "Connection") -> None:
-        self._waiting.pop(one, None)
-        at = self._waiting_at.get(one.address)
-        if at is not None:
-            at.pop(one, None)
-            if not at:
-                del self._waiting_at[one.address]
 
     def left(self, one: "Connection") -> None:
         if one in self._connections:
             self._connections.remove(one)
-            self.serves(one)
+            self.waiting.drop(one)
+            self.sending.drop(one)
             self._at[one.address] -= 1
             if not self._at[one.address]:
                 del self._at[one.address]
@@ -137,8 +151,8 @@ class Places:
         for one in [one for one in self._connections if one.is_overdue(now)]:
             one.give_up(now)
 
-    def _let_go(self, waiting: "dict[Connection, None]") -> bool:
-        longest = next(iter(waiting), None)
+    def _let_go(self, address: str | None) -> bool:
+        longest = self.waiting.first(address) or self.sending.first(address)
         if longest is None:
             return False
         self.closed["place_needed"] += 1
@@ -223,7 +237,8 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._whole = False, False
         self._head = self._came = self._body = 0
         self._head_due, self._since = NEVER, self.loop.time()
-        self._places.serves(self)
+        self._places.waiting.drop(self)
+        self._places.sending.put(self)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -232,6 +247,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_head, self._whole, self._since = True, True, NEVER
+        self._places.sending.drop(self)
         super().on_message_complete()
         self._wait_if_done()
 
@@ -243,7 +259,7 @@ class Connection(HttpToolsProtocol):
 
     def _wait_if_done(self) -> None:
         if self._whole and self.cycle.response_complete and not self.transport.is_closing():
-            self._places.waits(self)
+            self._places.waiting.put(self)
 
     # --- the end
 

@@ -38,6 +38,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     platform = Platform(settings, "serve")
     calm_merges()
     counts = MinuteCounts(platform.log)
+    platform.warehouse.settle()
     try:
         first_keys(platform.registry, settings)
         platform.folder.announce(inside.url, platform.local_token)

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
         ),
     ] = ""
     http_connections: Annotated[
-        int, Field(description="Connections at once; 0: half of the descriptors, 10,000 at most.", ge=0)
+        int, Field(description="Connections at once; 0: half of the free descriptors, 10,000 at most.", ge=0)
     ] = 0
     http_connections_per_address: Annotated[
         int, Field(description="Of these, of one address that is no trusted proxy; 0: three quarters.", ge=0)

@@ -5,7 +5,7 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pyarrow as pa
@@ -90,6 +90,13 @@ class Warehouse:
 
     def reader(self, generation: Callable[[], int]) -> "WarehouseReader":
         return WarehouseReader(self, generation)
+
+    def settle(self) -> None:
+        """Let the embedded engine open now what it opens, once and for good, at its first error: every library of this
+        process, some hundred files. Whoever shares out descriptors is to know of them."""
+        if not is_server(self._dsn):
+            with suppress(SimorghError), self._call("read") as client:
+                client.query("SELECT throwIf(1)")
 
     def call_off(self, ticket: Ticket) -> None:
         """End what runs under the ticket."""

@@ -79,6 +79,10 @@ _OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {
     "fill": FILL_SETTINGS,
 }
 
+_EMBEDDED_READ: Final = {
+    "os_threads_nice_value_query": 10,  # whoever sends events or looks up a profile goes first; as root only
+}
+
 _REQUIRED: Final = frozenset(
     {*SERVER_SETTINGS, *CLUSTER_SETTINGS, *INSERT_SETTINGS, *CLUSTER_INSERT_SETTINGS, "readonly"}
 )
@@ -158,7 +162,8 @@ class Embedded:
             client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
         except EngineError as error:
             raise failure(error) from None
-        for name, value in (self._settings | _OF_ROLE.get(role, {})).items():
+        own = _EMBEDDED_READ if role in ("read", "fill") else {}
+        for name, value in (self._settings | own | _OF_ROLE.get(role, {})).items():
             client.command(f"SET {name} = {value!r}")
         return client
 

@@ -19,8 +19,10 @@ _DEADLINE = 60.0
 class Server:
     """`simorgh serve` on a data folder. `start` again after a `kill` continues on the same folder and port."""
 
-    def __init__(self, data: Path, **environment: str) -> None:
+    def __init__(self, data: Path, *, descriptors: int | None = None, **environment: str) -> None:
+        """`descriptors`: how many files the process may have open, as `ulimit -n` would say."""
         self.data = data
+        self.descriptors = descriptors
         self.environment = environment
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
@@ -46,6 +48,8 @@ class Server:
             "--port",
             str(self.port),
         ]
+        if self.descriptors:
+            command = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *command]
         with (self.data.parent / "server.err").open("a") as errors:
             self.process = subprocess.Popen(
                 command,
@@ -141,7 +145,7 @@ def wait_for(holds: Callable[[], Any], otherwise: str, seconds: float = _DEADLIN
 
 @contextmanager
 def running(data: Path, **environment: str) -> Iterator[tuple[Server, Client]]:
-    server = Server(data, **environment).start()
+    server = Server(data).start(**environment)
     client = Client(server)
     try:
         yield server, client
