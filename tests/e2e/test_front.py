@@ -16,7 +16,7 @@ from tests.e2e.harness import TOKEN, Client, Server, wait_for
 from tests.hostile.attack import Plan
 from tests.hostile.measure import measure
 
-SETTINGS = {
+SETTINGS: Any = {
     "SIMORGH_HTTP_CONNECTIONS": "20",
     "SIMORGH_HTTP_HEADER_SECONDS": "1",
     "SIMORGH_HTTP_BODY_SECONDS": "1",
