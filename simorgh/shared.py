@@ -6,7 +6,7 @@ from typing import Any
 from eventlog.port import EventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
 from producers.budgets import Budgets
-from producers.door import Door
+from producers.door import Defaults, Door
 from registry.models import Budget
 from registry.registry import Registry
 from schemas import topics
@@ -32,7 +32,12 @@ class Declarations:
         self._parsed_rules: tuple[object, IdentityRules] | None = None
         catalog = Catalog.load()
         self.budgets = Budgets(default_budget(settings), catalog)
-        self.door = Door(secret, settings.workspace, self.rules, catalog, random_id, budgets=self.budgets)
+        defaults = Defaults(
+            transit=round(settings.transit_seconds * 1000),
+            region=settings.phone_region,
+            currency=settings.currency or "",
+        )
+        self.door = Door(secret, settings.workspace, self.rules, catalog, random_id, defaults, budgets=self.budgets)
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:
