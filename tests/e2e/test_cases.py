@@ -34,7 +34,7 @@ _MOMENT = re.compile(r"\$T([+-]\d+(?:\.\d+)?)([smhd])")
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Client]]:
-    with running(tmp_path_factory.mktemp("cases") / "data") as world:
+    with running(tmp_path_factory.mktemp("cases") / "data", SIMORGH_PHONE_REGION="IR") as world:
         yield world
 
 
