@@ -46,7 +46,7 @@ for name, commands in {
 def main() -> None:
     """The entry point. Exits with 0, with 1 after an error, with 2 where a command was called wrongly."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="simorgh", standalone_mode=False)
         sys.stdout.flush()
     except SimorghError as error:
         fail(error.message)
