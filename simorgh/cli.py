@@ -49,7 +49,7 @@ _PIPE_CLOSED = 141  # as a shell has it of a program that SIGPIPE ended
 def main() -> None:
     """The entry point. Exits with 0, with 1 after an error, with 2 where a command was called wrongly."""
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="simorgh", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(faults.INTERRUPTED)

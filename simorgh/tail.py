@@ -1,6 +1,5 @@
 """`simorgh tail`: events as they arrive, accepted and rejected, with reasons; each once, none skipped."""
 
-import json
 import select
 import sys
 import time
@@ -9,7 +8,7 @@ from typing import Any, Final, Protocol
 
 import typer
 
-from simorgh.commands.output import printable
+from simorgh.commands.output import json_text, printable
 
 _PAGE: Final = 1_000
 _POLL_SECONDS: Final = 0.25
@@ -66,7 +65,7 @@ def _nobody_reads() -> bool:
 
 
 def _as_json(item: Mapping[str, Any]) -> str:
-    return json.dumps(item, ensure_ascii=False)
+    return json_text(item)
 
 
 def _as_line(item: Mapping[str, Any]) -> str:

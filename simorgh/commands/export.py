@@ -1,7 +1,6 @@
 """`simorgh export`: people as JSON Lines or CSV, to a file or to standard output."""
 
 import csv
-import json
 import os
 import re
 import sys
@@ -14,7 +13,7 @@ import typer
 
 from schemas.errors import Conflict, InvalidInput
 from simorgh.commands.options import Data, group
-from simorgh.commands.output import Json, note
+from simorgh.commands.output import Json, json_text, note
 from simorgh.commands.session import Api, connect, path_of
 
 commands = group("Export profiles and segments as JSON Lines or CSV.")
@@ -121,7 +120,7 @@ def _opened(out: Path | None) -> Iterator[TextIO]:
 
 
 def _json_writer(file: TextIO) -> Callable[[Json], object]:
-    return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    return lambda row: file.write(json_text(row) + "\n")
 
 
 def _csv_writer(file: TextIO, names: list[str]) -> Callable[[Json], object]:
@@ -152,7 +151,7 @@ def safe(value: Json) -> Json:
     """A CSV cell. A text that a spreadsheet would run as a formula is made one by an apostrophe before it; texts that
     are plain numbers (a telephone number) are none."""
     if isinstance(value, dict | list):
-        value = json.dumps(value, ensure_ascii=False)
+        value = json_text(value)
     if isinstance(value, str) and value.lstrip(" ").startswith(_STARTS_A_FORMULA) and not _NUMBER.fullmatch(value):
         return "'" + value
     return value

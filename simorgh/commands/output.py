@@ -4,15 +4,19 @@ Nothing is cut, and nothing that came from outside is read as markup or as a ter
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters that JSON leaves as they are, those that turn a line's direction, and halves of characters."""
 
 Json = Any
 """What an answer of the API is when it has been parsed."""
@@ -30,7 +34,13 @@ def note(line: str) -> None:
 
 def tell(answer: Json, *, as_json: bool = False) -> None:
     """One thing, as JSON: on one line for programs, indented for people."""
-    say(json.dumps(answer, ensure_ascii=False, indent=None if as_json else 2))
+    typer.echo(json_text(answer, indent=None if as_json else 2))
+
+
+def json_text(value: Json, indent: int | None = None) -> str:
+    """As JSON, letters as they are; what a terminal would obey is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def show(answer: Mapping[str, Json], columns: Sequence[str], *, as_json: bool = False) -> None:
@@ -68,7 +78,7 @@ def cell(value: Json) -> str:
     if isinstance(value, list) and not any(isinstance(one, list | dict) for one in value):
         return ", ".join(map(cell, value))
     if isinstance(value, list | dict):
-        return printable(json.dumps(value, ensure_ascii=False))
+        return printable(json_text(value))
     return printable(str(value))
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from schemas.errors import InvalidInput
+from schemas.errors import Conflict, InvalidInput, NotFound
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import Json, note, say, show, tell
 from simorgh.commands.session import Api, connect, path_of, read_file
@@ -58,7 +58,10 @@ def retry(
         raise InvalidInput("rejected: --payload wants one id, since it corrects one event; give one")
     with connect(data) as api:
         wanted = _wanted(api, ids, all_, source, code)
-        outcomes = [api.post(path_of("rejected", one, "retry"), content) for one in wanted]
+        if len(wanted) == 1 and not all_:
+            outcomes = [_retried(api, wanted[0], content)]
+        else:
+            outcomes = [_outcome(api, one) for one in wanted]
     if len(outcomes) == 1 and not all_:
         tell(outcomes[0], as_json=as_json)
     else:
@@ -83,6 +86,18 @@ def dismiss(
         for one in wanted:
             api.delete(path_of("rejected", one))
     say(f"dismissed {len(wanted)}")
+
+
+def _retried(api: Api, rejected_id: str, content: bytes | None) -> Json:
+    return api.post(path_of("rejected", rejected_id, "retry"), content)
+
+
+def _outcome(api: Api, rejected_id: str) -> Json:
+    """Of one among many: what cannot be retried at all does not stop the others."""
+    try:
+        return _retried(api, rejected_id, None)
+    except (InvalidInput, NotFound, Conflict) as error:
+        return {"id": rejected_id, "status": "rejected", "code": error.code, "reason": error.message}
 
 
 def _wanted(api: Api, ids: list[str] | None, all_: bool, source: str, code: str) -> list[str]:
