@@ -206,9 +206,10 @@ def _answer(answer: httpx.Response) -> Any:
         return found
     problem = found if isinstance(found, dict) else {}
     says = str(problem.get("detail") or problem.get("title") or f"answered with status {answer.status_code}")
-    places = [f"{one.get('path') or 'body'}: {one.get('message')}" for one in problem.get("errors") or []]
+    errors = [one for one in problem.get("errors") or [] if str(one.get("message")) not in says]
+    places = [f"{one.get('path') or 'body'}: {one.get('message')}" for one in errors]
     kind = _ERRORS.get(answer.status_code, InvalidInput)
-    raise kind("; ".join([says, *(place for place in places if place not in says)]), code=problem.get("code"))
+    raise kind("; ".join([says, *places]), code=problem.get("code"))
 
 
 def _replay(session: Session, progress: Progress) -> int:

@@ -61,7 +61,20 @@ CALLS: dict[str, list[str]] = {
 }
 """How each command that needs data is called."""
 
-WITHOUT_DATA = {"serve", "collect", "work", "api", "demo", "doctor", "version", "schemas check", "schemas list"}
+WITHOUT_DATA = {
+    "backup",
+    "restore",
+    "secret renew",
+    "serve",
+    "collect",
+    "work",
+    "api",
+    "demo",
+    "doctor",
+    "version",
+    "schemas check",
+    "schemas list",
+}
 WITH_FILES = [name for name, words in CALLS.items() if FILE in words]
 WITH_IDS = [name for name, words in CALLS.items() if ID in words]
 GOOD = '{"rule": {"trait": "city", "exists": true}, "segment": "none", "webhook": {"url": "https://example.com"}}'

@@ -117,7 +117,7 @@ def test_segments_and_triggers_from_birth_to_death(server: Server, tmp_path: Pat
     assert ran(server, "segments", "update", "buyers", more, "--json").json()["version"] == 2
     assert ran(server, "segments", "show", "buyers", "--json").json()["size"] == 0
 
-    hook = {"id": "welcome", "segment": "buyers", "webhook": {"url": "http://127.0.0.1:9/x"}}
+    hook: dict[str, Any] = {"id": "welcome", "segment": "buyers", "webhook": {"url": "http://127.0.0.1:9/x"}}
     made = ran(server, "triggers", "create", written(tmp_path / "hook.json", hook), "--json").json()
     assert made["webhook"]["secret"].startswith("whsec_")
     assert ran(server, "triggers", "pause", "welcome").out == "paused\n"
