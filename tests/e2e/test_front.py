@@ -31,7 +31,7 @@ HEAD = b"POST /v1/batch HTTP/1.1\r\nHost: x\r\n"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("front") / "data", **SETTINGS).start()
+    made = Server(tmp_path_factory.mktemp("front") / "data").start(**SETTINGS)
     yield made
     assert not made.died()
     made.stop()
