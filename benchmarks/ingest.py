@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -36,6 +37,7 @@ from starlette.routing import Route
 from benchmarks.workload import messages
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
+from producers.budgets import Budgets
 from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -44,7 +46,10 @@ from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import iso, random_id, system_clock
 from schemas.topics import EVENTS
+from simorgh.listener import Connection, Limits, Places
 from simorgh.serve import tune_interpreter
+from simorgh.settings import load_settings
+from simorgh.shared import default_budget
 
 KEY: Final = "benchmark-key"
 BATCH: Final = 100
@@ -170,7 +175,9 @@ def serve(server: str, folder: Path) -> None:
     app.add_route("/cpu", _used_cpu)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         print(listener.getsockname()[1], flush=True)
-        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+        http: Any = partial(Connection, Places(Limits())) if server == "collector" else "auto"
+        config = uvicorn.Config(app, http=http, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[listener])
     log.close()
 
 
@@ -186,10 +193,13 @@ def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
         declared = registry.rules
         return DEFAULT_RULES if declared is None else IdentityRules.parse(dict(declared))
 
-    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id)
+    budgets = Budgets(default_budget(load_settings()), catalog)
+    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id, budgets)
     metrics = CollectorMetrics(CollectorRegistry())
     app = FastAPI()
-    router = collector_router(log, registry, door, catalog=catalog, clock=system_clock, metrics=metrics)
+    router = collector_router(
+        log, registry, door, catalog=catalog, clock=system_clock, metrics=metrics, budgets=budgets
+    )
     add_collector(app, router)
     return app
 

@@ -1,9 +1,9 @@
 """How long and how much a connection may take: uvicorn's HTTP protocol with bounds.
 
 A connection has a *place*. It *waits* from when it opens, or from the end of an answer, until the next request's head
-is complete, and then *sends* until its body is. Places are few, since descriptors are: whoever has waited longest, or
-else sent longest, gives theirs up to a newcomer. So idle sockets, however many, keep nobody out, and neither does
-whatever comes byte by byte.
+is complete, and then *sends* until its body is. Places are few, since descriptors are: whoever has waited longest for
+its first request gives theirs up to a newcomer, or else whoever has waited longest for another one, or else sent
+longest. So idle sockets, however many, keep nobody out, and neither does whatever comes byte by byte.
 """
 
 import asyncio
@@ -116,14 +116,14 @@ class Places:
         self._exempt = exempt
         self._connections: set[Connection] = set()
         self._at: Counter[str] = Counter()
-        self.waiting, self.sending = Queue(), Queue()
+        self.strangers, self.waiting, self.sending = Queue(), Queue(), Queue()
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._connections)
 
     def admit(self, new: "Connection") -> bool:
-        """Give it a place, at the cost of whoever has waited or sent longest; False where all are being served."""
+        """Give it a place, if need be another's; False where all are being served."""
         limits, address = self.limits, new.address
         if self._at[address] >= limits.per_address and new.peer not in self._exempt:
             found = self._let_go(address)
@@ -134,14 +134,14 @@ class Places:
         if found:
             self._connections.add(new)
             self._at[address] += 1
-            self.waiting.put(new)
+            self.strangers.put(new)
         return found
 
     def left(self, one: "Connection") -> None:
         if one in self._connections:
             self._connections.remove(one)
-            self.waiting.drop(one)
-            self.sending.drop(one)
+            for queue in (self.strangers, self.waiting, self.sending):
+                queue.drop(one)
             self._at[one.address] -= 1
             if not self._at[one.address]:
                 del self._at[one.address]
@@ -152,7 +152,8 @@ class Places:
             one.give_up(now)
 
     def _let_go(self, address: str | None) -> bool:
-        longest = self.waiting.first(address) or self.sending.first(address)
+        queues = (self.strangers, self.waiting, self.sending)
+        longest = next((one for queue in queues if (one := queue.first(address))), None)
         if longest is None:
             return False
         self.closed["place_needed"] += 1
@@ -237,6 +238,7 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._whole = False, False
         self._head = self._came = self._body = 0
         self._head_due, self._since = NEVER, self.loop.time()
+        self._places.strangers.drop(self)
         self._places.waiting.drop(self)
         self._places.sending.put(self)
         super().on_headers_complete()

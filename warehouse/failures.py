@@ -4,6 +4,7 @@ The engine's text may quote a caller's value, and a transport error's the whole 
 """
 
 import re
+from errno import EMFILE, errorcode
 from typing import Final
 
 from clickhouse_connect.driver.exceptions import (
@@ -18,8 +19,8 @@ from urllib3.exceptions import HTTPError
 
 from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
 
-EngineError = (ClickHouseError, HTTPError)
-"""What clickhouse-connect raises when a call did not end well."""
+EngineError = (ClickHouseError, HTTPError, OSError)
+"""What clickhouse-connect raises when a call did not end well; of files that it could not open, too."""
 
 UNAVAILABLE: Final = "warehouse_unavailable"
 DAMAGED: Final = "warehouse_damaged"
@@ -64,6 +65,9 @@ _DAMAGED: Final = {
 }
 """What a file of a table that was changed or cut behind the engine's back is met with."""
 _MISSING: Final = {60: "UNKNOWN_TABLE", 81: "UNKNOWN_DATABASE"}
+_NO_DESCRIPTOR: Final = f"errno: {EMFILE}"
+"""Stands in the embedded engine's messages, whatever it could not open; the number of the error tells less."""
+
 _REFUSED_USER: Final = {
     192: "UNKNOWN_USER",
     193: "WRONG_PASSWORD",
@@ -91,6 +95,8 @@ def failure(error: Exception) -> SimorghError:
 def _failure(error: Exception, first: str) -> SimorghError:
     code = _code(error)
     passing = (_PASSING | _OVER_LIMIT).get(code) if code else _transport(error)
+    if passing is None and _NO_DESCRIPTOR in str(error):
+        passing = "no descriptor left"
     if passing:
         return Backpressure(
             f"warehouse: the server did not answer or could not do it now ({passing}); {first}try again later",
@@ -129,6 +135,8 @@ def _transport(error: Exception) -> str | None:
     """Names a failure between here and the engine; None when the client library itself refused the call."""
     if isinstance(error, HTTPError):
         return type(error).__name__
+    if isinstance(error, OSError):
+        return errorcode.get(error.errno or 0, "a file")
     if not isinstance(error, DatabaseError) or isinstance(error, DataError | ProgrammingError | NotSupportedError):
         return None
     status = re.search(r"HTTP status (\d{3})\b", str(error))

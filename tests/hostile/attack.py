@@ -52,6 +52,7 @@ class Attack:
         self.plan = plan
         self.told: dict[str, Counter[str]] = {}
         self.chance = random.Random(7)
+        self.over = False
 
     def kinds(self) -> dict[str, list[Callable[[], Awaitable[None]]]]:
         """Each is done again and again."""
@@ -74,14 +75,15 @@ class Attack:
     async def run(self, seconds: float) -> None:
         tasks = [asyncio.create_task(self._repeat(kind, act)) for kind, acts in self.kinds().items() for act in acts]
         await asyncio.sleep(seconds)
+        self.over = True  # Python 3.11's `wait_for` may swallow a cancellation
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.wait(tasks, timeout=10)
 
     async def _repeat(self, kind: str, act: Callable[[], Awaitable[None]]) -> None:
         self.told.setdefault(kind, Counter())
         await asyncio.sleep(self.chance.random())
-        while True:
+        while not self.over:
             try:
                 await act()
             except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
