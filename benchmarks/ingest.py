@@ -194,7 +194,7 @@ def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
         return DEFAULT_RULES if declared is None else IdentityRules.parse(dict(declared))
 
     budgets = Budgets(default_budget(load_settings()), catalog)
-    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id, budgets)
+    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id, budgets=budgets)
     metrics = CollectorMetrics(CollectorRegistry())
     app = FastAPI()
     router = collector_router(
