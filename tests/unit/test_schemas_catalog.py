@@ -53,7 +53,9 @@ def test_track_name_finds_its_type_and_version(name: str, dataschema: str) -> No
     assert event.dataschema == dataschema
 
 
-@pytest.mark.parametrize("name", ["Order", "Orders Completed", "Completed", "identify", "Profile Identified", "page", "", "سفارش"])
+@pytest.mark.parametrize(
+    "name", ["Order", "Orders Completed", "Completed", "identify", "Profile Identified", "page", "", "سفارش"]
+)
 def test_other_track_names_are_unknown(name: str) -> None:
     assert CATALOG.by_track_name(name) is None
 
