@@ -397,7 +397,7 @@ def test_a_source_may_refuse_them() -> None:
 
 def test_the_place_and_the_flags_stand_in_order() -> None:
     envelope = admitted(
-        type="custom.x", place=7, original_time=NOW + 5, identifiers=[("user_id", "u1"), ("email", "null")]
+        type="custom.x", place=7, original_time=NOW + 5, identifiers=[("user_id", "u1"), ("anonymous_id", "null")]
     )
     assert envelope["place"] == 7
     assert envelope["flags"] == ["unplanned", "clock_clamped", "identifier_blocked"]
