@@ -43,15 +43,19 @@ def event_hasher(secret: bytes, workspace: str, source: str) -> Hasher:
 
 def event_key(secret: bytes, workspace: str, source: str, id: str) -> str:
     """The key of an event, 32 hex digits: one for a source and the sender's own id."""
-    hasher = event_hasher(secret, workspace, source)
-    hasher.update(id.encode())
+    return key_of(event_hasher(secret, workspace, source), id.encode())
+
+
+def fact_hasher(secret: bytes, workspace: str, book: str, type: str) -> Hasher:
+    """What the keys of a book's facts of one event type begin with; with the business key's value they are whole."""
+    return blake2b(f"{workspace}\x1f{book}\x1f{type}\x1f".encode(), digest_size=16, key=secret, person=_FACT)
+
+
+def key_of(hasher: Hasher, text: bytes) -> str:
+    """The key, 32 hex digits, of an event or fact whose hasher this is. `text`: its id or value in UTF-8."""
+    hasher = hasher.copy()
+    hasher.update(text)
     return hasher.hexdigest()
-
-
-def fact_key(secret: bytes, workspace: str, book: str, type: str, value: str) -> str:
-    """The key of a business fact, 32 hex digits: one for a book, an event type and the business key's value."""
-    text = f"{workspace}\x1f{book}\x1f{type}\x1f{value}"
-    return blake2b(text.encode(), digest_size=16, key=secret, person=_FACT).hexdigest()
 
 
 def to_hex(node: int) -> str:

@@ -11,15 +11,18 @@ from typing import Final
 
 import phonenumbers
 
+from schemas.digits import ascii_digits, trim
 from schemas.errors import InvalidIdentifier
 
 NORMALISER_VERSION: Final = 1
 
+NO_REGION: Final = "phone_without_region"
+"""Code of the error for a number that would be one, were its country known."""
+_LOCAL_DIGITS: Final = 5
+
 MAX_LENGTH: Final = 500
 MAX_EMAIL: Final = 254
 
-# Marks that keyboards and chat programs paste around a value: zero width, direction, byte order.
-_INVISIBLE: Final = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 _TYPE: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _EMAIL: Final = re.compile(r"[^\s@]{1,64}@[^\s@.]+(?:\.[^\s@.]+)+")
 _LOCAL_FORBIDDEN: Final = frozenset('"(),:;<>[\\]')
@@ -37,6 +40,11 @@ def normalise(type: str, value: object, *, region: str | None = None) -> str:
     if type == "phone":
         return _phone(text, region)
     return _BY_TYPE.get(type, _plain)(type, text)
+
+
+def is_region(region: str) -> bool:
+    """Is it a country (ISO 3166, "IR") whose phone numbers are known?"""
+    return region in phonenumbers.SUPPORTED_REGIONS
 
 
 def check_type(type: str) -> None:
@@ -57,7 +65,7 @@ def _text(type: str, value: object) -> str:
         return str(value)
     if len(value) > 4 * MAX_LENGTH:  # before any work is done on it
         raise _invalid(type, f"at most {MAX_LENGTH} characters", f"{len(value)}")
-    return _bounded(type, _trim(unicodedata.normalize("NFC", value)))
+    return _bounded(type, trim(unicodedata.normalize("NFC", value)))
 
 
 def _bounded(type: str, text: str) -> str:
@@ -70,36 +78,24 @@ def _bounded(type: str, text: str) -> str:
     return text
 
 
-def _trim(text: str) -> str:
-    while (trimmed := text.strip().strip(_INVISIBLE)) != text:
-        text = trimmed
-    return text
-
-
-def _ascii_digits(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in text)
-
-
 def _plain(_: str, text: str) -> str:
     return text
 
 
 def _key(_: str, text: str) -> str:
-    return _ascii_digits(text)
+    return ascii_digits(text)
 
 
 def _loyalty_card(type: str, text: str) -> str:
-    kept = (c for c in _ascii_digits(text) if not c.isspace() and unicodedata.category(c) != "Pd")
-    return _bounded(type, _trim("".join(kept)))
+    kept = (c for c in ascii_digits(text) if not c.isspace() and unicodedata.category(c) != "Pd")
+    return _bounded(type, trim("".join(kept)))
 
 
 def _email(type: str, text: str) -> str:
     # Lower case only: full case folding would make one mailbox of two (ß and ss). Nothing is stripped from
     # the local part, since "a.b+shop" and "ab" are one mailbox with some providers only.
     if not text.isascii():
-        text = _trim(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()))
+        text = trim(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()))
     text = text.lower()
     if len(text) > MAX_EMAIL or not _EMAIL.fullmatch(text):
         raise _invalid(type, "local@domain.tld", "another shape")
@@ -118,14 +114,19 @@ def _is_mark(char: str) -> bool:
 
 
 def _phone(text: str, region: str | None) -> str:
-    digits = _ascii_digits(text)
+    digits = ascii_digits(text)
     if digits.startswith("00"):  # the usual international prefix; no national number starts so
         digits = "+" + digits[2:]
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException:
-        hint = "" if region else "; without + or 00 a default region is needed"
-        raise _invalid("phone", "an international phone number", f"another shape{hint}") from None
+        if region is None and sum(map(str.isdecimal, digits)) >= _LOCAL_DIGITS:
+            raise InvalidIdentifier(
+                "identifier phone: wanted + or 00 and the country, got a number without; send it with its country, or "
+                "set `region` of the source or SIMORGH_PHONE_REGION",
+                code=NO_REGION,
+            ) from None
+        raise _invalid("phone", "an international phone number", "another shape") from None
     if number.extension:
         # Colleagues behind one switchboard would become one person.
         raise _invalid("phone", "a number without an extension", "one with an extension")

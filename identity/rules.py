@@ -12,28 +12,12 @@ from typing import Any, Final, Self
 import re2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from identity.junk import JUNK, JUNK_DEVICES, JUNK_EMAILS, JUNK_PHONES
 from identity.normalise import check_type
 from schemas.errors import InvalidInput, InvalidRule
 
 MS_PER_DAY: Final = 86_400_000
 ANY_TYPE: Final = "*"
-
-# Values that programs send when they know nobody. Matched whole and without regard to case.
-JUNK: Final = (
-    "[0-]*",  # also the all-zero UUID that phones send when tracking is off
-    "-1",
-    "nil|null|none|nan|n/a|undefined|unknown",
-    "true|false",
-    r"\[object object\]",
-    "anonymous|anon|guest|not[ _-]?authenticated|not[ _-]?logged[ _-]?in",
-    "user_?id|distinct_?id|anonymous_?id|device_?id",  # the field's name instead of its value
-    r"[{<%$]{1,2}.*[}>%]{1,2}",  # a template that nobody filled in
-    "f{8}-?f{4}-?f{4}-?f{4}-?f{12}",
-)
-JUNK_DEVICES: Final = (
-    "9774d56d682e549c",  # the ANDROID_ID that a whole generation of phones shared
-    "02:00:00:00:00:00",  # what phones answer instead of their MAC address
-)
 
 
 class Limit(BaseModel):
@@ -62,7 +46,13 @@ class IdentityRules(BaseModel):
     default_limit: Limit | None = Limit(max=5)
     """For types without a limit of their own; None: no limit."""
     blocked: dict[str, tuple[str, ...]] = Field(
-        default_factory=lambda: {ANY_TYPE: JUNK, "device_id": JUNK_DEVICES, "anonymous_id": JUNK_DEVICES}
+        default_factory=lambda: {
+            ANY_TYPE: JUNK,
+            "device_id": JUNK_DEVICES,
+            "anonymous_id": JUNK_DEVICES,
+            "email": JUNK_EMAILS,
+            "phone": JUNK_PHONES,
+        }
     )
     """RE2 patterns per type, "*" for all; a value that one of them matches as a whole is no identifier."""
     persons: tuple[str, ...] = ("user_id", "email", "phone", "loyalty_card")

@@ -4,6 +4,7 @@
 event's properties, and a `subject` of the form `type:value` its identifier.
 """
 
+import base64
 import re
 import uuid
 from collections.abc import Mapping
@@ -13,15 +14,16 @@ from urllib.parse import unquote
 
 import orjson
 
-from producers.door import Incoming
-from producers.parsing import invalid_json
+from producers.door import HINT, Incoming
+from producers.odd import Odd
+from producers.parsing import invalid_json, parse
 from producers.segment import purposes
-from producers.times import read_time
 from registry.models import Source
 from schemas.catalog import Catalog, custom_type
-from schemas.custom import PREFIX
+from schemas.custom import PREFIX, folded
 from schemas.envelope import MAX_ID
 from schemas.errors import InvalidEvent
+from schemas.moments import read_moment
 
 Object = Mapping[str, object]
 
@@ -31,20 +33,18 @@ _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _OURS: Final = ("identifiers", "traits", "properties")
 
 
-def events_of(headers: Mapping[str, str], body: bytes) -> tuple[list[object], bool]:
-    """The events of a request as structured JSON, and whether it was a batch.
+def events_of(headers: Mapping[str, str], body: bytes) -> tuple[list[object], bool, bool]:
+    """The events of a request as structured JSON, whether it was a batch, and whether its events are `doubtful`, as
+    `parse` has it.
 
     Raises `InvalidEvent` where the request as a whole cannot be read. `headers` have lower-case names.
     """
     if "ce-specversion" in headers or "ce-id" in headers:
-        return [_from_binary(headers, body)], False
-    try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise invalid_json(error) from error
+        return [_from_binary(headers, body)], False, False
+    parsed, doubtful = parse(body)
     if isinstance(parsed, list):
-        return parsed, True
-    return [parsed], False
+        return parsed, True, doubtful
+    return [parsed], False, False
 
 
 def _from_binary(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
@@ -67,8 +67,8 @@ def event_id(event: object) -> str | None:
     """
     if not isinstance(event, dict):
         return None
-    source, given = event.get("source"), event.get("id")
-    if not (isinstance(source, str) and source and isinstance(given, str) and given):
+    source, given = _text(event.get("source")), _text(event.get("id"))
+    if source is None or given is None:
         return None
     try:
         given.encode()  # must be text that can be written
@@ -81,41 +81,48 @@ def event_id(event: object) -> str | None:
 def to_incoming(
     event: object, id: str, *, source: Source, received_at: int, catalog: Catalog, place: int = 0
 ) -> Incoming:
-    """Raises `InvalidEvent` for what is no CloudEvent, or whose data is neither ours nor an object."""
+    """Raises `InvalidEvent` for what is no CloudEvent, or was refused by its sender.
+
+    What is odd in its data is noted and left out, as in an SDK's message.
+    """
     if not isinstance(event, dict):
         raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
     _check_attributes(event)
     if isinstance(refused := event.get("refused"), str):  # the sender's own word: an import's broken rows
         raise InvalidEvent(refused[:500], code="refused_by_sender")
-    data = _data(event)
+    odd = Odd()
+    data = _data(event, odd)
     ours = any(isinstance(data.get(member), dict | list) for member in _OURS)
-    channel = event.get("channel")
+    type_, dataschema = _type(event["type"], source, catalog)
+    properties = _member(data, "properties", odd) if ours else data
     return Incoming(
-        type=_type(str(event["type"]), catalog),
+        type=type_,
         id=id,
         source=source,
-        channel=channel if isinstance(channel, str) and _CHANNEL.fullmatch(channel) else source.channel,
+        channel=_channel(event, source, odd),
         received_at=received_at,
         place=place,
-        original_time=read_time(event.get("time"), "time"),
-        identifiers=_identifiers(data) if ours else _subject(event),
-        traits=_member(data, "traits") if ours else None,
-        properties=_member(data, "properties") if ours else data,
+        original_time=_time(event, source, odd),
+        identifiers=_identifiers(data, odd) if ours else _subject(event),
+        traits=_member(data, "traits", odd) if ours else None,
+        properties=properties,
         context={
-            **(_member(data, "context") if ours else {}),
+            **(_member(data, "context", odd) if ours else {}),
             "vendor_id": event["id"],
             "vendor_source": event["source"],
         },
         consent=purposes(data.get("consent")) if ours else None,
         name=None,
-        strict=ours,
+        dataschema=dataschema,
+        odd=odd or None,
+        of_nobody=True,
     )
 
 
 def _check_attributes(event: Object) -> None:
     for attribute in ("specversion", "id", "source", "type"):
-        value = event.get(attribute)
-        if not isinstance(value, str) or not value or "\x00" in value:
+        value = _text(event.get(attribute))
+        if value is None or "\x00" in value:
             raise InvalidEvent(
                 f"{attribute}: wanted a text, got none; CloudEvents needs specversion, id, source and type",
                 code="invalid_cloudevent",
@@ -124,50 +131,94 @@ def _check_attributes(event: Object) -> None:
         raise InvalidEvent("specversion: wanted 1.0, got another; send CloudEvents 1.0", code="invalid_cloudevent")
 
 
-def _data(event: Object) -> Object:
+def _text(value: object) -> str | None:
+    """A text, or a whole number as one; None for "" and all else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _time(event: Object, source: Source, odd: Odd) -> int | None:
+    given = event.get("time")
+    if given is None or given == "":
+        return None
+    time = read_moment(given, source.zone)
+    if time is None:
+        odd.time_unreadable(given)
+    return time
+
+
+def _channel(event: Object, source: Source, odd: Odd) -> str:
+    channel = event.get("channel")
+    if isinstance(channel, str) and _CHANNEL.fullmatch(channel):
+        return channel
+    if channel is not None:
+        odd.left_out("/channel", channel)
+    return source.channel
+
+
+def _data(event: Object, odd: Odd) -> Object:
     data = event.get("data")
-    if data is None and "data_base64" not in event:
-        return {}
-    if not isinstance(data, dict):
-        raise InvalidEvent("data: wanted a JSON object, got something else; send an object", code="invalid_data")
-    return data
+    if data is None and isinstance(encoded := event.get("data_base64"), str):
+        data = _decoded(encoded)
+        if not isinstance(data, dict):
+            odd.left_out("/properties", encoded)
+            return {}
+    if data is not None and not isinstance(data, dict):
+        odd.left_out("/properties", data)
+    return data if isinstance(data, dict) else {}
 
 
-def _member(data: Object, name: str) -> Object:
+def _decoded(encoded: str) -> object:
+    """JSON that was sent as bytes; None for other bytes."""
+    try:
+        return orjson.loads(base64.b64decode(encoded, validate=True))
+    except ValueError:
+        return None
+
+
+def _member(data: Object, name: str, odd: Odd) -> Object:
     value = data.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise InvalidEvent(f"data.{name}: wanted an object, got {type(value).__name__}", code="invalid_data")
-    return value
+    if value is not None and not isinstance(value, dict):
+        odd.left_out(f"/{name}", value)
+    return value if isinstance(value, dict) else {}
 
 
-def _type(given: str, catalog: Catalog) -> str:
-    """A known type as it is; anything else is custom, named by its words."""
-    if catalog.by_type(given) is not None:
-        return given
-    return custom_type(given.removeprefix(PREFIX))
+def _type(given: object, source: Source, catalog: Catalog) -> tuple[str, str | None]:
+    """(type, dataschema where it is not the newest). A known type in any spelling is that type; any other name is
+    custom, named by its words."""
+    name = str(given)
+    if catalog.by_type(name) is not None:
+        return name, None
+    if source.aliases and (declared := source.types_by_name.get(folded(name))) is not None:
+        return declared, None
+    known = catalog.by_track_name(name)
+    if known is not None:
+        return known.type, known.dataschema
+    return custom_type(name.removeprefix(PREFIX)), None
 
 
-def _identifiers(data: Object) -> list[tuple[str, object]]:
+def _identifiers(data: Object, odd: Odd) -> list[tuple[str, object] | tuple[str, object, str]]:
+    """(type, value), with `hint` behind where the sender says so: what somebody merely typed, or a URL carried."""
     listed = data.get("identifiers")
     if listed is None:
         return []
     if not isinstance(listed, list):
-        raise InvalidEvent("data.identifiers: wanted a list, got something else", code="invalid_data")
-    found: list[tuple[str, object]] = []
-    for index, entry in enumerate(listed):
+        odd.left_out("/identifiers", listed)
+        return []
+    found: list[tuple[str, object] | tuple[str, object, str]] = []
+    for entry in listed:
         type_ = entry.get("type") if isinstance(entry, dict) else None
         if not isinstance(type_, str):
-            raise InvalidEvent(
-                f'data.identifiers[{index}]: wanted {{"type", "value"}}, got something else',
-                code="invalid_data",
-            )
-        found.append((type_, entry.get("value")))
+            odd.left_out("/identifiers", listed)
+        elif entry.get("trust") == HINT:
+            found.append((type_, entry.get("value"), HINT))
+        else:
+            found.append((type_, entry.get("value")))
     return found
 
 
-def _subject(event: Object) -> list[tuple[str, object]]:
+def _subject(event: Object) -> list[tuple[str, object] | tuple[str, object, str]]:
     subject = event.get("subject")
     if not isinstance(subject, str):
         return []

@@ -140,7 +140,7 @@ class Collector:
         body = await self._body(request, limits.MAX_BODY, source)
         received_at = self.clock()
         try:
-            events, batched = cloudevents.events_of(request.headers, body)
+            events, batched, doubtful = cloudevents.events_of(request.headers, body)
             _check_count(events)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
@@ -151,7 +151,8 @@ class Collector:
             self.new_id,
             source=source,
             received_at=received_at,
-            large=len(body) > limits.MAX_EVENT,
+            large=limits.may_be_large(events, len(body)),
+            doubtful=doubtful,
         )
         ids = [cloudevents.event_id(event) for event in events]
         judged = await _judge(events, judge)

@@ -11,41 +11,45 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 import orjson
 
 from eventlog.port import Message
-from identity.nodes import Hasher, event_hasher, node_of, to_hex
-from identity.normalise import NORMALISER_VERSION, normalise
+from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, to_hex
+from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from producers import limits
+from producers.facts import business_value
 from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
+from producers.odd import Odd
 from producers.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
+from schemas.digits import trim
 from schemas.errors import InvalidEvent, InvalidIdentifier
 
 Object = Mapping[str, object]
-Values = Sequence[tuple[str, object]]
-
-STRICT: Final = frozenset({"user_id", "anonymous_id"})
-"""A wrong one refuses the event; a wrong email or phone among traits merely identifies nobody."""
+Values = Sequence[tuple[str, object] | tuple[str, object, str]]
 
 IDENTIFIED: Final = "profile.identified"
 CUSTOM: Final = "custom"
 
 IGNORED: Final = "identifier_ignored"
 BLOCKED: Final = "identifier_blocked"
+KEY_IGNORED: Final = "business_key_ignored"
 UNPLANNED: Final = "unplanned"
+HINT: Final = "hint"
 
 CACHED_REQUESTS: Final = 64
+CACHED_BOOKS: Final = 1024
+"""Of each type."""
 CACHED_PERSONS: Final = 65_536
 CACHED_IDENTIFIERS: Final = 16_384
 """The same people come again and again; phones take libphonenumber 100 µs each. Some 60 MB when full."""
@@ -58,10 +62,11 @@ class Incoming(NamedTuple):
     """One event as a connector understood it, before any check of ours. Times in ms.
 
     `id`: unique within its source, stable over the sender's retries. `place`: which one of its request it is, from 0.
-    `identifiers`: (type, value as received); None and "" are skipped.
-    `strict`: any wrong identifier refuses the event, not only one of `STRICT`.
+    `identifiers`: (type, value as received), or (type, value, "hint"); None and "" are skipped.
     `alias`: its links override the limit of one user id.
     `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest.
+    `odd`: what the connector had to read otherwise, or to leave out.
+    `of_nobody`: it is kept where all of its identifiers are wrong; else it is refused.
     """
 
     type: str
@@ -80,7 +85,8 @@ class Incoming(NamedTuple):
     name: str | None = None
     dataschema: str | None = None
     alias: bool = False
-    strict: bool = False
+    odd: Odd | None = None
+    of_nobody: bool = False
 
 
 class Refused(NamedTuple):
@@ -116,10 +122,23 @@ class _Identifier(NamedTuple):
 _RANK: Final = attrgetter("rank")
 
 
+class Defaults(NamedTuple):
+    """What a workspace says where a source says nothing.
+
+    `transit`: ms that a request may be on the way before its sender's clock is taken for a slow one. `region` (ISO
+    3166) holds for phone numbers without a country, `currency` (ISO 4217, or IRT) for orders without one; None and "":
+    unknown.
+    """
+
+    transit: int = TRANSIT
+    region: str | None = None
+    currency: str = ""
+
+
 class Door:
     """`secret` keys the hashes, `rules` answers with the identity rules in force.
 
-    `transit`: ms that a request may be on the way before its sender's clock is taken for a slow one.
+    `defaults`: what holds for the sources that do not say.
 
     Events received in the same millisecond, such as those of one request, are read under the same rules.
     """
@@ -131,8 +150,7 @@ class Door:
         rules: Callable[[], IdentityRules],
         catalog: Catalog,
         new_id: IdMaker,
-        *,
-        transit: int = TRANSIT,
+        defaults: Defaults = Defaults(),
     ) -> None:
         self._secret = secret
         self._workspace = workspace
@@ -141,11 +159,14 @@ class Door:
         self._asked_at: int | None = None
         self._catalog = catalog
         self._new_id = new_id
-        self._transit = transit
+        self._transit, self._region, self._currency = defaults
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
+        self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
+        self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
         self._persons: Recent[bytes, bytes] = Recent(CACHED_PERSONS)
+        self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
@@ -222,7 +243,8 @@ class Door:
         name: str | None,
         dataschema: str | None,
         alias: bool = False,
-        strict: bool = False,
+        odd: Odd | None = None,
+        of_nobody: bool = False,
     ) -> Message:
         """The record for simorgh.events of an event with the fields of `Incoming`. Its size is the caller's to check.
 
@@ -233,20 +255,22 @@ class Door:
         traits, properties = traits or {}, properties or {}
         if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
             raise limits.too_many_keys(traits, properties)
+        if received_at != self._asked_at:
+            self._follow_rules(received_at)
         flags: tuple[str, ...] = ()
+        sent = properties
         planned = self._planned.get(type_)
         if planned is None:
             _check_unplanned(source)
             flags = (UNPLANNED,)
-        elif not planned.is_valid(told := traits if type_ == IDENTIFIED else properties):
-            self._check(type_, told)
-        if received_at != self._asked_at:
-            self._follow_rules(received_at)
-        time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
-        person = self._persons[dump(values)]
+        elif not planned.is_valid(traits if type_ == IDENTIFIED else properties):
+            traits, properties = self._fit(type_, traits, properties, source, odd := odd or Odd())
+        region = source.region or self._region
+        who = dump(values) if region is None else dump((region, values))
+        person = self._persons[who]
         if person is None:
-            person, ignored = self._read_person(values, strict)
-            flags += ignored
+            person = self._read_person(values, region, who, odd := odd or Odd(), of_nobody)
+        time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
         head, hasher = self._shared(source.id, channel, received_at, sent_at)
         hasher = hasher.copy()
         hasher.update(id_bytes)
@@ -265,16 +289,18 @@ class Door:
         if corrected and original is not None:
             flags += corrected
             own["original_time"] = iso(original)
-        if flags:
-            own["flags"] = flags
         if alias:
             own["alias"] = True
         if consent:
             own["consent"] = consent
-        if type_ in MONEY_TYPES and (money := money_of(type_, properties)) is not None:
-            own["money"] = money
+        if type_ in self._facts:
+            self._add_fact(own, type_, sent, source, odd := odd or Odd())
         if name is not None:
             own["name"] = name
+        if odd:
+            flags += odd.told_in(own)
+        if flags:
+            own["flags"] = flags
         return key.encode(), b"".join((head, person, encode(own)[1:]))
 
     def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> tuple[bytes, Hasher]:
@@ -290,41 +316,85 @@ class Door:
             members["sent_at"] = iso(sent_at)
         return b"{" + _members(members), event_hasher(self._secret, self._workspace, source)
 
-    def _check(self, type_: str, values: Object) -> None:
-        """Raises `InvalidEvent` for a fault."""
-        fault = self._catalog.check(type_, values)
-        if fault is not None:
-            place = "traits" if type_ == IDENTIFIED else "properties"
-            raise InvalidEvent(f"{place}{fault}; see /v1/schemas/{type_}", code="schema_violation")
+    def _fit(self, type_: str, traits: Object, properties: Object, source: Source, odd: Odd) -> tuple[Object, Object]:
+        """Traits and properties as the schema wants them.
+
+        Raises `InvalidEvent` where the source refuses what does not fit.
+        """
+        member, values = ("traits", traits) if type_ == IDENTIFIED else ("properties", properties)
+        fitted, faults = self._catalog.fit(type_, values)
+        if faults and source.schema_faults == "reject":
+            first = faults[0]
+            raise InvalidEvent(
+                f"{member}{first.pointer}: {first.reason}; see /v1/schemas/{type_}", code="schema_violation"
+            )
+        odd.add_faults(f"/{member}", values, faults)
+        return (fitted, properties) if type_ == IDENTIFIED else (traits, fitted)
+
+    def _add_fact(self, own: dict[str, object], type_: str, sent: Object, source: Source, odd: Odd) -> None:
+        """Which order it is, and what it is worth. `sent`: the properties as they came, read to the last digit."""
+        if type_ in MONEY_TYPES:
+            money = money_of(type_, sent, source.currency or self._currency, odd)
+            if money is not None:
+                own["money"] = money
+        member = self._facts[type_]
+        value = None if member is None else business_value(sent, member)
+        if member is not None and value is not None:
+            self._add_business(own, type_, member, value, source, odd)
+
+    def _add_business(
+        self, own: dict[str, object], type_: str, member: str, value: str, source: Source, odd: Odd
+    ) -> None:
+        """The fact that the event tells. A junk key is no key."""
+        if self._rules.is_blocked(member, value):
+            odd.flag(KEY_IGNORED)
+            return
+        book = source.book or source.id
+        key = key_of(self._fact_hasher(book, type_), value.encode())
+        own["business"] = {"book": book, "key": key, "rank": source.rank}
 
     # --- Identifiers ---
 
-    def _read_person(self, values: Values, strict: bool) -> tuple[bytes, tuple[str, ...]]:
-        """What the values say together: `identifiers` and `subject` of the envelope as JSON, and flags.
+    def _read_person(self, values: Values, region: str | None, who: bytes, odd: Odd, of_nobody: bool) -> bytes:
+        """What the values say together: `identifiers` and `subject` of the envelope as JSON, kept under `who`.
 
-        Raises `InvalidEvent`.
+        What identifies nobody is noted in `odd`. Raises `InvalidEvent` where an event needs somebody, and what came
+        for its identifiers were no identifiers.
         """
-        flags: list[str] = []
         found: dict[int, _Identifier] = {}
-        for type_, value in values:
+        hints: dict[int, _Identifier] = {}
+        ignored: list[dict[str, object]] = []
+        wrong: InvalidIdentifier | None = None
+        blocked = False
+        for type_, value, *trust in values:
             if value is None or value == "":
                 continue
             try:
-                known = self._identifier(type_, _text(type_, value))
+                known = self._identifier(type_, _text(type_, value), region if type_ == "phone" else None)
             except InvalidIdentifier as error:
-                if strict or type_ in STRICT:
-                    raise InvalidEvent(error.message, code=error.code) from error
-                _flag(flags, IGNORED)
+                wrong = wrong or error
+                odd.flag(IGNORED)
+                if error.code == NO_REGION:
+                    odd.flag(NO_REGION)
+                ignored.append({"type": type_, "value": value})
                 continue
             if known is None:
-                _flag(flags, BLOCKED)
+                blocked = True
+                odd.flag(BLOCKED)
+                ignored.append({"type": type_, "value": value})
             else:
-                found.setdefault(known.node, known)
-        person = _person(sorted(found.values(), key=_RANK))
-        key = dump(values)
-        if not flags and len(key) <= LONGEST_CACHED and all(isinstance(value, str) for _, value in values):
-            self._persons.put(key, person)
-        return person, tuple(flags)
+                (hints if trust else found).setdefault(known.node, known)
+        if wrong is not None and not (found or hints or blocked or of_nobody):
+            raise InvalidEvent(wrong.message, code=wrong.code) from wrong
+        person = _person(
+            sorted(found.values(), key=_RANK),
+            sorted([hint for node, hint in hints.items() if node not in found], key=_RANK),
+        )
+        if ignored:
+            odd.original["/identifiers"] = ignored
+        elif len(who) <= LONGEST_CACHED and all(isinstance(value, str) for _, value, *_ in values):
+            self._persons.put(who, person)
+        return person
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
@@ -333,9 +403,11 @@ class Door:
             self._rules = rules
             self.forget_cached()
 
-    def _read_identifier(self, type_: str, value: str) -> _Identifier | None:
+    def _read_identifier(self, type_: str, value: str, region: str | None) -> _Identifier | None:
         """None where the rules block it. Raises `InvalidIdentifier`."""
-        normalised = normalise(type_, value)
+        if self._rules.is_blocked(type_, trim(value)):
+            return None  # before it is normalised: `n/a` is no wrong phone number, but none
+        normalised = normalise(type_, value, region=region)
         if self._rules.is_blocked(type_, normalised):
             return None
         node = node_of(self._secret, self._workspace, type_, normalised)
@@ -349,8 +421,10 @@ class Door:
         return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry)
 
 
-def _person(identifiers: Sequence[_Identifier]) -> bytes:
-    members: dict[str, object] = {"identifiers": [identifier.entry for identifier in identifiers]}
+def _person(identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> bytes:
+    """Hints stand behind all others: the first identifier is the anchor, unless it is one of them."""
+    entries = [identifier.entry for identifier in identifiers]
+    members: dict[str, object] = {"identifiers": entries + [{**hint.entry, "trust": HINT} for hint in hints]}
     if identifiers:
         members["subject"] = identifiers[0].subject
     return _members(members)
@@ -366,10 +440,11 @@ def dump(value: object) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:
-        return _dump_slowly(value)
+        return dump_as_sent(value)
 
 
-def _dump_slowly(value: object) -> bytes:
+def dump_as_sent(value: object) -> bytes:
+    """The same for what is no JSON: a NaN stays one, half a character an escape."""
     try:
         return json.dumps(value).encode()
     except RecursionError:

@@ -7,14 +7,18 @@ The two protocols differ in places where both can be read: RudderStack's identif
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
-from producers.times import read_time
+from producers.odd import ALIAS_OF_ITSELF, Odd
 from registry.models import Source
-from schemas.catalog import Catalog, custom_type
+from schemas.catalog import Catalog
 from schemas.clock import IdMaker
+from schemas.custom import custom_type, folded
 from schemas.errors import InvalidEvent
+from schemas.moments import LONGEST, read_moment
+from schemas.sets import ga4
 
 Message = dict[str, object]
 Object = Mapping[str, object]
@@ -25,8 +29,7 @@ KINDS: Final = ("identify", "track", "page", "screen", "group", "alias")
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _LONG_NAME: Final = 200
-_LONG_TIME: Final = 100
-"""Longer names and times are not cached: the caches must stay small whatever is sent."""
+"""Longer names are not cached: the cache must stay small whatever is sent."""
 
 
 def event_id(message: Message, new_id: IdMaker) -> str:
@@ -39,16 +42,9 @@ def event_id(message: Message, new_id: IdMaker) -> str:
     return new_id()
 
 
-def complete(message: Message, kind: str | None, request: Message, ip: str | None) -> None:
-    """Write into the message what its request says for all, so that it can stand alone.
-
-    That is the path's type, the batch's `sentAt` and `context`, and the sender's address where the client
-    asks for it (`context.direct`).
-    """
-    if kind is not None:
-        message["type"] = kind
-    if "sentAt" in request and not message.get("sentAt") and request["sentAt"]:
-        message["sentAt"] = request["sentAt"]
+def complete(message: Message, request: Message, ip: str | None) -> None:
+    """Write into the message what its request says for all: the batch's `context`, and the sender's address where the
+    client asks for it (`context.direct`)."""
     own = message.get("context")
     if "context" in request and (own is None or isinstance(own, dict)):
         shared = request["context"]
@@ -56,6 +52,12 @@ def complete(message: Message, kind: str | None, request: Message, ip: str | Non
             message["context"] = own = {**shared, **(own or {})}
     if isinstance(own, dict):
         _add_address(own, ip)
+
+
+def date(message: Message, request: Message) -> None:
+    """Write its request's `sentAt` into the message, so that it can stand alone."""
+    if "sentAt" in request and not message.get("sentAt") and request["sentAt"]:
+        message["sentAt"] = request["sentAt"]
 
 
 def _add_address(context: dict[str, object], ip: str | None) -> None:
@@ -75,32 +77,36 @@ class Shared:
 
 def shared_by(request: Message, source: Source, received_at: int, ip: str | None) -> Shared:
     """`request`: the parsed body."""
-    return Shared(source, received_at, _sent_at(request.get("sentAt") or None), ip)
+    return Shared(source, received_at, _sent_at(request.get("sentAt") or None, source.zone), ip)
 
 
 def read(message: Message, id: str, place: int, shared: Shared, catalog: Catalog, make: Callable[..., T]) -> T:
     """What `make` makes of the message; it takes the fields of `Incoming` in their order.
 
     That is `Incoming` itself, or the door's `record`: a tuple for each event would take as long as a tenth of all
-    that is done with it. Raises `InvalidEvent` for a message that cannot be read. May write the sender's address
-    into its context.
+    that is done with it. Raises `InvalidEvent` for what cannot be an event: without a type, a name or an identifier.
+    May write the sender's address into its context.
     """
     kind = message.get("type")
     read_call = _READERS.get(kind) if isinstance(kind, str) else None
     if read_call is None:
         raise InvalidEvent(f"type: wanted one of {', '.join(KINDS)}, got something else", code="unknown_type")
-    context = message.get("context")
-    if not isinstance(context, dict):
-        context = _object(message, "context")
-    traits = _object(message, "traits") if "traits" in message else {}
-    person = _person(traits, context) if kind == "identify" else {}
-    event_type, properties, name, dataschema = read_call(message, traits, catalog)
-    source, sent_at = shared.source, shared.sent_at
-    original = read_time(message.get("timestamp"), "timestamp")
+    source, sent_at, odd = shared.source, shared.sent_at, None
+    context, properties = message.get("context", _NONE), message.get("properties", _NONE)
+    traits = message.get("traits", _NONE)
+    if not (type(context) is type(properties) is type(traits) is dict):
+        context, properties, traits, odd = _objects(context, properties, traits, kind)
+    person = _person(traits, context) if kind == "identify" else _NONE
+    event_type, properties, name, dataschema = read_call(message, properties, traits, source, catalog)
+    original = None
+    if (stated := message.get("timestamp")) is not None and stated != "":
+        original = read_moment(stated, source.zone)
     if "sentAt" in message and (own := message["sentAt"]):
-        sent_at = _sent_at(own)
+        sent_at = _sent_at(own, source.zone)
     if "originalTimestamp" in message:
-        original, sent_at = _claimed(message, original, sent_at)
+        original, sent_at = _claimed(message, original, sent_at, source)
+    if original is None:
+        odd = _without_time(message, odd)
     identifiers: _Found = ()
     if (user := message.get("userId")) is not None and user != "":
         identifiers = (("user_id", user),)
@@ -108,8 +114,11 @@ def read(message: Message, id: str, place: int, shared: Shared, catalog: Catalog
         identifiers += (("anonymous_id", anonymous),)
     if not identifiers:
         raise InvalidEvent("event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier")
+    is_alias = False
     if kind == "alias":
-        identifiers += _former_ids(message)
+        former, odd = _former_ids(message, odd)
+        identifiers += former
+        is_alias = bool(former)
     if person:
         identifiers += _contacts(person)
     consent = None
@@ -134,20 +143,27 @@ def read(message: Message, id: str, place: int, shared: Shared, catalog: Catalog
         consent,
         name,
         dataschema,
-        kind == "alias",
+        is_alias,
+        odd,
     )
 
 
-def _object(message: Message, field: str) -> Message:
-    value = message.get(field)
-    if isinstance(value, dict):
-        return value
-    if value is None:
-        return {}
-    raise InvalidEvent(
-        f"{field}: wanted an object, got {type(value).__name__}; send {{}} or leave it out",
-        code="invalid_field",
-    )
+_NONE: Final[Message] = {}
+"""Nobody writes into it."""
+
+
+def _objects(
+    context: object, properties: object, traits: object, kind: object
+) -> tuple[Message, Message, Message, Odd | None]:
+    """The three as objects; one that came as something else is left out."""
+    odd = Odd()
+    found: list[Message] = []
+    places = ("/context", "/properties", "/properties/traits" if kind == "group" else "/traits")
+    for place, value in zip(places, (context, properties, traits), strict=True):
+        if value is not None and not isinstance(value, dict):
+            odd.left_out(place, value)
+        found.append(value if isinstance(value, dict) else {})
+    return found[0], found[1], found[2], odd or None
 
 
 def _person(traits: Object, context: Object) -> Object:
@@ -163,71 +179,84 @@ _Call = tuple[str, Object, str | None, str | None]
 """Type, properties, name, dataschema."""
 
 
+class _Type(NamedTuple):
+    """`translate`: the name is one of Google Analytics', so its parameters may be, too."""
+
+    type: str
+    dataschema: str | None
+    translate: bool = False
+
+
 @lru_cache(maxsize=4096)
-def type_of_track(catalog: Catalog, name: str) -> tuple[str, str | None]:
-    """Type and dataschema of a track event's name; `custom.*` without one for a name that no table knows.
+def type_of_track(catalog: Catalog, name: str) -> _Type:
+    """The type of a track event's name; `custom.*` without a dataschema for a name that no table knows.
 
     Raises `InvalidEvent` for a blank one.
     """
     if not name.strip():
         raise _nameless()
     known = catalog.by_track_name(name)
-    return (custom_type(name), None) if known is None else (known.type, known.dataschema)
+    if known is None:
+        return _Type(custom_type(name), None)
+    return _Type(known.type, known.dataschema, folded(name) in ga4.FOLDED)
 
 
-def _track(message: Message, traits: Object, catalog: Catalog) -> _Call:
+def _track(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
     name = message.get("event")
     if not isinstance(name, str):
-        raise _nameless()
+        name = _as_name(name)
+    if source.aliases and (declared := source.types_by_name.get(folded(name))) is not None:
+        return declared, properties, name, None
     named = type_of_track if len(name) <= _LONG_NAME else type_of_track.__wrapped__
-    event_type, dataschema = named(catalog, name)
-    properties = message.get("properties")
-    if not isinstance(properties, dict):
-        properties = _object(message, "properties")
-    return event_type, properties, name, dataschema
+    event_type, dataschema, translate = named(catalog, name)
+    return event_type, ga4.translated(event_type, properties) if translate else properties, name, dataschema
+
+
+def _as_name(name: object) -> str:
+    if isinstance(name, int) and not isinstance(name, bool):
+        return str(name)
+    raise _nameless()
 
 
 def _nameless() -> InvalidEvent:
     return InvalidEvent("event: wanted the name of what happened, got none; send a text", code="missing_event")
 
 
-def _identify(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return "profile.identified", _object(message, "properties"), None, None
+def _identify(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
+    return "profile.identified", properties, None, None
 
 
-def _page(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return "page.viewed", _with_title(message), None, None
+def _page(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
+    return "page.viewed", _with_title(message, properties), None, None
 
 
-def _screen(message: Message, traits: Object, catalog: Catalog) -> _Call:
-    return "screen.viewed", _with_title(message), None, None
+def _screen(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
+    return "screen.viewed", _with_title(message, properties), None, None
 
 
-def _with_title(message: Message) -> Object:
-    properties = _object(message, "properties")
+def _with_title(message: Message, properties: Object) -> Object:
     if "name" not in message and "category" not in message:
         return properties
-    titles = {key: value for key in ("name", "category") if isinstance(value := message.get(key), str)}
+    titles = {key: value for key in ("name", "category") if (value := message.get(key)) is not None}
     return {**properties, **titles}
 
 
-def _group(message: Message, traits: Object, catalog: Catalog) -> _Call:
+def _group(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
     group = message.get("groupId")
     if isinstance(group, int) and not isinstance(group, bool):
         group = str(group)
     if not isinstance(group, str) or not group:
         raise InvalidEvent("groupId: wanted the group's id, got none; send a text", code="missing_group")
-    properties = {**_object(message, "properties"), "group_id": group, "traits": traits}
-    return "group.joined", properties, None, None
+    return "group.joined", {**properties, "group_id": group, "traits": traits}, None, None
 
 
-def _alias(message: Message, traits: Object, catalog: Catalog) -> _Call:
+def _alias(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:
     if not message.get("previousId") and not message.get("anonymousId"):
         raise InvalidEvent("previousId: wanted the id used before, got none; send it", code="missing_previous_id")
-    return "profile.aliased", {**_object(message, "properties"), "previous_id": message.get("previousId")}, None, None
+    return "profile.aliased", {**properties, "previous_id": message.get("previousId")}, None, None
 
 
-_READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
+_READERS: Final[Mapping[str, Callable[[Message, Object, Object, Source, Catalog], _Call]]] = {
     "identify": _identify,
     "track": _track,
     "page": _page,
@@ -240,29 +269,35 @@ _READERS: Final[Mapping[str, Callable[[Message, Object, Catalog], _Call]]] = {
 # --- Time ---
 
 
-def _claimed(message: Message, stated: int | None, sent_at: int | None) -> tuple[int | None, int | None]:
+def _claimed(
+    message: Message, stated: int | None, sent_at: int | None, source: Source
+) -> tuple[int | None, int | None]:
     """(original, sent at). `timestamp` beside another `originalTimestamp` is a chosen moment on a good clock
     and not corrected: RudderStack keeps it, events that Segment forwards carry it corrected."""
-    original = read_time(message["originalTimestamp"], "originalTimestamp")
+    original = read_moment(message["originalTimestamp"], source.zone)
     if stated is None:
         return original, sent_at
     return stated, (sent_at if original is None or original == stated else None)
 
 
-def _sent_at(value: object) -> int | None:
-    if not isinstance(value, str) or len(value) > _LONG_TIME:
-        return _sent_once(value)
-    return _sent_again(value)
+def _without_time(message: Message, odd: Odd | None) -> Odd | None:
+    """Was none sent, or none that can be read?"""
+    for member in ("timestamp", "originalTimestamp"):
+        if (came := message.get(member)) is not None and came != "":
+            odd = odd or Odd()
+            odd.time_unreadable(came)
+            return odd
+    return odd
 
 
-def _sent_once(value: object) -> int | None:
-    try:
-        return read_time(value, "sentAt")
-    except InvalidEvent:
-        return None  # the client's clock stays uncorrected: no reason to refuse what it tells
+def _sent_at(value: object, zone: tzinfo) -> int | None:
+    """None where it cannot be read: the client's clock stays uncorrected, no reason to refuse what it tells."""
+    if not isinstance(value, str) or len(value) > LONGEST:
+        return read_moment(value, zone)
+    return _sent_again(value, zone)
 
 
-_sent_again: Final = lru_cache(maxsize=64)(_sent_once)
+_sent_again: Final = lru_cache(maxsize=64)(read_moment)
 """All events of a batch were sent at one time."""
 
 
@@ -274,11 +309,21 @@ _TELLING: Final = frozenset({"traits", "device", "externalIds", "externalId", "c
 """The members of a context that say who it is, where from, or what is allowed."""
 
 
-def _former_ids(message: Message) -> _Found:
-    """Which of the two a previous id was cannot be known here: it names both."""
-    if (previous := message.get("previousId")) is not None and previous != "":
-        return ("user_id", previous), ("anonymous_id", previous)
-    return ()
+def _former_ids(message: Message, odd: Odd | None) -> tuple[_Found, Odd | None]:
+    """Which of the two a previous id was cannot be known here: it names both.
+
+    SDKs alias an id to itself when somebody is aliased who is known already: that names nobody else.
+    """
+    previous, now = message.get("previousId"), message.get("userId")
+    if previous is None or previous == "":
+        return (), odd
+    if now is None or now == "":
+        now = message.get("anonymousId")
+    if str(previous).strip() == str(now).strip():
+        odd = odd or Odd()
+        odd.flag(ALIAS_OF_ITSELF)
+        return (), odd
+    return (("user_id", previous), ("anonymous_id", previous)), odd
 
 
 def _contacts(traits: object) -> _Found:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from producers import cloudevents, segment
-from producers.door import Door, Refused, Verdict, dump
+from producers.door import Door, Refused, Verdict, dump, dump_as_sent
 from producers.limits import check_size
 from producers.parsing import recheck
 from producers.segment import Shared
@@ -30,39 +30,49 @@ class SdkRequest:
     doubtful: bool = False
     large: bool = True
     _shared: Shared = field(init=False)
-    _at_once: bool = field(init=False)
-    """Each event needs what it is kept as, before it is read; else only an event that is refused."""
+    _is_plain: bool = field(init=False)
+    """Nothing has to be looked at before an event is read."""
+    _is_whole: bool = field(init=False)
+    """The body can stand for its one event: it says its type, and no key."""
 
     def __post_init__(self) -> None:
         self._shared = segment.shared_by(self.members, self.source, self.received_at, self.ip)
-        self._at_once = self.large or self.doubtful or self.kind is not None or "context" in self.members
+        is_batch = self.kind is None
+        self._is_plain = not (self.large or self.doubtful or (is_batch and "context" in self.members))
+        self._is_whole = not is_batch and self.members.get("type") == self.kind and "writeKey" not in self.members
 
     def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object, place: int = 0) -> Verdict:
         """`place`: which one of its request it is, from 0. May complete `message`, as it stands."""
         if not isinstance(message, dict):
             error = InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
-            return self._refuse(door, error, new_id(), dump(message), place)
+            return self._refuse(door, error, new_id(), dump_as_sent(message), place)
+        if self.kind is not None:
+            message["type"] = self.kind
         id = segment.event_id(message, new_id)
-        raw = self._raw(message) if self._at_once else None
         try:
-            if raw is not None:
-                self._check(message, raw)
+            if not self._is_plain:
+                message = self._checked(message)
             return segment.read(message, id, place, self._shared, catalog, door.record)
         except InvalidEvent as error:
-            return self._refuse(door, error, id, self._raw(message) if raw is None else raw, place)
+            return self._refuse(door, error, id, self._raw(message), place)
 
-    def _check(self, message: dict[str, object], raw: bytes) -> None:
-        """Raises `InvalidEvent`."""
-        check_size(raw)
+    def _checked(self, message: dict[str, object]) -> dict[str, object]:
+        """The message with what its request says for all, within its limit, and JSON. Raises `InvalidEvent`."""
         if self.doubtful:
-            recheck(message)
+            message = recheck(message)
+        message.pop("writeKey", None)
+        segment.complete(message, self.members, self.ip)
+        check_size(dump(message))
+        return message
 
     def _raw(self, message: dict[str, object]) -> bytes:
-        """What is kept if the event is refused: it alone suffices to try again, and holds no key."""
-        whole = message is self.members and message.get("type") == self.kind and "writeKey" not in message
+        """What is kept of a refused event: it alone suffices to try again, and holds no key."""
+        if self._is_whole:
+            return self.body
         message.pop("writeKey", None)
-        segment.complete(message, self.kind, self.members, self.ip)
-        return self.body if whole else dump(message)
+        segment.complete(message, self.members, self.ip)
+        segment.date(message, self.members)
+        return dump_as_sent(message) if self.doubtful else dump(message)
 
     def _refuse(self, door: Door, error: InvalidEvent, id: str, raw: bytes, place: int) -> Refused:
         return door.refuse(error, id, raw, source=self.source, received_at=self.received_at, place=place)
@@ -78,18 +88,22 @@ def cloudevent_verdict(
     source: Source,
     received_at: int,
     large: bool = True,
+    doubtful: bool = False,
     id: str | None = None,
 ) -> Verdict:
-    """`large`: the event may be over the limit of one event, so its size has to be looked at.
+    """`large`: the event may be over the limit of one event, so its size has to be looked at. `doubtful` is `parse`'s.
 
     `id` takes the place of the one that the event's own source and id give.
     """
-    raw = dump(event) if large or not isinstance(event, dict) else event
     id = id or cloudevents.event_id(event) or new_id()
     try:
+        if doubtful:
+            event = recheck(event)
+        raw = dump(event) if large or not isinstance(event, dict) else event
         incoming = cloudevents.to_incoming(
             event, id, source=source, received_at=received_at, place=place, catalog=catalog
         )
     except InvalidEvent as error:
-        return door.refuse(error, id, raw, source=source, received_at=received_at, place=place)
+        payload = dump_as_sent(event) if doubtful else dump(event)
+        return door.refuse(error, id, payload, source=source, received_at=received_at, place=place)
     return door.admit(incoming, raw)

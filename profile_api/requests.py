@@ -1,12 +1,15 @@
 """What the API takes, with examples: nothing beyond these members is accepted."""
 
 from typing import Any, Literal
+from zoneinfo import available_timezones
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from registry.scopes import Scope
+from schemas.catalog import Catalog
 
 
 class Request(BaseModel):
@@ -126,14 +129,53 @@ class TokenIn(Request):
 
 
 class SourceChange(Request):
-    """`unplanned`: what happens to events whose type is not in the contract."""
+    """How events of this source are read. What is left out is as by default: see docs/sending.md.
 
-    model_config = with_example({"name": "The shop", "channel": "web"}, closed=True)
+    `unplanned`: what happens to events whose type is not in the contract; `schema_faults`: to those with a value that
+    does not fit. `clock`: whether its time is right. `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217,
+    or IRT for tomans) hold where an event names none. `book` and `trust` (the lowest first): which telling of one
+    order counts. `aliases`: names of track events of one's own, with the types that they are.
+    """
+
+    model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
     name: str = Field(default="", max_length=200)
     channel: str = Field(default="web", pattern=r"^[a-z][a-z0-9_]{0,49}$")
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
+    schema_faults: Literal["accept", "reject"] = "accept"
     allowed_origins: list[str] = Field(default_factory=lambda: ["*"], max_length=100)
+    clock: Literal["trusted", "untrusted"] | None = None
+    time_zone: str | None = Field(default=None, max_length=100)
+    region: str | None = Field(default=None, max_length=2)
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    book: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+    trust: int | None = Field(default=None, ge=0, le=1000)
+    aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
+
+    @field_validator("region")
+    @classmethod
+    def _is_region(cls, value: str | None) -> str | None:
+        if value is not None and not is_region(value):
+            raise ValueError("a country as ISO 3166 writes it, such as IR or DE, was wanted")
+        return value
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_time_zone(cls, value: str | None) -> str | None:
+        if value is not None and value not in available_timezones():
+            raise ValueError("a time zone of IANA's list, such as Asia/Tehran or UTC, was wanted")
+        return value
+
+    @field_validator("aliases")
+    @classmethod
+    def _are_aliases(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, type_ in value.items():
+            if not name.strip() or len(name) > 200:
+                raise ValueError("names of 1 to 200 characters were wanted")
+            event = Catalog.load().by_type(type_[:200])
+            if event is None or event.call is not None:
+                raise ValueError("types of track events were wanted, such as order.completed: see /v1/schemas")
+        return value
 
 
 class SourceIn(SourceChange):

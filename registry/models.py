@@ -4,16 +4,20 @@ Times are int ms since 1970 UTC. Unknown fields are refused: a misspelt setting 
 """
 
 from collections.abc import Mapping
+from datetime import UTC, tzinfo
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer
 
 from registry.scopes import Scope
+from schemas.custom import folded
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
 Name = Annotated[str, Field(max_length=200)]
+EventName = Annotated[str, Field(min_length=1, max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 IdentityRules = dict[str, Any]
@@ -26,13 +30,17 @@ class Declaration(BaseModel):
 
 TRUSTED_CHANNELS: Final = frozenset({"server", "pos", "email", "chat", "social", "phone", "feedback"})
 """Where computers of a company or a vendor send, not people's browsers and devices."""
+TRUSTED_RANK: Final = 10
+OTHER_RANK: Final = 20
+"""Ranks of trust by channel: what a till or a server tells counts before what a browser does."""
 
 
 class Source(Declaration):
-    """Where events come from. Two keys may live side by side, so that a key can be changed without a gap.
+    """Where events come from, and how what is unclear in them is read: docs/sending.md tells each setting.
 
-    `clock`: whether what was sent long before it came was held up (trusted) or misdated; by default trusted for
-    every channel but people's own devices.
+    Two keys may live side by side, so that a key can be changed without a gap. None: as the workspace has it, or as
+    the channel suggests. Whether a type, region or zone exists is asked where it is declared, not here: a record
+    that was once taken is always read.
     """
 
     id: Slug
@@ -41,14 +49,45 @@ class Source(Declaration):
     write_key_sha256: Annotated[tuple[Digest, ...], Field(max_length=2)] = ()
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
+    schema_faults: Literal["accept", "reject"] = "accept"
+    """accept: what does not fit its schema is read or left out, and flagged."""
     allowed_origins: tuple[str, ...] = ("*",)
     clock: Literal["trusted", "untrusted"] | None = None
+    """Whether what was sent long before it came was held up, or misdated."""
+    time_zone: Annotated[str, Field(max_length=100)] | None = None
+    """IANA's name, for times without an offset; None: UTC."""
+    region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    """ISO 3166, for phone numbers without a country."""
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
+    """ISO 4217, for orders without one; IRT is the toman."""
+    book: Slug | None = None
+    """Tellings of one fact are compared within a book; None: the source's own id."""
+    trust: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Of two tellings of one fact, that of the lowest number counts."""
+    aliases: Annotated[dict[EventName, EventName], Field(max_length=200)] = {}
+    """Names of track events of one's own -> types of the catalogue."""
 
     @cached_property
     def trusts_clock(self) -> bool:
-        if self.clock is None:
-            return self.channel in TRUSTED_CHANNELS
-        return self.clock == "trusted"
+        return self.clock == "trusted" if self.clock else self.channel in TRUSTED_CHANNELS
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        try:
+            return ZoneInfo(self.time_zone) if self.time_zone else UTC
+        except (ZoneInfoNotFoundError, ValueError):
+            return UTC  # a zone that this machine's list no longer has
+
+    @cached_property
+    def types_by_name(self) -> Mapping[str, str]:
+        """`aliases`, by their folded names."""
+        return {folded(name): type for name, type in self.aliases.items()}
+
+    @cached_property
+    def rank(self) -> int:
+        if self.trust is not None:
+            return self.trust
+        return TRUSTED_RANK if self.channel in TRUSTED_CHANNELS else OTHER_RANK
 
 
 class Token(Declaration):

@@ -14,14 +14,18 @@ from typing import Any, Final
 
 import jsonschema_rs
 
-from schemas.custom import custom_type
+from schemas.custom import custom_type, folded
 from schemas.fields import MONEY_LIMIT
 from schemas.formats import FORMATS
-from schemas.reasons import reason_of
+from schemas.reading import Fault, fit
+from schemas.sets.ga4 import NAMES as GA4_NAMES
 
 __all__ = ["Catalog", "EventType", "custom_type"]
 
 EVENTS_FOLDER: Final = Path(__file__).parent / "events"
+
+_CALLS_ONLY: Final = frozenset({"identify", "group", "alias"})
+"""What such a call says of people, a track event of that name does not: it stays a track event."""
 
 _QUICK_LIMIT: Final = 10**18
 
@@ -30,8 +34,8 @@ _QUICK_LIMIT: Final = 10**18
 class EventType:
     """One version of an event type.
 
-    `name` is the track name that carries it, or the call's type for identify, page, screen, group and
-    alias. `business_key` is the property that names the fact itself (two events of one type and one key
+    `name` is the track name that carries it, or the `call` that is made into it (identify, page, screen, group,
+    alias). `business_key` is the property that names the fact itself (two events of one type and one key
     are one fact). `personal` holds JSON pointers into the properties (into the traits for
     `profile.identified`).
     """
@@ -39,6 +43,7 @@ class EventType:
     type: str
     version: int
     name: str
+    call: str | None
     set: str
     business_key: str | None
     personal: frozenset[str]
@@ -59,9 +64,10 @@ class Catalog:
         newest = {event.type: (event, schema) for event, schema in described}
         self._newest = {type: event for type, (event, _) in newest.items()}
         self._schemas = {type: schema for type, (_, schema) in newest.items()}
-        self._exact = {type: compiled(schema) for type, schema in self._schemas.items()}
         self._quick = {type: compiled(_narrowed(schema)) for type, schema in self._schemas.items()}
-        self._names = {_folded(name): event for event, schema in described for name in _track_names(schema)}
+        self._names = {folded(event.type): event for event in self._newest.values() if event.call not in _CALLS_ONLY}
+        self._names |= {folded(name): self._newest[type] for name, type in GA4_NAMES.items()}
+        self._names |= {folded(name): event for event, schema in described for name in _track_names(schema)}
 
     @staticmethod
     @cache
@@ -72,11 +78,12 @@ class Catalog:
     def by_track_name(self, name: str) -> EventType | None:
         """The type that a track event of this name is; None for a name that no table knows.
 
-        Letter case and the width of blanks do not matter, every word does. Names of Segment's
-        e-commerce version 1 answer too, with the version whose shape their payload has: stamp
-        `.dataschema` of what is returned.
+        How it is spelled does not matter, every word does: `Order Completed`, `order.completed`, `OrderCompleted`
+        and `ORDER_COMPLETED` are one. Google Analytics' recommended names answer too (`schemas.sets.ga4`), and names
+        of Segment's e-commerce version 1, with the version whose shape their payload has: stamp `.dataschema` of
+        what is returned.
         """
-        return self._names.get(_folded(name))
+        return self._names.get(folded(name))
 
     def by_type(self, type: str) -> EventType | None:
         """The newest version of this type; None for `custom.*` and whatever else is not in the catalogue."""
@@ -93,11 +100,15 @@ class Catalog:
         quick = self._quick.get(type)
         if quick is None or quick.is_valid(properties):
             return None
-        exact = self._exact[type]
-        return None if exact.is_valid(properties) else reason_of(exact, self._schemas[type], properties)
+        _, faults = fit(self._schemas[type], properties)
+        return f"{faults[0].pointer}: {faults[0].reason}" if faults else None
+
+    def fit(self, type: str, properties: Mapping[str, object]) -> tuple[dict[str, object], list[Fault]]:
+        """The properties as the schema of a known type wants them, and each value that did not fit (`reading.fit`)."""
+        return fit(self._schemas[type], properties)
 
     def quick_check(self, type: str) -> Callable[[Mapping[str, object]], bool]:
-        """A look that is cheaper than `check`: what passes it has no fault, only `check` knows about the rest."""
+        """A look that is cheaper than `check`: what passes it has no fault, `check` and `fit` know about the rest."""
         quick: Callable[[Mapping[str, object]], bool] = self._quick[type].is_valid
         return quick
 
@@ -123,9 +134,9 @@ def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
 def _narrowed(schema: Any) -> Any:
     """The same schema with each limit of 1e30 drawn in to 10^18: what it takes, the schema takes.
 
-    jsonschema-rs compares with a bound beyond 64 bits some 1 µs slower than with one within. Nearly every
-    event passes the narrow validator, so an order of five products is checked 3 to 4 times faster; the exact
-    validator decides about the rest.
+    jsonschema-rs compares with a bound beyond 64 bits some 1 µs slower than with one within, and some of its
+    versions let a large integer pass one. Nearly every event passes the narrow validator, so an order of five
+    products is checked 3 to 4 times faster; `schemas.reading` decides about the rest.
     """
     if isinstance(schema, Mapping):
         return {
@@ -159,6 +170,7 @@ def _event_type(schema: Mapping[str, Any]) -> EventType:
         type=facts["type"],
         version=facts["version"],
         name=facts["event_name"] or facts["call"],
+        call=facts["call"],
         set=facts["set"],
         business_key=facts["business_key"],
         personal=frozenset(personal_pointers(schema)),
@@ -168,7 +180,3 @@ def _event_type(schema: Mapping[str, Any]) -> EventType:
 def _track_names(schema: Mapping[str, Any]) -> list[str]:
     facts = schema["x-simorgh"]
     return [facts["event_name"], *facts["aliases"]] if facts["event_name"] else []
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.casefold().split())

@@ -29,6 +29,11 @@ def custom_type(name: str) -> str:
     return PREFIX + _capped("_".join(words) or UNNAMED)
 
 
+def folded(name: str) -> str:
+    """The letters and digits of a name, whatever parts and joins its words: what its spellings have in common."""
+    return custom_type(name).removeprefix(PREFIX).replace("_", "")
+
+
 def _is_word(char: str) -> bool:
     """Letters, marks (Arabic vowels, Indic signs), numbers. ZWNJ is none: it parts the pieces of a word."""
     return unicodedata.category(char)[0] in "LMN"

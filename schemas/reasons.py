@@ -1,9 +1,7 @@
-"""Why an event was refused, in one sentence that names the place and the types and never the value."""
+"""What a schema wanted and what came, in words that name the place and the types and never the value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-import jsonschema_rs
 
 from schemas.formats import WANTED
 
@@ -16,21 +14,6 @@ _ARTICLES: Final = {
     "object": "an object",
     "string": "a text",
 }
-
-
-def reason_of(
-    validator: jsonschema_rs.Draft202012Validator, schema: Mapping[str, Any], value: Mapping[str, object]
-) -> str:
-    """`/products/0/price: wanted a number, got a text`, for the first fault of an invalid value."""
-    try:
-        error = next(validator.iter_errors(value))
-    except (StopIteration, ValueError):
-        # The library gives up on values nested deeper than it recurses, though it has found them invalid.
-        return ": wanted fields as the schema says, got a value nested too deep to tell where"
-    keyword = str(error.schema_path[-1])
-    wanted = wanted_by(_at(schema, error.schema_path[:-1]), keyword)
-    came = _came(_at(value, error.instance_path), keyword)
-    return f"{pointer(error.instance_path)}: wanted {wanted}, got {came}"
 
 
 def pointer(path: Sequence[str | int]) -> str:
@@ -60,7 +43,8 @@ def _bound(schema: Mapping[str, Any], words: str, keyword: str) -> str:
     return f"{words} {schema[keyword]:g}" if keyword in schema else ""
 
 
-def _came(value: object, keyword: str) -> str:
+def came(value: object, keyword: str) -> str:
+    """What was there instead."""
     if keyword == "maxProperties" and isinstance(value, Mapping):
         return f"{len(value)}"
     if keyword == "format":
@@ -84,9 +68,3 @@ def json_type(value: object) -> str:
             return "object"
         case _:
             return "array"
-
-
-def _at(root: Any, path: Sequence[str | int]) -> Any:
-    for part in path:
-        root = root[part]
-    return root

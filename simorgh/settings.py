@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventlog.kafka.client import SECURITY, ClientName, Connection
+from identity.normalise import is_region
 from schemas.errors import InvalidSettings
 
 _KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
@@ -73,6 +74,25 @@ class Settings(BaseSettings):
         SecretStr | None,
         Field(description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, for ever."),
     ] = None
+    transit_seconds: Annotated[
+        float,
+        Field(
+            description="How long a request may be on the way before its sender's clock counts as slow.",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 60.0
+    phone_region: Annotated[
+        str | None,
+        Field(description="The country (ISO 3166) of phone numbers without one, where a source names none."),
+    ] = None
+    currency: Annotated[
+        str | None,
+        Field(
+            description="The currency (ISO 4217; IRT: tomans) of orders without one, where a source names none.",
+            pattern=r"^[A-Z]{3}$",
+        ),
+    ] = None
     worker_group: Annotated[str, Field(description="The consumer group of the workers.", min_length=1)] = (
         "simorgh-workers"
     )
@@ -96,6 +116,13 @@ class Settings(BaseSettings):
         if len(text) > 200 or not text.isprintable():
             raise ValueError("wanted 1 to 200 printable characters")
         return value
+
+    @field_validator("phone_region")
+    @classmethod
+    def _region(cls, value: str | None) -> str | None:
+        if value and not is_region(value):
+            raise ValueError("wanted a country as ISO 3166 writes it, such as IR or DE")
+        return value or None
 
     @field_validator("log")
     @classmethod

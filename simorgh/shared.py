@@ -5,7 +5,7 @@ from typing import Any
 
 from eventlog.port import EventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door
+from producers.door import Defaults, Door
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
@@ -28,7 +28,12 @@ class Declarations:
             env_token=_plain(settings.api_token),
         )
         self._parsed_rules: tuple[object, IdentityRules] | None = None
-        self.door = Door(secret, settings.workspace, self.rules, Catalog.load(), random_id)
+        defaults = Defaults(
+            transit=round(settings.transit_seconds * 1000),
+            region=settings.phone_region,
+            currency=settings.currency or "",
+        )
+        self.door = Door(secret, settings.workspace, self.rules, Catalog.load(), random_id, defaults)
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:

@@ -12,7 +12,15 @@ _SOURCE: dict[str, Any] = {
     "channel": "web",
     "enabled": True,
     "unplanned": "accept",
+    "schema_faults": "accept",
     "allowed_origins": ["*"],
+    "clock": None,
+    "time_zone": None,
+    "region": "DE",
+    "currency": "EUR",
+    "book": None,
+    "trust": None,
+    "aliases": {},
     "keys": [{"id": "9f86d081884c"}],
 }
 

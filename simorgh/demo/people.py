@@ -12,7 +12,7 @@ from uuid import UUID
 
 from producers.files.orders import Event
 from producers.files.sinks import Outcome, Sink
-from producers.times import read_time
+from schemas.moments import read_moment
 
 PRODUCTS_KEPT = 5
 """Products remembered of each purchase: enough to look at before buying."""
@@ -69,7 +69,7 @@ def remember(events: Iterable[Event], history: History) -> None:
         kept = tuple(
             {"sku": one["sku"], "name": one.get("name", ""), "price": one["price"]} for one in products[:PRODUCTS_KEPT]
         )
-        history.setdefault(cards[0], []).append(Purchase(read_time(event["time"], "time") or 0, kept))
+        history.setdefault(cards[0], []).append(Purchase(read_moment(event["time"]) or 0, kept))
 
 
 @dataclass

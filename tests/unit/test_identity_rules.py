@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from identity.rules import DEFAULT_RULES, JUNK, IdentityRules, Limit
+from identity.junk import JUNK
+from identity.rules import DEFAULT_RULES, IdentityRules, Limit
 from schemas.errors import InvalidRule
 
 
@@ -33,6 +34,61 @@ def test_junk_of_every_type(value: str) -> None:
 @pytest.mark.parametrize("value", ["{{user.id}}", "[object Object]", "00000000-0000-0000-0000-000000000000"])
 def test_junk_of_programs(value: str) -> None:
     assert DEFAULT_RULES.is_blocked("anonymous_id", value)
+
+
+@pytest.mark.parametrize(
+    "word", ["null", "undefined", "none", "n/a", "unknown", "not set", "نامشخص", "ندارد", "未知", "id"]
+)
+@pytest.mark.parametrize(
+    "dress", ['"{}"', "'{}'", "({})", "<{}>", "[{}]", "«{}»", "“{}”", "#{}!", "{}.", " {} ", "--{}--"]
+)
+def test_junk_in_any_dress(word: str, dress: str) -> None:
+    assert DEFAULT_RULES.is_blocked("user_id", dress.format(word))
+    assert DEFAULT_RULES.is_blocked("user_id", dress.format(word.upper()))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#BEZUG!", "####", "(blank)", "\\N", "N.A.", "-", "...", "?", "xxx"),
+        *("1.23457E+12", "1,23457E+12", "1e+15", "0.0", "0,00", "-0", "{00000000-0000-0000-0000-000000000000}", "0x0"),
+        *("id", "email", "User ID", "customer-id", "e-mail", "phone number", "user_name", "تلفن"),
+        *("test", "Test User", "guest user", "not logged in", "deleted", "no email", "yes", "false"),
+        *("${user.id}", "%USER_ID%", "<%= id %>", "*|EMAIL|*", "__USER_ID__", "$user_id", "[EMAIL]"),
+        *("[object Undefined]", "null,null", "هیچ\u200cکدام", "میهمان", "غير معروف", "لا يوجد", "неизвестно", "нет"),
+    ],
+)
+def test_junk_by_kind(value: str) -> None:
+    assert DEFAULT_RULES.is_blocked("user_id", value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1001", "536365", "7e10", "12e34", "1.5", "10.0.0.1", "o-1", "user-1", "test1", "U-0001", "a-1", "-5", "#7"),
+        *("Idris", "emily", "nadia", "testify", "guestbook", "nobody2", "x", "سارا", "نام‌آور", "Nil Armstrong", "idA"),
+        *("john.doe", "a/b", "50%", "ناشناس۱", "+989121234567", "sara@example.com"),
+    ],
+)
+def test_names_and_numbers_are_no_junk(value: str) -> None:
+    assert not DEFAULT_RULES.is_blocked("user_id", value)
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "blocked"),
+    [
+        ("email", "null@example.com", True),
+        ("email", "noemail@shop.example", True),
+        ("email", "test@test.com", True),
+        ("email", "anna@none.com", True),
+        ("email", "nadia@example.com", False),
+        ("email", "test@example.com", False),
+        ("phone", "+980000000000", True),
+        ("phone", "+989121234567", False),
+    ],
+)
+def test_junk_of_a_type(type: str, value: str, blocked: bool) -> None:
+    assert DEFAULT_RULES.is_blocked(type, value) == blocked
 
 
 @pytest.mark.parametrize("value", ["u42", "10", "-12", "nullable", "anonymous-4f2c", "sara@example.com", "a\nnull"])

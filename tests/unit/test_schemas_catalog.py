@@ -21,7 +21,18 @@ SAMPLES = Path(__file__).parents[1] / "data" / "schemas"
         ("Order Completed", "order.completed/1"),
         ("order completed", "order.completed/1"),
         ("  ORDER\tCompleted ", "order.completed/1"),
+        ("order.completed", "order.completed/1"),
+        ("order_completed", "order.completed/1"),
+        ("Order-Completed", "order.completed/1"),
+        ("OrderCompleted", "order.completed/1"),
+        ("orderCompleted", "order.completed/1"),
+        ("user.signed_up", "user.signed_up/1"),
         ("Completed Order", "order.completed/1"),
+        ("purchase", "order.completed/1"),
+        ("add_to_cart", "product.added/2"),
+        ("view_item", "product.viewed/2"),
+        ("sign_up", "user.signed_up/1"),
+        ("page_view", "page.viewed/1"),
         ("Order Refunded", "order.refunded/1"),
         ("Product List Viewed", "product_list.viewed/1"),
         ("Viewed Product Category", "product_list.viewed/1"),
@@ -42,7 +53,9 @@ def test_track_name_finds_its_type_and_version(name: str, dataschema: str) -> No
     assert event.dataschema == dataschema
 
 
-@pytest.mark.parametrize("name", ["Order", "Orders Completed", "Order-Completed", "identify", "page", "", "سفارش"])
+@pytest.mark.parametrize(
+    "name", ["Order", "Orders Completed", "Completed", "identify", "Profile Identified", "page", "", "سفارش"]
+)
 def test_other_track_names_are_unknown(name: str) -> None:
     assert CATALOG.by_track_name(name) is None
 
