@@ -32,7 +32,6 @@ from producers.times import TRANSIT, correct
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
-from schemas.digits import trim
 from schemas.errors import InvalidEvent, InvalidIdentifier
 
 Object = Mapping[str, object]
@@ -405,8 +404,6 @@ class Door:
 
     def _read_identifier(self, type_: str, value: str, region: str | None) -> _Identifier | None:
         """None where the rules block it. Raises `InvalidIdentifier`."""
-        if self._rules.is_blocked(type_, trim(value)):
-            return None  # before it is normalised: `n/a` is no wrong phone number, but none
         normalised = normalise(type_, value, region=region)
         if self._rules.is_blocked(type_, normalised):
             return None

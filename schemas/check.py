@@ -118,8 +118,8 @@ def _incompatible(schemas: Mapping[str, Any], lifted: Container[tuple[str, int]]
             path, before = versions[version], versions.get(version - 1)
             if before is not None and (Path(name).name, version - 1) not in lifted:
                 yield from _broken(path, schemas[before], schemas[path])
-            elif before is None and version > 1:
-                yield Problem(path, "gap", f"wanted version {version - 1} beside it, got none; number versions from 1")
+            elif before is None and version > min(versions):
+                yield Problem(path, "gap", f"wanted version {version - 1} beside it, got none; skip no number")
 
 
 def _broken(path: str, old: Any, new: Any) -> Iterator[Problem]:

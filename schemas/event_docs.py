@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.fields import Event, EventSet, Field
+from schemas.sets.ga4 import NAMES
 
 _HEAD: Final = """\
 # Events
@@ -13,9 +14,15 @@ _HEAD: Final = """\
 What the platform knows by name. No field is required, `null` is allowed everywhere, and fields that are not
 listed are kept as they are. A track event of any other name is accepted as `custom.<its_name>` and flagged
 `unplanned`, or refused, by a setting of its source. 👤 marks personal fields: erasing a person reaches them,
-and error messages never show them. Traits that are not listed count as personal too.
+and error messages never show them. Traits that are not listed count as personal too. 📊 marks facts: what was bought,
+where, and by which campaign.
 
-Names are compared without regard to letter case. The files are in `schemas/events/`.
+How a name is spelled does not matter: *Order Completed*, `order.completed`, `OrderCompleted` and `order_completed` are
+one. Google Analytics' recommended events that mean one of these are taken for it ({ga4}), and a source may
+declare names of its own. A value of another type than listed is read where it says exactly one thing, else left out, and
+flagged: see [Sending events](sending.md).
+
+The files are in `schemas/events/`.
 """
 
 _FORMAT_WORDS: Final = {"email": "email", "iso-8601": "ISO 8601 date"}
@@ -24,7 +31,8 @@ _FORMAT_WORDS: Final = {"email": "email", "iso-8601": "ISO 8601 date"}
 def events_page(tables: Sequence[EventSet]) -> str:
     """The whole page: a list of contents, then one section per set, in the order of the tables."""
     contents = "\n".join(_contents_line(table) for table in tables)
-    return f"{_HEAD}\n{contents}\n" + "".join(_section(table) for table in tables)
+    ga4 = ", ".join(f"`{name}`" for name in NAMES)
+    return f"{_HEAD.format(ga4=ga4)}\n{contents}\n" + "".join(_section(table) for table in tables)
 
 
 def _contents_line(table: EventSet) -> str:
@@ -53,7 +61,7 @@ def _sent_as(event: Event) -> str:
 
 
 def _rows(field: Field, prefix: str = "") -> Iterator[str]:
-    mark = " 👤" if field.personal else ""
+    mark = " 👤" * field.personal + " 📊" * field.fact
     yield f"| `{prefix}{field.name}`{mark} | {_type(field.schema)} | {field.description} |"
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 MONEY_LIMIT: Final = 1e30
-"""Amounts are kept with 30 digits before the point; what does not fit is refused, never cut."""
+"""Amounts are kept with 30 digits before the point; what does not fit is left out and told, never cut."""
 
 MAX_TRAITS: Final = 300
 """Traits of one person or group in one event; more is a runaway loop in somebody's code, not a customer."""
@@ -22,12 +22,17 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """One property: name, JSON Schema without `null`, meaning, and whether it tells who somebody is."""
+    """One property: name, JSON Schema without `null`, meaning, and whether it tells who somebody is.
+
+    `fact`: it tells what was bought, where or by which campaign, and nothing of who: it stays readable when the rest
+    of an event is sealed.
+    """
 
     name: str
     schema: Mapping[str, Any]
     description: str
     personal: bool = False
+    fact: bool = False
 
     def as_schema(self) -> Schema:
         schema: Schema = {"description": self.description}
@@ -37,6 +42,8 @@ class Field:
         schema |= {key: value for key, value in self.schema.items() if key != "type"}
         if self.personal:
             schema["x-personal"] = True
+        if self.fact:
+            schema["x-fact"] = True
         return schema
 
 
@@ -50,7 +57,7 @@ def identifier(name: str, description: str) -> Field:
 
 
 def number(name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT) -> Field:
-    """A number, never a text that looks like one: nobody knows what `"1,990"` is meant to be."""
+    """A number. A text that says exactly one is read at the door; nobody knows what `"1,990"` is meant to be."""
     low = "exclusiveMinimum" if at_least == -MONEY_LIMIT else "minimum"
     high = "exclusiveMaximum" if at_most == MONEY_LIMIT else "maximum"
     return Field(name, {"type": "number", low: at_least, high: at_most}, description)
@@ -93,6 +100,11 @@ def several(name: str, fields: tuple[Field, ...], description: str) -> Field:
 def personal(known: Field) -> Field:
     """The same field, marked: erasing a person must reach it, and no error message may show it."""
     return replace(known, personal=True)
+
+
+def fact(known: Field) -> Field:
+    """The same field, marked: it is counted and reported, whatever becomes of the rest of its event."""
+    return replace(known, fact=True)
 
 
 @dataclass(frozen=True)

@@ -11,35 +11,35 @@ the table.
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, either, identifier, money, number, personal, several, text
+from schemas.fields import Event, EventSet, either, fact, identifier, money, number, personal, several, text
 
 _DETAILS: Final = (
-    identifier("sku", "Stock keeping unit."),
-    text("category", "Category of the product."),
-    text("name", "Name of the product."),
-    text("brand", "Brand of the product."),
-    text("variant", "Variant, such as a colour."),
-    money("price", "Price of one, in `currency`."),
-    number("quantity", "How many; negative where a till books a return."),
-    identifier("coupon", "Coupon code used with the product."),
+    fact(identifier("sku", "Stock keeping unit.")),
+    fact(text("category", "Category of the product.")),
+    fact(text("name", "Name of the product.")),
+    fact(text("brand", "Brand of the product.")),
+    fact(text("variant", "Variant, such as a colour.")),
+    fact(money("price", "Price of one, in `currency`.")),
+    fact(number("quantity", "How many; negative where a till books a return.")),
+    fact(identifier("coupon", "Coupon code used with the product.")),
     number("position", "Place in the list."),
     text("url", "Address of the product's page."),
     text("image_url", "Address of the product's picture."),
 )
-_PRODUCT: Final = (identifier("product_id", "Id of the product."), *_DETAILS)
-_PRODUCT_V1: Final = (identifier("id", "Id of the product (version 1's name for `product_id`)."), *_DETAILS)
+_PRODUCT: Final = (fact(identifier("product_id", "Id of the product.")), *_DETAILS)
+_PRODUCT_V1: Final = (fact(identifier("id", "Id of the product (version 1's name for `product_id`).")), *_DETAILS)
 
-_CURRENCY: Final = text("currency", "Currency as three letters (ISO 4217).")
-_VALUE: Final = money("value", "What the event is worth, in `currency`.")
+_CURRENCY: Final = fact(text("currency", "Currency as three letters (ISO 4217)."))
+_VALUE: Final = fact(money("value", "What the event is worth, in `currency`."))
 _CART: Final = identifier("cart_id", "Id of the cart.")
 _ORDER: Final = identifier("order_id", "Id of the order.")
 _ORDER_V1: Final = identifier("orderId", "As `order_id`, in payloads of version 1.")
 _CHECKOUT: Final = identifier("checkout_id", "Id of the checkout.")
-_COUPON: Final = identifier("coupon", "Coupon code used with the order.")
-_PRODUCTS: Final = several("products", _PRODUCT, "The products.")
+_COUPON: Final = fact(identifier("coupon", "Coupon code used with the order."))
+_PRODUCTS: Final = fact(several("products", _PRODUCT, "The products."))
 _LIST: Final = (
     identifier("list_id", "Id of the list."),
-    text("category", "Category that the list shows."),
+    fact(text("category", "Category that the list shows.")),
     _PRODUCTS,
 )
 _CHOICE: Final = (
@@ -47,19 +47,19 @@ _CHOICE: Final = (
     either("value", ("string", "number", "boolean", "array", "object"), "The choice."),
 )
 _PROMOTION: Final = (
-    identifier("promotion_id", "Id of the promotion."),
+    fact(identifier("promotion_id", "Id of the promotion.")),
     text("creative", "What was shown, such as a banner's name."),
-    text("name", "Name of the promotion."),
+    fact(text("name", "Name of the promotion.")),
     either("position", ("string", "number"), "Where it was shown."),
 )
 _AMOUNTS: Final = (
-    money("total", "Amount of the order with shipping and tax."),
-    money("revenue", "Amount of the order without shipping and tax."),
-    money("shipping", "Cost of shipping."),
-    money("tax", "Taxes."),
-    money("discount", "Discount on the order."),
+    fact(money("total", "Amount of the order with shipping and tax.")),
+    fact(money("revenue", "Amount of the order without shipping and tax.")),
+    fact(money("shipping", "Cost of shipping.")),
+    fact(money("tax", "Taxes.")),
+    fact(money("discount", "Discount on the order.")),
 )
-_AFFILIATION: Final = text("affiliation", "Shop or partner where the order was made.")
+_AFFILIATION: Final = fact(text("affiliation", "Shop or partner where the order was made."))
 _ORDERED: Final = (_ORDER, _AFFILIATION, *_AMOUNTS, _COUPON, _CURRENCY, _PRODUCTS)
 _STEP: Final = (
     _CHECKOUT,
@@ -67,9 +67,9 @@ _STEP: Final = (
     text("shipping_method", "Way of shipping chosen."),
     text("payment_method", "Way of paying chosen."),
 )
-_COUPON_USE: Final = (_ORDER, _CART, identifier("coupon_id", "Id of the coupon."))
-_COUPON_NAME: Final = text("coupon_name", "Name of the coupon.")
-_COUPON_DISCOUNT: Final = money("discount", "Amount that the coupon takes off.")
+_COUPON_USE: Final = (_ORDER, _CART, fact(identifier("coupon_id", "Id of the coupon.")))
+_COUPON_NAME: Final = fact(text("coupon_name", "Name of the coupon."))
+_COUPON_DISCOUNT: Final = fact(money("discount", "Amount that the coupon takes off."))
 _WISHLIST: Final = (
     identifier("wishlist_id", "Id of the wish list."),
     text("wishlist_name", "Name of the wish list."),
@@ -197,7 +197,7 @@ ORDERING: Final = (
             _CHECKOUT,
             *_ORDERED,
             _ORDER_V1,
-            money("subtotal", "Amount after discounts, before shipping and tax."),
+            fact(money("subtotal", "Amount after discounts, before shipping and tax.")),
         ),
         aliases=("Completed Order",),
         business_key="order_id",
@@ -268,7 +268,7 @@ LIKING: Final = (
         "Product Reviewed",
         "A product was reviewed.",
         (
-            identifier("product_id", "Id of the product."),
+            fact(identifier("product_id", "Id of the product.")),
             identifier("review_id", "Id of the review."),
             personal(text("review_body", "What the customer wrote.")),
             either("rating", ("number", "string"), "The rating, in the shop's own scale."),

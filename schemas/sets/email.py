@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, identifier, personal, text
+from schemas.fields import Event, EventSet, fact, identifier, personal, text
 
 _EMAIL: Final = (
     identifier("email_id", "Id of the email."),
     text("email_subject", "Subject line."),
-    identifier("campaign_id", "Id of the campaign."),
-    text("campaign_name", "Name of the campaign."),
+    fact(identifier("campaign_id", "Id of the campaign.")),
+    fact(text("campaign_name", "Name of the campaign.")),
 )
 _LINK: Final = (
     identifier("link_id", "Id of the link."),

@@ -44,7 +44,7 @@ def test_everything_is_taken(name: str, tmp_path: Path) -> None:
         Envelope.model_validate_json(json.dumps(event))
         assert event["identifiers"]
         # the recordings were made within some minutes around the test's present
-        assert set(event.get("flags", [])) <= {"unplanned", "clock_fast", "clock_slow"}
+        assert set(event.get("flags", [])) <= {"unplanned", "clock_fast", "clock_slow", "money_uncounted"}
 
 
 def test_a_batch_sent_twice_has_the_same_ids_and_nearly_the_same_times(tmp_path: Path) -> None:

@@ -5,34 +5,36 @@ from pathlib import Path
 
 import pytest
 
+from identity.nodes import event_key
 from producers.door import Refused, Verdict
 from producers.retry import retry_rejected
 from schemas.catalog import Catalog
 from schemas.errors import NotFound
-from tests.clients.world import World, world
+from tests.clients.world import SECRET, World, world
 from tests.unit.test_door_envelope import accepted
 
 BAD = {
     "type": "track",
     "userId": "u1",
     "messageId": "m-1",
-    "event": "Order Completed",
-    "properties": {"revenue": "x"},
+    "event": "",
+    "properties": {"revenue": 5},
 }
-MENDED = json.dumps({**BAD, "properties": {"revenue": 5}}).encode()
+MENDED = json.dumps({**BAD, "event": "Order Completed"}).encode()
 
 
 def retry(it: World, payload: bytes | None) -> Verdict:
-    [record] = it.rejected()
+    record = it.rejected()[-1]
     return retry_rejected(record, payload, door=it.door, registry=it.registry, catalog=Catalog.load())
 
 
 def test_a_mended_event_is_accepted(tmp_path: Path) -> None:
     with world(tmp_path) as it:
-        it.send("/v1/batch", {"batch": [BAD], "sentAt": "2026-11-21T19:11:40Z"})
+        it.send("/v1/batch", {"batch": ["junk"] * 3 + [BAD], "sentAt": "2026-11-21T19:11:40Z"})
         verdict = retry(it, MENDED)
         envelope = json.loads(accepted(verdict)[1])
         assert (envelope["id"], envelope["received_at"]) == ("m-1", "2026-11-21T19:11:40.000Z")
+        assert (envelope["place"], envelope["key"]) == (3, event_key(SECRET, "default", envelope["source"][9:], "m-1"))
         assert envelope["money"]["amount"] == "5"
 
 
@@ -66,11 +68,12 @@ def test_cloudevents(tmp_path: Path) -> None:
         "id": "1",
         "source": "s",
         "type": "order.completed",
-        "data": {"revenue": "x"},
+        "data": {"revenue": 1},
+        "refused": "by its sender",
     }
     with world(tmp_path) as it:
         it.send("/v1/events", event)
-        verdict = retry(it, json.dumps({**event, "data": {"revenue": 1}}).encode())
+        verdict = retry(it, json.dumps({**event, "refused": None}).encode())
         assert json.loads(accepted(verdict)[1])["id"] == it.rejected()[0]["id"]
 
 

@@ -232,7 +232,7 @@ def test_names_of_ones_own() -> None:
     source = make_source(aliases={"Bestellung": "order.completed", "Order Completed": "order.updated"})
     shared = segment.shared_by({}, source, NOW, None)
     for name, type in {"bestellung": "order.completed", "order.completed": "order.updated", "X": "custom.x"}.items():
-        message = {"type": "track", "event": name, "userId": "u1"}
+        message: dict[str, Any] = {"type": "track", "event": name, "userId": "u1"}
         assert segment.read(message, "m", 0, shared, Catalog.load(), Incoming).type == type
 
 

@@ -169,7 +169,7 @@ def test_the_local_sink_writes_what_http_would(tmp_path: Path) -> None:
     log = SqliteEventLog(tmp_path / "log.db", partitions=1)
     try:
         sink = LocalSink(door, log, catalog, Source(id="files", channel="pos"), lambda: NOW)
-        good, bad = event(1), event(2, revenue="much")
+        good, bad = event(1), event(2, **{f"p{number}": number for number in range(300)})
         outcomes = sink.send([good, bad])
         assert [outcome.accepted for outcome in outcomes] == [True, False]
         kept, refused = log.read(EVENTS, 0, 0, 10), log.read(REJECTED, 0, 0, 10)
