@@ -19,8 +19,8 @@ where, and by which campaign.
 
 How a name is spelled does not matter: *Order Completed*, `order.completed`, `OrderCompleted` and `order_completed` are
 one. Google Analytics' recommended events that mean one of these are taken for it ({ga4}), and a source may
-declare names of its own. A value of another type than listed is read where it says exactly one thing, else left out, and
-flagged: see [Sending events](sending.md).
+declare names of its own. A value of another type than listed is read where it says exactly one thing, else left out,
+and flagged: see [Sending events](sending.md).
 
 The files are in `schemas/events/`.
 """

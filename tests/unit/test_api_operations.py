@@ -175,6 +175,37 @@ def test_schemas_list_the_contract_and_what_nobody_planned(world: World) -> None
     assert unplanned == [{"type": "custom.foo_bar", "events": 2, "last_seen": iso(NOW - 1)}]
 
 
+SETTINGS: dict[str, Any] = {
+    "schema_faults": "reject", "clock": "trusted", "time_zone": "Asia/Tehran", "region": "IR", "currency": "IRT",
+    "book": "shop", "trust": 5, "aliases": {"Bestellung": "order.completed"},
+}  # fmt: skip
+
+
+def test_how_a_source_is_read_is_declared(world: World) -> None:
+    made = call(world, "POST", "/v1/sources", {"id": "till", "channel": "pos", **SETTINGS}, 201)
+    assert made.items() >= SETTINGS.items()
+    changed = call(world, "PUT", "/v1/sources/till", {"channel": "pos"})
+    assert (changed["schema_faults"], changed["region"], changed["aliases"]) == ("accept", None, {})
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        *(("clock", "right"), ("time_zone", "Mars/Base"), ("region", "XX"), ("region", "iran"), ("currency", "euro")),
+        *(("book", "A b"), ("trust", -1), ("trust", 10**6), ("schema_faults", "drop")),
+        *(
+            ("aliases", {"X": "order.complete"}),
+            ("aliases", {"X": "page.viewed"}),
+            ("aliases", {" ": "order.completed"}),
+        ),
+    ],
+)
+def test_a_setting_of_a_source_that_means_nothing_is_named(world: World, setting: str, value: object) -> None:
+    told = call(world, "POST", "/v1/sources", {"id": "till", setting: value}, 422)
+    assert told["code"] == "invalid_request"
+    assert setting in str(told["errors"])
+
+
 def test_a_source_has_keys_that_are_shown_once(fresh_world: World) -> None:
     world = fresh_world
     made = call(world, "POST", "/v1/sources", {"id": "shop", "channel": "web"}, 201)
