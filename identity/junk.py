@@ -85,7 +85,8 @@ _DAMAGED: Final = (
 )
 
 _UNFILLED: Final = (
-    r"%(\([a-z_]+\))?[sdi@]|[{<%$\[]{1,3}.*[}>%\]]{1,3}"  # a template that nobody filled in: {{user.id}}, ${id}, <%= id %>, [EMAIL]
+    r"%(\([a-z_]+\))?[sdi@]"  # a template that nobody filled in: %s, %(user)s
+    r"|[{<%$\[]{1,3}.*[}>%\]]{1,3}"  # {{user.id}}, ${id}, <%= id %>, [EMAIL]
     r"|\*\|.*\|\*|__[a-z0-9_]+__|[$:@]\{?[a-z_]*(?:id|email|phone|user)\}?"  # *|EMAIL|*, __USER_ID__, $user_id
     r"|\\+[a-z0-9]"  # SQL's \N
 )
