@@ -104,7 +104,7 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(name: str, tmp_path:
         assert "typo" in told
 
 
-@pytest.mark.parametrize("name", [*CALLS, *WITHOUT_DATA])
+@pytest.mark.parametrize("name", [*CALLS, *sorted(WITHOUT_DATA)])
 def test_an_option_that_is_none_is_named(name: str, tmp_path: Path) -> None:
     with nothing_made(tmp_path):
         told = simorgh(*name.split(), "--no-such-option").fault()
