@@ -16,7 +16,7 @@ commands.add_typer(key_commands, name="key")
 
 SourceId = Annotated[str, typer.Argument(help="The source's id.")]
 NewChannel = Annotated[bool, typer.Option("--new-channel", help="Allow a channel that is not among the known ones.")]
-_GIVEN_BY_THE_API = ("id", "keys", "created_at", "updated_at")
+_GIVEN_BY_THE_API = ("id", "keys", "events", "rejected", "last_event_at")
 """Members of a source that are no settings."""
 
 
