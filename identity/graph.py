@@ -290,7 +290,9 @@ class IdentityGraph:
         return True
 
     def _rules(self, record: Record) -> Changes:
-        """New rules hold for the links that follow; what was decided stays, until a replay decides anew.
+        """New rules hold for the links that follow; what was decided stays.
+
+        A replay reads each link under the rules of its time.
 
         A version that is no newer changes nothing: it is a copy, or an earlier writer's.
         """

@@ -497,8 +497,3 @@ def _text(type_: str, value: object) -> str:
             f"{type_}: wanted a text without NUL, got something else; send the identifier as a text"
         )
     return value
-
-
-def _flag(flags: list[str], flag: str) -> None:
-    if flag not in flags:
-        flags.append(flag)

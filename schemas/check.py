@@ -99,7 +99,7 @@ def _invalid(texts: Mapping[str, bytes]) -> Iterator[Problem]:
             Draft202012Validator.check_schema(json.loads(text))
         except (ValueError, SchemaError) as error:
             reason = error.message if isinstance(error, SchemaError) else "not JSON"
-            yield Problem(path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); mend it")
+            yield Problem(path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); fix it")
 
 
 def _edited(lock: Lock, texts: Mapping[str, bytes], schemas: Mapping[str, Any]) -> Iterator[Problem]:

@@ -54,15 +54,15 @@ class Money(Contract):
         pattern=r"^-?[0-9]{1,30}(\.[0-9]{1,6})?$",
         description="Decimal text, at most 30 digits before the point and 6 after.",
     )
-    currency: str = Field(pattern=r"^([A-Z]{3})?$", description="Three capitals; empty when none was sent.")
+    currency: str = Field(pattern=r"^([A-Z]{3})?$", description="Three capitals; empty where it is not known.")
 
 
 class Business(Contract):
-    """The fact that an event tells, so that one fact told twice can count once."""
+    """The fact that an event tells, for recognising one fact that is told twice."""
 
-    book: ShortText = Field(description="Tellings are compared within a book: the source's, by default its own id.")
+    book: ShortText = Field(description="Of the source, by default its id: tellings are to be compared within a book.")
     key: Hex128 = Field(description="Keyed hash of workspace, book, type and the business key's value.")
-    rank: int = Field(ge=0, description="Trust of the source at that time: of two tellings the lowest rank counts.")
+    rank: int = Field(ge=0, description="Trust of the source at that time; of two tellings the lowest is to count.")
 
 
 class Sealed(Contract):

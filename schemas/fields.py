@@ -12,7 +12,7 @@ from typing import Any, Final
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 MONEY_LIMIT: Final = 1e30
-"""Amounts are kept with 30 digits before the point; what does not fit is left out and told, never cut."""
+"""Amounts are kept with 30 digits before the point; what does not fit is left out, never cut."""
 
 MAX_TRAITS: Final = 300
 """Traits of one person or group in one event; more is a runaway loop in somebody's code, not a customer."""
@@ -57,7 +57,7 @@ def identifier(name: str, description: str) -> Field:
 
 
 def number(name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT) -> Field:
-    """A number. A text that says exactly one is read at the door; nobody knows what `"1,990"` is meant to be."""
+    """A number. A text is read where it says exactly one (`schemas.reading`): nobody knows what `"1,990"` means."""
     low = "exclusiveMinimum" if at_least == -MONEY_LIMIT else "minimum"
     high = "exclusiveMaximum" if at_most == MONEY_LIMIT else "maximum"
     return Field(name, {"type": "number", low: at_least, high: at_most}, description)

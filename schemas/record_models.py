@@ -1,4 +1,4 @@
-"""The records of other topics that consumers outside may read: transitions, identity decisions, rejected
+"""The records of other topics that outside consumers may read: transitions, identity decisions, rejected
 events.
 
 Members may be added, so readers must let unknown ones pass: these models do, and the files generated from
@@ -36,31 +36,35 @@ class Transition(OpenRecord):
 
 Owner = Annotated[
     tuple[int, int, int],
-    Field(description="Partition of simorgh.touched, consumer generation, and its how manyth try in that."),
+    Field(
+        description="Partition of simorgh.touched, consumer generation, and number of the try within that generation."
+    ),
 ]
 
 
 class OwnedTransition(Transition):
     """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
 
-    With an owner, it counts unless a claim of a later owner of the same partition (the generation, then the try, is
-    higher) stands before it in the topic: then who told it was no longer the one to ask.
+    With an owner, it counts unless the topic holds, before it, a claim of a later owner of the same partition (one with
+    a higher generation, or the same generation and a higher try): whoever told it had lost the partition by then.
     """
 
     owner: Owner | None = None
 
 
 class Claim(OpenRecord):
-    """simorgh.segments: from here on, this owner tells for the profiles of a partition of simorgh.touched."""
+    """simorgh.segments: from here on, this owner tells the transitions of the profiles of its partition of
+    simorgh.touched."""
 
     kind: Literal["claimed"]
     owner: Owner
-    upto: int = Field(ge=0, description="The offset before which `fences` holds.")
+    upto: int = Field(ge=0, description="`fences` holds for the records before this offset.")
     fences: list[Owner] = Field(description="The latest owner of each partition.")
 
 
 class Touch(OpenRecord):
-    """simorgh.touched: something is new about a profile, or about nodes that were taken for its own. A hint."""
+    """simorgh.touched: something is new about a profile, or about nodes that were taken for its own. It says where to
+    look, and no more."""
 
     profile: Hex128
     cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted"]
@@ -84,7 +88,7 @@ class Refused(OpenRecord):
 
 
 class Shared(OpenRecord):
-    """An identifier of too many people: it belongs to nobody."""
+    """An identifier that too many people use: it belongs to nobody."""
 
     outcome: Literal["shared"]
     node: Hex128
@@ -100,7 +104,8 @@ Decision = Annotated[Merged | Refused | Shared | Parted, Field(discriminator="ou
 
 
 class Link(OpenRecord):
-    """The identifiers of one event belong together; the first node is the anchor, one alone is a birth."""
+    """The identifiers of one event belong together. The first node is the anchor; a single node is seen for the first
+    time."""
 
     kind: Literal["link"]
     key: Hex128 = Field(description="The event's.")
@@ -112,7 +117,7 @@ class Link(OpenRecord):
 
 
 class Command(OpenRecord):
-    """What merges and splits share: who ordered it, why and when."""
+    """What merges and splits share: by whom, why and when."""
 
     command: int = Field(ge=0, description="Offset of the steward's command in simorgh.registry.")
     reason: str = Field(json_schema_extra=PERSONAL)
@@ -146,7 +151,7 @@ class Rules(OpenRecord):
 
 
 IdentityRecord = Annotated[Link | Merge | Split | Rules, Field(discriminator="kind")]
-"""simorgh.identity: one total order per workspace, kept for ever; it is truth."""
+"""simorgh.identity: one total order per workspace, kept forever; it is truth."""
 
 
 class RejectedEvent(OpenRecord):
@@ -162,6 +167,8 @@ class RejectedEvent(OpenRecord):
     payload: str | None = Field(default=None, json_schema_extra=PERSONAL)
     payload_base64: str | None = Field(default=None, json_schema_extra=PERSONAL)
     digest: int = Field(
-        description="Of the bytes: the same bytes sent again have the same. Of a `conflicting_copy`: of its content."
+        description="Of the bytes: equal bytes have equal digests. For a `conflicting_copy`, of its content."
     )
-    resolved: Literal[True] | None = Field(default=None, description="It was fixed and taken.")
+    resolved: Literal[True] | None = Field(
+        default=None, description="Settled: it was accepted on a retry, or dismissed."
+    )

@@ -31,7 +31,7 @@ _OWNED: Final = b'"owner"'
 _CHUNK: Final = 5_000
 
 Term = tuple[int, int]
-"""An owner's consumer generation, and its how manyth try in that: both grow."""
+"""An owner's consumer generation, and the number of its try within that generation: both grow."""
 
 
 class Fences:

@@ -28,7 +28,7 @@ _ROWS_SECONDS: Final = 0.005
 _DUE_EVERY_MS: Final = 2_000
 _LONGEST_WAIT: Final = 10.0
 _GIVE_UP_AFTER: Final = 5
-"""Failures of our own code in a row, after which the stage stops: a bad deploy must not spin for ever."""
+"""Failures of our own code in a row, after which the stage stops: a bad deploy must not spin forever."""
 
 
 class Runner:
@@ -166,7 +166,7 @@ class Runner:
                 )
                 if ours >= _GIVE_UP_AFTER:
                     self.failure = error
-                    _LOG.error("runner: stopped; nothing is lost, mend the cause and restart")
+                    _LOG.error("runner: stopped; nothing is lost, fix the cause and restart")
                     return
                 self._stop.wait(min(0.2 * 2**failures, _LONGEST_WAIT))
 

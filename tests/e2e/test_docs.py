@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|json|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INSTALLS = re.compile(r"make |\. \.venv")
 END = "--- end of block ---"
-START = "export SIMORGH_WRITE_KEY=my-write-key SIMORGH_API_TOKEN=my-token; simorgh serve &"
+START = "export SIMORGH_WRITE_KEY=my-write-key-for-a-try SIMORGH_API_TOKEN=my-token-for-a-try; simorgh serve &"
 """For pages that take a running server for granted."""
 
 
@@ -76,7 +76,7 @@ def free_port() -> int:
 
 def wait_until_visible(url: str) -> None:
     """What a reader does by reading: let the projections come after."""
-    with httpx.Client(base_url=url, headers={"authorization": "Bearer my-token"}) as api:
+    with httpx.Client(base_url=url, headers={"authorization": "Bearer my-token-for-a-try"}) as api:
 
         def settled() -> bool:
             try:

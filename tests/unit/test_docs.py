@@ -1,11 +1,15 @@
 """Pages that cannot rot: what exists is documented, links lead somewhere, the picture is printed from the code."""
 
+import ast
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from producers import door, money, odd, segment, times
+from profile_api.requests import SourceChange
 from schemas import topics
 from simorgh.cli import app as command_line
 from simorgh.commands_docs import commands, with_reference
@@ -154,6 +158,37 @@ def test_every_metric_is_documented() -> None:
     assert "simorgh_lag_events" in metrics()
     for name in metrics():
         assert f"`{name}" in page, name
+
+
+# --- flags of events
+
+
+def flags_of_the_code() -> set[str]:
+    """Every constant that the door's modules hand to `flag`, or put into a tuple of flags."""
+    found: set[str] = set()
+    for module in (door, money, odd, segment, times):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            is_flagging = (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "flag"
+            )
+            if is_flagging or (isinstance(node, ast.Tuple) and module in (door, times)):
+                names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and part.id.isupper()}
+                found |= {str(getattr(module, name)) for name in names}
+    return found
+
+
+def test_every_flag_is_documented_and_no_other() -> None:
+    page = read("docs/envelope.md")
+    section = page[page.index("\n## Flags") :].split("\n## ")[1]
+    rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    listed = {flag for row in rows for flag in re.findall(r"`([a-z_]+)(?::<pointer>)?`", row)}
+    assert listed == flags_of_the_code()
+
+
+def test_every_setting_of_a_source_is_documented() -> None:
+    page = read("docs/sending.md")
+    rows = re.findall(r"^\| (`.+?) \|", page[page.index("\n## Settings of a source") :], re.MULTILINE)
+    assert {name for row in rows for name in re.findall(r"`([a-z_]+)`", row)} >= set(SourceChange.model_fields)
 
 
 # --- words
