@@ -182,7 +182,7 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         identifiers=[identifiers for identifiers, _ in found],
         money=[None if event.money is None else _money(event.money) for event in events],
         times=_moments([event.time for event in events]),
-        received=_moments([event.received_at for event in events]),
+        received=_receipts([event.received_at for event in events]),
         state=[UNIQUE] * len(events),
         writes=[i for i, event in enumerate(events) if event.traits or event.consent],
     )
@@ -240,6 +240,13 @@ def _sources(names: list[str]) -> list[str]:
     if any(not id or id == name for name, id in ids.items()):
         raise ValueError(f"sources are {_SOURCES} and an id")
     return [ids[name] for name in names]
+
+
+def _receipts(texts: list[str]) -> list[int]:
+    """The same as `_moments`, quicker where many are equal: a request's events share their receipt."""
+    distinct = list(set(texts))
+    moments = dict(zip(distinct, _moments(distinct), strict=True))
+    return [moments[text] for text in texts]
 
 
 def _moments(texts: list[str]) -> list[int]:
