@@ -25,7 +25,7 @@ Refusal = dict[str, Any]
 class IdentityGraph:
     """Who is who. One writer folds; not for several threads at once.
 
-    Links are evidence and are kept for ever, refused or not. Profiles are what follows from them under the
+    Links are evidence and are kept forever, refused or not. Profiles are what follows from them under the
     rules, the stewards' commands and the degree cap. A profile is named by its founding node.
     """
 

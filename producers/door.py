@@ -27,7 +27,7 @@ from producers.facts import business_value
 from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
-from producers.odd import Odd
+from producers.odd import LEFT_OUT, Odd
 from producers.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
@@ -46,6 +46,8 @@ BLOCKED: Final = "identifier_blocked"
 KEY_IGNORED: Final = "business_key_ignored"
 UNPLANNED: Final = "unplanned"
 HINT: Final = "hint"
+
+_OBJECTS: Final = ("/properties", "/traits", "/context", "/properties/traits")
 
 CACHED_REQUESTS: Final = 64
 CACHED_BOOKS: Final = 1024
@@ -303,6 +305,8 @@ class Door:
         if name is not None:
             own["name"] = name
         if odd:
+            if source.schema_faults == "reject":
+                _check_objects(odd)
             flags += odd.told_in(own)
         if flags:
             own["flags"] = flags
@@ -487,6 +491,16 @@ def _check_unplanned(source: Source) -> None:
             "take others",
             code="unplanned_event",
         )
+
+
+def _check_objects(odd: Odd) -> None:
+    """For sources that refuse what does not fit: a connector leaves out what is no object at all."""
+    for pointer in _OBJECTS:
+        if pointer in odd.original and f"{LEFT_OUT}:{pointer}" in odd.flags:
+            raise InvalidEvent(
+                f"{pointer[1:]}: wanted an object, got something else; send an object, or nothing",
+                code="schema_violation",
+            )
 
 
 def _text(type_: str, value: object) -> str:

@@ -22,7 +22,7 @@ def retry_rejected(
     Accepted: the event and the note that its rejection is settled are appended together. Refused again: the new
     reason is appended, the original bytes stay. Answers {"status", "id", "code"?, "reason"?}.
 
-    Raises `Conflict` for a conflicting copy: under its id it would be a copy for ever.
+    Raises `Conflict` for a conflicting copy: under its id it would be a copy forever.
     """
     if record["code"] == conflicts.CODE:
         raise Conflict(

@@ -164,7 +164,7 @@ class Admin:
     # --- trying
 
     def _try(self, what: str, call: Callable[[Any], T], patience: float | None = None, *, reconnect: bool = False) -> T:
-        """`reconnect`: the next try is made by a fresh client. The library keeps for ever which broker a group's
+        """`reconnect`: the next try is made by a fresh client. The library keeps forever which broker a group's
         coordinator was; a fresh one asks again.
         """
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)

@@ -115,7 +115,7 @@ class EventsStage:
         """Nothing happens here without a record."""
 
     def _checked(self, records: Sequence[Record]) -> dict[int, int]:
-        """The offset after the records, by partition. A gap would stay for ever, so it is refused."""
+        """The offset after the records, by partition. A gap would stay forever, so it is refused."""
         ends: dict[int, int] = {}
         for part, offset, *_ in records:
             expected = ends.get(part)

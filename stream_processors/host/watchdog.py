@@ -85,7 +85,7 @@ class Watchdog:
 
     @staticmethod
     def _awaits_group(lane: Watched) -> bool:
-        """A worker may own nothing for ever; one in a rebalance may not."""
+        """A worker may own nothing forever; one in a rebalance may not."""
         return bool(getattr(lane, "held", ()))
 
     def _behind(self, progress: Progress, topic: str) -> int:

@@ -95,7 +95,7 @@ def all_delivered(client: Client) -> bool:
 
 def after_deliveries(client: Client, hook: Receiver) -> tuple[dict[str, Any], int]:
     """Once nobody is left to be called: what is seen, and how many calls that took."""
-    wait_for(lambda: all_delivered(client), "a delivery waits for ever")
+    wait_for(lambda: all_delivered(client), "a delivery waits forever")
     return seen(client), len(hook.calls)
 
 

@@ -158,7 +158,7 @@ def test_a_content_is_kept_once_and_twenty_of_an_event(make_box: MakeBox) -> Non
 
 
 def test_a_conflict_is_not_tried_again(make_box: MakeBox) -> None:
-    """Under its id it would be a copy for ever."""
+    """Under its id it would be a copy forever."""
     with make_box() as box:
         box.append([page("m"), page("m", properties={"n": 1})])
         box.settle()

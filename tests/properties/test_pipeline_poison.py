@@ -105,7 +105,7 @@ def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
 
 
 def test_poison_in_the_registry(make_box: MakeBox) -> None:
-    """Junk, and declarations that contradict each other, as two requests of one moment may: left out, for ever."""
+    """Junk, and declarations that contradict each other, as two requests of one moment may: left out, forever."""
     node, at = "1" * 32, T0
     junk: list[Any] = [
         *(None, 5, "x", [], {}),

@@ -10,6 +10,7 @@ from eventlog.port import Message
 from identity.nodes import event_key, node_of, to_hex
 from identity.rules import DEFAULT_RULES
 from producers.door import Defaults, Incoming, Refused, Verdict
+from producers.odd import Odd
 from schemas.envelope import Envelope
 from schemas.record_models import RejectedEvent
 from tests.clients.world import NOW, SECRET, make_door, make_source
@@ -393,6 +394,21 @@ def test_a_source_may_refuse_them() -> None:
     record = refused(source=strict, properties={"revenue": "49.99", "currency": "EUR"})
     assert record["reason"] == "properties/revenue: wanted a number, got a text; see /v1/schemas/order.completed"
     assert admitted(source=strict, properties={"revenue": 49.99, "currency": "EUR"})
+
+
+@pytest.mark.parametrize("member", ["properties", "traits", "context", "properties/traits"])
+def test_a_source_may_refuse_what_is_no_object(member: str) -> None:
+    odd = Odd()
+    odd.left_out(f"/{member}", [1])
+    assert admitted(odd=odd)["flags"][-1] == f"value_left_out:/{member}"
+    record = refused(odd=odd, source=make_source(schema_faults="reject"))
+    assert record["code"] == "schema_violation"
+    assert record["reason"] == f"{member}: wanted an object, got something else; send an object, or nothing"
+
+
+def test_a_source_that_refuses_misfits_takes_a_currency_that_is_not_known() -> None:
+    envelope = admitted(source=make_source(schema_faults="reject"), properties={"revenue": 1, "currency": "?"})
+    assert envelope["flags"] == ["value_left_out:/money/currency", "money_uncounted"]
 
 
 def test_the_place_and_the_flags_stand_in_order() -> None:

@@ -83,7 +83,7 @@ def test_a_node_depends_on_secret_workspace_type_and_value() -> None:
     ]
     nodes = {node_of(*other) for other in [parts, *others]}
     assert len(nodes) == 5
-    assert node_of(b"secret", "shop", "user_id", "u1") == 0x9079DBBF2446CAA87280816DB8BEA6F7  # for ever
+    assert node_of(b"secret", "shop", "user_id", "u1") == 0x9079DBBF2446CAA87280816DB8BEA6F7  # forever
 
 
 @given(st.integers(min_value=0, max_value=2**128 - 1))
