@@ -329,7 +329,7 @@ def test_a_timeline_shows_what_was_read_otherwise_and_what_is_a_hint(world: Worl
         "original": {"/properties/n": "1"},
         "identifiers": [hint],
     }
-    world.events(profile, [NOW - 1], **read, identifiers=[hint])
+    world.events(profile, [NOW - 1], **read)
     [event] = get(world, "/v1/profiles/user_id:u42/events")["items"]
     assert (event["flags"], event["original"]) == (read["flags"], read["original"])
     assert event["identifiers"] == [{"type": "email", "value": "x@example.com", "trust": "hint"}]

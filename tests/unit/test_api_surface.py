@@ -203,7 +203,8 @@ def test_every_class_of_the_error_tree_has_a_status() -> None:
         if kind.__module__.startswith("producers."):
             continue  # the collector answers for itself
         assert issubclass(kind, mapped), kind
-        assert 400 <= status_of(kind("x")) <= 503
+        made = errors.Damaged("t", 0, 0, 0) if kind is errors.Damaged else kind("x")
+        assert 400 <= status_of(made) <= 503
 
 
 def test_openapi_explains_and_shows_every_operation(world: World) -> None:
