@@ -34,8 +34,8 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     tune_interpreter()
     opened = binds(settings, host, port, api=True)
     inside = opened[1] if settings.api_bind else opened[0]
-    warn_of_short_secrets(settings)
     platform = Platform(settings, "serve")
+    warn_of_short_secrets(settings)
     calm_merges()
     counts = MinuteCounts(platform.log)
     platform.warehouse.settle()

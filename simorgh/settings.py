@@ -194,7 +194,7 @@ class Settings(BaseSettings):
     ] = 30
     stop_seconds: Annotated[
         float, Field(description="Seconds from SIGTERM to the end, whatever runs.", ge=2, le=300)
-    ] = 9.0
+    ] = 8.0
     budget_events_per_second: Annotated[
         int, Field(description="Events a second of one source, the last minute's unused ones on top; 0: any.", ge=0)
     ] = 5_000

@@ -74,6 +74,9 @@ WHOLE: dict[str, Any] = {
 }
 
 
+CONFLICTING = "conflicting_copy"
+
+
 class Tally:
     """What the server must say in the end, by its own answers."""
 
@@ -128,7 +131,7 @@ class Tally:
         cursor: dict[str, str] = {}
         while True:
             page = self.client.get("/v1/rejected", limit=200, **cursor)
-            items += page["items"]
+            items += [item for item in page["items"] if item["code"] != CONFLICTING]  # a copy: it was answered as taken
             if not page["next_cursor"]:
                 return items
             cursor = {"cursor": page["next_cursor"]}
