@@ -73,8 +73,8 @@ def measure(
     stop_seconds: float = 10.0,
     most_megabytes: float = 1_500,
 ) -> Report:
-    """`health_seconds`: what the 99th percentile of /healthz may be. `stop_seconds`: what a stop may take. `most_megabytes`: by how much the process may be
-    larger in the end."""
+    """`health_seconds`: what the 99th percentile of /healthz may be. `stop_seconds`: what a stop may take.
+    `most_megabytes`: by how much the process may be larger in the end."""
     server = Server(folder / "data", descriptors=descriptors).start()
     client = Client(server)
     try:
