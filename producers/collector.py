@@ -71,6 +71,10 @@ class Collector:
         """A CloudEvents request. One bad event answers 400; the good ones of its batch are kept anyway."""
         return await self._guarded(lambda: self._cloudevents(request))
 
+    async def source(self, request: Request) -> Response:
+        """Which source the request's key is of."""
+        return await self._guarded(lambda: self._source(request))
+
     def source_of(self, key: str | None, request: Request) -> Source | None:
         """The source of a write key, None for an unknown one. Raises `RequestRefused`: 404 for a disabled one, 429
         where too many unknown ones came from the same address."""
@@ -97,6 +101,12 @@ class Collector:
         digest = sha256_hex(key)
         sources = self.registry.sources.values()
         return any(digest in source.write_key_sha256 and not source.enabled for source in sources)
+
+    async def _source(self, request: Request) -> Response:
+        source = self._source_in_head(request, bearer=True)
+        if source is None:
+            raise _unauthorised()
+        return answer({"id": source.id})
 
     async def _guarded(self, handle: Callable[[], Awaitable[Response]]) -> Response:
         try:

@@ -69,6 +69,7 @@ _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
     },
 }
 _SETTINGS: Final = ("/v1/projects/", "/sourceConfig")
+_SOURCE: Final = "/v1/source"
 _SHORT: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 
 _POSTED: Final = frozenset(
@@ -119,6 +120,7 @@ def collector_router(
         _CLOUDEVENT,
     )
     _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []}, {})
+    _add_source(router, collector)
     _add_settings(router, collector, public_url)
     return router
 
@@ -173,9 +175,24 @@ async def _ignore(request: Request) -> Response:
 
 def is_collectors(method: str, path: str) -> bool:
     """Whether a request is one of this router's: other methods of the same paths may be somebody else's."""
-    if path.startswith(_SETTINGS):
+    if path == _SOURCE or path.startswith(_SETTINGS):
         return True
     return method in ("POST", "OPTIONS") and path in _POSTED
+
+
+def _add_source(router: APIRouter, collector: Collector) -> None:
+    async def source(request: Request) -> Response:
+        return await collector.source(request)
+
+    router.add_api_route(
+        _SOURCE,
+        source,
+        summary="Which source the write key is of",
+        description="An event's id is unique within its source: a sender learns here which events are its own.",
+        response_model=None,
+        responses={200: {"content": {"application/json": {"schema": _OBJECT, "example": {"id": "shop-web"}}}}},
+    )
+    router.add_api_route(_SOURCE, _preflight, methods=["OPTIONS"], include_in_schema=False)
 
 
 def _add_settings(router: APIRouter, collector: Collector, public_url: str) -> None:

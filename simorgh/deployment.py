@@ -54,6 +54,10 @@ class Session(Protocol):
         """Where imported events go."""
         ...
 
+    def source(self) -> str:
+        """The id of the source that a sink's events are of. Their ids are unique within it."""
+        ...
+
 
 class Deployment(Protocol):
     def session(self, *, create: bool = False) -> AbstractContextManager[Session]:
@@ -98,6 +102,15 @@ class _OverHttp:
                 yield sink
             except httpx.TransportError as error:
                 raise unreachable(url, error) from None
+
+    def source(self) -> str:
+        """Whose the write key is, only the collector can tell: keys may be declared, or its environment's own."""
+        url, key = self._collector()
+        try:
+            told = _answer(httpx.get(f"{url}/v1/source", auth=(key, ""), timeout=_TIMEOUT))
+        except httpx.TransportError as error:
+            raise unreachable(url, error) from None
+        return str(told["id"])
 
 
 class Running:
@@ -265,6 +278,9 @@ class _Here:
         files = source.model_copy(update={"id": FILES_SOURCE, "channel": channel})
         yield LocalSink(platform.door, platform.log, Catalog.load(), files, system_clock)
         self._settle()
+
+    def source(self) -> str:
+        return FILES_SOURCE
 
     def _settle(self) -> None:
         """Wait until the projections have taken in what was sent, unless they have stopped."""

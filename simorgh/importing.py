@@ -14,7 +14,6 @@ from producers.files.mapping import Mapping, load_mapping
 from producers.files.orders import Event
 from producers.files.report import Report
 from producers.files.sinks import Sink
-from registry.registry import FILES_SOURCE
 from schemas.errors import Backpressure, Broken, InvalidInput, NotFound
 from simorgh.commands.channels import KNOWN, checked_channel
 from simorgh.commands.output import note
@@ -86,13 +85,14 @@ class _Known:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._source = api.source()
         self._waited = False
 
     def __call__(self, events: list[Event]) -> list[bool]:
         if not self._waited:
             _patiently(self._api)
             self._waited = True
-        body = {"events": [{"source": FILES_SOURCE, "id": cloudevents.event_id(event)} for event in events]}
+        body = {"events": [{"source": self._source, "id": cloudevents.event_id(event)} for event in events]}
         known: list[bool] = self._api.post("/v1/events/known", body)["known"]
         return known
 

@@ -54,6 +54,11 @@ class Api:
     def sink(self, channel: str) -> Any:
         return self._session.sink(channel)
 
+    def source(self) -> str:
+        """The source that a sink's events are of."""
+        source: str = self._session.source()
+        return source
+
 
 @contextmanager
 def connect(data: Path | None, *, create: bool = False) -> Iterator[Api]:

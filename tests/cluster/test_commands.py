@@ -1,12 +1,31 @@
 """Commands on a cluster speak to its API and its collector; none becomes a second owner of the log."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.cluster.harness import SECRET, Api, Cluster, opened_log, running_cluster
+from tests.cluster.harness import SECRET, Api, Cluster, eventually, opened_log, running_cluster
 from tests.e2e.operator_day import answered, one_line, simorgh
+
+MAPPING = """
+name = "till"
+channel = "pos"
+currency = "EUR"
+[document]
+column = "receipt"
+[time]
+column = "when"
+[[identifiers]]
+column = "card"
+type = "loyalty_card"
+[line]
+sku = "item"
+quantity = "n"
+price = "each"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +61,42 @@ def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
     view = face.profile("user_id:c1")
     assert (view["profile_id"], view["metrics"]["events"]) == (who, 2)
     face.close()
+
+
+def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, tmp_path: Path) -> None:
+    collect, api, _ = cluster.together("collect", "api", "work")
+    named = {**cluster.environment, "SIMORGH_API": api.url, "SIMORGH_COLLECTOR": collect.url}
+    mapping, file = tmp_path / "till.toml", tmp_path / "till.csv"
+    mapping.write_text(MAPPING)
+
+    def imported(rows: int, **more: str) -> tuple[int, int]:
+        written = [f"{n},2024-07-01 10:00,{n % 7},apple,1,2.5" for n in range(rows)]
+        file.write_text("\n".join(["receipt,when,card,item,n,each", *written]) + "\n")
+        words = ("import", file, "--mapping", mapping, "--json")
+        told = json.loads(answered(simorgh(*words, cwd=tmp_path, **{**named, **more})))
+        return told["new"], told["already_here"]
+
+    assert imported(50) == (50, 0)
+    assert imported(60) == (10, 50)
+
+    face = Api(collect, api)
+    face.post("/v1/sources", {"id": "kiosk", "name": "kiosk", "channel": "pos"})
+    key = face.post("/v1/sources/kiosk/keys", None)["write_key"]
+    eventually(lambda: httpx.get(f"{collect.url}/v1/source", auth=(key, "")).is_success, "the key opens nothing")
+    assert imported(60, SIMORGH_WRITE_KEY=key) == (60, 0), "another source's events are its own"
+    assert imported(60, SIMORGH_WRITE_KEY=key) == (0, 60)
+    face.close()
+
+    for wrong, says in (
+        ({"SIMORGH_WRITE_KEY": "nobodys-key"}, "knows no such write key"),
+        ({"SIMORGH_COLLECTOR": api.url}, "takes no events"),
+    ):
+        one = simorgh("import", file, "--mapping", mapping, cwd=tmp_path, **{**named, **wrong})
+        assert says in one_line(one)
+        doctor = simorgh("doctor", cwd=tmp_path, **{**named, **wrong})
+        assert doctor.returncode == 1
+        assert f"bad  write key: " in doctor.stdout
+        assert says in doctor.stdout
 
 
 def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None:
