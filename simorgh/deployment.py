@@ -104,13 +104,7 @@ class _OverHttp:
                 raise unreachable(url, error) from None
 
     def source(self) -> str:
-        """Whose the write key is, only the collector can tell: keys may be declared, or its environment's own."""
-        url, key = self._collector()
-        try:
-            told = _answer(httpx.get(f"{url}/v1/source", auth=(key, ""), timeout=_TIMEOUT))
-        except httpx.TransportError as error:
-            raise unreachable(url, error) from None
-        return str(told["id"])
+        return source_of_key(*self._collector())
 
 
 class Running:
@@ -169,6 +163,28 @@ def collector_of(settings: Settings) -> tuple[str, str]:
             " SIMORGH_WRITE_KEY"
         )
     return collector, settings.write_key.get_secret_value()
+
+
+def source_of_key(collector: str, key: str) -> str:
+    """The id of the source that a write key is of. Only the collector can tell: keys are declared, or its own setting.
+
+    Raises `SimorghError` where it is of none, or that address is no collector's.
+    """
+    try:
+        told = _answer(httpx.get(f"{collector}/v1/source", auth=(key, ""), timeout=_TIMEOUT))
+    except httpx.TransportError as error:
+        raise unreachable(collector, error) from None
+    except Denied:
+        raise Denied(
+            f"{collector} knows no such write key; set SIMORGH_WRITE_KEY to one of a source"
+            " (`simorgh sources list`), or make one with `simorgh sources create`",
+            code="unknown_write_key",
+        ) from None
+    except NotFound as error:
+        if error.code == "source_disabled":
+            raise
+        raise NotFound(f"{collector} takes no events; set SIMORGH_COLLECTOR to a collector's address") from None
+    return str(told["id"])
 
 
 def _client(url: str, token: str) -> httpx.Client:

@@ -17,7 +17,7 @@ from schemas.check import check_published
 from schemas.errors import SimorghError
 from simorgh import backup, loglines, secret
 from simorgh.datadir import DataDir
-from simorgh.deployment import collector_of, deployment_of, unreachable
+from simorgh.deployment import collector_of, deployment_of, source_of_key, unreachable
 from simorgh.faults import explain
 from simorgh.logs import open_cluster_log
 from simorgh.platform import open_warehouse
@@ -188,9 +188,17 @@ def _collector(settings: Settings) -> Iterator[Finding]:
     if not settings.collector:
         return
     yield from _ready("collector", settings.collector)
-    with suppress(SimorghError):
-        collector_of(settings)
-        yield Finding(True, "write key", "set; simorgh import can send")
+    if settings.write_key is not None:
+        yield from _write_key(settings)
+
+
+def _write_key(settings: Settings) -> Iterator[Finding]:
+    try:
+        source = source_of_key(*collector_of(settings))
+    except SimorghError as error:
+        yield Finding(False, "write key", error.message)
+    else:
+        yield Finding(True, "write key", f"of the source {source}; simorgh import can send")
 
 
 def _ready(what: str, url: str) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def doctor(
     findings = examine(load_settings(data=data))
     for finding in findings:
         mark = typer.style("ok ", fg="green") if finding.ok else typer.style("bad", fg="red")
-        typer.echo(f"{mark}  {finding.what}: {finding.says}")
+        typer.echo(f"{mark} {finding.what}: {finding.says}")
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 

@@ -95,7 +95,7 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, 
         assert says in one_line(one)
         doctor = simorgh("doctor", cwd=tmp_path, **{**named, **wrong})
         assert doctor.returncode == 1
-        assert f"bad  write key: " in doctor.stdout
+        assert "bad write key: " in doctor.stdout
         assert says in doctor.stdout
 
 

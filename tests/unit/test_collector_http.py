@@ -167,6 +167,14 @@ def test_the_key_in_the_header(it: World, headers: dict[str, str]) -> None:
     assert it.send("/v1/track", TRACK, headers=headers).status_code == 200
 
 
+def test_a_key_tells_its_source(it: World) -> None:
+    for headers in (basic(), {"Authorization": f"Bearer {KEY}"}):
+        assert it.send("/v1/source", b"", method="GET", headers=headers).json() == {"id": "default"}
+    for headers in ({}, {"Authorization": "Bearer another"}):
+        answer = it.send("/v1/source", b"", method="GET", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, "unknown_write_key")
+
+
 def test_the_key_in_the_body_is_not_kept(it: World) -> None:
     assert it.send("/v1/batch", {"batch": [BAD], "writeKey": KEY}, headers={}).status_code == 200
     assert it.send("/v1/track", {"userId": "u", "writeKey": KEY}, headers={}).status_code == 200
@@ -422,7 +430,7 @@ def test_binary_cloudevents(it: World) -> None:
 
 
 def test_preflight_and_answers_for_any_origin(it: World) -> None:
-    for path in ("/v1/t", "/v1/batch", "/v1/events", f"/v1/projects/{KEY}/settings", "/sourceConfig/"):
+    for path in ("/v1/t", "/v1/batch", "/v1/events", "/v1/source", f"/v1/projects/{KEY}/settings", "/sourceConfig/"):
         answer = it.send(path, b"", method="OPTIONS", headers={"Origin": "https://shop.example"})
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "*"
