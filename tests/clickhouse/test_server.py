@@ -13,7 +13,7 @@ import pytest
 
 from schemas.errors import Backpressure, Broken, InvalidInput
 from tests.clickhouse.process import BridgeProcess
-from warehouse.client import Warehouse, Writer, fixed16
+from warehouse.client import Warehouse, Writer, fixed16, fixed32
 from warehouse.connect import address
 
 USER, READER = "writer:s3cret%?", "reader:r3ad"
@@ -174,7 +174,7 @@ def test_types_are_those_of_the_embedded_engine(killable: Warehouse, chdb_dsn: s
         writer = warehouse.writer(1)
         writer.insert("profile_rows", profile_row())
         trait = {"node": fixed16([BIG]), "kind": ["trait"], "name": ["gone"], "value": pa.array([None], pa.string())}
-        other = {"ver": fixed16([BIG]), "source": ["shop"], "channel": ["web"]}
+        other = {"ver": fixed32([BIG]), "source": ["shop"], "channel": ["web"]}
         writer.insert("traits", pa.table(trait | other))
         reader = warehouse.reader(lambda: 1)
         tables = [writer.arrow("SELECT * FROM profile_rows"), writer.arrow("SELECT * FROM traits")]

@@ -102,7 +102,7 @@ def test_what_is_in_use(tmp_path: Path) -> None:
         assert not (tmp_path / "other").exists()
         for command in ("serve --port 0", "migrate", "secret renew --yes"):
             assert f"in use by the server at {server.url}" in one_line(simorgh(*command.split(), "--data", data))
-        assert "nothing yet" in answered(simorgh("rejected", "list", "--data", data))
+        assert "received_at" in answered(simorgh("rejected", "list", "--data", data))
 
 
 def test_what_a_killed_server_left_behind_stops_nobody(tmp_path: Path) -> None:
