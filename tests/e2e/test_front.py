@@ -23,6 +23,7 @@ SETTINGS: Any = {
     "SIMORGH_HTTP_IDLE_SECONDS": "1",
     "SIMORGH_STREAMS_PER_TOKEN": "2",
     "SIMORGH_QUERY_QUEUE": "4",
+    "SIMORGH_QUERY_QUEUE": "4",
     "SIMORGH_METRICS_BIND": "127.0.0.1:0",
     "SIMORGH_PUBLIC_URL": "https://events.example.com",
 }
