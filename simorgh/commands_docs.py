@@ -55,7 +55,8 @@ def _row(parameter: Any) -> str:
     default = parameter.default
     told = "" if default is None or default is False or default == "" else f" Default: `{default}`."
     needed = " Needed." if parameter.required else ""
-    return f"| `{', '.join(parameter.opts)}` | {says}{told}{needed} |"
+    names = ", ".join([*parameter.opts, *parameter.secondary_opts])
+    return f"| `{names}` | {says}{told}{needed} |"
 
 
 def with_reference(page: str) -> str:

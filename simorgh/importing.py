@@ -75,6 +75,8 @@ def _confirmed(bar: Progress, fault: str) -> bool:
     bar.stop()
     try:
         return typer.confirm(f"{fault}. Go on all the same?", default=False, err=True)
+    except (typer.Abort, KeyboardInterrupt):
+        return False
     finally:
         bar.start()
 

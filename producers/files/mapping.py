@@ -164,8 +164,14 @@ def load_mapping(path: Path) -> Mapping:
         raw = path.read_bytes()
         content = orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
     except OSError as error:
-        raise InvalidInput(f"mapping {path}: cannot be read ({error.strerror})", code="invalid_mapping") from error
-    except ValueError as error:  # both TOML's and JSON's errors, and bad UTF-8
+        raise InvalidInput(
+            f"mapping {path}: cannot be read ({error.strerror}); name a TOML or JSON file", code="invalid_mapping"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput(
+            f"mapping {path}: not text in UTF-8; name a TOML or JSON file", code="invalid_mapping"
+        ) from error
+    except ValueError as error:  # both TOML's and JSON's errors
         raise InvalidInput(
             f"mapping {path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}",
             code="invalid_mapping",

@@ -94,7 +94,11 @@ def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> lis
         faults.append(f"the mapping names {_listed(twice)}, which the file has more than once ({places})")
     if not faults:
         return [header.index(column) for column in columns]
-    advice = "rename columns in the file" if twice and not missing else "correct the mapping (or its delimiter)"
+    advice = (
+        "rename columns in the file"
+        if twice and not missing
+        else "correct the mapping (its columns, delimiter or encoding)"
+    )
     raise InvalidInput(
         f"{path.name}: {'; '.join(faults)}{_what_there_is(header, missing)}; {advice}",
         code="missing_column" if missing else "ambiguous_column",
@@ -109,8 +113,10 @@ def _what_there_is(header: Sequence[str], missing: Sequence[str]) -> str:
     """Names of columns for people. A first line that is data may be somebody's data: it is not shown."""
     if not missing:
         return ""
-    if not any(header) or any(_IS_DATA.search(name) or not name.isprintable() for name in header):
-        return f"; its first line has {len(header)} fields and is no header of names"
+    if not any(header):
+        return "; it is empty, or begins with an empty line"
+    if any(_IS_DATA.search(name) or not name.isprintable() for name in header):
+        return f"; its first line ({len(header)} field{'s' * (len(header) > 1)}) is no header of names"
     names = ", ".join(name[:_NAME_SHOWN] for name in header[:_NAMES_SHOWN])
     more = f" and {len(header) - _NAMES_SHOWN} more" if len(header) > _NAMES_SHOWN else ""
     near = {one: found[0] for one in missing if (found := get_close_matches(one, header, 1, 0.7))}

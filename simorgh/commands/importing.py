@@ -1,5 +1,6 @@
 """`simorgh import`: a file of purchases."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,8 @@ def import_(
     if as_json:
         tell(report.as_json(), as_json=True)
     else:
-        Console().print(report)
+        # in a pipe a line is a line, however long
+        Console(width=None if sys.stdout.isatty() else 1_000).print(report)
     if report.failed:
         note(f"{file.name}: no row of it could be used; see the reasons above, correct the mapping or the file")
         raise typer.Exit(1)

@@ -41,7 +41,9 @@ def list_(
 def show_(
     key: Key,
     include: Include = None,
-    provenance: Annotated[bool, typer.Option(help="Add to each trait its source, channel and time.")] = False,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Add to each trait its source, channel and time.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -68,7 +70,9 @@ def events(
 @commands.command()
 def identities(
     key: Key,
-    explain: Annotated[bool, typer.Option(help="Add the merges, refusals and splits, with their reasons.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Add the merges, refusals and splits, with their reasons.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

@@ -48,11 +48,18 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="A fresh folder. Default: a temporary one.")] = None,
     port: Port = 8000,
     no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the findings.")] = False,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--remove",
+            help="What becomes of the data at the end. Default: a named folder is kept, else you are asked.",
+        ),
+    ] = None,
 ) -> None:
     """Load real purchases and simulated sessions around them, print what was found, then serve."""
     from simorgh.demo.command import run_demo
 
-    run_demo(data, port, serve=not no_serve, console=Console())
+    run_demo(data, port, serve=not no_serve, console=Console(), keep=keep)
 
 
 def _announce_role(does: str) -> Callable[[str], None]:

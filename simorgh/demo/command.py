@@ -2,15 +2,20 @@
 
 import os
 import secrets
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
 from schemas.errors import Broken, Conflict
+from simorgh.demo.keeping import Stay, keep_or_remove
 from simorgh.demo.story import run_demo as tell
 from simorgh.logs import OneBox
 from simorgh.settings import load_settings
@@ -18,33 +23,61 @@ from simorgh.settings import load_settings
 _STOP_SECONDS = 20.0
 
 
-def run_demo(data: Path | None, port: int, *, serve: bool, console: Console) -> None:
+def run_demo(data: Path | None, port: int, *, serve: bool, console: Console, keep: bool | None = None) -> None:
     """Tell the story on `data` (default: a new temporary folder), and keep serving unless told not to.
 
-    The server is a process of its own, so that the figures are those of a client beside a server. Raises `Conflict`
-    where `data` holds something already: the demo never overwrites.
+    The server is a process of its own, so that the figures are those of a client beside a server. `keep` says what
+    becomes of the data at the end; None: see `keep_or_remove`. What a demo that failed has made is removed. Raises
+    `Conflict` where `data` holds something already: the demo never overwrites.
     """
     OneBox(load_settings(), "demo")
     folder = _fresh(data)
-    write_key, token = secrets.token_hex(12), secrets.token_hex(16)
-    server = _start(folder, port if serve else 0, write_key, token)
+    stay = Stay(folder, secrets.token_hex(12), secrets.token_hex(16), port, _program())
+
+    def say(line: str) -> None:
+        # as it is: a wrapped or coloured line cannot be pasted
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    say(f"The demo takes a minute or two and some 250 MB in {folder}.")
+    told = False
+    server = _start(folder, port if serve else 0, stay.write_key, stay.token)
     try:
-        url = _address(server)
-        tell(url, write_key, token, console, shown_url=f"http://127.0.0.1:{port}" if port else url)
-        if serve:
-            console.print(f"\nServing on {url} from {folder}. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
-            server.wait()
-        else:
-            console.print(
-                f"\nThe server of the demo has ended. To go on with its data:\nSIMORGH_WRITE_KEY='{write_key}' "
-                f"SIMORGH_API_TOKEN='{token}' {sys.executable} -m simorgh serve --data {folder} --port {port}",
-                highlight=False,
-                soft_wrap=True,
-            )
+        with _terminated_as_interrupted():
+            url = _address(server)
+            tell(url, stay.write_key, stay.token, console, shown_url=f"http://127.0.0.1:{port}" if port else url)
+            told = True
+            if serve:
+                stay.say_how_to_come_back(say, url)
+                server.wait()
     except KeyboardInterrupt:
         pass
     finally:
         _stop(server)
+        if not told and data is None:
+            stay.remove(say)
+    if told:
+        keep_or_remove(stay, wish=keep, ours=data is None, say=say)
+
+
+def _program() -> str:
+    """How this program is called from any folder: by name where the shell finds it, else whole."""
+    if shutil.which("simorgh"):
+        return "simorgh"
+    return f"{shlex.quote(sys.executable)} -m simorgh"
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """A SIGTERM must end the server, too, which is a process of its own."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fresh(data: Path | None) -> Path:
@@ -69,7 +102,7 @@ def _address(server: "subprocess.Popen[str]") -> str:
     for word in server.stdout.readline().split():
         if word.startswith("http://"):
             return word.rstrip("/")
-    raise Broken("demo: its server did not start; is the port free?")
+    raise Broken("demo: its server did not start, for the reason above; correct that, or name another --port")
 
 
 def _stop(server: "subprocess.Popen[str]") -> None:
