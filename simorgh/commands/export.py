@@ -48,7 +48,7 @@ def profiles(
 ) -> None:
     """Every profile."""
     with connect(data) as api:
-        found = (view for page in api.pages("/v1/profiles", None) for view in page["items"])
+        found = (view for page in api.pages("/v1/profiles", None, order="id") for view in page["items"])
         _write(_trimmed(found, include), form, out, columns)
 
 

@@ -1,7 +1,7 @@
 """`simorgh profiles`: looking at people, and a steward's merges and splits."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -26,14 +26,18 @@ _COLUMNS = ("profile_id", "name", "email", "events", "orders", "last_seen")
 @commands.command("list")
 def list_(
     search: Annotated[str, typer.Option(help="An identifier, or the beginning of a name or e-mail address.")] = "",
+    order: Annotated[
+        Literal["id", "newest", "latest"],
+        typer.Option(help="By id; the newest profile first; or who was seen latest, a view of now."),
+    ] = "latest",
     limit: Limit = 50,
     all_: All = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List profiles, those seen last first."""
+    """List profiles. To walk over all of them while events keep coming, order by id."""
     with connect(data) as api:
-        answer = api.listed("/v1/profiles", None if all_ else limit, search=search)
+        answer = api.listed("/v1/profiles", None if all_ else limit, search=search, order=order)
     _show(answer, as_json)
 
 

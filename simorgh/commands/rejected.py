@@ -5,24 +5,31 @@ from typing import Annotated
 
 import typer
 
+from schemas.clock import iso, system_clock
 from schemas.errors import Conflict, InvalidInput, NotFound
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import Json, note, say, show, tell
 from simorgh.commands.session import Api, connect, path_of, read_file
+from simorgh.commands.times import earlier
 
 commands = group("Rejected events: look, correct, retry, dismiss.")
 
 RejectedId = Annotated[str, typer.Argument(help="The rejected event's id.")]
 RejectedIds = Annotated[list[str] | None, typer.Argument(help="Ids of rejected events; or --all.")]
+WhichSource = Annotated[str, typer.Option(help="Its source, where several sources sent this id.")]
 Source = Annotated[str, typer.Option(help="Only from this source.")]
 Code = Annotated[str, typer.Option(help="Only with this code.")]
-AllMatching = Annotated[bool, typer.Option("--all", help="All that wait and match --source and --code.")]
+Since = Annotated[str, typer.Option(help="Only those received since: 2h, 7d, or a time such as 2030-01-31T00:00:00Z.")]
+Until = Annotated[str, typer.Option(help="Only those received before, written likewise.")]
+AllMatching = Annotated[bool, typer.Option("--all", help="All that wait and match the filters.")]
 
 
 @commands.command("list")
 def list_(
     source: Source = "",
     code: Code = "",
+    since: Since = "",
+    until: Until = "",
     resolved: Annotated[bool, typer.Option("--resolved", help="Those that are settled, not those that wait.")] = False,
     limit: Limit = 50,
     all_: All = False,
@@ -30,16 +37,17 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the rejected events that wait to be fixed, latest first."""
+    which = _filters(source, code, since, until)
     with connect(data) as api:
-        answer = api.listed("/v1/rejected", None if all_ else limit, source=source, code=code, resolved=resolved)
+        answer = api.listed("/v1/rejected", None if all_ else limit, resolved=resolved, **which)
     show(answer, ("id", "received_at", "source", "code", "reason"), as_json=as_json)
 
 
 @commands.command("show")
-def show_(rejected_id: RejectedId, data: Data = None, as_json: AsJson = False) -> None:
+def show_(rejected_id: RejectedId, source: WhichSource = "", data: Data = None, as_json: AsJson = False) -> None:
     """Show a rejected event with its original bytes."""
     with connect(data) as api:
-        tell(api.get(path_of("rejected", rejected_id)), as_json=as_json)
+        tell(api.get(path_of("rejected", rejected_id), source=source), as_json=as_json)
 
 
 @commands.command()
@@ -49,6 +57,8 @@ def retry(
     all_: AllMatching = False,
     source: Source = "",
     code: Code = "",
+    since: Since = "",
+    until: Until = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,18 +66,21 @@ def retry(
     content = read_file(payload) if payload else None
     if content is not None and (all_ or len(ids or []) != 1):
         raise InvalidInput("rejected: --payload wants one id, since it corrects one event; give one")
+    which = _filters(source, code, since, until)
+    named = _named(ids, all_, which)
     with connect(data) as api:
-        wanted = _wanted(api, ids, all_, source, code)
-        if len(wanted) == 1 and not all_:
-            outcomes = [_retried(api, wanted[0], content)]
+        if len(named) == 1:
+            outcomes = [_retried(api, named[0], source, content)]
         else:
-            outcomes = [_outcome(api, one) for one in wanted]
-    if len(outcomes) == 1 and not all_:
+            # listed before the first retry changes the list
+            meant = [(one, source) for one in named] or _waiting(api, which)
+            outcomes = [_outcome(api, *one) for one in meant]
+    if len(named) == 1:
         tell(outcomes[0], as_json=as_json)
     else:
         show({"items": outcomes, "next_cursor": None}, ("id", "status", "code", "reason"), as_json=as_json)
         accepted = sum(one["status"] == "accepted" for one in outcomes)
-        note(f"{accepted} of {len(outcomes)} accepted")
+        note(f"{accepted:,} of {len(outcomes):,} accepted")
     if any(one["status"] != "accepted" for one in outcomes):
         raise typer.Exit(1)
 
@@ -78,35 +91,64 @@ def dismiss(
     all_: AllMatching = False,
     source: Source = "",
     code: Code = "",
+    since: Since = "",
+    until: Until = "",
     data: Data = None,
 ) -> None:
-    """Take rejected events off the list for good, without admitting them. They stay in the log."""
+    """Take rejected events off the list of those that wait, without admitting them. They stay on record."""
+    which = _filters(source, code, since, until)
+    named = _named(ids, all_, which)
     with connect(data) as api:
-        wanted = _wanted(api, ids, all_, source, code)
-        for one in wanted:
-            api.delete(path_of("rejected", one))
-    say(f"dismissed {len(wanted)}")
+        for one in named:
+            api.post(path_of("rejected", one, "dismiss"), source=source)
+        count = len(named) if named else _dismiss_all(api, which)
+    say(f"dismissed {count:,}")
 
 
-def _retried(api: Api, rejected_id: str, content: bytes | None) -> Json:
-    return api.post(path_of("rejected", rejected_id, "retry"), content)
+def _filters(source: str, code: str, since: str, until: str) -> dict[str, str]:
+    given = {
+        "source": source,
+        "code": code,
+        "since": earlier(since) if since else "",
+        "until": earlier(until) if until else "",
+    }
+    return {name: value for name, value in given.items() if value}
 
 
-def _outcome(api: Api, rejected_id: str) -> Json:
+def _named(ids: list[str] | None, all_: bool, which: dict[str, str]) -> list[str]:
+    """The ids that were named; none: all that match are meant."""
+    if bool(ids) == all_:
+        raise InvalidInput("rejected: ids or --all were wanted, and not both; name some, or give --all")
+    if ids and set(which) - {"source"}:
+        raise InvalidInput("rejected: --code, --since and --until go with --all; leave the ids out, or these")
+    return list(dict.fromkeys(ids or []))
+
+
+def _waiting(api: Api, which: dict[str, str]) -> list[tuple[str, str]]:
+    """Id and source of all that wait and match."""
+    found: list[Json] = api.listed("/v1/rejected", None, **which)["items"]
+    return list(dict.fromkeys((one["id"], one["source"]) for one in found))
+
+
+def _retried(api: Api, rejected_id: str, source: str, content: bytes | None = None) -> Json:
+    return api.post(path_of("rejected", rejected_id, "retry"), content, source=source)
+
+
+def _outcome(api: Api, rejected_id: str, source: str) -> Json:
     """Of one among many: what cannot be retried at all does not stop the others."""
     try:
-        return _retried(api, rejected_id, None)
+        return _retried(api, rejected_id, source)
     except (InvalidInput, NotFound, Conflict) as error:
         return {"id": rejected_id, "status": "rejected", "code": error.code, "reason": error.message}
 
 
-def _wanted(api: Api, ids: list[str] | None, all_: bool, source: str, code: str) -> list[str]:
-    """The ids that were named, or all that match: listed before the first one changes the list."""
-    if bool(ids) == all_:
-        raise InvalidInput("rejected: ids or --all were wanted, and not both; name some, or give --all")
-    if (source or code) and not all_:
-        raise InvalidInput("rejected: --source and --code go with --all; leave the ids out, or the filters")
-    if ids:
-        return ids
-    found: list[Json] = api.listed("/v1/rejected", None, source=source, code=code)["items"]
-    return list(dict.fromkeys(one["id"] for one in found))
+def _dismiss_all(api: Api, which: dict[str, str]) -> int:
+    """All that match and wait now: what comes meanwhile was seen by nobody, and stays."""
+    body: dict[str, Json] = {"until": iso(system_clock()), **which, "limit": 1_000}
+    count: int = 0
+    while True:
+        answer = api.post("/v1/rejected/dismiss", body)
+        count += int(answer["dismissed"])
+        if not answer["next_cursor"]:
+            return count
+        body["cursor"] = answer["next_cursor"]

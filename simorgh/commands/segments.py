@@ -18,7 +18,7 @@ SegmentId = Annotated[str, typer.Argument(help="The segment's id.")]
 def list_(data: Data = None, as_json: AsJson = False) -> None:
     """List the segments with their sizes."""
     with connect(data) as api:
-        show(api.get("/v1/segments"), ("id", "name", "size", "version"), as_json=as_json)
+        show(api.get("/v1/segments"), ("id", "name", "size", "version", "state"), as_json=as_json)
 
 
 @commands.command("show")

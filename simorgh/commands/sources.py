@@ -102,7 +102,7 @@ def list_keys(source_id: SourceId, data: Data = None, as_json: AsJson = False) -
     ages = ["old", "new"] if len(keys) == 2 else ["only"]
     # the API keeps them in the order in which they were made
     items = [{**key, "age": age} for key, age in zip(keys, ages, strict=False)]
-    show({"items": items, "next_cursor": None}, ("id", "age", "created_at"), as_json=as_json)
+    show({"items": items, "next_cursor": None}, ("id", "begins", "age", "created_at"), as_json=as_json)
 
 
 @key_commands.command("add")

@@ -147,6 +147,10 @@ def test_a_source_is_changed_setting_by_setting_and_its_keys_one_by_one(server: 
     second = ran(server, "sources", "key", "add", "shop", "--json").json()
     keys = ran(server, "sources", "key", "list", "shop").rows()
     assert [(key["id"], key["age"]) for key in keys] == [(first["id"], "old"), (second["id"], "new")]
+    assert all(key["created_at"] for key in keys)
+    assert all(
+        made["write_key"].startswith(key["begins"].rstrip("…")) for made, key in zip((first, second), keys, strict=True)
+    )
     changed = ran(server, "sources", "update", "shop", "name=My shop", "unplanned=reject", "--json").json()
     assert (changed["name"], changed["unplanned"], changed["channel"]) == ("My shop", "reject", "web")
     assert ran(server, "sources", "disable", "shop").code == 0
@@ -180,6 +184,37 @@ def test_rejected_events_are_retried_one_corrected_or_many_as_they_are(server: S
     rows = [line.split("\t")[:2] for line in again.out.splitlines()[1:]]
     assert rows == [["bad-1", "rejected"], ["no-such-id", "rejected"], ["bad-2", "rejected"]]
     assert "0 of 3 accepted" in again.err
+
+
+def test_rejected_events_are_dismissed_by_id_and_by_what_they_are(world: tuple[Server, Client]) -> None:
+    server, client = world
+    client.send(*({"type": "track", "event": "Nobody", "messageId": f"gone-{n}"} for n in range(4)))
+    client.settled()
+
+    def waiting() -> set[str]:
+        client.settled()
+        return {row["id"] for row in ran(server, "rejected", "list", "--all", "--since", "1h").rows()}
+
+    assert waiting() >= {f"gone-{n}" for n in range(4)}
+    assert ran(server, "rejected", "list", "--until", "1h").rows() == []
+    assert ran(server, "rejected", "dismiss", "gone-0").out == "dismissed 1\n"
+    assert waiting() & {f"gone-{n}" for n in range(4)} == {f"gone-{n}" for n in range(1, 4)}
+    [code] = {row["code"] for row in ran(server, "rejected", "list").rows() if row["id"] == "gone-1"}
+    assert ran(server, "rejected", "dismiss", "--all", "--code", "no-such-code").out == "dismissed 0\n"
+    count = int(ran(server, "rejected", "dismiss", "--all", "--code", code).out.split()[1])
+    assert count >= 3
+    assert not waiting() & {f"gone-{n}" for n in range(4)}
+    settled = {row["id"] for row in ran(server, "rejected", "list", "--resolved", "--all").rows()}
+    assert settled >= {f"gone-{n}" for n in range(4)}
+    assert ran(server, "rejected", "dismiss", "--all").code == 0
+    assert waiting() == set()
+
+
+def test_a_token_may_have_an_end(server: Server) -> None:
+    made = ran(server, "keys", "create", "short", "--expires", "2h", "--json").json()
+    [listed] = [row for row in ran(server, "keys", "list").rows() if row["id"] == made["id"]]
+    assert listed["expires_at"] == made["expires_at"] > made["expires_at"][:4]
+    assert ran(server, "keys", "delete", made["id"]).code == 0
 
 
 # --- export
