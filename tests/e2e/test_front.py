@@ -136,7 +136,7 @@ def test_heavy_queries_take_turns_and_health_does_not_wait(server: Server, clien
         answers = list(callers.map(preview, range(server_limit)))
     counted = Counter(answer.status_code for answer in answers)
     assert set(counted) <= {200, 429, 503}, counted
-    assert counted[200] >= 1
+    assert counted[200] >= 2
     assert counted[429] > 0
     assert all(answer.headers["retry-after"] for answer in answers if answer.status_code != 200)
 
@@ -160,7 +160,7 @@ def test_sigterm_ends_what_runs(tmp_path: Path) -> None:
     held.sendall(HEAD + b"Content-Length: 9\r\n\r\n")
     begun = time.monotonic()
     assert server.stop() == 0
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 12
     follower.join()
     client.close()
     held.close()
@@ -169,5 +169,5 @@ def test_sigterm_ends_what_runs(tmp_path: Path) -> None:
 def test_an_attack_costs_an_ordinary_client_nothing(tmp_path: Path) -> None:
     """A short `make hostile`. Times are judged there: this machine may have other things to do."""
     plan: Any = Plan(idle=120, previews=30, streams=25)
-    report = measure(tmp_path, 12, plan, descriptors=1_024, health_seconds=10, stop_seconds=30)
+    report = measure(tmp_path, 12, plan, descriptors=1_024, health_seconds=10)
     assert not report.misses, "\n".join(report.lines())

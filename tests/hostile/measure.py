@@ -70,11 +70,9 @@ def measure(
     *,
     descriptors: int = 256,
     health_seconds: float = 0.25,
-    stop_seconds: float = 10.0,
     most_megabytes: float = 1_500,
 ) -> Report:
-    """`health_seconds`: what the 99th percentile of /healthz may be. `stop_seconds`: what a stop may take.
-    `most_megabytes`: by how much the process may be larger in the end."""
+    """`health_seconds`: what the 99th percentile of /healthz may be. `most_megabytes`: by how much the process may be larger in the end."""
     server = Server(folder / "data", descriptors=descriptors).start()
     client = Client(server)
     try:
@@ -106,7 +104,7 @@ def measure(
         stopped_within=stopped_within,
         status=status,
     )
-    report.misses = list(_misses(report, health_seconds, stop_seconds, most_megabytes))
+    report.misses = list(_misses(report, health_seconds, most_megabytes))
     return report
 
 
@@ -167,7 +165,7 @@ def _calmed(server: Server, before: Used) -> bool:
     return used(server).descriptors <= before.descriptors + SPARE_DESCRIPTORS
 
 
-def _misses(report: Report, health_seconds: float, stop_seconds: float, most_megabytes: float) -> Iterator[str]:
+def _misses(report: Report, health_seconds: float, most_megabytes: float) -> Iterator[str]:
     attacked = report.attacked
     for name, seen in (("sending", attacked.sending), ("/healthz", attacked.health)):
         if seen.errors:
@@ -183,5 +181,5 @@ def _misses(report: Report, health_seconds: float, stop_seconds: float, most_meg
         yield f"descriptors: {report.before.descriptors} before, {report.after.descriptors} after"
     if report.after.megabytes > report.before.megabytes + most_megabytes:
         yield f"memory: {report.before.megabytes:.0f} MB before, {report.after.megabytes:.0f} MB after"
-    if report.stopped_within > stop_seconds:
-        yield f"SIGTERM: {report.stopped_within:.1f} s to the end; {stop_seconds:g} were wanted"
+    if report.stopped_within > 10:
+        yield f"SIGTERM: {report.stopped_within:.1f} s to the end; 10 were wanted"
