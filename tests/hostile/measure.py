@@ -72,7 +72,8 @@ def measure(
     health_seconds: float = 0.25,
     most_megabytes: float = 1_500,
 ) -> Report:
-    """`health_seconds`: what the 99th percentile of /healthz may be. `most_megabytes`: by how much the process may be larger in the end."""
+    """`health_seconds`: what the 99th percentile of /healthz may be. `most_megabytes`: by how much the process may be
+    larger in the end."""
     server = Server(folder / "data", descriptors=descriptors).start()
     client = Client(server)
     try:
