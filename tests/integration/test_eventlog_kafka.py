@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -239,9 +240,11 @@ def test_readers_at_different_places_do_not_disturb_each_other(open_log: Open, c
 @both_clients
 def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
     """Killed and started again under load, twice: once within the log's patience, once beyond it."""
-    with running_broker(tmp_path) as broker:
+    with running_broker(tmp_path) as broker, ExitStack() as cleanup:
         log = KafkaEventLog(Connection(broker.bootstrap, patience=4.0), client=client, queue_limit=2000)
+        cleanup.callback(log.close)
         load = Load(log)
+        cleanup.callback(load.end)
         load.wait_for(50)
         broker.kill()
         broker.start()
