@@ -19,7 +19,7 @@ from profile_api.requests import LookupIn
 from profile_api.status import freshness
 from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound
-from stream_processors.order import NEWEST_FIRST
+from schemas.order import NEWEST_FIRST
 
 _EVENTS_IN_VIEW = 50
 
@@ -96,7 +96,7 @@ def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: b
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
-    """A page of a profile's events, newest first in the total order of events (`stream_processors.order`). Later
+    """A page of a profile's events, newest first in the total order of events (`schemas.order`). Later
     arrivals never shift the pages below a cursor.
     """
     after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else _END_OF_TIME

@@ -7,10 +7,10 @@ from profile_api import trial
 from profile_api.deps import ApiDeps
 from registry.models import SegmentDeclaration
 from schemas.errors import Conflict, InvalidRule, NotFound
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.size import check_size
-from stream_processors.segments.sql import Resolve, compile_sql
-from stream_processors.segments.tree import Rule, segments_of
+from segments.rule import parse_rule
+from segments.size import check_size
+from segments.sql import Resolve, compile_sql
+from segments.tree import Rule, segments_of
 
 _A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
 

@@ -16,8 +16,8 @@ from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
 from schemas.clock import Clock
 from schemas.errors import InvalidRule
-from stream_processors.segments.sql_values import Binder, reached
-from stream_processors.segments.tree import (
+from segments.sql_values import Binder, reached
+from segments.tree import (
     AnyItem,
     Condition,
     Consent,

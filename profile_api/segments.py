@@ -23,9 +23,9 @@ from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
 from schemas.errors import Conflict
-from stream_processors.segments.sql import Query, compile_sql
-from stream_processors.segments.tree import Rule
-from stream_processors.segments.why import compile_why, why_tree
+from segments.sql import Query, compile_sql
+from segments.tree import Rule
+from segments.why import compile_why, why_tree
 
 _SIZES = """SELECT segment, count() AS size FROM memberships FINAL
 WHERE member AND segment IN {segments:Array(String)} GROUP BY segment"""

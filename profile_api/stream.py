@@ -12,6 +12,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from eventlog.fences import Fences
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex, profile_id
 from profile_api.auth import scope
@@ -24,7 +25,6 @@ from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Throttled
-from stream_processors.fences import Fences
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150

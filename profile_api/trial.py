@@ -6,7 +6,7 @@ from typing import Any
 
 from profile_api.deps import ApiDeps
 from schemas.errors import Broken, InvalidInput, InvalidRule
-from stream_processors.segments.sql import Query
+from segments.sql import Query
 
 
 def rows(deps: ApiDeps, query: Query) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
+from destinations.webhook import checked_webhook
 from profile_api import views
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
@@ -20,7 +21,6 @@ from registry.models import Trigger
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
 from schemas.errors import Conflict, InvalidInput, NotFound
-from stream_processors.triggers.webhook import checked_webhook
 
 MASK = "whsec_********"
 

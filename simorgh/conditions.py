@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from destinations.stage import TriggerStage
 from stream_processors import rejections
 from stream_processors.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.pipeline import GROUP
 from stream_processors.runner import Runner
-from stream_processors.triggers.stage import TriggerStage
 
 TRIGGERS = "triggers"
 

@@ -29,7 +29,7 @@ WINDOW: Final = 60.0
 _MOST_KEYS: Final = 1_000
 
 _OURS: Final[Mapping[str, str]] = {
-    "stream_processors.triggers": "triggers",
+    "destinations": "triggers",
     "stream_processors.runner": "projections",
     "stream_processors.replay": "replay",
     "stream_processors.host.keeper": "triggers",

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from destinations.metrics import METRICS
+from destinations.stage import TriggerStage
 from stream_processors.condition import Condition
-from stream_processors.triggers.metrics import METRICS
-from stream_processors.triggers.stage import TriggerStage
 
 
 class StageMetrics(Collector):

@@ -10,6 +10,8 @@ from typing import Any
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from destinations import deliveries
+from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -33,13 +35,12 @@ from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors import deliveries, generation
+from stream_processors import generation
 from stream_processors.graphs import Graphs
 from stream_processors.pipeline import WarehouseBehind
 from stream_processors.recent import RecentViews
 from stream_processors.replay import Replay
 from stream_processors.runner import Runner
-from stream_processors.triggers.stage import TriggerStage
 from stream_processors.views import Views
 from warehouse.client import OtherTables, Warehouse, Writer
 from warehouse.connect import is_server

@@ -13,6 +13,8 @@ import faust
 from aiokafka.codec import has_lz4
 from prometheus_client import CollectorRegistry, generate_latest
 
+from destinations import deliveries
+from destinations.stage import TriggerStage
 from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
@@ -23,7 +25,7 @@ from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
 from simorgh.roles import Base, opened
 from simorgh.settings import Settings
-from stream_processors import deliveries, generation
+from stream_processors import generation
 from stream_processors.cluster.events import EventsStage
 from stream_processors.cluster.identity import IdentityStage
 from stream_processors.cluster.profiles import ProfilesStage
@@ -37,7 +39,6 @@ from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
 from stream_processors.host.watchdog import Watchdog
 from stream_processors.recent import RecentViews
-from stream_processors.triggers.stage import TriggerStage
 from stream_processors.views import Views
 from warehouse.client import Warehouse, Writer
 

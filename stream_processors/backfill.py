@@ -9,8 +9,8 @@ from typing import Final
 
 from schemas.clock import Clock
 from schemas.errors import Backpressure, InvalidInput
-from stream_processors.segments.sql import Page, Resolve, compile_sql
-from stream_processors.segments.tree import Rule
+from segments.sql import Page, Resolve, compile_sql
+from segments.tree import Rule
 from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ import re2
 from eventlog.port import Record
 from identity.nodes import from_hex
 from schemas.errors import InvalidIdentifier
+from schemas.order import MOST_PLACE, rank
 from stream_processors import doubts
 from stream_processors.lifting import OLD, lifted
 from stream_processors.money import micros
-from stream_processors.order import MOST_PLACE, rank
 
 HINT: Final = "hint"
 """The trust of an identifier that somebody merely typed: it is shown, and it links nobody."""
@@ -135,7 +135,7 @@ class Batch:
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
 
     def rank(self, i: int) -> int:
-        """The place of event i in the total order of events (`stream_processors.order`)."""
+        """The place of event i in the total order of events (`schemas.order`)."""
         return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
 
 

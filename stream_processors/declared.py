@@ -21,9 +21,9 @@ from registry.models import SET_ASIDE, RegistryRecord
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import InvalidInput, SimorghError
-from stream_processors.segments.live import LiveRules, topological
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.tree import Rule, SegmentRef, nodes, segments_of
+from segments.live import LiveRules, topological
+from segments.rule import parse_rule
+from segments.tree import Rule, SegmentRef, nodes, segments_of
 
 SWEEP: Final = "sweep"
 """The consumer group whose position in simorgh.registry says up to where all profiles have been looked at again."""

@@ -11,17 +11,17 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from eventlog.fences import Fences
 from eventlog.port import EventLog, present
 from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
+from segments.live import LiveRules, ProfileFacts
+from segments.rule import parse_rule
+from segments.sql import Page
 from stream_processors.batch import Envelope
 from stream_processors.bounds import Kept
 from stream_processors.coldload import milliseconds
-from stream_processors.fences import Fences
-from stream_processors.segments.live import LiveRules, ProfileFacts
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import Page
 from warehouse.client import Writer, fixed16
 
 if TYPE_CHECKING:

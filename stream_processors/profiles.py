@@ -13,10 +13,10 @@ from typing import Any, Final, Generic, TypeVar
 import orjson
 
 from schemas.clock import iso
+from schemas.order import time_of
+from segments.live import ProfileFacts
 from stream_processors.bounds import Kept, Written, keep_latest, shown
 from stream_processors.money import decimal
-from stream_processors.order import time_of
-from stream_processors.segments.live import ProfileFacts
 
 ORDER, REFUND = "order.completed", "order.refunded"
 CACHED_PROFILES: Final = 100_000

@@ -18,10 +18,11 @@ from typing import Final
 
 import orjson
 
+from destinations import deliveries
 from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors import deliveries, generation, rejections
+from stream_processors import generation, rejections
 from stream_processors.declarations import Declarations
 from stream_processors.pipeline import GROUP, Pipeline
 from warehouse.client import Warehouse, Writer

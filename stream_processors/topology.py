@@ -55,7 +55,7 @@ TOPOLOGY = (
         (topics.SEGMENTS,),
         (topics.DELIVERIES, "ClickHouse", "webhooks"),
         "trigger",
-        "stream_processors.triggers",
+        "destinations",
         "triggers",
     ),
     Stage(

@@ -38,7 +38,7 @@ CREATE TABLE events (
 ) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
 
--- 4. Traits and consent, last writer wins by ver: the event's rank in the total order (stream_processors/order.py: time,
+-- 4. Traits and consent, last writer wins by ver: the event's rank in the total order (schemas/order.py: time,
 --    received_at, place and key in one number). value is JSON text, NULL = removed.
 CREATE TABLE traits (
     node    UInt128,

@@ -28,6 +28,8 @@ from eventlog.port import EventLog, Message, Record
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure
+from segments.live import LiveRules
+from segments.sql import Page
 from stream_processors import backfill, declared
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.cluster import touches
@@ -36,8 +38,6 @@ from stream_processors.cluster.profiles import GROUP as PROFILES_GROUP
 from stream_processors.cluster.touches import Touch
 from stream_processors.declared import Change
 from stream_processors.evaluate import members
-from stream_processors.segments.live import LiveRules
-from stream_processors.segments.sql import Page
 from warehouse.client import Writer
 from warehouse.reader import Reader
 

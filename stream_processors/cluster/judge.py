@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from segments.live import ProfileFacts
 from stream_processors.cluster.touches import DELETED, EVENT, MERGE, SPLIT, TIME
 from stream_processors.evaluate import Evaluator
 from stream_processors.profiles import ProfileState
-from stream_processors.segments.live import ProfileFacts
 
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT})
 

@@ -1,7 +1,7 @@
 """Telling transitions as one of many: claims, fenced appends to simorgh.segments, and its mirror in the warehouse.
 
 Whoever takes partitions of simorgh.touched over appends a claim on each first. From that record on, whatever an earlier
-owner appends for them counts nowhere (`stream_processors.fences`), and the claimant has read all that counted before.
+owner appends for them counts nowhere (`eventlog.fences`), and the claimant has read all that counted before.
 So "what has been told of a profile" is one thing at any time, known to one owner. An owner that finds a later claim
 before its own records knows that nobody hears it, and writes no rows of them: the tables never hold what does not
 count.
@@ -18,13 +18,13 @@ from typing import Any, Final
 
 import orjson
 
+from eventlog.fences import Fences, Term
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.errors import Broken
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.cluster.stage import Superseded
 from stream_processors.evaluate import membership_rows, transition_rows
-from stream_processors.fences import Fences, Term
 from warehouse.client import Writer
 
 _READ: Final = 20_000

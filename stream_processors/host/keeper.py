@@ -10,8 +10,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
+from destinations.stage import TriggerStage
 from schemas import topics
-from stream_processors.triggers.stage import TriggerStage
 
 _LOG = logging.getLogger(__name__)
 

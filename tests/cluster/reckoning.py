@@ -7,13 +7,13 @@ from typing import Any, Final
 import orjson
 import pytest
 
+from eventlog.fences import Fences
 from eventlog.port import EventLog
 from identity.nodes import profile_id
 from schemas import topics
 from schemas.clock import system_clock
-from stream_processors.fences import Fences
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
+from segments.rule import parse_rule
+from segments.sql import compile_sql
 from tests.cluster.harness import Api, Cluster, opened_log
 from tests.e2e.harness import wait_for
 from warehouse.client import Warehouse

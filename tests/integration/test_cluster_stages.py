@@ -8,6 +8,8 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from destinations.intake import Intake
+from eventlog.fences import Fences
 from eventlog.port import Record
 from identity.nodes import node_of, to_hex
 from producers.door import Incoming
@@ -23,9 +25,7 @@ from stream_processors.cluster.stage import Superseded
 from stream_processors.cluster.teller import told_group
 from stream_processors.cluster.touches import Touch
 from stream_processors.declared import SWEEP
-from stream_processors.fences import Fences
 from stream_processors.topology import CLUSTER
-from stream_processors.triggers.intake import Intake
 from tests.properties.cluster_world import Cluster, Killed, Worker
 from tests.properties.pipeline_world import SECRET, make_door
 from tests.properties.segments_world import DAY

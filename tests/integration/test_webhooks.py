@@ -13,13 +13,13 @@ import pytest
 import trustme
 from standardwebhooks import Webhook
 
+from destinations import lanes
+from destinations.guard import Lookup, system_lookup
+from destinations.stage import TriggerStage
 from eventlog.sqlite import SqliteEventLog
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import system_clock
-from stream_processors.triggers import lanes
-from stream_processors.triggers.guard import Lookup, system_lookup
-from stream_processors.triggers.stage import TriggerStage
 from tests.integration.deliveries_table import Table
 from tests.webhook_receiver import Receiver, receiving
 

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
+from eventlog.fences import Fences
 from eventlog.port import EventLog, Record
 from eventlog.sqlite import SqliteEventLog
 from producers.door import Refused, Verdict
@@ -22,7 +23,6 @@ from stream_processors.cluster.live_segments import REGISTRY_GROUP
 from stream_processors.cluster.profiles import ProfilesStage
 from stream_processors.cluster.stage import Stage, Superseded
 from stream_processors.declared import SWEEP
-from stream_processors.fences import Fences
 from stream_processors.graphs import Graphs
 from stream_processors.replay import Replay
 from tests.properties.installation import Clock, Installation

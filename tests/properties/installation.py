@@ -6,8 +6,8 @@ from typing import Any
 from eventlog.port import EventLog, Message
 from registry.registry import Registry
 from schemas import topics
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import compile_sql
+from segments.rule import parse_rule
+from segments.sql import compile_sql
 from tests.properties.segments_world import T0
 from warehouse.client import Writer
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from stream_processors.segments.live import LiveRules, ProfileFacts
+from segments.live import LiveRules, ProfileFacts
 
 SECOND, DAY = 1000, 86_400_000
 T0 = 1_769_904_000_000  # 2026-02-01T00:00:00Z

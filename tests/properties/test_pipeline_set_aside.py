@@ -8,8 +8,8 @@ import pytest
 
 from schemas import topics
 from schemas.errors import InvalidInput
+from segments.sql import Page
 from stream_processors import backfill
-from stream_processors.segments.sql import Page
 from tests.properties.pipeline_world import NAMED, Box, MakeBox, Random, make_door, make_events
 from tests.properties.segments_world import T0
 
@@ -87,7 +87,7 @@ def test_what_an_earlier_version_took_is_set_aside_at_the_start(
         box.declare("segment", "s", {"rule": GOOD})
         box.settle()
         assert box.told()["s"]
-        monkeypatch.setattr("stream_processors.segments.rule.MAX_NODES", 0)
+        monkeypatch.setattr("segments.rule.MAX_NODES", 0)
         box.restart()
         box.settle()
         assert "nodes" in aside(box)["s"]

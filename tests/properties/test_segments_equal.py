@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream_processors.segments.live import LiveRules
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.sql import Query, compile_sql
-from stream_processors.segments.values import DATE_PATTERN, parse_date
-from stream_processors.segments.why import compile_why, why_tree
+from segments.live import LiveRules
+from segments.rule import parse_rule
+from segments.sql import Query, compile_sql
+from segments.values import DATE_PATTERN, parse_date
+from segments.why import compile_why, why_tree
 from tests.properties.segments_world import (
     BOUNDS,
     EPOCHS,

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream_processors.segments.live import LiveRules, ProfileFacts
-from stream_processors.segments.rule import parse_rule
+from segments.live import LiveRules, ProfileFacts
+from segments.rule import parse_rule
 from tests.properties.segments_world import (
     DAY,
     NOWS,

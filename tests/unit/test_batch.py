@@ -9,9 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eventlog.port import Record
+from segments.values import micros
 from stream_processors import money
 from stream_processors.batch import parse
-from stream_processors.segments.values import micros
 
 MOMENT = "2026-02-01T00:00:00.000Z"
 WRITABLE = 240

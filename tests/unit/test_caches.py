@@ -21,8 +21,8 @@ from tests.unit.test_door_envelope import incoming
 
 ROOT: Final = Path(__file__).parents[2]
 ROOMS: Final = (
-    "schemas", "eventlog", "registry", "identity", "producers", "warehouse", "stream_processors", "profile_api",
-    "simorgh",
+    "schemas", "eventlog", "registry", "identity", "segments", "producers", "warehouse", "destinations",
+    "stream_processors", "profile_api", "simorgh",
 )  # fmt: skip
 
 KNOWN: Final = {

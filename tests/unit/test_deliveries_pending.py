@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stream_processors import deliveries
+from destinations import deliveries
 from warehouse.client import Warehouse, Writer
 
 NOW = 1_760_000_000_000

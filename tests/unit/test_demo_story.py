@@ -6,11 +6,11 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
+from segments.rule import parse_rule
+from segments.tree import segments_of
 from simorgh.demo import findings
 from simorgh.demo.segments import SEGMENTS
 from simorgh.demo.story import LAST_PURCHASE, weeks_to
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.tree import segments_of
 
 WEEK = 7 * 86_400_000
 

@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from destinations.intake import BATCH, Intake
+from eventlog.fences import _CHUNK, UNCLAIMED, Fences, Term
 from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Denied
-from stream_processors.fences import _CHUNK, UNCLAIMED, Fences, Term
-from stream_processors.triggers.intake import BATCH, Intake
 
 MANY = 2 * _CHUNK + 700
 

@@ -51,7 +51,7 @@ def raised(error: BaseException) -> BaseException:
 
 
 def test_a_line_has_time_level_stage_and_what_happened(journal: Journal) -> None:
-    journal.say(logging.INFO, "stream_processors.triggers.stage", "delivered %d", 3)
+    journal.say(logging.INFO, "destinations.stage", "delivered %d", 3)
     [line] = journal.lines
     time, level, stage, says = line.split(maxsplit=3)
     assert (len(time), time[-1], level, stage, says) == (24, "Z", "INFO", "triggers:", "delivered 3")
@@ -144,7 +144,7 @@ def test_a_line_that_does_not_fit_its_arguments(journal: Journal) -> None:
     ("logger", "stage"),
     [
         ("simorgh.platform", "simorgh"),
-        ("stream_processors.triggers.stage", "triggers"),
+        ("destinations.stage", "triggers"),
         ("stream_processors.runner", "projections"),
         ("stream_processors.cluster.identity", "identity"),
         ("producers.router", "collect"),

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.live import LiveRules, ProfileFacts, topological
-from stream_processors.segments.rule import parse_rule
+from segments.live import LiveRules, ProfileFacts, topological
+from segments.rule import parse_rule
 
 DAY = 86_400_000
 T0 = 1_769_904_000_000

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.rule import MAX_DEPTH, MAX_NODES, parse_rule
-from stream_processors.segments.tree import DAY_MS, All, EventLeaf, NumberTest, Trait, ValueTest
+from segments.rule import MAX_DEPTH, MAX_NODES, parse_rule
+from segments.tree import DAY_MS, All, EventLeaf, NumberTest, Trait, ValueTest
 
 
 def test_the_design_example() -> None:

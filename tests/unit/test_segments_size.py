@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from schemas.errors import InvalidRule
-from stream_processors.segments import operands, rule, size
-from stream_processors.segments.rule import parse_rule
-from stream_processors.segments.size import check_size
-from stream_processors.segments.sql import Page, compile_sql
-from stream_processors.segments.tree import Rule
+from segments import operands, rule, size
+from segments.rule import parse_rule
+from segments.size import check_size
+from segments.sql import Page, compile_sql
+from segments.tree import Rule
 from tests.properties.segments_world import T0
 from warehouse.client import Warehouse
 

@@ -7,8 +7,7 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from schemas.errors import InvalidInput
-from stream_processors.triggers.guard import (
+from destinations.guard import (
     GuardedBackend,
     Lookup,
     check_url,
@@ -17,6 +16,7 @@ from stream_processors.triggers.guard import (
     resolve,
     system_lookup,
 )
+from schemas.errors import InvalidInput
 
 REFUSED_URLS = [
     "http://example.com/",

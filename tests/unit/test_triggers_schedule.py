@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_processors.triggers.schedule import DELAYS, HOUR, MAX_ATTEMPTS, next_attempt, parse_retry_after
+from destinations.schedule import DELAYS, HOUR, MAX_ATTEMPTS, next_attempt, parse_retry_after
 
 NOW = 1_900_000_000_000  # 2030-03-17T17:46:40Z
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
+from destinations.signing import new_secret, secret_key, sign, signed_headers
+from destinations.webhook import checked_webhook
 from schemas.errors import InvalidInput
-from stream_processors.triggers.signing import new_secret, secret_key, sign, signed_headers
-from stream_processors.triggers.webhook import checked_webhook
 
 VECTOR_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 URL = "https://example.com/hook"

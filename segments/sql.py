@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.sql_values import (
+from segments.sql_values import (
     Binder,
     distinct_key,
     entered,
@@ -21,7 +21,7 @@ from stream_processors.segments.sql_values import (
     reached,
     value_conditions,
 )
-from stream_processors.segments.tree import (
+from segments.tree import (
     All,
     Any_,
     AnyItem,

@@ -18,10 +18,10 @@ from typing import Any
 import orjson
 
 from schemas.errors import InvalidRule
-from stream_processors.segments import truths
-from stream_processors.segments.facts import Leaves, Pass, ProfileFacts
-from stream_processors.segments.folds import State, earliest, fold_for
-from stream_processors.segments.tree import (
+from segments import truths
+from segments.facts import Leaves, Pass, ProfileFacts
+from segments.folds import State, earliest, fold_for
+from segments.tree import (
     All,
     Any_,
     Consent,
@@ -36,7 +36,7 @@ from stream_processors.segments.tree import (
     nodes,
     segments_of,
 )
-from stream_processors.segments.truths import Due, Matches, Reads, Truth
+from segments.truths import Due, Matches, Reads, Truth
 
 __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
 

@@ -12,7 +12,7 @@ from bisect import bisect_right, insort
 from collections.abc import Callable
 from typing import Any, Final
 
-from stream_processors.segments.tree import EventLeaf, NumberTest, compare, holds_for
+from segments.tree import EventLeaf, NumberTest, compare, holds_for
 
 State = Any
 """int, list, tuple, set or dict, as its fold says."""

@@ -7,7 +7,7 @@ loop's thread only.
 from collections import deque
 from typing import Final
 
-from stream_processors.triggers.delivery import Delivery
+from destinations.delivery import Delivery
 
 CAPACITY: Final = 500
 """Deliveries of one trigger held in memory; the rest waits in the table (a delivery is about 2 KB)."""

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import orjson
 
+from destinations.schedule import next_attempt
 from schemas.clock import iso
 from schemas.errors import Broken
-from stream_processors.triggers.schedule import next_attempt
 
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"

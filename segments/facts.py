@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from stream_processors.segments.folds import State
+from segments.folds import State
 
 Leaves = dict[int, State]
 """One profile's states by leaf id; the ids are those of one `LiveRules` and mean nothing to another."""

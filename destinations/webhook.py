@@ -4,9 +4,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from destinations.guard import check_url
+from destinations.signing import new_secret, secret_key
 from schemas.errors import InvalidInput
-from stream_processors.triggers.guard import check_url
-from stream_processors.triggers.signing import new_secret, secret_key
 
 
 def checked_webhook(

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import re2
 
-from stream_processors.segments.tree import MICROS, Scalar, ValueTest
+from segments.tree import MICROS, Scalar, ValueTest
 
 DATE_PATTERN = (
     r"^(19|2[0-2])[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"

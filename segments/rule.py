@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, NoReturn, cast, get_args
 
-from stream_processors.segments.operands import (
+from segments.operands import (
     days,
     duration,
     integer,
@@ -16,7 +16,7 @@ from stream_processors.segments.operands import (
     value_tests,
     wrong,
 )
-from stream_processors.segments.tree import (
+from segments.tree import (
     MICROS,
     Aggregate,
     All,

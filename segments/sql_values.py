@@ -4,8 +4,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, cast
 
-from stream_processors.segments.tree import MICROS, NumberTest, Scalar, ValueTest
-from stream_processors.segments.values import (
+from segments.tree import MICROS, NumberTest, Scalar, ValueTest
+from segments.values import (
     DATE_PATTERN,
     EARLIEST,
     EPOCH_PATTERN,

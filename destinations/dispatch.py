@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import httpcore
 
+from destinations.delivery import DELIVERED, GAVE_UP, Delivery, abandoned, after
+from destinations.guard import Lookup
+from destinations.lanes import CAPACITY, Lane
+from destinations.schedule import GONE
+from destinations.sender import Sender
 from registry.models import Trigger
 from schemas.clock import Clock
-from stream_processors.triggers.delivery import DELIVERED, GAVE_UP, Delivery, abandoned, after
-from stream_processors.triggers.guard import Lookup
-from stream_processors.triggers.lanes import CAPACITY, Lane
-from stream_processors.triggers.schedule import GONE
-from stream_processors.triggers.sender import Sender
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ costs it some 10 ms before it reads a row, a test some 3 ms.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from stream_processors.segments.sql import Resolve, circle, too_large
-from stream_processors.segments.tree import (
+from segments.sql import Resolve, circle, too_large
+from segments.tree import (
     AnyItem,
     Condition,
     EventLeaf,

@@ -29,15 +29,15 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from destinations.dispatch import Dispatcher
+from destinations.guard import Lookup, system_lookup
+from destinations.intake import IdentitiesOf, Intake
+from destinations.ledger import Ledger, Pending, WriteRows
+from destinations.patience import insist
 from eventlog.port import EventLog
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock, system_clock
-from stream_processors.triggers.dispatch import Dispatcher
-from stream_processors.triggers.guard import Lookup, system_lookup
-from stream_processors.triggers.intake import IdentitiesOf, Intake
-from stream_processors.triggers.ledger import Ledger, Pending, WriteRows
-from stream_processors.triggers.patience import insist
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from typing import Final
 
 import httpcore
 
+from destinations.delivery import Answer, Delivery
+from destinations.guard import GuardedBackend, Lookup, Target, check_url, system_lookup
+from destinations.schedule import parse_retry_after
+from destinations.signing import secret_key, signed_headers
 from registry.models import Trigger
 from schemas.clock import Clock
 from schemas.errors import InvalidInput
-from stream_processors.triggers.delivery import Answer, Delivery
-from stream_processors.triggers.guard import GuardedBackend, Lookup, Target, check_url, system_lookup
-from stream_processors.triggers.schedule import parse_retry_after
-from stream_processors.triggers.signing import secret_key, signed_headers
 
 TIMEOUT: Final = 14.0
 """Seconds from the look-up to the head of the answer, which is what counts."""

@@ -5,13 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from eventlog.port import EventLog, present
-from registry.models import Trigger
-from registry.registry import Registry
-from schemas import topics
-from schemas.clock import Clock
-from stream_processors.fences import Fences
-from stream_processors.triggers.delivery import (
+from destinations.delivery import (
     LIVE_CAUSES,
     Delivery,
     Transition,
@@ -20,7 +14,13 @@ from stream_processors.triggers.delivery import (
     schedule,
     to_record,
 )
-from stream_processors.triggers.ledger import GROUP, TICK
+from destinations.ledger import GROUP, TICK
+from eventlog.fences import Fences
+from eventlog.port import EventLog, present
+from registry.models import Trigger
+from registry.registry import Registry
+from schemas import topics
+from schemas.clock import Clock
 
 BATCH: Final = 500
 _NOT_SHOWN_SECONDS: Final = 0.002

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
 from typing import Any, cast
 
-from stream_processors.segments.facts import Pass, ProfileFacts
-from stream_processors.segments.folds import Fold, earliest, number_check
-from stream_processors.segments.tree import (
+from segments.facts import Pass, ProfileFacts
+from segments.folds import Fold, earliest, number_check
+from segments.tree import (
     MICROS,
     AnyItem,
     Condition,
@@ -21,7 +21,7 @@ from stream_processors.segments.tree import (
     Trait,
     ValueTest,
 )
-from stream_processors.segments.values import (
+from segments.values import (
     at_path,
     compile_tests,
     distinct_key,

@@ -10,8 +10,8 @@ from typing import Any, Final, NoReturn, get_args
 import re2
 
 from schemas.errors import InvalidRule
-from stream_processors.segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, ValueOp, ValueTest
-from stream_processors.segments.values import exact, parse_date, pattern_options
+from segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, ValueOp, ValueTest
+from segments.values import exact, parse_date, pattern_options
 
 MAX_TEXT: Final = 1000
 MAX_LIST: Final = 1000

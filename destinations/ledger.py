@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import orjson
 
+from destinations.delivery import PENDING, Delivery, from_fields, to_record, to_row
+from destinations.lanes import CAPACITY
+from destinations.patience import insist
 from eventlog.port import EventLog, present
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors.triggers.delivery import PENDING, Delivery, from_fields, to_record, to_row
-from stream_processors.triggers.lanes import CAPACITY
-from stream_processors.triggers.patience import insist
 
 GROUP: Final = "triggers"
 

@@ -8,9 +8,9 @@ answers together. Leaves are named by JSON pointers into the rule; what a nested
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from stream_processors.order import NEWEST_FIRST
-from stream_processors.segments.sql import Compiler, Query, Resolve, circle
-from stream_processors.segments.tree import (
+from schemas.order import NEWEST_FIRST
+from segments.sql import Compiler, Query, Resolve, circle
+from segments.tree import (
     All,
     Any_,
     Consent,

@@ -1,12 +1,11 @@
 """The deliveries' table, for the trigger stage and for replay: rows in, pending ones out, who a profile is."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import orjson
 import pyarrow as pa
 
-from stream_processors.views import Views
 from warehouse.client import Writer
 
 # Whoever is due now has a row that says so, though a later one may take it back: few candidates, found in two narrow
@@ -50,12 +49,31 @@ def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
+class View(Protocol):
+    @property
+    def text(self) -> str:
+        """JSON with `identifiers`: [type, value, first seen, last seen] each."""
+        ...
+
+
+class Views(Protocol):
+    """Where profiles are looked up. Any thread may ask; blocks for a query or two."""
+
+    def owners(self, nodes: Iterable[int]) -> dict[int, int]:
+        """The present profile of each node that has one."""
+        ...
+
+    def of(self, profiles: Sequence[int]) -> Mapping[int, View]:
+        """The views of those of these profiles that are live."""
+        ...
+
+
 def identities_of(views: Views, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Profile -> its identities {"type", "value"}; a profile that has none is missing.
 
     A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
     """
-    found = views.of(profiles)
+    found = dict(views.of(profiles))
     heirs = views.owners(profile for profile in profiles if profile not in found)
     theirs = views.of(list(set(heirs.values())))
     found |= {profile: theirs[heir] for profile, heir in heirs.items() if heir in theirs}
