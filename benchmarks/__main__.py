@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import ingest, kafka, live, pairs, pipeline, scale, worker
+from benchmarks import declarations, ingest, kafka, live, pairs, pipeline, scale, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
     "pipeline": pipeline.main,
     "live": live.main,
+    "declarations": declarations.main,
     "scale": scale.main,
     "kafka": kafka.main,
     "worker": worker.main,

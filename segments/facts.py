@@ -8,7 +8,7 @@ from typing import Any
 from segments.folds import State
 
 Leaves = dict[int, State]
-"""One profile's states by leaf id; the ids are those of one `LiveRules` and mean nothing to another."""
+"""One profile's states by the number of the leaf, which is that of one `LiveRules` and means nothing to another."""
 
 
 @dataclass(slots=True)
@@ -29,6 +29,8 @@ class ProfileFacts:
     first_seen: int | None = None
     last_seen: int | None = None
     leaves: Leaves = field(default_factory=dict)
+    numbered: int = 0
+    """How many leaves had a number (`LiveRules.numbered`) when the states of all were among `leaves`."""
     true_leaves: set[int] | None = None
     """The leaves that held when `LiveRules.update` last looked; None: look at all (new, merged, reloaded)."""
     due: int | None = None

@@ -11,172 +11,68 @@ change, and evaluates those. Law: at a quiescent (log position, instant), the an
     …and again at facts.due: rules.update(facts, (), memberships, now)
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Set
 from graphlib import CycleError, TopologicalSorter
-from typing import Any
-
-import orjson
 
 from schemas.errors import InvalidRule
 from segments import truths
 from segments.facts import Leaves, Pass, ProfileFacts
-from segments.folds import State, earliest, fold_for
-from segments.tree import (
-    All,
-    Any_,
-    Consent,
-    EventLeaf,
-    Identity,
-    Leaf,
-    Not,
-    Rule,
-    SeenMetric,
-    SegmentRef,
-    Trait,
-    nodes,
-    segments_of,
-)
-from segments.truths import Due, Matches, Reads, Truth
+from segments.folds import earliest
+from segments.leaves import LiveLeaves, discard
+from segments.tree import All, Any_, Not, Rule, SegmentRef, leaves_in, segments_of
+from segments.truths import Truth
 
 __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
 
 
-_Add = Callable[[State, int, Any, int], State]
-_Stays = Callable[[Any], bool]
-_Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
-"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to, and whether
-a value leaves a true leaf true (None: it may not)."""
-
-
-class LiveRules:
+class LiveRules(LiveLeaves):
     """The live segments, compiled together: equal leaves are shared, nested segments come before their users.
 
     Raises `InvalidRule` where segments contain each other in a circle or name one that is not there.
     """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
-        self.rules = dict(rules)
-        self.order = topological(rules)
-        self._rank = {segment: rank for rank, segment in enumerate(self.order)}
-        self._ids: dict[Leaf, int] = {}
+        super().__init__()
+        self.rules: dict[str, Rule] = {}
+        self._rank: dict[str, int] = {}
         self._uses: dict[int, set[str]] = {}
-        self._number_leaves()
-        self._folds = {i: fold_for(leaf) for leaf, i in self._ids.items() if isinstance(leaf, EventLeaf)}
-        self._feeds: dict[str, list[_Feed]] = {}
-        self._payload_types: set[str] = set()
-        self._number_feeds()
-        self._leaf_truths = {i: self._leaf_truth(leaf, i) for leaf, i in self._ids.items()}
-        self._truths = {segment: self._truth(rule) for segment, rule in rules.items()}
-        self._affected = {i: frozenset(self._with_users(uses)) for i, uses in self._uses.items()}
-        self._timed = {i: timed for leaf, i in self._ids.items() if (timed := self._due_of(leaf, i))}
-        self._steady = {i: fold for i, fold in self._folds.items() if fold.steady}
-        self._facts_leaves = [i for leaf, i in self._ids.items() if not isinstance(leaf, EventLeaf)]
-        self._blank_leaves, self._blank_truths = self._blank()
+        """The segments that have a leaf themselves."""
+        self._users: dict[str, set[str]] = {}
+        """The segments that name a segment themselves."""
+        self._affected: dict[int, frozenset[str]] = {}
+        self._truths: dict[str, Truth] = {}
+        self._blank_truths: dict[str, bool] = {}
+        self.become(rules)
 
-    # What there is
+    def become(self, rules: Mapping[str, Rule]) -> None:
+        """Have these rules from now on. Compiles those that are new or changed, and nothing else.
+
+        The states of leaves that stay are good as they are. Changes nothing where it raises `InvalidRule`.
+        """
+        ended = {segment: rule for segment, rule in self.rules.items() if segment not in rules}
+        changed = {segment: rule for segment, rule in rules.items() if _differ(self.rules.get(segment), rule)}
+        rank = self._ranked(rules, {*ended, *changed})
+        former = ended | {segment: self.rules[segment] for segment in changed if segment in self.rules}
+        reached = self._leaves_below(former)
+        self.rules, self._rank = dict(rules), rank
+        shared = {user for rule in changed.values() for user in self._uses_of(rule)}
+        for segment, rule in changed.items():
+            self._enlist(segment, rule)
+        for segment, rule in former.items():
+            self._strike(segment, rule, rules.get(segment))
+        reached |= self._leaves_below(changed)
+        for leaf in reached & self._uses.keys():
+            self._affected[leaf] = frozenset(self._with_users(self._uses[leaf]))
+        for segment in {*changed, *(shared & rules.keys())}:  # shared leaves are asked once a pass
+            self._truths[segment] = self._truth(rules[segment])
+        self._blank_truths |= self.evaluate_some(ProfileFacts(), self._with_users(changed), self._blank_members(), 0)
 
     @property
-    def event_types(self) -> Set[str]:
-        """The event types that some leaf counts; other events cannot change an event leaf."""
-        return self._feeds.keys()
-
-    def needs_payload(self, event_type: str) -> bool:
-        """Whether a leaf looks into events of this type; else type and time are enough."""
-        return event_type in self._payload_types
-
-    # Folding
-
-    def fold_event(
-        self,
-        leaves: Leaves,
-        event_type: str,
-        time_ms: int,
-        event: Mapping[str, Any],
-        now_ms: int,
-        held: Set[int] = frozenset(),
-    ) -> set[int]:
-        """Add one event (its envelope; may be empty if not `needs_payload`) and return the leaves it touched.
-
-        Each event once; in any order. `now_ms`: no later question is about an instant before it. `held`: the leaves
-        that are remembered as true; most of them one more event leaves so, and they are not touched.
-        """
-        touched: set[int] = set()
-        past = time_ms <= now_ms
-        for leaf, matches, read, add, stays in self._feeds.get(event_type, ()):
-            if matches is not None and not matches(event, time_ms):
-                continue
-            value = None
-            if read is not None:
-                value = read(event)
-                if value is None:
-                    continue
-                if type(value) is list:
-                    if self._fold_values(leaves, leaf, time_ms, value, now_ms):
-                        touched.add(leaf)
-                    continue
-            state = add(leaves.get(leaf), time_ms, value, now_ms)
-            if state is not None:
-                leaves[leaf] = state
-                if leaf not in held or stays is None or not past or not stays(value):
-                    touched.add(leaf)
-        return touched
-
-    def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
-        """Add what an event with a list brings to one leaf; whether anything was kept."""
-        add, state = self._folds[leaf].add, leaves.get(leaf)
-        kept = False
-        for value in values:
-            state = add(state, time_ms, value, now_ms)
-            kept = kept or state is not None
-        if kept:
-            leaves[leaf] = state
-        return kept
-
-    def fold_row(
-        self,
-        leaves: Leaves,
-        event_type: str,
-        time_ms: int,
-        payload: bytes | str,
-        now_ms: int,
-        held: Set[int] = frozenset(),
-    ) -> set[int]:
-        """The same of one row of the table `events`; the payload is read only where it is needed."""
-        event = orjson.loads(payload) if event_type in self._payload_types else {}
-        return self.fold_event(leaves, event_type, time_ms, event, now_ms, held)
-
-    def absorb(self, survivor: Leaves, absorbed: Leaves) -> Leaves:
-        """The states of a merged profile: those of both sets of events. Takes both over."""
-        for leaf, state in absorbed.items():
-            mine = survivor.get(leaf)
-            survivor[leaf] = state if mine is None else self._folds[leaf].absorb(mine, state)
-        return survivor
+    def order(self) -> tuple[str, ...]:
+        """The segments, nested ones first."""
+        return tuple(sorted(self.rules, key=self._rank.__getitem__))
 
     # What a change can change
-
-    def leaves_of(
-        self,
-        *,
-        traits: Iterable[str] = (),
-        consent: Iterable[str] = (),
-        identities: Iterable[str] = (),
-        metrics: Iterable[str] = (),
-    ) -> set[int]:
-        """The leaves that read these traits (top-level names), consents, identifier types or metrics."""
-        found: set[int] = set()
-        for kind, names in (
-            ("trait", traits),
-            ("consent", consent),
-            ("identity", identities),
-            ("metric", metrics),
-        ):
-            for name in names:
-                found.update(self._readers.get((kind, name), ()))
-        return found
-
-    def names(self, kind: str) -> frozenset[str]:
-        """The traits (kind `trait`; top-level names) or purposes of consent (`consent`) that some leaf reads."""
-        return frozenset(name for known, name in self._readers if known == kind)
 
     def affected(self, leaves: Iterable[int]) -> set[str]:
         """The segments whose truth may change when these leaves do, users of nested segments included."""
@@ -215,7 +111,7 @@ class LiveRules:
 
     def _first_update(self, facts: ProfileFacts, now_ms: int) -> dict[str, bool]:
         """The truth of all segments. Only leaves that have something to look at can differ from those of nobody."""
-        looked_at = [*self._facts_leaves, *facts.leaves]
+        looked_at = [*self._facts_leaves, *(leaf for leaf in facts.leaves if leaf in self._folds)]
         facts.true_leaves = set(self._blank_leaves)
         flipped = self._flipped(facts, looked_at, now_ms)
         facts.due = self.next_change(facts, now_ms, looked_at)
@@ -259,50 +155,60 @@ class LiveRules:
             decided[segment] = self._truths[segment](one)
         return decided
 
-    def next_change(self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None) -> int | None:
-        """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
-
-        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed
-        and the answer is taken together with the earlier one.
-        """
-        due: int | None = None
-        for leaf in self._timed if leaves is None else leaves:
-            timed = self._timed.get(leaf)
-            if timed is not None:
-                due = earliest(due, timed(facts, now_ms))
-        return due
-
     # Compiling
 
-    def _blank(self) -> tuple[frozenset[int], dict[str, bool]]:
-        """The leaves and segments that hold for a profile of which nothing is known: at any time the same ones."""
-        one = Pass(ProfileFacts(), 0, {}, ())
-        leaves = frozenset(leaf for leaf, truth in self._leaf_truths.items() if truth(one))
-        return leaves, self.evaluate_some(one.facts, self.order, (), 0)
+    def _ranked(self, rules: Mapping[str, Rule], touched: Set[str]) -> dict[str, int]:
+        """Ranks by which nested segments come first. Only what names others or is named can make a circle or a gap."""
+        if self._users.keys().isdisjoint(touched) and not any(
+            segments_of(rules[one]) for one in touched & rules.keys()
+        ):
+            return {segment: self._rank.get(segment, 0) for segment in rules}
+        return {segment: rank for rank, segment in enumerate(topological(rules))}
 
-    def _number_leaves(self) -> None:
-        self._readers: dict[tuple[str, str], set[int]] = {}
-        self._users: dict[str, set[str]] = {}
-        for segment, rule in self.rules.items():
-            for nested in segments_of(rule):
-                self._users.setdefault(nested, set()).add(segment)
-            for leaf in nodes(rule):
-                if isinstance(leaf, All | Any_ | Not | SegmentRef):
-                    continue
-                i = self._ids.setdefault(leaf, len(self._ids))
-                self._uses.setdefault(i, set()).add(segment)
-                if (fact := truths.reads(leaf)) is not None:
-                    self._readers.setdefault(fact, set()).add(i)
+    def _uses_of(self, rule: Rule) -> Iterable[str]:
+        """The segments that alone have had some leaf of the rule."""
+        for leaf in leaves_in(rule):
+            uses = self._uses.get(self._ids.get(leaf, -1), ())
+            if len(uses) == 1:
+                yield from uses
 
-    def _number_feeds(self) -> None:
-        for leaf, i in self._ids.items():
-            if not isinstance(leaf, EventLeaf):
+    def _leaves_below(self, rules: Iterable[str]) -> set[int]:
+        """The leaves of segments, and of those that they name, directly or through others."""
+        found: set[int] = set()
+        seen: set[str] = set()
+        waiting = list(rules)
+        while waiting:
+            segment = waiting.pop()
+            if segment in seen or (rule := self.rules.get(segment)) is None:
                 continue
-            fold = self._folds[i]
-            feed = (i, truths.matcher(leaf), truths.reader(leaf), fold.add, truths.stays(leaf) if fold.stays else None)
-            self._feeds.setdefault(leaf.type, []).append(feed)
-            if leaf.where or leaf.of:
-                self._payload_types.add(leaf.type)
+            seen.add(segment)
+            waiting.extend(segments_of(rule))
+            found.update(self._ids[leaf] for leaf in leaves_in(rule))
+        return found
+
+    def _enlist(self, segment: str, rule: Rule) -> None:
+        for nested in segments_of(rule):
+            self._users.setdefault(nested, set()).add(segment)
+        for leaf in leaves_in(rule):
+            self._uses.setdefault(self._number(leaf), set()).add(segment)
+
+    def _strike(self, segment: str, former: Rule, rule: Rule | None) -> None:
+        """Take out of use what a segment's former rule had and its rule, if there is one, has not."""
+        kept = set(leaves_in(rule)) if rule else set()
+        for nested in segments_of(former) - (segments_of(rule) if rule else frozenset()):
+            discard(self._users, nested, segment)
+        for leaf in set(leaves_in(former)) - kept:
+            i = self._ids[leaf]
+            discard(self._uses, i, segment)
+            if i not in self._uses:
+                self._affected.pop(i, None)
+                self._drop(leaf)
+        if rule is None:
+            del self._truths[segment], self._blank_truths[segment]
+
+    def _blank_members(self) -> frozenset[str]:
+        """The segments that a profile is in of which nothing is known: at any time the same ones."""
+        return frozenset(segment for segment, holds in self._blank_truths.items() if holds)
 
     def _with_users(self, segments: Iterable[str]) -> set[str]:
         found: set[str] = set()
@@ -330,29 +236,9 @@ class LiveRules:
                 truth = self._leaf_truths[i]
                 return truths.once(i, truth) if len(self._uses[i]) > 1 else truth
 
-    def _leaf_truth(self, leaf: Leaf, i: int) -> Truth:
-        match leaf:
-            case EventLeaf():
-                return truths.event_truth(self._folds[i], i)
-            case Trait():
-                return truths.trait_truth(leaf)
-            case Consent():
-                return truths.consent_truth(leaf)
-            case Identity():
-                return truths.identity_truth(leaf)
-            case metric:
-                return truths.metric_truth(metric)
 
-    def _due_of(self, leaf: Leaf, i: int) -> Due | None:
-        match leaf:
-            case EventLeaf():
-                return truths.event_due(self._folds[i], i) if self._folds[i].timed else None
-            case Trait():
-                return truths.trait_due(leaf)
-            case SeenMetric():
-                return truths.seen_due(leaf)
-            case _:
-                return None
+def _differ(known: Rule | None, rule: Rule) -> bool:
+    return known is not rule and known != rule
 
 
 def topological(rules: Mapping[str, Rule]) -> tuple[str, ...]:

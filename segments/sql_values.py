@@ -37,15 +37,23 @@ _MOMENT = f"""arrayMap(s -> multiIf(
 
 
 class Binder:
-    """Names the bound parameters of one statement: p0, p1, …; equal values share a name."""
+    """Names the bound parameters of one statement: p0, p1, …; equal texts and numbers share a name, so that the engine
+    sees what is the same and computes it once."""
 
     def __init__(self) -> None:
         self.parameters: dict[str, Any] = {}
+        self._known: dict[tuple[str | int, str], str] = {}
 
     def bind(self, value: Any, kind: str) -> str:
+        known = self._known.get((value, kind)) if isinstance(value, str | int) else None
+        if known is not None:
+            return known
         name = f"p{len(self.parameters)}"
         self.parameters[name] = value
-        return f"{{{name}:{kind}}}"
+        written = f"{{{name}:{kind}}}"
+        if isinstance(value, str | int):
+            self._known[value, kind] = written
+        return written
 
     def double(self, value: float) -> str:
         """A double bound by its bits: ClickHouse's fast parser of decimal text may be off by the last one."""
@@ -56,16 +64,13 @@ class Binder:
         return f"arrayMap(x -> reinterpretAsFloat64(x), {bits})"
 
 
-def number_condition(binder: Binder, value: str, test: NumberTest, unit: str) -> str:
-    """A comparison of an aggregate: `integer`, `decimal` (millionths), or `average` (the sum against the
-    count).
-    """
+def number_condition(binder: Binder, value: str, test: NumberTest, unit: str, times: str = "") -> str:
+    """A comparison of an aggregate: `integer`, or `decimal` (millionths); with so many `times` the operand."""
     sign = _NUMBER_SQL[test.op]
     if unit == "integer":
         return f"{value} {sign} {binder.bind(test.operand, 'Int64')}"
     operand = f"toDecimal256({binder.bind(_decimal_text(test.operand), 'String')}, 6)"
-    times = " * toInt64(count(value))" if unit == "average" else ""
-    return f"{value} {sign} {operand}{times}"
+    return f"{value} {sign} {operand}{f' * {times}' if times else ''}"
 
 
 def reached(binder: Binder, document: str, head: Sequence[str], steps: Sequence[str]) -> str:
@@ -95,6 +100,13 @@ def _step(binder: Binder, step: str) -> str:
         )
     place = binder.bind(min(index, _LONGEST_LIST) + 1, "UInt32")
     return f"[if(startsWith(x, '['), JSONExtractRaw(x, {place}), JSONExtractRaw(x, {key}))]"
+
+
+def moments(items: str) -> str:
+    """Those of some JSON texts that are moments, in ms since epoch."""
+    found = f"arrayFlatten(arrayMap(x -> {_MOMENT}, {items}))"
+    known = f"arrayMap(at -> ifNull(at, {LATEST}), {found})"
+    return f"arrayFilter(at -> at >= {EARLIEST} AND at < {LATEST}, {known})"
 
 
 def value_conditions(binder: Binder, found: str, tests: Sequence[ValueTest], now: int) -> list[str]:

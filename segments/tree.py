@@ -185,9 +185,9 @@ def segments_of(rule: Rule) -> frozenset[str]:
     return frozenset(node.segment for node in nodes(rule) if isinstance(node, SegmentRef))
 
 
-def event_leaves(rule: Rule) -> Iterator[EventLeaf]:
-    """The leaves that count events, not entering nested segments."""
-    return (node for node in nodes(rule) if isinstance(node, EventLeaf))
+def leaves_in(rule: Rule) -> Iterator[Leaf]:
+    """The leaves of the rule, not entering nested segments."""
+    return (node for node in nodes(rule) if not isinstance(node, All | Any_ | Not | SegmentRef))
 
 
 def holds_for(tests: tuple[NumberTest, ...], value: int) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from schemas.order import NEWEST_FIRST
+from segments.readings import event_conditions
 from segments.sql import Compiler, Query, Resolve, circle
 from segments.tree import (
     All,
@@ -88,11 +89,11 @@ def _leaves(rule: Rule, at: str, resolve: Resolve, inside: tuple[str, ...]) -> I
 
 def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Query:
     compiler = Compiler(now_ms, resolve, [profile])
-    holds = f"toUInt8((SELECT count() FROM (SELECT DISTINCT profile FROM nodes WHERE {compiler.leaf(leaf)})))"
+    holds = f"toUInt8((SELECT count() FROM ({compiler.members(leaf)})))"
     columns = [f"{holds} AS holds"]
     match leaf:
         case EventLeaf():
-            rows = compiler.rows("events", _NAMED, compiler.matching(leaf))
+            rows = compiler.rows("events", _NAMED, " AND ".join(event_conditions(compiler.binder, leaf, now_ms)))
             newest = f"SELECT source, id, time FROM ({rows}) ORDER BY {NEWEST_FIRST} LIMIT {EVIDENCE}"
             columns.append(f"(SELECT groupArray((source, id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
             columns.append(f"(SELECT count() FROM ({rows})) AS matched")

@@ -49,7 +49,7 @@ class Declarations:
                     self._segments.fold(found, record.offset)
             position = records[-1].offset + 1
         self._pipeline.registry_position = position
-        self._pipeline.evaluator.set_segments(self._segments.written)
+        self._pipeline.evaluator.set_segments(self._segments.live)
 
     def resume(self) -> None:
         """After a start: begin the sweep again that an earlier process did not end, and put on record what this version
@@ -107,7 +107,7 @@ class Declarations:
             self._put_into_effect(undone)
 
     def _make(self, change: Change) -> None:
-        self._pipeline.evaluator.set_segments(self._segments.written)
+        self._pipeline.evaluator.set_segments(self._segments.live)
         held = self._pipeline.forget_states()
         for segment in change.filled:
             self.fill(segment, change.cause or declared.EDITED)

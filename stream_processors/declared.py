@@ -103,7 +103,6 @@ class Aside:
 @dataclass(frozen=True, slots=True)
 class _Live:
     offset: int
-    written: dict[str, Any]
     version: int
     rule: Rule
 
@@ -119,9 +118,9 @@ class Segments:
         self._recorded: set[tuple[str, int]] = set()
 
     @property
-    def written(self) -> dict[str, tuple[dict[str, Any], int]]:
-        """Id -> rule as written, version."""
-        return {segment: (live.written, live.version) for segment, live in self._live.items()}
+    def live(self) -> dict[str, tuple[Rule, int]]:
+        """Id -> rule, version."""
+        return {segment: (live.rule, live.version) for segment, live in self._live.items()}
 
     def fold(self, declared: RegistryRecord, offset: int) -> Change | None:
         """Take in a record of kind `segment` or `set_aside`; how the live segments changed, None where they did not."""
@@ -133,7 +132,7 @@ class Segments:
         version = declared.body.get("version", 1)
         version = version if type(version) is int else 1
         try:
-            live = _Live(offset, declared.body.get("rule", {}), version, _compiled(declared.body.get("rule")))
+            live = _Live(offset, version, _compiled(declared.body.get("rule")))
             self._hold_together({**self._rules(), declared.id: live.rule}, live.rule)
         except Exception as error:  # whatever it is, it is this declaration's
             self.aside[declared.id] = Aside(offset, version, reason_of(error))

@@ -17,8 +17,8 @@ from identity.nodes import from_hex, to_hex
 from schemas import topics
 from schemas.clock import Clock
 from segments.live import LiveRules, ProfileFacts
-from segments.rule import parse_rule
 from segments.sql import Page
+from segments.tree import Rule
 from stream_processors.batch import Envelope
 from stream_processors.bounds import Kept
 from stream_processors.coldload import milliseconds
@@ -60,9 +60,10 @@ class Evaluator:
 
     # ---- the rules
 
-    def set_segments(self, segments: Mapping[str, tuple[dict[str, Any], int]]) -> None:
-        """The live segments: id -> (rule, version). Leaf states made before are void: the caller empties its cache."""
-        self.live = LiveRules({name: parse_rule(rule) for name, (rule, _) in segments.items()})
+    def set_segments(self, segments: Mapping[str, tuple[Rule, int]]) -> None:
+        """The live segments: id -> (rule, version). Leaf states made before lack those of new leaves
+        (`LiveRules.since`), and traits that no rule read."""
+        self.live.become({name: rule for name, (rule, _) in segments.items()})
         self.versions = {name: version for name, (_, version) in segments.items()}
         self.kept = _kept(self.live)
         self._metric_leaves = frozenset(self.live.leaves_of(metrics=_METRICS))

@@ -130,7 +130,7 @@ class Coordinator:
 
     def _fill(self, changes: Sequence[Change]) -> Passed:
         """Touch whoever a segment's declaration lets in or out."""
-        rules = LiveRules({name: self._segments.segments.rule(name) for name in self._segments.segments.written})
+        rules = LiveRules({name: rule for name, (rule, _) in self._segments.segments.live.items()})
         wanted: dict[str, Change] = {}
         gone = {segment for change in changes for segment in change.gone}
         for segment in sorted(gone - rules.rules.keys()):

@@ -135,7 +135,7 @@ class ProfilesStage:
         work = self._read(records)
         self._judge.tick()
         if self._segments.read_on()[1]:
-            self._judge.set_segments(self._segments.segments.written)
+            self._judge.set_segments(self._segments.segments.live)
             self._states.forget()
         found = self._sort(work)
         left = self._pass_on(found, work)

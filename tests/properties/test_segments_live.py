@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from segments.live import LiveRules, ProfileFacts
 from segments.rule import parse_rule
+from segments.tree import segments_of
 from tests.properties.segments_world import (
     DAY,
     NOWS,
@@ -139,3 +140,60 @@ def test_an_event_ahead_of_the_clock_counts_when_its_time_comes() -> None:
     assert rules.update(facts, touched, (), T0) == {}
     assert facts.due == T0 + 30_000
     assert rules.update(facts, (), (), T0 + 30_000) == {"s": True}
+
+
+@LAW
+@given(world=WORLDS, steps=st.lists(RULE_SETS, min_size=2, max_size=4), data=st.data())
+def test_rules_that_come_and_go_equal_rules_that_are_new(
+    world: World, steps: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Whatever was live before: states are completed with what is new, and members are told as from the beginning."""
+    rules = compiled({})
+    now = data.draw(st.sampled_from(NOWS))
+    profile = live_facts(world, rules, now, world.events)
+    members: dict[int, set[str]] = {one: set() for one in profile}
+    for written in steps:
+        names = data.draw(st.sets(st.sampled_from(sorted(written))))
+        live = with_nested(written, names)
+        rules.become({segment: parse_rule(rule) for segment, rule in live.items()})
+        alone = compiled(live)
+        assert set(rules.order) == set(alone.order)
+        assert rules.event_types == alone.event_types
+        assert all(rules.needs_payload(kind) == alone.needs_payload(kind) for kind in alone.event_types)
+        expected = live_facts(world, alone, now, world.events)
+        for one, facts in profile.items():
+            members[one] &= live.keys()
+            complete(world, rules, facts, one, now)
+            tell(rules, facts, set(), members[one], now)
+            assert members[one] == alone.evaluate(expected[one], now)
+            assert rules.evaluate(facts, now) == members[one]
+            assert facts.leaves.keys() <= rules.live_leaves
+            tell(alone, expected[one], set(), set(), now)
+            assert facts.due == expected[one].due
+        for segment in live:
+            assert rules.changes_with_time(segment) == alone.changes_with_time(segment)
+        if data.draw(st.booleans()):
+            now += DAY
+            for one, facts in profile.items():
+                attend(rules, facts, members[one], now)
+
+
+def with_nested(written: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """These segments, and those that they name."""
+    waiting, found = list(names), dict[str, Any]()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = written[name]
+            waiting.extend(segments_of(parse_rule(written[name])))
+    return found
+
+
+def complete(world: World, rules: LiveRules, facts: ProfileFacts, profile: int, now: int) -> None:
+    rules.prune(facts.leaves)
+    if new := rules.since(facts.numbered):
+        owner = world.profile_of()
+        for event in world.events:
+            if owner.get(event.node) == profile:
+                new.fold_event(facts.leaves, event.type, event.time, event.payload, now)
+    facts.numbered, facts.true_leaves = rules.numbered, None

@@ -18,6 +18,10 @@ def put(name: str, rule: Any, version: int = 1) -> RegistryRecord:
     return RegistryRecord(kind="segment", op="put", id=name, body=body, at=0, by="tests")
 
 
+def written(segments: Segments) -> dict[str, Any]:
+    return {name: (rule.written, version) for name, (rule, version) in segments.live.items()}
+
+
 PLAIN = {"metric": "events", "gte": 1}
 DECLARED: list[tuple[str, dict[str, Any]]] = [
     ("outer", PLAIN),
@@ -89,11 +93,11 @@ def test_what_cannot_be_put_into_effect_leaves_what_is(rule: Any) -> None:
     segments = Segments()
     segments.fold(put("s", PLAIN), 0)
     assert segments.fold(put("s", rule, 2), 1) is None
-    assert segments.written == {"s": (PLAIN, 1)}
+    assert written(segments) == {"s": (PLAIN, 1)}
     assert (segments.aside["s"].offset, segments.aside["s"].version) == (1, 2)
     assert segments.aside["s"].reason
     assert segments.fold(put("s", OTHER, 3), 2)
-    assert (segments.written, segments.aside) == ({"s": (OTHER, 3)}, {})
+    assert (written(segments), segments.aside) == ({"s": (OTHER, 3)}, {})
 
 
 def test_what_was_set_aside_gives_way_to_what_was_live_before() -> None:
@@ -104,11 +108,11 @@ def test_what_was_set_aside_gives_way_to_what_was_live_before() -> None:
     change = segments.fold(aside("s", 2), 3)
     assert change
     assert (change.cause, change.filled) == (EDITED, ("s", "user"))
-    assert segments.written["s"] == (PLAIN, 1)
+    assert written(segments)["s"] == (PLAIN, 1)
     assert segments.aside["s"].reason == "refused"
     assert segments.fold(aside("s", 2), 4) is None  # said twice
     assert segments.fold(delete("s"), 5)
-    assert segments.written == {}
+    assert segments.live == {}
     assert segments.aside.keys() == {"user"}
 
 
@@ -119,6 +123,6 @@ def test_what_was_set_aside_and_never_live_ends_with_its_users() -> None:
     change = segments.fold(aside("s", 0), 2)
     assert change
     assert (change.cause, change.gone) == (None, ("s", "user"))
-    assert segments.written == {}
+    assert segments.live == {}
     assert segments.aside.keys() == {"s", "user"}
     assert segments.fold(aside("s", 0), 3)  # said once more: whoever an earlier version left in it goes

@@ -1,0 +1,269 @@
+"""The event and fact leaves of live rules, compiled: each once, however many segments share it.
+
+A leaf has a number for as long as some rule has it. Numbers are given in order and never again, so what a profile's
+states hold of other leaves stays right when rules come and go (`LiveLeaves.complete`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Any
+
+import orjson
+
+from segments import truths
+from segments.facts import Leaves, Pass, ProfileFacts
+from segments.folds import Fold, State, earliest, fold_for
+from segments.tree import Consent, EventLeaf, Identity, Leaf, SeenMetric, Trait
+from segments.truths import Due, Matches, Reads, Truth
+
+_Add = Callable[[State, int, Any, int], State]
+_Stays = Callable[[Any], bool]
+_Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
+"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to, and whether
+a value leaves a true leaf true (None: it may not)."""
+
+
+class LiveLeaves:
+    """Folds events into the states of event leaves, and knows what the other leaves read."""
+
+    def __init__(self) -> None:
+        self.numbered = 0
+        """How many leaves have had a number: the states of a profile that were complete when this was n lack those of
+        numbers from n on."""
+        self._ids: dict[Leaf, int] = {}
+        self._readers: dict[tuple[str, str], set[int]] = {}
+        self._folds: dict[int, Fold] = {}
+        self._feeds: dict[str, list[_Feed]] = {}
+        self._payload_types: set[str] = set()
+        self._leaf_truths: dict[int, Truth] = {}
+        self._timed: dict[int, Due] = {}
+        self._steady: dict[int, Fold] = {}
+        self._facts_leaves: dict[int, None] = {}
+        self._blank_leaves: set[int] = set()
+        """Those that hold for a profile of which nothing is known: at any time the same ones."""
+
+    # What there is
+
+    @property
+    def event_types(self) -> Set[str]:
+        """The event types that some leaf counts; other events cannot change an event leaf."""
+        return self._feeds.keys()
+
+    @property
+    def live_leaves(self) -> Set[int]:
+        """The numbers of the event leaves."""
+        return self._folds.keys()
+
+    def needs_payload(self, event_type: str) -> bool:
+        """Whether a leaf looks into events of this type; else type and time are enough."""
+        return event_type in self._payload_types
+
+    # Folding
+
+    def fold_event(
+        self,
+        leaves: Leaves,
+        event_type: str,
+        time_ms: int,
+        event: Mapping[str, Any],
+        now_ms: int,
+        held: Set[int] = frozenset(),
+    ) -> set[int]:
+        """Add one event (its envelope; may be empty if not `needs_payload`) and return the leaves it touched.
+
+        Each event once; in any order. `now_ms`: no later question is about an instant before it. `held`: the leaves
+        that are remembered as true; most of them one more event leaves so, and they are not touched.
+        """
+        touched: set[int] = set()
+        past = time_ms <= now_ms
+        for leaf, matches, read, add, stays in self._feeds.get(event_type, ()):
+            if matches is not None and not matches(event, time_ms):
+                continue
+            value = None
+            if read is not None:
+                value = read(event)
+                if value is None:
+                    continue
+                if type(value) is list:
+                    if self._fold_values(leaves, leaf, time_ms, value, now_ms):
+                        touched.add(leaf)
+                    continue
+            state = add(leaves.get(leaf), time_ms, value, now_ms)
+            if state is not None:
+                leaves[leaf] = state
+                if leaf not in held or stays is None or not past or not stays(value):
+                    touched.add(leaf)
+        return touched
+
+    def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
+        """Add what an event with a list brings to one leaf; whether anything was kept."""
+        add, state = self._folds[leaf].add, leaves.get(leaf)
+        kept = False
+        for value in values:
+            state = add(state, time_ms, value, now_ms)
+            kept = kept or state is not None
+        if kept:
+            leaves[leaf] = state
+        return kept
+
+    def fold_row(
+        self,
+        leaves: Leaves,
+        event_type: str,
+        time_ms: int,
+        payload: bytes | str,
+        now_ms: int,
+        held: Set[int] = frozenset(),
+    ) -> set[int]:
+        """The same of one row of the table `events`; the payload is read only where it is needed."""
+        event = orjson.loads(payload) if event_type in self._payload_types else {}
+        return self.fold_event(leaves, event_type, time_ms, event, now_ms, held)
+
+    def absorb(self, survivor: Leaves, absorbed: Leaves) -> Leaves:
+        """The states of a merged profile: those of both sets of events. Takes both over."""
+        for leaf, state in absorbed.items():
+            mine = survivor.get(leaf)
+            if mine is None:
+                survivor[leaf] = state
+            elif leaf in self._folds:
+                survivor[leaf] = self._folds[leaf].absorb(mine, state)
+        return survivor
+
+    def prune(self, leaves: Leaves) -> None:
+        """Drop the states of leaves that are no more."""
+        for leaf in [leaf for leaf in leaves if leaf not in self._folds]:
+            del leaves[leaf]
+
+    def since(self, numbered: int) -> "LiveLeaves | None":
+        """The event leaves of numbers from `numbered` on: folding all of a profile's events into these, too, completes
+        its states. None where there are none."""
+        new = LiveLeaves()
+        new._folds = self._folds
+        for leaf, i in self._ids.items():
+            if i >= numbered and isinstance(leaf, EventLeaf):
+                new._take_in(leaf, i)
+        return new if new._feeds else None
+
+    # What the other leaves read
+
+    def leaves_of(
+        self,
+        *,
+        traits: Iterable[str] = (),
+        consent: Iterable[str] = (),
+        identities: Iterable[str] = (),
+        metrics: Iterable[str] = (),
+    ) -> set[int]:
+        """The leaves that read these traits (top-level names), consents, identifier types or metrics."""
+        found: set[int] = set()
+        for kind, names in (
+            ("trait", traits),
+            ("consent", consent),
+            ("identity", identities),
+            ("metric", metrics),
+        ):
+            for name in names:
+                found.update(self._readers.get((kind, name), ()))
+        return found
+
+    def names(self, kind: str) -> frozenset[str]:
+        """The traits (kind `trait`; top-level names) or purposes of consent (`consent`) that some leaf reads."""
+        return frozenset(name for known, name in self._readers if known == kind)
+
+    # Time
+
+    def next_change(self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None) -> int | None:
+        """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
+
+        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed
+        and the answer is taken together with the earlier one.
+        """
+        due: int | None = None
+        for leaf in self._timed if leaves is None else leaves:
+            timed = self._timed.get(leaf)
+            if timed is not None:
+                due = earliest(due, timed(facts, now_ms))
+        return due
+
+    # Compiling
+
+    def _number(self, leaf: Leaf) -> int:
+        """The number of a leaf, which is compiled where no rule had it."""
+        if (known := self._ids.get(leaf)) is not None:
+            return known
+        i = self._ids[leaf] = self.numbered
+        self.numbered += 1
+        if (fact := truths.reads(leaf)) is not None:
+            self._readers.setdefault(fact, set()).add(i)
+        if isinstance(leaf, EventLeaf):
+            fold = self._folds[i] = fold_for(leaf)
+            if fold.steady:
+                self._steady[i] = fold
+            self._take_in(leaf, i)
+        else:
+            self._facts_leaves[i] = None
+        truth = self._leaf_truths[i] = self._leaf_truth(leaf, i)
+        if (timed := self._due_of(leaf, i)) is not None:
+            self._timed[i] = timed
+        if truth(Pass(ProfileFacts(), 0, {}, ())):
+            self._blank_leaves.add(i)
+        return i
+
+    def _take_in(self, leaf: EventLeaf, i: int) -> None:
+        """Feed events to a leaf that has its fold."""
+        self._feeds.setdefault(leaf.type, []).append(_feed(i, leaf, self._folds[i]))
+        if _looks_into(leaf):
+            self._payload_types.add(leaf.type)
+
+    def _drop(self, leaf: Leaf) -> None:
+        """Forget a leaf that no rule has any more."""
+        i = self._ids.pop(leaf)
+        if (fact := truths.reads(leaf)) is not None:
+            discard(self._readers, fact, i)
+        if isinstance(leaf, EventLeaf):
+            feeds = [feed for feed in self._feeds.pop(leaf.type) if feed[0] != i]
+            if feeds:
+                self._feeds[leaf.type] = feeds
+            self._payload_types = {one.type for one in self._ids if isinstance(one, EventLeaf) and _looks_into(one)}
+        for known in (self._folds, self._steady, self._timed, self._facts_leaves, self._leaf_truths):
+            known.pop(i, None)
+        self._blank_leaves.discard(i)
+
+    def _leaf_truth(self, leaf: Leaf, i: int) -> Truth:
+        match leaf:
+            case EventLeaf():
+                return truths.event_truth(self._folds[i], i)
+            case Trait():
+                return truths.trait_truth(leaf)
+            case Consent():
+                return truths.consent_truth(leaf)
+            case Identity():
+                return truths.identity_truth(leaf)
+            case metric:
+                return truths.metric_truth(metric)
+
+    def _due_of(self, leaf: Leaf, i: int) -> Due | None:
+        match leaf:
+            case EventLeaf():
+                return truths.event_due(self._folds[i], i) if self._folds[i].timed else None
+            case Trait():
+                return truths.trait_due(leaf)
+            case SeenMetric():
+                return truths.seen_due(leaf)
+            case _:
+                return None
+
+
+def _feed(i: int, leaf: EventLeaf, fold: Fold) -> _Feed:
+    return i, truths.matcher(leaf), truths.reader(leaf), fold.add, truths.stays(leaf) if fold.stays else None
+
+
+def _looks_into(leaf: EventLeaf) -> bool:
+    """Whether type and time of an event are not enough."""
+    return bool(leaf.where or leaf.of)
+
+
+def discard(known: dict[Any, set[Any]], key: object, value: object) -> None:
+    """Take a value out of its set, and the set with the last one."""
+    known[key].discard(value)
+    if not known[key]:
+        del known[key]

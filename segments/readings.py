@@ -1,0 +1,328 @@
+"""What leaves read of a table in SQL, each part of it once: a row for each profile, a column for each leaf.
+
+There is one reading of the events' own columns, one for each type of event whose payload some leaf looks into, one of
+traits and consent, and one of identifiers.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from segments.sql_values import (
+    Binder,
+    distinct_key,
+    entered,
+    moments,
+    number_condition,
+    reached,
+    value_conditions,
+)
+from segments.tree import (
+    AnyItem,
+    Condition,
+    Consent,
+    CountMetric,
+    EventLeaf,
+    Identity,
+    Leaf,
+    NumberTest,
+    SeenMetric,
+    SumMetric,
+    Trait,
+    ValueTest,
+    holds_for,
+)
+
+NEVER: Final = 1 << 60
+"""A moment that does not come."""
+
+_MONEY_TYPES: Final = {"revenue": "order.completed", "refunds": "order.refunded"}
+_ENVELOPE, _ITEM = 2, 1
+"""Parts of a path that are keys of objects: `properties` or `context` and a name; a name."""
+_VALUED: Final = ("sum", "avg", "min", "max", "distinct")
+
+
+@dataclass(slots=True)
+class Reading:
+    """One look at a table. `columns`: of its rows, besides the node; `latest`: aggregates of a profile's rows that
+    `tests` (leaf column -> whether its tests pass or fail) and `dues` (moments in ms, `NEVER`) are made from.
+    """
+
+    table: str
+    wanted: str = "1"
+    columns: list[str] = field(default_factory=list)
+    latest: list[str] = field(default_factory=list)
+    tests: dict[str, str] = field(default_factory=dict)
+    dues: list[str] = field(default_factory=list)
+
+    def by_profile(self, rows: str) -> str:
+        """One row for each profile in `rows`."""
+        selected = ["profile", *(f"toUInt8({test}) AS {column}" for column, test in self.tests.items())]
+        if self.dues:
+            selected.append(f"toInt64(arrayMin([{', '.join(self.dues)}])) AS due")
+        if self.latest:
+            rows = f"SELECT profile, {', '.join(self.latest)} FROM ({rows}) GROUP BY profile"
+            return f"SELECT {', '.join(selected)} FROM ({rows})"
+        return f"SELECT {', '.join(selected)} FROM ({rows}) GROUP BY profile"
+
+    def test(self, column: str, leaf: Leaf, passed: str) -> None:
+        self.tests[column] = f"NOT ({passed})" if holds_for_nobody(leaf) else passed
+
+
+def holds_for_nobody(leaf: Leaf) -> bool:
+    """Whether the leaf holds for a profile of which there is nothing to read."""
+    match leaf:
+        case Trait(tests=tests) | Consent(tests=tests):
+            return all(_passes_missing(test) for test in tests)
+        case Identity(exists=exists):
+            return not exists
+        case EventLeaf(aggregate=aggregate, tests=tests):
+            return aggregate in ("count", "sum", "distinct") and holds_for(tests, 0)
+        case SeenMetric():
+            return False
+        case metric:
+            return holds_for(metric.tests, 0)
+
+
+def readings(leaves: Mapping[Leaf, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
+    """Of leaves with the names of their columns. `due`: with the moments at which time alone may change them: perhaps
+    early, never late."""
+    look = _Look(binder, now, due)
+    plain: dict[Leaf, str] = {}
+    stored: dict[Trait | Consent, str] = {}
+    types: dict[Identity, str] = {}
+    payloads: dict[str, dict[EventLeaf, str]] = {}
+    for leaf, column in leaves.items():
+        match leaf:
+            case Trait() | Consent():
+                stored[leaf] = column
+            case Identity():
+                types[leaf] = column
+            case EventLeaf(where=where, of=of) if where or of:
+                payloads.setdefault(leaf.type, {})[leaf] = column
+            case _:
+                plain[leaf] = column
+    found = [look.payloads(kind, some) for kind, some in payloads.items()]
+    found += [look.events(plain)] if plain else []
+    found += [look.stored(stored)] if stored else []
+    found += [look.identifiers(types)] if types else []
+    return found
+
+
+class _Look:
+    """Makes readings for one statement."""
+
+    def __init__(self, binder: Binder, now: int, due: bool) -> None:
+        self._binder = binder
+        self._now = now
+        self._due = due
+
+    # ---- events
+
+    def events(self, leaves: Mapping[Leaf, str]) -> Reading:
+        reading = Reading("events", columns=["type", "toUnixTimestamp64Milli(time) AS at", "amount", "currency"])
+        wanted: set[str] | None = set()
+        for leaf, column in leaves.items():
+            match leaf:
+                case EventLeaf():
+                    matches = f"type = {self._binder.bind(leaf.type, 'String')}"
+                    self._event(reading, leaf, column, matches, "")
+                    wanted = wanted if wanted is None else wanted | {leaf.type}
+                case CountMetric():
+                    counted = "count()" if leaf.name == "events" else "countIf(type = 'order.completed')"
+                    self._numbers(reading, leaf, column, f"toInt64({counted})", leaf.tests, "integer")
+                    wanted = None if leaf.name == "events" or wanted is None else wanted | {"order.completed"}
+                case SumMetric():
+                    kind = _MONEY_TYPES[leaf.name]
+                    matches = f"type = '{kind}' AND currency = {self._binder.bind(leaf.currency, 'String')}"
+                    total = f"sumIf(toDecimal256(amount, 6), {matches})"
+                    self._numbers(reading, leaf, column, total, leaf.tests, "decimal")
+                    wanted = wanted if wanted is None else wanted | {kind}
+                case SeenMetric():
+                    self._seen(reading, leaf, column)
+                    wanted = None
+        if wanted is not None:
+            reading.wanted = f"type IN {self._binder.bind(sorted(wanted), 'Array(String)')}"
+        return reading
+
+    def payloads(self, kind: str, leaves: Mapping[EventLeaf, str]) -> Reading:
+        reading = Reading("events", columns=["toUnixTimestamp64Milli(time) AS at"])
+        wanted = [f"type = {self._binder.bind(kind, 'String')}", *self._bounds(leaves)]
+        for number, (leaf, column) in enumerate(leaves.items()):
+            conditions = " AND ".join(where_conditions(self._binder, leaf.where, self._now)) or "1"
+            if len(leaves) == 1:
+                wanted.append(conditions)
+                conditions = "1"
+            reading.columns.append(f"{conditions} AS m{number}")
+            if leaf.of is not None:
+                reading.columns.append(f"{self._values(leaf)} AS v{number}")
+            self._event(reading, leaf, column, f"m{number}", f"v{number}")
+        reading.wanted = " AND ".join(wanted)
+        return reading
+
+    def _bounds(self, leaves: Iterable[EventLeaf]) -> Iterator[str]:
+        """What the times of all these leaves' events have in common; those to come matter to what is due."""
+        starts = [self._now - leaf.within if leaf.within else (leaf.between or (None,))[0] for leaf in leaves]
+        known = [start for start in starts if start is not None]
+        if len(known) == len(starts):
+            yield f"time >= {instant(self._binder, min(known))}"
+
+    def _values(self, leaf: EventLeaf) -> str:
+        """The numbers or values that a row brings to the leaf's aggregate, as an array: several, with a list."""
+        path = leaf.of or ()
+        items = entered(reached(self._binder, "payload", path[:_ENVELOPE], path[_ENVELOPE:]))
+        value = distinct_key("x") if leaf.aggregate == "distinct" else "toDecimal256(toDecimal128OrNull(x, 6), 6)"
+        return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
+
+    def _event(self, reading: Reading, leaf: EventLeaf, column: str, matches: str, values: str) -> None:
+        """`matches`: whether a row counts, whenever it was; `values`: the column of what it brings."""
+        counts = self._in_time(leaf, matches)
+        tests = [self._aggregate(leaf, test, counts, values) for test in leaf.tests]
+        reading.test(column, leaf, " AND ".join(tests))
+        if self._due:
+            reading.dues += self._event_dues(leaf, matches, counts)
+
+    def _in_time(self, leaf: EventLeaf, matches: str) -> str:
+        if leaf.within is not None:
+            return f"({matches} AND at > {self._ms(self._now - leaf.within)} AND at <= {self._ms(self._now)})"
+        if leaf.between is not None:
+            return f"({matches} AND at >= {self._ms(leaf.between[0])} AND at < {self._ms(leaf.between[1])})"
+        return f"({matches})"
+
+    def _aggregate(self, leaf: EventLeaf, test: NumberTest, counts: str, values: str) -> str:
+        """One test of what is gathered from the rows that count."""
+        many = f"sumIf(length({values}), {counts})" if leaf.aggregate in _VALUED else f"countIf({counts})"
+        match leaf.aggregate:
+            case "count":
+                return number_condition(self._binder, f"toInt64({many})", test, "integer")
+            case "distinct":
+                return number_condition(self._binder, f"toInt64(uniqExactArrayIf({values}, {counts}))", test, "integer")
+            case "sum":
+                return number_condition(self._binder, f"sumArrayIf({values}, {counts})", test, "decimal")
+            case "avg":
+                total = f"sumArrayIf({values}, {counts})"
+                return f"({many} > 0 AND {number_condition(self._binder, total, test, 'decimal', f'toInt64({many})')})"
+            case "min" | "max" as named:
+                best = f"{named}ArrayIf({values}, {counts})"
+                return f"({many} > 0 AND {number_condition(self._binder, best, test, 'decimal')})"
+            case "days_since_last" | "days_since_first" as named:
+                age = f"{self._ms(self._now)} - {self._since(named, counts)}"
+                return f"({many} > 0 AND {number_condition(self._binder, age, test, 'integer')})"
+
+    @staticmethod
+    def _since(aggregate: str, counts: str) -> str:
+        return f"{'max' if aggregate == 'days_since_last' else 'min'}If(at, {counts})"
+
+    def _event_dues(self, leaf: EventLeaf, matches: str, counts: str) -> Iterator[str]:
+        """An event enters a window when its moment comes, and leaves it later; and what is so old grows older."""
+        if leaf.within is not None:
+            now, window = self._ms(self._now), self._ms(leaf.within)
+            yield f"ifNull(minOrNullIf(at, {counts}) + {window}, {NEVER})"
+            yield f"ifNull(minOrNullIf(at, {matches} AND at > {now}), {NEVER})"
+        if leaf.aggregate in ("days_since_last", "days_since_first"):
+            since = self._since(leaf.aggregate, counts)
+            for test in leaf.tests:
+                for step in (0, 1):
+                    moment = f"{since} + {self._ms(test.operand + step)}"
+                    yield f"if(countIf({counts}) > 0 AND {moment} > {self._ms(self._now)}, {moment}, {NEVER})"
+
+    # ---- metrics
+
+    def _numbers(
+        self, reading: Reading, leaf: Leaf, column: str, value: str, tests: Sequence[NumberTest], unit: str
+    ) -> None:
+        passed = [number_condition(self._binder, value, test, unit) for test in tests]
+        reading.test(column, leaf, " AND ".join(passed))
+
+    def _seen(self, reading: Reading, leaf: SeenMetric, column: str) -> None:
+        seen = "min(at)" if leaf.name == "first_seen" else "max(at)"
+        passed = []
+        for test in leaf.tests:
+            operand = int(test.operand)  # type: ignore[arg-type]
+            match test.op:
+                case "before":
+                    passed.append(f"{seen} < {self._ms(operand)}")
+                case "after":
+                    passed.append(f"{seen} > {self._ms(operand)}")
+                case _:
+                    passed.append(f"{seen} > {self._ms(self._now - operand)} AND {seen} <= {self._ms(self._now)}")
+                    if self._due:
+                        reading.dues += [self._window_due(seen, operand)]
+        reading.test(column, leaf, " AND ".join(passed))
+
+    def _window_due(self, moment: str, window: int) -> str:
+        """A moment enters a window when it comes, and leaves it one window later."""
+        now, out = self._ms(self._now), f"{moment} + {self._ms(window)}"
+        return f"multiIf({moment} > {now}, {moment}, {out} > {now}, {out}, {NEVER})"
+
+    # ---- traits, consent, identifiers
+
+    def stored(self, leaves: Mapping[Trait | Consent, str]) -> Reading:
+        """Traits or consent by name, from all nodes; the latest is written last, NULL = removed."""
+        reading = Reading("traits", columns=["kind", "name", "value", "ver"])
+        names: dict[tuple[str, str], str] = {}
+        for leaf, column in leaves.items():
+            kind, path = ("trait", leaf.path) if isinstance(leaf, Trait) else ("consent", (leaf.purpose,))
+            latest = names.setdefault((kind, path[0]), f"s{len(names)}")
+            found = reached(self._binder, latest, (), path[1:])
+            reading.test(column, leaf, " AND ".join(value_conditions(self._binder, found, leaf.tests, self._now)))
+            if self._due:
+                reading.dues += self._stored_dues(found, leaf.tests)
+        wanted = []
+        for (kind, name), latest in names.items():
+            is_it = f"(kind = '{kind}' AND name = {self._binder.bind(name, 'String')})"
+            reading.latest.append(f"ifNull(argMaxIf(tuple(value), ver, {is_it}).1, 'null') AS {latest}")
+            wanted.append(is_it)
+        reading.wanted = f"({' OR '.join(wanted)})"
+        return reading
+
+    def _stored_dues(self, found: str, tests: Sequence[ValueTest]) -> Iterator[str]:
+        windows = [int(test.operand) for test in tests if test.op == "within"]  # type: ignore[arg-type]
+        for window in windows:
+            dues = f"arrayMap(at -> {self._window_due('at', window)}, {moments(entered(found))})"
+            yield f"arrayMin(arrayPushBack({dues}, toInt64({NEVER})))"
+
+    def identifiers(self, leaves: Mapping[Identity, str]) -> Reading:
+        types = self._binder.bind(sorted({leaf.type for leaf in leaves}), "Array(String)")
+        reading = Reading("identifiers", wanted=f"type IN {types}", columns=["type"])
+        for leaf, column in leaves.items():
+            reading.tests[column] = f"countIf(type = {self._binder.bind(leaf.type, 'String')}) > 0"
+        return reading
+
+    def _ms(self, ms: int) -> str:
+        return self._binder.bind(ms, "Int64")
+
+
+def event_conditions(binder: Binder, leaf: EventLeaf, now: int) -> list[str]:
+    """What a row of `events` must meet to count for the leaf."""
+    parts = [f"type = {binder.bind(leaf.type, 'String')}"]
+    if leaf.within is not None:
+        parts.append(f"time > {instant(binder, now - leaf.within)}")
+        parts.append(f"time <= {instant(binder, now)}")
+    if leaf.between is not None:
+        parts.append(f"time >= {instant(binder, leaf.between[0])}")
+        parts.append(f"time < {instant(binder, leaf.between[1])}")
+    return parts + where_conditions(binder, leaf.where, now)
+
+
+def where_conditions(binder: Binder, where: Sequence[Condition], now: int) -> list[str]:
+    """What the payload of an event must meet."""
+    return [part for condition in where for part in _conditions(binder, "payload", condition, _ENVELOPE, now)]
+
+
+def _conditions(binder: Binder, document: str, condition: Condition, head: int, now: int) -> list[str]:
+    """What a JSON text must meet. `head`: how many of a path's first parts cannot be lists."""
+    found = reached(binder, document, condition.path[:head], condition.path[head:])
+    if isinstance(condition, AnyItem):
+        inner = [part for below in condition.where for part in _conditions(binder, "item", below, _ITEM, now)]
+        return [f"arrayExists(item -> startsWith(item, '{{') AND {' AND '.join(inner)}, {entered(found)})"]
+    return value_conditions(binder, found, condition.tests, now)
+
+
+def instant(binder: Binder, ms: int) -> str:
+    return f"fromUnixTimestamp64Milli({binder.bind(ms, 'Int64')}, 'UTC')"
+
+
+def _passes_missing(test: ValueTest) -> bool:
+    """Whether a test of a value holds where there is no value."""
+    return test.op in ("ne", "not_in") or (test.op == "exists" and not test.operand)
