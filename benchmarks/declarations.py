@@ -22,7 +22,7 @@ from schemas.errors import NotFound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
 from simorgh.serve import tune_interpreter
-from stream_processors.declared import SWEEP
+from stream_processors.pipeline import GROUP
 from stream_processors.recent import RecentViews
 from stream_processors.runner import Runner
 from warehouse.client import Warehouse
@@ -55,9 +55,9 @@ class Box:
         self.app = create_api(deps)
 
     def settle(self) -> None:
-        """Wait until all profiles have been looked at again that the declarations ask for."""
+        """Wait until all profiles have been looked at again that the declarations ask for, if any have to be."""
         end = self.log.ends(topics.REGISTRY)[0]
-        while self.log.committed(SWEEP, topics.REGISTRY)[0] < end:
+        while self.log.committed(GROUP, topics.REGISTRY)[0] < end:
             time.sleep(0.01)
 
     def close(self) -> None:

@@ -36,7 +36,7 @@ class Size(NamedTuple):
 
 def check_size(rule: Rule, resolve: Resolve) -> None:
     """Raises `InvalidRule` (code `rule_too_large`) over a limit, or where a segment contains itself."""
-    nodes, tests, levels, text = _Sizes(resolve).of(rule)
+    nodes, tests, levels, text = size_of(rule, resolve)
     nested = ", with the segments that it names"
     if nodes > MAX_NODES:
         raise too_large(f"at most {MAX_NODES} nodes{nested}, are wanted, {nodes}")
@@ -46,6 +46,11 @@ def check_size(rule: Rule, resolve: Resolve) -> None:
         raise too_large(f"at most {MAX_LEVELS} levels{nested}, are wanted, {levels}")
     if text > MAX_TEXT:
         raise too_large(f"at most {MAX_TEXT} characters to compare with{nested}, are wanted, {text}")
+
+
+def size_of(rule: Rule, resolve: Resolve) -> Size:
+    """With the segments that the rule names in their place. Raises `InvalidRule` where one contains itself."""
+    return _Sizes(resolve).of(rule)
 
 
 class _Sizes:

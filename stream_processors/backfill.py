@@ -1,15 +1,17 @@
-"""A segment's members by a query over all history, page by page, so that no size is too large.
+"""Members of segments by a query over all history, of several at once, page by page, so that no size is too large.
 
 A page is a range of profile ids. One that goes over the engine's limits of time or memory is asked for in halves.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from schemas.clock import Clock
-from schemas.errors import Backpressure, InvalidInput
-from segments.sql import Page, Resolve, compile_sql
+from schemas.errors import Backpressure, InvalidInput, SimorghError
+from segments.size import size_of
+from segments.sql import Page, Resolve, compile_several
 from segments.tree import Rule
 from warehouse.reader import Reader
 
@@ -17,14 +19,32 @@ _LOG = logging.getLogger(__name__)
 
 PAGE: Final = 250_000
 """Profiles of a page, about: a few hundred bytes of memory each here, and as much in the engine for each leaf."""
+TOGETHER: Final = 300
+"""Nodes of rules in one query, about: as many as one rule may have with the segments that it names."""
 _SMALLEST: Final = 1_000
 _END: Final = 2**128
+EVERYBODY: Final = Page(0, _END - 1)
 _COUNT: Final = "SELECT uniq(profile) FROM identity"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of the answer: segment -> the profiles in the page that satisfy its rule."""
+
+    page: Page
+    members: Mapping[str, set[int]]
+    due: Mapping[int, int]
+    """Profile -> a moment, in ms, before which time alone changes none of these segments for it."""
+
+    @property
+    def share(self) -> float:
+        """How much of all profiles this page and those before it are."""
+        return (self.page.last + 1) / _END
 
 
 def whole(profiles: int) -> list[Page]:
     """All profiles, in pages of about `PAGE`."""
-    return _split(Page(0, _END - 1), profiles // PAGE + 1)
+    return _split(EVERYBODY, profiles // PAGE + 1)
 
 
 def count(reader: Reader) -> int:
@@ -32,19 +52,38 @@ def count(reader: Reader) -> int:
     return int(reader.fill(_COUNT)[0][0])
 
 
-def members_by_page(reader: Reader, rule: Rule, resolve: Resolve, clock: Clock) -> Iterator[tuple[Page, set[int]]]:
-    """All pages in order, each with the profiles in it that satisfy the rule when it is asked.
+def together(segments: Iterable[str], resolve: Resolve) -> list[list[str]]:
+    """Segments in groups that fit into a query."""
+    groups: list[list[str]] = []
+    room = 0
+    for segment in segments:
+        try:
+            nodes = size_of(resolve(segment), resolve).nodes
+        except SimorghError:  # whatever is wrong with it shows when it is asked for
+            nodes = TOGETHER
+        if nodes > room:
+            groups.append([])
+            room = TOGETHER
+        groups[-1].append(segment)
+        room -= nodes
+    return groups
+
+
+def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, clock: Clock) -> Iterator[Found]:
+    """All pages in order, each with the profiles in it that satisfy the segments' rules when it is asked for.
 
     Raises what the reader does; `InvalidInput` (`query_too_large`) where not even a small page can be answered, and
-    `InvalidRule` for a rule that makes no statement.
+    `InvalidRule` for rules that make no statement.
     """
+    names = list(segments)
+    rules: list[Rule] = [resolve(name) for name in names]
     profiles = count(reader)
     waiting = whole(profiles)
     while waiting:
         page = waiting.pop(0)
-        query = compile_sql(rule, clock(), resolve, page if waiting or page.first else None)
+        query = compile_several(rules, clock(), resolve, page if waiting or page.first else None)
         try:
-            members = {row[0] for row in reader.fill(query.sql, query.parameters)}
+            rows = reader.fill(query.sql, query.parameters)
         except InvalidInput as error:
             held = profiles * (page.last - page.first + 1) // _END
             if error.code != "query_too_large" or held < _SMALLEST:
@@ -52,13 +91,18 @@ def members_by_page(reader: Reader, rule: Rule, resolve: Resolve, clock: Clock) 
             _LOG.info("back-fill: some %d profiles at once are too many, asking for half of them", held)
             waiting[:0] = _split(page, 2)
             continue
-        yield page, members
+        members: list[set[int]] = [set() for _ in names]
+        for profile, held_by, _ in rows:
+            for index in held_by:
+                members[index].add(profile)
+        due = {profile: moment for profile, _, moment in rows if moment}
+        yield Found(page, dict(zip(names, members, strict=True)), due)
 
 
 def fails(reader: Reader, resolve: Resolve, segment: str, clock: Clock) -> bool:
     """Whether a segment's members cannot be found, for a reason that does not pass. Keeps none of them."""
     try:
-        for _ in members_by_page(reader, resolve(segment), resolve, clock):
+        for _ in members_by_page(reader, [segment], resolve, clock):
             pass
     except Backpressure:
         return False

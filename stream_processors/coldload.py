@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from segments.facts import Leaves
+from segments.leaves import LiveLeaves
 from stream_processors.bounds import LATEST, Kept
 from stream_processors.money import micros
 from stream_processors.profiles import ProfileState
@@ -22,6 +24,8 @@ _METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6))
     groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
     FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
 _PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
+    PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
+_TIMES = """SELECT node, type, toUnixTimestamp64Milli(time) FROM events
     PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
@@ -94,7 +98,7 @@ def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
 def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
     """Add all events of some nodes at offsets under `before[partition]` to their owners' states."""
     nodes = list(owner)
-    stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
+    stored = _stored(before)
     wanted = leaves.row_types()
     types = [kind for kind, with_payload in wanted.items() if not with_payload]
     rows = writer.look_up(_METRICS % stored, {"nodes": nodes, "types": types})
@@ -109,6 +113,29 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
     if types:
         for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
             leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
+
+
+def load_leaves(
+    writer: Writer, leaves: Mapping[int, Leaves], before: Mapping[int, int], new: LiveLeaves, now: int
+) -> None:
+    """Fold all events of some nodes at offsets under `before[partition]` into leaves that are new to their states."""
+    stored = _stored(before)
+    types = {kind: new.needs_payload(kind) for kind in new.event_types}
+    plain = [kind for kind, with_payload in types.items() if not with_payload]
+    looked_into = [kind for kind, with_payload in types.items() if with_payload]
+    nodes = list(leaves)
+    for start in range(0, len(nodes), _CHUNK):
+        chunk = nodes[start : start + _CHUNK]
+        if plain:
+            for node, kind, time in writer.look_up(_TIMES % stored, {"nodes": chunk, "types": plain}):
+                new.fold_row(leaves[node], kind, time, "", now)
+        if looked_into:
+            for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": chunk, "types": looked_into}):
+                new.fold_row(leaves[node], kind, time, payload, now)
+
+
+def _stored(before: Mapping[int, int]) -> str:
+    return " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
 
 
 def milliseconds(moment: datetime) -> int:

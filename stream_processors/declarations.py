@@ -1,14 +1,15 @@
 """What people declare, made effective: segments come alive and are back-filled, stewards' commands are applied.
 
-Follows `simorgh.registry` record by record, between two micro-batches. Side effects per record, and what a crash after
-each means:
+Follows `simorgh.registry` between two micro-batches. Segments that were declared one after the other are filled
+together, by one query over history, unless one concerns what another does. Side effects for each such group, or for
+one command, and what a crash after each means:
 
   1 what it does        again: memberships are made equal to a query's answer, a command is applied once by its offset
-  2 where it cannot be put into effect, the record that says so    it is tried again, and said again, to no effect
+  2 for each that cannot be put into effect, the record that says so    it is tried again, and said again, to no effect
   3 the commit
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from eventlog.port import EventLog, Record
 from registry.models import SET_ASIDE
@@ -17,27 +18,34 @@ from schemas.clock import Clock
 from schemas.errors import Backpressure
 from stream_processors import backfill, declared
 from stream_processors.declared import Change
+from stream_processors.filling import Progress, filling
 from stream_processors.pipeline import Pipeline
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
 _READ = 1_000
-_SWEEP_CHUNK = 200
 
 
 class Declarations:
     """Keeps a pipeline in step with `simorgh.registry`. One thread, the pipeline's."""
 
-    def __init__(self, log: EventLog, pipeline: Pipeline, writer: Writer, reader: Reader, clock: Clock) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        pipeline: Pipeline,
+        writer: Writer,
+        reader: Reader,
+        clock: Clock,
+        progress: Progress | None = None,
+    ) -> None:
+        """`progress`: where it is noted how far a filling is."""
         self._log = log
         self._pipeline = pipeline
         self._writer = writer
         self._reader = reader
         self._clock = clock
         self._segments = declared.Segments()
-        self._sweep: list[int] = []
-        """Profiles still to look at: a new rule says when time will change them, or emptied the cache of them."""
-        self._swept = 0
+        self._progress = progress or Progress()
 
     def restore(self, upto: int) -> None:
         """Make the segments that were declared before offset `upto` live, without back-fill: it was done then."""
@@ -49,102 +57,111 @@ class Declarations:
                     self._segments.fold(found, record.offset)
             position = records[-1].offset + 1
         self._pipeline.registry_position = position
-        self._pipeline.evaluator.set_segments(self._segments.live)
+        self._pipeline.set_segments(self._segments.live)
 
     def resume(self) -> None:
-        """After a start: begin the sweep again that an earlier process did not end, and put on record what this version
-        cannot put into effect."""
+        """After a start: put on record what this version cannot put into effect."""
         self._segments.record_asides(self._log, self._clock)
-        self._swept = self._log.committed(declared.SWEEP, topics.REGISTRY)[0]
-        if self._swept < self._pipeline.registry_position:
-            self._sweep = self._pipeline.live_profiles()
 
     def step(self) -> int:
-        """Apply what was declared since, and sweep on; returns how many records and profiles."""
-        done = self._apply_new()
-        if self._sweep:
-            chunk, self._sweep = self._sweep[:_SWEEP_CHUNK], self._sweep[_SWEEP_CHUNK:]
-            self._pipeline.refresh(chunk, "time")
-            self._pipeline.commit()
-            done += len(chunk)
-        if not self._sweep and self._pipeline.registry_position > self._swept:
-            self._swept = self._pipeline.registry_position
-            self._log.commit(declared.SWEEP, {topics.REGISTRY: {0: self._swept}})
-        return done
-
-    def _apply_new(self) -> int:
+        """Apply what was declared since; returns how many records."""
         records = self._log.read(topics.REGISTRY, 0, self._pipeline.registry_position, _READ)
         if records:
             self._pipeline.commit()  # a back-fill's query must see all that came before
-        for record in records:
-            self._apply(record)
-            self._pipeline.pass_registry(record.offset + 1)
+        done = 0
+        while done < len(records):
+            done += self._apply_some(records[done:])
+            self._pipeline.pass_registry(records[done - 1].offset + 1)
         return len(records)
 
-    def _apply(self, record: Record) -> None:
-        found = declared.read(record)
-        if found is None:
-            return
-        if found.kind in ("segment", SET_ASIDE):
-            if change := self._segments.fold(found, record.offset):
-                self._put_into_effect(change)
-            self._segments.record_asides(self._log, self._clock)
-        elif said := declared.identity_record(found, record.offset):
-            self._pipeline.apply_identity(self._pipeline.resolver.apply(said))
+    def _apply_some(self, records: Sequence[Record]) -> int:
+        """Apply the records at the front that go together; returns how many these are."""
+        changes: list[Change] = []
+        concerned: set[str] = set()
+        done = 0
+        for record in records:
+            found = declared.read(record)
+            if found and found.kind in ("segment", SET_ASIDE):
+                if not concerned.isdisjoint(self._segments.with_users(found.id)):
+                    break
+                concerned.add(found.id)
+                if change := self._segments.fold(found, record.offset):
+                    changes.append(change)
+                    concerned.update(change.filled, change.gone)
+            elif found and (said := declared.identity_record(found, record.offset)):
+                if done:
+                    break
+                self._pipeline.apply_identity(self._pipeline.resolver.apply(said))
+                return 1
+            done += 1
+        self._put_into_effect(changes)
+        self._segments.record_asides(self._log, self._clock)
+        return done
 
     # ---- segments
 
-    def _put_into_effect(self, change: Change) -> None:
-        """Make the change, or set its declaration aside and make what that comes to."""
+    def _put_into_effect(self, changes: Sequence[Change]) -> None:
+        """Make the changes, or find out whose declaration is at fault, set it aside and make what that comes to."""
         try:
-            self._make(change)
+            self._make(changes)
+        except Backpressure:
+            raise
         except Exception as error:
-            if not self._is_at_fault(change, error):
+            if len(changes) > 1:
+                self._put_each_into_effect(changes)
+                return
+            [change] = changes
+            if not self._is_at_fault(change):
                 raise
             undone = self._segments.set_aside(change.segment, change.offset, declared.reason_of(error))
             if undone is None:
                 raise
-            self._put_into_effect(undone)
+            self._put_into_effect([undone])
 
-    def _make(self, change: Change) -> None:
-        self._pipeline.evaluator.set_segments(self._segments.live)
-        held = self._pipeline.forget_states()
-        for segment in change.filled:
-            self.fill(segment, change.cause or declared.EDITED)
-        for segment in change.gone:
-            self._empty(segment)
-        self._see_again(held)  # so that their states are loaded before their next events come
+    def _put_each_into_effect(self, changes: Sequence[Change]) -> None:
+        """One by one, each with its own commit: rows that are written for the next have a higher version."""
+        for change in changes:
+            self._put_into_effect([change])
+            self._segments.record_asides(self._log, self._clock)
+            self._pipeline.pass_registry(change.offset + 1)
 
-    def _is_at_fault(self, change: Change, error: Exception) -> bool:
+    def _make(self, changes: Sequence[Change]) -> None:
+        if not changes:
+            return
+        self._pipeline.set_segments(self._segments.live)
+        wanted = filling(changes, self._segments.live)
+        try:
+            self._fill(wanted.filled)
+            self._empty(wanted.gone)
+        finally:
+            self._progress.note((), 0.0)
+
+    def _is_at_fault(self, change: Change) -> bool:
         """Whether the declaration fails alone, too, while the warehouse is well."""
-        if isinstance(error, Backpressure) or not change.filled:
-            return False
         try:
             backfill.count(self._reader)
         except Exception:  # the warehouse is not well
             return False
-        return any(backfill.fails(self._reader, self._segments.rule, one, self._clock) for one in change.filled)
+        live = [segment for segment in change.filled if segment in self._segments.live]
+        return any(backfill.fails(self._reader, self._segments.rule, one, self._clock) for one in live)
 
-    def fill(self, segment: str, cause: str) -> None:
-        """Compute a segment's members in full and tell the difference. When time will change them is left to the
-        sweep.
-        """
-        resolve = self._segments.rule
-        for page, members in backfill.members_by_page(self._reader, resolve(segment), resolve, self._clock):
-            before = self._pipeline.evaluator.members(self._writer, segment, page)
-            self._pipeline.tell(segment, members, before, cause)
-        self._pipeline.show(segment)
-        if self._pipeline.evaluator.live.changes_with_time(segment):
-            self._see_again(self._pipeline.live_profiles())
+    def _fill(self, causes: dict[str, str]) -> None:
+        """Compute members in full and tell the differences. Rows are made due once, when all segments are known."""
+        resolve, pipeline = self._segments.rule, self._pipeline
+        groups = backfill.together(causes, resolve)
+        gathered: dict[int, int] = {}
+        for number, group in enumerate(groups):
+            self._progress.note(causes, number / len(groups))
+            for found in backfill.members_by_page(self._reader, group, resolve, self._clock):
+                told = {name: (found.members[name], causes[name]) for name in group}
+                pipeline.tell(found.page, told, found.due if len(groups) == 1 else {})
+                self._progress.note(causes, (number + found.share) / len(groups))
+                if len(groups) > 1:
+                    gathered |= {profile: min(at, gathered.get(profile, at)) for profile, at in found.due.items()}
+        if gathered:
+            pipeline.tell(backfill.EVERYBODY, {}, gathered)
 
-    def _empty(self, segment: str) -> None:
+    def _empty(self, segments: Sequence[str]) -> None:
         """Let all members go."""
-        for page in backfill.whole(backfill.count(self._reader)):
-            self._pipeline.tell(
-                segment, set(), self._pipeline.evaluator.members(self._writer, segment, page), "deleted"
-            )
-        self._pipeline.show(segment)
-
-    def _see_again(self, profiles: Iterable[int]) -> None:
-        waiting = set(self._sweep)
-        self._sweep += [profile for profile in profiles if profile not in waiting]
+        for page in backfill.whole(backfill.count(self._reader)) if segments else ():
+            self._pipeline.tell(page, {segment: (set(), "deleted") for segment in segments})

@@ -8,7 +8,6 @@ folds the topic comes to the same segments.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,6 +104,8 @@ class _Live:
     offset: int
     version: int
     rule: Rule
+    names: frozenset[str]
+    """The segments that the rule names."""
 
 
 class Segments:
@@ -132,8 +133,9 @@ class Segments:
         version = declared.body.get("version", 1)
         version = version if type(version) is int else 1
         try:
-            live = _Live(offset, version, _compiled(declared.body.get("rule")))
-            self._hold_together({**self._rules(), declared.id: live.rule}, live.rule)
+            rule = _compiled(declared.body.get("rule"))
+            live = _Live(offset, version, rule, segments_of(rule))
+            self._hold_together(declared.id, live)
         except Exception as error:  # whatever it is, it is this declaration's
             self.aside[declared.id] = Aside(offset, version, reason_of(error))
             return None
@@ -150,7 +152,7 @@ class Segments:
         self.aside[segment] = Aside(offset, live.version, reason)
         if former is not None:
             try:
-                self._hold_together({**self._rules(), segment: former.rule}, former.rule)
+                self._hold_together(segment, former)
             except InvalidInput:
                 former = None
         if former is None:
@@ -164,10 +166,10 @@ class Segments:
     def with_users(self, segment: str) -> tuple[str, ...]:
         """The segment and those that name it, directly or through others; inner ones first."""
         found = [segment]
-        rules = self._rules()
-        for other in topological(rules):
-            if not segments_of(rules[other]).isdisjoint(found):
-                found.append(other)
+        if any(segment in live.names for live in self._live.values()):  # usually none does
+            for other in topological(self._rules()):
+                if not self._live[other].names.isdisjoint(found):
+                    found.append(other)
         return tuple(found)
 
     def record_asides(self, log: EventLog, clock: Clock) -> None:
@@ -221,10 +223,9 @@ class Segments:
     def _rules(self) -> dict[str, Rule]:
         return {segment: live.rule for segment, live in self._live.items()}
 
-    @staticmethod
-    def _hold_together(rules: Mapping[str, Rule], new: Rule) -> None:
-        if segments_of(new):  # usually it names none
-            topological(rules)
+    def _hold_together(self, segment: str, live: _Live) -> None:
+        if live.names:  # usually it names none
+            topological({**self._rules(), segment: live.rule})
 
 
 def reason_of(error: Exception) -> str:

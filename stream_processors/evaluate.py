@@ -5,6 +5,7 @@ second; memberships are its fold.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -157,16 +158,26 @@ class Evaluator:
             "cause": cause,
         }
 
-    def tell(self, segment: str, members: set[int], now_members: Mapping[int, int], cause: str) -> Iterator[Told]:
-        """Make a segment's memberships equal to `members`, some thousands at a time: for back-fills, edits and
-        deletions."""
-        now = self.now
-        entered = [(profile, "entered", now) for profile in sorted(members - now_members.keys())]
-        exited = [(profile, "exited", at) for profile, at in sorted(now_members.items()) if profile not in members]
-        changes = entered + exited
-        for start in range(0, len(changes), _READ):
-            chunk = changes[start : start + _READ]
-            yield self._tell([self._record(to_hex(p), segment, kind, now, at, cause) for p, kind, at in chunk])
+    def tell(
+        self, segments: Mapping[str, tuple[set[int], str]], before: Mapping[str, Mapping[int, int]]
+    ) -> Iterator[Told]:
+        """Make memberships equal to these members, with the cause for each segment, some thousands at a time: for
+        back-fills, edits and deletions. `before`: as `members` says."""
+        records = (
+            self._record(to_hex(profile), segment, kind, self.now, at, cause)
+            for segment, (members, cause) in segments.items()
+            for profile, kind, at in self._differences(members, before.get(segment, {}))
+        )
+        while chunk := list(islice(records, _READ)):
+            yield self._tell(chunk)
+
+    def _differences(self, members: set[int], before: Mapping[int, int]) -> Iterator[tuple[int, str, int]]:
+        """Profile, kind of the transition, entered_at."""
+        for profile in sorted(members - before.keys()):
+            yield profile, "entered", self.now
+        for profile, at in sorted(before.items()):
+            if profile not in members:
+                yield profile, "exited", at
 
     def _tell(self, records: Sequence[dict[str, Any]]) -> Told:
         for n, record in enumerate(records):
@@ -199,17 +210,16 @@ class Evaluator:
             writer.insert("memberships", membership_rows(rows))
             self.position = records[-1].offset + 1
 
-    def members(self, writer: Writer, segment: str, page: Page) -> dict[int, int]:
-        """Profile -> entered_at of a segment's members in a page, from what was told."""
-        return {profile: milliseconds(entered) for profile, entered in members(writer, segment, page)}
 
-
-def members(writer: Writer, segment: str, page: Page) -> Iterable[tuple[int, Any]]:
-    """Profile and entered_at."""
-    sql = """SELECT profile, argMax(entered_at, ver) FROM memberships
-        WHERE segment = {s:String} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
-        GROUP BY profile HAVING argMax(member, ver) = 1"""
-    return writer.rows(sql, {"s": segment, "first": page.first, "last": page.last})
+def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, dict[int, int]]:
+    """Segment -> profile -> entered_at of the members in a page, from what was told."""
+    sql = """SELECT segment, profile, argMax(entered_at, ver) FROM memberships
+        WHERE segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
+        GROUP BY segment, profile HAVING argMax(member, ver) = 1"""
+    found: dict[str, dict[int, int]] = {}
+    for segment, profile, entered in writer.rows(sql, {"s": list(segments), "first": page.first, "last": page.last}):
+        found.setdefault(segment, {})[profile] = milliseconds(entered)
+    return found
 
 
 def _kept(live: LiveRules) -> Kept:

@@ -27,12 +27,14 @@ from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
+from segments.sql import Page
+from segments.tree import Rule
 from stream_processors import conflicts, project, rejections
 from stream_processors.batch import COPY, Batch, parse
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.conflicts import First
 from stream_processors.dedupe import SeenIds
-from stream_processors.evaluate import Evaluator
+from stream_processors.evaluate import Evaluator, members
 from stream_processors.gathered import Recorded, Shown, Tables
 from stream_processors.graphs import Graphs
 from stream_processors.inserts import Inserts
@@ -224,20 +226,27 @@ class Pipeline:
         self._recent.show(touched.owners, views)
         self._recent.position = self.evaluator.position
 
-    def tell(self, segment: str, members: set[int], before: Mapping[int, int], cause: str) -> None:
-        """Make a segment's memberships equal to `members`, where they were `before`, and wait until the tables say so;
-        views do after `show`."""
+    def set_segments(self, segments: Mapping[str, tuple[Rule, int]]) -> None:
+        """The live segments: id -> (rule, version). States in memory get what new rules ask for when they are next
+        used."""
+        read = self.evaluator.kept
+        self.evaluator.set_segments(segments)
+        self._states.rules_changed(read)
+
+    def tell(
+        self, page: Page, segments: Mapping[str, tuple[set[int], str]], due: Mapping[int, int] | None = None
+    ) -> None:
+        """Make the memberships in a page of profiles equal to these members, with the cause for each segment, and wait
+        until tables and views say so. `due`: profile -> the moment, in ms, by which it is to be looked at."""
         self.evaluator.tick()
-        for told in self.evaluator.tell(segment, members, before, cause):
+        for told in self.evaluator.tell(segments, members(self._writer, segments, page)):
+            self._states.hear(told)
             self._outbox.recorded.told += told
             self._outbox.write_all()
         self._outbox.changed()
-
-    def show(self, segment: str) -> None:
-        """Bring views and rows up to date with what was told of a segment."""
-        self._states.forget()
         self._outbox.write_all()
-        show_members(self._writer, segment, self.version())
+        # one more: rows that are there may have this version, and those after the declaration have at least that
+        show_members(self._writer, list(segments), page, self.version() + 1, due)
         self._recent.forget(owners=False)
         self._recent.position = self.evaluator.position
 

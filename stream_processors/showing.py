@@ -1,52 +1,81 @@
-"""Profiles after a back-fill: their views and rows brought up to date with one segment, inside the warehouse.
+"""Profiles after a back-fill: their views and rows brought up to date with some segments, inside the warehouse.
 
-Quicker than making the rows anew, of which a segment may have millions. Idempotent: what differs from the memberships
+Quicker than making the rows anew, of which segments may have millions. Idempotent: what differs from the memberships
 is found by asking.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from segments.sql import Page
+from stream_processors.profiles import NEVER
 from warehouse.client import Writer
 
 _AT_ONCE: Final = 20_000
 
-_DIFFERENT: Final = """SELECT profile FROM (
-        SELECT profile, argMax(has(segments, {segment:String}), ver) AS shown FROM TABLE
-        GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
-    LEFT JOIN (
-        SELECT profile, argMax(member, ver) AS member FROM memberships WHERE segment = {segment:String}
-        GROUP BY profile) AS told USING profile
-    WHERE shown != member ORDER BY profile"""
+_HELD: Final = """SELECT profile, arraySort(groupArray((name, since))) AS held FROM (
+        SELECT profile, toString(segment) AS name, argMax(entered_at, ver) AS since FROM memberships
+        WHERE segment IN {segments:Array(String)} AND CHOSEN
+        GROUP BY profile, segment HAVING argMax(member, ver) = 1)
+    GROUP BY profile"""
+"""Each profile's memberships in these segments, as told."""
 
-_LATEST: Final = "SELECT * FROM TABLE WHERE profile IN {profiles:Array(UInt128)} ORDER BY ver DESC LIMIT 1 BY profile"
+_PAGE: Final = "profile BETWEEN {first:UInt128} AND {last:UInt128}"
+
+_DIFFERENT: Final = f"""SELECT profile FROM (
+        SELECT profile,
+            argMax(arraySort(arrayFilter(one -> has({{segments:Array(String)}}, one), segments)), ver) AS shown
+        FROM TABLE WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
+    LEFT JOIN ({_HELD.replace("CHOSEN", _PAGE)}) AS told USING profile
+    WHERE shown != held.1 ORDER BY profile"""
+
+_SOME: Final = "profile IN {profiles:Array(UInt128)}"
+_LATEST: Final = f"SELECT * FROM TABLE WHERE {_SOME} ORDER BY ver DESC LIMIT 1 BY profile"
 
 _SHOW_IN_VIEWS: Final = f"""INSERT INTO views
-    WITH told AS (
-        SELECT profile, argMax(member, ver) AS member, argMax(entered_at, ver) AS since FROM memberships
-        WHERE segment = {{segment:String}} AND profile IN {{profiles:Array(UInt128)}} GROUP BY profile),
+    WITH told AS ({_HELD.replace("CHOSEN", _SOME)}),
     latest AS ({_LATEST.replace("TABLE", "views")}),
     changed AS (
         SELECT profile, arraySort(arrayConcat(
-            arrayFilter(held -> held.1 != {{segment:String}}, arrayZip(latest.segments, latest.entered)),
-            if(told.member = 1, [({{segment:String}}, told.since)], []))) AS held
+            arrayFilter(one -> NOT has({{segments:Array(String)}}, one.1), arrayZip(latest.segments, latest.entered)),
+            told.held)) AS held
         FROM latest LEFT JOIN told USING profile)
     SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, changed.held.1 AS segments, changed.held.2 AS entered)
     FROM latest INNER JOIN changed USING profile"""
 
 _SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
     WITH latest AS ({_LATEST.replace("TABLE", "profile_rows")}),
-    seen AS ({_LATEST.replace("TABLE", "views")})
-    SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, seen.segments AS segments)
-    FROM latest INNER JOIN seen USING profile"""
+    seen AS ({_LATEST.replace("TABLE", "views")}),
+    timed AS (SELECT one.1 AS profile, fromUnixTimestamp64Milli(one.2, 'UTC') AS at
+        FROM (SELECT arrayJoin(arrayZip({{profiles:Array(UInt128)}}, {{moments:Array(Int64)}})) AS one))
+    SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, seen.segments AS segments, least(latest.due, timed.at) AS due)
+    FROM latest INNER JOIN seen USING profile INNER JOIN timed USING profile
+    WHERE latest.live = 1 AND (latest.segments != seen.segments OR timed.at < latest.due)"""
 
 
-def show_members(writer: Writer, segment: str, version: int) -> None:
-    """Make views and rows of live profiles say of a segment what the table of memberships says. Blocks.
+def show_members(
+    writer: Writer, segments: Sequence[str], page: Page, version: int, due: Mapping[int, int] | None = None
+) -> None:
+    """Make views and rows of a page's live profiles say of some segments what the table of memberships says. Blocks.
 
-    `version` of the rows to write: above that of the rows that are there.
+    `version` of the rows to write: above that of the rows that are there. `due`: profile -> the moment, in ms, at which
+    its row is to be due at the latest.
     """
-    for table, show in (("views", _SHOW_IN_VIEWS), ("profile_rows", _SHOW_IN_ROWS)):  # rows are made from views
-        profiles = [row[0] for row in writer.rows(_DIFFERENT.replace("TABLE", table), {"segment": segment})]
-        for start in range(0, len(profiles), _AT_ONCE):
-            chunk = profiles[start : start + _AT_ONCE]
-            writer.command(show, {"segment": segment, "profiles": chunk, "ver": version})
+    due = due or {}
+    bound = {"segments": list(segments)}
+    changed = _different(writer, "views", bound, page)
+    for chunk in _chunks(changed):
+        writer.command(_SHOW_IN_VIEWS, {**bound, "profiles": chunk, "ver": version})
+    changed = sorted({*_different(writer, "profile_rows", bound, page), *due})  # they are made from views
+    for chunk in _chunks(changed):
+        moments = [due.get(profile, NEVER) for profile in chunk]
+        writer.command(_SHOW_IN_ROWS, {"profiles": chunk, "moments": moments, "ver": version})
+
+
+def _different(writer: Writer, table: str, bound: Mapping[str, object], page: Page) -> list[int]:
+    asked = {**bound, "first": page.first, "last": page.last}
+    return [row[0] for row in writer.rows(_DIFFERENT.replace("TABLE", table), asked)]
+
+
+def _chunks(profiles: Sequence[int]) -> list[Sequence[int]]:
+    return [profiles[start : start + _AT_ONCE] for start in range(0, len(profiles), _AT_ONCE)]

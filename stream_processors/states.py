@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from identity.graph import IdentityGraph
+from identity.nodes import from_hex
 from stream_processors import coldload, project
 from stream_processors.batch import UNIQUE, Batch
-from stream_processors.evaluate import Evaluator
+from stream_processors.bounds import LATEST, Kept
+from stream_processors.evaluate import Evaluator, Told
 from stream_processors.profiles import ProfileCache, ProfileState, inherit
 from stream_processors.resolve import Resolution
 from warehouse.client import Writer
@@ -63,6 +65,24 @@ class States:
         self._cache.clear()
         return held
 
+    def rules_changed(self, read: Kept) -> None:
+        """Forget the states that may lack a trait or purpose that the live rules read, and those before (`read`) did
+        not: they were at their bounds."""
+        kept = self._evaluator.kept
+        traits, consents = kept.traits <= read.traits, kept.consents <= read.consents
+        for profile, state in self._cache.items() if not (traits and consents) else ():
+            if not (traits or len(state.traits) < LATEST) or not (consents or len(state.consents) < LATEST):
+                self._cache.drop(profile)
+
+    def hear(self, told: Told) -> None:
+        """Bring memberships up to date with what was told of profiles without looking at them."""
+        for _, record in told:
+            state = self._cache.peek(from_hex(record["profile"]))
+            if state is not None and record["kind"] == "entered":
+                state.memberships[record["segment"]] = record["entered_at"]
+            elif state is not None:
+                state.memberships.pop(record["segment"], None)
+
     def touch(
         self,
         resolution: Resolution,
@@ -100,7 +120,9 @@ class States:
             return
         profile_of = self._graph.profile_of
         gone = {p for p in old if profile_of(p) != p}
-        parts = {p: self._cache.drop(p) for p in gone}
+        parts = {p: self._known(p) for p in gone}
+        for profile in gone:
+            self._cache.drop(profile)
         self._take_leave(gone, parts, touched, resolution.cause())
         sources: dict[int, set[int]] = {p: {p} for p in old - gone}
         for node, profile in resolution.moved.items():
@@ -118,7 +140,7 @@ class States:
                     identities={self._graph.type_of(node) for node in new}
                 )
                 continue
-            known = {p: parts.get(p) or self._cache.get(p) for p in homes if p not in resolution.fresh}
+            known = {p: parts.get(p) or self._known(p) for p in homes if p not in resolution.fresh}
             joined = self._joined(profile, nodes, known, resolution)
             if joined is None:
                 cold[profile] = nodes
@@ -131,7 +153,7 @@ class States:
 
     def _grown(self, profile: int, nodes: Sequence[int], resolution: Resolution) -> ProfileState | None:
         """The cached state of a profile that has only gained nodes never seen before; None where that is not so."""
-        state = self._cache.get(profile)
+        state = self._known(profile)
         if state is None or not all(node in state.nodes or node in resolution.fresh for node in nodes):
             return None
         if len(state.nodes) > len(nodes) or not state.nodes <= set(nodes):
@@ -163,6 +185,7 @@ class States:
         """The state of `profile` out of cached parts; None where they do not cover its nodes exactly."""
         wanted = set(nodes)
         state = ProfileState()
+        state.facts.numbered = self._evaluator.live.numbered
         for part in parts.values():
             if part is None or not part.nodes <= wanted:
                 return None
@@ -176,23 +199,48 @@ class States:
         return state
 
     def of(self, profiles: Sequence[int], before: Mapping[int, int]) -> dict[int, ProfileState]:
-        """Cached states, and the others loaded."""
+        """Cached states, completed where rules have come since, and the others loaded."""
         states: dict[int, ProfileState] = {}
         cold: dict[int, Sequence[int]] = {}
+        lacking: dict[int, list[ProfileState]] = {}
+        numbered = self._evaluator.live.numbered
         for profile in profiles:
             state = self._cache.get(profile)
             if state is None:
                 cold[profile] = self._graph.nodes_of(profile)
-            else:
-                states[profile] = state
+                continue
+            states[profile] = state
+            if state.facts.numbered < numbered:
+                lacking.setdefault(state.facts.numbered, []).append(state)
+        for known, some in lacking.items():
+            self._complete(some, known, before)
         for profile, state in self._load(cold, before).items():
             states[profile] = state
             self._cache.put(profile, state)
         return states
 
+    def _known(self, profile: int) -> ProfileState | None:
+        """The cached state, unless it lacks what a rule that has come since asks for."""
+        state = self._cache.get(profile)
+        return state if state is not None and state.facts.numbered == self._evaluator.live.numbered else None
+
+    def _complete(self, states: Sequence[ProfileState], numbered: int, before: Mapping[int, int]) -> None:
+        """Give states that were made when so many leaves were numbered those that are new."""
+        live = self._evaluator.live
+        if new := live.since(numbered):
+            leaves = {node: state.facts.leaves for state in states for node in state.nodes}
+            self._landed(leaves)
+            coldload.load_leaves(self._writer, leaves, before, new, self._evaluator.now)
+        for state in states:
+            live.prune(state.facts.leaves)
+            state.facts.numbered, state.facts.true_leaves = live.numbered, None
+
     def _load(self, cold: Mapping[int, Sequence[int]], before: Mapping[int, int]) -> dict[int, ProfileState]:
         self._landed(key for profile, nodes in cold.items() for key in (profile, *nodes))
-        return coldload.load(self._writer, cold, before, self._evaluator)
+        loaded = coldload.load(self._writer, cold, before, self._evaluator)
+        for state in loaded.values():
+            state.facts.numbered = self._evaluator.live.numbered
+        return loaded
 
     def _count(self, batch: Batch, owners: Mapping[int, int], touched: Touched) -> None:
         """Fold the events that count into the states of their anchors' profiles. The hottest loop: once per event."""

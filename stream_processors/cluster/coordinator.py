@@ -19,7 +19,7 @@ things as the new owner, and commits only what is true, but may set either posit
 every two seconds.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -29,7 +29,6 @@ from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure
 from segments.live import LiveRules
-from segments.sql import Page
 from stream_processors import backfill, declared
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.cluster import touches
@@ -38,6 +37,7 @@ from stream_processors.cluster.profiles import GROUP as PROFILES_GROUP
 from stream_processors.cluster.touches import Touch
 from stream_processors.declared import Change
 from stream_processors.evaluate import members
+from stream_processors.filling import filling
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -130,38 +130,46 @@ class Coordinator:
 
     def _fill(self, changes: Sequence[Change]) -> Passed:
         """Touch whoever a segment's declaration lets in or out."""
-        rules = LiveRules({name: rule for name, (rule, _) in self._segments.segments.live.items()})
-        wanted: dict[str, Change] = {}
-        gone = {segment for change in changes for segment in change.gone}
-        for segment in sorted(gone - rules.rules.keys()):
+        live = self._segments.segments.live
+        wanted = filling(changes, live)
+        for segment in sorted(wanted.gone):
             self._touch_members(segment)
-        for change in changes:
-            for segment in change.filled:
-                if segment in rules.rules:
-                    wanted.setdefault(segment, change)
-        failed: set[int] = set()
-        for segment, change in wanted.items():
-            if change.offset not in failed and not self._fill_segment(segment, change):
-                failed.add(change.offset)
-            if rules.changes_with_time(segment):
-                self._sweep_after = 0
+        resolve = self._segments.segments.rule
+        for group in backfill.together(wanted.filled, resolve):
+            try:
+                self._fill_together(group, wanted.filled)
+            except Backpressure:
+                raise
+            except Exception:
+                self._fill_each(group, wanted.filled, changes)
+        rules = LiveRules({name: rule for name, (rule, _) in live.items()})
+        if any(rules.changes_with_time(segment) for segment in wanted.filled):
+            self._sweep_after = 0
         self._checkpoint("filled")
         return self._owners_passed()
 
-    def _fill_segment(self, segment: str, change: Change) -> bool:
-        """False where the declaration is to be set aside, which the next round does."""
-        resolve = self._segments.segments.rule
-        try:
-            for page, answer in backfill.members_by_page(self._reader, resolve(segment), resolve, self._clock):
-                self._touch(self._members(segment, page) ^ answer, change.cause or touches.EDITED)
-        except Exception as error:
-            if not self._is_at_fault(segment, error):
-                raise
-            self._segments.segments.say_aside(
-                self._log, self._clock, change.segment, change.offset, declared.reason_of(error)
-            )
-            return False
-        return True
+    def _fill_together(self, segments: Sequence[str], causes: Mapping[str, str]) -> None:
+        for found in backfill.members_by_page(self._reader, segments, self._segments.segments.rule, self._clock):
+            before = members(self._writer, segments, found.page)
+            for segment in segments:
+                self._touch(before.get(segment, {}).keys() ^ found.members[segment], causes[segment])
+
+    def _fill_each(self, segments: Sequence[str], causes: Mapping[str, str], changes: Sequence[Change]) -> None:
+        """Of segments that cannot be filled together: a record says which declaration is to be set aside, and the next
+        round does that."""
+        failed: set[int] = set()
+        for segment in segments:
+            change = next(change for change in changes if segment in change.filled)
+            if change.offset in failed:
+                continue
+            try:
+                self._fill_together([segment], causes)
+            except Exception as error:
+                if not self._is_at_fault(segment, error):
+                    raise
+                failed.add(change.offset)
+                reason = declared.reason_of(error)
+                self._segments.segments.say_aside(self._log, self._clock, change.segment, change.offset, reason)
 
     def _is_at_fault(self, segment: str, error: Exception) -> bool:
         """Whether the segment fails alone, too, while the warehouse is well."""
@@ -175,10 +183,7 @@ class Coordinator:
 
     def _touch_members(self, segment: str) -> None:
         for page in backfill.whole(backfill.count(self._reader)):
-            self._touch(self._members(segment, page), touches.DELETED)
-
-    def _members(self, segment: str, page: Page) -> set[int]:
-        return {profile for profile, _ in members(self._writer, segment, page)}
+            self._touch(members(self._writer, [segment], page).get(segment, ()), touches.DELETED)
 
     def _finish(self, position: int) -> Passed:
         self._committed = position

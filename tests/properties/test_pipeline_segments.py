@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processors import declarations, outbox
+from stream_processors import backfill, outbox
 from stream_processors.recent import RecentViews
 from stream_processors.views import Views
 from tests.properties.pipeline_life import Life
@@ -19,7 +19,7 @@ def test_told_equals_full(make_box: MakeBox, seed: int, batch: int, cached: int)
     world = make_box(batch=batch, cached_profiles=cached, linger=r.choice(LINGERS))
     with pytest.MonkeyPatch.context() as patch, world as box:
         patch.setattr(outbox, "_WRITE_AT", r.choice((1, 5, 5_000)))
-        patch.setattr(declarations, "_SWEEP_CHUNK", r.choice((1, 3, 500)))  # as if there were many profiles
+        patch.setattr(backfill, "TOGETHER", r.choice((1, 10, 300)))
         life = Life(r, box)
         for _ in range(r.choice((3, 5, 8))):
             for _ in range(r.randint(1, 3)):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from segments.live import LiveRules
 from segments.rule import parse_rule
-from segments.sql import Query, compile_sql
+from segments.sql import Query, compile_several, compile_sql
 from segments.values import DATE_PATTERN, parse_date
 from segments.why import compile_why, why_tree
 from tests.properties.segments_world import (
@@ -107,6 +107,25 @@ def test_why_and_a_chosen_few_agree_with_the_whole(
         assert answer["node"] == written["s2"]
         for row in rows.values():
             assert len(row.get("events", ())) == min(10, row.get("matched", 0))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=WORLDS, trees=RULE_SETS, leaves=LEAF_SETS, now=st.sampled_from(NOWS))
+def test_several_at_once_equal_each_alone_and_are_due_in_time(
+    engine: Any, world: World, trees: dict[str, Any], leaves: dict[str, Any], now: int
+) -> None:
+    rules = {segment: parse_rule(rule) for segment, rule in (trees | leaves).items()}
+    live = LiveRules(rules)
+    facts = live_facts(world, live, now, world.events)
+    load(engine, world)
+    query = compile_several(list(rules.values()), now, rules.__getitem__)
+    found = {profile: (held, due) for profile, held, due in engine.query(query.sql, query.parameters).result_rows}
+    for profile, one in facts.items():
+        held, due = found.get(profile, ([], 0))
+        assert {list(rules)[index] for index in held} == live.evaluate(one, now)
+        latest = live.next_change(one, now)
+        assert due == 0 or due > now
+        assert latest is None or now < due <= latest
 
 
 def profiles(engine: Any, query: Query) -> set[int]:
