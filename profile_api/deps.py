@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from eventlog.port import EventLog
 from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness
+from profile_api.trees import Trees
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
@@ -55,8 +56,12 @@ class ApiDeps:
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
     heavy: Heavy = field(default_factory=Heavy)
     """Where requests that read much take their turn."""
-    declaring: Heavy = field(default_factory=lambda: Heavy(8, 32, 60.0))
-    """Where those wait that declare something, until it is visible."""
+    declaring: Heavy = field(default_factory=lambda: Heavy(32, 96, 60.0))
+    """Where those wait that declare something, until it is visible. What is declared meanwhile is filled together."""
+    filled: Callable[[str], float | None] = lambda segment: None
+    """How far the filling of a segment is, from 0 to 1; None where it is not being filled, or another process does."""
+    trees: Trees = field(default_factory=Trees)
+    """The rules of the declared segments, parsed."""
     throttle: Throttle = field(default_factory=lambda: Throttle(system_clock))
     """Of wrong tokens; the collector's of wrong keys is the same one."""
     streams_per_token: int = 20

@@ -10,7 +10,7 @@ from schemas.errors import Conflict, InvalidRule, NotFound
 from segments.rule import parse_rule
 from segments.size import check_size
 from segments.sql import Resolve, compile_sql
-from segments.tree import Rule, segments_of
+from segments.tree import Rule
 
 _A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
 
@@ -31,14 +31,14 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
         nested = found(deps, name)
         if (effect := deps.registry.effects.get(name)) and effect.aside is not None:
             raise Conflict(f"The segment {name} is set aside, so no rule can name it: {effect.aside}", code="set_aside")
-        return parse_rule(nested.rule)
+        return deps.trees.tree(nested)
 
     return resolve
 
 
 def try_out(deps: ApiDeps, rule: Rule, own: str) -> None:
     """Let the engine run a `checked` rule on a few profiles. Raises `InvalidRule` where it does not."""
-    few = [row[0] for row in deps.reader.fill(_A_FEW)]
+    few = [row["profile"] for row in deps.reader.look_up(_A_FEW)]
     trial.try_out(deps, compile_sql(rule, deps.clock(), resolver(deps, own, rule), few))
 
 
@@ -65,12 +65,12 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
 def users_of(deps: ApiDeps, name: str) -> list[str]:
     """The segments that name this one."""
     declared = deps.registry.segments.values()
-    return sorted(other.id for other in declared if other.id != name and name in _named(other.rule))
+    return sorted(other.id for other in declared if other.id != name and name in deps.trees.names(other))
 
 
 def _all_users(deps: ApiDeps, name: str) -> Iterator[str]:
     """Directly and through others."""
-    named = {other.id: _named(other.rule) for other in deps.registry.segments.values()}
+    named = {other.id: deps.trees.names(other) for other in deps.registry.segments.values()}
     seen, waiting = {name}, [name]
     while waiting:
         used = waiting.pop()
@@ -79,13 +79,6 @@ def _all_users(deps: ApiDeps, name: str) -> Iterator[str]:
                 seen.add(user)
                 waiting.append(user)
                 yield user
-
-
-def _named(written: dict[str, Any]) -> frozenset[str]:
-    try:
-        return segments_of(parse_rule(written))
-    except InvalidRule:  # it is set aside
-        return frozenset()
 
 
 def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:

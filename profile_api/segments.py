@@ -64,7 +64,7 @@ def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any
     }
 
 
-def state_of(deps: ApiDeps, name: str) -> dict[str, str]:
+def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
     """How far the latest declaration or deletion of a segment is, and the reason where it is set aside."""
     effect = deps.registry.effects.get(name)
     if effect is None:
@@ -76,6 +76,9 @@ def state_of(deps: ApiDeps, name: str) -> dict[str, str]:
         return {"state": DELETING}
     if effect.offset < passed:
         return {"state": LIVE}
+    filled = deps.filled(name)
+    if filled is not None:
+        return {"state": FILLING, "progress": round(filled, 3)}
     return {"state": FILLING if effect.offset == passed else PENDING}
 
 
@@ -157,6 +160,8 @@ def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, do
     if not reached(deps, offset):
         done = 202
     deps.registry.refresh()
+    if declared := deps.registry.segments.get(name):
+        deps.trees.keep(declared, rule)
     answer = one(deps, name) | warned(names, rule)
     if answer["state"] == SET_ASIDE:
         done = 202

@@ -36,6 +36,7 @@ from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
 from stream_processors import generation
+from stream_processors.filling import Progress
 from stream_processors.graphs import Graphs
 from stream_processors.pipeline import WarehouseBehind
 from stream_processors.recent import RecentViews
@@ -125,6 +126,7 @@ class Platform:
         self.metrics = CollectorRegistry()
         self._checkpoint = checkpoint_from_environment()
         self.recent = RecentViews()
+        self.progress = Progress()
         self._graphs = Graphs(self.folder.root)
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None
@@ -334,6 +336,7 @@ class Platform:
             checkpoint=self._checkpoint,
             recent=self.recent,
             graphs=self._graphs,
+            progress=self.progress,
         )
 
     def _drop_other_generations(self) -> None:
@@ -360,6 +363,7 @@ class Platform:
             replay=self.replay_in_background,
             replay_state=lambda: dict(self.replaying),
             recent=self.recent,
+            filled=self.progress.of,
             at_hand=True,
             conditions=self.conditions,
             readiness=self._readiness(),

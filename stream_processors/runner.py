@@ -12,6 +12,7 @@ from stream_processors import rejections
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.declarations import Declarations
+from stream_processors.filling import Progress
 from stream_processors.graphs import Graphs
 from stream_processors.outbox import Linger
 from stream_processors.pipeline import GROUP, Pipeline
@@ -47,8 +48,10 @@ class Runner:
         linger: Linger = Linger(),
         recent: RecentViews | None = None,
         graphs: Graphs | None = None,
+        progress: Progress | None = None,
     ) -> None:
-        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Pipeline`."""
+        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Pipeline`. `progress`:
+        where it is noted how far the filling of segments is."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
@@ -57,6 +60,7 @@ class Runner:
         self._linger = linger
         self._recent = recent
         self._graphs = graphs
+        self._progress = progress
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
@@ -81,7 +85,9 @@ class Runner:
             recent=self._recent,
             graphs=self._graphs,
         )
-        self.declarations = Declarations(self._log, self.pipeline, self._writer, self._reader, self._clock)
+        self.declarations = Declarations(
+            self._log, self.pipeline, self._writer, self._reader, self._clock, self._progress
+        )
         self.declarations.restore(self._log.committed(GROUP, topics.REGISTRY)[0])
         self.pipeline.recover()
         self.declarations.resume()

@@ -29,8 +29,9 @@ class Segment(BaseModel):
     """`size`: how many profiles are in it now. `version` grows by one with each change of the rule.
 
     `state`: `live`; `pending` or `filling`, on its way to be; `deleting`, members are leaving; or `set_aside`: it
-    cannot be put into effect, for a `reason`, and what was in effect before still is. `warnings` come with the answer
-    to a declaration only.
+    cannot be put into effect, for a `reason`, and what was in effect before still is. `progress`: while it is being
+    filled, the share of all profiles that has been looked at, from 0 to 1; not where other processes do that.
+    `warnings` come with the answer to a declaration only.
     """
 
     model_config = with_example(_SEGMENT)
@@ -41,6 +42,7 @@ class Segment(BaseModel):
     created_at: str
     size: int
     state: Literal["live", "pending", "filling", "deleting", "set_aside"]
+    progress: float | None = None
     reason: str | None = None
     warnings: list[Warned] = []
 

@@ -1,0 +1,45 @@
+"""The rules of declared segments as trees: each is parsed once for as long as its declaration stands."""
+
+from typing import Final
+
+from registry.models import SegmentDeclaration
+from schemas.errors import InvalidRule
+from segments.rule import parse_rule
+from segments.tree import Rule, segments_of
+
+_MOST_KEPT: Final = 10_000
+
+
+class Trees:
+    """May be called from any thread: two that ask at once for the same both parse it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[SegmentDeclaration, Rule, frozenset[str]]] = {}
+
+    def keep(self, segment: SegmentDeclaration, rule: Rule) -> None:
+        """A rule that was parsed already, as the one of a segment, where that was declared so."""
+        if segment.rule == rule.written:
+            self._keep(segment, rule)
+
+    def tree(self, segment: SegmentDeclaration) -> Rule:
+        """Raises `InvalidRule` for what an earlier version took."""
+        return self._parsed(segment)[1]
+
+    def names(self, segment: SegmentDeclaration) -> frozenset[str]:
+        """The segments that it names; none where its rule cannot be read."""
+        try:
+            return self._parsed(segment)[2]
+        except InvalidRule:  # it is set aside
+            return frozenset()
+
+    def _parsed(self, segment: SegmentDeclaration) -> tuple[SegmentDeclaration, Rule, frozenset[str]]:
+        known = self._known.get(segment.id)
+        if known is None or known[0] is not segment:
+            return self._keep(segment, parse_rule(segment.rule))
+        return known
+
+    def _keep(self, segment: SegmentDeclaration, rule: Rule) -> tuple[SegmentDeclaration, Rule, frozenset[str]]:
+        if len(self._known) >= _MOST_KEPT:  # of segments that are gone, too
+            self._known = {}
+        known = self._known[segment.id] = segment, rule, segments_of(rule)
+        return known

@@ -1,0 +1,127 @@
+"""Many segments declared over the API at once: recorded, filled together, and how far that is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from benchmarks.workload import segments
+from profile_api.app import create_api
+from profile_api.deps import ApiDeps
+from registry.registry import Registry
+from schemas import topics
+from stream_processors import backfill
+from stream_processors.filling import Progress
+from tests.properties.pipeline_world import Box, MakeBox, Random, make_door, make_events
+from tests.properties.segments_world import T0
+from tests.unit.api_world import SECRET, TOKEN, Client
+
+
+@pytest.fixture(scope="module")
+def portal() -> Iterator[BlockingPortal]:
+    with start_blocking_portal() as made:
+        yield made
+
+
+class Watched:
+    """A reader that looks around before it answers each question."""
+
+    def __init__(self, reader: Any, look: Any) -> None:
+        self._reader, self._look = reader, look
+
+    def fill(self, sql: str, parameters: Any = None) -> Any:
+        self._look()
+        return self._reader.fill(sql, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def api(box: Box, portal: BlockingPortal, progress: Progress) -> Client:
+    """Of a box whose declarations note their progress there, and whose requests wait for next to nothing."""
+    registry = Registry(box.log, box.clock, env_token=TOKEN)
+    box.runner.declarations._progress = progress
+    reader = box.warehouse.reader(lambda: 1)
+    deps = ApiDeps(
+        box.log, registry, reader, SECRET, "default", lambda record, payload: {}, box.clock,
+        visible_within=0.01, filled=progress.of,
+    )  # fmt: skip
+    return Client(create_api(deps), portal)
+
+
+def test_a_burst_is_202_with_a_place_to_ask_and_filled_together(
+    make_box: MakeBox, portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "PAGE", 5)
+    with make_box() as box:
+        box.append(make_events(Random(3), 200, T0, make_door(), people=40))
+        box.settle()
+        client = api(box, portal, Progress())
+        rules = segments(20)
+        for name, rule in rules.items():
+            made = client.post("/v1/segments", json={"id": name, "rule": rule})
+            assert (made.status_code, made.headers["location"]) == (202, f"/v1/segments/{name}")
+        assert client.get("/v1/segments/segment-0").json()["state"] == "filling"
+        assert client.get("/v1/segments/segment-19").json()["state"] == "pending"
+
+        seen: list[list[Any]] = []
+
+        def look() -> None:
+            answers = [client.get(f"/v1/segments/{name}").json() for name in ("segment-0", "segment-19")]
+            seen.append([(answer["state"], answer.get("progress")) for answer in answers])
+
+        box.runner.declarations._reader = Watched(box.runner.declarations._reader, look)
+        box.settle()
+        assert len(seen) > 3
+        assert all(first == last for first, last in seen)
+        assert {state for (state, _), _ in seen} == {"filling"}
+        shares = [share for (_, share), _ in seen]
+        assert shares == sorted(shares)
+        assert 0 == shares[0] < shares[-1] < 1
+        listed = client.get("/v1/segments").json()["items"]
+        assert {segment["state"] for segment in listed} == {"live"}
+        assert all("progress" not in segment for segment in listed)
+        told = box.told()
+        assert told == box.full()
+        assert {segment["id"]: segment["size"] for segment in listed} == {name: len(told[name]) for name in rules}
+
+
+def test_what_is_in_memory_gets_what_new_rules_ask_for(make_box: MakeBox) -> None:
+    """Events after a declaration, of profiles whose states are from before it: nothing is emptied for it."""
+    with make_box() as box:
+        door, r = make_door(), Random(5)
+        box.declare("segment", "early", {"rule": {"event": "page.viewed", "count": {"gte": 2}}})
+        box.append(make_events(r, 60, T0, door, people=8))
+        box.settle()
+        cache = box.runner.pipeline._states._cache
+        for n, rule in enumerate(segments(20).values()):
+            box.declare("segment", f"s{n}", {"rule": rule})
+            held = len(cache)
+            if n % 4 == 0:
+                box.settle()
+            assert len(cache) == held > 0
+            if n == 11:
+                box.registry.withdraw("segment", "early", "tests")
+            box.append(make_events(r, 10, box.clock(), door, first=100 + 10 * n, people=8))
+            box.clock.now += 3 * 86_400_000
+            box.settle()
+            told = box.told()
+            assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
+
+
+def test_a_rule_reads_a_trait_that_was_beyond_the_bounds(make_box: MakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("stream_processors.bounds", "stream_processors.coldload", "stream_processors.states"):
+        monkeypatch.setattr(f"{place}.LATEST", 2)
+    with make_box() as box:
+        door = make_door()
+        box.append(make_events(Random(7), 80, T0, door, people=3))
+        box.settle()
+        box.declare(
+            "segment", "s", {"rule": {"any": [{"trait": "country", "exists": True}, {"trait": "plan", "exists": True}]}}
+        )
+        box.settle()
+        box.append(make_events(Random(8), 40, T0, door, first=500, people=3))
+        box.settle()
+        assert box.told() == box.full()
+        assert box.log.ends(topics.SEGMENTS)[0] >= len(box.told()["s"])
