@@ -155,14 +155,16 @@ def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, do
     longer than a request should, or cannot be: the state says which."""
     rule = rules.checked(deps, body["rule"], name)
     refuse_objects(names, rule)
-    rules.try_out(deps, rule, name)
+    with deps.turns:
+        rules.try_out(deps, rule, name)
     offset = deps.registry.declare("segment", name, body, by)
     if not reached(deps, offset):
         done = 202
     deps.registry.refresh()
     if declared := deps.registry.segments.get(name):
         deps.trees.keep(declared, rule)
-    answer = one(deps, name) | warned(names, rule)
+    with deps.turns:
+        answer = one(deps, name) | warned(names, rule)
     if answer["state"] == SET_ASIDE:
         done = 202
     return JsonReply(answer, done, headers=_place(name) if done == 202 else None)

@@ -13,27 +13,27 @@ from warehouse.client import Writer
 
 _AT_ONCE: Final = 20_000
 
-_HELD: Final = """SELECT profile, arraySort(groupArray((name, since))) AS held FROM (
+_PAGE: Final = "profile BETWEEN {first:UInt128} AND {last:UInt128}"
+
+_HELD: Final = f"""SELECT profile, arraySort(groupArray((name, since))) AS held FROM (
         SELECT profile, toString(segment) AS name, argMax(entered_at, ver) AS since FROM memberships
-        WHERE segment IN {segments:Array(String)} AND CHOSEN
+        WHERE segment IN {{segments:Array(String)}} AND {_PAGE}
         GROUP BY profile, segment HAVING argMax(member, ver) = 1)
     GROUP BY profile"""
 """Each profile's memberships in these segments, as told."""
 
-_PAGE: Final = "profile BETWEEN {first:UInt128} AND {last:UInt128}"
-
 _DIFFERENT: Final = f"""SELECT profile FROM (
         SELECT profile,
             argMax(arraySort(arrayFilter(one -> has({{segments:Array(String)}}, one), segments)), ver) AS shown
-        FROM TABLE WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
-    LEFT JOIN ({_HELD.replace("CHOSEN", _PAGE)}) AS told USING profile
+        FROM profile_rows WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
+    LEFT JOIN ({_HELD}) AS told USING profile
     WHERE shown != held.1 ORDER BY profile"""
+"""Rows are made from views: where they are right, so are the views."""
 
-_SOME: Final = "profile IN {profiles:Array(UInt128)}"
-_LATEST: Final = f"SELECT * FROM TABLE WHERE {_SOME} ORDER BY ver DESC LIMIT 1 BY profile"
+_LATEST: Final = "SELECT * FROM TABLE WHERE profile IN {profiles:Array(UInt128)} ORDER BY ver DESC LIMIT 1 BY profile"
 
 _SHOW_IN_VIEWS: Final = f"""INSERT INTO views
-    WITH told AS ({_HELD.replace("CHOSEN", _SOME)}),
+    WITH told AS ({_HELD}),
     latest AS ({_LATEST.replace("TABLE", "views")}),
     changed AS (
         SELECT profile, arraySort(arrayConcat(
@@ -45,7 +45,7 @@ _SHOW_IN_VIEWS: Final = f"""INSERT INTO views
 
 _SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
     WITH latest AS ({_LATEST.replace("TABLE", "profile_rows")}),
-    seen AS ({_LATEST.replace("TABLE", "views")}),
+    seen AS (SELECT profile, argMax(segments, ver) AS segments FROM views WHERE {_PAGE} GROUP BY profile),
     timed AS (SELECT one.1 AS profile, fromUnixTimestamp64Milli(one.2, 'UTC') AS at
         FROM (SELECT arrayJoin(arrayZip({{profiles:Array(UInt128)}}, {{moments:Array(Int64)}})) AS one))
     SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, seen.segments AS segments, least(latest.due, timed.at) AS due)
@@ -62,19 +62,18 @@ def show_members(
     its row is to be due at the latest.
     """
     due = due or {}
-    bound = {"segments": list(segments)}
-    changed = _different(writer, "views", bound, page)
+    bound = {"segments": list(segments), "first": page.first, "last": page.last, "ver": version}
+    changed = [row[0] for row in writer.rows(_DIFFERENT, bound)]
     for chunk in _chunks(changed):
-        writer.command(_SHOW_IN_VIEWS, {**bound, "profiles": chunk, "ver": version})
-    changed = sorted({*_different(writer, "profile_rows", bound, page), *due})  # they are made from views
-    for chunk in _chunks(changed):
+        writer.command(_SHOW_IN_VIEWS, {**bound, **_within(chunk), "profiles": chunk})
+    for chunk in _chunks(sorted({*changed, *due})):
         moments = [due.get(profile, NEVER) for profile in chunk]
-        writer.command(_SHOW_IN_ROWS, {"profiles": chunk, "moments": moments, "ver": version})
+        writer.command(_SHOW_IN_ROWS, {**bound, **_within(chunk), "profiles": chunk, "moments": moments})
 
 
-def _different(writer: Writer, table: str, bound: Mapping[str, object], page: Page) -> list[int]:
-    asked = {**bound, "first": page.first, "last": page.last}
-    return [row[0] for row in writer.rows(_DIFFERENT.replace("TABLE", table), asked)]
+def _within(chunk: Sequence[int]) -> dict[str, int]:
+    """The page of these profiles, which are in order."""
+    return {"first": chunk[0], "last": chunk[-1]}
 
 
 def _chunks(profiles: Sequence[int]) -> list[Sequence[int]]:
