@@ -1,7 +1,7 @@
 """The event and fact leaves of live rules, compiled: each once, however many segments share it.
 
 A leaf has a number for as long as some rule has it. Numbers are given in order and never again, so what a profile's
-states hold of other leaves stays right when rules come and go (`LiveLeaves.complete`).
+states hold of other leaves stays right when rules come and go (`LiveLeaves.since`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -18,7 +18,7 @@ from segments.truths import Due, Matches, Reads, Truth
 _Add = Callable[[State, int, Any, int], State]
 _Stays = Callable[[Any], bool]
 _Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
-"""How an event reaches one leaf: its id, the test of the event, the value to read, the fold to add it to, and whether
+"""How an event reaches one leaf: its number, the test of the event, the value to read, the fold to add it to, and whether
 a value leaves a true leaf true (None: it may not)."""
 
 
