@@ -1,10 +1,13 @@
 """Many segments declared over the API at once: recorded, filled together, and how far that is."""
 
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from hypothesis import given
 
 from benchmarks.workload import segments
 from profile_api.app import create_api
@@ -13,8 +16,8 @@ from registry.registry import Registry
 from schemas import topics
 from stream_processors import backfill
 from stream_processors.filling import Progress
-from tests.properties.pipeline_world import Box, MakeBox, Random, make_door, make_events
-from tests.properties.segments_world import T0
+from tests.properties.pipeline_world import Box, MakeBox, Random, law, make_door, make_events
+from tests.properties.segments_world import SEEDS, T0
 from tests.unit.api_world import SECRET, TOKEN, Client
 
 
@@ -108,6 +111,45 @@ def test_what_is_in_memory_gets_what_new_rules_ask_for(make_box: MakeBox) -> Non
             box.settle()
             told = box.told()
             assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
+
+
+@law(6)
+@given(seed=SEEDS)
+def test_what_is_told_is_the_same_as_one_by_one(make_box: MakeBox, seed: int) -> None:
+    """Declared, edited, deleted and declared again at once, or each when the one before is in effect."""
+    r = Random(seed)
+    events = list(make_events(r, 40, T0, make_door(), people=8))
+    declared = [_declaration(r) for _ in range(r.choice((4, 12)))]
+    told = []
+    for together in (True, False):
+        with make_box() as box:
+            box.append(events)
+            box.settle()
+            for declare in declared:
+                declare(box)
+                if not together:
+                    box.settle()
+            box.settle()
+            records = [json.loads(one.value) for one in box.log.read(topics.SEGMENTS, 0, 0, 1_000_000)]
+            told.append(Counter((one["segment"], one["profile"], one["kind"], one["cause"]) for one in records))
+    assert told[0] == told[1]
+
+
+def _declaration(r: Random) -> Callable[[Box], None]:
+    name = r.choice(("a", "b", "c", "d"))
+    inner = r.choice([one for one in ("a", "b", "c", "d") if one != name])
+    rule = r.choice((
+        {"segment": inner},
+        {"not": {"segment": inner}},
+        {"odd": 1},
+        *list(segments(20).values())[:8],
+    ))  # fmt: skip
+    if r.random() < 0.25:
+        record = {"kind": "segment", "op": "delete", "id": name, "body": {}, "at": T0, "by": "another hand"}
+    else:
+        body = {"id": name, "name": name, "rule": rule, "version": 1, "created_at": T0}
+        record = {"kind": "segment", "op": "put", "id": name, "body": body, "at": T0, "by": "another hand"}
+    return lambda box: box.write(topics.REGISTRY, [(b"k", json.dumps(record).encode())])
 
 
 def test_a_rule_reads_a_trait_that_was_beyond_the_bounds(make_box: MakeBox, monkeypatch: pytest.MonkeyPatch) -> None:
