@@ -18,8 +18,8 @@ from segments.truths import Due, Matches, Reads, Truth
 _Add = Callable[[State, int, Any, int], State]
 _Stays = Callable[[Any], bool]
 _Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
-"""How an event reaches one leaf: its number, the test of the event, the value to read, the fold to add it to, and whether
-a value leaves a true leaf true (None: it may not)."""
+"""How an event reaches one leaf: its number, the test of the event, the value to read, the fold to add it to, and
+whether a value leaves a true leaf true (None: it may not)."""
 
 
 class LiveLeaves:
