@@ -22,7 +22,7 @@ from benchmarks.world import declare, fill_log, pour
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
 from simorgh.serve import tune_interpreter
-from stream_processors.runner import Runner
+from stream_processors.host.runner import Runner
 from warehouse.client import Warehouse
 
 SIZES, RULES = ((100_000, 2_500), (100_000, 25_000), (1_000_000, 25_000)), 20
@@ -66,9 +66,9 @@ def one_size(events: int, people: int) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
         spent = [(0, cpu)]
         while records := runner.next_records():
-            runner.pipeline.process(records)
-            spent.append((sum(runner.pipeline.positions.values()), time.process_time()))
-        runner.pipeline.commit()
+            runner.box.process(records)
+            spent.append((sum(runner.box.positions.values()), time.process_time()))
+        runner.box.commit()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         writer = warehouse.writer(1)
         for table in sorted(ROWS_AND_IDS):

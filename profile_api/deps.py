@@ -12,10 +12,10 @@ from profile_api.readiness import Readiness
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
-from stream_processors.condition import Condition
-from stream_processors.recent import RecentViews
-from stream_processors.topology import PROJECTIONS, Stage
-from stream_processors.views import Views
+from stream_processors.host.condition import Condition
+from stream_processors.views.recent import RecentViews
+from stream_processors.flow.topology import PROJECTIONS, Stage
+from stream_processors.views.find import Views
 from warehouse.reader import Reader
 
 

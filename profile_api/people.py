@@ -12,7 +12,7 @@ from identity.nodes import node_of, parse_profile_id
 from identity.normalise import normalise
 from profile_api.deps import ApiDeps
 from schemas.errors import Backpressure, InvalidIdentifier, NotFound, SimorghError
-from stream_processors.recent import View
+from stream_processors.views.recent import View
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
@@ -48,7 +48,7 @@ def node_of_key(deps: ApiDeps, key: str) -> int:
 
 def profile_row(deps: ApiDeps, key: str) -> Row:
     """The live profile that has this key: its id as `profile`, its version as `ver`, `memberships` [(segment, entered
-    ms)], and what its row's `view` says (see `stream_processors.project.view_text`).
+    ms)], and what its row's `view` says (see `stream_processors.rows.events.view_text`).
 
     Raises `NotFound`. A profile that is absorbed while it is looked up is looked up again.
     """

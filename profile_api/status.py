@@ -21,8 +21,8 @@ from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Backpressure, Broken
-from stream_processors.condition import Condition
-from stream_processors.topology import Stage
+from stream_processors.host.condition import Condition
+from stream_processors.flow.topology import Stage
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""

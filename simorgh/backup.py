@@ -29,7 +29,7 @@ from simorgh.datadir import DataDir, keep_files_private, sync_folder, taken, wri
 from simorgh.deployment import Progress, require_there
 from simorgh.logs import OneBox
 from simorgh.settings import Settings
-from stream_processors import generation
+from stream_processors.host import generation
 
 LOG: Final = "log.sqlite"
 KEYS: Final = "keys.json"

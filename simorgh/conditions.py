@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 
 from destinations.stage import TriggerStage
-from stream_processors import rejections
-from stream_processors.condition import RUNNING, STARTING, Condition, said_of
-from stream_processors.pipeline import GROUP
-from stream_processors.runner import Runner
+from stream_processors.flow import rejected as rejections
+from stream_processors.host.box import GROUP
+from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
+from stream_processors.host.runner import Runner
 
 TRIGGERS = "triggers"
 

@@ -12,7 +12,7 @@ from simorgh.deployment import Progress, Session, deployment_of, opened, require
 from simorgh.logs import OneBox, open_cluster_log
 from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
-from stream_processors import generation
+from stream_processors.host import generation
 from warehouse.connect import is_server
 from warehouse.ddl import table_names
 

@@ -35,13 +35,13 @@ from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors import generation
-from stream_processors.graphs import Graphs
-from stream_processors.pipeline import WarehouseBehind
-from stream_processors.recent import RecentViews
-from stream_processors.replay import Replay
-from stream_processors.runner import Runner
-from stream_processors.views import Views
+from stream_processors.host import generation
+from stream_processors.host.box import WarehouseBehind
+from stream_processors.host.replay import Replay
+from stream_processors.host.runner import Runner
+from stream_processors.state.graphs import Graphs
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from warehouse.client import OtherTables, Warehouse, Writer
 from warehouse.connect import is_server
 from warehouse.reader import Reader

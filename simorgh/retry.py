@@ -11,7 +11,7 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.errors import Conflict
-from stream_processors import conflicts
+from stream_processors.flow import conflicts
 
 
 def retry_rejected(

@@ -43,8 +43,8 @@ from simorgh.secret import of_cluster
 from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors import generation
-from stream_processors.topology import CLUSTER, projections
+from stream_processors.flow.topology import CLUSTER, projections
+from stream_processors.host import generation
 
 _LOG = logging.getLogger(__name__)
 

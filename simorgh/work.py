@@ -25,21 +25,19 @@ from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
 from simorgh.roles import Base, opened
 from simorgh.settings import Settings
-from stream_processors import generation
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage
-from stream_processors.condition import RUNNING, Condition
-from stream_processors.graphs import Graphs
+from stream_processors.host import generation
+from stream_processors.host.condition import RUNNING, Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.keeper import TriggerKeeper
 from stream_processors.host.lane import Lane, Source
 from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
 from stream_processors.host.watchdog import Watchdog
-from stream_processors.recent import RecentViews
-from stream_processors.views import Views
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.stage import Stage
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -105,13 +103,14 @@ class Worker:
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
         graphs = Graphs(settings.data if settings.data.is_dir() else None)  # a worker needs no folder, and may have one
+        stages = WorkerStages(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
         )  # else Faust cannot read what the log writes
         self.lanes = [
-            self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
-            self._lane(IdentityStage(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)),
-            self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
+            self._lane(stages.events),
+            self._lane(stages.identity),
+            self._lane(stages.profiles),
             self._lane(RejectedStage(log, writer), rejected),
         ]
         self.keeper = TriggerKeeper(self._new_triggers)

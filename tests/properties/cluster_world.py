@@ -17,14 +17,12 @@ from eventlog.sqlite import SqliteEventLog
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.live_segments import REGISTRY_GROUP
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage, Superseded
-from stream_processors.declared import SWEEP
-from stream_processors.graphs import Graphs
-from stream_processors.replay import Replay
+from stream_processors.host.replay import Replay
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state.declared import SWEEP
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.live_segments import REGISTRY_GROUP
+from stream_processors.state.stage import Stage, Superseded
 from tests.properties.installation import Clock, Installation
 from tests.properties.pipeline_world import Crash
 from warehouse.client import Warehouse, Writer
@@ -77,20 +75,19 @@ class Worker:
     def __init__(self, cluster: "Cluster") -> None:
         self.points = Points()
         writer, reader = cluster.writer, cluster.warehouse.reader(lambda: 1)
-        self.profiles = ProfilesStage(
-            cluster.log, writer, cluster.clock, checkpoint=self.points, cached_profiles=cluster.cached
+        self.own = WorkerStages(
+            cluster.log,
+            writer,
+            reader,
+            cluster.clock,
+            checkpoint=self.points,
+            graphs=Graphs(cluster.snapshots, least=1),
+            cached_profiles=cluster.cached,
         )
         self.stages: dict[str, Stage] = {
-            "events": EventsStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
-            "identity": IdentityStage(
-                cluster.log,
-                writer,
-                reader,
-                cluster.clock,
-                checkpoint=self.points,
-                graphs=Graphs(cluster.snapshots, least=1),
-            ),
-            "profiles": self.profiles,
+            "events": self.own.events,
+            "identity": self.own.identity,
+            "profiles": self.own.profiles,
         }
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
         self.zombie: threading.Thread | None = None

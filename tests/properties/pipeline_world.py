@@ -24,13 +24,13 @@ from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
-from stream_processors import generation
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
-from stream_processors.graphs import Graphs
-from stream_processors.outbox import Linger
-from stream_processors.recent import RecentViews
-from stream_processors.replay import Replay
-from stream_processors.runner import Runner
+from stream_processors.host import generation
+from stream_processors.host.replay import Replay
+from stream_processors.host.runner import Runner
+from stream_processors.rows.lingering import Linger
+from stream_processors.state.graphs import Graphs
+from stream_processors.views.recent import RecentViews
 from tests.properties.installation import Clock, Installation
 from tests.properties.segments_world import DAY, T0, make_rules
 from warehouse.client import Warehouse, Writer
@@ -125,7 +125,7 @@ class Box(Installation):
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
         self.runner = self._new_runner()
         self.runner.recover()
 
@@ -143,7 +143,7 @@ class Box(Installation):
 
     def rebuild(self) -> None:
         """As after a kill where the tables are of no use: a replay before anything was recovered."""
-        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
         self.replay()
 
     def told(self) -> dict[str, set[int]]:

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from identity.nodes import node_of, to_hex
 from schemas import topics
-from stream_processors.cluster.coordinator import SET_AGAIN_EVERY_MS
+from stream_processors.flow.coordinator import SET_AGAIN_EVERY_MS
 from tests.properties.cluster_world import PARTITIONS, STAGES, Cluster, Worker
 from tests.properties.pipeline_world import (
     SECRET,
@@ -157,7 +157,7 @@ class Workers(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def forgetting(self, which: int) -> None:
-        self._worker(which).profiles.forget()
+        self._worker(which).own.states.forget()
 
     # ---- the law
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from producers.door import Incoming, Verdict
 from registry.models import Source
-from stream_processors import bounds, coldload, project, states
-from stream_processors.bounds import Written
+from stream_processors.rows import events as project
+from stream_processors.state import bounds, states
+from stream_processors.state import cold as coldload
+from stream_processors.state.bounds import Written
 from tests.properties.pipeline_world import (
     FREE,
     LINGERS,
@@ -131,8 +133,9 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
     with make_box(batch=5, now=T0 + DAY) as box:
         box.append([identify(n) for n in range(20)])
         box.settle()
-        pipeline = box.runner.pipeline
-        [(_, state)] = pipeline._states._cache.items()
+        pipeline = box.runner.box
+        [(_, looked)] = pipeline._states._cache.items()
+        state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
         [(text, names)] = box.writer.rows(
             "SELECT view, (SELECT uniqExact(name) FROM traits) FROM views FINAL WHERE live"
@@ -143,7 +146,8 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
         pipeline.forget_states()
         box.append([identify(20)])
         box.settle()
-        [(_, state)] = pipeline._states._cache.items()
+        [(_, looked)] = pipeline._states._cache.items()
+        state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
 
 

@@ -13,7 +13,7 @@ from registry.models import Source
 from schemas import topics
 from schemas.errors import Conflict
 from simorgh.retry import retry_rejected
-from stream_processors import conflicts
+from stream_processors.flow import conflicts
 from tests.properties.pipeline_world import (
     LINGERS,
     Crashes,
@@ -173,9 +173,9 @@ def test_who_waits_in_the_topic_is_not_kept_again(make_box: MakeBox) -> None:
     with make_box() as box:
         box.append([page("m")])
         box.append([page("m", properties={"n": n}) for n in range(3)])
-        box.runner.pipeline.process(box.runner.next_records())
+        box.runner.box.process(box.runner.next_records())
         box.append([page("m", properties={"n": n}) for n in range(5)])
-        box.runner.pipeline.process(box.runner.next_records())
+        box.runner.box.process(box.runner.next_records())
         assert box.log.committed("rejected", topics.REJECTED) == [0]
         assert box.log.ends(topics.REJECTED) == [5]
         box.settle()
@@ -210,7 +210,7 @@ def test_first_ones_are_read_together(make_box: MakeBox, monkeypatch: pytest.Mon
             return read(topic, partition, offset, limit)
 
         monkeypatch.setattr(box.log, "read", counted)
-        box.runner.pipeline.process(records)
+        box.runner.box.process(records)
         assert sum(limit > 1 for limit in reads) == len(reads) == 2
         assert box.log.ends(topics.REJECTED) == [0]
 

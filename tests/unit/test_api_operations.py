@@ -11,8 +11,8 @@ from profile_api.models.operations import Status
 from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
-from stream_processors import rejections
-from stream_processors.topology import PROJECTIONS
+from stream_processors.flow import rejected as rejections
+from stream_processors.flow.topology import PROJECTIONS
 from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)

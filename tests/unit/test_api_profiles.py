@@ -12,7 +12,7 @@ from profile_api import views
 from profile_api.models.profiles import EventPage, Profile
 from schemas import topics
 from schemas.clock import iso
-from stream_processors.recent import RecentViews
+from stream_processors.views.recent import RecentViews
 from tests.unit.api_world import NOW, MakeWorld, World, moment, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)

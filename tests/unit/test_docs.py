@@ -14,7 +14,7 @@ from schemas import topics
 from simorgh.cli import app as command_line
 from simorgh.commands_docs import commands, with_reference
 from simorgh.settings_docs import with_table
-from stream_processors.topology import TOPOLOGY, picture
+from stream_processors.flow.topology import TOPOLOGY, picture
 from tests.clients.world import world
 from warehouse.ddl import table_names, table_statements
 

@@ -14,7 +14,7 @@ from eventlog.watched import WatchedLog
 from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run
 from schemas import topics
 from schemas.errors import Backpressure, InvalidInput
-from stream_processors.condition import RUNNING, STARTING, Condition
+from stream_processors.host.condition import RUNNING, STARTING, Condition
 from tests.unit.api_world import MakeWorld
 
 pytest_plugins = ("tests.unit.api_fixtures",)
