@@ -171,7 +171,7 @@ class Box:
             self._events.publish(batch, seen)
             self._events.hold(ends, self._term)
         self._take_in_identity()
-        self._look()
+        self._look(again=True)
         self._rows.end()
 
     def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
@@ -214,13 +214,13 @@ class Box:
         while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
             self._identity.take_in(records)
 
-    def _look(self) -> None:
-        """See to the profiles that were touched."""
+    def _look(self, *, again: bool = False) -> None:
+        """See to the profiles that were touched. `again`: something may have been published of new ones, too."""
         touched = self._bus.take()
         if touched.by_profile:
             version = self._next_version()
             work = {profile: Work(touch, _PART, version) for profile, touch in touched.by_profile.items()}
-            self._profiles.see_to(work, touched.fresh)
+            self._profiles.see_to(work, frozenset() if again else touched.fresh)
         self._recent.position = self._teller.position
 
     def _next_version(self) -> int:

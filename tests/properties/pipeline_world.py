@@ -153,6 +153,7 @@ class Box(Installation):
             one = json.loads(record.value)
             profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
             if one["kind"] == "entered":
+                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
                 there.add(profile)
             else:
                 assert profile in there, "left without having been there"
