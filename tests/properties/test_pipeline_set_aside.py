@@ -115,7 +115,7 @@ class Narrow:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
     monkeypatch.setattr(backfill, "_SMALLEST", 1)
-    monkeypatch.setattr("stream_processors.state.judge._READ", 3)
+    monkeypatch.setattr("stream_processors.host.box._READ", 3)
 
 
 @pytest.mark.usefixtures("small_pages")
