@@ -66,7 +66,7 @@ def absent(deps: ApiDeps) -> SimorghError:
 
 def rebuilding(deps: ApiDeps) -> SimorghError | None:
     """What to say instead of "nobody": while the tables are being rebuilt, somebody may be there all the same."""
-    if not deps.rebuilding:
+    if not deps.projections.rebuilding:
         return None
     return Backpressure(
         "The views are being rebuilt from the log and do not hold everybody yet: see /v1/status, and ask again.",
@@ -100,9 +100,9 @@ def with_origins(deps: ApiDeps, row: Row) -> Row:
     one moment, which is not before that of `row`.
 
     Blocks until the table is as new as the row, which may be in memory only: for about a second at most while events
-    keep coming. Raises `Backpressure` after `deps.visible_within` seconds.
+    keep coming. Raises `Backpressure` after `visible_within` seconds.
     """
-    deadline = time.monotonic() + deps.visible_within
+    deadline = time.monotonic() + deps.projections.visible_within
     while (found := deps.reader.look_up(_ORIGINS, {"profile": row["profile"]})[0])["newest"] < row["ver"]:
         if time.monotonic() > deadline:
             raise Backpressure(

@@ -7,13 +7,13 @@ came there, can do anything in the reader's browser.
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 Json = dict[str, Any]
@@ -39,15 +39,13 @@ _PART: Final = re.compile(r"\{(\w+)\}")
 _NO_TAG: Final = "other"
 
 
-def router(document: Callable[[], Json]) -> APIRouter:
-    """`document` answers with the OpenAPI document. Needs no key, like the document itself."""
-    routes = APIRouter()
+routes = APIRouter()
 
-    @routes.get("/docs", include_in_schema=False)
-    def reference() -> HTMLResponse:
-        return HTMLResponse(page(document()), headers=HEADERS)
 
-    return routes
+@routes.get("/docs", include_in_schema=False)
+def reference(request: Request) -> HTMLResponse:
+    """Needs no key, like the OpenAPI document that it shows."""
+    return HTMLResponse(page(request.app.openapi()), headers=HEADERS)
 
 
 def page(document: Json) -> str:

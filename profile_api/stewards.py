@@ -4,19 +4,19 @@ repeats them.
 
 from typing import Any
 
-from fastapi import APIRouter
-
 from identity.nodes import to_hex
 from profile_api import people, views
 from profile_api.auth import Caller, scope
 from profile_api.declaring import declare
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.profiles import Profiles
 from profile_api.params import ProfileKey
 from profile_api.replies import JsonReply
 from profile_api.requests import IdentifierIn, MergeIn, SplitIn
+from profile_api.routes import guarded
 from profile_api.status import freshness
+from profile_api.turns import declares
 from registry.scopes import STEWARD
 from schemas.clock import random_id
 from schemas.errors import Conflict, InvalidIdentifier
@@ -72,24 +72,23 @@ def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
     return [views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows]
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/profiles", tags=["profiles"])
+routes = guarded("profiles", "/v1/profiles")
 
-    @routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
-    @scope(STEWARD)
-    @deps.declaring.endpoint
-    def merge_profiles(key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
-        """Merge another profile into this one. Answers once the change is visible, with the one profile."""
-        return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
-    @routes.post("/{key:path}/split", response_model=Profiles, responses=example(Profiles))
-    @scope(STEWARD)
-    @deps.declaring.endpoint
-    def split_profile(key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
-        """Split identities off this profile. They leave together; later events do not bring the two
-        together again until a steward merges them. Answers once the change is visible, with the profiles
-        that are left.
-        """
-        return JsonReply({"profiles": split(deps, key, body.identities, body.reason, by)})
+@routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
+@scope(STEWARD)
+@declares
+def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
+    """Merge another profile into this one. Answers once the change is visible, with the one profile."""
+    return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
-    return routes
+
+@routes.post("/{key:path}/split", response_model=Profiles, responses=example(Profiles))
+@scope(STEWARD)
+@declares
+def split_profile(deps: Deps, key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
+    """Split identities off this profile. They leave together; later events do not bring the two
+    together again until a steward merges them. Answers once the change is visible, with the profiles
+    that are left.
+    """
+    return JsonReply({"profiles": split(deps, key, body.identities, body.reason, by)})

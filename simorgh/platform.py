@@ -16,8 +16,7 @@ from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
-from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
 from profile_api.watch import literal_paths, watch
@@ -344,6 +343,8 @@ class Platform:
 
     def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
         """Both HTTP faces on one app. `stopping`: whether streams are to end."""
+        from profile_api.app import create_api  # declares its routes when it is imported: not for every command
+
         metrics = self.metrics
         throttle = Throttle(system_clock, self.settings.failures_per_minute)
         metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
@@ -357,11 +358,13 @@ class Platform:
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,
             generation=lambda: self.generation,
-            replay=self.replay_in_background,
-            replay_state=lambda: dict(self.replaying),
-            recent=self.recent,
-            at_hand=True,
-            conditions=self.conditions,
+            projections=Projections(
+                conditions=self.conditions,
+                at_hand=True,
+                recent=self.recent,
+                replay=self.replay_in_background,
+                replay_state=lambda: dict(self.replaying),
+            ),
             readiness=self._readiness(),
             heavy=self.heavy,
             throttle=throttle,
