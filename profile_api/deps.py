@@ -65,6 +65,8 @@ class ApiDeps:
     workspace: str
     retry_rejected: Callable[[dict[str, Any], bytes | None], dict[str, Any]]
     clock: Clock = system_clock
+    phone_region: str | None = None
+    """The workspace's, for phone numbers without a country; sources may name others."""
     allow_private_webhooks: bool = False
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     generation: Callable[[], int] = lambda: 1

@@ -1,6 +1,6 @@
 """Profiles: the 360° view, many at once, search, the timeline, identities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
@@ -112,22 +112,29 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One item per key, in order, in a handful of queries however many keys there are."""
+    """One item per key, in order, in a handful of queries however many keys there are. Null: nobody has the key, or
+    nobody alone (see `people.node_of_key`)."""
     fresh = freshness(deps)
-    nodes = {key: _node_or_none(deps, key) for key in keys}
-    whose = deps.views.owners(node for node in nodes.values() if node is not None)
-    rows = people.rows_of(deps, sorted(set(whose.values())))
+    nodes = {key: _nodes_or_none(deps, key) for key in keys}
+    owners = deps.views.owners(node for some in nodes.values() for node in some)
+    whose = {key: _only({owners[node] for node in some if node in owners}) for key, some in nodes.items()}
+    rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
     if len(rows) < len(nodes):
         people.require_everybody(deps)
     found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
-    return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
+    return [{"key": key, "profile": found.get(whose[key])} for key in keys]
 
 
-def _node_or_none(deps: ApiDeps, key: str) -> int | None:
+def _only(profiles: Set[int]) -> int:
+    """The one profile; 0 where there is none, or several."""
+    return next(iter(profiles)) if len(profiles) == 1 else 0
+
+
+def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
     try:
-        return people.node_of_key(deps, key)
+        return people.nodes_of_key(deps, key)
     except NotFound:
-        return None
+        return []
 
 
 def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
     values = {text, text.replace(" ", "+")} - {""}
     kinds = [row["type"] for row in deps.reader.rows(_TYPES)] if values else []
     keys = values | {f"{kind}:{value}" for kind in kinds for value in values}
-    nodes = {node for key in keys if (node := _node_or_none(deps, key)) is not None}
+    nodes = {node for key in keys for node in _nodes_or_none(deps, key)}
     return sorted(set(deps.views.owners(nodes).values()))
 
 

@@ -355,6 +355,7 @@ class Platform:
             secret=self.secret,
             workspace=self.settings.workspace,
             retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
+            phone_region=self.settings.phone_region,
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,
             generation=lambda: self.generation,

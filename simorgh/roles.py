@@ -160,6 +160,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 retry_rejected=lambda record, payload: retry_rejected(
                     base.log, base.declarations.registry, base.declarations.door, record, payload
                 ),
+                phone_region=settings.phone_region,
                 allow_private_webhooks=settings.allow_private_webhooks,
                 generation=lambda: live,
                 projections=Projections(stages=STAGES, shown=ViewsHold(log).positions, visible_within=30.0),
