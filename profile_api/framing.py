@@ -24,6 +24,7 @@ PREFIXES: Final = tuple(
         "status",
         "rejected",
         "schemas",
+        "seen",
         "sources",
         "tokens",
         "replay",

@@ -1,19 +1,20 @@
 """Segments: declared as rules, kept up to date by the projections, read here."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import orjson
-from fastapi import Depends, Response
+from fastapi import Response
 
 from identity.nodes import profile_id
 from profile_api import people, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import SEGMENTS, position, reached
-from profile_api.deps import ApiDeps, Deps, one_per_app
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.segments import Members, Preview, SegmentPage, Why
 from profile_api.models.segments import Segment as SegmentAnswer
+from profile_api.names import SeenOf
 from profile_api.params import Cursor, Limit, Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn
@@ -177,8 +178,6 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-Names = Annotated[Seen, Depends(one_per_app(Seen))]
-
 routes = guarded("segments", "/v1/segments")
 
 
@@ -200,7 +199,7 @@ def list_segments(deps: Deps) -> JsonReply:
 )
 @scope(WRITE)
 @declares
-def create_segment(deps: Deps, names: Names, body: SegmentIn, by: Caller) -> JsonReply:
+def create_segment(deps: Deps, names: SeenOf, body: SegmentIn, by: Caller) -> JsonReply:
     """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
     SEGMENTS.require_new(deps, body.id)
     return put(deps, names, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by, 201)
@@ -209,7 +208,7 @@ def create_segment(deps: Deps, names: Names, body: SegmentIn, by: Caller) -> Jso
 @routes.post("/preview", response_model=Preview, responses=example(Preview))
 @scope(READ)
 @reads_much
-def preview_segment(deps: Deps, names: Names, body: PreviewIn) -> JsonReply:
+def preview_segment(deps: Deps, names: SeenOf, body: PreviewIn) -> JsonReply:
     """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
     return JsonReply(preview(deps, names, body.rule))
 
@@ -224,7 +223,7 @@ def one_segment(deps: Deps, name: Name) -> JsonReply:
 @routes.put("/{name}", response_model=SegmentAnswer, responses={**example(SegmentAnswer), **_ACCEPTED})
 @scope(WRITE)
 @declares
-def change_segment(deps: Deps, names: Names, name: Name, body: SegmentChange, by: Caller) -> JsonReply:
+def change_segment(deps: Deps, names: SeenOf, name: Name, body: SegmentChange, by: Caller) -> JsonReply:
     """Change a segment's rule or name: the next version. Answers once its members are those of the new
     rule.
     """

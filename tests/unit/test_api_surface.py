@@ -56,6 +56,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/rejected/dismiss"): "admin",
     ("POST", "/v1/rejected/retry"): "admin",
     ("POST", "/v1/rejected/{name}/retry"): "admin",
+    ("GET", "/v1/seen"): "read",
     ("GET", "/v1/schemas"): "read",
     ("GET", "/v1/schemas/{name}"): "read",
     ("GET", "/v1/sources"): "admin",
