@@ -21,7 +21,7 @@ D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger)
 
 
 @dataclass(frozen=True)
-class Declared(Generic[D]):
+class Resource(Generic[D]):
     """A kind of thing that has an id and is listed, read, created, replaced and deleted over the API.
 
     `by` is whoever declares, for the record. `waits`: an answer waits until the projections have passed the change
@@ -75,10 +75,10 @@ class Declared(Generic[D]):
         return Response(status_code=204)
 
 
-SOURCES: Final = Declared[Source]("source", lambda registry: registry.sources)
-TOKENS: Final = Declared[Token]("token", lambda registry: registry.tokens)
-SEGMENTS: Final = Declared[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
-TRIGGERS: Final = Declared[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
+SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
+TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
+SEGMENTS: Final = Resource[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
+TRIGGERS: Final = Resource[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
 
 
 def declare(deps: ApiDeps, kind: Kind, name: str, body: dict[str, Any], by: str) -> None:

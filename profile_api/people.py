@@ -26,15 +26,20 @@ _TRIES = 2
 _POLL_SECONDS = 0.05
 
 
+def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
+    """The node of an identifier as it is shown, or as a caller writes it. Raises `InvalidIdentifier`."""
+    return node_of(deps.secret, deps.workspace, kind, normalise(kind, value))
+
+
 def nodes_of_identifier(deps: ApiDeps, kind: str, value: str) -> list[int]:
-    """The node of an identifier as a caller writes it. Of a phone number without a country, one for each region that
-    the workspace or a source names and where there may be such a number. Raises `InvalidIdentifier`."""
+    """`node_of_identifier`; of a phone number without a country, one for each region that the workspace or a source
+    names and where there may be such a number. Raises `InvalidIdentifier`."""
     try:
-        spellings = [normalise(kind, value)]
+        return [node_of_identifier(deps, kind, value)]
     except InvalidIdentifier as error:
         if error.code != NO_REGION or not (spellings := _in_regions(deps, kind, value)):
             raise
-    return [node_of(deps.secret, deps.workspace, kind, one) for one in spellings]
+    return [node_of_identifier(deps, kind, one) for one in spellings]
 
 
 def _in_regions(deps: ApiDeps, kind: str, value: str) -> list[str]:

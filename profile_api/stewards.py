@@ -42,8 +42,8 @@ def split(deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, 
     """
     profile = people.profile_row(deps, key)["profile"]
     present = people.nodes_of(deps.reader, profile)
-    leaving = list(dict.fromkeys(node for one in identities for node in _nodes(deps, one, present)))
-    if 0 in leaving:
+    leaving = [_node(deps, one, present) for one in identities]
+    if not set(leaving) <= set(present):
         raise Conflict(
             "split: identities of this profile were wanted; at least one is not in it. See its identities.",
             code="not_in_profile",
@@ -56,14 +56,14 @@ def split(deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, 
     return _views(deps, staying + leaving)
 
 
-def _nodes(deps: ApiDeps, identity: IdentifierIn, present: Collection[int]) -> list[int]:
-    """The nodes of an identity among those of its profile; [0]: it is not there. Text that is no identifier of its type
-    is in no profile."""
+def _node(deps: ApiDeps, identity: IdentifierIn, present: Collection[int]) -> int:
+    """The node of an identity in its profile, 0 where it is not there. Text that is no identifier of its type is in no
+    profile."""
     try:
         nodes = people.nodes_of_identifier(deps, identity.type, identity.value)
     except InvalidIdentifier:
-        nodes = []
-    return [node for node in nodes if node in present] or [0]
+        return 0
+    return next((node for node in nodes if node in present), 0)
 
 
 def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:

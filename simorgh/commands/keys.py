@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from simorgh.commands.declared import Declared
 from simorgh.commands.options import AsJson, Data, group
 from simorgh.commands.output import tell
+from simorgh.commands.resource import ResourceCommands
 from simorgh.commands.session import connect
 from simorgh.commands.times import later
 
 commands = group("API tokens.")
 
-tokens = Declared(commands, "token", where=", as in `simorgh keys list`")
+tokens = ResourceCommands(commands, "token", where=", as in `simorgh keys list`")
 tokens.list("List the API tokens, without their secrets.", ("id", "name", "scopes", "expires_at"))
 
 

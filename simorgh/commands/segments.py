@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from simorgh.commands.declared import Declared
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import show, tell
+from simorgh.commands.resource import ResourceCommands
 from simorgh.commands.session import connect, json_file, path_of
 
 commands = group("Segments.")
 
-segments = Declared(commands, "segment")
+segments = ResourceCommands(commands, "segment")
 segments.list("List the segments with their sizes.", ("id", "name", "size", "version", "state"))
 segments.show("Show a segment with its rule.")
 segments.create("Declare a segment; it is live and back-filled when this returns.", "A JSON file: id, name, rule.")

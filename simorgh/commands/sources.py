@@ -6,9 +6,9 @@ import typer
 
 from schemas.errors import InvalidInput
 from simorgh.commands.channels import checked_channel
-from simorgh.commands.declared import Declared
 from simorgh.commands.options import AsJson, Data, group
 from simorgh.commands.output import Json, say, show, tell
+from simorgh.commands.resource import ResourceCommands
 from simorgh.commands.session import connect, path_of
 
 commands = group("Sources of events and their write keys.")
@@ -24,7 +24,7 @@ def _settings(shown: Json) -> Json:
     return {name: value for name, value in shown.items() if name not in _GIVEN_BY_THE_API}
 
 
-sources = Declared(commands, "source", settings=_settings)
+sources = ResourceCommands(commands, "source", settings=_settings)
 sources.list("List the sources.", ("id", "name", "channel", "enabled", "unplanned"))
 sources.show("Show a source with its settings.")
 

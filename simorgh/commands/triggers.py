@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from simorgh.commands.declared import Declared
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import Json, show
+from simorgh.commands.resource import ResourceCommands
 from simorgh.commands.session import connect, path_of
 
 commands = group("Triggers: webhooks that are called when a profile enters or leaves a segment.")
@@ -18,7 +18,7 @@ def _settings(shown: Json) -> Json:
     return kept | {"webhook": {name: value for name, value in shown["webhook"].items() if name != "secret"}}
 
 
-triggers = Declared(commands, "trigger", settings=_settings)
+triggers = ResourceCommands(commands, "trigger", settings=_settings)
 triggers.list(
     "List the triggers; secrets are masked.",
     ("id", "segment", "on", "enabled", "url"),

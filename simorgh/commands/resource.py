@@ -14,7 +14,7 @@ from simorgh.commands.output import Json, say, show, tell
 from simorgh.commands.session import Api, connect, json_file, path_of
 
 
-class Declared:
+class ResourceCommands:
     """A kind of thing in a group of commands: `one` of them is a "segment", all are at `/v1/segments`."""
 
     def __init__(
