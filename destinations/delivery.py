@@ -15,15 +15,14 @@ PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
 
-LIVE_CAUSES: Final = frozenset({"event", "time", "merge", "split", "consent"})
-"""Causes that happened to the customer. What the operator did to a segment (`backfill`, `edited`,
-`deleted`) or to the projections (`replay`) changes memberships and calls no trigger: editing a rule must
-not page a million people."""
-
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A record of simorgh.segments; `profile` is 32 hex digits, `at` in ms."""
+    """A record of simorgh.segments: profiles as 32 hex digits, `at` in ms.
+
+    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty
+    where the record does not say.
+    """
 
     id: str
     segment: str
@@ -31,6 +30,7 @@ class Transition:
     kind: str
     at: int
     cause: str
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,15 @@ def parse_transition(value: bytes) -> Transition:
     """Raises `Broken`: these records are our own."""
     try:
         raw = orjson.loads(value)
-        return Transition(raw["id"], raw["segment"], raw["profile"], raw["kind"], raw["at"], raw["cause"])
+        return Transition(
+            raw["id"],
+            raw["segment"],
+            raw["profile"],
+            raw["kind"],
+            raw["at"],
+            raw["cause"],
+            tuple(map(str, raw.get("former", ()))),
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise Broken("simorgh.segments: wanted a transition; got something else; look at the segments stage") from error
 
@@ -82,17 +90,17 @@ def delivery_id(trigger: str, transition: str) -> str:
 
 def schedule(transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int) -> Delivery:
     """The first state of a delivery: due at once. Its body is fixed here, so every retry says the same."""
-    body = {
-        "type": f"segment.{transition.kind}",
-        "timestamp": iso(transition.at),
-        "data": {
-            "segment": transition.segment,
-            "profile_id": f"prf_{transition.profile}",
-            "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
-            "trigger": trigger,
-            "transition_id": transition.id,
-        },
+    data: dict[str, Any] = {
+        "segment": transition.segment,
+        "profile_id": f"prf_{transition.profile}",
+        "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
+        "cause": transition.cause,
+        "trigger": trigger,
+        "transition_id": transition.id,
     }
+    if transition.former:
+        data["former_profile_ids"] = [f"prf_{profile}" for profile in transition.former]
+    body = {"type": f"segment.{transition.kind}", "timestamp": iso(transition.at), "data": data}
     return Delivery(
         trigger=trigger,
         id=delivery_id(trigger, transition.id),

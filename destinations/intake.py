@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from destinations.delivery import (
-    LIVE_CAUSES,
     Delivery,
     Transition,
     delivery_id,
@@ -97,7 +96,6 @@ class Intake:
         wanted = [
             (transition, trigger.id)
             for transition in transitions
-            if transition.cause in LIVE_CAUSES
             for trigger in triggers.values()
             if _wants(trigger, transition) and delivery_id(trigger.id, transition.id) not in self._known
         ]
@@ -120,4 +118,9 @@ class Intake:
 
 
 def _wants(trigger: Trigger, transition: Transition) -> bool:
-    return trigger.enabled and trigger.segment == transition.segment and transition.kind in trigger.on
+    return (
+        trigger.enabled
+        and trigger.segment == transition.segment
+        and transition.kind in trigger.on
+        and transition.cause in trigger.causes
+    )

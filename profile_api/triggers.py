@@ -44,6 +44,7 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
         "id": trigger.id,
         "segment": trigger.segment,
         "on": list(trigger.on),
+        "causes": list(trigger.causes),
         "webhook": {"url": trigger.webhook.url, "secret": secret},
         "enabled": trigger.enabled,
         "created_at": iso(trigger.created_at),
@@ -56,12 +57,12 @@ def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict
     """
     if body.segment not in deps.registry.segments:
         raise InvalidInput("segment: one that exists was wanted; declare it first.", code="unknown_segment")
-    on = list(dict.fromkeys(body.on))
+    on, causes = list(dict.fromkeys(body.on)), list(dict.fromkeys(body.causes))
     declare(
         deps,
         "trigger",
         name,
-        {"segment": body.segment, "on": on, "webhook": webhook, "enabled": body.enabled},
+        {"segment": body.segment, "on": on, "causes": causes, "webhook": webhook, "enabled": body.enabled},
         by,
     )
     return found(deps, name)

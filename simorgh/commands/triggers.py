@@ -34,7 +34,7 @@ def show_(trigger_id: TriggerId, data: Data = None, as_json: AsJson = False) -> 
 
 @commands.command()
 def create(
-    file: Annotated[Path, typer.Argument(help="A JSON file: segment, webhook; if wished id, on, enabled.")],
+    file: Annotated[Path, typer.Argument(help="A JSON file: segment, webhook; optionally id, on, causes, enabled.")],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:

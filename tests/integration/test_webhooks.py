@@ -46,11 +46,11 @@ class House:
     def clock(self) -> int:
         return self.now
 
-    def declare(self, id: str, url: str, *, on: tuple[str, ...] = ("entered", "exited")) -> None:
-        body = {"segment": "vip", "on": list(on), "webhook": {"url": url, "secret": SECRET}}
+    def declare(self, id: str, url: str, *, on: tuple[str, ...] = ("entered", "exited"), **more: Any) -> None:
+        body = {"segment": "vip", "on": list(on), "webhook": {"url": url, "secret": SECRET}, **more}
         self.registry.declare("trigger", id, body, "test")
 
-    def tell(self, *changes: tuple[int, str], cause: str = "event", segment: str = "vip") -> list[str]:
+    def tell(self, *changes: tuple[int, str], cause: str = "event", segment: str = "vip", **more: Any) -> list[str]:
         """Append transitions (profile, kind); their ids."""
         records = []
         for profile, kind in changes:
@@ -61,7 +61,7 @@ class House:
                 "version": 1,
                 "profile": f"{profile:032x}",
             }
-            records.append(record | {"kind": kind, "at": self.now, "entered_at": self.now, "cause": cause})
+            records.append(record | {"kind": kind, "at": self.now, "entered_at": self.now, "cause": cause} | more)
         self.log.append(topics.SEGMENTS, [(r["profile"].encode(), orjson.dumps(r)) for r in records])  # type: ignore[attr-defined]
         return [str(record["id"]) for record in records]
 
@@ -128,6 +128,7 @@ def test_a_transition_is_told_once_signed_and_complete(house: House) -> None:
             "segment": "vip",
             "profile_id": f"prf_{7:032x}",
             "identities": [{"type": "user_id", "value": "u7"}],
+            "cause": "event",
             "trigger": "welcome",
             "transition_id": transition,
         },
@@ -153,14 +154,39 @@ def test_the_official_library_verifies_a_delivery(house: House) -> None:
 def test_only_what_was_asked_for_is_told(house: House) -> None:
     with receiving() as receiver, house.running() as stage:
         house.declare("leavers", receiver.url, on=("exited",))
-        for cause in ("backfill", "edited", "deleted", "replay"):
+        for cause in ("split", "backfill", "edited", "deleted", "replay", "absorbed"):
             house.tell((1, "exited"), cause=cause)
         house.tell((2, "exited"), segment="another")
         house.tell((3, "entered"))
-        wanted = [house.tell((4, "exited"), cause=cause)[0] for cause in ("event", "time", "merge", "split", "consent")]
+        wanted = [house.tell((4, "exited"), cause=cause)[0] for cause in ("event", "time", "merge", "consent")]
         assert stage.flush()
     assert [call.data["transition_id"] for call in receiver.calls] == wanted
+    assert [call.data["cause"] for call in receiver.calls] == ["event", "time", "merge", "consent"]
     assert house.committed()
+
+
+def test_a_trigger_chooses_its_causes(house: House) -> None:
+    asked = ("split", "backfill", "edited", "deleted")
+    with receiving() as receiver, house.running() as stage:
+        house.declare("auditor", receiver.url, causes=list(asked))
+        for cause in ("event", "time", "merge", "consent", "replay", "absorbed", *asked):
+            house.tell((1, "entered"), cause=cause)
+        assert stage.flush()
+    assert tuple(call.data["cause"] for call in receiver.calls) == asked
+
+
+def test_after_a_merge_or_split_the_former_ids_are_told(house: House) -> None:
+    with receiving() as receiver, house.running() as stage:
+        house.declare("sync", receiver.url, causes=["merge", "split"])
+        house.tell((1, "entered"), cause="merge", former=[f"{2:032x}", f"{3:032x}"])
+        house.tell((4, "entered"), cause="split", former=[f"{1:032x}"])
+        house.tell((1, "exited"), cause="split")
+        assert stage.flush()
+    assert {(call.data["profile_id"], *call.data.get("former_profile_ids", ())) for call in receiver.calls} == {
+        (f"prf_{1:032x}", f"prf_{2:032x}", f"prf_{3:032x}"),
+        (f"prf_{4:032x}", f"prf_{1:032x}"),
+        (f"prf_{1:032x}",),
+    }
 
 
 def test_a_failed_attempt_is_repeated_on_schedule_under_the_same_id(house: House) -> None:
