@@ -1,4 +1,4 @@
-"""A delivery: one transition told to one trigger, from its schedule to its end. Pure data and pure steps."""
+"""A delivery: one transition on its way to one trigger, from first to last attempt. Pure data and pure steps."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -54,16 +54,18 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt met: `code` 0 for no answer; `error` is one of our own words; `retry_after` in ms
-    from now."""
+    """What an attempt came to. `code`: the destination's own, 0 where it gave none. `error`: one of our words (see
+    docs/webhooks.md), '' when the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants
+    nothing more, ever."""
 
     code: int
     error: str = ""
     retry_after: int | None = None
+    gone: bool = False
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.code < 300
+        return not self.error
 
 
 def parse_transition(value: bytes) -> Transition:
@@ -80,16 +82,18 @@ def parse_transition(value: bytes) -> Transition:
             tuple(map(str, raw.get("former", ()))),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken("simorgh.segments: wanted a transition; got something else; look at the segments stage") from error
+        raise Broken(
+            "simorgh.segments: wanted a transition; got something else; look at what wrote it (the segments stage)"
+        ) from error
 
 
 def delivery_id(trigger: str, transition: str) -> str:
-    """The webhook-id: a function of what is told to whom, so that a crash cannot make a second one."""
+    """The webhook-id: a function of the trigger and the transition, so that a crash cannot make a second one."""
     return "msg_" + hashlib.blake2b(f"{trigger}\x1f{transition}".encode(), digest_size=16).hexdigest()
 
 
 def schedule(transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int) -> Delivery:
-    """The first state of a delivery: due at once. Its body is fixed here, so every retry says the same."""
+    """The first state of a delivery: due at once. Its body is fixed here, so every attempt sends the same."""
     data: dict[str, Any] = {
         "segment": transition.segment,
         "profile_id": f"prf_{transition.profile}",
@@ -126,12 +130,14 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
     )
     if answer.ok:
         return replace(attempted, status=DELIVERED)
-    due = next_attempt(attempts, now, response_code=answer.code, retry_after=answer.retry_after, random=random)
+    if answer.gone:
+        return replace(attempted, status=GAVE_UP)
+    due = next_attempt(attempts, now, retry_after=answer.retry_after, random=random)
     return replace(attempted, status=GAVE_UP) if due is None else replace(attempted, next_at=due)
 
 
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
-    """The state when it will not be attempted any more, for a reason that is not the receiver's."""
+    """The state when it will not be attempted again, for a reason that is not the destination's."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from destinations.webhook import checked_webhook
+from destinations.senders.declared import checked_webhook
 from profile_api import views
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
