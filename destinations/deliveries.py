@@ -9,7 +9,8 @@ import pyarrow as pa
 from warehouse.client import Writer
 
 # A delivery that is due has a row that says so, though a later row may say otherwise: few candidates, found in two
-# narrow columns. Only the latest rows of those chosen are read whole: a body is about 1 KB, and most deliveries are done.
+# narrow columns. Only the latest rows of those chosen are read whole: a body is about 1 KB, and most deliveries are
+# done.
 _PENDING = """WITH wanted AS (
         SELECT trigger, id, newest FROM (
             SELECT trigger, id, max(ver) AS newest, argMax((status, next_at), ver) AS latest FROM deliveries
