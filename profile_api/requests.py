@@ -71,6 +71,7 @@ class SplitIn(Request):
     )
     identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
     reason: str = Field(default="", max_length=1000)
+    dry_run: bool = Field(default=False, description="Change nothing; answer which side would keep the profile's id.")
 
 
 class SegmentIn(Request):
