@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 
-from destinations.webhook import checked_webhook
+from destinations.senders.declared import checked_webhook
 from profile_api import views
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
@@ -39,6 +39,7 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
         "id": trigger.id,
         "segment": trigger.segment,
         "on": list(trigger.on),
+        "causes": list(trigger.causes),
         "webhook": {"url": trigger.webhook.url, "secret": secret},
         "enabled": trigger.enabled,
         "created_at": iso(trigger.created_at),
@@ -49,8 +50,8 @@ def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict
     """Declare a trigger. Raises `InvalidInput` for a segment that is not there."""
     if body.segment not in deps.registry.segments:
         raise InvalidInput("segment: one that exists was wanted; declare it first.", code="unknown_segment")
-    on = list(dict.fromkeys(body.on))
-    declared = {"segment": body.segment, "on": on, "webhook": webhook, "enabled": body.enabled}
+    on, causes = list(dict.fromkeys(body.on)), list(dict.fromkeys(body.causes))
+    declared = {"segment": body.segment, "on": on, "causes": causes, "webhook": webhook, "enabled": body.enabled}
     return TRIGGERS.put(deps, name, declared, by)
 
 

@@ -26,7 +26,7 @@ triggers.list(
 )
 triggers.show("Show a trigger; its secret is masked.")
 triggers.create(
-    "Declare a trigger. Its secret is shown once.", "A JSON file: segment, webhook; if wished id, on, enabled."
+    "Declare a trigger. Its secret is shown once.", "A JSON file: segment, webhook; optionally id, on, causes, enabled."
 )
 triggers.update("Replace a trigger.", "A JSON file with the whole trigger; without a secret it keeps its own.")
 triggers.switch("pause", "Let a trigger rest: it calls nobody until it is resumed.", enabled=False, done="paused")

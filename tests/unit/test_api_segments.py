@@ -335,6 +335,11 @@ def test_a_trigger_shows_its_secret_once(live: World) -> None:
     assert call(live, "DELETE", "/v1/segments/locals", status=409)["code"] == "in_use"
     changed = call(live, "PUT", "/v1/triggers/welcome", {k: v for k, v in TRIGGER.items() if k != "on"})
     assert changed["on"] == ["entered", "exited"]
+    assert changed["causes"] == ["event", "time", "merge", "consent"]
+    changed = call(live, "PUT", "/v1/triggers/welcome", TRIGGER | {"causes": ["split", "event", "split"]})
+    assert changed["causes"] == call(live, "GET", "/v1/triggers/welcome")["causes"] == ["split", "event"]
+    for wrong in ([], ["replay"], ["absorbed"], ["birthday"], "split"):
+        call(live, "PUT", "/v1/triggers/welcome", TRIGGER | {"causes": wrong}, 422)
     stored = live.registry.triggers["welcome"].webhook.secret.get_secret_value()
     assert stored == secret
     call(live, "DELETE", "/v1/triggers/welcome", status=204)
