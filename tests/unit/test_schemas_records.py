@@ -304,12 +304,13 @@ def test_no_value_is_shown() -> None:
 def test_a_recorded_log_is_written_again_to_the_byte(tmp_path: Path) -> None:
     unpack(2, tmp_path / "data")
     log = SqliteEventLog(tmp_path / "data" / "log.sqlite")
-    seen = 0
-    for topic, again in {
+    rewrite: dict[str, Callable[[bytes], bytes]] = {
         topics.SEGMENTS: lambda value: encode(decode_transition(value)),
         topics.IDENTITY: identity_again,
         topics.REJECTED: lambda value: encode(decode_rejection(value)),
-    }.items():
+    }
+    seen = 0
+    for topic, again in rewrite.items():
         for record in log.read(topic, 0, 0, 1_000):
             assert again(record.value) == record.value
             seen += 1
