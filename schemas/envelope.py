@@ -15,10 +15,13 @@ MAX_ID: Final = 200
 _DAY: Final = r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME: Final = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 
-Moment = Annotated[str, Field(pattern=f"^{_DAY}T{_TIME}$")]
+MOMENT: Final = f"^{_DAY}T{_TIME}$"
+HEX128: Final = r"^[0-9a-f]{32}$"
+
+Moment = Annotated[str, Field(pattern=MOMENT)]
 """RFC 3339 in UTC with three decimals (`schemas.clock.iso`): as text it sorts by time."""
 
-Hex128 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Hex128 = Annotated[str, Field(pattern=HEX128)]
 """A 128-bit number: a node, or a profile's founding node."""
 
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
