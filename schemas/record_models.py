@@ -1,9 +1,9 @@
-"""The records of other topics that outside consumers may read: transitions, identity decisions, rejected
+"""The records of the other topics that outside consumers may read: transitions, identity decisions, rejected
 events.
 
-Members may be added, so readers must let unknown ones pass: these models do, and the files generated from
-them (`schemas/records/*.json`) say so. Members are never removed and never change their meaning within a
-version.
+Members may be added within a version, so readers must ignore the ones they do not know: these models do, and the
+files generated from them (`schemas/records/*.json`) allow it. Within a version, no member is removed and none changes
+its meaning.
 """
 
 from typing import Annotated, Any, Literal
@@ -16,13 +16,13 @@ Milliseconds = Annotated[int, Field(ge=0, description="Milliseconds since 1970-0
 
 
 class OpenRecord(BaseModel):
-    """Frozen and strict about what it knows, open to members that come later."""
+    """Frozen and strict about the members it knows, open to members added later."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
 
 class Transition(OpenRecord):
-    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile."""
+    """simorgh.segments: a profile entered or left a segment. Published once, in order per profile."""
 
     id: ShortText
     segment: ShortText
@@ -37,34 +37,35 @@ class Transition(OpenRecord):
 Owner = Annotated[
     tuple[int, int, int],
     Field(
-        description="Partition of simorgh.touched, consumer generation, and number of the try within that generation."
+        description="Partition of simorgh.touched, generation of the consumer group, and attempt in that generation."
     ),
 ]
 
 
 class OwnedTransition(Transition):
-    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
+    """simorgh.segments: a profile entered or left a segment. Published once, in order per profile.
 
-    With an owner, it counts unless the topic holds, before it, a claim of a later owner of the same partition (one with
-    a higher generation, or the same generation and a higher try): whoever told it had lost the partition by then.
+    A transition with an owner is void if an earlier record of the topic is a claim to the same partition by a later
+    owner: one with a higher generation, or with the same generation and a higher attempt. The worker that wrote the
+    transition had lost the partition by then.
     """
 
     owner: Owner | None = None
 
 
 class Claim(OpenRecord):
-    """simorgh.segments: from here on, this owner tells the transitions of the profiles of its partition of
+    """simorgh.segments: from here on, this owner publishes the transitions of the profiles in its partition of
     simorgh.touched."""
 
     kind: Literal["claimed"]
     owner: Owner
-    upto: int = Field(ge=0, description="`fences` holds for the records before this offset.")
+    upto: int = Field(ge=0, description="`fences` covers the records before this offset.")
     fences: list[Owner] = Field(description="The latest owner of each partition.")
 
 
 class Touch(OpenRecord):
-    """simorgh.touched: something is new about a profile, or about nodes that were taken for its own. It says where to
-    look, and no more."""
+    """simorgh.touched: something changed about a profile, or about nodes that its writer counts to that profile. The
+    record says only where to look."""
 
     profile: Hex128
     cause: Literal["event", "time", "merge", "split", "backfill", "edited", "deleted"]
@@ -88,7 +89,7 @@ class Refused(OpenRecord):
 
 
 class Shared(OpenRecord):
-    """An identifier that too many people use: it belongs to nobody."""
+    """Too many people use this identifier, so it belongs to nobody."""
 
     outcome: Literal["shared"]
     node: Hex128
@@ -104,12 +105,12 @@ Decision = Annotated[Merged | Refused | Shared | Parted, Field(discriminator="ou
 
 
 class Link(OpenRecord):
-    """The identifiers of one event belong together. The first node is the anchor; a single node is seen for the first
-    time."""
+    """The identifiers of one event belong together. The first node is the anchor. A link with a single node says that
+    the node was seen for the first time."""
 
     kind: Literal["link"]
-    key: Hex128 = Field(description="The event's.")
-    source: ShortText = Field(description="The id of the event's source.")
+    key: Hex128 = Field(description="Key of the event.")
+    source: ShortText = Field(description="Id of the event's source.")
     received_at: Milliseconds
     nodes: list[tuple[Hex128, ShortText]] = Field(min_length=1, description="Pairs of node and type.")
     alias: Literal[True] | None = None
@@ -117,7 +118,7 @@ class Link(OpenRecord):
 
 
 class Command(OpenRecord):
-    """What merges and splits share: by whom, why and when."""
+    """What merges and splits share: who ordered them, why and when."""
 
     command: int = Field(ge=0, description="Offset of the steward's command in simorgh.registry.")
     reason: str = Field(json_schema_extra=PERSONAL)
@@ -127,7 +128,7 @@ class Command(OpenRecord):
 
 
 class Merge(Command):
-    """A steward says that two profiles are one person; limits do not hold."""
+    """A steward says that two profiles are one person. Limits do not apply."""
 
     kind: Literal["merge"]
     a: Hex128
@@ -135,14 +136,14 @@ class Merge(Command):
 
 
 class Split(Command):
-    """A steward says that these nodes are somebody else."""
+    """A steward says that these nodes belong to somebody else."""
 
     kind: Literal["split"]
     nodes: list[Hex128]
 
 
 class Rules(OpenRecord):
-    """The identity rules from here on."""
+    """The identity rules that apply from here on."""
 
     kind: Literal["rules"]
     version: int = Field(ge=1)
@@ -151,11 +152,11 @@ class Rules(OpenRecord):
 
 
 IdentityRecord = Annotated[Link | Merge | Split | Rules, Field(discriminator="kind")]
-"""simorgh.identity: one total order per workspace, kept forever; it is truth."""
+"""simorgh.identity: one total order per workspace, kept forever; profiles are built from it."""
 
 
 class RejectedEvent(OpenRecord):
-    """simorgh.rejected: what failed, with its reason and its bytes, as text where they are UTF-8."""
+    """simorgh.rejected: an event that was refused, with the reason and its bytes (as text if they are UTF-8)."""
 
     id: ShortText
     code: ShortText
@@ -163,12 +164,12 @@ class RejectedEvent(OpenRecord):
     source: str
     channel: str
     received_at: Moment
-    place: int = Field(default=0, ge=0, description="Place within its request: the first event of a batch is 0.")
+    place: int = Field(default=0, ge=0, description="Position in its request: the first event of a batch is 0.")
     payload: str | None = Field(default=None, json_schema_extra=PERSONAL)
     payload_base64: str | None = Field(default=None, json_schema_extra=PERSONAL)
     digest: int = Field(
-        description="Of the bytes: equal bytes have equal digests. For a `conflicting_copy`, of its content."
+        description="Digest of the bytes; equal bytes have equal digests. For a `conflicting_copy`, of its content."
     )
     resolved: Literal[True] | None = Field(
-        default=None, description="Settled: it was accepted on a retry, or dismissed."
+        default=None, description="True once it was accepted on a retry, or dismissed."
     )
