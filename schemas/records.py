@@ -36,7 +36,7 @@ _CAUSES: Final = (*_TOUCHES, "replay", "consent", "absorbed")
 
 
 class Owner(Struct, array_like=True, frozen=True, gc=False):
-    """Partition of simorgh.touched, consumer generation, and number of the try within that generation."""
+    """Partition of simorgh.touched, generation of the consumer group, and attempt in that generation."""
 
     partition: int
     generation: int
@@ -62,12 +62,12 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
-    """simorgh.segments: from here on, this owner tells the transitions of the profiles of its partition of
+    """simorgh.segments: from here on, this owner publishes the transitions of the profiles in its partition of
     simorgh.touched."""
 
     owner: Owner
     upto: Annotated[
-        int, Meta(description="`fences` holds for the records before this offset.", extra_json_schema={"minimum": 0})
+        int, Meta(description="`fences` covers the records before this offset.", extra_json_schema={"minimum": 0})
     ]
     fences: Annotated[list[Owner], Meta(description="The latest owner of each partition.")]
 
@@ -76,8 +76,8 @@ class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
 
 
 class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """simorgh.touched: something is new about a profile, or about nodes that were taken for its own. It says where to
-    look, and no more."""
+    """simorgh.touched: something changed about a profile, or about nodes that its writer counts to that profile. The
+    record says only where to look."""
 
     profile: Hex128
     cause: Annotated[str, Meta(extra_json_schema={"enum": _TOUCHES})]
@@ -92,11 +92,11 @@ class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link", gc=False):
-    """The identifiers of one event belong together. The first node is the anchor; a single node is seen for the first
-    time."""
+    """The identifiers of one event belong together. The first node is the anchor. A link with a single node says that
+    the node was seen for the first time."""
 
-    key: Annotated[Hex128, Meta(description="The event's.")]
-    source: Annotated[ShortText, Meta(description="The id of the event's source.")]
+    key: Annotated[Hex128, Meta(description="Key of the event.")]
+    source: Annotated[ShortText, Meta(description="Id of the event's source.")]
     received_at: Milliseconds
     nodes: Annotated[
         list[tuple[Hex128, ShortText]],
@@ -113,7 +113,7 @@ Reason = Annotated[str, Meta(extra_json_schema=PERSONAL)]
 
 
 class Merge(Struct, kw_only=True, tag_field="kind", tag="merge", gc=False):
-    """A steward says that two profiles are one person; limits do not hold."""
+    """A steward says that two profiles are one person. Limits do not apply."""
 
     command: CommandOffset
     a: Hex128
@@ -124,7 +124,7 @@ class Merge(Struct, kw_only=True, tag_field="kind", tag="merge", gc=False):
 
 
 class Split(Struct, kw_only=True, tag_field="kind", tag="split", gc=False):
-    """A steward says that these nodes are somebody else."""
+    """A steward says that these nodes belong to somebody else."""
 
     command: CommandOffset
     nodes: list[Hex128]
@@ -134,7 +134,7 @@ class Split(Struct, kw_only=True, tag_field="kind", tag="split", gc=False):
 
 
 class Rules(Struct, kw_only=True, tag_field="kind", tag="rules", gc=False):
-    """The identity rules from here on."""
+    """The identity rules that apply from here on."""
 
     version: Annotated[int, Meta(extra_json_schema={"minimum": 1})]
     rules: dict[str, Any]
@@ -165,7 +165,7 @@ class Refused(Struct, kw_only=True, tag_field="outcome", tag="refused", gc=False
 
 
 class Shared(Struct, kw_only=True, tag_field="outcome", tag="shared", gc=False):
-    """An identifier that too many people use: it belongs to nobody."""
+    """Too many people use this identifier, so it belongs to nobody."""
 
     node: Hex128
 
@@ -189,7 +189,7 @@ Decisions = Annotated[
 
 
 class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """simorgh.rejected: what failed, with its reason and its bytes, as text where they are UTF-8."""
+    """simorgh.rejected: an event that was refused, with the reason and its bytes (as text if they are UTF-8)."""
 
     id: ShortText
     code: ShortText
@@ -200,7 +200,7 @@ class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
     place: Annotated[
         int | None,
         Meta(
-            description="Place within its request: the first event of a batch is 0.",
+            description="Position in its request: the first event of a batch is 0.",
             extra_json_schema={"minimum": 0},
         ),
     ] = None
@@ -209,10 +209,10 @@ class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
     digest: Annotated[
         int,
         Meta(
-            description="Of the bytes: equal bytes have equal digests. For a `conflicting_copy`, of its content.",
+            description="Digest of the bytes; equal bytes have equal digests. Of the content for a `conflicting_copy`.",
         ),
     ]
-    resolved: Annotated[bool, Meta(description="Settled: it was accepted on a retry, or dismissed.")] = False
+    resolved: Annotated[bool, Meta(description="True once it was accepted on a retry, or dismissed.")] = False
 
 
 # ---- as bytes
