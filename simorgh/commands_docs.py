@@ -41,7 +41,7 @@ def _entry(name: str, command: Any) -> str:
 
 
 def _argument(parameter: Any) -> str:
-    name = parameter.metavar or parameter.name.upper()
+    name = (parameter.metavar or parameter.name).upper()
     several = "…" if parameter.nargs == -1 else ""
     return f"{name}{several}" if parameter.required else f"[{name}{several}]"
 
@@ -49,7 +49,7 @@ def _argument(parameter: Any) -> str:
 def _row(parameter: Any) -> str:
     says = str(parameter.help or "").replace("|", "\\|")
     if parameter.param_type_name == "argument":
-        return f"| `{parameter.metavar or parameter.name.upper()}` | {says} |"
+        return f"| `{(parameter.metavar or parameter.name).upper()}` | {says} |"
     if "--help" in parameter.opts:
         return ""
     default = parameter.default

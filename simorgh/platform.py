@@ -1,6 +1,7 @@
 """One box: log, warehouse, processors, triggers and both HTTP faces wired together in one process."""
 
 import logging
+import random
 import secrets
 import threading
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from destinations import deliveries
+from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
-from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
 from profile_api.watch import literal_paths, watch
@@ -25,7 +26,8 @@ from registry.throttle import Throttle
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
-from schemas.errors import Backpressure, Conflict
+from schemas.errors import Conflict
+from schemas.retry import Failures, Pauses
 from simorgh import secret
 from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
@@ -48,10 +50,8 @@ from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two tries to bring the projections up to date at a start."""
-_GIVE_UP_AFTER = 5
-"""Faults of our own code, after which a start is given up."""
+_PAUSES = Pauses(0.5, 30.0)
+"""Between two tries to bring the projections up to date at a start."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -161,7 +161,7 @@ class Platform:
             lambda profiles: deliveries.identities_of(Views(self.reader, self.recent), profiles),
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
-            allow_private=self.settings.allow_private_webhooks,
+            senders(system_clock, allow_private=self.settings.allow_private_webhooks),
             reached=self._checkpoint,
             shown=lambda: [self.recent.position],
         )
@@ -176,29 +176,28 @@ class Platform:
     def _recover_insisting(self) -> bool:
         """Recover, again and again while a store is away or full. False where that is given up, or we are to stop.
 
-        Events are taken meanwhile.
+        Events are accepted meanwhile.
         """
-        pause, ours = _FIRST_PAUSE, 0
+        failures = Failures(_PAUSES)
         while not self._closing.is_set():
             try:
                 self.recover()
             except Exception as error:
                 if self._closing.is_set():
                     break
-                ours += not isinstance(error, Backpressure | OSError)
+                failures.add(error)
                 _LOG.log(
-                    logging.ERROR if ours else logging.WARNING,
-                    "start: the projections cannot be brought up to date; events are taken all the same",
+                    logging.ERROR if failures.of_ours else logging.WARNING,
+                    "start: the projections cannot be brought up to date; events are accepted all the same",
                     exc_info=error,
                 )
-                if ours >= _GIVE_UP_AFTER:
+                if failures.is_final:
                     self.conditions.stopped(error)
                     _LOG.error(
                         "start: given up; nothing is lost. Look at the lines above, then restart; simorgh doctor"
                     )
                     return False
-                self._closing.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._closing.wait(failures.pause(random.random()))
             else:
                 return True
         return False
@@ -344,6 +343,8 @@ class Platform:
 
     def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
         """Both HTTP faces on one app. `stopping`: whether streams are to end."""
+        from profile_api.app import create_api  # declares its routes when it is imported: not for every command
+
         metrics = self.metrics
         throttle = Throttle(system_clock, self.settings.failures_per_minute)
         metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
@@ -354,14 +355,17 @@ class Platform:
             secret=self.secret,
             workspace=self.settings.workspace,
             retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
+            phone_region=self.settings.phone_region,
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,
             generation=lambda: self.generation,
-            replay=self.replay_in_background,
-            replay_state=lambda: dict(self.replaying),
-            recent=self.recent,
-            at_hand=True,
-            conditions=self.conditions,
+            projections=Projections(
+                conditions=self.conditions,
+                at_hand=True,
+                recent=self.recent,
+                replay=self.replay_in_background,
+                replay_state=lambda: dict(self.replaying),
+            ),
             readiness=self._readiness(),
             heavy=self.heavy,
             throttle=throttle,

@@ -14,19 +14,21 @@ from aiokafka.codec import has_lz4
 from prometheus_client import CollectorRegistry, generate_latest
 
 from destinations import deliveries
+from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidSettings
 from schemas.problems import CONTENT_TYPE, problem_body
+from simorgh.conditions import of_triggers
 from simorgh.crash import checkpoint_from_environment
 from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
 from simorgh.roles import Base, opened
 from simorgh.settings import Settings
 from stream_processors.host import generation
-from stream_processors.host.condition import RUNNING, Condition
+from stream_processors.host.condition import Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.keeper import TriggerKeeper
 from stream_processors.host.lane import Lane, Source
@@ -132,8 +134,8 @@ class Worker:
     def _conditions(self) -> dict[str, Condition]:
         """Of the lanes, and of the triggers where this worker has them."""
         found = {lane.stage.name: lane.condition for lane in self.lanes}
-        if (runs := self._triggers_run()) is not None:
-            found["triggers"] = RUNNING if runs else Condition("stopped", "read this worker's log")
+        if (stage := self.keeper.stage) is not None:
+            found["triggers"] = of_triggers(stage.status())
         return found
 
     def _triggers_run(self) -> bool | None:
@@ -171,7 +173,7 @@ class Worker:
             lambda profiles: deliveries.identities_of(self._views, profiles),
             lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self._writer, due, limit),
-            allow_private=self._settings.allow_private_webhooks,
+            senders(system_clock, allow_private=self._settings.allow_private_webhooks),
             reached=self._checkpoint,
         )
 

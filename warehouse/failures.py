@@ -111,9 +111,10 @@ def _failure(error: Exception, first: str) -> SimorghError:
             code="tables_missing",
         )
     if code in _REFUSED_USER:
-        return Broken(
+        return Backpressure(
             f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"
-            " SIMORGH_CLICKHOUSE_READ_URL"
+            " SIMORGH_CLICKHOUSE_READ_URL",
+            code=UNAVAILABLE,
         )
     return Broken(f"warehouse: the engine refused a query ({f'code {code}' if code else type(error).__name__})")
 

@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 from eventlog.port import Message, Record
 from schemas import topics
 from schemas.errors import Backpressure, InvalidSettings, SimorghError
+from schemas.retry import Pauses
 
 LINGER_MS: Final = 2
 """How long a message waits for others to share its request."""
@@ -42,6 +43,10 @@ Headers = list[tuple[str, bytes]]
 def headers_of(topic: str) -> Headers:
     """CloudEvents' Kafka binding, structured mode: the content type says that the value is a whole event."""
     return [("content-type", (CLOUDEVENT if topic == topics.EVENTS else JSON).encode())]
+
+
+PAUSES: Final = Pauses(0.1, 1.0)
+"""Between two tries of one request, as long as the connection's patience lasts."""
 
 
 @dataclass(frozen=True, slots=True)

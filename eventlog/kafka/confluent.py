@@ -1,6 +1,7 @@
 """Publishing and reading with confluent-kafka (librdkafka): the extra `simorgh[fast]`."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from eventlog.kafka.client import (
     FETCH_BYTES,
     FETCH_WAIT_MS,
     LINGER_MS,
+    PAUSES,
     Connection,
     Headers,
     Outcome,
@@ -35,9 +37,6 @@ AHEAD_KB: Final = 16 * 1024
 
 SHORTEST_LOOK: Final = 1.0
 """Seconds that a question for ends is given at least: a busy broker is not one that is away."""
-
-PAUSE: Final = 0.1
-"""Seconds between two such questions, where the first failed."""
 
 YOUNG: Final = 1.0
 """Seconds for which a client that does not know the leaders may still learn of them."""
@@ -246,10 +245,12 @@ class ConfluentEnds:
         self._lock = threading.Lock()
         self._client: AdminClient | None = None
         self._made_at = 0.0
+        self._closed = threading.Event()
 
     def ends(self, topic: str, partitions: int, patience: float | None = None) -> list[int]:
         wanted = {TopicPartition(topic, number): _LATEST for number in range(partitions)}
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
+        failures = 0
         while True:
             client = self._connected()
             try:
@@ -260,11 +261,14 @@ class ConfluentEnds:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
                     self._drop(client)  # this one may never ask anew who leads, a fresh one does
-                if not _passing(reason) or time.monotonic() + PAUSE > deadline:
+                failures += 1
+                pause = min(PAUSES.after(failures, random.random()), deadline - time.monotonic())
+                if not _passing(reason) or self._closed.is_set() or pause <= 0:
                     raise explain("asking for ends", reason) from error
-            time.sleep(PAUSE)
+            self._closed.wait(pause)
 
     def close(self) -> None:
+        self._closed.set()
         with self._lock:
             self._client = None
 

@@ -132,13 +132,20 @@ def split(
     key: Key,
     identity: Annotated[list[str], typer.Option(help="type:value of what leaves; give it again for more.")],
     reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; show which side would keep the profile's id.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Split identities off a profile. They leave together, and stay apart until they are merged again."""
     leaving = [_identifier(one) for one in identity]
     with connect(data) as api:
-        answer = api.post(path_of("profiles", key, "split"), {"identities": leaving, "reason": reason})
+        path = path_of("profiles", key, "split")
+        answer = api.post(path, {"identities": leaving, "reason": reason, "dry_run": dry_run})
+    if dry_run:
+        _show_sides(answer, as_json)
+        return
     _show({"items": answer["profiles"], "next_cursor": None}, as_json)
 
 
@@ -147,6 +154,21 @@ def _show(answer: dict[str, Json], as_json: bool) -> None:
         tell(answer, as_json=True)
     else:
         show({**answer, "items": [_row(view) for view in answer["items"]]}, _COLUMNS)
+
+
+def _show_sides(preview: dict[str, Json], as_json: bool) -> None:
+    if as_json:
+        tell(preview, as_json=True)
+        return
+    sides = [
+        {
+            "side": name,
+            "profile_id": side["profile_id"] or "another one",
+            "identities": ", ".join(f"{one['type']}:{one['value']}" for one in side["identities"]),
+        }
+        for name, side in zip(("stays", "leaves"), preview["profiles"], strict=True)
+    ]
+    show({"items": sides}, ("side", "profile_id", "identities"))
 
 
 def _row(view: dict[str, Json]) -> dict[str, Json]:

@@ -1,4 +1,4 @@
-"""`simorgh.touched`: profiles to look at, and why. Part of the public contract (`schemas.record_models.Touch`).
+"""`simorgh.touched`: profiles to look at, and why. Part of the public contract (`schemas.records.Touch`).
 
 A touch is a hint, never truth: it may come twice, late, or under a profile that was absorbed meanwhile. Whoever owns
 the profile looks up who the nodes are today and passes on what is not its own. So a touch need not be right about

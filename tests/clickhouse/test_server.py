@@ -282,7 +282,7 @@ def test_users(own: BridgeProcess, killable: Warehouse) -> None:
     with pytest.raises(Broken, match="the write user needs"):
         swapped.writer(1).insert("log_rows", log_rows(range(2)))
     stranger = Warehouse(own.url.replace("//", "//writer:wr0ng@"))
-    with pytest.raises(Broken, match="AUTHENTICATION_FAILED") as caught:
+    with pytest.raises(Backpressure, match="AUTHENTICATION_FAILED") as caught:
         stranger.version()
     assert "wr0ng" not in repr(caught.value)
     for warehouse in (both, swapped, stranger):

@@ -1,6 +1,7 @@
 """Status, latest and rejected events, schemas, sources, tokens: what operators and engineers ask."""
 
-from typing import Any
+from threading import Event, Semaphore, Thread
+from typing import Any, Final
 
 import orjson
 import pytest
@@ -16,6 +17,9 @@ from stream_processors.flow.topology import PROJECTIONS
 from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
+
+THREADS: Final = 40
+"""In which FastAPI runs what blocks: anyio's default."""
 
 
 def call(world: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
@@ -83,6 +87,29 @@ def test_lag_is_what_a_stage_has_not_committed(fresh_world: World) -> None:
     positions = call(world, "GET", "/v1/status")["projections"][0]["positions"]
     assert sum(positions[topics.EVENTS]) == 1
     assert b'simorgh_lag_events{projection="profiles"} 0.0' in world.client.get("/metrics").content
+
+
+def test_a_busy_api_is_ready_and_can_be_measured(make_world: MakeWorld) -> None:
+    free, busy = Event(), Semaphore(0)
+
+    def replay() -> dict[str, Any]:
+        busy.release()
+        assert free.wait(60)
+        return {"state": "running"}
+
+    world = make_world(replay=replay)
+    callers = [Thread(target=world.client.post, args=("/v1/replay",)) for _ in range(THREADS)]
+    try:
+        for caller in callers:
+            caller.start()
+        for _ in callers:
+            assert busy.acquire(timeout=60)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert world.client.get(path, headers={"Authorization": ""}).status_code == 200
+    finally:
+        free.set()
+        for caller in callers:
+            caller.join()
 
 
 def _lags(world: World) -> dict[str, int]:

@@ -12,7 +12,7 @@ from identity.rules import DEFAULT_RULES
 from producers.door import Defaults, Incoming, Refused, Verdict
 from producers.odd import Odd
 from schemas.envelope import Envelope
-from schemas.record_models import RejectedEvent
+from schemas.records import decode_rejection
 from tests.clients.world import NOW, SECRET, make_door, make_source
 
 DOOR = make_door(new_id=lambda: "fresh")
@@ -48,7 +48,7 @@ def refused(*, raw: bytes | dict[str, Any] = b"{}", **changes: Any) -> dict[str,
     verdict = DOOR.admit(incoming(**changes), raw)
     assert isinstance(verdict, Refused), verdict
     key, value = verdict.message
-    RejectedEvent.model_validate_json(value)
+    decode_rejection(value)
     record: dict[str, Any] = json.loads(value)
     assert record["id"].encode() == key
     assert (record["code"], record["reason"]) == (verdict.code, verdict.reason)

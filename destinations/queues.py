@@ -1,6 +1,6 @@
 """What waits for one trigger: bounded, fair between profiles, in order within a profile.
 
-A lane belongs to one trigger, so that a receiver that is slow or dead holds up nobody else. Used on the
+Each trigger has a queue of its own, so a receiver that is slow or dead delays nobody else. Used on the
 loop's thread only.
 """
 
@@ -13,26 +13,26 @@ CAPACITY: Final = 500
 """Deliveries of one trigger held in memory; the rest waits in the table (a delivery is about 2 KB)."""
 
 CONCURRENCY: Final = 16
-"""Requests to one receiver at a time."""
+"""Attempts at one destination at a time."""
 
 SUSPECT_AFTER: Final = 5
 PROBES: Final = 2
-"""After so many failures in a row a receiver gets two requests at a time: it is spared, and so are our
+"""After `SUSPECT_AFTER` failures in a row a destination gets only so many attempts at a time, which spares it and our
 sockets."""
 
 
-class Lane:
-    """First in, first out per profile, one request per profile at a time."""
+class Queue:
+    """First in, first out per profile, one attempt per profile at a time."""
 
     def __init__(self) -> None:
-        self._queues: dict[str, deque[Delivery]] = {}
+        self._by_profile: dict[str, deque[Delivery]] = {}
         self._ready: deque[str] = deque()
         self._failures = 0
         self.waiting = 0
         self.in_flight = 0
         self.overflow = -1
         """The highest `ver` that found no room and waits in the table; -1: none. While there is one, newer
-        deliveries have to wait in the table too, or they would overtake it."""
+        deliveries must wait in the table too, or they would overtake it."""
 
     @property
     def size(self) -> int:
@@ -42,14 +42,19 @@ class Lane:
     def has_room(self) -> bool:
         return self.size < CAPACITY
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing is held here, and nothing waits in the table because there was no room."""
+        return not self.size and self.overflow < 0
+
     def add(self, delivery: Delivery) -> None:
-        """The caller has seen that there is room."""
-        queue = self._queues.get(delivery.profile)
-        if queue is None:
-            self._queues[delivery.profile] = deque((delivery,))
+        """The caller has checked that there is room."""
+        waiting = self._by_profile.get(delivery.profile)
+        if waiting is None:
+            self._by_profile[delivery.profile] = deque((delivery,))
             self._ready.append(delivery.profile)
         else:
-            queue.append(delivery)
+            waiting.append(delivery)
         self.waiting += 1
 
     def take(self) -> Delivery | None:
@@ -57,7 +62,7 @@ class Lane:
         allowed = PROBES if self._failures >= SUSPECT_AFTER else CONCURRENCY
         if not self._ready or self.in_flight >= allowed:
             return None
-        delivery = self._queues[self._ready.popleft()].popleft()
+        delivery = self._by_profile[self._ready.popleft()].popleft()
         self.waiting -= 1
         self.in_flight += 1
         return delivery
@@ -66,7 +71,7 @@ class Lane:
         """A delivery that was taken has been attempted (or abandoned: `ok`)."""
         self.in_flight -= 1
         self._failures = 0 if ok else self._failures + 1
-        if self._queues[delivery.profile]:
+        if self._by_profile[delivery.profile]:
             self._ready.append(delivery.profile)
         else:
-            del self._queues[delivery.profile]
+            del self._by_profile[delivery.profile]
