@@ -19,13 +19,14 @@ from eventlog.port import EventLog, present
 from identity.changes import Changes
 from identity.graph import IdentityGraph
 from identity.nodes import from_hex
+from identity.receipt import Receipt
 from schemas import topics
 from stream_processors.batch import UNIQUE, Batch
 from warehouse.client import fixed16
 
 _READ = 20_000
 _RECENT = 200_000
-_LATER = 1 << 62
+_LATER = Receipt(1 << 62)
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ class Resolver:
         self._log = log
         self.position = position
         """The next offset of simorgh.identity to fold."""
-        self._recent: dict[tuple[int, ...], int] = {}
+        self._recent: dict[tuple[int, ...], Receipt] = {}
         """Identifiers that were seen together and belong together -> when: nothing new after that. Bounded."""
 
     def fold_log(self) -> Iterable[tuple[int, dict[str, Any], Changes]]:
@@ -97,23 +98,35 @@ class Resolver:
             self.position = records[-1].offset + 1
 
     def links(self, batch: Batch) -> Resolution:
-        """Link records for the batch's events that count: a copy changes nothing, who is who included."""
+        """Link records for the batch's events that count: a copy changes nothing, who is who included.
+
+        They are decided in the order of receipt. The graph would decide them in that order anyway; so it need not go
+        back.
+        """
         result = Resolution()
         records: list[dict[str, Any]] = []
-        knows = self.graph.knows
         recent = self._recent
-        for i, nodes in enumerate(batch.nodes):
-            at = batch.received[i]
-            if not nodes or recent.get(nodes, _LATER) <= at or batch.state[i] != UNIQUE:
+        for receipt, i in self._by_receipt(batch):
+            nodes = batch.nodes[i]
+            if recent.get(nodes, _LATER) <= receipt:
                 continue
-            if not knows(nodes, at, alias=batch.events[i].alias is True):
+            if not self.graph.knows(nodes, receipt, alias=batch.events[i].alias is True):
                 records.append(self._decide(link_record(batch, i), result))
             elif len({self.graph.profile_of(node) for node in nodes}) == 1:
-                recent[nodes] = at
+                recent[nodes] = receipt
         if len(recent) > _RECENT:
             self.forget()
         self._append(records, result)
         return result
+
+    def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
+        """The events that may tell something new, earliest first."""
+        seen, found = self._recent.get, list[tuple[Receipt, int]]()
+        for i, nodes in enumerate(batch.nodes):
+            if nodes and seen(nodes, _LATER).at >= batch.received[i] and batch.state[i] == UNIQUE:
+                found.append((Receipt.event(batch.received[i], batch.events[i].place, batch.keys[i]), i))
+        found.sort()
+        return found
 
     def apply(self, record: dict[str, Any]) -> Resolution:
         """A steward's merge or split, or other rules (see `declared.identity_record`). A command is applied once."""
@@ -155,6 +168,7 @@ def link_record(batch: Batch, i: int) -> dict[str, Any]:
         "key": event.key,
         "source": batch.sources[i],
         "received_at": batch.received[i],
+        "place": event.place,
         "nodes": [[identifier.node, identifier.type] for identifier in batch.identifiers[i]],
     }
     return {**link, "alias": True} if event.alias else link
