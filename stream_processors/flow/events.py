@@ -157,6 +157,7 @@ def link_record(batch: Batch, i: int) -> dict[str, Any]:
         "key": event.key,
         "source": batch.sources[i],
         "received_at": batch.received[i],
+        "place": event.place,
         "nodes": [[identifier.node, identifier.type] for identifier in batch.identifiers[i]],
     }
     return {**link, "alias": True, "decisions": []} if event.alias else {**link, "decisions": []}

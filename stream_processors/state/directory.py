@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from identity.graph import IdentityGraph
+from identity.receipt import Receipt
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.state.cold import milliseconds
 from stream_processors.state.touches import EVENT, Touches
@@ -73,7 +74,7 @@ class Directory(Protocol):
 
 RECENT = 200_000
 """Tuples of identifiers that are known to belong together."""
-_LATER: Final = 1 << 62
+_LATER: Final = Receipt(1 << 62)
 
 
 class GraphDirectory:
@@ -81,29 +82,40 @@ class GraphDirectory:
 
     def __init__(self, graph: Callable[[], IdentityGraph]) -> None:
         self._graph = graph
-        self._recent: dict[Nodes, int] = {}
+        self._recent: dict[Nodes, Receipt] = {}
         """Identifiers that were seen together and belong together -> when: nothing new after that."""
 
     def sort(self, batch: Batch, nodes: Collection[int]) -> News:
+        """See `Directory.sort`. News come in the order of receipt: the graph decides in that order, and so need not go
+        back."""
         news = News()
         graph, recent = self._graph(), self._recent
-        told: dict[Nodes, tuple[int, bool]] = {}
-        for i, together in enumerate(batch.nodes):
-            at = batch.received[i]
-            if not together or recent.get(together, _LATER) <= at or batch.state[i] != UNIQUE:
+        told: dict[Nodes, tuple[Receipt, bool]] = {}
+        for receipt, i in self._by_receipt(batch):
+            together = batch.nodes[i]
+            if recent.get(together, _LATER) <= receipt:
                 continue
             alias = batch.events[i].alias is True
-            if not graph.knows(together, at, alias=alias):
-                if _is_more(told, together, at, alias):
+            if not graph.knows(together, receipt, alias=alias):
+                if _is_more(told, together, receipt, alias):
                     news.told.append(i)
             elif len({graph.profile_of(node) for node in together}) == 1:
-                recent[together] = at
+                recent[together] = receipt
         if len(recent) > RECENT:
             self.forget()
         for node in nodes:
             if profile := graph.profile_of(node):
                 news.touches.add(profile, EVENT, (node,))
         return news
+
+    def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
+        """The events that may tell something new, earliest first."""
+        seen, found = self._recent.get, list[tuple[Receipt, int]]()
+        for i, together in enumerate(batch.nodes):
+            if together and seen(together, _LATER).at >= batch.received[i] and batch.state[i] == UNIQUE:
+                found.append((receipt_of(batch, i), i))
+        found.sort()
+        return found
 
     def told(self, batch: Batch, news: News) -> None:
         """The graph says so as soon as it has folded them."""
@@ -120,7 +132,11 @@ class GraphDirectory:
         self._recent.clear()
 
 
-def _is_more(told: dict[Nodes, tuple[int, bool]], nodes: Nodes, at: int, alias: bool) -> bool:
+def receipt_of(batch: Batch, i: int) -> Receipt:
+    return Receipt.event(batch.received[i], batch.events[i].place, batch.keys[i])
+
+
+def _is_more(told: dict[Nodes, tuple[Receipt, bool]], nodes: Nodes, at: Receipt, alias: bool) -> bool:
     """Whether the batch has not said as much of these nodes yet; remembers it."""
     known = told.get(nodes)
     if known is not None and known[0] <= at and known[1] >= alias:
@@ -162,15 +178,16 @@ class TableDirectory:
     @staticmethod
     def _sorted(batch: Batch, known: dict[Nodes, Known | None]) -> News:
         news = News()
-        told: dict[Nodes, tuple[int, bool]] = {}
+        told: dict[Nodes, tuple[Receipt, bool]] = {}
         for i, nodes in enumerate(batch.nodes):
             if not nodes or batch.state[i] != UNIQUE:
                 continue
             at, alias, entry = batch.received[i], batch.events[i].alias is True, known[nodes]
-            if entry and entry.at <= at and entry.alias >= alias:
+            if entry and entry.at < at and entry.alias >= alias:  # of one moment, the place in the request decides
                 _touch(news.touches, nodes, entry)
-            elif _is_more(told, nodes, at, alias):
+            elif _is_more(told, nodes, receipt_of(batch, i), alias):
                 news.told.append(i)
+        news.told.sort(key=lambda i: receipt_of(batch, i))
         return news
 
     def homes(self, nodes: Collection[int]) -> dict[int, int]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from identity.changes import Before
 from identity.graph import IdentityGraph
 from identity.nodes import to_hex
+from identity.receipt import Receipt
 from identity.refold import refold
 from identity.rules import IdentityRules
 from tests.properties.identity_histories import (
@@ -117,11 +118,11 @@ def test_what_is_known_would_change_nothing(records: list[Record]) -> None:
     for record in [r for r in records if r["kind"] == "link"]:
         nodes = [int(node, 16) for node, _ in record["nodes"]]
         alias = record.get("alias", False)
-        if graph.knows(nodes, record["received_at"], alias=alias):
+        if graph.knows(nodes, Receipt.of(record), alias=alias):
             assert graph.fold(record).moved == {}
         else:
             graph.fold(record)
-            assert graph.knows(nodes, record["received_at"], alias=alias)
+            assert graph.knows(nodes, Receipt.of(record), alias=alias)
 
 
 def test_after_a_split_its_nodes_are_together_and_apart_from_the_rest() -> None:
