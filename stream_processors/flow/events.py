@@ -137,15 +137,17 @@ class EventsStage:
     def _checked(self, records: Sequence[Record]) -> dict[int, int]:
         """The offset after the records, by partition. A gap would stay forever, so it is refused."""
         ends: dict[int, int] = {}
-        for part, offset, *_ in records:
-            expected = ends.get(part)
-            first = self.positions.get(part, -1)
-            if (offset != expected) if expected is not None else (offset > first):
+        part, end = -1, -1
+        for record in records:
+            if record.partition != part:
+                part = record.partition
+                end = ends.get(part, min(record.offset, self.positions.get(part, -1)))
+            if record.offset != end and (part in ends or record.offset > end):
                 raise Broken(
-                    f"simorgh.events/{part}: wanted the record at {expected or first}, got {offset};"
+                    f"simorgh.events/{part}: wanted the record at {end}, got {record.offset};"
                     " read the partition without gaps from where assign says"
                 )
-            ends[part] = offset + 1
+            end = ends[part] = record.offset + 1
         return {part: max(end, self.positions[part]) for part, end in ends.items()}
 
 

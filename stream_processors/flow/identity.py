@@ -139,16 +139,13 @@ class IdentityStage:
             self.position = record.offset + 1
 
     def _fold_one(self, offset: int, body: dict[str, Any]) -> None:
-        is_link = body["kind"] == "link"
-        fresh = self._unknown(body["nodes"]) if is_link else ()
+        nodes = tuple([from_hex(name) for name, _ in body["nodes"]]) if body["kind"] == "link" else ()
+        fresh = [node for node in nodes if not self.graph.type_of(node)]
         changes = self.graph.fold(body)
-        self._folded.add(offset, body, changes)
+        self._folded.add(offset, body, nodes, changes)
         self._folded.fresh.update(fresh)
-        if not is_link or any(decision["outcome"] in _PARTING for decision in changes.decisions):
+        if not nodes or any(decision["outcome"] in _PARTING for decision in changes.decisions):
             self._parted()
-
-    def _unknown(self, nodes: Sequence[Sequence[str]]) -> list[int]:
-        return [node for name, _ in nodes if not self.graph.type_of(node := from_hex(name))]
 
     def _touches(self) -> Touches:
         """Every profile that a record reached. An absorbed one passes on to its heir, with what it leaves."""

@@ -26,8 +26,8 @@ class Folded:
     """Profile, node, whether it is in it, version."""
     decisions: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     """Offset, record with its decisions."""
-    links: list[tuple[int, int, int]] = field(default_factory=list)
-    """Link, received at, whether an alias."""
+    links: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list)
+    """Nodes of an event, received at, whether an alias."""
     reached: dict[int, str] = field(default_factory=dict)
     """Node -> why its profile is to be looked at."""
     absorbed: dict[int, str] = field(default_factory=dict)
@@ -35,7 +35,8 @@ class Folded:
     fresh: set[int] = field(default_factory=set)
     """Nodes that no record had named before."""
 
-    def add(self, offset: int, record: dict[str, Any], changes: Changes) -> None:
+    def add(self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], changes: Changes) -> None:
+        """Take in the next record. `nodes`: those that a link names."""
         ver = offset + 1
         for node, profile in changes.moved.items():
             self.identity.append((node, profile, ver))
@@ -46,22 +47,19 @@ class Folded:
                 self.members.append((left, node, 0, ver))
         if changes.decisions:
             self.decisions.append((offset, {**record, "decisions": changes.decisions}))
-        if record["kind"] == "link":
-            self._add_links(record)
+        if nodes:
+            self.links.append((nodes, record["received_at"], int(bool(record.get("alias")))))
+            self._reach(nodes, touches.EVENT)
         cause = _CAUSES.get(record["kind"], touches.EVENT)
         self._reach(changes.touched, cause)
         for profile in changes.absorbed:
             self.absorbed[profile] = cause if cause != touches.EVENT else touches.MERGE
 
-    def _add_links(self, record: dict[str, Any]) -> None:
-        nodes = tuple(from_hex(name) for name, _ in record["nodes"])
-        at, alias = record["received_at"], int(bool(record.get("alias")))
-        self.links += [(link, at, alias) for link in links_of(nodes)]
-        self._reach(nodes, touches.EVENT)
-
     def _reach(self, nodes: Collection[int], cause: str) -> None:
+        reached = self.reached
         for node in nodes:
-            self.reached[node] = touches.heavier(self.reached.get(node, cause), cause)
+            known = reached.get(node)
+            reached[node] = cause if known is None else touches.heavier(known, cause)
 
 
 def identity_rows(folded: Folded) -> pa.Table:
@@ -90,7 +88,7 @@ def member_rows(folded: Folded) -> pa.Table:
 
 
 def link_rows(folded: Folded) -> pa.Table:
-    rows = folded.links
+    rows = [(link, at, alias) for nodes, at, alias in folded.links for link in links_of(nodes)]
     return pa.table(
         {
             "link": fixed16([r[0] for r in rows]),

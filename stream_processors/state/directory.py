@@ -74,7 +74,6 @@ class Directory(Protocol):
 
 RECENT = 200_000
 """Tuples of identifiers that are known to belong together."""
-_LATER: Final = Receipt(1 << 62)
 
 
 class GraphDirectory:
@@ -90,30 +89,39 @@ class GraphDirectory:
         back."""
         news = News()
         graph, recent = self._graph(), self._recent
-        told: dict[Nodes, tuple[Receipt, bool]] = {}
+        told: set[int] = set()
         for receipt, i in self._by_receipt(batch):
             together = batch.nodes[i]
-            if recent.get(together, _LATER) <= receipt:
+            known = recent.get(together)
+            if known is not None and known <= receipt:
                 continue
             alias = batch.events[i].alias is True
             if not graph.knows(together, receipt, alias=alias):
-                if _is_more(told, together, receipt, alias):
+                links = links_of(together)
+                if alias or not told.issuperset(links):  # else the batch says as much, received earlier
+                    told.update(links)
                     news.told.append(i)
             elif len({graph.profile_of(node) for node in together}) == 1:
                 recent[together] = receipt
         if len(recent) > RECENT:
             self.forget()
+        profile_of, add = graph.profile_of, news.touches.add_node
         for node in nodes:
-            if profile := graph.profile_of(node):
-                news.touches.add(profile, EVENT, (node,))
+            if profile := profile_of(node):
+                add(profile, node)
         return news
 
     def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
         """The events that may tell something new, earliest first."""
         seen, found = self._recent.get, list[tuple[Receipt, int]]()
         for i, together in enumerate(batch.nodes):
-            if together and seen(together, _LATER).at >= batch.received[i] and batch.state[i] == UNIQUE:
+            if not together or batch.state[i] != UNIQUE:
+                continue
+            known = seen(together)
+            if known is None:
                 found.append((receipt_of(batch, i), i))
+            elif known.at >= batch.received[i] and (receipt := receipt_of(batch, i)) < known:
+                found.append((receipt, i))
         found.sort()
         return found
 
@@ -232,6 +240,8 @@ class TableDirectory:
 
 def links_of(nodes: Nodes) -> list[int]:
     """The keys in the table `links` of an event's evidence: each node, then its anchor with each of the others."""
+    if len(nodes) == 1:
+        return [nodes[0]]
     distinct = list(dict.fromkeys(nodes))
     return distinct + [distinct[0] ^ node for node in distinct[1:]]
 

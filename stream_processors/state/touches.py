@@ -71,6 +71,15 @@ class Touches:
             known.cause = heavier(known.cause, cause)
             inherit(known.inherited, inherited or {})
 
+    def add_node(self, profile: int, node: int) -> None:
+        """An event has something new about one of a profile's nodes."""
+        known = self.by_profile.get(profile)
+        if known is None:
+            self.by_profile[profile] = Touch(profile, EVENT, {node})
+        else:
+            known.nodes.add(node)
+            known.cause = heavier(known.cause, EVENT)
+
     def merge(self, others: "Touches") -> None:
         """Add all of these."""
         known, self.fresh = self.by_profile, self.fresh | others.fresh
