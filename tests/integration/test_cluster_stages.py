@@ -12,7 +12,7 @@ from destinations.intake import Intake
 from eventlog.fences import Fences
 from eventlog.port import Record
 from identity.nodes import node_of, to_hex
-from producers.door import Incoming
+from producers.incoming import Incoming
 from registry.models import Source
 from schemas import topics
 from schemas.errors import Broken
