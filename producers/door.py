@@ -32,9 +32,11 @@ from producers.odd import LEFT_OUT, Odd
 from producers.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
+from schemas import records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
+from schemas.records import Rejection
 
 IDENTIFIED: Final = "profile.identified"
 CUSTOM: Final = "custom"
@@ -177,18 +179,20 @@ class Door:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
         payload = raw if isinstance(raw, bytes) else dump(raw)
         safe_id = id if _is_id(id) else self._new_id()
-        record = {
-            "id": safe_id,
-            "code": error.code,
-            "reason": error.message,
-            "source": source.id,
-            "channel": channel or source.channel,
-            "received_at": iso(received_at),
-            "place": place,
-            **_payload(payload),
-            "digest": int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
-        }
-        return Refused(safe_id, error.code, error.message, (safe_id.encode(), orjson.dumps(record)))
+        text, encoded = _as_text(payload)
+        rejection = Rejection(
+            id=safe_id,
+            code=error.code,
+            reason=error.message,
+            source=source.id,
+            channel=channel or source.channel,
+            received_at=iso(received_at),
+            place=place,
+            payload=text,
+            payload_base64=encoded,
+            digest=int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
+        )
+        return Refused(safe_id, error.code, error.message, (safe_id.encode(), records.encode(rejection)))
 
     def forget_cached(self) -> None:
         """Empty the caches of identifiers."""
@@ -422,11 +426,12 @@ def dump_as_sent(value: object) -> bytes:
         return b"{}"  # deeper than any parser of ours reads: cannot come from a request
 
 
-def _payload(payload: bytes) -> dict[str, str]:
+def _as_text(payload: bytes) -> tuple[str | None, str | None]:
+    """The payload, or else its Base64."""
     try:
-        return {"payload": payload.decode()}
+        return payload.decode(), None
     except UnicodeDecodeError:
-        return {"payload_base64": base64.b64encode(payload).decode()}
+        return None, base64.b64encode(payload).decode()
 
 
 def _is_id(id: str) -> bool:

@@ -506,7 +506,7 @@ def test_fences_are_the_same_from_wherever_they_are_read(make: Make) -> None:
     fold = Fences()
     for record in cluster.log.read(topics.SEGMENTS, 0, 0, 1_000):
         assert Fences.at(cluster.log, record.offset).terms == fold.terms
-        fold.hears(orjson.loads(record.value))
+        fold.counts(record.value)
 
 
 @pytest.mark.parametrize("point", ["rejected", "log_rows", "events", "ids", "links", "touched"])
