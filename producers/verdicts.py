@@ -52,7 +52,7 @@ class SdkRequest:
         try:
             if not self._is_plain:
                 message = self._checked(message)
-            return segment.read(message, id, place, self._shared, catalog, door.record)
+            return door.record(segment.read(message, id, place, self._shared, catalog))
         except InvalidEvent as error:
             return self._refuse(door, error, id, self._raw(message), place)
 

@@ -59,6 +59,10 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
     owner: Owner | None = None
     id: ShortText
+    former: Annotated[
+        list[Hex128],
+        Meta(description="After a merge, the profiles that this one absorbed; after a split, the one it was part of."),
+    ] = []
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
@@ -255,6 +259,11 @@ def decode_claim(value: bytes) -> Claim | None:
         return _claim(value)
     except _UNREADABLE:
         return None  # a segment may be called that, too
+
+
+def decode_told(value: bytes) -> Transition | Claim:
+    """Any record of simorgh.segments."""
+    return decode_claim(value) or decode_transition(value)
 
 
 def decode_touch(value: bytes) -> Touch:

@@ -22,6 +22,7 @@ from eventlog.fences import Fences, Term
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.errors import Broken
+from schemas.records import encode
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.cluster.stage import Superseded
 from stream_processors.evaluate import membership_rows, transition_rows
@@ -84,7 +85,7 @@ class Teller:
         bodies = [fences.claim(part, term, end) for part, term in terms.items()]
         if not bodies:
             return terms, end
-        positions = self._log.append(topics.SEGMENTS, [(b"claim", orjson.dumps(body)) for body in bodies])
+        positions = self._log.append(topics.SEGMENTS, [(b"claim", encode(body)) for body in bodies])
         return terms, positions[-1][1] + 1
 
     def let_go(self, parts: Collection[int]) -> None:
@@ -151,9 +152,10 @@ class Teller:
         for record in records:
             if not wanted and b'"claimed"' not in record.value:
                 continue  # only claims matter: others' transitions are not even parsed
-            body = orjson.loads(record.value)
-            if self._fences.hears(body) and (body.get("owner") or [-1])[0] in wanted:
-                found.append((record.offset, body))
+            if self._fences.counts(record.value):
+                body = orjson.loads(record.value)
+                if (body.get("owner") or [-1])[0] in wanted:
+                    found.append((record.offset, body))
         return found
 
     def _mirror(self, told: list[Numbered]) -> None:
