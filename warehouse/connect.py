@@ -249,8 +249,8 @@ def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str
             found[name] = value
         elif name in _REQUIRED and known.value != str(value):
             raise Broken(
-                f"warehouse: the {role} user needs {name} = {value}, its profile fixes {known.value}; set it in the"
-                " profile, or let the user change it (docs/clickhouse.md)"
+                f"warehouse: wanted {name} = {value} for the {role} user, got {known.value} fixed by its profile;"
+                " set it in the profile, or let the user change it (docs/clickhouse.md)"
             )
     return found
 

@@ -60,7 +60,9 @@ class Connection:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.security) - set(SECURITY))
         if unknown:
-            raise InvalidSettings(f"Kafka security: wanted {', '.join(SECURITY)}; got {', '.join(unknown)}")
+            raise InvalidSettings(
+                f"Kafka security: wanted only {', '.join(SECURITY)}, got {', '.join(unknown)}; leave it out"
+            )
 
 
 class Outcome(Protocol):

@@ -136,7 +136,7 @@ class Publishing:
             if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
                 raise Backpressure(
                     f"Kafka: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to wait for"
-                    f" the broker, would be {records} and {size}; pause, then offer the same again"
+                    f" the broker, got {records} and {size}; pause, then send the same again"
                 )
             self._waiting_records, self._waiting_bytes = records, size
             self._outstanding[submission] = self._publisher

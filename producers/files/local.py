@@ -38,7 +38,7 @@ class LocalSink:
         raw = orjson.dumps(event)
         id = cloudevents.event_id(event)
         if id is None:
-            raise Broken("import: the connector made an event without source and id; report this")
+            raise Broken("import: wanted an event with source and id, got one without; report this")
         try:
             incoming = cloudevents.to_incoming(
                 event, id, source=self._source, received_at=received_at, place=place, catalog=self._catalog

@@ -75,7 +75,7 @@ class HttpSink:
         if response.is_success or isinstance(rejected, list):
             return _outcomes(len(batch), rejected or [])
         if response.status_code not in (400, 413, 422):
-            raise Broken(f"import: POST /v1/events wanted 200, got {response.status_code}; see the server's log")
+            raise Broken(f"import: POST /v1/events: wanted 200, got {response.status_code}; see the server's log")
         if len(batch) == 1:
             return [Outcome(False, str(answer.get("code", "rejected")), str(answer.get("message", "")))]
         # the answer does not say which: find out

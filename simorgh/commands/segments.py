@@ -34,7 +34,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a segment; it is live and back-filled when this returns."""
+    """Declare a segment; it is live and back-filled when the command returns."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.post("/v1/segments", body), as_json=as_json)
@@ -47,7 +47,7 @@ def update(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a segment's rule or name; its members are those of the new rule when this returns."""
+    """Change a segment's rule or name; its members are those of the new rule when the command returns."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.put(path_of("segments", segment_id), body), as_json=as_json)
@@ -59,7 +59,7 @@ def preview(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many profiles a rule would have now, with some of them. Declares nothing."""
+    """Show how many profiles a rule would have now, and some of them. Declares nothing."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.post("/v1/segments/preview", {"rule": body.get("rule", body)}), as_json=as_json)
@@ -82,7 +82,7 @@ def why(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a profile is in a segment, or is not: the truth of each part of the rule, and what decided it."""
+    """Explain why a profile is or is not in a segment: the truth of each part of the rule, with its evidence."""
     with connect(data) as api:
         tell(api.get(path_of("segments", segment_id, "why", profile)), as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""`simorgh sources`: who may send, and with which keys."""
+"""`simorgh sources`: sources and their write keys."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ commands.add_typer(key_commands, name="key")
 SourceId = Annotated[str, typer.Argument(help="The source's id.")]
 NewChannel = Annotated[bool, typer.Option("--new-channel", help="Allow a channel that is not among the known ones.")]
 _GIVEN_BY_THE_API = ("id", "keys", "events", "rejected", "last_event_at")
-"""Members of a source that are no settings."""
+"""Members of a source that are not settings."""
 
 
 @commands.command("list")
@@ -43,7 +43,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and make its first write key, which is shown once."""
+    """Declare a source and create its first write key, which is shown only once."""
     with connect(data) as api:
         if not new_channel:
             checked_channel(api, channel)
@@ -62,7 +62,7 @@ def update(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change settings of a source; those that are not named stay as they are."""
+    """Change settings of a source; the others stay."""
     changes = dict(_setting(one) for one in settings)
     with connect(data) as api:
         if "channel" in changes and not new_channel:
@@ -72,7 +72,7 @@ def update(
 
 @commands.command()
 def disable(source_id: SourceId, data: Data = None) -> None:
-    """Let a source rest: its keys are refused until it is enabled."""
+    """Disable a source: its keys are refused until it is enabled."""
     with connect(data) as api:
         _change(api, source_id, {"enabled": False})
     say("disabled")
@@ -80,7 +80,7 @@ def disable(source_id: SourceId, data: Data = None) -> None:
 
 @commands.command()
 def enable(source_id: SourceId, data: Data = None) -> None:
-    """Let a source send again."""
+    """Enable a source: its keys work again."""
     with connect(data) as api:
         _change(api, source_id, {"enabled": True})
     say("enabled")
@@ -96,18 +96,18 @@ def delete(source_id: SourceId, data: Data = None) -> None:
 
 @key_commands.command("list")
 def list_keys(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """List a source's write keys, the oldest first, by their ids; the keys themselves are not stored."""
+    """List a source's write keys by id, the oldest first; the keys themselves are not stored."""
     with connect(data) as api:
         keys = api.get(path_of("sources", source_id))["keys"]
     ages = ["old", "new"] if len(keys) == 2 else ["only"]
-    # the API keeps them in the order in which they were made
+    # the API lists them in the order of their creation
     items = [{**key, "age": age} for key, age in zip(keys, ages, strict=False)]
     show({"items": items, "next_cursor": None}, ("id", "begins", "age", "created_at"), as_json=as_json)
 
 
 @key_commands.command("add")
 def add_key(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """Make another write key, which is shown once."""
+    """Create another write key, which is shown only once."""
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "keys")), as_json=as_json)
 
@@ -129,7 +129,7 @@ def _setting(text: str) -> tuple[str, Json]:
 
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise InvalidInput("sources: settings were wanted as NAME=VALUE, such as currency=EUR; another text came")
+        raise InvalidInput("sources: wanted NAME=VALUE, got another text; write settings as in currency=EUR")
     try:
         return name, orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -137,7 +137,7 @@ def _setting(text: str) -> tuple[str, Json]:
 
 
 def _change(api: Api, source_id: str, changes: dict[str, Json]) -> Json:
-    """`PUT` replaces all settings: those there are, with the changes on top."""
+    """`PUT` replaces all settings, so send the current ones with the changes."""
     path = path_of("sources", source_id)
     now = {name: value for name, value in api.get(path).items() if name not in _GIVEN_BY_THE_API}
     return api.put(path, now | changes)

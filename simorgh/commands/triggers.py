@@ -1,4 +1,4 @@
-"""`simorgh triggers`: webhooks that segments call."""
+"""`simorgh triggers`: webhooks on segments."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -34,11 +34,11 @@ def show_(trigger_id: TriggerId, data: Data = None, as_json: AsJson = False) -> 
 
 @commands.command()
 def create(
-    file: Annotated[Path, typer.Argument(help="A JSON file: segment, webhook; if wished id, on, enabled.")],
+    file: Annotated[Path, typer.Argument(help="A JSON file: segment, webhook; optionally id, on, enabled.")],
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a trigger. Its secret is shown once."""
+    """Declare a trigger. Its secret is shown only once."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.post("/v1/triggers", body), as_json=as_json)
@@ -48,7 +48,7 @@ def create(
 def update(
     trigger_id: TriggerId,
     file: Annotated[
-        Path, typer.Argument(help="A JSON file with the whole trigger; without a secret it keeps its own.")
+        Path, typer.Argument(help="A JSON file with the whole trigger; it keeps its secret unless the file has one.")
     ],
     data: Data = None,
     as_json: AsJson = False,
@@ -61,7 +61,7 @@ def update(
 
 @commands.command()
 def pause(trigger_id: TriggerId, data: Data = None) -> None:
-    """Let a trigger rest: it calls nobody until it is resumed."""
+    """Pause a trigger: it calls no webhook until it is resumed."""
     with connect(data) as api:
         _enable(api, trigger_id, enabled=False)
     say("paused")
@@ -69,7 +69,7 @@ def pause(trigger_id: TriggerId, data: Data = None) -> None:
 
 @commands.command()
 def resume(trigger_id: TriggerId, data: Data = None) -> None:
-    """Let a trigger call again. What changed while it rested is not told afterwards."""
+    """Resume a trigger. Changes during the pause are not reported afterwards."""
     with connect(data) as api:
         _enable(api, trigger_id, enabled=True)
     say("resumed")
@@ -87,14 +87,14 @@ def delete(trigger_id: TriggerId, data: Data = None) -> None:
 def deliveries(
     trigger_id: TriggerId,
     status: Annotated[
-        Literal["pending", "delivered", "gave_up"] | None, typer.Option(help="Only those in this state.")
+        Literal["pending", "delivered", "gave_up"] | None, typer.Option(help="Only deliveries in this state.")
     ] = None,
     limit: Limit = 50,
     all_: All = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what became of each call, latest first."""
+    """List the calls and their outcomes, latest first."""
     with connect(data) as api:
         answer = api.listed(path_of("triggers", trigger_id, "deliveries"), None if all_ else limit, status=status)
     show(answer, ("id", "created_at", "status", "attempts", "response_code", "error", "next_at"), as_json=as_json)
@@ -104,6 +104,6 @@ def _enable(api: Api, trigger_id: str, *, enabled: bool) -> None:
     path = path_of("triggers", trigger_id)
     now: dict[str, Json] = api.get(path)
     kept = {name: value for name, value in now.items() if name not in ("id", "created_at", "webhook")}
-    # without a secret it keeps its own
+    # without a secret, the trigger keeps its own
     webhook = {name: value for name, value in now["webhook"].items() if name != "secret"}
     api.put(path, {**kept, "webhook": webhook, "enabled": enabled})
