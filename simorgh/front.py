@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from producers.http import problem
 from producers.router import is_collectors
 from schemas.errors import InvalidSettings
-from simorgh.listener import Connection, Limits, ListenerMetrics, Places, connections_allowed, spare_descriptors
+from simorgh.listener import HttpConnection, Limits, ListenerMetrics, Places, connections_allowed, spare_descriptors
 from simorgh.settings import Settings, read_bind
 
 _LOG = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def run_app(
     ListenerMetrics(places).register(metrics)
     config = uvicorn.Config(
         Faces(app, opened) if len(opened) > 1 else app,
-        http=partial(Connection, places),  # type: ignore[arg-type]
+        http=partial(HttpConnection, places),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         log_level="error",  # what strangers send is counted, not logged

@@ -113,7 +113,7 @@ class IdentifierColumn(_Part):
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
-class Line(_Part):
+class LineColumns(_Part):
     """The columns of one line of a document."""
 
     sku: Column
@@ -132,7 +132,7 @@ class Mapping(_Part):
     format: Format = Format()
     document: Document
     time: Time
-    line: Line
+    line: LineColumns
     identifiers: tuple[IdentifierColumn, ...] = ()
     """In the order of trust; a line without any is kept as an event that belongs to nobody."""
     traits: dict[str, Column] = {}

@@ -28,7 +28,7 @@ from simorgh.demo.simulation import (
     HEAVY_DEVICES,
     KIOSK_USERS,
     PEOPLE,
-    Request,
+    DemoRequest,
     families,
     heavy_user,
     kiosk_users,
@@ -127,7 +127,7 @@ def _import_purchases(base_url: str, write_key: str, weeks: int, progress: Progr
 
 
 def _post_simulation(
-    base_url: str, write_key: str, todo: list[Request], connections: int, progress: Progress
+    base_url: str, write_key: str, todo: list[DemoRequest], connections: int, progress: Progress
 ) -> Posted:
     posted = Posted(events=sum(request.events for request in todo))
     posted.chatty = {
@@ -140,7 +140,7 @@ def _post_simulation(
     task = progress.add_task("simulated web, emails and chats, events", total=posted.events)
     started = time.perf_counter()
 
-    def send(request: Request) -> int:
+    def send(request: DemoRequest) -> int:
         response = post(client, request.path, orjson.dumps(request.body))
         progress.advance(task, request.events)
         return len(response.json().get("rejected", ()))

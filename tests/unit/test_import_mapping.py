@@ -57,7 +57,7 @@ def test_a_fault_is_told_with_its_place(changes: dict[str, Any], told: str) -> N
 
 def test_toml_and_json_are_read(tmp_path: Path) -> None:
     (tmp_path / "m.json").write_text('{"name": 1}')
-    with pytest.raises(InvalidInput, match=r"m\.json: 5 fault"):
+    with pytest.raises(InvalidInput, match=r"m\.json: wanted a valid mapping, got 5 fault"):
         load_mapping(tmp_path / "m.json")
     (tmp_path / "m.toml").write_text("name = ")
     with pytest.raises(InvalidInput, match=r"m\.toml: wanted TOML"):

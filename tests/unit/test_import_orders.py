@@ -17,7 +17,7 @@ from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
 from producers.files.orders import CONTINUED, REFUSED, Event
 from producers.files.report import Report
-from producers.files.sinks import ACCEPTED, Outcome
+from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT
 from schemas.errors import InvalidInput
 
@@ -62,9 +62,9 @@ class Collected:
         self.events: list[Event] = []
         self._refuse = refuse
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         self.events += events
-        return [Outcome(False, "wrong", "told so") if event["id"] in self._refuse else ACCEPTED for event in events]
+        return [SendOutcome(False, "wrong", "told so") if event["id"] in self._refuse else ACCEPTED for event in events]
 
 
 def test_lines_of_a_document_become_one_order(csv: Path) -> None:
