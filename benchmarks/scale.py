@@ -1,6 +1,6 @@
 """1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own.
 
-What has gathered must not make the next event dearer: the whole of a stream is compared with its first tenth, of the
+Accumulated data must not make the next event more expensive: the whole of a stream is compared with its first tenth, of the
 same people. The same 100 k events of a tenth of the people stand beside them: a batch touches fewer profiles then, and
 each that it touches costs something, however many of its events are in the batch.
 """

@@ -217,7 +217,7 @@ class SqliteEventLog:
             request.future.set_result(result)
 
     def _release(self, requests: list[_Request]) -> None:
-        """Make room in the queue; before the answer, so that who has it can submit again."""
+        """Make room in the queue, before the answer, so that the caller can submit again."""
         with self._work:
             self._waiting_records -= sum(request.records for request in requests)
             self._waiting_bytes -= sum(request.size for request in requests)

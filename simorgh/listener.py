@@ -84,7 +84,7 @@ def connections_allowed(asked: int, spare: int) -> int:
     return max(LEAST_CONNECTIONS, min(asked or MOST_CONNECTIONS, (spare - ENGINE_FILES) // 2))
 
 
-class Queue:
+class WaitingLine:
     """Connections in the order in which they came, in all and by address."""
 
     def __init__(self) -> None:
@@ -116,7 +116,7 @@ class Places:
         self._exempt = exempt
         self._connections: set[HttpConnection] = set()
         self._at: Counter[str] = Counter()
-        self.strangers, self.waiting, self.sending = Queue(), Queue(), Queue()
+        self.strangers, self.waiting, self.sending = WaitingLine(), WaitingLine(), WaitingLine()
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:

@@ -96,7 +96,7 @@ def make(folder: DataDir) -> bytes:
 
 
 def renew(settings: Settings, folder: DataDir, log: EventLog) -> None:
-    """Give the log a new secret, on purpose: what is in it stays, and who comes back is somebody new.
+    """Give the log a new secret, on purpose: its data stays, and returning customers become new profiles.
 
     Raises `Conflict` while the secret that the log was written with is there.
 

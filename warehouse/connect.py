@@ -179,7 +179,7 @@ class Server:
     """One client per role and database for all threads: without a session, calls on one run side by side.
 
     Settings travel with every request. No call is sent twice by the libraries below: an insert whose outcome is unknown
-    is an error here, and settled by who began it.
+    is an error here, which its caller handles.
     """
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:

@@ -94,7 +94,7 @@ class Publisher(Protocol):
 
 
 class PartitionReader(Protocol):
-    """Reads one partition in order, ahead of who asks. For one thread at a time."""
+    """Reads one partition in order, ahead of its caller. For one thread at a time."""
 
     def seek(self, offset: int) -> None: ...
 

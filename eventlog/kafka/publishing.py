@@ -149,7 +149,7 @@ class Publishing:
         return headers
 
     def _ended(self, submission: Submission) -> None:
-        """All messages have their outcome. Room is made before the answer: who has it may submit again."""
+        """All messages have their outcome. Room is made before the answer, so that the caller can submit again."""
         with self._changed:
             self._waiting_records -= submission.records
             self._waiting_bytes -= submission.size
