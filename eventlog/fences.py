@@ -1,4 +1,4 @@
-"""Who may tell: the fold of `simorgh.segments` that leaves out what a superseded owner told.
+"""Which owners may publish: the fold of `simorgh.segments` that leaves out what a superseded owner published.
 
 On a cluster many owners append to simorgh.segments. Each begins with a claim on its partitions of simorgh.touched; a
 transition names its owner, and counts unless a later owner of that partition stands before it in the log. Every reader
@@ -68,7 +68,7 @@ class Fences:
         """Where these fences hold before this offset and are none: let nobody look there again. Blocks while it is
         committed, once in some thousand records."""
         if not self.terms and offset - _unclaimed(log) >= _CHUNK:
-            with suppress(SimorghError):  # who may not commit, or cannot now, has read what it wanted all the same
+            with suppress(SimorghError):  # the read succeeded, even if this commit is refused or fails
                 log.commit(UNCLAIMED, {topics.SEGMENTS: {0: offset}})
 
     def counts(self, value: bytes) -> bool:

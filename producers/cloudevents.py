@@ -85,7 +85,7 @@ def to_incoming(
     What is odd in its data is noted and left out, as in an SDK's message.
     """
     if not isinstance(event, dict):
-        raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
+        raise InvalidEvent("event: wanted a JSON object, got something else; send an object", code="invalid_event")
     _check_attributes(event)
     if isinstance(refused := event.get("refused"), str):  # the sender's own word: an import's broken rows
         raise InvalidEvent(refused[:500], code="refused_by_sender")

@@ -137,7 +137,7 @@ class Elsewhere:
     def replay(self, progress: Progress) -> int:
         if self._settings.kafka is not None:
             raise InvalidSettings(
-                "replay: there is none on a cluster yet; to fill its tables anew, follow"
+                "replay: wanted one machine, got a cluster; to fill its tables again, follow"
                 " docs/operations.md#tables-that-lack-rows"
             )
         with self.session() as session:
@@ -146,11 +146,11 @@ class Elsewhere:
     def _api(self) -> tuple[str, str]:
         if not self._settings.api:
             raise InvalidSettings(
-                "SIMORGH_LOG names a cluster's log: commands speak to the cluster's API there; set"
-                " SIMORGH_API=http://host:port and SIMORGH_API_TOKEN"
+                "SIMORGH_API: wanted the address of the cluster's API, since SIMORGH_LOG names a cluster's log, got"
+                " none; set SIMORGH_API=http://host:port and SIMORGH_API_TOKEN"
             )
         if self._settings.api_token is None:
-            raise InvalidSettings("SIMORGH_API is set, so SIMORGH_API_TOKEN is wanted, too; it is not set")
+            raise InvalidSettings("SIMORGH_API_TOKEN: wanted a token for SIMORGH_API, got none; set it")
         return self._settings.api, self._settings.api_token.get_secret_value()
 
 
@@ -159,8 +159,8 @@ def collector_of(settings: Settings) -> tuple[str, str]:
     collector = settings.collector or ("" if settings.kafka else settings.api)
     if not collector or settings.write_key is None:
         raise InvalidSettings(
-            "import: the events go to the collector over HTTP; set SIMORGH_COLLECTOR=http://host:port and"
-            " SIMORGH_WRITE_KEY"
+            "import: wanted the collector's address and a write key, got only one or none; set"
+            " SIMORGH_COLLECTOR=http://host:port and SIMORGH_WRITE_KEY"
         )
     return collector, settings.write_key.get_secret_value()
 
@@ -176,14 +176,17 @@ def source_of_key(collector: str, key: str) -> str:
         raise unreachable(collector, error) from None
     except Denied:
         raise Denied(
-            f"{collector} knows no such write key; set SIMORGH_WRITE_KEY to one of a source"
-            " (`simorgh sources list`), or make one with `simorgh sources create`",
+            f"{collector}: wanted a known write key, got an unknown one; set SIMORGH_WRITE_KEY to a key of a source"
+            " (`simorgh sources list`), or create one with `simorgh sources create`",
             code="unknown_write_key",
         ) from None
     except NotFound as error:
         if error.code == "source_disabled":
             raise
-        raise NotFound(f"{collector} takes no events; set SIMORGH_COLLECTOR to a collector's address") from None
+        raise NotFound(
+            f"{collector}: wanted a collector, got a server that accepts no events; set SIMORGH_COLLECTOR to a"
+            " collector's address"
+        ) from None
     return str(told["id"])
 
 
@@ -194,12 +197,12 @@ def _client(url: str, token: str) -> httpx.Client:
 def unreachable(url: str, error: httpx.TransportError) -> SimorghError:
     """What a call that got no answer means, in one line."""
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):
-        why = "gives no answer in time; is it overloaded? Try again later"
+        came, todo = "none in time", "try again later, it may be overloaded"
     elif isinstance(error, httpx.ConnectError):
-        why = "cannot be reached; is it running, and is that its address?"
+        came, todo = "no connection", "check that it runs, and that this is its address"
     else:
-        why = "broke off; has it been stopped just now? Try again"
-    return Backpressure(f"{url} {why}", code="unreachable")
+        came, todo = "a broken connection", "try again, it may have been stopped"
+    return Backpressure(f"{url}: wanted an answer, got {came}; {todo}", code="unreachable")
 
 
 def _content(body: object) -> dict[str, Any]:
@@ -228,8 +231,8 @@ def _answer(answer: httpx.Response) -> Any:
         found = answer.json() if answer.content else None
     except ValueError:
         raise Broken(
-            f"{answer.request.url.copy_with(path='/', query=None)}: wanted JSON, something else came (status"
-            f" {answer.status_code}); is that Simorgh's API?"
+            f"{answer.request.url.copy_with(path='/', query=None)}: wanted JSON, got something else (status"
+            f" {answer.status_code}); check that this is Simorgh's API"
         ) from None
     if not answer.is_error:
         return found
@@ -248,7 +251,9 @@ def _replay(session: Session, progress: Progress) -> int:
         time.sleep(_POLL_SECONDS)
         state = session.call("GET", "/v1/replay")
     if state["state"] != "done":
-        raise Broken("replay: failed in the server; its log says why, the live generation is untouched")
+        raise Broken(
+            "replay: wanted a finished replay, got a failure; see the server's log, the live tables are intact"
+        )
     return int(state["generation"])
 
 
@@ -290,7 +295,7 @@ class _Here:
         platform = self._platform
         source = platform.registry.authenticate_write_key(platform.local_token)
         if source is None:
-            raise Broken("import: this process does not know its own key")
+            raise Broken("import: wanted this process's own key, got an unknown one; report this")
         files = source.model_copy(update={"id": FILES_SOURCE, "channel": channel})
         yield LocalSink(platform.door, platform.log, Catalog.load(), files, system_clock)
         self._settle()
@@ -333,7 +338,7 @@ def require_there(settings: Settings) -> None:
     """Raises `NotFound` where there is no data folder: nothing is made by a typing error."""
     if settings.kafka is None and not settings.log_path.exists():
         raise NotFound(
-            f"{settings.data}: there is no data here ({settings.log_path} is missing); correct --data or SIMORGH_DATA,"
-            f" or make a folder with `simorgh serve --data {settings.data}`",
+            f"{settings.data}: wanted a data folder, got one without {settings.log_path}; fix --data or"
+            f" SIMORGH_DATA, or create a folder with `simorgh serve --data {settings.data}`",
             code="no_data_folder",
         )

@@ -99,7 +99,7 @@ def _secret(settings: Settings) -> Iterator[Finding]:
         return
     where, found = secret.given(settings, DataDir(settings.data))
     if found is None:
-        says = f"{where} is missing; put it back from a backup: without it nobody who comes back is recognised"
+        says = f"{where} is missing; restore it from a backup: without it returning customers are not recognised"
         yield Finding(False, "secret", says)
     else:
         yield Finding(True, "secret", f"in {where}")

@@ -79,7 +79,9 @@ def renew_secret(settings: Settings) -> None:
 
 def _migrate_cluster(settings: Settings) -> str:
     if not is_server(settings.warehouse_dsn):
-        raise InvalidSettings("migrate: on a cluster SIMORGH_CLICKHOUSE=http://host:port is wanted, it names no server")
+        raise InvalidSettings(
+            "SIMORGH_CLICKHOUSE: wanted a server, since this is a cluster, got none; set it to http://host:port"
+        )
     log = open_cluster_log(settings)
     try:
         return _migrate_tables(settings, generation.current(log))

@@ -331,9 +331,9 @@ def explain(what: str, error: KafkaError) -> SimorghError:
     """Which of our errors an error of the library is. Gives its name only: its text may hold values."""
     code, name = error.code(), error.name()
     if code in _TOO_LARGE:
-        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}", code="too_large")
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}; split it", code="too_large")
     if code in _REFUSED:
-        return Denied(f"Kafka: {what}: the broker refuses us: {name}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+        return Denied(f"Kafka: {what}: wanted access, got {name}; check SIMORGH_KAFKA_SECURITY and the broker's ACLs")
     if code in _GONE:
-        return Broken(f"Kafka: {what}: wanted records that are gone: {name}; set retention.ms=-1, restore the topic")
+        return Broken(f"Kafka: {what}: wanted every record, got {name}; restore the topic, and set retention.ms=-1")
     return unavailable(what, name)

@@ -47,8 +47,8 @@ def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
         answered(simorgh(*command.split(), cwd=tmp_path, **named))
         assert "SIMORGH_API" in one_line(simorgh(*command.split(), cwd=tmp_path, **kafka))
     for command in ("serve --port 0", "demo --no-serve", "backup kept", "restore kept"):
-        assert "is for one box" in one_line(simorgh(*command.split(), cwd=tmp_path, **named))
-    assert "there is none on a cluster yet" in one_line(simorgh("replay", cwd=tmp_path, **named))
+        assert "wanted the log of one machine" in one_line(simorgh(*command.split(), cwd=tmp_path, **named))
+    assert "wanted one machine, got a cluster" in one_line(simorgh("replay", cwd=tmp_path, **named))
     answered(simorgh("migrate", cwd=tmp_path, **named))
 
     doctor = answered(simorgh("doctor", cwd=tmp_path, **named))
@@ -88,8 +88,8 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, 
     face.close()
 
     for wrong, says in (
-        ({"SIMORGH_WRITE_KEY": "nobodys-key"}, "knows no such write key"),
-        ({"SIMORGH_COLLECTOR": api.url}, "takes no events"),
+        ({"SIMORGH_WRITE_KEY": "nobodys-key"}, "wanted a known write key"),
+        ({"SIMORGH_COLLECTOR": api.url}, "accepts no events"),
     ):
         one = simorgh("import", file, "--mapping", mapping, cwd=tmp_path, **{**named, **wrong})
         assert says in one_line(one)
@@ -106,10 +106,10 @@ def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None
     assert wrong["SIMORGH_SECRET"] != SECRET
     for role in ("collect", "api", "work"):
         said = one_line(simorgh(role, "--port", "0", cwd=tmp_path, **wrong))
-        assert "SIMORGH_SECRET holds another secret" in said
+        assert "SIMORGH_SECRET: wanted the secret" in said
     doctor = simorgh("doctor", cwd=tmp_path, **wrong)
     assert doctor.returncode == 1
-    assert "bad secret: SIMORGH_SECRET holds another secret" in doctor.stdout
+    assert "bad secret: SIMORGH_SECRET: wanted the secret" in doctor.stdout
 
 
 def test_a_broker_that_is_away(tmp_path: Path) -> None:

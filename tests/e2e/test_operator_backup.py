@@ -42,8 +42,8 @@ def test_a_backup_of_a_free_folder_and_what_can_be_wrong_with_one(tmp_path: Path
         client.settled()
     answered(simorgh("backup", kept, "--data", data))
     assert "empty folder" in one_line(simorgh("backup", kept, "--data", data))
-    assert "no finished backup" in one_line(simorgh("restore", data, "--data", fresh))
-    assert "no data here" in one_line(simorgh("backup", tmp_path / "more", "--data", tmp_path / "typo"))
+    assert "wanted a finished backup" in one_line(simorgh("restore", data, "--data", fresh))
+    assert "wanted a data folder" in one_line(simorgh("backup", tmp_path / "more", "--data", tmp_path / "typo"))
     assert not (tmp_path / "typo").exists()
     log = kept / "log.sqlite"
     content = bytearray(log.read_bytes())
@@ -59,14 +59,14 @@ def test_a_backup_of_a_free_folder_and_what_can_be_wrong_with_one(tmp_path: Path
     assert "keys.json is missing" in one_line(simorgh("restore", kept, "--data", fresh))
     (tmp_path / "vault.json").rename(kept / "keys.json")
     (kept / "manifest.json").unlink()
-    assert "no finished backup" in one_line(simorgh("restore", kept, "--data", fresh))
+    assert "wanted a finished backup" in one_line(simorgh("restore", kept, "--data", fresh))
     assert not (fresh / "log.sqlite").exists()
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_a_cluster_has_backups_of_its_own(command: str, tmp_path: Path) -> None:
     said = one_line(simorgh(command, tmp_path / "kept", cwd=tmp_path, SIMORGH_LOG="kafka://127.0.0.1:9"))
-    assert "is for one box" in said
+    assert "wanted the log of one machine" in said
     assert list(tmp_path.iterdir()) == []
 
 

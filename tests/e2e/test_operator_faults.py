@@ -52,12 +52,12 @@ SETTINGS = {
     "SIMORGH_LOG_LEVEL": ("loud", "wanted 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
     "SIMORGH_LOG_LEVLE": ("info", "did you mean SIMORGH_LOG_LEVEL?"),
     "SIMORGH_PARTITIONS": ("many", "wanted a whole number"),
-    "SIMORGH_PORT": ("8000", "there is no such setting"),
+    "SIMORGH_PORT": ("8000", "wanted a setting, got an unknown name"),
     "SIMORGH_LOG": ("s3://bucket", "wanted sqlite:///path or kafka://host:port"),
     "SIMORGH_LOG_FORMAT": ("xml", "wanted 'text' or 'json'"),
     "SIMORGH_API": ("example.com", "wanted http(s)://host:port"),
     "SIMORGH_SECRET": ("s3cret", "wanted 64 hexadecimal digits"),
-    "SIMORGH_ENV_FILE": ("/none/such", "cannot read /none/such"),
+    "SIMORGH_ENV_FILE": ("/none/such", "got /none/such, which cannot be read"),
     "SIMORGH_WRITE_KEY": ("k" * 201, "wanted 1 to 200 printable characters"),
 }
 
@@ -75,7 +75,7 @@ def test_wrong_settings(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["serve --port 0", "demo --no-serve", "backup x", "restore x"])
 def test_what_is_for_one_box_refuses_a_kafka_log(command: str, tmp_path: Path) -> None:
     said = one_line(simorgh(*command.split(), cwd=tmp_path, SIMORGH_LOG="kafka://127.0.0.1:9"))
-    assert "is for one box" in said
+    assert "wanted the log of one machine" in said
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,7 +84,9 @@ def test_on_a_cluster_commands_speak_to_the_api(command: str, tmp_path: Path) ->
     kafka = {"SIMORGH_LOG": "kafka://127.0.0.1:9"}
     assert "SIMORGH_API" in one_line(simorgh(*command.split(), cwd=tmp_path, **kafka))
     away = {**kafka, "SIMORGH_API": "http://127.0.0.1:9"}
-    assert "http://127.0.0.1:9 cannot be reached" in one_line(simorgh(*command.split(), cwd=tmp_path, **away))
+    assert "http://127.0.0.1:9: wanted an answer, got no connection" in one_line(
+        simorgh(*command.split(), cwd=tmp_path, **away)
+    )
     assert list(tmp_path.iterdir()) == []
 
 

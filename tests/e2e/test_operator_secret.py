@@ -38,7 +38,7 @@ def refused(folder: Path, says: str) -> None:
 
 def test_a_lost_one(folder: Path) -> None:
     (folder / "keys.json").unlink()
-    refused(folder, "keys.json is missing")
+    refused(folder, "keys.json: wanted the secret that the log was written with, got no file")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"node_secret": "12"}', '{"node_secret": 7}'])
@@ -49,7 +49,7 @@ def test_a_garbled_one(folder: Path, content: str) -> None:
 
 def test_a_foreign_one(folder: Path) -> None:
     (folder / "keys.json").write_text(json.dumps({"node_secret": "5e" * 32}))
-    refused(folder, "holds another secret")
+    refused(folder, "wanted the secret that the log was written with, got another")
 
 
 def test_a_foreign_one_in_the_environment(folder: Path) -> None:
@@ -60,14 +60,14 @@ def test_a_foreign_one_in_the_environment(folder: Path) -> None:
 
 def test_another_workspace(folder: Path) -> None:
     said = one_line(simorgh("keys", "list", "--data", folder, SIMORGH_WORKSPACE="other"))
-    assert "the log is that of workspace default" in said
+    assert "wanted default, the workspace of the log" in said
 
 
 def test_put_back_it_goes_on_and_lost_for_good_it_begins_anew_on_purpose(
     folder: Path, used: tuple[Path, str], tmp_path: Path
 ) -> None:
     keys = folder / "keys.json"
-    assert "nothing to renew" in one_line(simorgh("secret", "renew", "--yes", "--data", folder))
+    assert "wanted a lost secret" in one_line(simorgh("secret", "renew", "--yes", "--data", folder))
     keys.rename(tmp_path / "vault.json")
     answered(simorgh("secret", "renew", "--yes", "--data", folder))
     with running(folder) as (_, client):
@@ -76,12 +76,14 @@ def test_put_back_it_goes_on_and_lost_for_good_it_begins_anew_on_purpose(
         anew = client.profile("email:sara@example.com")["profile_id"]
         assert anew != used[1]
     (tmp_path / "vault.json").rename(keys)
-    assert "holds another secret" in one_line(simorgh("keys", "list", "--data", folder))
+    assert "wanted the secret that the log was written with, got another" in one_line(
+        simorgh("keys", "list", "--data", folder)
+    )
 
 
 def test_a_lost_log_is_not_replaced_in_silence(folder: Path) -> None:
     for path in folder.glob("log.sqlite*"):
         path.unlink()
-    assert "log.sqlite is missing" in one_line(simorgh("serve", "--data", folder, "--port", "0"))
-    assert "log.sqlite is missing" in one_line(simorgh("keys", "list", "--data", folder))
+    assert "log.sqlite: wanted the log of the tables" in one_line(simorgh("serve", "--data", folder, "--port", "0"))
+    assert "log.sqlite: wanted the log of the tables" in one_line(simorgh("keys", "list", "--data", folder))
     assert not (folder / "log.sqlite").exists()

@@ -127,7 +127,7 @@ def test_a_log_that_was_made_before_formats_is_refused(kafka: Broker, open_log: 
     with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
         admin.delete_topics([real_name(log, topics.ABOUT)])
     for _ in range(2):  # the first look makes the topic; the second one finds it
-        with pytest.raises(InvalidSettings, match=rf"wanted format {FORMAT}, found format 1; an older release"):
+        with pytest.raises(InvalidSettings, match=rf"wanted format {FORMAT}, got format 1; an older release"):
             open_log()
 
 
