@@ -5,28 +5,27 @@
     Elsewhere    a cluster, or a box on another machine: over HTTP, at SIMORGH_API
 
 A cluster is never opened by a command: its workers own it.
+
+What opens a folder is imported where that happens: a second and a half, which a command over HTTP need not wait.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httpx
 
-from producers.files.local import LocalSink
-from producers.files.sinks import HttpSink, Sink
-from registry.registry import FILES_SOURCE
 from schemas import topics
-from schemas.catalog import Catalog
-from schemas.clock import system_clock
 from schemas.errors import Backpressure, Broken, Conflict, Denied, InvalidInput, InvalidSettings, NotFound, SimorghError
 from simorgh import loglines
 from simorgh.datadir import DataDir, ServerInfo
-from simorgh.platform import Platform
-from simorgh.positions import PROJECTIONS
 from simorgh.settings import Settings
+
+if TYPE_CHECKING:
+    from producers.files.sinks import Sink
+    from simorgh.platform import Platform
 
 _TIMEOUT: Final = httpx.Timeout(300.0, connect=10.0)
 _POLL_SECONDS: Final = 0.2
@@ -50,7 +49,7 @@ class Session(Protocol):
         """One API call. Answers the JSON; None where there is none. `body`: bytes are JSON already."""
         ...
 
-    def sink(self, channel: str) -> AbstractContextManager[Sink]:
+    def sink(self, channel: str) -> "AbstractContextManager[Sink]":
         """Where imported events go."""
         ...
 
@@ -95,7 +94,9 @@ class _OverHttp:
             raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
 
     @contextmanager
-    def sink(self, channel: str) -> Iterator[Sink]:
+    def sink(self, channel: str) -> "Iterator[Sink]":
+        from producers.files.sinks import HttpSink
+
         url, key = self._collector()
         with HttpSink(url, key) as sink:
             try:
@@ -261,8 +262,10 @@ def _replay(session: Session, progress: Progress) -> int:
 
 
 @contextmanager
-def opened(settings: Settings, purpose: str = "this command") -> Iterator[Platform]:
+def opened(settings: Settings, purpose: str = "this command") -> "Iterator[Platform]":
     """The folder, opened by this process and caught up with its log."""
+    from simorgh.platform import Platform
+
     loglines.begin_of_command(settings)
     platform = Platform(settings, purpose)
     try:
@@ -277,7 +280,7 @@ class _Here:
 
     follows: Final = False
 
-    def __init__(self, platform: Platform, loop: asyncio.Runner) -> None:
+    def __init__(self, platform: "Platform", loop: asyncio.Runner) -> None:
         self._platform = platform
         self._loop = loop
         self._client = httpx.AsyncClient(
@@ -291,7 +294,12 @@ class _Here:
         return _answer(self._loop.run(self._client.request(method, path, **_content(body))))
 
     @contextmanager
-    def sink(self, channel: str) -> Iterator[Sink]:
+    def sink(self, channel: str) -> "Iterator[Sink]":
+        from producers.files.local import LocalSink
+        from registry.registry import FILES_SOURCE
+        from schemas.catalog import Catalog
+        from schemas.clock import system_clock
+
         platform = self._platform
         source = platform.registry.authenticate_write_key(platform.local_token)
         if source is None:
@@ -301,10 +309,14 @@ class _Here:
         self._settle()
 
     def source(self) -> str:
+        from registry.registry import FILES_SOURCE
+
         return FILES_SOURCE
 
     def _settle(self) -> None:
         """Wait until the projections have taken in what was sent, unless they have stopped."""
+        from simorgh.positions import PROJECTIONS
+
         log = self._platform.log
         ends = log.ends(topics.EVENTS)
         while any(map(int.__lt__, log.committed(PROJECTIONS, topics.EVENTS), ends)):

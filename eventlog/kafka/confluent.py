@@ -256,7 +256,7 @@ class ConfluentEnds:
             try:
                 left = max(SHORTEST_LOOK, deadline - time.monotonic())
                 found = client.list_offsets(wanted, request_timeout=min(left, self._connection.patience / 2))
-                return [found[partition].result().offset for partition in wanted]
+                return [_told(found[partition].result().offset) for partition in wanted]
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
@@ -283,6 +283,13 @@ class ConfluentEnds:
         with self._lock:
             if self._client is client and time.monotonic() - self._made_at > YOUNG:
                 self._client = None
+
+
+def _told(offset: int) -> int:
+    """librdkafka (2.16) answers -1001, and no error, where the leader went away while it was asked."""
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+    return offset
 
 
 def _common_settings(connection: Connection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How commands reach the platform: one thin layer over `simorgh.folder`, with helpers that commands share."""
+"""How commands reach the platform: one thin layer over `simorgh.deployment`, with helpers that commands share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,9 +63,9 @@ class Api:
 @contextmanager
 def connect(data: Path | None, *, create: bool = False) -> Iterator[Api]:
     """The API of the deployment that the settings name, for as long as a command needs it."""
-    from simorgh import folder
+    from simorgh.deployment import deployment_of
 
-    with folder.session(load_settings(data=data), create=create) as session:
+    with deployment_of(load_settings(data=data)).session(create=create) as session:
         yield Api(session)
 
 

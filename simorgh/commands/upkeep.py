@@ -65,12 +65,12 @@ def doctor(
 
 def replay(data: Data = None) -> None:
     """Rebuild the projections from the log next to the live ones, and swap them in."""
-    from simorgh.folder import replay as run
+    from simorgh.deployment import deployment_of
 
     settings = load_settings(data=data)
     with progress() as bar:
         task = bar.add_task("events", total=None)
-        generation = run(settings, lambda done, total: bar.update(task, completed=done, total=total))
+        generation = deployment_of(settings).replay(lambda done, total: bar.update(task, completed=done, total=total))
     say(f"replayed: generation {generation} is live")
 
 
