@@ -1,8 +1,8 @@
-"""1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own.
+"""1 M events and 100 k: cost per event, bytes on disk per event, memory. Each size runs in a process of its own.
 
-What has gathered must not make the next event dearer: the whole of a stream is compared with its first tenth, of the
-same people. The same 100 k events of a tenth of the people stand beside them: a batch touches fewer profiles then, and
-each that it touches costs something, however many of its events are in the batch.
+Accumulated data must not make the next event more expensive, so the whole of a stream is compared with its first tenth,
+of the same people. A third run has the same 100 k events from a tenth of the people: its batches touch fewer profiles,
+and each touched profile has a cost, however many of its events are in the batch.
 """
 
 import gc

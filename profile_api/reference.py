@@ -8,7 +8,6 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,7 +60,6 @@ def page(document: Json) -> str:
     return _template().render(info=document["info"], tags=tags, models=sorted(models.items()))
 
 
-@cache
 def _template() -> "Template":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup

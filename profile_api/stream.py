@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-import orjson
 from fastapi import Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
@@ -26,6 +25,7 @@ from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Throttled
+from schemas.records import decode_transition
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150
@@ -120,19 +120,19 @@ class StreamReply(StreamingResponse):
 
 def message(record: Record, segment: str) -> bytes | None:
     """One transition as a server-sent event whose id is its offset; None for another segment's."""
-    body = orjson.loads(record.value)
-    if body.get("segment") != segment:
+    told = decode_transition(record.value)
+    if told.segment != segment:
         return None
     data = {
         "segment": segment,
-        "profile_id": profile_id(from_hex(body["profile"])),
-        "kind": body["kind"],
-        "at": iso(body["at"]),
-        "entered_at": iso(body["entered_at"]),
-        "cause": body["cause"],
-        "transition_id": body["id"],
+        "profile_id": profile_id(from_hex(told.profile)),
+        "kind": told.kind,
+        "at": iso(told.at),
+        "entered_at": iso(told.entered_at),
+        "cause": told.cause,
+        "transition_id": told.id,
     }
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (record.offset, body["kind"].encode(), encode(data))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (record.offset, told.kind.encode(), encode(data))
 
 
 StreamsOf = Annotated[Streams, Depends(one_per_app(Streams))]

@@ -127,7 +127,7 @@ class Token(Declaration):
 
 
 class SegmentDeclaration(Declaration):
-    """`rule` is checked by who compiles it; `version` is raised by who edits it."""
+    """The caller checks `rule` by compiling it, and raises `version` with each edit."""
 
     id: Slug
     name: Name = ""

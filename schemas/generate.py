@@ -59,7 +59,7 @@ def _record_schemas() -> dict[str, dict[str, Any]]:
     transition, rejection = _open_schema(Transition), _open_schema(Rejection)
     return {
         "records/segments.transition.v1.json": _record(
-            "segments.transition:1", "simorgh.segments", _without(transition, "owner")
+            "segments.transition:1", "simorgh.segments", _without(transition, "owner", "former")
         ),
         "records/segments.transition.v2.json": _record("segments.transition:2", "simorgh.segments", transition),
         "records/segments.claim.v1.json": _record("segments.claim:1", "simorgh.segments", _open_schema(Claim)),
@@ -92,8 +92,8 @@ def _open_schema(type_: Any) -> dict[str, Any]:
     return schema | ({"$defs": parts} if parts else {})
 
 
-def _without(schema: dict[str, Any], member: str) -> dict[str, Any]:
-    return {**schema, "properties": {name: of for name, of in schema["properties"].items() if name != member}}
+def _without(schema: dict[str, Any], *members: str) -> dict[str, Any]:
+    return {**schema, "properties": {name: of for name, of in schema["properties"].items() if name not in members}}
 
 
 def _record(name: str, title: str, schema: dict[str, Any]) -> dict[str, Any]:

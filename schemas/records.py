@@ -59,6 +59,10 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
     owner: Owner | None = None
     id: ShortText
+    former: Annotated[
+        list[Hex128],
+        Meta(description="After a merge, the profiles that this one absorbed; after a split, the one it was part of."),
+    ] = []
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
@@ -102,6 +106,13 @@ class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link
         list[tuple[Hex128, ShortText]],
         Meta(description="Pairs of node and type.", extra_json_schema={"minItems": 1}),
     ]
+    place: Annotated[
+        int,
+        Meta(
+            description="Place of the event in its request. Links are decided in the order of receipt.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = 0
     alias: bool = False
 
 
@@ -255,6 +266,11 @@ def decode_claim(value: bytes) -> Claim | None:
         return _claim(value)
     except _UNREADABLE:
         return None  # a segment may be called that, too
+
+
+def decode_told(value: bytes) -> Transition | Claim:
+    """Any record of simorgh.segments."""
+    return decode_claim(value) or decode_transition(value)
 
 
 def decode_touch(value: bytes) -> Touch:

@@ -1,5 +1,5 @@
-"""Prints the commands into docs/cli.md: `python -m simorgh.commands_docs`. A test compares the two, and the page with
-what `--help` says."""
+"""Prints the commands into docs/cli.md: `python -m simorgh.commands_docs`. A test compares the page with the code and
+with `--help`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ _BEGIN: Final = "<!-- printed by python -m simorgh.commands_docs -->\n"
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command with its whole name, `sources key add`, in the order of `--help`."""
+    """Every command with its full name, such as `sources key add`, in the order of `--help`."""
     root: Any = typer.main.get_command(app)
     yield from _below(root, "")
 
@@ -53,14 +53,14 @@ def _row(parameter: Any) -> str:
     if "--help" in parameter.opts:
         return ""
     default = parameter.default
-    told = "" if default is None or default is False or default == "" else f" Default: `{default}`."
-    needed = " Needed." if parameter.required else ""
+    shown = "" if default is None or default is False or default == "" else f" Default: `{default}`."
+    needed = " Required." if parameter.required else ""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-    return f"| `{names}` | {says}{told}{needed} |"
+    return f"| `{names}` | {says}{shown}{needed} |"
 
 
 def with_reference(page: str) -> str:
-    """The page with the commands of today below its mark. Raises ValueError where it has none."""
+    """The page with the current commands below its mark. Raises ValueError if it has no mark."""
     before, mark, _ = page.partition(_BEGIN)
     if not mark:
         raise ValueError(f"docs/cli.md: no line {_BEGIN.strip()}; put it back")

@@ -113,12 +113,16 @@ class DataDir:
     def _in_use(self) -> Conflict:
         info = self._announced()
         if info:
-            return Conflict(f"{self.root}: in use by the server at {info.url} (process {info.pid}); stop it first")
+            return Conflict(
+                f"{self.root}: wanted a folder that is not in use, got one in use by the server at {info.url} (process"
+                f" {info.pid}); stop it first"
+            )
         holder = ""
         with suppress(OSError):
             holder = self._lock.read_text(encoding="ascii", errors="replace").strip()
         return Conflict(
-            f"{self.root}: in use by another command (process {holder or 'unknown'}); wait for its end, then try again"
+            f"{self.root}: wanted a folder that is not in use, got one in use by another command (process"
+            f" {holder or 'unknown'}); wait until it ends, then try again"
         )
 
     # ---- the running server

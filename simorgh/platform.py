@@ -68,9 +68,8 @@ def _require_log_where_tables_are(settings: Settings) -> None:
     """A log that is gone is not replaced by an empty one in silence."""
     if not settings.log_path.exists() and (settings.data / "warehouse").exists():
         raise Conflict(
-            f"{settings.log_path} is missing, and {settings.data} has tables that were made from it. The log is the"
-            " truth: put it back from a backup, `simorgh restore` into another folder; to begin with nothing, name"
-            " another folder",
+            f"{settings.log_path}: wanted the log of the tables in {settings.data}, got no file; put it back from a"
+            " backup (`simorgh restore` into another folder), or name another folder to start without data",
             code="log_missing",
         )
 
@@ -253,7 +252,7 @@ class Platform:
     def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
         """Rebuild the projections beside the live ones and swap. Blocks. `live`: keep processing until the swap."""
         if not self._replay_lock.acquire(blocking=False):
-            raise Conflict("replay: one is running already; wait for its end", code="replay_running")
+            raise Conflict("replay: wanted none running, got one that runs; wait until it ends", code="replay_running")
         try:
             replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
             try:
@@ -287,7 +286,9 @@ class Platform:
 
         def told(done: int, total: int) -> None:
             if self._closing.is_set():
-                raise Conflict("replay: stopped, since the process stops; the live generation is untouched")
+                raise Conflict(
+                    "replay: wanted to finish, got the end of the process; start it again, the live tables are intact"
+                )
             progress(done, total)
 
         return told

@@ -70,7 +70,7 @@ def require_cluster(settings: Settings) -> None:
     if settings.secret is None:
         missing.append("SIMORGH_SECRET (64 hexadecimal digits, the same in all roles; `openssl rand -hex 32`)")
     if missing:
-        raise InvalidSettings(f"settings: the roles of a cluster want {'; '.join(missing)}")
+        raise InvalidSettings(f"settings: wanted {', '.join(missing)} for the roles of a cluster, got none; set them")
 
 
 @contextmanager

@@ -58,7 +58,7 @@ def named_file() -> Path | None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InvalidSettings(
-            f"settings: {FILE}: wanted a file of lines NAME=value, cannot read {name}: {why}"
+            f"settings: {FILE}: wanted a file of lines NAME=value, got {name}, which cannot be read; {why}"
         ) from None
     return Path(name)
 
@@ -75,7 +75,7 @@ def unknown_names(settings: set[str], file: Path | None) -> list[str]:
 def _unknown(name: str, known: set[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else "docs/configuration.md lists the settings"
-    return f"{name}: there is no such setting; {hint}"
+    return f"{name}: wanted a setting, got an unknown name; {hint}"
 
 
 def readable(error: ValidationError) -> Iterator[str]:

@@ -85,7 +85,7 @@ async def _run(
     finally:
         await asyncio.to_thread(worker.close)
     if crash is not None:
-        raise Broken(f"work: Faust ended by itself ({type(crash).__name__}); start the worker again, nothing is lost")
+        raise Broken(f"work: wanted Faust to run, got {type(crash).__name__}; start the worker again, nothing is lost")
 
 
 class Worker:
@@ -245,5 +245,7 @@ def _free_port(host: str) -> int:
         try:
             probe.bind((host, 0))
         except OSError as error:
-            raise InvalidSettings(f"--host: wanted an address of this machine, got {host}: {error}") from None
+            raise InvalidSettings(
+                f"--host: wanted an address of this machine, got {host} ({error}); name another"
+            ) from None
         return int(probe.getsockname()[1])

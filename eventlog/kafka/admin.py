@@ -82,8 +82,8 @@ class Admin:
             self._try("making topics", create)
         except errors.KafkaError as error:
             raise InvalidSettings(
-                f"Kafka: wanted topics with {replication} replicas, the broker refuses: {type(error).__name__}; "
-                f"look at SIMORGH_KAFKA_REPLICATION and SIMORGH_KAFKA_MIN_INSYNC"
+                f"Kafka: wanted topics with {replication} replicas, got {type(error).__name__}; check"
+                f" SIMORGH_KAFKA_REPLICATION and SIMORGH_KAFKA_MIN_INSYNC"
             ) from error
 
     def _partitions(self, names: Mapping[str, int]) -> dict[str, int]:
@@ -109,7 +109,7 @@ class Admin:
             if lost:
                 raise InvalidSettings(
                     f"Kafka topic {name}: wanted {', '.join(f'{key}={KEEP[key]}' for key in sorted(lost))}, "
-                    f"it has other values and would forget records; alter the topic",
+                    f"got values that would delete records; alter the topic",
                     code="topic_forgets",
                 )
 

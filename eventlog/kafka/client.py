@@ -65,7 +65,9 @@ class Connection:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.security) - set(SECURITY))
         if unknown:
-            raise InvalidSettings(f"Kafka security: wanted {', '.join(SECURITY)}; got {', '.join(unknown)}")
+            raise InvalidSettings(
+                f"Kafka security: wanted only {', '.join(SECURITY)}, got {', '.join(unknown)}; leave it out"
+            )
 
 
 class Outcome(Protocol):
@@ -97,7 +99,7 @@ class Publisher(Protocol):
 
 
 class PartitionReader(Protocol):
-    """Reads one partition in order, ahead of who asks. For one thread at a time."""
+    """Reads one partition in order, ahead of its caller. For one thread at a time."""
 
     def seek(self, offset: int) -> None: ...
 

@@ -256,7 +256,7 @@ class ConfluentEnds:
             try:
                 left = max(SHORTEST_LOOK, deadline - time.monotonic())
                 found = client.list_offsets(wanted, request_timeout=min(left, self._connection.patience / 2))
-                return [found[partition].result().offset for partition in wanted]
+                return [_told(found[partition].result().offset) for partition in wanted]
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
@@ -283,6 +283,13 @@ class ConfluentEnds:
         with self._lock:
             if self._client is client and time.monotonic() - self._made_at > YOUNG:
                 self._client = None
+
+
+def _told(offset: int) -> int:
+    """librdkafka (2.16) answers -1001, and no error, where the leader went away while it was asked."""
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+    return offset
 
 
 def _common_settings(connection: Connection) -> dict[str, Any]:
@@ -331,9 +338,9 @@ def explain(what: str, error: KafkaError) -> SimorghError:
     """Which of our errors an error of the library is. Gives its name only: its text may hold values."""
     code, name = error.code(), error.name()
     if code in _TOO_LARGE:
-        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}", code="too_large")
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}; split it", code="too_large")
     if code in _REFUSED:
-        return Denied(f"Kafka: {what}: the broker refuses us: {name}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+        return Denied(f"Kafka: {what}: wanted access, got {name}; check SIMORGH_KAFKA_SECURITY and the broker's ACLs")
     if code in _GONE:
-        return Broken(f"Kafka: {what}: wanted records that are gone: {name}; set retention.ms=-1, restore the topic")
+        return Broken(f"Kafka: {what}: wanted every record, got {name}; restore the topic, and set retention.ms=-1")
     return unavailable(what, name)

@@ -166,9 +166,9 @@ def explain(what: str, error: Exception) -> SimorghError:
     """Which of our errors an error of the library is. Names its class only: its text may hold values."""
     kind = type(error).__name__
     if isinstance(error, _TOO_LARGE):
-        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}", code="too_large")
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}; split it", code="too_large")
     if isinstance(error, errors.AuthorizationError) or "Authentication" in kind:
-        return Denied(f"Kafka: {what}: the broker refuses us: {kind}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+        return Denied(f"Kafka: {what}: wanted access, got {kind}; check SIMORGH_KAFKA_SECURITY and the broker's ACLs")
     if isinstance(error, errors.OffsetOutOfRangeError | errors.NoOffsetForPartitionError):
-        return Broken(f"Kafka: {what}: wanted records that are gone: {kind}; set retention.ms=-1, restore the topic")
+        return Broken(f"Kafka: {what}: wanted every record, got {kind}; restore the topic, and set retention.ms=-1")
     return unavailable(what, kind)

@@ -138,7 +138,7 @@ class Publishing:
             if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
                 raise Backpressure(
                     f"Kafka: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to wait for"
-                    f" the broker, would be {records} and {size}; pause, then offer the same again"
+                    f" the broker, got {records} and {size}; pause, then send the same again"
                 )
             self._waiting_records, self._waiting_bytes = records, size
             self._outstanding[submission] = self._publisher
@@ -151,7 +151,7 @@ class Publishing:
         return headers
 
     def _ended(self, submission: Submission) -> None:
-        """All messages have their outcome. Room is made before the answer: who has it may submit again."""
+        """All messages have their outcome. Room is made before the answer, so that the caller can submit again."""
         with self._changed:
             self._waiting_records -= submission.records
             self._waiting_bytes -= submission.size

@@ -26,7 +26,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an API token; it is shown once."""
+    """Create an API token; it is shown only once."""
     body: dict[str, object] = {"name": name, "scopes": [part for s in scopes.split(",") if (part := s.strip())]}
     if expires:
         body["expires_at"] = later(expires)

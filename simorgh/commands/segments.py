@@ -30,7 +30,7 @@ def preview(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many profiles a rule would have now, with some of them. Declares nothing."""
+    """Show how many profiles a rule would have now, and some of them. Declares nothing."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.post("/v1/segments/preview", {"rule": body.get("rule", body)}), as_json=as_json)
@@ -53,7 +53,7 @@ def why(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a profile is in a segment, or is not: the truth of each part of the rule, and what decided it."""
+    """Explain why a profile is or is not in a segment: the truth of each part of the rule, with its evidence."""
     with connect(data) as api:
         tell(api.get(path_of("segments", segment_id, "why", profile)), as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""`simorgh sources`: who may send, and with which keys."""
+"""`simorgh sources`: sources and their write keys."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ commands.add_typer(key_commands, name="key")
 
 NewChannel = Annotated[bool, typer.Option("--new-channel", help="Allow a channel that is not among the known ones.")]
 _GIVEN_BY_THE_API = ("id", "keys", "events", "rejected", "last_event_at")
-"""Members of a source that are no settings."""
+"""Members of a source that are not settings."""
 
 
 def _settings(shown: Json) -> Json:
@@ -40,7 +40,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and make its first write key, which is shown once."""
+    """Declare a source and create its first write key, which is shown only once."""
     with connect(data) as api:
         if not new_channel:
             checked_channel(api, channel)
@@ -59,7 +59,7 @@ def update(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change settings of a source; those that are not named stay as they are."""
+    """Change settings of a source; the others stay."""
     changes = dict(_setting(one) for one in settings)
     with connect(data) as api:
         if "channel" in changes and not new_channel:
@@ -76,18 +76,18 @@ sources.delete("Delete a source and its keys; its events stay.")
 
 @key_commands.command("list")
 def list_keys(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """List a source's write keys, the oldest first, by their ids; the keys themselves are not stored."""
+    """List a source's write keys by id, the oldest first; the keys themselves are not stored."""
     with connect(data) as api:
         keys = api.get(path_of("sources", source_id))["keys"]
     ages = ["old", "new"] if len(keys) == 2 else ["only"]
-    # the API keeps them in the order in which they were made
+    # the API lists them in the order of their creation
     items = [{**key, "age": age} for key, age in zip(keys, ages, strict=False)]
     show({"items": items, "next_cursor": None}, ("id", "begins", "age", "created_at"), as_json=as_json)
 
 
 @key_commands.command("add")
 def add_key(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """Make another write key, which is shown once."""
+    """Create another write key, which is shown only once."""
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "keys")), as_json=as_json)
 
@@ -109,7 +109,7 @@ def _setting(text: str) -> tuple[str, Json]:
 
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise InvalidInput("sources: settings were wanted as NAME=VALUE, such as currency=EUR; another text came")
+        raise InvalidInput("sources: wanted NAME=VALUE, got another text; write settings as in currency=EUR")
     try:
         return name, orjson.loads(value)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""`simorgh triggers`: webhooks that segments call."""
+"""`simorgh triggers`: webhooks on segments."""
 
 from typing import Annotated, Literal
 
@@ -45,14 +45,14 @@ TriggerId = Annotated[str, triggers.id]
 def deliveries(
     trigger_id: TriggerId,
     status: Annotated[
-        Literal["pending", "delivered", "gave_up"] | None, typer.Option(help="Only those in this state.")
+        Literal["pending", "delivered", "gave_up"] | None, typer.Option(help="Only deliveries in this state.")
     ] = None,
     limit: Limit = 50,
     all_: All = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what became of each call, latest first."""
+    """List the calls and their outcomes, latest first."""
     with connect(data) as api:
         answer = api.listed(path_of("triggers", trigger_id, "deliveries"), None if all_ else limit, status=status)
     show(answer, ("id", "created_at", "status", "attempts", "response_code", "error", "next_at"), as_json=as_json)

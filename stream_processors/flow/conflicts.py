@@ -15,10 +15,9 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from eventlog.port import EventLog, Message, Position, Record
 from schemas import topics
+from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.flow import rejected as rejections
 from stream_processors.parse.batch import Batch, Envelope, read_again
 from stream_processors.state.copies import First
@@ -74,19 +73,19 @@ def _name(batch: Batch, i: int) -> Name:
 
 def _message(batch: Batch, conflict: _Conflict) -> Message:
     event = batch.events[conflict.copy]
-    body = {
-        "id": event.id,
-        "code": CODE,
-        "reason": "event: wanted the content of the first one that this source sent under this id, got another"
+    rejection = Rejection(
+        id=event.id,
+        code=CODE,
+        reason="event: wanted the content of the first one that this source sent under this id, got another"
         f" ({', '.join(conflict.parts)}); send it under an id of its own, or dismiss it",
-        "source": batch.sources[conflict.copy],
-        "channel": event.channel,
-        "received_at": event.received_at,
-        "place": event.place,
-        "payload": batch.records[conflict.copy].value.decode(),
-        "digest": conflict.digest,
-    }
-    return event.id.encode(), orjson.dumps(body)
+        source=batch.sources[conflict.copy],
+        channel=event.channel,
+        received_at=event.received_at,
+        place=event.place,
+        payload=batch.records[conflict.copy].value.decode(),
+        digest=conflict.digest,
+    )
+    return event.id.encode(), encode(rejection)
 
 
 # ---- what was kept before
@@ -112,8 +111,8 @@ def _waiting(log: EventLog) -> Iterator[tuple[Name, int]]:
         while records := log.read(topics.REJECTED, partition, position, _READ):
             for record in records:
                 if CODE.encode() in record.value:
-                    body = orjson.loads(record.value)
-                    yield (body["source"], body["id"]), body["digest"]
+                    rejection = decode_rejection(record.value)
+                    yield (rejection.source, rejection.id), rejection.digest
             position = records[-1].offset + 1
 
 

@@ -9,12 +9,12 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 
 from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.clock import iso
+from schemas.records import Rejection, decode_rejection, encode
 from warehouse.client import Writer
 
 GROUP = "rejected"
@@ -32,20 +32,21 @@ def step(log: EventLog, writer: Writer) -> int:
 
 
 def rows(records: Sequence[Record]) -> pa.Table:
-    bodies = [(record.offset, orjson.loads(record.value)) for record in present(records)]
+    rejections = [(record.offset, decode_rejection(record.value)) for record in present(records)]
+    every = [rejection for _, rejection in rejections]
     return pa.table(
         {
-            "source": pa.array([b["source"] for _, b in bodies], pa.string()),
-            "id": pa.array([b["id"] for _, b in bodies], pa.string()),
-            "digest": pa.array([b["digest"] for _, b in bodies], pa.uint64()),
-            "code": pa.array([b["code"] for _, b in bodies], pa.string()),
-            "reason": pa.array([b["reason"] for _, b in bodies], pa.string()),
-            "channel": pa.array([b.get("channel", "") for _, b in bodies], pa.string()),
-            "received_at": pa.array(_moments([b["received_at"] for _, b in bodies])).cast(pa.timestamp("ms", "UTC")),
-            "place": pa.array([b.get("place", 0) for _, b in bodies], pa.uint64()),
-            "payload": pa.array([payload_of(b) for _, b in bodies], pa.binary()),
-            "resolved": pa.array([int(bool(b.get("resolved"))) for _, b in bodies], pa.uint8()),
-            "ver": pa.array([offset for offset, _ in bodies], pa.uint64()),
+            "source": pa.array([one.source for one in every], pa.string()),
+            "id": pa.array([one.id for one in every], pa.string()),
+            "digest": pa.array([one.digest for one in every], pa.uint64()),
+            "code": pa.array([one.code for one in every], pa.string()),
+            "reason": pa.array([one.reason for one in every], pa.string()),
+            "channel": pa.array([one.channel or "" for one in every], pa.string()),
+            "received_at": pa.array(_moments([one.received_at for one in every])).cast(pa.timestamp("ms", "UTC")),
+            "place": pa.array([one.place or 0 for one in every], pa.uint64()),
+            "payload": pa.array([payload_of(one) for one in every], pa.binary()),
+            "resolved": pa.array([int(one.resolved) for one in every], pa.uint8()),
+            "ver": pa.array([offset for offset, _ in rejections], pa.uint64()),
         }
     )
 
@@ -54,11 +55,11 @@ def _moments(texts: list[str]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     return np.array([text.rstrip("Z") for text in texts], dtype="datetime64[ms]")
 
 
-def payload_of(body: dict[str, Any]) -> bytes:
+def payload_of(rejection: Rejection) -> bytes:
     """The original bytes of a rejected event."""
-    if "payload_base64" in body:
-        return base64.b64decode(body["payload_base64"])
-    return str(body["payload"]).encode()
+    if rejection.payload_base64 is not None:
+        return base64.b64decode(rejection.payload_base64)
+    return (rejection.payload or "").encode()
 
 
 def keep_unreadable(log: EventLog, unreadable: Sequence[tuple[Record, str]]) -> None:
@@ -66,16 +67,16 @@ def keep_unreadable(log: EventLog, unreadable: Sequence[tuple[Record, str]]) -> 
     messages = []
     for record, reason in unreadable:
         place = f"{topics.EVENTS}/{record.partition}/{record.offset}"
-        body = {
-            "id": place,
-            "code": "unreadable",
-            "reason": f"{place}: {reason}",
-            "source": topics.EVENTS,
-            "channel": "",
-            "received_at": iso(record.appended_at),
-            "payload_base64": base64.b64encode(record.value).decode(),
-            "digest": int.from_bytes(blake2b(record.value, digest_size=8).digest(), "big"),
-        }
-        messages.append((place.encode(), orjson.dumps(body)))
+        rejection = Rejection(
+            id=place,
+            code="unreadable",
+            reason=f"{place}: {reason}",
+            source=topics.EVENTS,
+            channel="",
+            received_at=iso(record.appended_at),
+            payload_base64=base64.b64encode(record.value).decode(),
+            digest=int.from_bytes(blake2b(record.value, digest_size=8).digest(), "big"),
+        )
+        messages.append((place.encode(), encode(rejection)))
     if messages:
         log.append(topics.REJECTED, messages)

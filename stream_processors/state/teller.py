@@ -22,6 +22,7 @@ from eventlog.fences import Fences, Term
 from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.errors import Broken
+from schemas.records import encode
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.state.stage import Superseded
 
@@ -92,7 +93,7 @@ class Teller:
         bodies = [fences.claim(part, term, end) for part, term in terms.items()]
         if not bodies:
             return terms, end
-        positions = self._log.append(topics.SEGMENTS, [(b"claim", orjson.dumps(body)) for body in bodies])
+        positions = self._log.append(topics.SEGMENTS, [(b"claim", encode(body)) for body in bodies])
         return terms, positions[-1][1] + 1
 
     def let_go(self, parts: Collection[int]) -> None:
@@ -163,9 +164,10 @@ class Teller:
         for record in present(records):
             if wanted is not None and not wanted and b'"claimed"' not in record.value:
                 continue  # only claims matter: others' transitions are not even parsed
-            body = orjson.loads(record.value)
-            if self._fences.hears(body) and (wanted is None or (body.get("owner") or [-1])[0] in wanted):
-                found.append((record.offset, body))
+            if self._fences.counts(record.value):
+                body = orjson.loads(record.value)
+                if wanted is None or (body.get("owner") or [-1])[0] in wanted:
+                    found.append((record.offset, body))
         return found
 
     def _mirror(self, told: list[Numbered]) -> None:

@@ -102,7 +102,7 @@ def test_limits_are_the_callers_to_mend(server: Warehouse) -> None:
 def test_a_callers_value_is_in_no_message(server: Warehouse) -> None:
     with pytest.raises(Broken) as caught:
         server.reader(lambda: 1).rows("SELECT toUInt8({v:String})", {"v": "sara@example.com (TIMEOUT_EXCEEDED)"})
-    assert caught.value.message == "warehouse: the engine refused a query (code 6)"
+    assert caught.value.message == "warehouse: wanted an answer of the engine, got code 6; report this"
 
 
 def test_long_lists_of_numbers(server: Warehouse, chdb_dsn: str) -> None:

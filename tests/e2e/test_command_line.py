@@ -239,7 +239,7 @@ def test_a_segment_is_exported_as_lines_and_as_a_table_that_spreadsheets_do_not_
     assert out.stat().st_mode & 0o777 == 0o600
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert {(row["traits.name"], row["identities.user_id"]) for row in rows} == {("'=1+1", "u1"), ("سارا", "u2")}
-    assert "is there already" in ran(server, "export", "profiles", "--out", out).fault()
+    assert "wanted a new file" in ran(server, "export", "profiles", "--out", out).fault()
     assert len(ran(server, "export", "profiles", "--include", "traits").out.splitlines()) >= 2
     ran(server, "segments", "delete", "everybody")
 

@@ -268,8 +268,8 @@ class Cluster(Installation):
     def transitions(self) -> list[dict[str, Any]]:
         """What was told and counts, as anybody who reads the topic knows it."""
         fences = Fences()
-        bodies = [json.loads(record.value) for record in self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)]
-        return [body for body in bodies if fences.hears(body)]
+        records = self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)
+        return [json.loads(record.value) for record in records if fences.counts(record.value)]
 
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told; nobody enters or leaves twice."""

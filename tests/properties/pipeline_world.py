@@ -19,7 +19,8 @@ from eventlog.port import Message
 from eventlog.sqlite import SqliteEventLog
 from identity.nodes import to_hex
 from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door, Incoming, Refused, Verdict
+from producers.door import Door, Refused, Verdict
+from producers.incoming import ClaimedAt, Context, Incoming, Traits
 from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
@@ -286,14 +287,18 @@ def make_event(r: Random, id: str, now: int, group: str, people: int) -> Incomin
         source=source,
         channel=source.channel,
         received_at=received,
-        original_time=received - r.choice(AGES),
+        original_time=ClaimedAt(received - r.choice(AGES)),
         identifiers=make_identifiers(r, group, people),
-        traits={name: r.choice(VALUES) for name in r.sample(TRAITS, r.randint(0, 3))} if "identified" in kind else None,
+        traits=make_traits(r) if "identified" in kind else None,
         properties=make_properties(r, kind),
-        context={"kind": r.choice(VALUES)},
+        context=Context({"kind": r.choice(VALUES)}),
         consent={"marketing": r.choice((True, False, "later"))} if r.random() < 0.2 else None,
         alias=r.random() < 0.05,
     )
+
+
+def make_traits(r: Random) -> Traits:
+    return Traits({name: r.choice(VALUES) for name in r.sample(TRAITS, r.randint(0, 3))})
 
 
 def make_identifiers(r: Random, group: str, people: int) -> list[tuple[str, str]]:

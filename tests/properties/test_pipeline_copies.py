@@ -7,8 +7,10 @@ from typing import Any, Final
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from producers.door import Incoming, Refused, Verdict
+from producers.door import Refused, Verdict
+from producers.incoming import Incoming
 from registry.models import Source
 from schemas import topics
 from schemas.errors import Conflict
@@ -80,7 +82,7 @@ def forged(r: Random, number: int) -> list[Verdict]:
     made = []
     for n in range(number):
         event = make_event(r, f"e{n}", T0 + 60_000, "", 6)
-        made.append(door.admit(event._replace(properties={**(event.properties or {}), "forged": n}), b"{}"))
+        made.append(door.admit(replace(event, properties={**(event.properties or {}), "forged": n}), b"{}"))
     return made
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.nodes import node_of, to_hex
-from producers.door import Incoming, Verdict
+from producers.door import Verdict
+from producers.incoming import Incoming
 from registry.models import Source
 from schemas import topics
 from stream_processors.checkpoints import CHECKPOINTS

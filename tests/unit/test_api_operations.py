@@ -106,6 +106,7 @@ def test_a_busy_api_is_ready_and_can_be_measured(make_world: MakeWorld) -> None:
             assert busy.acquire(timeout=60)
         for path in ("/healthz", "/readyz", "/metrics"):
             assert world.client.get(path, headers={"Authorization": ""}).status_code == 200
+        assert all(caller.is_alive() for caller in callers)  # no answer waited for one of their threads
     finally:
         free.set()
         for caller in callers:

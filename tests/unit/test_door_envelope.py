@@ -5,11 +5,13 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventlog.port import Message
 from identity.nodes import event_key, node_of, to_hex
 from identity.rules import DEFAULT_RULES
-from producers.door import Defaults, Incoming, Refused, Verdict
+from producers.door import Defaults, Refused, Verdict
+from producers.incoming import Incoming
 from producers.odd import Odd
 from schemas.envelope import Envelope
 from schemas.records import decode_rejection
@@ -126,7 +128,7 @@ def test_new_rules_hold_from_the_next_request_on() -> None:
     event = incoming(identifiers=[("user_id", "u1"), ("email", "a@b.org")])
     before = json.loads(accepted(door.admit(event, b"{}"))[1])
     rules[0] = DEFAULT_RULES.model_copy(update={"priorities": ("email",)})
-    after = json.loads(accepted(door.admit(event._replace(received_at=NOW + 1), b"{}"))[1])
+    after = json.loads(accepted(door.admit(replace(event, received_at=NOW + 1), b"{}"))[1])
     assert (before["subject"], after["subject"]) == ("user_id:u1", "email:a@b.org")
 
 

@@ -101,12 +101,12 @@ class FullDisk:
         if not self.full:
             return self._log.submit(writes)
         refused: Future[Any] = Future()
-        refused.set_exception(Backpressure("Event log: wanted room on the disk, there is none"))
+        refused.set_exception(Backpressure("Event log: wanted room on the disk, got none; free some"))
         return refused
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         if self.full:
-            raise Backpressure("Event log: wanted room on the disk, there is none")
+            raise Backpressure("Event log: wanted room on the disk, got none; free some")
         self._log.commit(group, positions)
 
     def __getattr__(self, name: str) -> Any:

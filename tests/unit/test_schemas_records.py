@@ -32,6 +32,7 @@ from schemas.records import (
     decode_claim,
     decode_identity,
     decode_rejection,
+    decode_told,
     decode_touch,
     decode_transition,
     encode,
@@ -195,6 +196,7 @@ GOOD: list[tuple[str, Json]] = [
     ("segments.transition.v2", TRANSITION),
     ("segments.transition.v2", OWNED),
     ("segments.transition.v2", {**TRANSITION, "segment": "claimed"}),
+    ("segments.transition.v2", {**TRANSITION, "former": [OTHER]}),
     ("segments.claim.v1", CLAIM),
     ("touched.v1", REACHED),
     ("identity.v2", LINK),
@@ -324,7 +326,10 @@ def identity_again(value: bytes) -> bytes:
 
 
 def test_a_claim_is_told_from_a_transition_of_a_segment_that_is_called_so() -> None:
-    assert decode_claim(orjson.dumps({**TRANSITION, "segment": "claimed"})) is None
+    named_so = orjson.dumps({**TRANSITION, "segment": "claimed"})
+    assert decode_claim(named_so) is None
+    assert decode_told(named_so) == decode_transition(named_so)
+    assert decode_told(orjson.dumps(CLAIM)) == decode_claim(orjson.dumps(CLAIM))
     assert decode_claim(orjson.dumps(CLAIM)) == Claim(
         owner=Owner(3, 7, 0), upto=12, fences=[Owner(0, 6, 0), Owner(3, 6, 2)]
     )
