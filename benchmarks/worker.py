@@ -25,7 +25,7 @@ from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import system_clock
 from stream_processors.flow.profiles import ProfilesStage
-from stream_processors.flow.topology import CLUSTER, projections
+from stream_processors.flow.topology import TOPOLOGY, projections
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state import touches
 from stream_processors.state.stage import Stage
@@ -84,7 +84,7 @@ def _full() -> Iterator[tuple[Cluster, KafkaEventLog]]:
 
 def _settled(log: EventLog) -> bool:
     """No stage lags, upstream first."""
-    followed = [stage for stage in projections(CLUSTER) if stage.name not in ("triggers", "rejected")]
+    followed = [stage for stage in projections(TOPOLOGY) if stage.name not in ("triggers", "rejected")]
     return all(
         done >= end
         for stage in followed

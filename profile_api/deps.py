@@ -13,7 +13,7 @@ from profile_api.readiness import Readiness
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
-from stream_processors.flow.topology import PROJECTIONS, Stage
+from stream_processors.flow.topology import ONE_BOX, Stage
 from stream_processors.host.condition import Condition
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Projections:
     """The projections as this process sees them: its own, or those of workers elsewhere."""
 
-    stages: Sequence[Stage] = PROJECTIONS
+    stages: Sequence[Stage] = ONE_BOX
     """The stages that follow the log, upstream first."""
     conditions: Callable[[], Mapping[str, Condition]] = dict
     """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""

@@ -42,12 +42,12 @@ from simorgh.secret import of_cluster
 from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors.flow.topology import CLUSTER, projections
+from stream_processors.flow.topology import TOPOLOGY, projections
 from stream_processors.host import generation
 
 _LOG = logging.getLogger(__name__)
 
-STAGES = projections(CLUSTER)
+STAGES = projections(TOPOLOGY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def _failure(error: Exception, first: str) -> SimorghError:
         )
     if code in _REFUSED_USER:
         return Backpressure(
-            f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"
+            f"warehouse: wanted access, got {_REFUSED_USER[code]}; check SIMORGH_CLICKHOUSE and"
             " SIMORGH_CLICKHOUSE_READ_URL",
             code=UNAVAILABLE,
         )

@@ -26,7 +26,7 @@ from warehouse.reader import Reader
 _READ = 1_000
 
 
-class Projections(Protocol):
+class BoxOfStages(Protocol):
     """What declarations are put into effect on: see `host.box`, which says what each does."""
 
     registry_position: int
@@ -57,7 +57,7 @@ _SWEEP_CHUNK = 200
 class Declarations:
     """Keeps projections in step with `simorgh.registry`. One thread, theirs."""
 
-    def __init__(self, log: EventLog, projections: Projections, writer: Writer, reader: Reader, clock: Clock) -> None:
+    def __init__(self, log: EventLog, projections: BoxOfStages, writer: Writer, reader: Reader, clock: Clock) -> None:
         self._log = log
         self._projections = projections
         self._writer = writer

@@ -43,7 +43,7 @@ simorgh.segments. Partitions may be added, since the term grows; another try's v
 """
 
 
-class Rules(Protocol):
+class LiveRulesSource(Protocol):
     """The live segments, as far as they are to be in effect."""
 
     def bring_up(self, judge: Judge) -> bool:
@@ -91,7 +91,7 @@ class ProfilesStage:
         judge: Judge,
         states: States,
         teller: Teller,
-        rules: Rules,
+        rules: LiveRulesSource,
         checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._log = log

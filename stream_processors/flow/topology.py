@@ -1,15 +1,19 @@
 """The flow through the house, declared once, as data.
 
-The README's picture is printed from this list and a test compares the two. `group` is the consumer group whose
-committed positions say how far the stage has come; stages of one group are run together, batch by batch, by the
-embedded runner, so they share their positions. On a cluster each stage has a group of its own: `CLUSTER`.
+The pictures in the README and in docs/scaling.md are printed from this list, and a test compares them. `group` is the
+consumer group whose committed positions say how far the stage has come. One box runs all stages that follow events
+together, batch by batch, and commits them together: `ONE_BOX`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Final
 
 from schemas import topics
+
+TOGETHER: Final = "projections"
+"""The group of the stages that one box runs together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +31,36 @@ class Stage:
 TOPOLOGY = (
     Stage("collect", ("http", "files"), (topics.EVENTS, topics.REJECTED), "event id", "producers"),
     Stage(
-        "identity",
-        (topics.EVENTS, topics.REGISTRY),
-        (topics.IDENTITY, "ClickHouse"),
+        "events",
+        (topics.EVENTS,),
+        ("ClickHouse", topics.IDENTITY, topics.TOUCHED),
+        "event id",
+        "stream_processors.flow.events",
+        "events",
+    ),
+    Stage(
+        "declarations",
+        (topics.REGISTRY,),
+        (topics.IDENTITY, topics.TOUCHED),
         "workspace",
-        "stream_processors.resolve",
-        "projections",
+        "stream_processors.flow.coordinator",
+        TOGETHER,
+    ),
+    Stage(
+        "identity",
+        (topics.IDENTITY,),
+        ("ClickHouse", topics.TOUCHED),
+        "workspace",
+        "stream_processors.flow.identity",
+        "identity",
     ),
     Stage(
         "profiles",
-        (topics.EVENTS, topics.REGISTRY),
-        ("ClickHouse",),
-        "event id",
-        "stream_processors.rows.events",
-        "projections",
-    ),
-    Stage(
-        "segments",
-        (topics.EVENTS, topics.REGISTRY),
-        (topics.SEGMENTS, "ClickHouse"),
+        (topics.TOUCHED,),
+        (topics.TOUCHED, "ClickHouse", topics.SEGMENTS, "ClickHouse"),
         "profile",
-        "stream_processors.state.judge",
-        "projections",
+        "stream_processors.flow.profiles",
+        "profiles",
     ),
     Stage(
         "triggers",
@@ -68,44 +80,7 @@ TOPOLOGY = (
     ),
     Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
 )
-
-CLUSTER = (
-    TOPOLOGY[0],
-    Stage(
-        "events",
-        (topics.EVENTS,),
-        ("ClickHouse", topics.IDENTITY, topics.TOUCHED),
-        "event id",
-        "stream_processors.flow.events",
-        "events",
-    ),
-    Stage(
-        "declarations",
-        (topics.REGISTRY,),
-        (topics.IDENTITY, topics.TOUCHED),
-        "workspace",
-        "stream_processors.flow.coordinator",
-        "projections",
-    ),
-    Stage(
-        "identity",
-        (topics.IDENTITY,),
-        ("ClickHouse", topics.TOUCHED),
-        "workspace",
-        "stream_processors.flow.identity",
-        "identity",
-    ),
-    Stage(
-        "profiles",
-        (topics.TOUCHED,),
-        (topics.TOUCHED, "ClickHouse", topics.SEGMENTS, "ClickHouse"),
-        "profile",
-        "stream_processors.flow.profiles",
-        "profiles",
-    ),
-    *TOPOLOGY[4:],
-)
-"""The flow on a cluster. Upstream first, too: where none of them lags, in this order, nothing is under way."""
+"""Upstream first: where none of them lags, in this order, nothing is under way."""
 
 
 def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
@@ -113,7 +88,15 @@ def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
     return tuple(stage for stage in stages if stage.group)
 
 
-PROJECTIONS = projections(TOPOLOGY)
+def _together(stage: Stage) -> Stage:
+    """A stage as one box runs it: touches are in memory, so events and identity say how far it has come."""
+    if stage.name not in ("events", "declarations", "identity", "profiles"):
+        return stage
+    reads = (topics.EVENTS, topics.IDENTITY) if stage.reads == (topics.TOUCHED,) else stage.reads
+    return replace(stage, group=TOGETHER, reads=reads)
+
+
+ONE_BOX = tuple(_together(stage) for stage in projections(TOPOLOGY))
 
 
 def picture() -> str:

@@ -18,7 +18,7 @@ from schemas import topics
 from schemas.errors import Broken
 from stream_processors.flow.coordinator import SET_AGAIN_EVERY_MS
 from stream_processors.flow.profiles import ProfilesStage
-from stream_processors.flow.topology import CLUSTER
+from stream_processors.flow.topology import TOPOLOGY
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state import touches
 from stream_processors.state.declared import SWEEP
@@ -694,7 +694,7 @@ def test_offsets_come_back_after_a_rewind(make: Make) -> None:
 
 
 def test_the_stages_are_those_of_the_topology(make: Make) -> None:
-    declared = {stage.name: (stage.reads, stage.group) for stage in CLUSTER}
+    declared = {stage.name: (stage.reads, stage.group) for stage in TOPOLOGY}
     for name, stage in make(workers=1).workers[0].stages.items():
         assert declared[name] == ((stage.topic,), stage.group)
         assert name == stage.name

@@ -13,7 +13,7 @@ from registry.keys import is_well_formed
 from schemas import topics
 from schemas.clock import iso
 from stream_processors.flow import rejected as rejections
-from stream_processors.flow.topology import PROJECTIONS
+from stream_processors.flow.topology import ONE_BOX
 from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
@@ -47,7 +47,7 @@ def test_status_counts_events_profiles_and_identities(fresh_world: World) -> Non
     Status.model_validate(status)
     assert status["events"] == {"logged": 3, "unique": 2, "duplicates": 1, "rejected": 2}
     assert (status["profiles"], status["identities"]) == (1, 3)
-    assert [stage["name"] for stage in status["projections"]] == [stage.name for stage in PROJECTIONS]
+    assert [stage["name"] for stage in status["projections"]] == [stage.name for stage in ONE_BOX]
 
 
 def test_status_counts_on_as_the_projections_commit_and_from_empty_caches(fresh_world: World) -> None:
@@ -78,7 +78,7 @@ def test_lag_is_what_a_stage_has_not_committed(fresh_world: World) -> None:
     [(partition, offset)] = world.log.append(topics.EVENTS, [(b"k", b"{}")])
     world.log.append(topics.SEGMENTS, [(b"k", b"{}")])
     lags = _lags(world)
-    assert lags == {"identity": 1, "profiles": 1, "segments": 1, "triggers": 1, "rejected": 0}
+    assert lags == {"events": 1, "declarations": 0, "identity": 0, "profiles": 1, "triggers": 1, "rejected": 0}
     world.log.commit("projections", {topics.EVENTS: {partition: offset + 1}})
     assert _lags(world)["profiles"] == 0
     assert _lags(world)["triggers"] == 1

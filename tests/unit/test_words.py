@@ -30,7 +30,7 @@ DEFINED_TWICE = {
     "Shared": "schemas: SharedDecision; producers: SharedFields",
     "Source": "stream_processors/host: RecordSource; profile_api: SourceView",
     "Split": "identity: SplitCommand",
-    "Stage": "stream_processors/topology.py: TopologyStage",
+    "Stage": "stream_processors/flow/topology.py: TopologyStage",
     "Touch": "one class: the record's",
     "Transition": "one class: the record's",
     "Trigger": "profile_api: TriggerView",
