@@ -6,14 +6,15 @@ the partition, after each means. Touches are read again from the last commit.
   1 simorgh.touched    what is about other profiles is passed on, again: looked at once more, nothing changes. An
                        absorbed profile's memberships go to its heir before they end here: they cannot get lost between
   2 views, profile_rows  the same profiles are looked at again, under a higher version: views show for a moment what has
-                       not been told. The other way round a webhook could be called before the view shows why
-  3 simorgh.segments   what was told is there: the next owner's claim stands after it, and it reads up to its claim
-  4 transitions, memberships   written by the next owner, which mirrors what counts
+                       not been published. The other way round a webhook could be called before the view shows why
+  3 simorgh.segments   what was published is there: the next holder's claim stands after it, and the holder reads up to
+                       its claim
+  4 transitions, memberships   written by the next holder, which mirrors what counts
   – the host commits   the next batch
 
-A zombie: its profile rows have a lower version than the new owner's, which writes one of whoever the zombie looked at,
-alive or gone; what it tells counts nowhere and it notices, so it writes no rows of it; what it passes on is redundant.
-An owner that fails after 1 claims its partitions anew before it tries again.
+A zombie: its profile rows have a lower version than the new holder's, which writes a row of every profile that the
+zombie looked at, alive or gone. What the zombie publishes counts nowhere, and it notices, so it writes no rows of it;
+what it passes on is redundant. A holder that fails after 1 claims its partitions anew before it tries again.
 """
 
 import logging
@@ -145,6 +146,7 @@ class ProfilesStage:
         `fresh`: nodes of which nothing was known before what is new about them.
         """
         self._judge.tick()
+        self._states.begin()
         if self._rules.bring_up(self._judge):
             self._states.forget()
         live, gone, left = self._at_home(work, fresh)

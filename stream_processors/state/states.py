@@ -77,6 +77,10 @@ class States:
         self._left: dict[int, Looked] = {}
         """Node -> the state of a profile that was absorbed in this step, which has just the rows of that and others."""
 
+    def begin(self) -> None:
+        """A step begins. What an earlier one, which failed, has left is not to be relied on."""
+        self._left.clear()
+
     def look(
         self, profiles: Mapping[int, Sequence[int]], parts: Mapping[int, int], fresh: Set[int]
     ) -> dict[int, Looked]:
@@ -167,7 +171,7 @@ class States:
                     renewed[node] = one
                 else:
                     gained.append(node)
-            for part in self._parts_of(gained, nodes):
+            for part in self._parts_of(gained):
                 renewed.update(dict.fromkeys(part.state.nodes, part))
                 joined.append((one, part))
             for node in gained:
@@ -177,9 +181,9 @@ class States:
                 one.changes = None
         return loaded, renewed, joined
 
-    def _parts_of(self, gained: Iterable[int], nodes: Sequence[int]) -> list[Looked]:
-        """The states of absorbed profiles of which all nodes are here."""
+    def _parts_of(self, gained: Sequence[int]) -> list[Looked]:
+        """The states of absorbed profiles of which all nodes are among these."""
         if not self._left:
             return []
         parts = {id(part): part for node in gained if (part := self._left.get(node))}
-        return [part for part in parts.values() if part.sure and part.state.nodes.issubset(nodes)]
+        return [part for part in parts.values() if part.sure and part.state.nodes.issubset(gained)]
