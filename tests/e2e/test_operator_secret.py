@@ -44,7 +44,7 @@ def test_a_lost_one(folder: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"node_secret": "12"}', '{"node_secret": 7}'])
 def test_a_garbled_one(folder: Path, content: str) -> None:
     (folder / "keys.json").write_text(content)
-    assert "put it back from a backup" in simorgh("keys", "list", "--data", folder).fault(1)
+    assert "restore it from a backup" in simorgh("keys", "list", "--data", folder).fault(1)
 
 
 def test_a_foreign_one(folder: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_foreign_one(folder: Path) -> None:
 
 def test_a_foreign_one_in_the_environment(folder: Path) -> None:
     said = simorgh("keys", "list", "--data", folder, SIMORGH_SECRET="5e" * 32).fault(1)
-    assert "SIMORGH_SECRET holds another" in said
+    assert "SIMORGH_SECRET: wanted the secret" in said
 
 
 def test_another_workspace(folder: Path) -> None:
