@@ -6,6 +6,7 @@ Each command is a few lines in `simorgh/commands/`: settings, a call, readable o
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
@@ -46,7 +47,7 @@ for name, commands in {
 _PIPE_CLOSED = 141  # the shell's code for a program ended by SIGPIPE
 
 
-def main() -> None:
+def main() -> NoReturn:
     """The entry point. Exits with 0, with 1 after an error, with 2 after wrong usage."""
     try:
         code = app(prog_name="simorgh", standalone_mode=False)
@@ -61,6 +62,23 @@ def main() -> None:
             _called_wrongly(error)
         fail(faults.explain(error), faults.ERROR)
     sys.exit(code or 0)
+
+
+def process() -> NoReturn:
+    """`main`, as all that a process does. Where the embedded engine was open, the process ends at once after it.
+
+    Everything is closed and written by then, but chDB (4.4) keeps threads, and now and then one of them crashes while
+    the interpreter takes its libraries apart: a server that has stopped well would exit with SIGSEGV.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        if "chdb" not in sys.modules:
+            raise
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -80,4 +98,4 @@ def _called_wrongly(error: Any) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    process()

@@ -47,6 +47,7 @@ class Server:
             "SIMORGH_WRITE_KEY": WRITE_KEY,
             "SIMORGH_API_TOKEN": TOKEN,
             "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1",
+            "PYTHONFAULTHANDLER": "1",  # a crash writes where all threads stood
         }
         command = [
             sys.executable,
@@ -97,9 +98,10 @@ class Server:
         try:
             return self.process.wait(_DEADLINE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            raise
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(_DEADLINE)
+            told = (self.data.parent / "server.err").read_text()
+            raise AssertionError(f"the server does not end; its threads stand at:\n{told[-8_000:]}") from None
         finally:
             if self.process.stdout:
                 self.process.stdout.close()
