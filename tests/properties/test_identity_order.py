@@ -31,6 +31,8 @@ from tests.properties.identity_model import Model
 ONE_DEVICE = FREE.model_copy(update={"limits": {"user_id": Limit(max=1)}})
 A_WEEK = FREE.model_copy(update={"limits": {"anonymous_id": Limit(max=2, within_days=1)}})
 SMALL = FREE.model_copy(update={"max_nodes": 3})
+FEW = st.sampled_from([1, 4, 5, 6, 10])
+"""Nodes that meet again and again: two user ids, two e-mail addresses, a device."""
 RULES = [LIMITED, ONE_DEVICE, A_WEEK, SMALL, CAPPED, FREE]
 
 
@@ -89,7 +91,7 @@ def _shuffled(records: Sequence[Record], rnd: random.Random) -> list[Record]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(RULES), st.lists(links(), max_size=25), st.randoms(use_true_random=False))
+@given(st.sampled_from(RULES), st.lists(links(FEW), max_size=25), st.randoms(use_true_random=False))
 def test_a_filter_that_asks_first_loses_nobody_who_was_first(
     rules: IdentityRules, records: list[Record], rnd: random.Random
 ) -> None:
@@ -118,6 +120,18 @@ def test_a_late_first_takes_the_device_from_the_second() -> None:
         {"outcome": "refused", "a": to_hex(OTHER), "b": to_hex(DEVICE), "reason": "limit:user_id"},
         {"outcome": "split", "from": to_hex(OTHER), "to": [to_hex(USER), to_hex(OTHER)]},
     ]
+
+
+def test_an_earlier_receipt_of_a_known_link_is_news() -> None:
+    """All its nodes were seen even earlier; but a competitor may have been received in between, and arrive last."""
+    graph = folded([link([node], 0) for node in (USER, OTHER, DEVICE)], LIMITED)
+    graph.fold(link([USER, DEVICE], 3))
+    assert graph.knows([USER, DEVICE], Receipt(4))
+    assert not graph.knows([USER, DEVICE], Receipt(1))
+    graph.fold(link([USER, DEVICE], 1))
+    assert graph.knows([USER, DEVICE], Receipt(1))
+    graph.fold(link([OTHER, DEVICE], 2))
+    assert graph.profile_of(OTHER) != graph.profile_of(USER) == graph.profile_of(DEVICE)
 
 
 def test_the_place_in_a_request_decides_within_a_millisecond_then_the_key() -> None:
