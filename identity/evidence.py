@@ -70,7 +70,7 @@ class Evidence:
         self.degree.append(0)
 
     def add(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool, prior: int) -> int:
-        """Appends the link a - b, the `nth` of its record, and answers its entry. `prior`: what `find(a, b)` answers."""
+        """Appends the link a - b, the `nth` of its record, and answers its entry. `prior`: of `find(a, b)`."""
         at, place, key = receipt
         entry = len(self.at)
         self._prior.append(prior)

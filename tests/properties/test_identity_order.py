@@ -141,6 +141,21 @@ def test_the_place_in_a_request_decides_within_a_millisecond_then_the_key() -> N
             assert folded(records[::order], LIMITED).profile_of(DEVICE) == USER
 
 
+def test_a_window_counts_from_the_earliest_receipt() -> None:
+    """Node 2 is known to belong to the user earlier than was thought, so node 7 finds the window empty."""
+    one_a_day = FREE.model_copy(update={"limits": {"anonymous_id": Limit(max=1, within_days=1)}})
+    seen = [link([USER, 2], 5 * DAY), link([USER, 2], DAY), link([USER, 7], 5 * DAY + DAY // 2)]
+    assert folded(seen, one_a_day).profile_of(7) == USER
+    assert folded(seen[::2], one_a_day).profile_of(7) == 7
+
+    hour = DAY // 24
+    refused = [link([USER, 2], 5 * DAY), link([USER, 7], 5 * DAY + hour)]
+    later = [link([USER, 12], 6 * DAY + 12 * hour), link([USER, 12], 6 * DAY + 8 * hour)]
+    last = link([USER, 17], 7 * DAY + 10 * hour)
+    assert folded([*refused, *later, last], one_a_day).profile_of(17) == USER
+    assert folded([*refused, later[0], last], one_a_day).profile_of(17) == 17
+
+
 def test_a_link_received_before_a_merge_counts_before_it_wherever_it_stands() -> None:
     """Here two e-mail addresses are the limit: the one received before the merge stays, the one after is refused."""
     merge = {"kind": "merge", "command": 1, "a": to_hex(USER), "b": to_hex(OTHER), "at": 4 * DAY}
