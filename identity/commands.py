@@ -82,9 +82,9 @@ class Commands:
             command.mark = 2 * len(self._splits)
             self._splits.append(command)
 
-    def before(self, receipt: Receipt) -> int:
-        """How many commands a link received then stands after."""
-        return bisect_left(self._after, receipt) if self._after else 0
+    def none_between(self, a: Receipt, b: Receipt) -> bool:
+        """Do links that were received then stand before and after the same commands?"""
+        return not self._after or bisect_left(self._after, a) == bisect_left(self._after, b)
 
     def of(self, node: int) -> list[Command]:
         return self._by_node.get(node, [])

@@ -69,11 +69,11 @@ class Evidence:
         self._head.append(-1)
         self.degree.append(0)
 
-    def add(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool) -> int:
-        """Appends the link a - b and answers its entry. `nth`: which link of its record it is."""
+    def add(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool, prior: int) -> int:
+        """Appends the link a - b, the `nth` of its record, and answers its entry. `prior`: of `find(a, b)`."""
         at, place, key = receipt
         entry = len(self.at)
-        self._prior.append(self.find(a, b))
+        self._prior.append(prior)
         self.at.append(at)
         self._place.append(place << _NTH_BITS | nth)
         self._key.append(key)
@@ -138,6 +138,10 @@ class Evidence:
             yield entry
             entry = self._prior[entry]
 
+    def before(self, entry: int) -> int:
+        """The entry that came before this one between the same two nodes, -1 when there is none."""
+        return self._prior[entry]
+
     def of(self, node: int) -> Iterator[tuple[int, int]]:
         """(entry, other end) of every link at a node, as they came, the last first."""
         for half in self._halves(node):
@@ -146,6 +150,9 @@ class Evidence:
     def ends(self, entry: int) -> tuple[int, int]:
         """(anchor, other)"""
         return self._target[2 * entry + 1], self._target[2 * entry]
+
+    def anchor(self, entry: int) -> int:
+        return self._target[2 * entry + 1]
 
     def set_outcome(self, entry: int, reason: str) -> None:
         """`reason` is empty when the link holds."""

@@ -97,7 +97,7 @@ class IdentityGraph:
                     latest = entry
         if latest < 0:
             return False
-        entry = state.counted(a, b, receipt, alias=alias)
+        entry = state.counted(evidence.find(a, b), a, receipt, alias=alias)
         if entry >= 0 and evidence.receipt(entry) <= receipt:
             return True
         if receipt <= state.latest or state.partition.together(a, b):
@@ -184,27 +184,24 @@ class IdentityGraph:
         in_order = receipt > state.latest
         if in_order:
             state.latest = receipt
-        numbers = dict.fromkeys(self._mention(node, type, receipt.at, before) for node, type in nodes)
-        anchor, *others = numbers or [-1]
-        for nth, other in enumerate(others):
-            entry, new = self._entry(anchor, other, receipt, nth, alias)
-            if entry >= 0:
-                decisions += self._take(entry, new, in_order, before)
+        numbers = list(dict.fromkeys([self._mention(node, type, receipt.at, before) for node, type in nodes]))
+        for nth, other in enumerate(numbers[1:]):
+            prior = state.evidence.find(numbers[0], other)
+            entry = -1 if prior < 0 else state.counted(prior, numbers[0], receipt, alias=alias)
+            if new := entry < 0:
+                entry = state.evidence.add(numbers[0], other, receipt, nth, alias, prior)
+            elif not self._antedate(entry, receipt, nth):
+                continue  # several writers may log one piece of evidence: it weighs once
+            decisions += self._take(entry, new, in_order, before)
         return before.changes(decisions)
 
-    def _entry(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool) -> tuple[int, bool]:
-        """The entry of a link and whether it is new, not only its receipt; -1 where it tells nothing.
-
-        Several writers may log one piece of evidence: it weighs once.
-        """
-        state, evidence = self._state, self._state.evidence
-        entry = state.counted(a, b, receipt, alias=alias)
-        if entry < 0:
-            return evidence.add(a, b, receipt, nth, alias), True
+    def _antedate(self, entry: int, receipt: Receipt, nth: int) -> bool:
+        """Was the link received earlier than it was known to be?"""
+        evidence = self._state.evidence
         if (evidence.receipt(entry), evidence.nth(entry)) <= (receipt, nth):
-            return -1, False
+            return False
         evidence.antedate(entry, receipt, nth)
-        return entry, False
+        return True
 
     def _mention(self, node: int, type: str, at: int, before: Before) -> int:
         """The number of a node, which may be new or now be known from an earlier moment."""

@@ -37,6 +37,13 @@ def play_link(state: State, rules: IdentityRules, entry: int, before: Before) ->
     return reason
 
 
+def rejoin(state: State, entry: int) -> None:
+    """Joins the ends of a link that held, in a region that is played again up to a link that came later."""
+    a, b = state.evidence.ends(entry)
+    if not state.partition.together(a, b):
+        _unite(state, a, b, state.evidence.at[entry])
+
+
 def competes(state: State, a: int, b: int) -> bool:
     """May it matter when a link between these nodes was received, or may it be joined as if it were the latest?
 
@@ -131,14 +138,17 @@ def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -
 
 def join(state: State, a: int, b: int, at: int, before: Before) -> None:
     """Makes one profile of two; `at` is when lone ends stop being alone."""
+    older, younger = (state.partition.founder(end) for end in (a, b))
+    before.note(state.partition.members(younger if older == state.nodes.older(older, younger) else older))
+    _unite(state, a, b, at)
+
+
+def _unite(state: State, a: int, b: int, at: int) -> None:
     partition, nodes = state.partition, state.nodes
-    older, younger = partition.founder(a), partition.founder(b)
-    founder = nodes.older(older, younger)
-    before.note(partition.members(younger if founder == older else older))
     for end in (a, b):
         if partition.size(end) == 1:
             nodes.joined[end] = at
-    partition.join(a, b, founder)
+    partition.join(a, b, nodes.older(partition.founder(a), partition.founder(b)))
 
 
 def _parting(state: State, a: int, b: int) -> list[Split]:

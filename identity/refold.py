@@ -12,14 +12,14 @@ from collections.abc import Iterable
 from identity.changes import Before
 from identity.commands import Command, Merge
 from identity.evidence import JOINED
-from identity.joining import SHARED, competes, join_late, play_link, play_merge, play_split
+from identity.joining import SHARED, competes, join_late, play_link, play_merge, play_split, rejoin
 from identity.state import ALONE, Order, State
 
 
 def refold(state: State, seeds: Iterable[int], before: Before) -> None:
     """Plays the regions of `seeds` again under the shared nodes, commands and constraints of now."""
     nodes, entries = _region(state, seeds, None)
-    _replay(state, nodes, entries, before)
+    _replay(state, nodes, entries, None, before)
 
 
 def decide_late(state: State, entry: int, before: Before, *, new: bool) -> list[int]:
@@ -35,13 +35,14 @@ def decide_late(state: State, entry: int, before: Before, *, new: bool) -> list[
     if not competes(state, a, b):
         join_late(state, entry, before)
         return []
-    nodes, entries = _region(state, (a, b), state.order(entry))
+    since = state.order(entry)
+    nodes, entries = _region(state, (a, b), since)
     if new and entries[-1] == entry and not _commands_after(state, nodes, entry):
         play_link(state, state.rules_for(entry), entry, before)
         return []
     outcome = state.evidence.outcome
     held = [other for other in entries if other != entry and outcome[other] == JOINED]
-    _replay(state, nodes, entries, before)
+    _replay(state, nodes, entries, since, before)
     return [other for other in held if outcome[other] != JOINED]
 
 
@@ -75,8 +76,8 @@ def _region(state: State, seeds: Iterable[int], since: Order | None) -> tuple[se
     return nodes, sorted(entries, key=state.order)
 
 
-def _replay(state: State, nodes: Iterable[int], entries: Iterable[int], before: Before) -> None:
-    """Plays these entries, in this order, and the commands that concern the nodes."""
+def _replay(state: State, nodes: Iterable[int], entries: Iterable[int], since: Order | None, before: Before) -> None:
+    """Plays these entries, in this order, and the commands that concern the nodes. Those before `since` all held."""
     before.note(nodes)
     commands = state.commands.concerning(nodes)
     for node in nodes:
@@ -87,7 +88,10 @@ def _replay(state: State, nodes: Iterable[int], entries: Iterable[int], before: 
     for entry in entries:
         while waiting and waiting[0].after < state.evidence.receipt(entry):
             _play(state, waiting.popleft(), before)
-        play_link(state, state.rules_for(entry), entry, before)
+        if since is not None and state.order(entry) < since:
+            rejoin(state, entry)
+        else:
+            play_link(state, state.rules_for(entry), entry, before)
     for command in waiting:
         _play(state, command, before)
 

@@ -143,23 +143,23 @@ class State:
         a, b = self.evidence.ends(entry)
         return (*self.evidence.receipt(entry), self.nodes.ids[a], self.evidence.nth(entry), self.nodes.ids[b])
 
-    def counted(self, a: int, b: int, receipt: Receipt, *, alias: bool) -> int:
+    def counted(self, latest: int, anchor: int, receipt: Receipt, *, alias: bool) -> int:
         """The entry that stands for a link received at `receipt`, -1 when there is none yet.
 
-        Of the links from an anchor to a node only the first of a day counts, under the same rules and between the same
-        commands. The others could be accepted only where a window lapsed within the day; without windows, never.
+        `latest`: the entry that came last between the two nodes. Of the links from an anchor to a node only the first
+        of a day counts, under the same rules and between the same commands. The others could be accepted only where a
+        window lapsed within the day; without windows, never.
         """
-        evidence, rules_since = self.evidence, self._rule_positions[-1]
-        for entry in evidence.between(a, b):
-            if entry < rules_since:
-                break
-            if evidence.alias[entry] == alias and evidence.ends(entry) == (a, b) and self._is_one(entry, receipt):
+        evidence, rules_since, entry = self.evidence, self._rule_positions[-1], latest
+        while entry >= rules_since:
+            if evidence.alias[entry] == alias and evidence.anchor(entry) == anchor and self._is_one(entry, receipt):
                 return entry
+            entry = evidence.before(entry)
         return -1
 
     def _is_one(self, entry: int, receipt: Receipt) -> bool:
         """Are these receipts of one day, with no command between them?"""
-        first = self.evidence.receipt(entry)
-        if self.rules.has_windows and first.at // MS_PER_DAY != receipt.at // MS_PER_DAY:
+        evidence = self.evidence
+        if self.rules.has_windows and evidence.at[entry] // MS_PER_DAY != receipt.at // MS_PER_DAY:
             return False
-        return self.commands.before(first) == self.commands.before(receipt)
+        return self.commands.none_between(evidence.receipt(entry), receipt)

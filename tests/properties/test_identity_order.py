@@ -31,6 +31,8 @@ from tests.properties.identity_model import Model
 ONE_DEVICE = FREE.model_copy(update={"limits": {"user_id": Limit(max=1)}})
 A_WEEK = FREE.model_copy(update={"limits": {"anonymous_id": Limit(max=2, within_days=1)}})
 SMALL = FREE.model_copy(update={"max_nodes": 3})
+FEW = st.sampled_from([1, 4, 5, 6, 10])
+"""Nodes that meet again and again: two user ids, two e-mail addresses, a device."""
 RULES = [LIMITED, ONE_DEVICE, A_WEEK, SMALL, CAPPED, FREE]
 
 
@@ -89,7 +91,7 @@ def _shuffled(records: Sequence[Record], rnd: random.Random) -> list[Record]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(RULES), st.lists(links(), max_size=25), st.randoms(use_true_random=False))
+@given(st.sampled_from(RULES), st.lists(links(FEW), max_size=25), st.randoms(use_true_random=False))
 def test_a_filter_that_asks_first_loses_nobody_who_was_first(
     rules: IdentityRules, records: list[Record], rnd: random.Random
 ) -> None:
@@ -120,11 +122,38 @@ def test_a_late_first_takes_the_device_from_the_second() -> None:
     ]
 
 
+def test_an_earlier_receipt_of_a_known_link_is_news() -> None:
+    """All its nodes were seen even earlier; but a competitor may have been received in between, and arrive last."""
+    graph = folded([link([node], 0) for node in (USER, OTHER, DEVICE)], LIMITED)
+    graph.fold(link([USER, DEVICE], 3))
+    assert graph.knows([USER, DEVICE], Receipt(4))
+    assert not graph.knows([USER, DEVICE], Receipt(1))
+    graph.fold(link([USER, DEVICE], 1))
+    assert graph.knows([USER, DEVICE], Receipt(1))
+    graph.fold(link([OTHER, DEVICE], 2))
+    assert graph.profile_of(OTHER) != graph.profile_of(USER) == graph.profile_of(DEVICE)
+
+
 def test_the_place_in_a_request_decides_within_a_millisecond_then_the_key() -> None:
     for earlier, later in (((1, 9), (2, 3)), ((1, 3), (1, 9))):
         for order in (1, -1):
             records = [link([USER, DEVICE], 1, False, *earlier), link([OTHER, DEVICE], 1, False, *later)]
             assert folded(records[::order], LIMITED).profile_of(DEVICE) == USER
+
+
+def test_a_window_counts_from_the_earliest_receipt() -> None:
+    """Node 2 is known to belong to the user earlier than was thought, so node 7 finds the window empty."""
+    one_a_day = FREE.model_copy(update={"limits": {"anonymous_id": Limit(max=1, within_days=1)}})
+    seen = [link([USER, 2], 5 * DAY), link([USER, 2], DAY), link([USER, 7], 5 * DAY + DAY // 2)]
+    assert folded(seen, one_a_day).profile_of(7) == USER
+    assert folded(seen[::2], one_a_day).profile_of(7) == 7
+
+    hour = DAY // 24
+    refused = [link([USER, 2], 5 * DAY), link([USER, 7], 5 * DAY + hour)]
+    later = [link([USER, 12], 6 * DAY + 12 * hour), link([USER, 12], 6 * DAY + 8 * hour)]
+    last = link([USER, 17], 7 * DAY + 10 * hour)
+    assert folded([*refused, *later, last], one_a_day).profile_of(17) == USER
+    assert folded([*refused, later[0], last], one_a_day).profile_of(17) == 17
 
 
 def test_a_link_received_before_a_merge_counts_before_it_wherever_it_stands() -> None:
