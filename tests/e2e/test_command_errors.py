@@ -155,7 +155,7 @@ def test_what_is_not_there_is_said(name: str, unknown: str, tmp_path: Path, serv
         (["profiles", "show", "user_id:x", "--include", "shoes"], "include"),
         (["profiles", "split", "user_id:x", "--identity", "nothing"], "type:value"),
         (["rejected", "retry"], "--all"),
-        (["rejected", "dismiss", "a", "--all"], "not both"),
+        (["rejected", "dismiss", "a", "--all"], "got both"),
         (["rejected", "retry", "a", "--code", "x"], "--all"),
         (["tail", "--lines", "-1"], "--lines"),
         (["export", "profiles", "--format", "xml"], "--format"),
