@@ -84,7 +84,7 @@ class Commands:
 
     def none_between(self, a: Receipt, b: Receipt) -> bool:
         """Do links that were received then stand before and after the same commands?"""
-        return not self._after or bisect_left(self._after, a) == bisect_left(self._after, b)
+        return bisect_left(self._after, a) == bisect_left(self._after, b)
 
     def of(self, node: int) -> list[Command]:
         return self._by_node.get(node, [])

@@ -190,7 +190,7 @@ class IdentityGraph:
             entry = -1 if prior < 0 else state.counted(prior, numbers[0], receipt, alias=alias)
             if new := entry < 0:
                 entry = state.evidence.add(numbers[0], other, receipt, nth, alias, prior)
-            elif not self._antedate(entry, receipt, nth):
+            elif in_order or not self._antedate(entry, receipt, nth):
                 continue  # several writers may log one piece of evidence: it weighs once
             decisions += self._take(entry, new, in_order, before)
         return before.changes(decisions)

@@ -162,4 +162,4 @@ class State:
         evidence = self.evidence
         if self.rules.has_windows and evidence.at[entry] // MS_PER_DAY != receipt.at // MS_PER_DAY:
             return False
-        return self.commands.none_between(evidence.receipt(entry), receipt)
+        return not self.commands.all() or self.commands.none_between(evidence.receipt(entry), receipt)
