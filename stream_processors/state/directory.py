@@ -223,10 +223,10 @@ class TableDirectory:
             own = {homes.get(node) for node in nodes} - {0}
             if None in found or len(own) > 1 or None in own:
                 continue  # something is new, or refused so far: a limit may have lapsed
-            births = [link[0] for link in found[: len(set(nodes))] if link]
+            received = [link[0] for link in found if link]
             alias = all(link[1] for link in found[len(set(nodes)) :] if link)
             grouped = {home: tuple(dict.fromkeys(nodes)) for home in own if home}
-            entry = Known(max(births), alias, now + FRESH_MS, grouped)
+            entry = Known(max(received), alias, now + FRESH_MS, grouped)
             known[nodes] = entry
             self._cache.put(nodes, entry)
 
