@@ -147,7 +147,7 @@ def test_status_says_no_lag_only_where_it_is_known(make_world: MakeWorld, condit
     world = make_world(conditions=conditions, readiness=Readiness({}, at_once=[stages_run(conditions)]))
     world.catch_up()
     status = world.client.get("/v1/status").json()
-    assert [stage["state"] for stage in status["projections"]] == [condition.state] * 5
+    assert [stage["state"] for stage in status["projections"]] == [condition.state] * 6
     assert {stage["lag_events"] for stage in status["projections"]} == {lag}
     ready = world.client.get("/readyz")
     assert ready.status_code == (200 if condition in (RUNNING, STARTING) else 503)
