@@ -150,7 +150,7 @@ def test_a_channel_that_nobody_knows_is_refused_wherever_it_stands(till: Till) -
     for more in (["--channel", "spaceship"], ["--channel", "spaceship", "--dry-run"]):
         told = till.run(path, *more).fault()
         assert "web, mobile, email" in told
-        assert "'spaceship' came" in told
+        assert "got 'spaceship'" in told
     till.mapping.write_text(till.mapping.read_text().replace('channel = "pos"', 'channel = "poss"'))
     assert "did you mean pos?" in till.run(path).fault()
     made = simorgh("sources", "create", "kiosk", "--channel", "kiosk", "--new-channel", "--data", till.server.data)
