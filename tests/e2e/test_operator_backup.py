@@ -33,7 +33,7 @@ def test_a_backup_under_load_is_whole_and_restores_elsewhere(tmp_path: Path) -> 
         client.settled()
         assert client.profile("user_id:s0x0")["profile_id"] == who
         assert others_can_read(elsewhere) == []
-    assert "there already" in simorgh("restore", kept, "--data", elsewhere).fault(1)
+    assert "wanted a folder without data" in simorgh("restore", kept, "--data", elsewhere).fault(1)
 
 
 def test_a_backup_of_a_free_folder_and_what_can_be_wrong_with_one(tmp_path: Path) -> None:
