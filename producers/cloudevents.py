@@ -123,7 +123,7 @@ def to_incoming(
 def _check_attributes(event: Object) -> None:
     for attribute in ("specversion", "id", "source", "type"):
         value = event.get(attribute)
-        value = _text(value) if attribute in ("id", "source") else value
+        value = _text(value) if attribute == "id" else value
         if not isinstance(value, str) or not value or "\x00" in value:
             raise InvalidEvent(
                 f"{attribute}: wanted a text, got none; CloudEvents needs specversion, id, source and type",
