@@ -43,6 +43,16 @@ _SYNC_SECONDS: Final = 5.0
 _TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
 
 
+def require_log_where_tables_are(root: Path, log: Path) -> None:
+    """A log that is gone is not replaced by an empty one in silence: raises `Conflict`."""
+    if not log.exists() and (root / "warehouse").exists():
+        raise Conflict(
+            f"{log}: wanted the log of the tables in {root}, got no file; put it back from a"
+            " backup (`simorgh restore` into another folder), or name another folder to start without data",
+            code="log_missing",
+        )
+
+
 class ServerInfo(BaseModel):
     """How to reach the process that has the folder open."""
 

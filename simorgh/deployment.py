@@ -20,7 +20,7 @@ import httpx
 from schemas import topics
 from schemas.errors import Backpressure, Broken, Conflict, Denied, InvalidInput, InvalidSettings, NotFound, SimorghError
 from simorgh import loglines
-from simorgh.datadir import DataDir, ServerInfo
+from simorgh.datadir import DataDir, ServerInfo, require_log_where_tables_are
 from simorgh.settings import Settings
 
 if TYPE_CHECKING:
@@ -348,7 +348,10 @@ class Free:
 
 def require_there(settings: Settings) -> None:
     """Raises `NotFound` where there is no data folder: nothing is made by a typing error."""
-    if settings.kafka is None and not settings.log_path.exists():
+    if settings.kafka is not None:
+        return
+    require_log_where_tables_are(settings.data, settings.log_path)
+    if not settings.log_path.exists():
         raise NotFound(
             f"{settings.data}: wanted a data folder, got one without {settings.log_path}; fix --data or"
             f" SIMORGH_DATA, or create a folder with `simorgh serve --data {settings.data}`",

@@ -31,7 +31,7 @@ from schemas.retry import Failures, Pauses
 from simorgh import secret
 from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
-from simorgh.datadir import DataDir, keep_files_private
+from simorgh.datadir import DataDir, keep_files_private, require_log_where_tables_are
 from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
@@ -64,16 +64,6 @@ def open_warehouse(settings: Settings) -> Warehouse:
     )
 
 
-def _require_log_where_tables_are(settings: Settings) -> None:
-    """A log that is gone is not replaced by an empty one in silence."""
-    if not settings.log_path.exists() and (settings.data / "warehouse").exists():
-        raise Conflict(
-            f"{settings.log_path}: wanted the log of the tables in {settings.data}, got no file; put it back from a"
-            " backup (`simorgh restore` into another folder), or name another folder to start without data",
-            code="log_missing",
-        )
-
-
 def heavy_queries(settings: Settings, reader: Reader) -> Heavy:
     return Heavy(settings.query_workers, settings.query_queue, settings.query_seconds, reader.call_off)
 
@@ -96,7 +86,7 @@ class Platform:
         self.folder = DataDir(settings.data).take()
         with ExitStack() as undo:
             undo.callback(self.folder.release)
-            _require_log_where_tables_are(settings)
+            require_log_where_tables_are(settings.data, settings.log_path)
             self.log = WatchedLog(box.open_log())
             undo.callback(self.log.close)
             self.secret = secret.of_one_box(settings, self.folder, self.log)

@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata
 
 from eventlog.checks import closed
 from eventlog.kafka.client import PAUSES, Connection
-from eventlog.kafka.kafka_python import common_settings, explain
+from eventlog.kafka.kafka_python import explain, opened
 from schemas.errors import Backpressure, InvalidSettings
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ class Admin:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None and not self._closed.is_set():
-                self._client = KafkaAdminClient(**common_settings(self._connection))
+                self._client = opened(KafkaAdminClient, self._connection)
             if self._closed.is_set():
                 self._close_client()
                 raise closed(self._connection.bootstrap)

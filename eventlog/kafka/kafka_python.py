@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import RecordMetadata
 
 from eventlog.kafka.client import (
@@ -50,8 +51,9 @@ class KafkaPythonPublisher:
         patience = int(connection.patience * 1000)
         self._broken = False
         try:
-            self._producer = KafkaProducer(
-                **common_settings(connection),
+            self._producer = opened(
+                KafkaProducer,
+                connection,
                 enable_idempotence=True,
                 acks="all",
                 compression_type=COMPRESSION,
@@ -105,8 +107,9 @@ class KafkaPythonReader:
     def __init__(self, connection: Connection, partition: TopicPartition) -> None:
         self._partition = partition
         try:
-            self._consumer = KafkaConsumer(
-                **common_settings(connection),
+            self._consumer = opened(
+                KafkaConsumer,
+                connection,
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -139,6 +142,26 @@ class KafkaPythonReader:
 
     def close(self) -> None:
         self._consumer.close(autocommit=False, timeout_ms=1000)
+
+
+def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) -> Any:
+    """A client of a kind of the library.
+
+    When the library cannot connect it raises, and leaves its thread behind, which looks for the broker for as long as
+    the process lives (kafka-python 3.0): close what it made.
+    """
+    made: list[KafkaNetClient] = []
+
+    def client(**config: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    try:
+        return kind(kafka_client=client, **common_settings(connection), **settings)
+    except Exception:
+        for each in made:
+            each.close()
+        raise
 
 
 def common_settings(connection: Connection) -> dict[str, Any]:

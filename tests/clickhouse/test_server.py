@@ -279,7 +279,7 @@ def test_users(own: BridgeProcess, killable: Warehouse) -> None:
         {"n": 2, "u": 1}
     ]
     swapped = Warehouse(read_dsn, "own")
-    with pytest.raises(Broken, match="the write user needs"):
+    with pytest.raises(Broken, match="for the write user"):
         swapped.writer(1).insert("log_rows", log_rows(range(2)))
     stranger = Warehouse(own.url.replace("//", "//writer:wr0ng@"))
     with pytest.raises(Backpressure, match="AUTHENTICATION_FAILED") as caught:

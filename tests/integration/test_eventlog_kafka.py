@@ -134,7 +134,7 @@ def test_a_log_that_was_made_before_formats_is_refused(kafka: Broker, open_log: 
 
 def test_a_log_of_a_newer_format_is_refused_by_an_older_release(open_log: Open) -> None:
     open_log().append(topics.ABOUT, [(b"format", str(FORMAT + 1).encode())])
-    with pytest.raises(InvalidSettings, match=rf"found format {FORMAT + 1}; a newer release wrote it"):
+    with pytest.raises(InvalidSettings, match=rf"got format {FORMAT + 1}; a newer release wrote it"):
         open_log()
 
 

@@ -165,7 +165,7 @@ def test_a_conflict_is_not_tried_again(make_box: MakeBox) -> None:
         box.append([page("m"), page("m", properties={"n": 1})])
         box.settle()
         [record] = [json.loads(one.value) for one in box.log.read(topics.REJECTED, 0, 0, 9)]
-        with pytest.raises(Conflict, match="an id of its own"):
+        with pytest.raises(Conflict, match="send it under a new id"):
             retry_rejected(box.log, box.registry, make_door(), record, None)
         assert box.log.ends(topics.REJECTED) == [1]
 
