@@ -57,6 +57,9 @@ demo: setup ## real data through the connectors, findings, then serving (ARGS=--
 serve: setup ## everything in one process on ./simorgh-data
 	$(BIN)/simorgh serve $(ARGS)
 
+# Tests start some hundred processes and import everything in each worker: what Python compiled is kept for the next one.
+test soak: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup-test ## all tests that end in minutes
 	$(BIN)/python -m pytest -q -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 

@@ -14,7 +14,7 @@ from benchmarks.workload import segments
 from benchmarks.world import fill_log
 from eventlog.sqlite import SqliteEventLog
 from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import system_clock
@@ -22,9 +22,9 @@ from schemas.errors import NotFound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
 from simorgh.serve import tune_interpreter
-from stream_processors.pipeline import GROUP
-from stream_processors.recent import RecentViews
-from stream_processors.runner import Runner
+from stream_processors.host.box import GROUP
+from stream_processors.host.runner import Runner
+from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse
 from warehouse.reader import Reader
 
@@ -49,8 +49,8 @@ class Box:
         self._runner.start()
         registry = Registry(self.log, system_clock, env_token=_TOKEN)
         deps = ApiDeps(
-            self.log, registry, self.reader, b"benchmark-secret", "default", lambda record, payload: {}, recent=recent,
-            at_hand=True, visible_within=120.0,
+            self.log, registry, self.reader, b"benchmark-secret", "default", lambda record, payload: {},
+            projections=Projections(recent=recent, at_hand=True, visible_within=120.0),
         )  # fmt: skip
         self.app = create_api(deps)
 

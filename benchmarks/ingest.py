@@ -46,7 +46,7 @@ from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import iso, random_id, system_clock
 from schemas.topics import EVENTS
-from simorgh.listener import Connection, Limits, Places
+from simorgh.listener import HttpConnection, Limits, Places
 from simorgh.serve import tune_interpreter
 from simorgh.settings import load_settings
 from simorgh.shared import default_budget
@@ -175,7 +175,7 @@ def serve(server: str, folder: Path) -> None:
     app.add_route("/cpu", _used_cpu)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         print(listener.getsockname()[1], flush=True)
-        http: Any = partial(Connection, Places(Limits())) if server == "collector" else "auto"
+        http: Any = partial(HttpConnection, Places(Limits())) if server == "collector" else "auto"
         config = uvicorn.Config(app, http=http, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listener])
     log.close()

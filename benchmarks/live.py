@@ -42,7 +42,7 @@ def main(rate: int = RATE, seconds: int = SECONDS) -> None:
 
 
 def _warm_up(client: Client) -> None:
-    """A shop that has customers already: most of who comes is known."""
+    """A shop that already has customers: most visitors are known."""
     past = messages(_PAST, _PEOPLE, seed=2, now_ms=time.time_ns() // 1_000_000)
     while batch := list(islice(past, 500)):
         for message in batch:

@@ -18,7 +18,7 @@ from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from schemas.clock import system_clock
 from simorgh.serve import tune_interpreter
-from stream_processors.runner import BATCH_PER_PARTITION, Runner
+from stream_processors.host.runner import BATCH_PER_PARTITION, Runner
 from warehouse.client import Warehouse, Writer
 
 EVENTS, RULES, ROUNDS = 100_000, 20, 3
@@ -78,8 +78,8 @@ def _our_round(
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     while records := runner.next_records():
-        runner.pipeline.process(records)
-    runner.pipeline.commit()
+        runner.box.process(records)
+    runner.box.commit()
     spent = time.perf_counter() - wall, time.process_time() - cpu
     runner.stop()
     return spent

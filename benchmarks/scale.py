@@ -1,8 +1,8 @@
-"""1 M events beside 100 k: cost per event, bytes on disk per event, memory. Each size in a process of its own.
+"""1 M events and 100 k: cost per event, bytes on disk per event, memory. Each size runs in a process of its own.
 
-What has gathered must not make the next event dearer: the whole of a stream is compared with its first tenth, of the
-same people. The same 100 k events of a tenth of the people stand beside them: a batch touches fewer profiles then, and
-each that it touches costs something, however many of its events are in the batch.
+Accumulated data must not make the next event more expensive, so the whole of a stream is compared with its first tenth,
+of the same people. A third run has the same 100 k events from a tenth of the people: its batches touch fewer profiles,
+and each touched profile has a cost, however many of its events are in the batch.
 """
 
 import gc
@@ -22,7 +22,7 @@ from benchmarks.world import declare, fill_log, pour
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
 from simorgh.serve import tune_interpreter
-from stream_processors.runner import Runner
+from stream_processors.host.runner import Runner
 from warehouse.client import Warehouse
 
 SIZES, RULES = ((100_000, 2_500), (100_000, 25_000), (1_000_000, 25_000)), 20
@@ -66,9 +66,9 @@ def one_size(events: int, people: int) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
         spent = [(0, cpu)]
         while records := runner.next_records():
-            runner.pipeline.process(records)
-            spent.append((sum(runner.pipeline.positions.values()), time.process_time()))
-        runner.pipeline.commit()
+            runner.box.process(records)
+            spent.append((sum(runner.box.positions.values()), time.process_time()))
+        runner.box.commit()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         writer = warehouse.writer(1)
         for table in sorted(ROWS_AND_IDS):

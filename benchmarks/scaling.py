@@ -21,10 +21,8 @@ from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
 from simorgh.serve import tune_interpreter
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state.stage import Stage
 from warehouse.client import Warehouse
 
 EVENTS, RULES, BATCH = 40_000, 20, 5_000
@@ -97,9 +95,8 @@ def measure() -> Costs:
         warehouse = Warehouse(f"chdb://{root / 'warehouse'}")
         warehouse.migrate(1)
         writer, reader = warehouse.writer(1), warehouse.reader(lambda: 1)
-        events = EventsStage(log, writer, system_clock)
-        identity = IdentityStage(log, writer, reader, system_clock)
-        profiles = ProfilesStage(log, writer, system_clock)
+        own = WorkerStages(log, writer, reader, system_clock)
+        events, identity, profiles = own.events, own.identity, own.profiles
         run = _Run(log, [events, identity, profiles])
         identity.idle()
         half = 0

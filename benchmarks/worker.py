@@ -24,13 +24,12 @@ from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import system_clock
-from stream_processors.cluster import touches
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage
-from stream_processors.cluster.touches import Touch
-from stream_processors.topology import CLUSTER, projections
+from stream_processors.flow.profiles import ProfilesStage
+from stream_processors.flow.topology import TOPOLOGY, projections
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state import touches
+from stream_processors.state.stage import Stage
+from stream_processors.state.touches import Touch
 from tests.cluster.harness import Cluster, running_cluster
 from warehouse.client import Warehouse, Writer
 
@@ -85,7 +84,7 @@ def _full() -> Iterator[tuple[Cluster, KafkaEventLog]]:
 
 def _settled(log: EventLog) -> bool:
     """No stage lags, upstream first."""
-    followed = [stage for stage in projections(CLUSTER) if stage.name not in ("triggers", "rejected")]
+    followed = [stage for stage in projections(TOPOLOGY) if stage.name not in ("triggers", "rejected")]
     return all(
         done >= end
         for stage in followed
@@ -110,16 +109,12 @@ def _bare(sizes: Sequence[int]) -> tuple[float, dict[int, float]]:
         warehouse = Warehouse(cluster.bridge.url)
         warehouse.migrate(1)
         writer = warehouse.writer(1)
-        profiles = ProfilesStage(log, writer, system_clock)
-        stages: list[Stage] = [
-            EventsStage(log, writer, system_clock),
-            IdentityStage(log, writer, warehouse.reader(lambda: 1), system_clock),
-            profiles,
-        ]
+        own = WorkerStages(log, writer, warehouse.reader(lambda: 1), system_clock)
+        stages: list[Stage] = [own.events, own.identity, own.profiles]
         started = time.monotonic()
         _loop(cluster, log, stages)
         rate = EVENTS / (time.monotonic() - started)
-        by_size = {size: _touched(log, writer, profiles, size) for size in sizes}
+        by_size = {size: _touched(log, writer, own.profiles, size) for size in sizes}
         warehouse.close()
         return rate, by_size
 

@@ -34,7 +34,7 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
     registry = Registry(log, system_clock, env_write_key="benchmark")
     source = registry.authenticate_write_key("benchmark")
     if source is None:
-        raise Broken("benchmark: its own key is unknown")
+        raise Broken("benchmark: wanted its own key, got an unknown one; report this")
     catalog = Catalog.load()
     door = Door(b"benchmark-secret", "default", lambda: DEFAULT_RULES, catalog, random_id)
     now = system_clock()
@@ -43,7 +43,7 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
     for message in messages(events, people or max(1, events // EVENTS_PER_PERSON), now_ms=now):
         verdict = request.verdict(door, catalog, random_id, message)
         if isinstance(verdict, Refused):
-            raise Broken(f"benchmark: an event was refused ({verdict.code})")
+            raise Broken(f"benchmark: wanted accepted events, got one refused ({verdict.code}); fix the workload")
         batch.append(verdict)
         if len(batch) == _BATCH:
             log.append(topics.EVENTS, batch)

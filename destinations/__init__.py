@@ -1,1 +1,1 @@
-"""The trigger stage: transitions in, signed webhooks out."""
+"""The trigger stage: transitions in, deliveries to destinations out."""

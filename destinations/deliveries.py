@@ -1,4 +1,4 @@
-"""The deliveries' table, for the trigger stage and for replay: rows in, pending ones out, who a profile is."""
+"""The table of deliveries, for the trigger stage and for replay: rows in, pending ones out, who a profile is."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,8 +8,9 @@ import pyarrow as pa
 
 from warehouse.client import Writer
 
-# Whoever is due now has a row that says so, though a later one may take it back: few candidates, found in two narrow
-# columns. Only the latest rows of those chosen are read whole; a body is some 1 KB, and most deliveries are done.
+# A delivery that is due has a row that says so, though a later row may say otherwise: few candidates, found in two
+# narrow columns. Only the latest rows of those chosen are read whole: a body is about 1 KB, and most deliveries are
+# done.
 _PENDING = """WITH wanted AS (
         SELECT trigger, id, newest FROM (
             SELECT trigger, id, max(ver) AS newest, argMax((status, next_at), ver) AS latest FROM deliveries
@@ -71,7 +72,7 @@ class Views(Protocol):
 def identities_of(views: Views, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Profile -> its identities {"type", "value"}; a profile that has none is missing.
 
-    A profile that was absorbed is told by the identities of its heir: its founding node's profile now.
+    A profile that was absorbed has the identities of its heir: the profile that its founding node is in now.
     """
     found = dict(views.of(profiles))
     heirs = views.owners(profile for profile in profiles if profile not in found)

@@ -1,4 +1,4 @@
-"""A delivery: one transition told to one trigger, from its schedule to its end. Pure data and pure steps."""
+"""A delivery: one transition on its way to one trigger, from first to last attempt. Pure data and pure steps."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,14 @@ PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
 
-LIVE_CAUSES: Final = frozenset({"event", "time", "merge", "split", "consent"})
-"""Causes that happened to the customer. What the operator did to a segment (`backfill`, `edited`,
-`deleted`) or to the projections (`replay`) changes memberships and calls no trigger: editing a rule must
-not page a million people."""
-
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A record of simorgh.segments; `profile` is 32 hex digits, `at` in ms."""
+    """A record of simorgh.segments: profiles as 32 hex digits, `at` in ms.
+
+    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty
+    where the record does not say.
+    """
 
     id: str
     segment: str
@@ -31,6 +30,7 @@ class Transition:
     kind: str
     at: int
     cause: str
+    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +54,57 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt met: `code` 0 for no answer; `error` is one of our own words; `retry_after` in ms
-    from now."""
+    """What an attempt came to. `code`: the destination's own, 0 where it gave none. `error`: one of our words (see
+    docs/webhooks.md), '' when the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants
+    nothing more, ever."""
 
     code: int
     error: str = ""
     retry_after: int | None = None
+    gone: bool = False
 
     @property
     def ok(self) -> bool:
-        return 200 <= self.code < 300
+        return not self.error
 
 
 def parse_transition(value: bytes) -> Transition:
     """Raises `Broken`: these records are our own."""
     try:
         raw = orjson.loads(value)
-        return Transition(raw["id"], raw["segment"], raw["profile"], raw["kind"], raw["at"], raw["cause"])
+        return Transition(
+            raw["id"],
+            raw["segment"],
+            raw["profile"],
+            raw["kind"],
+            raw["at"],
+            raw["cause"],
+            tuple(map(str, raw.get("former", ()))),
+        )
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken("simorgh.segments: wanted a transition; got something else; look at the segments stage") from error
+        raise Broken(
+            "simorgh.segments: wanted a transition; got something else; look at what wrote it (the segments stage)"
+        ) from error
 
 
 def delivery_id(trigger: str, transition: str) -> str:
-    """The webhook-id: a function of what is told to whom, so that a crash cannot make a second one."""
+    """The webhook-id: a function of the trigger and the transition, so that a crash cannot make a second one."""
     return "msg_" + hashlib.blake2b(f"{trigger}\x1f{transition}".encode(), digest_size=16).hexdigest()
 
 
 def schedule(transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int) -> Delivery:
-    """The first state of a delivery: due at once. Its body is fixed here, so every retry says the same."""
-    body = {
-        "type": f"segment.{transition.kind}",
-        "timestamp": iso(transition.at),
-        "data": {
-            "segment": transition.segment,
-            "profile_id": f"prf_{transition.profile}",
-            "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
-            "trigger": trigger,
-            "transition_id": transition.id,
-        },
+    """The first state of a delivery: due at once. Its body is fixed here, so every attempt sends the same."""
+    data: dict[str, Any] = {
+        "segment": transition.segment,
+        "profile_id": f"prf_{transition.profile}",
+        "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
+        "cause": transition.cause,
+        "trigger": trigger,
+        "transition_id": transition.id,
     }
+    if transition.former:
+        data["former_profile_ids"] = [f"prf_{profile}" for profile in transition.former]
+    body = {"type": f"segment.{transition.kind}", "timestamp": iso(transition.at), "data": data}
     return Delivery(
         trigger=trigger,
         id=delivery_id(trigger, transition.id),
@@ -118,12 +130,14 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
     )
     if answer.ok:
         return replace(attempted, status=DELIVERED)
-    due = next_attempt(attempts, now, response_code=answer.code, retry_after=answer.retry_after, random=random)
+    if answer.gone:
+        return replace(attempted, status=GAVE_UP)
+    due = next_attempt(attempts, now, retry_after=answer.retry_after, random=random)
     return replace(attempted, status=GAVE_UP) if due is None else replace(attempted, next_at=due)
 
 
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
-    """The state when it will not be attempted any more, for a reason that is not the receiver's."""
+    """The state when it will not be attempted again, for a reason that is not the destination's."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
 
 

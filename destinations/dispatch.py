@@ -1,18 +1,13 @@
-"""Attempts: from lanes to receivers and back as outcomes. Holds what is in memory, bounded per trigger."""
+"""Attempts: from the queues to the destinations, and back as outcomes. What is in memory is bounded per trigger."""
 
 import asyncio
-import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-import httpcore
-
 from destinations.delivery import DELIVERED, GAVE_UP, Delivery, abandoned, after
-from destinations.guard import Lookup
-from destinations.lanes import CAPACITY, Lane
-from destinations.schedule import GONE
-from destinations.sender import Sender
+from destinations.queues import CAPACITY, Queue
+from destinations.senders.port import OpenSender, Sender
 from registry.models import Trigger
 from schemas.clock import Clock
 
@@ -28,16 +23,17 @@ class Counters:
 
 
 class Dispatcher:
-    """One lane and one sender per trigger. Used on the loop's thread only; nothing here blocks.
+    """One queue and one sender per trigger. Used on the loop's thread only; nothing here blocks.
 
-    `settle` gets each outcome at once and must not block; it calls `release` when the outcome is on record.
-    Until then the delivery stays held, so that the table, which may be a moment behind, cannot bring it
-    back. `disable` is told of a receiver that answered 410. `hungry` says that a lane with an overflow has
-    room again (true: a lane of a trigger that is gone). `crash` gets what a task of ours raised.
+    `settle` gets each outcome at once and must not block; whoever records the outcome then calls `release`. Until then
+    the delivery stays held, so that the table, which may be a moment behind, cannot bring it back. `disable` is called
+    for a trigger whose destination wants nothing more. `hungry` says that a queue with an overflow has room again
+    (true: the queue of a trigger that is gone). `crash` gets what a task of ours raised.
     """
 
     def __init__(
         self,
+        open_sender: OpenSender,
         *,
         settle: Callable[[Delivery], None],
         disable: Callable[[str], None],
@@ -46,10 +42,8 @@ class Dispatcher:
         reached: Callable[[str], None],
         clock: Clock,
         random: Callable[[], float],
-        allow_private: bool,
-        lookup: Lookup,
-        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
+        self._open_sender = open_sender
         self._settle = settle
         self._disable = disable
         self._hungry = hungry
@@ -57,12 +51,10 @@ class Dispatcher:
         self._reached = reached
         self._clock = clock
         self._random = random
-        self._allow_private = allow_private
-        self._lookup = lookup
-        self._ssl_context = ssl_context or httpcore.default_ssl_context()
         self._triggers: Mapping[str, Trigger] = {}
-        self._lanes: dict[str, Lane] = {}
-        self._senders: dict[str, Sender] = {}
+        self._queues: dict[str, Queue] = {}
+        self._senders: dict[str, tuple[Trigger, Sender]] = {}
+        """By trigger: its sender, and the declaration that this was opened for."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
         self._stopping = False
@@ -71,7 +63,7 @@ class Dispatcher:
 
     @property
     def held(self) -> int:
-        """Deliveries in memory: waiting, in flight, or not yet on record."""
+        """Deliveries in memory: waiting, in flight, or not yet recorded."""
         return len(self._held)
 
     @property
@@ -79,7 +71,7 @@ class Dispatcher:
         return len(self._tasks)
 
     def use(self, triggers: Mapping[str, Trigger]) -> bool:
-        """Take over what is declared now; true when a trigger has left or been disabled since."""
+        """Take over what is declared now; true when a trigger was deleted or disabled since the last call."""
         if triggers is self._triggers:
             return False
         live = {id for id, trigger in triggers.items() if trigger.enabled}
@@ -87,89 +79,97 @@ class Dispatcher:
         self._triggers = triggers
         return bool(left)
 
-    def alive(self, id: str) -> bool:
+    def is_live(self, id: str) -> bool:
         trigger = self._triggers.get(id)
         return trigger is not None and trigger.enabled
 
     def offer_new(self, deliveries: Iterable[Delivery]) -> None:
         """First attempts, in the order of their transitions. What finds no room waits in the table."""
         for delivery in deliveries:
-            lane = self._lanes.setdefault(delivery.trigger, Lane())
-            if lane.overflow >= 0 or not lane.has_room:
-                lane.overflow = max(lane.overflow, delivery.ver)
+            queue = self._queue(delivery.trigger)
+            if queue.overflow >= 0 or not queue.has_room:
+                queue.overflow = max(queue.overflow, delivery.ver)
             else:
-                self._hold(lane, delivery)
+                self._hold(queue, delivery)
 
     def offer_stored(self, deliveries: Iterable[Delivery], on_record: int) -> None:
-        """What the table holds as pending, at most CAPACITY of each trigger, from a look at it when all
-        records below offset `on_record` were in it. Future ones of live triggers are left there; the due
-        ones are held."""
+        """What the table holds as pending, at most CAPACITY of each trigger, read when it held all records below offset
+        `on_record`. Those of live triggers that are not due yet stay there; the due ones are held."""
         now = self._clock()
         due: Counter[str] = Counter()
         for delivery in deliveries:
-            if delivery.next_at > now and self.alive(delivery.trigger):
+            if delivery.next_at > now and self.is_live(delivery.trigger):
                 continue
             due[delivery.trigger] += 1
-            lane = self._lanes.setdefault(delivery.trigger, Lane())
-            if delivery.id not in self._held and lane.has_room:
-                self._hold(lane, delivery)
-        for id, lane in self._lanes.items():
-            if due[id] >= CAPACITY or not lane.has_room:
-                lane.overflow = max(lane.overflow, 0)
-            elif lane.overflow < on_record:
-                lane.overflow = -1
+            queue = self._queue(delivery.trigger)
+            if delivery.id not in self._held and queue.has_room:
+                self._hold(queue, delivery)
+        for id, queue in self._queues.items():
+            if due[id] >= CAPACITY or not queue.has_room:
+                queue.overflow = max(queue.overflow, 0)
+            elif queue.overflow < on_record:
+                queue.overflow = -1
 
     def release(self, ids: Iterable[str]) -> None:
-        """These outcomes are on record: forget them, and ask for more where the table has some."""
+        """These outcomes are recorded: forget them, and ask for more where the table has some."""
         self._held.difference_update(ids)
-        hungry = [id for id, lane in self._lanes.items() if lane.overflow >= 0 and lane.size < CAPACITY // 2]
+        hungry = [id for id, queue in self._queues.items() if queue.overflow >= 0 and queue.size < CAPACITY // 2]
         if hungry:
-            self._hungry(not all(self.alive(id) for id in hungry))
+            self._hungry(not all(self.is_live(id) for id in hungry))
 
     async def stop(self, timeout: float) -> None:
-        """Begin no attempt any more; wait up to `timeout` seconds for those in flight, then drop them."""
+        """Begin no more attempts; wait up to `timeout` seconds for those in flight, then drop them."""
         self._stopping = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=timeout)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
-        for sender in self._senders.values():
+        for _, sender in self._senders.values():
             await sender.close()
         self.stopped = True
 
     async def tidy(self) -> None:
-        """Close the connections that nobody will use any more."""
-        for sender in self._senders.values():
+        """Let go of what nobody will use any more: connections, and all that belongs to triggers that are gone."""
+        for id in [id for id, queue in self._queues.items() if queue.is_idle and not self.is_live(id)]:
+            del self._queues[id]
+        gone = [id for id in self._senders if id not in self._queues]
+        for sender in [self._senders.pop(id)[1] for id in gone]:
+            await sender.close()
+        for _, sender in list(self._senders.values()):
             await sender.tidy()
 
-    def _hold(self, lane: Lane, delivery: Delivery) -> None:
-        self._held.add(delivery.id)
-        lane.add(delivery)
-        self._pump(lane)
+    def _queue(self, trigger: str) -> Queue:
+        return self._queues.setdefault(trigger, Queue())
 
-    def _pump(self, lane: Lane) -> None:
-        while not self._stopping and (delivery := lane.take()) is not None:
+    def _hold(self, queue: Queue, delivery: Delivery) -> None:
+        self._held.add(delivery.id)
+        queue.add(delivery)
+        self._pump(queue)
+
+    def _pump(self, queue: Queue) -> None:
+        while not self._stopping and (delivery := queue.take()) is not None:
             trigger = self._triggers.get(delivery.trigger)
             if trigger is None or not trigger.enabled:
                 reason = "trigger_deleted" if trigger is None else "trigger_disabled"
-                lane.done(delivery, ok=True)
+                queue.done(delivery, ok=True)
                 self._finish(abandoned(delivery, reason, self._clock()))
                 continue
-            task = asyncio.get_running_loop().create_task(self._attempt(lane, trigger, delivery))
+            task = asyncio.get_running_loop().create_task(self._attempt(queue, trigger, delivery))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
-    async def _attempt(self, lane: Lane, trigger: Trigger, delivery: Delivery) -> None:
-        answer = await self._sender(trigger.id).attempt(trigger, delivery)
+    async def _attempt(self, queue: Queue, trigger: Trigger, delivery: Delivery) -> None:
+        sender = await self._sender(trigger)
+        answer = await sender.attempt(delivery)
         self._reached("attempted")
         self.counters.attempts += 1
         self.counters.failed_attempts += not answer.ok
-        lane.done(delivery, ok=answer.ok)
-        if answer.code == GONE:
+        queue.done(delivery, ok=answer.ok)
+        if answer.gone:
             self._disable(trigger.id)
         self._finish(after(delivery, answer, self._clock(), self._random()))
-        self._pump(lane)
+        self._pump(queue)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -182,13 +182,14 @@ class Dispatcher:
         self.counters.gave_up += outcome.status == GAVE_UP
         self._settle(outcome)
 
-    def _sender(self, id: str) -> Sender:
-        sender = self._senders.get(id)
-        if sender is None:
-            sender = self._senders[id] = Sender(
-                clock=self._clock,
-                allow_private=self._allow_private,
-                ssl_context=self._ssl_context,
-                lookup=self._lookup,
-            )
+    async def _sender(self, trigger: Trigger) -> Sender:
+        """The trigger's sender; another one when the trigger has been declared anew since."""
+        known = self._senders.get(trigger.id)
+        if known is not None and known[0] is trigger:
+            return known[1]
+        same = known is not None and known[0] == trigger
+        sender = known[1] if known is not None and same else self._open_sender(trigger)
+        self._senders[trigger.id] = (trigger, sender)
+        if known is not None and not same:
+            await known[1].close()
         return sender

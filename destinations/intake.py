@@ -5,15 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.delivery import (
-    LIVE_CAUSES,
-    Delivery,
-    Transition,
-    delivery_id,
-    parse_transition,
-    schedule,
-    to_record,
-)
+from destinations.delivery import Delivery, Transition, delivery_id, parse_transition, schedule, to_record
 from destinations.ledger import GROUP, TICK
 from eventlog.fences import Fences
 from eventlog.port import EventLog, present
@@ -31,8 +23,7 @@ IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one look at the log gave: new deliveries, in the order of their transitions, all of them on
-    disk."""
+    """What one read of the log gave: new deliveries in the order of their transitions, all of them in the log."""
 
     triggers: Mapping[str, Trigger]
     deliveries: list[Delivery]
@@ -59,7 +50,7 @@ class Intake:
         self._clock = clock
         self._reached = reached
         self._shown = shown
-        self._known = known  # scheduled before a crash and not committed: bounded by what waited for a round
+        self._known = known  # scheduled before a crash and not committed: bounded by what waited for one round
         self.positions = log.committed(GROUP, topics.SEGMENTS)
         self._fences = Fences.at(log, self.positions[0])
 
@@ -68,14 +59,14 @@ class Intake:
         self._wait()
         positions: dict[int, int] = {}
         transitions: list[Transition] = []
-        fences = Fences(self._fences.terms)  # kept with the positions: where this fails, the records are read again
+        fences = Fences(self._fences.terms)  # a copy: if this fails, the same records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
             records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
-            told = [record.value for record in present(records) if fences.counts(record.value)]
-            transitions.extend(map(parse_transition, told))
+            counted = [record.value for record in present(records) if fences.counts(record.value)]
+            transitions.extend(map(parse_transition, counted))
             if records:
                 positions[partition] = records[-1].offset + 1
-        # After the read: who declared a trigger before a transition is called for it.
+        # After the read: a trigger that was declared before a transition is called for it.
         self._registry.refresh()
         triggers = self._registry.triggers
         deliveries = self._append(self._plan(transitions, triggers))
@@ -87,7 +78,7 @@ class Intake:
         return Batch(triggers, deliveries, positions)
 
     def _wait(self) -> None:
-        """Up to a tick, until something was told, and views show it."""
+        """Up to a tick, until there is a transition that views show."""
         until = time.monotonic() + TICK
         if self._log.wait(topics.SEGMENTS, self.positions, TICK):
             while time.monotonic() < until and all(map(int.__ge__, self.positions, self._shown())):
@@ -97,7 +88,6 @@ class Intake:
         wanted = [
             (transition, trigger.id)
             for transition in transitions
-            if transition.cause in LIVE_CAUSES
             for trigger in triggers.values()
             if _wants(trigger, transition) and delivery_id(trigger.id, transition.id) not in self._known
         ]
@@ -120,4 +110,9 @@ class Intake:
 
 
 def _wants(trigger: Trigger, transition: Transition) -> bool:
-    return trigger.enabled and trigger.segment == transition.segment and transition.kind in trigger.on
+    return (
+        trigger.enabled
+        and trigger.segment == transition.segment
+        and transition.kind in trigger.on
+        and transition.cause in trigger.causes
+    )

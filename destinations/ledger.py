@@ -1,7 +1,7 @@
-"""The books of the deliveries: outcomes into the log, rows into the table, positions committed, due ones
-read back.
+"""The record of all deliveries: outcomes are appended to the log, rows written to the table, positions committed, and
+due deliveries read back.
 
-One round at a time, one writer: what is read from the table is never older than what this stage wrote before.
+One round at a time and one writer, so what is read from the table is never older than what this stage wrote before.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ from typing import Any, Final
 import orjson
 
 from destinations.delivery import PENDING, Delivery, from_fields, to_record, to_row
-from destinations.lanes import CAPACITY
-from destinations.patience import insist
+from destinations.queues import CAPACITY
+from destinations.retrying import Retrying
 from eventlog.port import EventLog, present
 from schemas import topics
 from schemas.clock import Clock
@@ -22,16 +22,16 @@ from schemas.clock import Clock
 GROUP: Final = "triggers"
 
 LINGER: Final = 0.2
-"""Seconds that a round waits for company: 5 rounds a second at most, each one log sync, one insert, one
+"""Seconds that a round waits for more to record: 5 rounds a second at most, each with one log sync, one insert and one
 commit. What was attempted this long before a crash is attempted again."""
 
 TICK: Final = 0.25
 """Seconds between looks at the clock when nothing happens."""
 
 LOOK_AHEAD: Final = 60_000
-"""Ms: the table is looked at once in this time, and when a retry that is due within it is due."""
+"""Ms: the table is read once in this time, and also when a retry that it showed becomes due."""
 
-FOR_EVER: Final = 1 << 41
+FOREVER: Final = 1 << 41
 """Ms, the year 2039: every pending delivery is due by then."""
 
 _BATCH: Final = 1000
@@ -54,12 +54,14 @@ class Ledger:
         write_rows: WriteRows,
         pending: Pending,
         clock: Clock,
+        retrying: Retrying,
         reached: Callable[[str], None],
     ) -> None:
         self._log = log
         self._write_rows = write_rows
         self._pending = pending
         self._clock = clock
+        self._run = retrying.run
         self._reached = reached
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-ledger")
         self._work = asyncio.Event()
@@ -83,18 +85,18 @@ class Ledger:
         self._work.set()
 
     def settle(self, outcome: Delivery) -> None:
-        """An attempt has ended; the next round puts it on record."""
+        """An attempt has ended; the next round records it."""
         self._outcomes.append(outcome)
         self._work.set()
 
     def look(self, *, sweep: bool = False) -> None:
-        """Read the due ones back in the next round; with `sweep`, all pending ones."""
+        """Read the due deliveries back in the next round; with `sweep`, all pending ones."""
         self._next_look = 0
         self._sweep |= sweep
         self._work.set()
 
     def hurry(self) -> None:
-        """From now on rounds wait for no company (the stage is stopping)."""
+        """From now on rounds begin at once (the stage is stopping)."""
         self._hurry.set()
         self._work.set()
 
@@ -104,14 +106,14 @@ class Ledger:
 
     @property
     def idle(self) -> bool:
-        """Nothing to put on record, to commit or to read back."""
+        """Nothing to record, to commit or to read back."""
         return not (self._busy or self.backlog or self._positions or self.look_is_due)
 
     # ---- rounds
 
     async def recover(self) -> set[str]:
         """Write again what the log has beyond the committed position; returns the ids met there."""
-        return await insist(self._thread, self._recover)
+        return await self._run(self._thread, self._recover)
 
     async def wait(self) -> None:
         """Until there may be something for a round to do."""
@@ -122,16 +124,16 @@ class Ledger:
         self._work.clear()
 
     async def write(self) -> list[str]:
-        """One round: steps 3 to 5 of the stage. Returns the ids whose outcomes are now on record."""
+        """One round: steps 3 to 5 of the stage. Returns the ids whose outcomes are recorded now."""
         scheduled, self._scheduled = self._scheduled, []
         outcomes, self._outcomes = self._outcomes, []
         positions, self._positions = self._positions, {}
         if not (scheduled or outcomes or positions):
             return []
         self._busy = True
-        outcomes = await insist(self._thread, self._append, outcomes)
-        await insist(self._thread, self._write, scheduled, outcomes)
-        await insist(self._thread, self._commit, positions, scheduled, outcomes)
+        outcomes = await self._run(self._thread, self._append, outcomes)
+        await self._run(self._thread, self._write, scheduled, outcomes)
+        await self._run(self._thread, self._commit, positions, scheduled, outcomes)
         self._wake_for(outcomes)
         self._busy = False
         return [outcome.id for outcome in outcomes]
@@ -142,13 +144,13 @@ class Ledger:
         return now >= self._next_look or any(wake <= now for wake in self._wakes)
 
     async def due(self) -> tuple[list[Delivery], int]:
-        """The pending deliveries to be offered, and the offset below which the table held all records."""
+        """The pending deliveries to offer, and the offset below which the table held all records."""
         now = self._clock()
-        horizon = FOR_EVER if self._sweep else now + LOOK_AHEAD
+        horizon = FOREVER if self._sweep else now + LOOK_AHEAD
         self._next_look, self._sweep = now + LOOK_AHEAD, False
         self._wakes = {wake for wake in self._wakes if wake > now}
         self._busy = True
-        rows = await insist(self._thread, self._pending, horizon, CAPACITY)
+        rows = await self._run(self._thread, self._pending, horizon, CAPACITY)
         found = [from_fields(row) for row in rows]
         self._wake_for(found)
         self._busy = False
@@ -185,7 +187,7 @@ class Ledger:
             self._reached("written")
 
     def _commit(self, segments: dict[int, int], scheduled: list[Delivery], outcomes: list[Delivery]) -> None:
-        # The other thread appends too: commit only as far as every record before has its row.
+        # The intake appends to this topic too: commit only up to where every record has its row.
         self._ahead.update(delivery.ver for delivery in (*scheduled, *outcomes))
         on_record = self._on_record
         while on_record in self._ahead:
@@ -197,8 +199,7 @@ class Ledger:
         self._reached("committed")
 
     def _wake_for(self, deliveries: Iterable[Delivery]) -> None:
-        """Remember, to the second, when those of the near future are due: at most one entry per second
-        ahead."""
+        """Remember, to the second, when those of the near future are due: at most one entry per second ahead."""
         now = self._clock()
         for delivery in deliveries:
             if delivery.status == PENDING and now < delivery.next_at <= self._next_look:

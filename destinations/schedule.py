@@ -1,7 +1,5 @@
 """When a failed delivery is tried again: a pure function of what happened and of one random number."""
 
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 SECOND: Final = 1000
@@ -29,38 +27,16 @@ MAX_RETRY_AFTER: Final = 24 * HOUR
 JITTER: Final = 0.1
 """Up to a tenth is added, so that what failed together does not return together."""
 
-GONE: Final = 410
 
-
-def next_attempt(
-    attempts: int, now: int, *, response_code: int = 0, retry_after: int | None = None, random: float = 0.0
-) -> int | None:
+def next_attempt(attempts: int, now: int, *, retry_after: int | None = None, random: float = 0.0) -> int | None:
     """The time (ms) of the next attempt after `attempts` failed ones, or None: give up.
 
     `retry_after` (ms from now) can only postpone: a receiver that asks for seconds must not use up its ten
-    attempts in a minute. It is capped at a day. `random` is in [0, 1). An answer of 410 gives up at once.
+    attempts in a minute. It is capped at a day. `random` is in [0, 1).
     """
-    if response_code == GONE or attempts >= MAX_ATTEMPTS:
+    if attempts >= MAX_ATTEMPTS:
         return None
     scheduled = DELAYS[attempts - 1]
     asked = min(retry_after or 0, MAX_RETRY_AFTER)
     pause = max(scheduled, asked)
     return now + pause + int(pause * JITTER * random)
-
-
-def parse_retry_after(header: str | None, now: int) -> int | None:
-    """A Retry-After header (seconds or an HTTP date) as ms from `now`; None when absent, past or
-    unreadable."""
-    if header is None:
-        return None
-    text = header.strip()
-    if text.isascii() and text.isdigit():
-        return int(text[:9]) * SECOND or None
-    try:
-        date = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=UTC)
-    pause = int((date - datetime.fromtimestamp(now / 1000, UTC)).total_seconds() * SECOND)
-    return pause if pause > 0 else None

@@ -1,27 +1,29 @@
-"""The trigger stage: transitions of simorgh.segments become signed webhooks.
+"""The trigger stage: transitions of simorgh.segments become deliveries to the destinations of triggers.
 
 Side effects, in this order, and what a crash after each means:
 
-1. append the scheduled deliveries to simorgh.deliveries: at the next start they are found in the log, their
-   rows are written and they are attempted; the transition is read again and recognised by its delivery's id;
-2. attempt: the receiver may have it, the log does not know: attempted again under the same `webhook-id`;
-3. append the outcome: the log knows; its row is written at the next start, no attempt is made;
+1. append the scheduled deliveries to simorgh.deliveries: the next start finds them in the log, writes their
+   rows and attempts them; the transition is read again and recognised by its delivery's id;
+2. attempt: the destination may have it and the log does not say so: attempted again under the same id;
+3. append the outcome: the log says so; the next start writes its row and makes no attempt;
 4. write the rows (a row's version is the offset of its record): the same rows are written again;
 5. commit the positions of simorgh.segments and simorgh.deliveries: done.
 
-2 does not wait for 4 and 5 of step 1's records: the log is what a restart reads, and a table insert and a
-commit would only make the receiver wait. So: at least once, one `webhook-id` per transition and trigger,
-and first attempts to one trigger about one profile in the order of its transitions.
+Step 2 does not wait for steps 4 and 5 of what step 1 appended: the log is what a restart reads, and a table insert
+and a commit would only delay the delivery. So: at least once, one id per transition and trigger, and first attempts to
+one trigger about one profile in the order of its transitions.
 
-Threads: the stage's own, running an event loop (attempts, bookkeeping), and one each for what blocks on
-reading transitions and on writing books.
+Threads: the stage's own, which runs an event loop (attempts, and the order of everything else), and one each for the
+blocking work of the intake and of the ledger.
+
+What fails is tried again (`schemas.retry`): a fault of the outside for as long as it lasts, shown as
+`status().failing`; a fault of our own a few times in a row, then the stage stops and `status().error` says why.
 """
 
 import asyncio
 import contextlib
 import logging
 import random as random_module
-import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -30,10 +32,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from destinations.dispatch import Dispatcher
-from destinations.guard import Lookup, system_lookup
 from destinations.intake import IdentitiesOf, Intake
 from destinations.ledger import Ledger, Pending, WriteRows
-from destinations.patience import insist
+from destinations.retrying import Retrying
+from destinations.senders.port import OpenSender
 from eventlog.port import EventLog
 from registry.registry import Registry
 from schemas import topics
@@ -47,8 +49,8 @@ MAX_BACKLOG: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class TriggerStatus:
-    """`held`: deliveries in memory (the table knows all that are pending); `error`: why the stage stopped,
-    or ''."""
+    """`held`: deliveries in memory (the table has all that are pending); `failing`: why a step of ours is being tried
+    again, or ''; `error`: why the stage has stopped, or ''."""
 
     running: bool
     held: int
@@ -57,6 +59,7 @@ class TriggerStatus:
     failed_attempts: int
     delivered: int
     gave_up: int
+    failing: str
     error: str
 
 
@@ -64,8 +67,7 @@ class TriggerStage:
     """`start` and `stop` once each; every method may be called from any thread.
 
     `reached(step)` is called after each numbered side effect (`scheduled`, `attempted`, `settled`, `written`,
-    `committed`), from whatever thread did it: tests raise there. An exception of ours that patience cannot
-    help (`Broken`) ends the stage; `status().error` says so, and nothing is lost.
+    `committed`), in the thread that did it: tests raise there.
     """
 
     def __init__(
@@ -75,16 +77,14 @@ class TriggerStage:
         identities_of: IdentitiesOf,
         write_rows: WriteRows,
         pending: Pending,
+        open_sender: OpenSender,
         *,
-        allow_private: bool = False,
         clock: Clock = system_clock,
         random: Callable[[], float] = random_module.random,
-        lookup: Lookup = system_lookup,
-        ssl_context: ssl.SSLContext | None = None,
         reached: Callable[[str], None] = lambda step: None,
         shown: Callable[[], Sequence[int]] | None = None,
     ) -> None:
-        """`shown`: up to which offsets of simorgh.segments the views show what was told; nobody is called before that.
+        """`shown`: the offsets of simorgh.segments up to which views show the transitions; nobody is called before.
         None: all of it.
         """
         self._log = log
@@ -93,8 +93,10 @@ class TriggerStage:
         self._identities_of = identities_of
         self._clock = clock
         self._reached = reached
-        self._ledger = Ledger(log, write_rows, pending, clock, reached)
+        self._retrying = Retrying(random)
+        self._ledger = Ledger(log, write_rows, pending, clock, self._retrying, reached)
         self._dispatcher = Dispatcher(
+            open_sender,
             settle=self._ledger.settle,
             disable=self._disable,
             hungry=lambda sweep: self._ledger.look(sweep=sweep),
@@ -102,13 +104,13 @@ class TriggerStage:
             reached=reached,
             clock=clock,
             random=random,
-            allow_private=allow_private,
-            lookup=lookup,
-            ssl_context=ssl_context,
         )
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
         self._intake_thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-intake")
+        self._begun = threading.Event()
+        """There is a loop to talk to, or there was."""
         self._ready = threading.Event()
+        """Recovered, or ended."""
         self._progress = asyncio.Condition()
         self._disabling: set[asyncio.Task[None]] = set()
         self._intake: Intake | None = None
@@ -120,18 +122,18 @@ class TriggerStage:
     # ---- from any thread
 
     def start(self) -> None:
-        """Recover, then return; transitions are read from now on."""
+        """Begin to recover, and then to read transitions. Returns at once."""
         self._thread.start()
-        self._ready.wait()
+        self._begun.wait()
 
     def stop(self, timeout: float = 10.0) -> None:
         """Read no more, finish and record the attempts in flight, for at most about `timeout` seconds.
 
-        What was not attempted stays pending in the table. Idempotent; also after the stage has ended by
+        What was not attempted stays pending in the table. May be called twice, and after the stage has ended by
         itself.
         """
         if self._loop is not None:
-            # The loop is closed when the stage has ended by itself: then there is nothing to stop.
+            # The loop is closed when the stage has ended by itself; then there is nothing to stop.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._stop, timeout)
             self._thread.join(timeout + 5)
@@ -141,7 +143,9 @@ class TriggerStage:
 
         False when that took more than `timeout` seconds or the stage has ended.
         """
-        if self._loop is None or not self._ready.is_set():
+        deadline = time.monotonic() + timeout
+        self._ready.wait(timeout)
+        if self._loop is None or self._intake is None:
             return False
         flushing = self._flush(self._log.ends(topics.SEGMENTS))
         try:
@@ -149,7 +153,6 @@ class TriggerStage:
         except RuntimeError:  # the loop is closed
             flushing.close()
             return False
-        deadline = time.monotonic() + timeout
         # In slices: a loop that ends at this moment may never run what it was handed.
         while self._thread.is_alive() and time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError, CancelledError):
@@ -168,6 +171,7 @@ class TriggerStage:
             failed_attempts=counters.failed_attempts,
             delivered=counters.delivered,
             gave_up=counters.gave_up,
+            failing=self._retrying.failing,
             error=self._error,
         )
 
@@ -176,15 +180,17 @@ class TriggerStage:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:  # a thread has nobody above it to tell
+        except BaseException as error:  # nothing above this thread would report it
             self._error = f"{type(error).__name__}: {error}"
-            _LOG.error("triggers: the stage has ended: %s", self._error)
+            _LOG.error("triggers: the stage has stopped; nothing is lost: %s", self._error)
         finally:
+            self._begun.set()
             self._ready.set()
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._over = self._loop.create_future()
+        self._begun.set()
         work = self._loop.create_task(self._work())
         work.add_done_callback(self._ended)
         try:
@@ -198,11 +204,11 @@ class TriggerStage:
 
     async def _work(self) -> None:
         known = await self._ledger.recover()
-        self._intake = await insist(self._intake_thread, self._open, known)
+        self._intake = await self._retrying.run(self._intake_thread, self._open, known)
         self._dispatcher.use(self._registry.triggers)
         await self._read_back()
         self._ready.set()
-        await asyncio.gather(self._take_in(self._intake), self._keep_books())
+        await asyncio.gather(self._schedule(self._intake), self._record())
 
     def _open(self, known: set[str]) -> Intake:
         self._registry.refresh()
@@ -216,9 +222,9 @@ class TriggerStage:
             shown=self._shown,
         )
 
-    async def _take_in(self, intake: Intake) -> None:
+    async def _schedule(self, intake: Intake) -> None:
         while not self._stopping:
-            batch = await insist(self._intake_thread, intake.take)
+            batch = await self._retrying.run(self._intake_thread, intake.take)
             if self._dispatcher.use(batch.triggers):
                 self._ledger.look(sweep=True)
             if batch.positions:
@@ -226,8 +232,8 @@ class TriggerStage:
                 self._ledger.scheduled(batch.deliveries, batch.positions)
             await self._until(lambda: self._stopping or self._ledger.backlog < MAX_BACKLOG)
 
-    async def _keep_books(self) -> None:
-        while not (self._stopping and self._settled()):
+    async def _record(self) -> None:
+        while not (self._stopping and self._is_settled()):
             await self._ledger.wait()
             self._dispatcher.release(await self._ledger.write())
             if self._ledger.look_is_due and not self._stopping:
@@ -240,7 +246,7 @@ class TriggerStage:
         self._dispatcher.offer_stored(found, on_record)
         await self._dispatcher.tidy()
 
-    def _settled(self) -> bool:
+    def _is_settled(self) -> bool:
         return self._dispatcher.stopped and not self._ledger.backlog
 
     async def _wind_down(self, work: asyncio.Task[None], timeout: float) -> None:
@@ -253,7 +259,7 @@ class TriggerStage:
                     self._ledger.hurry()
                     await asyncio.shield(work)
         except TimeoutError:
-            _LOG.warning("triggers: stopped before everything was on record; it is attempted again at the next start")
+            _LOG.warning("triggers: stopped before every outcome was recorded; the next start attempts these again")
 
     async def _flush(self, ends: list[int]) -> None:
         intake = self._intake
@@ -277,6 +283,7 @@ class TriggerStage:
             self._over.set_result(timeout)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        self._disabling.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
             self._crashed(error)
@@ -286,14 +293,14 @@ class TriggerStage:
             self._over.set_exception(error)
 
     def _disable(self, id: str) -> None:
-        """A receiver answered 410: it wants no more. Declared, so that people see it and can take it back."""
+        """The destination wants nothing more. Declared, so that people see it and can change it back."""
         assert self._loop is not None
-        task = self._loop.create_task(insist(self._intake_thread, self._declare_disabled, id))
+        task = self._loop.create_task(self._retrying.run(self._intake_thread, self._declare_disabled, id))
         self._disabling.add(task)
-        task.add_done_callback(self._disabling.discard)
+        task.add_done_callback(self._ended)
 
     def _declare_disabled(self, id: str) -> None:
         trigger = self._registry.triggers.get(id)
         if trigger is not None and trigger.enabled:
             body = trigger.model_dump(mode="json", context={"reveal": True}) | {"enabled": False}
-            self._registry.declare("trigger", id, body, by="triggers: the receiver answered 410")
+            self._registry.declare("trigger", id, body, by="triggers: the destination is gone")

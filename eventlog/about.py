@@ -71,9 +71,7 @@ def other_format(where: str, found: int) -> InvalidSettings:
             "an older release wrote it, and this one cannot read it: start with an empty log and send or import"
             " the events again, or keep running the older release"
         )
-    return InvalidSettings(
-        f"Event log {where}: wanted format {FORMAT}, found format {found}; {what}", code="log_format"
-    )
+    return InvalidSettings(f"Event log {where}: wanted format {FORMAT}, got format {found}; {what}", code="log_format")
 
 
 def lost_record(topic: str, partition: int, offsets: range, now: int) -> Message:

@@ -25,17 +25,21 @@ def check_messages(topic: str, messages: Sequence[Message], largest: int) -> Non
 
 def check_partition(topic: str, partition: int, partitions: int) -> None:
     if not 0 <= partition < partitions:
-        raise InvalidInput(f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}")
+        raise InvalidInput(
+            f"Event log, topic {topic}: wanted a partition below {partitions}, got {partition}; count from 0"
+        )
 
 
 def check_beyond(topic: str, beyond: Sequence[int], partitions: int) -> None:
     if len(beyond) != partitions:
-        raise InvalidInput(f"Event log, topic {topic}: wanted {partitions} offsets to wait beyond, got {len(beyond)}")
+        raise InvalidInput(
+            f"Event log, topic {topic}: wanted {partitions} offsets to wait for, got {len(beyond)}; give one for each"
+        )
 
 
 def check_group(group: str) -> None:
     if not group:
-        raise InvalidInput("Event log: wanted the name of a consumer group to commit for, got an empty one")
+        raise InvalidInput("Event log: wanted the name of a consumer group, got an empty one; name one")
 
 
 def checked_offset(topic: str, offset: int) -> int:
@@ -53,4 +57,4 @@ def unknown_topic(known: Collection[str]) -> InvalidInput:
 
 
 def closed(where: object) -> Conflict:
-    return Conflict(f"Event log {where}: wanted an open log, but it was closed", code="closed")
+    return Conflict(f"Event log {where}: wanted an open log, got a closed one; open it again", code="closed")

@@ -1,4 +1,4 @@
-"""Who may tell: the fold of `simorgh.segments` that leaves out what a superseded owner told.
+"""Which owners may publish: the fold of `simorgh.segments` that leaves out what a superseded owner published.
 
 On a cluster many owners append to simorgh.segments. Each begins with a claim on its partitions of simorgh.touched; a
 transition names its owner, and counts unless a later owner of that partition stands before it in the log. Every reader
@@ -11,13 +11,12 @@ in the log up to where nobody needs to look (`UNCLAIMED`).
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog
 from schemas import topics
 from schemas.errors import SimorghError
+from schemas.records import Claim, Owner, Transition, decode_claim, decode_told
 
 UNCLAIMED: Final = "segments.unclaimed"
 """The consumer group (without members) before whose position in simorgh.segments there is no claim.
@@ -25,8 +24,6 @@ UNCLAIMED: Final = "segments.unclaimed"
 The log before an offset never changes, so whatever was true of it stays true: anybody may commit at any time, and where
 a smaller position comes after a larger one, or is forgotten, more is read and nothing is wrong."""
 
-CLAIMED: Final = "claimed"
-_MARK: Final = b'"claimed"'
 _OWNED: Final = b'"owner"'
 _CHUNK: Final = 5_000
 
@@ -47,24 +44,23 @@ class Fences:
         end, unclaimed = offset, _unclaimed(log)
         while end > unclaimed:
             start = max(unclaimed, end - _CHUNK)
-            claims = [r for r in log.read(topics.SEGMENTS, 0, start, end - start) if _MARK in r.value]
-            bodies = [body for record in claims if (body := _claim(record))]
-            if bodies:
-                return cls._since(bodies[-1], log, offset)
+            records = log.read(topics.SEGMENTS, 0, start, end - start)
+            if latest := next((claim for record in reversed(records) if (claim := decode_claim(record.value))), None):
+                return cls._since(latest, log, offset)
             end = start
         none = cls()
         none.remember(log, offset)
         return none
 
     @classmethod
-    def _since(cls, claim: dict[str, Any], log: EventLog, offset: int) -> "Fences":
-        fences = cls({part: (generation, attempt) for part, generation, attempt in claim["fences"]})
-        position = claim["upto"]
+    def _since(cls, latest: Claim, log: EventLog, offset: int) -> "Fences":
+        fences = cls({owner.partition: _term(owner) for owner in latest.fences})
+        position = latest.upto
         while position < offset:
             records = log.read(topics.SEGMENTS, 0, position, min(_CHUNK, offset - position))
             for record in records:
-                if _MARK in record.value and (body := _claim(record)):
-                    fences.hears(body)
+                if claim := decode_claim(record.value):
+                    fences.hears(claim)
             position = records[-1].offset + 1 if records else offset
         return fences
 
@@ -72,35 +68,33 @@ class Fences:
         """Where these fences hold before this offset and are none: let nobody look there again. Blocks while it is
         committed, once in some thousand records."""
         if not self.terms and offset - _unclaimed(log) >= _CHUNK:
-            with suppress(SimorghError):  # who may not commit, or cannot now, has read what it wanted all the same
+            with suppress(SimorghError):  # the read succeeded, even if this commit is refused or fails
                 log.commit(UNCLAIMED, {topics.SEGMENTS: {0: offset}})
 
     def counts(self, value: bytes) -> bool:
         """`hears`, of a record's bytes. Those of the embedded path are not parsed."""
-        return _OWNED not in value or self.hears(orjson.loads(value))
+        return _OWNED not in value or self.hears(decode_told(value))
 
-    def hears(self, body: Mapping[str, Any]) -> bool:
+    def hears(self, record: Transition | Claim) -> bool:
         """Take in the next record of the topic; whether it is a transition that counts."""
-        owner = body.get("owner")
+        owner = record.owner
         if owner is None:
-            return body.get("kind") != CLAIMED
-        part, term = owner[0], (owner[1], owner[2])
-        if body["kind"] == CLAIMED:
-            if term > self.terms.get(part, (0, 0)):
-                self.terms[part] = term
+            return True
+        latest = self.terms.get(owner.partition, (0, 0))
+        if isinstance(record, Claim):
+            self.terms[owner.partition] = max(latest, _term(owner))
             return False
-        return term >= self.terms.get(part, (0, 0))
+        return _term(owner) >= latest
 
-    def claim(self, part: int, term: Term, upto: int) -> dict[str, Any]:
+    def claim(self, part: int, term: Term, upto: int) -> Claim:
         """The record by which an owner takes a partition over; `upto`: the offset before which these fences hold."""
-        fences = [[p, *known] for p, known in sorted(self.terms.items())]
-        return {"kind": CLAIMED, "owner": [part, *term], "upto": upto, "fences": fences}
+        fences = [Owner(p, *known) for p, known in sorted(self.terms.items())]
+        return Claim(owner=Owner(part, *term), upto=upto, fences=fences)
+
+
+def _term(owner: Owner) -> Term:
+    return owner.generation, owner.attempt
 
 
 def _unclaimed(log: EventLog) -> int:
     return log.committed(UNCLAIMED, topics.SEGMENTS)[0]
-
-
-def _claim(record: Record) -> dict[str, Any] | None:
-    body = orjson.loads(record.value)
-    return body if body.get("kind") == CLAIMED else None

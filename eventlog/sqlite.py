@@ -94,7 +94,9 @@ class SqliteEventLog:
         queue_bytes: int = 64 * 1024 * 1024,
     ) -> None:
         if not 1 <= partitions <= MOST_PARTITIONS:
-            raise InvalidInput(f"Event log: wanted 1 to {MOST_PARTITIONS} partitions, got {partitions}")
+            raise InvalidInput(
+                f"Event log: wanted 1 to {MOST_PARTITIONS} partitions, got {partitions}; choose another number"
+            )
         self._path = path
         self._clock = clock
         self._queue_limit = queue_limit
@@ -173,7 +175,7 @@ class SqliteEventLog:
             if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
                 raise Backpressure(
                     f"Event log: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to"
-                    f" wait for the disk, would be {records} and {size}; pause, then offer the same again"
+                    f" wait for the disk, got {records} and {size}; pause, then send the same again"
                 )
             self._waiting_records, self._waiting_bytes = records, size
             self._queue.append(request)
@@ -215,7 +217,7 @@ class SqliteEventLog:
             request.future.set_result(result)
 
     def _release(self, requests: list[_Request]) -> None:
-        """Make room in the queue; before the answer, so that who has it can submit again."""
+        """Make room in the queue, before the answer, so that the caller can submit again."""
         with self._work:
             self._waiting_records -= sum(request.records for request in requests)
             self._waiting_bytes -= sum(request.size for request in requests)
@@ -326,8 +328,8 @@ class SqliteEventLog:
             yield
         except sqlite3.Error as error:
             raise Backpressure(
-                f"Event log {self._path}: wanted to read the file, SQLite cannot now ({error}); look at the disk and"
-                " the limits of open files, then try again",
+                f"Event log {self._path}: wanted to read the file, got {error}; check the disk and the limit of open"
+                " files, then try again",
                 code="log_unavailable",
             ) from error
 
@@ -396,7 +398,7 @@ def _explain(error: Exception) -> SimorghError:
     if isinstance(error, SimorghError):
         return error
     if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-        return Backpressure("Event log: wanted room on the disk, there is none; free some, then offer it again")
-    broken = Broken(f"Event log: storing failed, nothing of this call was kept: {error}")
+        return Backpressure("Event log: wanted room on the disk, got none; free some, then send the same again")
+    broken = Broken(f"Event log: wanted to store records, got {error}; nothing of this call was kept, check the disk")
     broken.__cause__ = error
     return broken

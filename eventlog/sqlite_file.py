@@ -45,8 +45,8 @@ class Lock:
             holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._fd)
             raise Conflict(
-                f"Event log {path}: wanted it to this process alone, but process {holder} has it open; "
-                f"stop that process, or talk to it instead of opening its file",
+                f"Event log {path}: wanted a file that no process has open, got one open in process {holder}; stop"
+                " that process, or call it instead of opening its file",
                 code="log_in_use",
             ) from None
         os.ftruncate(self._fd, 0)
@@ -92,12 +92,14 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except FAULTS as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_NOTADB:
-            what = "wanted a log of ours, this is something else"
+            came, todo = "another kind of file", "name the log's file"
         elif is_damage(error):
-            what = "its pages are not as they were written; restore a backup, or run simorgh doctor --repair"
+            came, todo = "damaged pages", "restore a backup, or run simorgh doctor --repair"
         else:
-            what = "it cannot be read now; look at the disk, the limits of open files, and who may read it"
-        raise Broken(f"Event log {path}: {what} (SQLite: {_said(error)})", code="log_damaged") from error
+            came, todo = "no answer", "check the disk, the limit of open files, and the file's permissions"
+        raise Broken(
+            f"Event log {path}: wanted a readable log, got {came} (SQLite: {_said(error)}); {todo}", code="log_damaged"
+        ) from error
 
 
 def _said(error: Exception) -> str:
@@ -124,8 +126,8 @@ def prepare(db: sqlite3.Connection, path: Path, wanted: Mapping[str, int]) -> No
     if known != partitions_found(db):
         db.execute("ROLLBACK")
         raise Broken(
-            f"Event log {path}: its list of topics is not what was written; restore a backup, or run simorgh doctor"
-            " --repair",
+            f"Event log {path}: wanted its list of topics as written, got a damaged one; restore a backup, or run"
+            " simorgh doctor --repair",
             code="log_damaged",
         )
     db.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", wanted.items())
@@ -169,8 +171,8 @@ def require_commits(db: sqlite3.Connection, path: Path) -> list[Committed]:
     sound, damaged = load_commits(db)
     if damaged:
         raise Broken(
-            f"Event log {path}: {len(damaged)} of the positions that its readers committed are not what was written;"
-            f" restore a backup, or run simorgh doctor --repair",
+            f"Event log {path}: wanted committed positions as written, got {len(damaged)} damaged ones; restore a"
+            " backup, or run simorgh doctor --repair",
             code="log_damaged",
         )
     return sound

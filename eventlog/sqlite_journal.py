@@ -35,8 +35,8 @@ def require_journal(path: Path) -> None:
     lost = lost_transactions(path)
     if lost:
         raise Broken(
-            f"Event log {path}: the last {lost} appends or more are in a journal ({path.name}-wal) that is not as it"
-            " was written; restore a backup, or run simorgh doctor --repair to go on without them",
+            f"Event log {path}: wanted the journal {path.name}-wal as written, got a damaged one with at least the last"
+            f" {lost} appends; restore a backup, or run simorgh doctor --repair to continue without them",
             code="log_damaged",
         )
 

@@ -1,7 +1,15 @@
-"""Stewards' merges and splits as parts of the history that a refold plays again."""
+"""Stewards' merges and splits as parts of the history that a refold plays again.
 
+A command stands right after the link with the latest receipt that the topic holds before it. So it acts on everything
+that the topic holds before it. A link that comes later in the topic stands before the command if it was received before
+that moment: then the command acts on it too.
+"""
+
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+
+from identity.receipt import Receipt
 
 ASIDE, REST = 0, 1
 """The two sides of a split: the listed nodes and those that remained."""
@@ -9,7 +17,7 @@ ASIDE, REST = 0, 1
 
 @dataclass(slots=True, eq=False)
 class Split:
-    """A standing constraint: no link joins components that hold nodes of both sides.
+    """A standing constraint: no link joins components that hold nodes of both sides, whenever it was received.
 
     `side` maps nodes to ASIDE or REST. `groups` are the parts of the listed nodes that stay together by
     force: none where their links hold them together, which may change as it would have without the split;
@@ -17,7 +25,7 @@ class Split:
     constraint.
     """
 
-    position: int  # entries of evidence before it
+    after: Receipt  # the latest of the links before it in the topic
     at: int
     number: int  # offset of the command in the registry
     side: dict[int, int]
@@ -34,7 +42,7 @@ class Split:
 class Merge:
     """A forced edge. `taken_back` for good by a split with one end on each side."""
 
-    position: int
+    after: Receipt
     at: int
     number: int
     a: int
@@ -53,10 +61,11 @@ Command = Merge | Split
 class Commands:
     """Every command that had an effect, in log order, and which of them concern a node."""
 
-    __slots__ = ("_all", "_by_node", "_splits")
+    __slots__ = ("_after", "_all", "_by_node", "_splits")
 
     def __init__(self) -> None:
         self._all: list[Command] = []
+        self._after: list[Receipt] = []
         self._splits: list[Split] = []
         self._by_node: dict[int, list[Command]] = {}
 
@@ -66,11 +75,16 @@ class Commands:
     def add(self, command: Command) -> None:
         command.order = len(self._all)
         self._all.append(command)
+        self._after.append(command.after)
         for node in command.nodes():
             self._by_node.setdefault(node, []).append(command)
         if isinstance(command, Split):
             command.mark = 2 * len(self._splits)
             self._splits.append(command)
+
+    def none_between(self, a: Receipt, b: Receipt) -> bool:
+        """Do links that were received then stand before and after the same commands?"""
+        return bisect_left(self._after, a) == bisect_left(self._after, b)
 
     def of(self, node: int) -> list[Command]:
         return self._by_node.get(node, [])

@@ -1,12 +1,15 @@
-"""Evidence: every link that was ever logged, in log order, as a graph in flat arrays.
+"""Evidence: every link that was ever logged, as a graph in flat arrays.
 
-Nodes are dense numbers here (see `state`). A link is one entry; its number is its place in the log. Entries
-are never removed: what was refused or cut counts again when a split refolds its surroundings.
+Nodes are dense numbers here (see `state`). A link is one entry. Entries are numbered as they came and decided in the
+order of receipt. They are never removed: what was refused or cut counts again when its surroundings are refolded.
 """
 
 from array import array
 from collections.abc import Iterator
 from typing import Final
+
+from identity.receipt import Receipt
+from schemas.order import PLACE_BITS
 
 JOINED: Final = 0
 """Outcome of an entry whose two ends are together; any other outcome is the code of a reason."""
@@ -14,6 +17,9 @@ JOINED: Final = 0
 # Above this many entries a node gets an index by neighbour, so that a kiosk costs no walk over its million
 # links.
 HUB: Final = 32
+
+_NTH_BITS: Final = 64 - PLACE_BITS
+_NTH: Final = (1 << _NTH_BITS) - 1
 
 
 class Evidence:
@@ -24,7 +30,10 @@ class Evidence:
         "_codes",
         "_head",
         "_hubs",
+        "_key",
         "_next",
+        "_place",
+        "_prior",
         "_target",
         "alias",
         "at",
@@ -32,11 +41,17 @@ class Evidence:
         "outcome",
     )
 
-    COLUMNS: Final = ("at", "alias", "outcome", "_target", "_next", "_head", "degree")
+    COLUMNS: Final = (
+        *("at", "_place", "_key", "alias", "outcome", "_prior"),
+        *("_target", "_next", "_head", "degree"),
+    )
     """What is kept of it in a snapshot; the index of hubs follows from them."""
 
     def __init__(self) -> None:
         self.at = array("q")  # received_at, ms
+        self._place = array("Q")  # place of the receipt, then which link of its record it is
+        self._key = array("Q")  # key of the receipt
+        self._prior = array("i")  # the entry that came before it between the same two nodes, -1 when there is none
         self.alias = bytearray()
         self.outcome = array("H")
         self._codes = {"": JOINED}  # reason -> its code, in the order of the codes
@@ -54,15 +69,31 @@ class Evidence:
         self._head.append(-1)
         self.degree.append(0)
 
-    def add(self, a: int, b: int, at: int, alias: bool) -> int:
-        """Appends the link a - b and answers its entry."""
+    def add(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool, prior: int) -> int:
+        """Appends the link a - b, the `nth` of its record, and answers its entry. `prior`: of `find(a, b)`."""
+        at, place, key = receipt
         entry = len(self.at)
+        self._prior.append(prior)
         self.at.append(at)
+        self._place.append(place << _NTH_BITS | nth)
+        self._key.append(key)
         self.alias.append(alias)
         self.outcome.append(JOINED)
         self._attach(a, b, entry)
         self._attach(b, a, entry)
         return entry
+
+    def antedate(self, entry: int, receipt: Receipt, nth: int) -> None:
+        """The link was received earlier than it was known to be."""
+        self.at[entry], place, self._key[entry] = receipt
+        self._place[entry] = place << _NTH_BITS | nth
+
+    def receipt(self, entry: int) -> Receipt:
+        return Receipt(self.at[entry], self._place[entry] >> _NTH_BITS, self._key[entry])
+
+    def nth(self, entry: int) -> int:
+        """Which link of its record an entry is."""
+        return self._place[entry] & _NTH
 
     def _attach(self, node: int, other: int, entry: int) -> None:
         self._target.append(other)
@@ -86,7 +117,7 @@ class Evidence:
             half = self._next[half]
 
     def find(self, a: int, b: int) -> int:
-        """The newest entry between two nodes, -1 when there is none."""
+        """The entry between two nodes that came last, -1 when there is none."""
         degree = self.degree
         if degree[a] > degree[b]:
             a, b = b, a
@@ -100,18 +131,28 @@ class Evidence:
             half = after[half]
         return -1
 
-    def has_alias(self, a: int, b: int) -> bool:
-        """Was the link ever logged as an alias?"""
-        return any(self.alias[entry] for entry, other in self.of(a) if other == b)
+    def between(self, a: int, b: int) -> Iterator[int]:
+        """Every entry between two nodes, as they came, the last first."""
+        entry = self.find(a, b)
+        while entry >= 0:
+            yield entry
+            entry = self._prior[entry]
+
+    def before(self, entry: int) -> int:
+        """The entry that came before this one between the same two nodes, -1 when there is none."""
+        return self._prior[entry]
 
     def of(self, node: int) -> Iterator[tuple[int, int]]:
-        """(entry, other end) of every link at a node, newest first."""
+        """(entry, other end) of every link at a node, as they came, the last first."""
         for half in self._halves(node):
             yield half >> 1, self._target[half]
 
     def ends(self, entry: int) -> tuple[int, int]:
         """(anchor, other)"""
         return self._target[2 * entry + 1], self._target[2 * entry]
+
+    def anchor(self, entry: int) -> int:
+        return self._target[2 * entry + 1]
 
     def set_outcome(self, entry: int, reason: str) -> None:
         """`reason` is empty when the link holds."""

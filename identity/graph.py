@@ -1,9 +1,10 @@
 """The identity graph of a workspace: the fold of simorgh.identity in memory.
 
-Truth is the topic; this is rebuilt by folding it from offset 0, and gives the same answer to the bit.
+Truth is the topic; this is rebuilt by folding it from offset 0, and gives the same answer to the bit. Links are decided
+in the order of receipt, whatever their order in the topic.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from identity.changes import Before, Changes, Decision
@@ -11,7 +12,8 @@ from identity.commands import ASIDE, REST, Merge, Split
 from identity.evidence import JOINED
 from identity.joining import SHARED, broken_limits, play_link, play_merge, play_split, refusal
 from identity.nodes import from_hex, to_hex
-from identity.refold import refold
+from identity.receipt import Receipt
+from identity.refold import decide_late, refold
 from identity.rules import IdentityRules
 from identity.state import State
 from schemas.errors import Broken
@@ -65,35 +67,43 @@ class IdentityGraph:
         """The rules in force for new links."""
         return self._state.rules
 
-    def knows(self, nodes: Sequence[int], received_at: int, *, alias: bool = False) -> bool:
+    def knows(self, nodes: Sequence[int], receipt: Receipt, *, alias: bool = False) -> bool:
         """Would a link record of these nodes (anchor first) tell nothing new?
 
-        False when a node, a link or an earlier first sight is new, and when a refused link would no longer be
+        False when a node, a link or an earlier receipt of one is new, and when a refused link would no longer be
         refused, or for another reason: then a record must be logged and folded.
         """
-        numbers, births = self._numbers, self._births
+        numbers, births, at = self._numbers, self._births, receipt.at
         anchor = -1
         for node in nodes:
             number = numbers.get(node, -1)
-            if number < 0 or births[number] > received_at:
+            if number < 0 or births[number] > at:
                 return False
             if anchor < 0:
                 anchor = number
-            elif number != anchor and not self._knows_link(anchor, number, received_at, alias):
+            elif number != anchor and not self._knows_link(anchor, number, receipt, alias):
                 return False
         return True
 
-    def _knows_link(self, a: int, b: int, received_at: int, alias: bool) -> bool:
+    def _knows_link(self, a: int, b: int, receipt: Receipt, alias: bool) -> bool:
         state, evidence = self._state, self._state.evidence
-        entry = evidence.find(a, b)
-        if entry < 0 or (alias and not evidence.has_alias(a, b)):
+        is_shared = state.nodes.shared[a] or state.nodes.shared[b]
+        latest = -1
+        for entry in evidence.between(a, b):
+            if (is_shared or evidence.receipt(entry) <= receipt) and evidence.alias[entry] >= alias:
+                if is_shared or evidence.outcome[entry] == JOINED:
+                    return True
+                if latest < 0 or state.order(entry) > state.order(latest):
+                    latest = entry
+        if latest < 0:
             return False
-        if evidence.outcome[entry] == JOINED or state.nodes.shared[a] or state.nodes.shared[b]:
+        entry = state.counted(evidence.find(a, b), a, receipt, alias=alias)
+        if entry >= 0 and evidence.receipt(entry) <= receipt:
             return True
-        if state.partition.together(a, b):  # by other ways; a split must find this link among the evidence
-            return False
-        as_alias = alias or bool(evidence.alias[entry])
-        return refusal(state, state.rules, a, b, received_at, alias=as_alias) == evidence.reason(entry)
+        if receipt <= state.latest or state.partition.together(a, b):
+            return False  # decided at its place; or together by other ways: a split must find this link
+        as_alias = alias or bool(evidence.alias[latest])
+        return refusal(state, state.rules, a, b, receipt.at, alias=as_alias) == evidence.reason(latest)
 
     def profile_of(self, node: int) -> int:
         """The profile of a node, 0 when it is unknown or shared. Also resolves the old id of a profile."""
@@ -122,15 +132,24 @@ class IdentityGraph:
         {"a": hex of the profile's node, "b": hex of the other, "reason", "received_at": ms}
         """
         state = self._state
-        found: dict[tuple[int, int], Refusal] = {}
+        found: list[Refusal] = []
         for member in self._members(profile):
-            for entry, other in state.evidence.of(member):  # newest first
-                if (member, other) in found or state.partition.together(member, other):
+            for other, entry in self._latest_links(member).items():
+                if state.partition.together(member, other):
                     continue
                 reason = SHARED if state.nodes.shared[other] else state.evidence.reason(entry)
                 ends = {"a": self._hex(member), "b": self._hex(other)}
-                found[member, other] = ends | {"reason": reason, "received_at": state.evidence.at[entry]}
-        return sorted(found.values(), key=lambda r: (r["received_at"], r["a"], r["b"]))
+                found.append(ends | {"reason": reason, "received_at": state.evidence.at[entry]})
+        return sorted(found, key=lambda r: (r["received_at"], r["a"], r["b"]))
+
+    def _latest_links(self, node: int) -> dict[int, int]:
+        """Other end -> the entry that was received last."""
+        order = self._state.order
+        latest: dict[int, int] = {}
+        for entry, other in self._state.evidence.of(node):
+            if other not in latest or order(entry) > order(latest[other]):
+                latest[other] = entry
+        return latest
 
     def _members(self, profile: int) -> list[int]:
         number = self._numbers.get(profile, -1)
@@ -159,17 +178,30 @@ class IdentityGraph:
         return fold(record)
 
     def _link(self, record: Record) -> Changes:
-        before, decisions = Before(self._state), list[Decision]()
-        at, alias = record["received_at"], bool(record.get("alias", False))
+        state, before, decisions = self._state, Before(self._state), list[Decision]()
+        receipt, alias = Receipt.of(record), bool(record.get("alias", False))
         nodes = [(from_hex(node), type) for node, type in record["nodes"]]
-        if self.knows([node for node, _ in nodes], at, alias=alias):
-            return Changes()  # several writers may log one piece of evidence: it weighs once
-        numbers = [self._mention(node, type, at, before) for node, type in nodes]
-        for other in dict.fromkeys(numbers):
-            if other != numbers[0]:
-                entry = self._state.evidence.add(numbers[0], other, at, alias)
-                decisions.extend(self._take(entry, before))
+        in_order = receipt > state.latest
+        if in_order:
+            state.latest = receipt
+        numbers = list(dict.fromkeys([self._mention(node, type, receipt.at, before) for node, type in nodes]))
+        for nth, other in enumerate(numbers[1:]):
+            prior = state.evidence.find(numbers[0], other)
+            entry = -1 if prior < 0 else state.counted(prior, numbers[0], receipt, alias=alias)
+            if new := entry < 0:
+                entry = state.evidence.add(numbers[0], other, receipt, nth, alias, prior)
+            elif in_order or not self._antedate(entry, receipt, nth):
+                continue  # several writers may log one piece of evidence: it weighs once
+            decisions += self._take(entry, new, in_order, before)
         return before.changes(decisions)
+
+    def _antedate(self, entry: int, receipt: Receipt, nth: int) -> bool:
+        """Was the link received earlier than it was known to be?"""
+        evidence = self._state.evidence
+        if (evidence.receipt(entry), evidence.nth(entry)) <= (receipt, nth):
+            return False
+        evidence.antedate(entry, receipt, nth)
+        return True
 
     def _mention(self, node: int, type: str, at: int, before: Before) -> int:
         """The number of a node, which may be new or now be known from an earlier moment."""
@@ -186,16 +218,25 @@ class IdentityGraph:
                 partition.set_founder(number, number)
         return number
 
-    def _take(self, entry: int, before: Before) -> Iterator[Decision]:
-        """Judges a link that was just added; first the degree cap, since a shared end joins nobody."""
-        state = self._state
-        a, b = state.evidence.ends(entry)
-        for node, other in ((a, b), (b, a)):
-            if self._has_too_many_people(node, other):
-                self._share(node, before)
-                yield {"outcome": "shared", "node": self._hex(node)}
-        if reason := play_link(state, state.rules, entry, before):
-            yield self._refused(a, b, reason)
+    def _take(self, entry: int, new: bool, in_order: bool, before: Before) -> list[Decision]:
+        """Decides a link; first the degree cap, since a shared end joins nobody. `in_order`: no other came later."""
+        state, evidence = self._state, self._state.evidence
+        a, b = evidence.ends(entry)
+        decisions = list[Decision]()
+        if new:
+            for node, newcomer in ((a, b), (b, a)):
+                if self._has_too_many_people(node, newcomer):
+                    self._share(node, before)
+                    decisions.append({"outcome": "shared", "node": self._hex(node)})
+        if in_order:
+            if reason := play_link(state, state.rules, entry, before):
+                decisions.append(self._refused(a, b, reason))
+            return decisions
+        refused = decide_late(state, entry, before, new=new)
+        for each in (entry, *refused):
+            if reason := evidence.reason(each):
+                decisions.append(self._refused(*evidence.ends(each), reason))
+        return decisions
 
     def _has_too_many_people(self, node: int, newcomer: int) -> bool:
         """Has the degree of `node` passed the cap by the link with `newcomer`? All evidence counts."""
@@ -232,7 +273,7 @@ class IdentityGraph:
         if a < 0 or b < 0 or state.nodes.shared[a] or state.nodes.shared[b]:
             reason = SHARED if a >= 0 and b >= 0 else "unknown"
             return Changes([_refused(record["a"], record["b"], reason)])
-        merge = Merge(len(state.evidence), record["at"], record["command"], a, b)
+        merge = Merge(state.latest, record["at"], record["command"], a, b)
         state.commands.add(merge)
         if state.partition.together(a, b):
             return Changes([self._refused(a, b, "same_profile")])
@@ -264,12 +305,12 @@ class IdentityGraph:
             return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
         side = {node: ASIDE if node in listed else REST for node in profile}
         state.commands.part(side)
-        split = Split(len(state.evidence), record["at"], record["command"], side)
+        split = Split(state.latest, record["at"], record["command"], side)
         state.commands.add(split)
         before = Before(state)
         refold(state, profile, before)
         if len({state.partition.founder(node) for node in listed}) > 1:
-            split.groups = [sorted(listed)]
+            split.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
             play_split(state, split, before)
         return before.changes([])
 

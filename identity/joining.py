@@ -3,6 +3,7 @@
 The fold and the refold both play history through these functions, so that they cannot differ.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from identity.changes import Before
@@ -28,10 +29,51 @@ def play_link(state: State, rules: IdentityRules, entry: int, before: Before) ->
     else:
         at = state.evidence.at[entry]
         reason = refusal(state, rules, a, b, at, alias=bool(state.evidence.alias[entry]))
-        if not reason:
+        if reason:
+            state.nodes.contested[a] = state.nodes.contested[b] = 1
+        else:
             join(state, a, b, at, before)
     state.evidence.set_outcome(entry, reason)
     return reason
+
+
+def rejoin(state: State, entry: int) -> None:
+    """Joins the ends of a link that held, in a region that is played again up to a link that came later."""
+    a, b = state.evidence.ends(entry)
+    if not state.partition.together(a, b):
+        _unite(state, a, b, state.evidence.at[entry])
+
+
+def competes(state: State, a: int, b: int) -> bool:
+    """May it matter when a link between these nodes was received, or may it be joined as if it were the latest?
+
+    It matters not where no link of their profiles was ever refused, no steward was at work, and one profile of both
+    breaks no limit: then no smaller profile did on the way, in whatever order its links were received.
+    """
+    members = list(state.partition.members(a))
+    if not state.partition.together(a, b):
+        members += state.partition.members(b)
+    if len(members) > state.most_nodes:
+        return True
+    nodes, commands = state.nodes, state.commands
+    if any(nodes.contested[member] or commands.of(member) for member in members):
+        return True
+    for type, count in _types(state, members).items():
+        most = state.most(type)
+        if most is not None and count > most:
+            return True
+    return False
+
+
+def join_late(state: State, entry: int, before: Before) -> None:
+    """Joins the ends of a link that competes with none, and notes that they stopped being alone when it came."""
+    a, b = state.evidence.ends(entry)
+    joined, at = state.nodes.joined, state.evidence.at[entry]
+    if not state.partition.together(a, b):
+        join(state, a, b, at, before)
+    for end in (a, b):
+        joined[end] = min(joined[end], at)
+    state.evidence.set_outcome(entry, "")
 
 
 def play_merge(state: State, merge: Merge, before: Before) -> None:
@@ -79,7 +121,7 @@ def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -
     A type counts only when both bring some of it: a profile over its limit by a steward's doing may still
     grow in other types.
     """
-    few, many = _types(state, a), _types(state, b)
+    few, many = (_types(state, state.partition.members(end)) for end in (a, b))
     if len(few) > len(many):
         few, many = many, few
     broken = []
@@ -96,14 +138,17 @@ def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -
 
 def join(state: State, a: int, b: int, at: int, before: Before) -> None:
     """Makes one profile of two; `at` is when lone ends stop being alone."""
+    older, younger = (state.partition.founder(end) for end in (a, b))
+    before.note(state.partition.members(younger if older == state.nodes.older(older, younger) else older))
+    _unite(state, a, b, at)
+
+
+def _unite(state: State, a: int, b: int, at: int) -> None:
     partition, nodes = state.partition, state.nodes
-    older, younger = partition.founder(a), partition.founder(b)
-    founder = nodes.older(older, younger)
-    before.note(partition.members(younger if founder == older else older))
     for end in (a, b):
         if partition.size(end) == 1:
             nodes.joined[end] = at
-    partition.join(a, b, founder)
+    partition.join(a, b, nodes.older(partition.founder(a), partition.founder(b)))
 
 
 def _parting(state: State, a: int, b: int) -> list[Split]:
@@ -111,11 +156,11 @@ def _parting(state: State, a: int, b: int) -> list[Split]:
     return state.commands.parting(marks.get(root[a]), marks.get(root[b]))
 
 
-def _types(state: State, node: int) -> dict[str, int]:
-    """How many nodes of each type a component has."""
+def _types(state: State, members: Iterable[int]) -> dict[str, int]:
+    """How many nodes of each type there are."""
     kind, kinds = state.nodes.kind, state.nodes.kinds
     counts: dict[str, int] = {}
-    for member in state.partition.members(node):
+    for member in members:
         type = kinds[kind[member]][0]
         counts[type] = counts.get(type, 0) + 1
     return counts

@@ -91,6 +91,12 @@ class IdentityRules(BaseModel):
         return bool((matchers.get(type) or matchers[ANY_TYPE]).Match(normalised))
 
     @cached_property
+    def has_windows(self) -> bool:
+        """Is there a limit that holds for some days only, so that a refused link may be accepted later?"""
+        limits = (self.default_limit, *self.limits.values())
+        return any(limit is not None and limit.within_days is not None for limit in limits)
+
+    @cached_property
     def matchers(self) -> dict[str, Any]:
         """Compiled `blocked`: per type what holds for it and for all."""
         common = self.blocked.get(ANY_TYPE, ())

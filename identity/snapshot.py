@@ -21,10 +21,11 @@ from identity.commands import Commands, Merge, Split
 from identity.evidence import Evidence
 from identity.graph import IdentityGraph
 from identity.partition import Partition
+from identity.receipt import Receipt
 from identity.rules import IdentityRules
 from identity.state import Nodes, State
 
-FOLD_VERSION: Final = 1
+FOLD_VERSION: Final = 2
 """Raised whenever the fold decides anything otherwise than before, or the format changes."""
 
 _DIGEST: Final = 32
@@ -45,7 +46,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 class _Command(msgspec.Struct, array_like=True):
     """A merge (`side` is empty) or a split (`ends` is None). `other`: the orders of what it lifts, or of its lifter."""
 
-    position: int
+    after: Receipt
     at: int
     number: int
     ends: tuple[int, int] | None
@@ -61,6 +62,7 @@ class _Document(msgspec.Struct):
     mark: Mark
     applied: int
     ruled: int
+    latest: Receipt
     rules: list[tuple[int, bytes]]
     """(entries of evidence before them, rules as JSON), the initial ones first."""
     kinds: list[tuple[str, bytes]]
@@ -95,9 +97,10 @@ def take(graph: IdentityGraph, mark: Mark) -> Taken:
         mark=mark,
         applied=graph.commands,
         ruled=graph.ruled,
+        latest=state.latest,
         rules=[(position, rules.model_dump_json().encode()) for position, rules in state.history_of_rules()],
         kinds=[(type, str(rank).encode()) for type, rank in state.nodes.kinds],
-        nodes=_columns(state.nodes, ("birth", "joined", "shared", "kind")),
+        nodes=_columns(state.nodes, Nodes.COLUMNS),
         reasons=state.evidence.reasons,
         evidence=_columns(state.evidence, Evidence.COLUMNS),
         partition=_columns(state.partition, Partition.COLUMNS),
@@ -119,6 +122,7 @@ def load(snapshot: bytes, rules: IdentityRules) -> IdentityGraph | None:
     if document is None or document.rules[0][1] != rules.model_dump_json().encode():
         return None
     state = State(rules)
+    state.latest = document.latest
     for position, text in document.rules[1:]:
         state.add_rules(IdentityRules.model_validate_json(text), position)
     _restore_nodes(state.nodes, document)
@@ -167,12 +171,12 @@ def _restore_nodes(nodes: Nodes, document: _Document) -> None:
 
 
 def _command(command: Merge | Split) -> _Command:
-    position, at, number = command.position, command.at, command.number
+    after, at, number = command.after, command.at, command.number
     if isinstance(command, Merge):
         lifts = [split.order for split in command.lifts]
-        return _Command(position, at, number, (command.a, command.b), command.taken_back, {}, [], lifts)
+        return _Command(after, at, number, (command.a, command.b), command.taken_back, {}, [], lifts)
     groups = [list(group) for group in command.groups]
-    return _Command(position, at, number, None, False, dict(command.side), groups, [])
+    return _Command(after, at, number, None, False, dict(command.side), groups, [])
 
 
 def _restore_commands(commands: Commands, stored: list[_Command]) -> None:
@@ -181,9 +185,9 @@ def _restore_commands(commands: Commands, stored: list[_Command]) -> None:
     for one in stored:
         command: Merge | Split
         if one.ends is None:
-            command = Split(one.position, one.at, one.number, one.side, one.groups)
+            command = Split(one.after, one.at, one.number, one.side, one.groups)
         else:
-            command = Merge(one.position, one.at, one.number, *one.ends, taken_back=one.taken_back)
+            command = Merge(one.after, one.at, one.number, *one.ends, taken_back=one.taken_back)
         commands.add(command)
         made.append(command)
     for command, one in zip(made, stored, strict=True):

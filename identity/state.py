@@ -11,7 +11,8 @@ from typing import Final
 from identity.commands import Commands
 from identity.evidence import Evidence
 from identity.partition import Partition
-from identity.rules import IdentityRules
+from identity.receipt import NEVER, Receipt
+from identity.rules import MS_PER_DAY, IdentityRules
 
 ALONE: Final = -1
 """`joined` of a node that no link has joined with another yet."""
@@ -21,7 +22,10 @@ class Nodes:
     """`kind` numbers pairs (type, rank at first mention): new rules do not change who founded an old
     profile."""
 
-    __slots__ = ("_kind_numbers", "birth", "ids", "index", "joined", "kind", "kinds", "shared")
+    __slots__ = ("_kind_numbers", "birth", "contested", "ids", "index", "joined", "kind", "kinds", "shared")
+
+    COLUMNS: Final = ("birth", "joined", "shared", "contested", "kind")
+    """What is kept of it in a snapshot, beside `ids` and `kinds`."""
 
     def __init__(self) -> None:
         self.index: dict[int, int] = {}  # node -> dense number
@@ -29,6 +33,7 @@ class Nodes:
         self.birth = array("q")  # first received_at of a link record with the node, ms
         self.joined = array("q")  # received_at of the link by which it stopped being alone, ms
         self.shared = bytearray()  # 1: belongs to nobody
+        self.contested = bytearray()  # 1: a link of it was refused once: what comes late may change who is first
         self.kind = array("H")
         self.kinds: list[tuple[str, int]] = []
         self._kind_numbers: dict[tuple[str, int], int] = {}
@@ -42,6 +47,7 @@ class Nodes:
         self.birth.append(birth)
         self.joined.append(ALONE)
         self.shared.append(0)
+        self.contested.append(0)
         self.kind.append(kind)
         return number
 
@@ -66,17 +72,38 @@ class Nodes:
         return self.birth[number], self.kinds[self.kind[number]][1], self.ids[number]
 
 
+Order = tuple[int, int, int, int, int, int]
+"""Where a link stands: its receipt, its anchor, which link of its record it is, its other end. No two are equal."""
+
+
 class State:
-    __slots__ = ("_rule_positions", "_rules", "commands", "evidence", "nodes", "partition", "rules")
+    """`latest` is the latest receipt of all links so far."""
+
+    __slots__ = (
+        "_most",
+        "_rule_positions",
+        "_rules",
+        "commands",
+        "evidence",
+        "latest",
+        "most_nodes",
+        "nodes",
+        "partition",
+        "rules",
+    )
 
     def __init__(self, rules: IdentityRules) -> None:
         self.nodes = Nodes()
         self.evidence = Evidence()
         self.partition = Partition()
         self.commands = Commands()
+        self.latest = NEVER
         self.rules = rules
         self._rules = [rules]
         self._rule_positions = [0]
+        self._most: dict[str, int | None] = {}
+        self.most_nodes = rules.max_nodes
+        """The strictest `max_nodes` of all rules so far."""
 
     def add_node(self, node: int, type: str, birth: int) -> int:
         self.evidence.grow()
@@ -84,7 +111,7 @@ class State:
         return self.nodes.add(node, type, self.rules.rank(type), birth)
 
     def set_rules(self, rules: IdentityRules) -> None:
-        """For the entries of evidence that follow."""
+        """For the links that come from now on."""
         self.add_rules(rules, len(self.evidence))
 
     def add_rules(self, rules: IdentityRules, position: int) -> None:
@@ -92,6 +119,8 @@ class State:
         self.rules = rules
         self._rules.append(rules)
         self._rule_positions.append(position)
+        self._most.clear()
+        self.most_nodes = min(self.most_nodes, rules.max_nodes)
 
     def history_of_rules(self) -> list[tuple[int, IdentityRules]]:
         """(entries of evidence before them, rules), the initial ones first."""
@@ -100,3 +129,37 @@ class State:
     def rules_for(self, entry: int) -> IdentityRules:
         """The rules in force when an entry was logged."""
         return self._rules[bisect_right(self._rule_positions, entry) - 1]
+
+    def most(self, type: str) -> int | None:
+        """The strictest limit of a type in all rules so far, whatever its window; None when there is none."""
+        try:
+            return self._most[type]
+        except KeyError:
+            limits = [limit.max for limit in (rules.limit(type) for rules in self._rules) if limit]
+            return self._most.setdefault(type, min(limits, default=None))
+
+    def order(self, entry: int) -> Order:
+        """Sorts entries in the order in which they are decided."""
+        a, b = self.evidence.ends(entry)
+        return (*self.evidence.receipt(entry), self.nodes.ids[a], self.evidence.nth(entry), self.nodes.ids[b])
+
+    def counted(self, latest: int, anchor: int, receipt: Receipt, *, alias: bool) -> int:
+        """The entry that stands for a link received at `receipt`, -1 when there is none yet.
+
+        `latest`: the entry that came last between the two nodes. Of the links from an anchor to a node only the first
+        of a day counts, under the same rules and between the same commands. The others could be accepted only where a
+        window lapsed within the day; without windows, never.
+        """
+        evidence, rules_since, entry = self.evidence, self._rule_positions[-1], latest
+        while entry >= rules_since:
+            if evidence.alias[entry] == alias and evidence.anchor(entry) == anchor and self._is_one(entry, receipt):
+                return entry
+            entry = evidence.before(entry)
+        return -1
+
+    def _is_one(self, entry: int, receipt: Receipt) -> bool:
+        """Are these receipts of one day, with no command between them?"""
+        evidence = self.evidence
+        if self.rules.has_windows and evidence.at[entry] // MS_PER_DAY != receipt.at // MS_PER_DAY:
+            return False
+        return not self.commands.all() or self.commands.none_between(evidence.receipt(entry), receipt)

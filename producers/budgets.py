@@ -169,7 +169,7 @@ class Budgets:
         ):
             if bucket is not None and (seconds := bucket.wait(now)):
                 raise Throttled(
-                    f"The source sends more {what} than its budget holds: send again in {seconds} s, or raise it.",
+                    f"source: wanted no more {what} than its budget, got more; wait {seconds} s, or raise the budget",
                     code=code,
                     seconds=seconds,
                 )

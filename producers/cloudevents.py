@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 import orjson
 
-from producers.door import HINT, Incoming
+from producers.door import HINT
+from producers.incoming import ClaimedAt, Context, Incoming, Object, Traits
 from producers.odd import Odd
 from producers.parsing import invalid_json, parse
 from producers.segment import purposes
@@ -24,8 +25,6 @@ from schemas.custom import PREFIX, folded
 from schemas.envelope import MAX_ID
 from schemas.errors import InvalidEvent
 from schemas.moments import read_moment
-
-Object = Mapping[str, object]
 
 BATCH: Final = "application/cloudevents-batch+json"
 
@@ -86,7 +85,7 @@ def to_incoming(
     What is odd in its data is noted and left out, as in an SDK's message.
     """
     if not isinstance(event, dict):
-        raise InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
+        raise InvalidEvent("event: wanted a JSON object, got something else; send an object", code="invalid_event")
     _check_attributes(event)
     if isinstance(refused := event.get("refused"), str):  # the sender's own word: an import's broken rows
         raise InvalidEvent(refused[:500], code="refused_by_sender")
@@ -104,13 +103,15 @@ def to_incoming(
         place=place,
         original_time=_time(event, source, odd),
         identifiers=_identifiers(data, odd) if ours else _subject(event),
-        traits=_member(data, "traits", odd) if ours else None,
+        traits=Traits(_member(data, "traits", odd)) if ours else None,
         properties=properties,
-        context={
-            **(_member(data, "context", odd) if ours else {}),
-            "vendor_id": event["id"],
-            "vendor_source": event["source"],
-        },
+        context=Context(
+            {
+                **(_member(data, "context", odd) if ours else {}),
+                "vendor_id": event["id"],
+                "vendor_source": event["source"],
+            }
+        ),
         consent=purposes(data.get("consent")) if ours else None,
         name=None,
         dataschema=dataschema,
@@ -122,7 +123,7 @@ def to_incoming(
 def _check_attributes(event: Object) -> None:
     for attribute in ("specversion", "id", "source", "type"):
         value = event.get(attribute)
-        value = _text(value) if attribute in ("id", "source") else value
+        value = _text(value) if attribute == "id" else value
         if not isinstance(value, str) or not value or "\x00" in value:
             raise InvalidEvent(
                 f"{attribute}: wanted a text, got none; CloudEvents needs specversion, id, source and type",
@@ -139,14 +140,15 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _time(event: Object, source: Source, odd: Odd) -> int | None:
+def _time(event: Object, source: Source, odd: Odd) -> ClaimedAt | None:
     given = event.get("time")
     if given is None or given == "":
         return None
     time = read_moment(given, source.zone)
     if time is None:
         odd.time_unreadable(given)
-    return time
+        return None
+    return ClaimedAt(time)
 
 
 def _channel(event: Object, source: Source, odd: Odd) -> str:

@@ -84,7 +84,8 @@ class Collector:
         if seconds := self.throttle.wait(key, address, public=True):
             raise RequestRefused(
                 429,
-                "write key: too many that are not known came from this address; send again later, with a known one",
+                "write key: wanted a known one, got too many unknown ones from this address; wait, then send a known"
+                " one",
                 code="too_many_failures",
                 retry_after=seconds,
             )
@@ -93,7 +94,11 @@ class Collector:
             self.throttle.succeeded(key, address)
             return source
         if self._is_disabled(key):
-            raise RequestRefused(404, "write key: its source is disabled; enable it", code="source_disabled")
+            raise RequestRefused(
+                404,
+                "write key: wanted one of an enabled source, got one of a disabled source; enable it",
+                code="source_disabled",
+            )
         self.throttle.failed(key, address, public=True)
         return None
 
@@ -130,7 +135,9 @@ class Collector:
         try:
             parsed, doubtful = parse(body)
             if not isinstance(parsed, dict):
-                raise InvalidEvent("body: wanted a JSON object, got something else", code="invalid_body")
+                raise InvalidEvent(
+                    "body: wanted a JSON object, got something else; send an object", code="invalid_body"
+                )
             if source is None:
                 source = self._source_in_body(request, parsed)
                 self._ask(source)
@@ -231,7 +238,9 @@ class Collector:
         except Backpressure as error:
             raise RequestRefused(429, error.message, code=error.code) from error
         except SimorghError as error:
-            raise RequestRefused(503, "log: it takes nothing now; try again", code=error.code) from error
+            raise RequestRefused(
+                503, "log: wanted to store events, got no room or no answer; try again", code=error.code
+            ) from error
         self.metrics.accepted.labels(source.id).inc(len(judged.accepted))
         for refused in judged.refused.values():
             self.metrics.rejected.labels(source.id, refused.code).inc()
@@ -283,7 +292,7 @@ def _batch_of(parsed: dict[str, object]) -> list[object]:
     """The events of a batch request. Raises `InvalidEvent`."""
     batch = parsed.get("batch")
     if not isinstance(batch, list):
-        raise InvalidEvent("batch: wanted a list of events, got something else", code="invalid_batch")
+        raise InvalidEvent("batch: wanted a list of events, got something else; send a list", code="invalid_batch")
     _check_count(batch)
     return batch
 
@@ -325,5 +334,5 @@ def _check_origin(source: Source, request: Request) -> Source:
 
 def _unauthorised() -> RequestRefused:
     return RequestRefused(
-        401, "write key: wanted a known one in Authorization or in the body", code="unknown_write_key"
+        401, "write key: wanted a known one, got another or none; send it in Authorization", code="unknown_write_key"
     )

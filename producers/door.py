@@ -9,7 +9,7 @@ It never raises for what a sender sent, does no I/O and may be called from any t
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import attrgetter
@@ -24,6 +24,7 @@ from identity.rules import IdentityRules
 from producers import limits
 from producers.budgets import Budgets
 from producers.facts import business_value
+from producers.incoming import Incoming, Object, Values
 from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
@@ -31,12 +32,11 @@ from producers.odd import LEFT_OUT, Odd
 from producers.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
+from schemas import records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
-
-Object = Mapping[str, object]
-Values = Sequence[tuple[str, object] | tuple[str, object, str]]
+from schemas.records import Rejection
 
 IDENTIFIED: Final = "profile.identified"
 CUSTOM: Final = "custom"
@@ -58,37 +58,6 @@ CACHED_IDENTIFIERS: Final = 16_384
 
 LONGEST_CACHED: Final = 400
 """Bytes of the identifiers of a person that is kept: the cache must stay small whatever is sent."""
-
-
-class Incoming(NamedTuple):
-    """One event as a connector understood it, before any check of ours. Times in ms.
-
-    `id`: unique within its source, stable over the sender's retries. `place`: which one of its request it is, from 0.
-    `identifiers`: (type, value as received), or (type, value, "hint"); None and "" are skipped.
-    `alias`: its links override the limit of one user id.
-    `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest.
-    `odd`: what the connector had to read otherwise, or to leave out.
-    `of_nobody`: it is kept where all of its identifiers are wrong; else it is refused.
-    """
-
-    type: str
-    id: str
-    source: Source
-    channel: str
-    received_at: int
-    place: int = 0
-    original_time: int | None = None
-    sent_at: int | None = None
-    identifiers: Values = ()
-    traits: Object | None = None
-    properties: Object | None = None
-    context: Object | None = None
-    consent: Object | None = None
-    name: str | None = None
-    dataschema: str | None = None
-    alias: bool = False
-    odd: Odd | None = None
-    of_nobody: bool = False
 
 
 class Refused(NamedTuple):
@@ -184,7 +153,7 @@ class Door:
         try:
             if isinstance(raw, bytes):
                 limits.check_size(raw)
-            return self.record(*incoming)
+            return self.record(incoming)
         except InvalidEvent as error:
             return self.refuse(
                 error,
@@ -210,18 +179,20 @@ class Door:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
         payload = raw if isinstance(raw, bytes) else dump(raw)
         safe_id = id if _is_id(id) else self._new_id()
-        record = {
-            "id": safe_id,
-            "code": error.code,
-            "reason": error.message,
-            "source": source.id,
-            "channel": channel or source.channel,
-            "received_at": iso(received_at),
-            "place": place,
-            **_payload(payload),
-            "digest": int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
-        }
-        return Refused(safe_id, error.code, error.message, (safe_id.encode(), orjson.dumps(record)))
+        text, encoded = _as_text(payload)
+        rejection = Rejection(
+            id=safe_id,
+            code=error.code,
+            reason=error.message,
+            source=source.id,
+            channel=channel or source.channel,
+            received_at=iso(received_at),
+            place=place,
+            payload=text,
+            payload_base64=encoded,
+            digest=int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
+        )
+        return Refused(safe_id, error.code, error.message, (safe_id.encode(), records.encode(rejection)))
 
     def forget_cached(self) -> None:
         """Empty the caches of identifiers."""
@@ -230,34 +201,17 @@ class Door:
 
     # --- The envelope: what many events share is written once ---
 
-    def record(  # noqa: PLR0912 - see below: what is usual stands in place
-        self,
-        type_: str,
-        id: str,
-        source: Source,
-        channel: str,
-        received_at: int,
-        place: int,
-        original: int | None,
-        sent_at: int | None,
-        values: Values,
-        traits: Object | None,
-        properties: Object | None,
-        context: Object | None,
-        consent: Object | None,
-        name: str | None,
-        dataschema: str | None,
-        alias: bool = False,
-        odd: Odd | None = None,
-        of_nobody: bool = False,
-    ) -> Message:
-        """The record for simorgh.events of an event with the fields of `Incoming`. Its size is the caller's to check.
+    def record(self, incoming: Incoming) -> Message:  # noqa: PLR0912 - see below: what is usual stands in place
+        """The record for simorgh.events. The size of what came is the caller's to check.
 
         Raises `InvalidEvent`. Every event of every customer comes through here: what is usual stands in place, for
         a call takes as long as two of its lines, and what is rare is called.
         """
+        type_, id, source, odd = incoming.type, incoming.id, incoming.source, incoming.odd
+        received_at, sent_at, original = incoming.received_at, incoming.sent_at, incoming.original_time
         id_bytes = check_id(id)
-        traits, properties = traits or {}, properties or {}
+        traits: Object = incoming.traits or {}
+        properties: Object = incoming.properties or {}
         if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
             raise limits.too_many_keys(traits, properties)
         if received_at != self._asked_at:
@@ -273,12 +227,15 @@ class Door:
         if self._budgets is not None:
             self._budgets.names(source, type_ if planned is None else None, traits, properties, received_at)
         region = source.region or self._region
+        values = incoming.identifiers
         who = dump(values) if region is None else dump((region, values))
         person = self._persons[who]
         if person is None:
-            person = self._read_person(values, region, who, source, received_at, odd := odd or Odd(), of_nobody)
+            person = self._read_person(
+                values, region, who, source, received_at, odd := odd or Odd(), incoming.of_nobody
+            )
         time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
-        head, hasher = self._shared(source.id, channel, received_at, sent_at)
+        head, hasher = self._shared(source.id, incoming.channel, received_at, sent_at)
         hasher = hasher.copy()
         hasher.update(id_bytes)
         key = hasher.hexdigest()
@@ -287,23 +244,23 @@ class Door:
             "id": id,
             "type": type_,
             "time": iso(time),
-            "place": place,
-            "dataschema": dataschema or (CUSTOM if planned is None else planned.dataschema),
+            "place": incoming.place,
+            "dataschema": incoming.dataschema or (CUSTOM if planned is None else planned.dataschema),
             "traits": traits,
             "properties": properties,
-            "context": context or {},
+            "context": incoming.context or {},
         }
         if corrected and original is not None:
             flags += corrected
             own["original_time"] = iso(original)
-        if alias:
+        if incoming.alias:
             own["alias"] = True
-        if consent:
-            own["consent"] = consent
+        if incoming.consent:
+            own["consent"] = incoming.consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
-        if name is not None:
-            own["name"] = name
+        if incoming.name is not None:
+            own["name"] = incoming.name
         if odd:
             if source.schema_faults == "reject":
                 _check_objects(odd)
@@ -469,11 +426,12 @@ def dump_as_sent(value: object) -> bytes:
         return b"{}"  # deeper than any parser of ours reads: cannot come from a request
 
 
-def _payload(payload: bytes) -> dict[str, str]:
+def _as_text(payload: bytes) -> tuple[str | None, str | None]:
+    """The payload, or else its Base64."""
     try:
-        return {"payload": payload.decode()}
+        return payload.decode(), None
     except UnicodeDecodeError:
-        return {"payload_base64": base64.b64encode(payload).decode()}
+        return None, base64.b64encode(payload).decode()
 
 
 def _is_id(id: str) -> bool:

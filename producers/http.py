@@ -99,7 +99,7 @@ async def _read_capped(request: Request, limit: int) -> bytes:
             elif size > limit + _DRAIN:
                 break
     except ClientDisconnect as error:
-        raise RequestRefused(400, "body: wanted all of it, the client left", code="client_left") from error
+        raise RequestRefused(400, "body: wanted all of it, got a part; send it again", code="client_left") from error
     if size > limit:
         raise _too_large(limit)
     return b"".join(chunks)
@@ -124,8 +124,8 @@ def _members(raw: bytes, limit: int) -> bytes:
         if len(body) > limit or not rest.strip(b"\0"):  # some tools fill up the last block
             return body
         if not rest.startswith(_GZIP):
-            raise _broken("nothing but gzip to the end, got something behind it", raw)
-    raise _broken(f"at most {_MOST_MEMBERS} gzip members, got more", raw)
+            raise _broken("gzip data to the end", "something after it", raw)
+    raise _broken(f"at most {_MOST_MEMBERS} gzip members", "more", raw)
 
 
 def _deflated(raw: bytes, limit: int) -> bytes:
@@ -142,7 +142,7 @@ def _deflated(raw: bytes, limit: int) -> bytes:
 def _whole(raw: bytes, limit: int, wbits: int) -> bytes:
     body, rest = _undo(raw, limit + 1, wbits, raw)
     if rest:
-        raise _broken("nothing but compressed data to the end, got something behind it", raw)
+        raise _broken("compressed data to the end", "something after it", raw)
     return body
 
 
@@ -152,14 +152,14 @@ def _undo(data: bytes, most: int, wbits: int, raw: bytes) -> tuple[bytes, bytes]
     try:
         body = decompressor.decompress(data, most)
     except zlib.error as error:
-        raise _broken("gzip or deflate, got broken data", raw) from error
+        raise _broken("gzip or deflate", "broken data", raw) from error
     if len(body) < most and not decompressor.eof:
-        raise _broken("whole gzip or deflate data, got a part", raw)
+        raise _broken("complete gzip or deflate data", "a part", raw)
     return body, decompressor.unused_data
 
 
-def _broken(what: str, raw: bytes) -> RequestRefused:
-    return RequestRefused(400, f"body: wanted {what}; compress it anew", code="invalid_gzip", body=raw)
+def _broken(wanted: str, came: str, raw: bytes) -> RequestRefused:
+    return RequestRefused(400, f"body: wanted {wanted}, got {came}; compress it again", code="invalid_gzip", body=raw)
 
 
 def in_utf8(body: bytes) -> bytes:

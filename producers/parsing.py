@@ -43,7 +43,7 @@ def recheck(event: T) -> T:
 def invalid_json(error: orjson.JSONDecodeError) -> InvalidEvent:
     """The place is told, the text is not."""
     return InvalidEvent(
-        f"body: wanted JSON in UTF-8, got something else in line {error.lineno}, column {error.colno}",
+        f"body: wanted JSON in UTF-8, got something else in line {error.lineno}, column {error.colno}; fix it",
         code="invalid_json",
     )
 

@@ -24,7 +24,7 @@ def retry_rejected(
     """
     source = registry.sources.get(record["source"])
     if source is None:
-        raise NotFound("rejected event: wanted its source, found none; declare the source again")
+        raise NotFound("rejected event: wanted its source, got none; declare the source again")
     source = source.model_copy(update={"budget": UNLIMITED})
     id = str(record["id"])
     body = _payload(record) if payload is None else payload
@@ -58,7 +58,7 @@ def _payload(record: Mapping[str, Any]) -> bytes:
 def _one_event(body: bytes) -> dict[str, object]:
     event, _ = parse(body)
     if not isinstance(event, dict):
-        raise InvalidEvent("payload: wanted a JSON object, got something else", code="invalid_event")
+        raise InvalidEvent("payload: wanted a JSON object, got something else; send an object", code="invalid_event")
     if "batch" in event and "type" not in event:
         raise InvalidEvent("payload: wanted one event, got a batch; send its events anew", code="not_one_event")
     return event

@@ -54,7 +54,10 @@ _BATCH: Final[dict[str, object]] = {
 }
 _CLOUDEVENT: Final[dict[str, object]] = {
     "type": "object",
-    "properties": {name: {"type": "string", "minLength": 1} for name in ("specversion", "id", "source", "type")},
+    "properties": {
+        **{name: {"type": "string", "minLength": 1} for name in ("specversion", "source", "type")},
+        "id": {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]},
+    },
     "required": ["specversion", "id", "source", "type"],
 }
 _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {

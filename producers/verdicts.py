@@ -44,7 +44,9 @@ class SdkRequest:
     def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object, place: int = 0) -> Verdict:
         """`place`: which one of its request it is, from 0. May complete `message`, as it stands."""
         if not isinstance(message, dict):
-            error = InvalidEvent("event: wanted a JSON object, got something else", code="invalid_event")
+            error = InvalidEvent(
+                "event: wanted a JSON object, got something else; send an object", code="invalid_event"
+            )
             return self._refuse(door, error, new_id(), dump_as_sent(message), place)
         if self.kind is not None:
             message["type"] = self.kind
@@ -52,7 +54,7 @@ class SdkRequest:
         try:
             if not self._is_plain:
                 message = self._checked(message)
-            return segment.read(message, id, place, self._shared, catalog, door.record)
+            return door.record(segment.read(message, id, place, self._shared, catalog))
         except InvalidEvent as error:
             return self._refuse(door, error, id, self._raw(message), place)
 

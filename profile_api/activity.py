@@ -16,7 +16,7 @@ WHERE NOT resolved GROUP BY source"""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Arrivals:
     """By source; `known` is False where the warehouse does not tell."""
 
     accepted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -41,10 +41,10 @@ class Activity:
         self._deps = deps
         self._tally = Tally(deps.reader, deps.generation)
 
-    def of_sources(self) -> Seen:
+    def of_sources(self) -> Arrivals:
         try:
             accepted = self._tally.by_source(self._deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
             rows = self._deps.reader.rows(_WAITING)
         except (Backpressure, Broken):
-            return Seen(known=False)
-        return Seen(accepted, {row["source"]: (row["n"], row["last_ms"]) for row in rows})
+            return Arrivals(known=False)
+        return Arrivals(accepted, {row["source"]: (row["n"], row["last_ms"]) for row in rows})

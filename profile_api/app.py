@@ -1,16 +1,19 @@
-"""The API put together: routers, errors, and how requests are read.
+"""The API put together: routes, errors, and how requests are read.
 
 `create_api` needs nothing but its `ApiDeps`; the composition root adds the collector's router to the same
 app, and calls `watch` last.
 """
 
-from fastapi import Depends, FastAPI
+from typing import Final
+
+from fastapi import FastAPI
 
 from profile_api import (
     events,
     health,
     identity_rules,
     known,
+    names,
     problems,
     profiles,
     reference,
@@ -24,12 +27,11 @@ from profile_api import (
     tokens,
     triggers,
 )
-from profile_api.auth import Guard
-from profile_api.deps import ApiDeps
-from profile_api.framing import Framing, only_json
-from schemas.problems import RESPONSES
+from profile_api.deps import ApiDeps, keep
+from profile_api.framing import Framing
+from profile_api.routes import add
 
-_TOPICS = (
+_TOPICS: Final = (
     profiles,
     stewards,
     segments,
@@ -38,6 +40,7 @@ _TOPICS = (
     status,
     events,
     known,
+    names,
     rejected,
     schemata,
     sources,
@@ -57,11 +60,11 @@ def create_api(deps: ApiDeps) -> FastAPI:
         redirect_slashes=False,
         strict_content_type=False,
     )
+    keep(app, deps)
     problems.install(app)
-    guard = Depends(Guard(deps.registry, deps.throttle, at_hand=deps.at_hand))
     for topic in _TOPICS:
-        app.include_router(topic.router(deps), dependencies=[guard, Depends(only_json)], responses=RESPONSES)
-    app.include_router(health.router(deps.readiness, deps.metrics, status.gauges(deps)))
-    app.include_router(reference.router(app.openapi))
+        add(app, topic.routes)
+    health.add_health(app, deps.readiness, deps.metrics, status.gauges(deps))
+    add(app, reference.routes)
     app.add_middleware(Framing)
     return app

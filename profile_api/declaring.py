@@ -1,15 +1,84 @@
-"""Declaring something and waiting until it is visible: the API's side of the registry topic."""
+"""What people declare over the API: one shape for all kinds of it, and waiting until it is in effect."""
 
 import time
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from fastapi import Response
 
 from profile_api.deps import ApiDeps
+from profile_api.replies import JsonReply, page
 from profile_api.status import PROJECTIONS_GROUP
-from registry.models import Kind
+from registry.models import Kind, SegmentDeclaration, Source, Token, Trigger
+from registry.registry import Registry
 from schemas import topics
-from schemas.errors import Backpressure
+from schemas.errors import Backpressure, Conflict, NotFound
 
 _POLL_SECONDS = 0.01
+
+D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger)
+
+
+@dataclass(frozen=True)
+class Resource(Generic[D]):
+    """A kind of thing that has an id and is listed, read, created, replaced and deleted over the API.
+
+    `by` is whoever declares, for the record. `waits`: an answer waits until the projections have passed the change
+    (see `wait_until_visible`); else the registry alone puts it into effect.
+    """
+
+    kind: Kind
+    among: Callable[[Registry], Mapping[str, D]]
+    waits: bool = False
+
+    def all(self, deps: ApiDeps) -> list[D]:
+        """By id."""
+        return sorted(self.among(deps.registry).values(), key=lambda one: one.id)
+
+    def listed(self, deps: ApiDeps, view: Callable[[D], dict[str, Any]]) -> JsonReply:
+        return JsonReply(page([view(one) for one in self.all(deps)]))
+
+    def found(self, deps: ApiDeps, name: str) -> D:
+        """Raises `NotFound`."""
+        one = self.among(deps.registry).get(name)
+        if one is None:
+            raise NotFound(f"No {self.kind} has this id: see /v1/{self.kind}s.")
+        return one
+
+    def require_new(self, deps: ApiDeps, name: str) -> None:
+        """Before one is created. Raises `Conflict` (code `exists`)."""
+        if name in self.among(deps.registry):
+            raise Conflict(f"A {self.kind} with this id exists: PUT changes it.", code="exists")
+
+    def to_change(self, deps: ApiDeps, name: str, given: str | None) -> D:
+        """The one that is replaced; `given`: the id in the body, if there is one. Raises `NotFound`, and `Conflict`
+        (code `id_differs`)."""
+        known = self.found(deps, name)
+        if given not in (None, name):
+            raise Conflict(f"A {self.kind} keeps its id: declare another one instead.", code="id_differs")
+        return known
+
+    def put(self, deps: ApiDeps, name: str, body: Mapping[str, Any], by: str) -> D:
+        """Declare all of it, in place of what is there under this id."""
+        offset = deps.registry.declare(self.kind, name, body, by)
+        if self.waits:
+            wait_until_visible(deps, offset)
+        return self.found(deps, name)
+
+    def delete(self, deps: ApiDeps, name: str, by: str) -> Response:
+        """Raises `NotFound`."""
+        self.found(deps, name)
+        offset = deps.registry.withdraw(self.kind, name, by)
+        if self.waits:
+            wait_until_visible(deps, offset)
+        return Response(status_code=204)
+
+
+SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
+TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
+SEGMENTS: Final = Resource[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
+TRIGGERS: Final = Resource[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
 
 
 def declare(deps: ApiDeps, kind: Kind, name: str, body: dict[str, Any], by: str) -> None:
@@ -17,15 +86,10 @@ def declare(deps: ApiDeps, kind: Kind, name: str, body: dict[str, Any], by: str)
     wait_until_visible(deps, deps.registry.declare(kind, name, body, by))
 
 
-def withdraw(deps: ApiDeps, kind: Kind, name: str, by: str) -> None:
-    """Append a deletion and block until the projections have taken it in."""
-    wait_until_visible(deps, deps.registry.withdraw(kind, name, by))
-
-
 def wait_until_visible(deps: ApiDeps, offset: int) -> None:
     """Block until the projections have passed this offset of simorgh.registry.
 
-    Raises `Backpressure` after `deps.visible_within` seconds: the declaration stands and will be taken in.
+    Raises `Backpressure` after `visible_within` seconds: the declaration stands and will be taken in.
     """
     if not reached(deps, offset):
         raise Backpressure(
@@ -36,9 +100,9 @@ def wait_until_visible(deps: ApiDeps, offset: int) -> None:
 
 
 def reached(deps: ApiDeps, offset: int) -> bool:
-    """Block until the projections have passed this offset of simorgh.registry, for up to `deps.visible_within` seconds;
+    """Block until the projections have passed this offset of simorgh.registry, for up to `visible_within` seconds;
     whether they have."""
-    deadline = time.monotonic() + deps.visible_within
+    deadline = time.monotonic() + deps.projections.visible_within
     while position(deps) <= offset:
         if time.monotonic() > deadline:
             return False

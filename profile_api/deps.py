@@ -1,10 +1,11 @@
-"""What the API is made of, handed over by the composition root."""
+"""What the API is made of: handed over by the composition root, kept with the app, asked for by its routes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Semaphore
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+from fastapi import Depends, FastAPI, Request
 from prometheus_client import CollectorRegistry
 
 from eventlog.port import EventLog
@@ -14,11 +15,43 @@ from profile_api.trees import Trees
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
-from stream_processors.condition import Condition
-from stream_processors.recent import RecentViews
-from stream_processors.topology import PROJECTIONS, Stage
-from stream_processors.views import Views
+from stream_processors.flow.topology import ONE_BOX, Stage
+from stream_processors.host.condition import Condition
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from warehouse.reader import Reader
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Projections:
+    """The projections as this process sees them: its own, or those of workers elsewhere."""
+
+    stages: Sequence[Stage] = ONE_BOX
+    """The stages that follow the log, upstream first."""
+    conditions: Callable[[], Mapping[str, Condition]] = dict
+    """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""
+    shown: Callable[[], list[int]] | None = None
+    """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
+    projections have come, since one process does them together."""
+    at_hand: bool = False
+    """Whether log and declarations answer from this process's memory: then a view that is there, too, is answered in
+    the event loop, without a turn in a thread."""
+    recent: RecentViews = field(default_factory=RecentViews)
+    """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
+    visible_within: float = 10.0
+    """Seconds that a request waits until the projections have passed what it declared."""
+    filled: Callable[[str], float | None] = lambda segment: None
+    """How far the filling of a segment is, from 0 to 1; None where it is not being filled, or another process does."""
+    replay: Callable[[], dict[str, Any]] | None = None
+    """Starts a rebuild and returns its state. None: this process cannot replay."""
+    replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
+
+    @property
+    def rebuilding(self) -> bool:
+        """Whether the tables lack what the log holds, so that what is not found may be there all the same."""
+        return any(stands.state == "rebuilding" for stands in self.conditions().values())
 
 
 @dataclass(frozen=True)
@@ -26,8 +59,7 @@ class ApiDeps:
     """Everything the API reads and calls; it holds no state of its own.
 
     `retry_rejected(record, payload)` admits a rejected event again (the original bytes, or `payload` when
-    it is not None), and returns what became of it; `generation()` is the live generation's number;
-    `replay()` starts a rebuild and returns its state, None where this process cannot replay.
+    it is not None), and returns what became of it; `generation()` is the live generation's number.
     """
 
     log: EventLog
@@ -37,23 +69,12 @@ class ApiDeps:
     workspace: str
     retry_rejected: Callable[[dict[str, Any], bytes | None], dict[str, Any]]
     clock: Clock = system_clock
+    phone_region: str | None = None
+    """The workspace's, for phone numbers without a country; sources may name others."""
     allow_private_webhooks: bool = False
     metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
     generation: Callable[[], int] = lambda: 1
-    replay: Callable[[], dict[str, Any]] | None = None
-    replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
-    stages: Sequence[Stage] = PROJECTIONS
-    """The stages that follow the log, upstream first."""
-    shown: Callable[[], list[int]] | None = None
-    """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
-    projections have come, since one process does them together."""
-    at_hand: bool = False
-    """Whether log and declarations answer from this process's memory: then a view that is there, too, is answered in
-    the event loop, without a turn in a thread."""
-    recent: RecentViews = field(default_factory=RecentViews)
-    """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
-    conditions: Callable[[], Mapping[str, Condition]] = dict
-    """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""
+    projections: Projections = field(default_factory=Projections)
     readiness: Readiness = field(default_factory=lambda: Readiness({}))
     heavy: Heavy = field(default_factory=Heavy)
     """Where requests that read much take their turn."""
@@ -61,8 +82,6 @@ class ApiDeps:
     """Where those wait that declare something, until it is visible. What is declared meanwhile is filled together."""
     turns: Semaphore = field(default_factory=lambda: Semaphore(4))
     """Of those who declare: how many ask the warehouse at once. A handle on the embedded engine costs 20 ms to open."""
-    filled: Callable[[str], float | None] = lambda segment: None
-    """How far the filling of a segment is, from 0 to 1; None where it is not being filled, or another process does."""
     trees: Trees = field(default_factory=Trees)
     """The rules of the declared segments, parsed."""
     throttle: Throttle = field(default_factory=lambda: Throttle(system_clock))
@@ -70,14 +89,40 @@ class ApiDeps:
     streams_per_token: int = 20
     stopping: Callable[[], bool] = lambda: False
     """Whether the process is about to end: streams end then."""
-    visible_within: float = 10.0
-    """Seconds that a request waits until the projections have passed what it declared."""
-
-    @property
-    def rebuilding(self) -> bool:
-        """Whether the tables lack what the log holds, so that what is not found may be there all the same."""
-        return any(stands.state == "rebuilding" for stands in self.conditions().values())
 
     @property
     def views(self) -> Views:
-        return Views(self.reader, self.recent)
+        return Views(self.reader, self.projections.recent)
+
+
+# ---- how routes get at it
+
+
+def keep(app: FastAPI, deps: ApiDeps) -> None:
+    """Let the routes of this app find `deps`. Once per app, before its first request."""
+    app.state.api, app.state.made = deps, {}
+
+
+def deps_of(request: Request) -> ApiDeps:
+    deps: ApiDeps = request.app.state.api
+    return deps
+
+
+def one_per_app(make: Callable[[ApiDeps], T]) -> Callable[[Request], Awaitable[T]]:
+    """A dependency that is made by `make` when the first request of an app asks for it, and kept with the app."""
+
+    async def kept(request: Request) -> T:
+        made: dict[Any, T] = request.app.state.made
+        if make not in made:
+            made[make] = make(deps_of(request))
+        return made[make]
+
+    return kept
+
+
+async def _deps(request: Request) -> ApiDeps:  # a coroutine, so that it takes no turn in a thread
+    return deps_of(request)
+
+
+Deps = Annotated[ApiDeps, Depends(_deps)]
+"""A parameter by which a route gets what the API is made of."""

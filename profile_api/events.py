@@ -6,16 +6,18 @@ from itertools import islice
 from typing import Annotated, Any, NamedTuple
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from eventlog.port import EventLog, Record
 from profile_api import views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.operations import LatestEvents
 from profile_api.replies import JsonReply, page
+from profile_api.routes import guarded
+from profile_api.turns import reads_much
 from registry.scopes import READ
 from schemas import topics
 
@@ -94,37 +96,38 @@ def _shown(record: Record) -> dict[str, Any] | None:
     return body if isinstance(body, dict) and not body.get("resolved") else None
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(tags=["events"])
+def cursor_of(deps: ApiDeps, positions: Positions) -> str:
+    return write_cursor(deps.secret, "latest events", list(positions.values()))
 
-    def cursor_of(positions: Positions) -> str:
-        return write_cursor(deps.secret, "latest events", list(positions.values()))
 
-    def read(cursor: str, shape: Positions) -> Positions:
-        offsets: Sequence[int] = read_cursor(deps.secret, "latest events", cursor, (int,) * len(shape))
-        return dict(zip(shape, offsets, strict=True))
+def read(deps: ApiDeps, cursor: str, shape: Positions) -> Positions:
+    offsets: Sequence[int] = read_cursor(deps.secret, "latest events", cursor, (int,) * len(shape))
+    return dict(zip(shape, offsets, strict=True))
 
-    @routes.get("/v1/events", response_model=LatestEvents, responses=example(LatestEvents))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def latest_events(
-        limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
-        after: Annotated[
-            str | None,
-            Query(max_length=4000, description="`follow` of an answer before: what came since, oldest first."),
-        ] = None,
-    ) -> JsonReply:
-        """The latest events, accepted and rejected, newest first, straight from the log.
 
-        To follow them, pass `follow` back as `after`: each event comes once, none is skipped, oldest first. `behind`
-        says how many records of the log are still to come.
-        """
-        until = ends(deps.log)
-        if after is None:
-            items, reached = latest(deps.log, until, limit), until
-        else:
-            items, reached = later(deps.log, read(after, until), limit)
-        behind = sum(max(0, until[place] - offset) for place, offset in reached.items())
-        return JsonReply(page(items) | {"follow": cursor_of(reached), "behind": behind})
+routes = guarded("events")
 
-    return routes
+
+@routes.get("/v1/events", response_model=LatestEvents, responses=example(LatestEvents))
+@scope(READ)
+@reads_much
+def latest_events(
+    deps: Deps,
+    limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
+    after: Annotated[
+        str | None,
+        Query(max_length=4000, description="`follow` of an answer before: what came since, oldest first."),
+    ] = None,
+) -> JsonReply:
+    """The latest events, accepted and rejected, newest first, straight from the log.
+
+    To follow them, pass `follow` back as `after`: each event comes once, none is skipped, oldest first. `behind`
+    says how many records of the log are still to come.
+    """
+    until = ends(deps.log)
+    if after is None:
+        items, reached = latest(deps.log, until, limit), until
+    else:
+        items, reached = later(deps.log, read(deps, after, until), limit)
+    behind = sum(max(0, until[place] - offset) for place, offset in reached.items())
+    return JsonReply(page(items) | {"follow": cursor_of(deps, reached), "behind": behind})

@@ -24,6 +24,7 @@ PREFIXES: Final = tuple(
         "status",
         "rejected",
         "schemas",
+        "seen",
         "sources",
         "tokens",
         "replay",
@@ -64,8 +65,8 @@ def _media_type(header: str) -> str:
     return header.partition(";")[0].strip().lower()
 
 
-def only_json(request: Request) -> None:
-    """A dependency of all routes: refuses a body that says of itself that it is something else, with 415."""
+async def only_json(request: Request) -> None:
+    """A dependency of every route of the API: a body that says of itself that it is something else is refused (415)."""
     media_type = _media_type(request.headers.get("content-type", ""))
     if media_type in _UNSAID or media_type == "application/json" or media_type.endswith("+json"):
         return

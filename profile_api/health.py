@@ -1,9 +1,15 @@
-"""Health, readiness and metrics: what a supervisor asks of any process that speaks HTTP, without a key."""
+"""Health, readiness and metrics: what a supervisor asks of any process that speaks HTTP, without a key.
 
+None of them waits for a thread that requests use: a process that is busy is well.
+"""
+
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import APIRouter, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from profile_api.models.examples import example, example_of
@@ -11,6 +17,7 @@ from profile_api.models.operations import NotReady, Ready
 from profile_api.problems import problem
 from profile_api.readiness import Readiness
 from profile_api.replies import JsonReply
+from profile_api.routes import add
 
 _NOT_READY: dict[str, object] = {
     "model": NotReady,
@@ -19,38 +26,62 @@ _NOT_READY: dict[str, object] = {
 }
 
 
-def router(
-    readiness: Readiness, metrics: CollectorRegistry, before_scrape: Callable[[], None] = lambda: None
-) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class _Health:
+    readiness: Readiness
+    metrics: CollectorRegistry
+    before_scrape: Callable[[], None]
+    thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="metrics"))
+
+    def scraped(self) -> bytes:
+        self.before_scrape()
+        return generate_latest(self.metrics)
+
+
+def add_health(
+    app: FastAPI, readiness: Readiness, metrics: CollectorRegistry, before_scrape: Callable[[], None] = lambda: None
+) -> None:
     """`before_scrape` sets what is not kept up to date otherwise; it may block."""
-    routes = APIRouter(tags=["health"])
+    app.state.health = _Health(readiness, metrics, before_scrape)
+    add(app, routes)
 
-    @routes.get("/healthz", response_model=Ready, responses=example(Ready))
-    async def healthz() -> JsonReply:
-        """Whether the process lives."""
+
+async def _health(request: Request) -> _Health:
+    health: _Health = request.app.state.health
+    return health
+
+
+HealthOf = Annotated[_Health, Depends(_health)]
+
+routes = APIRouter(tags=["health"])
+
+
+@routes.get("/healthz", response_model=Ready, responses=example(Ready))
+async def healthz() -> JsonReply:
+    """Whether the process lives."""
+    return JsonReply({"status": "ok"})
+
+
+@routes.get("/readyz", response_model=Ready, responses={**example(Ready), 503: _NOT_READY})
+async def readyz(health: HealthOf) -> JsonReply:
+    """Whether requests belong here: 200 as soon as they are taken, however far the projections are.
+
+    503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs
+    does not answer.
+    """
+    faults = await health.readiness.faults()
+    if not faults:
         return JsonReply({"status": "ok"})
+    listed = [{"code": fault.code, "message": fault.message} for fault in faults]
+    return problem(503, faults[0].code, faults[0].message, headers={"Retry-After": "1"}, faults=listed)
 
-    @routes.get("/readyz", response_model=Ready, responses={**example(Ready), 503: _NOT_READY})
-    async def readyz() -> JsonReply:
-        """Whether requests belong here: 200 as soon as they are taken, however far the projections are.
 
-        503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs
-        does not answer.
-        """
-        faults = await readiness.faults()
-        if not faults:
-            return JsonReply({"status": "ok"})
-        listed = [{"code": fault.code, "message": fault.message} for fault in faults]
-        return problem(503, faults[0].code, faults[0].message, headers={"Retry-After": "1"}, faults=listed)
-
-    @routes.get(
-        "/metrics",
-        response_class=Response,
-        responses={200: {"content": {"text/plain": {"example": 'simorgh_lag_events{projection="profiles"} 0.0'}}}},
-    )
-    async def scrape() -> Response:
-        """Metrics in Prometheus' text format."""
-        await run_in_threadpool(before_scrape)
-        return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
-
-    return routes
+@routes.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"example": 'simorgh_lag_events{projection="profiles"} 0.0'}}}},
+)
+async def scrape(health: HealthOf) -> Response:
+    """Metrics in Prometheus' text format."""
+    text = await asyncio.get_running_loop().run_in_executor(health.thread, health.scraped)
+    return Response(text, media_type=CONTENT_TYPE_LATEST)

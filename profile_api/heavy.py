@@ -1,17 +1,16 @@
 """Requests that read much: a few at a time, a few waiting, and none for a caller who has gone.
 
-Previews, lists, searches, timelines and why go through `Heavy`; whoever looks up one profile, sends events or asks for
-health does not wait behind them. Declarations, which wait for the projections, have a pool of their own.
+Previews, lists, searches, timelines and why go through `Heavy` (see `turns`); whoever looks up one profile, sends
+events or asks for health does not wait behind them. Declarations, which wait for the projections, have a pool of their
+own.
 """
 
 import asyncio
-import inspect
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from functools import partial, wraps
 from typing import Any, Final, TypeVar
 
 from fastapi import Request
@@ -21,9 +20,6 @@ from warehouse.tickets import Ticket, carrying
 
 _ASK_EVERY: Final = 0.2
 """Seconds between two looks whether the caller is still there."""
-
-_REQUEST: Final = "heavy_request"
-"""The parameter by which a decorated endpoint gets its request."""
 
 T = TypeVar("T")
 CallOff = Callable[[Ticket], None]
@@ -41,21 +37,6 @@ class Heavy:
         self._call_off = call_off
         self._under_way: dict[Future[Any], Ticket] = {}
         self._closed = False
-
-    def endpoint(self, handle: Callable[..., T]) -> Callable[..., Any]:
-        """Make an endpoint that blocks run here. Stands below the route decorator."""
-
-        @wraps(handle)
-        async def run(**arguments: Any) -> T:
-            request: Request = arguments.pop(_REQUEST)
-            return await self.run(request, partial(handle, **arguments))
-
-        signature = inspect.signature(handle, eval_str=True)
-        asked = inspect.Parameter(_REQUEST, inspect.Parameter.KEYWORD_ONLY, annotation=Request)
-        run.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=[*signature.parameters.values(), asked]
-        )
-        return run
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """What `work` returns, which runs in a thread.

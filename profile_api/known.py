@@ -4,15 +4,16 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from identity.nodes import event_key, from_hex
 from profile_api.auth import scope
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.operations import Known
 from profile_api.replies import JsonReply
 from profile_api.requests import EventName, KnownIn
+from profile_api.routes import guarded
 from profile_api.status import PROJECTIONS_GROUP
 from registry.scopes import READ
 from schemas import topics
@@ -32,7 +33,7 @@ def known(deps: ApiDeps, events: Sequence[EventName]) -> list[bool]:
 def wait_until_counted(deps: ApiDeps) -> None:
     """Block until the projections have passed all that the log holds now. Raises `Backpressure` after a while."""
     ends = deps.log.ends(topics.EVENTS)
-    deadline = time.monotonic() + deps.visible_within
+    deadline = time.monotonic() + deps.projections.visible_within
     while any(map(int.__lt__, deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS), ends)):
         if time.monotonic() > deadline:
             raise Backpressure(
@@ -42,19 +43,18 @@ def wait_until_counted(deps: ApiDeps) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(tags=["events"])
+routes = guarded("events")
 
-    @routes.post("/v1/events/known", response_model=Known, responses=example(Known))
-    @scope(READ)
-    def known_events(
-        body: KnownIn,
-        wait: Annotated[bool, Query(description="First let the projections pass all that is in the log now.")] = False,
-    ) -> JsonReply:
-        """Which of up to 1,000 events are here already, in the order of the question. What waits in the log to be
-        processed is not known yet."""
-        if wait:
-            wait_until_counted(deps)
-        return JsonReply({"known": known(deps, body.events)})
 
-    return routes
+@routes.post("/v1/events/known", response_model=Known, responses=example(Known))
+@scope(READ)
+def known_events(
+    deps: Deps,
+    body: KnownIn,
+    wait: Annotated[bool, Query(description="First let the projections pass all that is in the log now.")] = False,
+) -> JsonReply:
+    """Which of up to 1,000 events are here already, in the order of the question. What waits in the log to be
+    processed is not known yet."""
+    if wait:
+        wait_until_counted(deps)
+    return JsonReply({"known": known(deps, body.events)})

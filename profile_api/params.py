@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from schemas.errors import InvalidInput
 
-# Paths are matched still percent-encoded (see `app.ApiPaths`), so that a value may hold an encoded slash.
+# Paths are matched still percent-encoded (see `framing`), so that a value may hold an encoded slash.
 PathText = Annotated[str, AfterValidator(unquote)]
 
 ProfileKey = Annotated[

@@ -4,15 +4,16 @@ of.
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from identity.nodes import node_of, parse_profile_id
-from identity.normalise import normalise
+from identity.normalise import NO_REGION, normalise
 from profile_api.deps import ApiDeps
-from schemas.errors import Backpressure, InvalidIdentifier, NotFound, SimorghError
-from stream_processors.recent import View
+from schemas.errors import Backpressure, Conflict, InvalidIdentifier, NotFound, SimorghError
+from stream_processors.views.recent import View
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
@@ -26,31 +27,68 @@ _POLL_SECONDS = 0.05
 
 
 def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
-    """The node of an identifier as a caller writes it. Raises `InvalidIdentifier`."""
+    """The node of an identifier as it is shown, or as a caller writes it. Raises `InvalidIdentifier`."""
     return node_of(deps.secret, deps.workspace, kind, normalise(kind, value))
 
 
-def node_of_key(deps: ApiDeps, key: str) -> int:
-    """The node that `type:value` or a profile id, superseded or not, stands for.
+def nodes_of_identifier(deps: ApiDeps, kind: str, value: str) -> list[int]:
+    """`node_of_identifier`; of a phone number without a country, one for each region that the workspace or a source
+    names and where there may be such a number. Raises `InvalidIdentifier`."""
+    try:
+        return [node_of_identifier(deps, kind, value)]
+    except InvalidIdentifier as error:
+        if error.code != NO_REGION or not (spellings := _in_regions(deps, kind, value)):
+            raise
+    return [node_of_identifier(deps, kind, one) for one in spellings]
+
+
+def _in_regions(deps: ApiDeps, kind: str, value: str) -> list[str]:
+    regions = {deps.phone_region, *(source.region for source in deps.registry.sources.values())} - {None}
+    spellings = set()
+    for region in regions:
+        with suppress(InvalidIdentifier):
+            spellings.add(normalise(kind, value, region=region))
+    return sorted(spellings)
+
+
+def nodes_of_key(deps: ApiDeps, key: str) -> list[int]:
+    """The nodes that `type:value` or a profile id, superseded or not, may stand for: one, but for phone numbers (see
+    `nodes_of_identifier`).
 
     Raises `NotFound`, also for text that no identifier of its type can be: nobody has it.
     """
     try:
         if key.startswith("prf_"):
-            return parse_profile_id(key)
+            return [parse_profile_id(key)]
         kind, colon, value = key.partition(":")
         if not colon:
             raise InvalidIdentifier("profile key: type:value or a profile id was wanted; neither came.")
-        return node_of_identifier(deps, kind, value)
+        return nodes_of_identifier(deps, kind, value)
     except InvalidIdentifier as error:
         raise NotFound(f"No profile has this key: {error.message}") from None
 
 
+def node_of_key(deps: ApiDeps, key: str) -> int:
+    """The node that a key stands for. Raises as `nodes_of_key`, and `Conflict` (code `ambiguous_key`) for a phone
+    number without a country that several profiles have, each in another country."""
+    nodes = nodes_of_key(deps, key)
+    if len(nodes) == 1:
+        return nodes[0]
+    node_by_profile = {profile: node for node, profile in deps.views.owners(nodes).items()}
+    if len(node_by_profile) > 1:
+        raise Conflict(
+            "profile key: a phone number of one person was wanted, several people have this one, in several countries;"
+            " write it with + and its country.",
+            code="ambiguous_key",
+        )
+    return next(iter(node_by_profile.values()), nodes[0])
+
+
 def profile_row(deps: ApiDeps, key: str) -> Row:
     """The live profile that has this key: its id as `profile`, its version as `ver`, `memberships` [(segment, entered
-    ms)], and what its row's `view` says (see `stream_processors.project.view_text`).
+    ms)], and what its row's `view` says (see `stream_processors.rows.profiles.view_text`).
 
-    Raises `NotFound`. A profile that is absorbed while it is looked up is looked up again.
+    Raises as `node_of_key`. A profile that is absorbed while it is looked up is looked up again.
     """
     node = node_of_key(deps, key)
     for _ in range(_TRIES):
@@ -66,7 +104,7 @@ def absent(deps: ApiDeps) -> SimorghError:
 
 def rebuilding(deps: ApiDeps) -> SimorghError | None:
     """What to say instead of "nobody": while the tables are being rebuilt, somebody may be there all the same."""
-    if not deps.rebuilding:
+    if not deps.projections.rebuilding:
         return None
     return Backpressure(
         "The views are being rebuilt from the log and do not hold everybody yet: see /v1/status, and ask again.",
@@ -82,7 +120,8 @@ def require_everybody(deps: ApiDeps) -> None:
 
 def recent_row(deps: ApiDeps, key: str) -> Row | None:
     """`profile_row` without a query; None where it takes one to know."""
-    found = deps.views.recent_of_node(node_of_key(deps, key))
+    nodes = nodes_of_key(deps, key)
+    found = deps.views.recent_of_node(nodes[0]) if len(nodes) == 1 else None
     return _opened(*found) if found else None
 
 
@@ -100,9 +139,9 @@ def with_origins(deps: ApiDeps, row: Row) -> Row:
     one moment, which is not before that of `row`.
 
     Blocks until the table is as new as the row, which may be in memory only: for about a second at most while events
-    keep coming. Raises `Backpressure` after `deps.visible_within` seconds.
+    keep coming. Raises `Backpressure` after `visible_within` seconds.
     """
-    deadline = time.monotonic() + deps.visible_within
+    deadline = time.monotonic() + deps.projections.visible_within
     while (found := deps.reader.look_up(_ORIGINS, {"profile": row["profile"]})[0])["newest"] < row["ver"]:
         if time.monotonic() > deadline:
             raise Backpressure(

@@ -1,22 +1,24 @@
 """Profiles: the 360° view, many at once, search, the timeline, identities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 
 from identity.nodes import to_hex
 from profile_api import people, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.profiles import EventPage, Identities, LookupAnswer, Profile, ProfilePage
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import LookupIn
+from profile_api.routes import guarded
 from profile_api.status import freshness
+from profile_api.turns import reads_much
 from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound
 from schemas.order import NEWEST_FIRST
@@ -110,22 +112,29 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One item per key, in order, in a handful of queries however many keys there are."""
+    """One item per key, in order, in a handful of queries however many keys there are. Null: nobody has the key, or
+    nobody alone (see `people.node_of_key`)."""
     fresh = freshness(deps)
-    nodes = {key: _node_or_none(deps, key) for key in keys}
-    whose = deps.views.owners(node for node in nodes.values() if node is not None)
-    rows = people.rows_of(deps, sorted(set(whose.values())))
+    nodes = {key: _nodes_or_none(deps, key) for key in keys}
+    owners = deps.views.owners(node for some in nodes.values() for node in some)
+    whose = {key: _only({owners[node] for node in some if node in owners}) for key, some in nodes.items()}
+    rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
     if len(rows) < len(nodes):
         people.require_everybody(deps)
     found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
-    return [{"key": key, "profile": found.get(whose.get(nodes[key] or 0, 0))} for key in keys]
+    return [{"key": key, "profile": found.get(whose[key])} for key in keys]
 
 
-def _node_or_none(deps: ApiDeps, key: str) -> int | None:
+def _only(profiles: Set[int]) -> int:
+    """The one profile; 0 where there is none, or several."""
+    return next(iter(profiles)) if len(profiles) == 1 else 0
+
+
+def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
     try:
-        return people.node_of_key(deps, key)
+        return people.nodes_of_key(deps, key)
     except NotFound:
-        return None
+        return []
 
 
 def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
@@ -172,7 +181,7 @@ def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
     values = {text, text.replace(" ", "+")} - {""}
     kinds = [row["type"] for row in deps.reader.rows(_TYPES)] if values else []
     keys = values | {f"{kind}:{value}" for kind in kinds for value in values}
-    nodes = {node for key in keys if (node := _node_or_none(deps, key)) is not None}
+    nodes = {node for key in keys for node in _nodes_or_none(deps, key)}
     return sorted(set(deps.views.owners(nodes).values()))
 
 
@@ -197,92 +206,98 @@ def _events_named(deps: ApiDeps, details: list[str]) -> dict[str, tuple[str, int
     return {to_hex(row["key"]): (row["id"], row["ms"]) for row in rows}
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/profiles", tags=["profiles"])
+routes = guarded("profiles", "/v1/profiles")
 
-    @routes.get("", response_model=ProfilePage, responses=example(ProfilePage))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def find_profiles(
-        search_for: Annotated[
-            str,
-            Query(
-                alias="search",
-                max_length=500,
-                description="An identifier, or the beginning of a name or e-mail.",
-            ),
-        ] = "",
-        order: Annotated[
-            Order | None,
-            Query(
-                description="`id`, `newest` (first seen last) or `latest` (last seen first; a view of now)."
-                " Without it: `newest` with `search`, else `id`.",
-            ),
-        ] = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> JsonReply:
-        """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
-        return JsonReply(search(deps, search_for, limit, cursor, order))
 
-    @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def look_up_profiles(body: LookupIn) -> JsonReply:
-        """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
-        keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
-        parts = parts_of(None if body.include is None else ",".join(body.include))
-        return JsonReply({"items": lookup(deps, keys, parts)})
+@routes.get("", response_model=ProfilePage, responses=example(ProfilePage))
+@scope(READ)
+@reads_much
+def find_profiles(
+    deps: Deps,
+    search_for: Annotated[
+        str,
+        Query(
+            alias="search",
+            max_length=500,
+            description="An identifier, or the beginning of a name or e-mail.",
+        ),
+    ] = "",
+    order: Annotated[
+        Order | None,
+        Query(
+            description="`id`, `newest` (first seen last) or `latest` (last seen first; a view of now)."
+            " Without it: `newest` with `search`, else `id`.",
+        ),
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
+    return JsonReply(search(deps, search_for, limit, cursor, order))
 
-    @routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def profile_events(
-        key: ProfileKey,
-        kind: Annotated[
-            str,
-            Query(
-                alias="type",
-                max_length=200,
-                description="Only this event type.",
-                examples=["order.completed"],
-            ),
-        ] = "",
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> JsonReply:
-        """The profile's timeline, newest first."""
-        row = people.profile_row(deps, key)
-        return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
 
-    @routes.get("/{key:path}/identities", response_model=Identities, responses=example(Identities))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def profile_identities(
-        key: ProfileKey,
-        explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
-    ) -> JsonReply:
-        """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
-        row = people.profile_row(deps, key)
-        answer = page(views.identities(row["identifiers"]))
-        if explain:
-            answer["decisions"] = decisions(deps, row["profile"])
-        return JsonReply(answer)
+@routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
+@scope(READ)
+@reads_much
+def look_up_profiles(deps: Deps, body: LookupIn) -> JsonReply:
+    """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
+    keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
+    parts = parts_of(None if body.include is None else ",".join(body.include))
+    return JsonReply({"items": lookup(deps, keys, parts)})
 
-    @routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
-    @scope(READ)
-    async def profile(
-        key: ProfileKey,
-        include: Include = None,
-        provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
-    ) -> JsonReply:
-        """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
-        parts = parts_of(include)
-        if deps.at_hand and "events" not in parts and not provenance:
-            fresh = freshness(deps)
-            row = people.recent_row(deps, key)
-            if row is not None:
-                return JsonReply(view_of(deps, row, parts, fresh))
-        return await run_in_threadpool(profile_reply, deps, key, parts, provenance)
 
-    return routes
+@routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
+@scope(READ)
+@reads_much
+def profile_events(
+    deps: Deps,
+    key: ProfileKey,
+    kind: Annotated[
+        str,
+        Query(
+            alias="type",
+            max_length=200,
+            description="Only this event type.",
+            examples=["order.completed"],
+        ),
+    ] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """The profile's timeline, newest first."""
+    row = people.profile_row(deps, key)
+    return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
+
+
+@routes.get("/{key:path}/identities", response_model=Identities, responses=example(Identities))
+@scope(READ)
+@reads_much
+def profile_identities(
+    deps: Deps,
+    key: ProfileKey,
+    explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
+) -> JsonReply:
+    """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
+    row = people.profile_row(deps, key)
+    answer = page(views.identities(row["identifiers"]))
+    if explain:
+        answer["decisions"] = decisions(deps, row["profile"])
+    return JsonReply(answer)
+
+
+@routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
+@scope(READ)
+async def profile(
+    deps: Deps,
+    key: ProfileKey,
+    include: Include = None,
+    provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
+) -> JsonReply:
+    """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
+    parts = parts_of(include)
+    if deps.projections.at_hand and "events" not in parts and not provenance:
+        fresh = freshness(deps)
+        row = people.recent_row(deps, key)
+        if row is not None:
+            return JsonReply(view_of(deps, row, parts, fresh))
+    return await run_in_threadpool(profile_reply, deps, key, parts, provenance)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from schemas.errors import Conflict, SimorghError
-from stream_processors.condition import Condition, said_of
+from stream_processors.host.condition import Condition, said_of
 from warehouse.reader import Reader
 
 KEPT_SECONDS: Final = 1.0

@@ -5,17 +5,19 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from profile_api import views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.operations import Dismissed, Outcome, RejectedEvent, RejectedPage, Retried
 from profile_api.params import END_OF_TIME, Cursor, Limit, Moment, Name, moment_of
 from profile_api.replies import JsonReply, page
 from profile_api.requests import RejectedFilter
+from profile_api.routes import guarded
+from profile_api.turns import reads_much
 from registry.scopes import ADMIN
 from schemas import topics
 from schemas.errors import Conflict, InvalidInput, NotFound
@@ -132,78 +134,84 @@ async def raw_body(request: Request) -> bytes:
     return await request.body()
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/rejected", tags=["rejected events"])
+routes = guarded("rejected events", "/v1/rejected")
 
-    @routes.get("", response_model=RejectedPage, responses=example(RejectedPage))
-    @scope(ADMIN)
-    @deps.heavy.endpoint
-    def list_rejected(
-        source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
-        code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",
-        since: Annotated[Moment | None, Query(description="Only those received then or later.")] = None,
-        until: Annotated[Moment | None, Query(description="Only those received earlier.")] = None,
-        resolved: Annotated[
-            bool, Query(description="Those that a retry or a dismissal has settled instead of those that wait.")
-        ] = False,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> JsonReply:
-        """Rejected events that wait to be fixed, latest first."""
-        return JsonReply(listed(deps, Which(source, code, since, until), limit, cursor, resolved=resolved))
 
-    @routes.post("/retry", response_model=Retried, responses=example(Retried))
-    @scope(ADMIN)
-    def retry_several(body: RejectedFilter) -> JsonReply:
-        """Admit all rejected events again that a filter names, as they came, latest first. Go on with `next_cursor`."""
-        following, rows = several(deps, body)
-        outcomes = Counter(retried(deps, row) for row in rows)
-        counts = {name: outcomes[name] for name in ("accepted", "rejected")}
-        return JsonReply({"matched": len(rows), **counts, "next_cursor": following})
+@routes.get("", response_model=RejectedPage, responses=example(RejectedPage))
+@scope(ADMIN)
+@reads_much
+def list_rejected(
+    deps: Deps,
+    source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
+    code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",
+    since: Annotated[Moment | None, Query(description="Only those received then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only those received earlier.")] = None,
+    resolved: Annotated[
+        bool, Query(description="Those that a retry or a dismissal has settled instead of those that wait.")
+    ] = False,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """Rejected events that wait to be fixed, latest first."""
+    return JsonReply(listed(deps, Which(source, code, since, until), limit, cursor, resolved=resolved))
 
-    @routes.post("/dismiss", response_model=Dismissed, responses=example(Dismissed))
-    @scope(ADMIN)
-    def dismiss_several(body: RejectedFilter) -> JsonReply:
-        """Settle all rejected events that a filter names without admitting them. Go on with `next_cursor`."""
-        following, rows = several(deps, body)
-        dismiss(deps, rows)
-        return JsonReply({"dismissed": len(rows), "next_cursor": following})
 
-    @routes.post(
-        "/{name:path}/retry",
-        response_model=Outcome,
-        responses=example(Outcome),
-        openapi_extra={
-            "requestBody": {
-                "description": "The corrected event. Without a body, the original bytes are tried again.",
-                "required": False,
-                "content": {"application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}},
-            }
-        },
-    )
-    @scope(ADMIN)
-    def retry_rejected(name: Name, payload: Annotated[bytes, Depends(raw_body)], source: Source = "") -> JsonReply:
-        """Admit a rejected event again, as it came or corrected, under its id and its time of arrival.
+@routes.post("/retry", response_model=Retried, responses=example(Retried))
+@scope(ADMIN)
+def retry_several(deps: Deps, body: RejectedFilter) -> JsonReply:
+    """Admit all rejected events again that a filter names, as they came, latest first. Go on with `next_cursor`."""
+    following, rows = several(deps, body)
+    outcomes = Counter(retried(deps, row) for row in rows)
+    counts = {name: outcomes[name] for name in ("accepted", "rejected")}
+    return JsonReply({"matched": len(rows), **counts, "next_cursor": following})
 
-        A `conflicting_copy` cannot be: under its id it would be a copy again.
-        """
-        return JsonReply(deps.retry_rejected(record_of(find(deps, name, source)), payload or None))
 
-    @routes.post(
-        "/{name:path}/dismiss",
-        status_code=204,
-        responses={204: {"description": "It waits no more. It stays on record."}},
-    )
-    @scope(ADMIN)
-    def dismiss_rejected(name: Name, source: Source = "") -> Response:
-        """Settle a rejected event without admitting it: it leaves the list of those that wait."""
-        dismiss(deps, [find(deps, name, source)])
-        return Response(status_code=204)
+@routes.post("/dismiss", response_model=Dismissed, responses=example(Dismissed))
+@scope(ADMIN)
+def dismiss_several(deps: Deps, body: RejectedFilter) -> JsonReply:
+    """Settle all rejected events that a filter names without admitting them. Go on with `next_cursor`."""
+    following, rows = several(deps, body)
+    dismiss(deps, rows)
+    return JsonReply({"dismissed": len(rows), "next_cursor": following})
 
-    @routes.get("/{name:path}", response_model=RejectedEvent, responses=example(RejectedEvent))
-    @scope(ADMIN)
-    def one_rejected(name: Name, source: Source = "") -> JsonReply:
-        """One rejected event with its original bytes."""
-        return JsonReply(views.rejected_view(find(deps, name, source)))
 
-    return routes
+@routes.post(
+    "/{name:path}/retry",
+    response_model=Outcome,
+    responses=example(Outcome),
+    openapi_extra={
+        "requestBody": {
+            "description": "The corrected event. Without a body, the original bytes are tried again.",
+            "required": False,
+            "content": {"application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}},
+        }
+    },
+)
+@scope(ADMIN)
+def retry_rejected(
+    deps: Deps, name: Name, payload: Annotated[bytes, Depends(raw_body)], source: Source = ""
+) -> JsonReply:
+    """Admit a rejected event again, as it came or corrected, under its id and its time of arrival.
+
+    A `conflicting_copy` cannot be: under its id it would be a copy again.
+    """
+    return JsonReply(deps.retry_rejected(record_of(find(deps, name, source)), payload or None))
+
+
+@routes.post(
+    "/{name:path}/dismiss",
+    status_code=204,
+    responses={204: {"description": "It waits no more. It stays on record."}},
+)
+@scope(ADMIN)
+def dismiss_rejected(deps: Deps, name: Name, source: Source = "") -> Response:
+    """Settle a rejected event without admitting it: it leaves the list of those that wait."""
+    dismiss(deps, [find(deps, name, source)])
+    return Response(status_code=204)
+
+
+@routes.get("/{name:path}", response_model=RejectedEvent, responses=example(RejectedEvent))
+@scope(ADMIN)
+def one_rejected(deps: Deps, name: Name, source: Source = "") -> JsonReply:
+    """One rejected event with its original bytes."""
+    return JsonReply(views.rejected_view(find(deps, name, source)))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
-from registry.models import Budget
+from registry.models import DEFAULT_CAUSES, Budget, Cause
 from registry.scopes import Scope
 from schemas.catalog import Catalog
 
@@ -71,6 +71,7 @@ class SplitIn(Request):
     )
     identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
     reason: str = Field(default="", max_length=1000)
+    dry_run: bool = Field(default=False, description="Change nothing; answer which side would keep the profile's id.")
 
 
 class SegmentIn(Request):
@@ -100,6 +101,13 @@ class WebhookIn(Request):
     secret: str | None = Field(default=None, max_length=200)
 
 
+_CAUSES = Field(
+    default=list(DEFAULT_CAUSES),
+    min_length=1,
+    description="Why a profile entered or left. Without it: all that happens to a customer, except a split.",
+)
+
+
 class TriggerIn(Request):
     model_config = with_example(
         {
@@ -115,6 +123,7 @@ class TriggerIn(Request):
     )
     segment: str = Field(min_length=1, max_length=100)
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
+    causes: list[Cause] = _CAUSES
     webhook: WebhookIn
     enabled: bool = True
 
@@ -133,6 +142,7 @@ class TriggerChange(Request):
     id: str | None = None
     segment: str = Field(min_length=1, max_length=100)
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
+    causes: list[Cause] = _CAUSES
     webhook: WebhookIn
     enabled: bool = True
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from profile_api import trial
+from profile_api.declaring import SEGMENTS
 from profile_api.deps import ApiDeps
-from registry.models import SegmentDeclaration
 from schemas.errors import Conflict, InvalidRule, NotFound
 from segments.rule import parse_rule
 from segments.size import check_size
@@ -15,20 +15,13 @@ from segments.tree import Rule
 _A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
 
 
-def found(deps: ApiDeps, name: str) -> SegmentDeclaration:
-    segment = deps.registry.segments.get(name)
-    if segment is None:
-        raise NotFound("No segment has this id: see /v1/segments.")
-    return segment
-
-
 def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Resolve:
     """What nested segments stand for; `own` is the one that is being declared, with its new rule."""
 
     def resolve(name: str) -> Rule:
         if rule is not None and name == own:
             return rule
-        nested = found(deps, name)
+        nested = SEGMENTS.found(deps, name)
         if (effect := deps.registry.effects.get(name)) and effect.aside is not None:
             raise Conflict(f"The segment {name} is set aside, so no rule can name it: {effect.aside}", code="set_aside")
         return deps.trees.tree(nested)

@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from profile_api.auth import scope
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.operations import Anything, Items
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
+from profile_api.routes import guarded
+from profile_api.turns import reads_much
 from registry.scopes import READ
 from schemas.catalog import Catalog, EventType
 from schemas.clock import iso
@@ -37,29 +39,29 @@ def unplanned(deps: ApiDeps) -> list[dict[str, Any]]:
     return [{"type": row["type"], "events": row["events"], "last_seen": iso(row["last_ms"])} for row in rows]
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/schemas", tags=["schemas"])
-    catalog = Catalog.load()
+routes = guarded("schemas", "/v1/schemas")
+catalog = Catalog.load()
 
-    @routes.get("", response_model=Items, responses=example(Items))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def list_schemas(
-        show_unplanned: Annotated[
-            bool,
-            Query(alias="unplanned", description="The custom types that were seen, with their numbers, instead."),
-        ] = False,
-    ) -> JsonReply:
-        """Every event type of the contract, in its newest version."""
-        return JsonReply(page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()]))
 
-    @routes.get("/{name:path}", response_model=Anything, responses=example(Anything))
-    @scope(READ)
-    def one_schema(name: Name) -> JsonReply:
-        """The JSON Schema of an event type such as `order.completed`."""
-        schema = catalog.schema(name)
-        if schema is None:
-            raise NotFound("No event type of this name is in the contract: see /v1/schemas.")
-        return JsonReply(dict(schema))
+@routes.get("", response_model=Items, responses=example(Items))
+@scope(READ)
+@reads_much
+def list_schemas(
+    deps: Deps,
+    show_unplanned: Annotated[
+        bool,
+        Query(alias="unplanned", description="The custom types that were seen, with their numbers, instead."),
+    ] = False,
+) -> JsonReply:
+    """Every event type of the contract, in its newest version."""
+    return JsonReply(page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()]))
 
-    return routes
+
+@routes.get("/{name:path}", response_model=Anything, responses=example(Anything))
+@scope(READ)
+def one_schema(name: Name) -> JsonReply:
+    """The JSON Schema of an event type such as `order.completed`."""
+    schema = catalog.schema(name)
+    if schema is None:
+        raise NotFound("No event type of this name is in the contract: see /v1/schemas.")
+    return JsonReply(dict(schema))

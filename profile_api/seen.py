@@ -7,16 +7,16 @@ for a while: a name that has come since may be warned of, and no more.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any, Final, TypeVar, cast
+from threading import RLock
+from typing import Any, Final, Literal, TypeVar, cast
 
 import orjson
 
 from identity.rules import DEFAULT_RULES
 from profile_api.deps import ApiDeps
 from schemas.catalog import Catalog
-from schemas.clock import Clock
 from schemas.errors import InvalidRule
-from segments.sql_values import Binder, reached
+from segments.sql_values import Binder, entered, reached
 from segments.tree import (
     AnyItem,
     Condition,
@@ -34,23 +34,31 @@ _MOST_KEPT: Final = 50
 _MOST_NAMES: Final = 10_000
 _SAMPLE: Final = 1_000
 _LOOKED_AT: Final = 50_000
+_MOST_VALUES: Final = 100
 
 _TYPES = f"SELECT type AS name FROM events GROUP BY type LIMIT {_MOST_NAMES}"
 _STORED = f"SELECT name FROM traits WHERE kind = {{kind:String}} GROUP BY name LIMIT {_MOST_NAMES}"
 _IDENTIFIERS = f"SELECT type AS name FROM identifiers GROUP BY type LIMIT {_MOST_NAMES}"
 _EVENTS = f"SELECT payload FROM events WHERE type = {{type:String}} LIMIT {_SAMPLE}"
+# Of JSON texts those of texts and numbers, which begin below ':', and booleans.
+_VALUES = """SELECT value, count() AS n FROM ({some}) WHERE (value != '' AND value < ':') OR value IN ('true', 'false')
+GROUP BY value ORDER BY n DESC, value LIMIT {most}"""
 
 Path = tuple[str, ...]
+Of = Literal["types", "properties", "traits", "consents", "identifiers"]
 T = TypeVar("T")
 
 
 class Seen:
-    """May be called from any thread: two that ask at once for the same both ask the warehouse."""
+    """May be called from any thread. The warehouse is asked one thing at a time, however many declare and preview."""
 
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps
         self._catalog = Catalog.load()
         self._kept: dict[tuple[str, ...], tuple[int, Any]] = {}
+        self._looking = RLock()
+
+    # ---- by the contract, or really seen
 
     def types(self) -> frozenset[str]:
         known = {one.type for one in self._catalog.all()}
@@ -76,17 +84,8 @@ class Seen:
     def properties(self, event_type: str) -> frozenset[Path]:
         """Paths from an envelope's root, without places in lists: of the contract, and of a sample of the events."""
 
-        def look() -> frozenset[Path]:
-            found = {("properties", *path) for path in self._described(event_type)}
-            for row in self._deps.reader.rows(_EVENTS, {"type": event_type}):
-                payload = orjson.loads(row["payload"])
-                for root in ("properties", "context"):
-                    found.update(_paths(payload.get(root), (root,)))
-                if len(found) > _MOST_NAMES:
-                    break
-            return frozenset(found)
-
-        return self._keep(("properties", event_type), look)
+        described = frozenset(("properties", *path) for path in self._described(event_type))
+        return described | self.sampled(event_type)
 
     def has(self, event_type: str, path: Path) -> bool:
         """Whether some event of a type has something at a path; looks at many more of them."""
@@ -98,6 +97,56 @@ class Seen:
             ("has", event_type, *path), lambda: bool(self._deps.reader.rows(sql, binder.parameters)[0]["n"])
         )
 
+    # ---- really seen
+
+    def names(self, of: Of, event_type: str = "") -> list[str]:
+        """In alphabetical order. `event_type`: whose properties."""
+        match of:
+            case "types":
+                return sorted(self._keep(("seen types",), lambda: self._names(_TYPES)))
+            case "identifiers":
+                return sorted(self._keep(("seen identifiers",), lambda: self._names(_IDENTIFIERS)))
+            case "properties":
+                return sorted(_written(path) for path in self.sampled(event_type))
+            case "traits" | "consents":
+                kind = of.removesuffix("s")
+                return sorted(self._keep(("seen", kind), lambda: self._names(_STORED, {"kind": kind})))
+
+    def values(self, path: Path, event_type: str | None) -> list[tuple[Any, int]]:
+        """Up to 100 texts, numbers and booleans at a path from an envelope's root, or of a trait where there is no
+        type; the commonest first, with how often each was seen among those that were looked at."""
+
+        def look() -> list[tuple[Any, int]]:
+            binder = Binder()
+            if event_type is None:
+                name = binder.bind(path[0], "String")
+                some = f"SELECT value FROM traits WHERE kind = 'trait' AND name = {name} LIMIT {_LOOKED_AT}"
+            else:
+                there = entered(reached(binder, "payload", path[:2], path[2:]))
+                events = (
+                    f"SELECT payload FROM events WHERE type = {binder.bind(event_type, 'String')} LIMIT {_LOOKED_AT}"
+                )
+                some = f"SELECT arrayJoin({there}) AS value FROM ({events})"
+            rows = self._deps.reader.rows(_VALUES.format(some=some, most=_MOST_VALUES), binder.parameters)
+            return [(orjson.loads(row["value"]), row["n"]) for row in rows]
+
+        return self._keep(("values", event_type or "", *path), look)
+
+    def sampled(self, event_type: str) -> frozenset[Path]:
+        """Paths from an envelope's root, without places in lists, of a sample of the events."""
+
+        def look() -> frozenset[Path]:
+            found: set[Path] = set()
+            for row in self._deps.reader.rows(_EVENTS, {"type": event_type}):
+                payload = orjson.loads(row["payload"])
+                for root in ("properties", "context"):
+                    found.update(_paths(payload.get(root), (root,)))
+                if len(found) > _MOST_NAMES:
+                    break
+            return frozenset(found)
+
+        return self._keep(("sampled", event_type), look)
+
     def _described(self, event_type: str) -> Iterable[Path]:
         schema = self._catalog.schema(event_type) if self._catalog.by_type(event_type) else None
         return _schema_paths(schema, ()) if schema else ()
@@ -106,13 +155,19 @@ class Seen:
         return {row["name"] for row in self._deps.reader.rows(sql, bound)}
 
     def _keep(self, key: tuple[str, ...], look: Callable[[], T]) -> T:
-        clock: Clock = self._deps.clock
-        known = self._kept.get(key)
-        if known is None or clock() - known[0] >= KEPT_MS:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept = {}
-            known = self._kept[key] = (clock(), look())
+        known = self._fresh(key)
+        if known is None:
+            with self._looking:
+                known = self._fresh(key)  # somebody may have looked meanwhile
+                if known is None:
+                    if len(self._kept) >= _MOST_KEPT:
+                        self._kept = {}
+                    known = self._kept[key] = (self._deps.clock(), look())
         return cast(T, known[1])
+
+    def _fresh(self, key: tuple[str, ...]) -> tuple[int, Any] | None:
+        known = self._kept.get(key)
+        return known if known and self._deps.clock() - known[0] < KEPT_MS else None
 
 
 def warnings(seen: Seen, rule: Rule) -> list[dict[str, Any]]:

@@ -3,22 +3,25 @@
 from typing import Any, Final
 
 import orjson
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from identity.nodes import profile_id
 from profile_api import people, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.declaring import position, reached
-from profile_api.deps import ApiDeps
+from profile_api.declaring import SEGMENTS, position, reached
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.segments import Members, Preview, SegmentPage, Why
 from profile_api.models.segments import Segment as SegmentAnswer
+from profile_api.names import SeenOf
 from profile_api.params import Cursor, Limit, Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn
-from profile_api.rules import found, resolver
+from profile_api.routes import guarded
+from profile_api.rules import resolver
 from profile_api.seen import Seen, refuse_objects, warnings
+from profile_api.turns import declares, reads_much
 from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
@@ -76,7 +79,7 @@ def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
         return {"state": DELETING}
     if effect.offset < passed:
         return {"state": LIVE}
-    filled = deps.filled(name)
+    filled = deps.projections.filled(name)
     if filled is not None:
         return {"state": FILLING, "progress": round(filled, 3)}
     return {"state": FILLING if effect.offset == passed else PENDING}
@@ -87,7 +90,7 @@ def one(deps: ApiDeps, name: str) -> dict[str, Any]:
     effect = deps.registry.effects.get(name)
     if effect and effect.leaving and position(deps) <= effect.offset:
         return view(deps, effect.leaving, sizes(deps, [name]).get(name, 0))
-    return view(deps, found(deps, name), sizes(deps, [name]).get(name, 0))
+    return view(deps, SEGMENTS.found(deps, name), sizes(deps, [name]).get(name, 0))
 
 
 def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, Any]:
@@ -182,93 +185,94 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/segments", tags=["segments"])
-    names = Seen(deps)
+routes = guarded("segments", "/v1/segments")
 
-    @routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def list_segments() -> JsonReply:
-        """Every segment with its size, by id."""
-        declared = sorted(deps.registry.segments.values(), key=lambda segment: segment.id)
-        size = sizes(deps, [segment.id for segment in declared])
-        return JsonReply(page([view(deps, segment, size.get(segment.id, 0)) for segment in declared]))
 
-    @routes.post(
-        "",
-        status_code=201,
-        response_model=SegmentAnswer,
-        responses={**example(SegmentAnswer, 201, "Live and back-filled."), **_ACCEPTED},
-    )
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def create_segment(body: SegmentIn, by: Caller) -> JsonReply:
-        """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
-        if body.id in deps.registry.segments:
-            raise Conflict("A segment with this id exists: PUT changes it.", code="exists")
-        return put(deps, names, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by, 201)
+@routes.get("", response_model=SegmentPage, responses=example(SegmentPage))
+@scope(READ)
+@reads_much
+def list_segments(deps: Deps) -> JsonReply:
+    """Every segment with its size, by id."""
+    declared = SEGMENTS.all(deps)
+    size = sizes(deps, [segment.id for segment in declared])
+    return JsonReply(page([view(deps, segment, size.get(segment.id, 0)) for segment in declared]))
 
-    @routes.post("/preview", response_model=Preview, responses=example(Preview))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def preview_segment(body: PreviewIn) -> JsonReply:
-        """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
-        return JsonReply(preview(deps, names, body.rule))
 
-    @routes.get("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
-    @scope(READ)
-    def one_segment(name: Name) -> JsonReply:
-        """One segment with its rule, size and state."""
-        return JsonReply(one(deps, name))
+@routes.post(
+    "",
+    status_code=201,
+    response_model=SegmentAnswer,
+    responses={**example(SegmentAnswer, 201, "Live and back-filled."), **_ACCEPTED},
+)
+@scope(WRITE)
+@declares
+def create_segment(deps: Deps, names: SeenOf, body: SegmentIn, by: Caller) -> JsonReply:
+    """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
+    SEGMENTS.require_new(deps, body.id)
+    return put(deps, names, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by, 201)
 
-    @routes.put("/{name}", response_model=SegmentAnswer, responses={**example(SegmentAnswer), **_ACCEPTED})
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def change_segment(name: Name, body: SegmentChange, by: Caller) -> JsonReply:
-        """Change a segment's rule or name: the next version. Answers once its members are those of the new
-        rule.
-        """
-        known = found(deps, name)
-        if body.id not in (None, name):
-            raise Conflict("A segment keeps its id: declare another one instead.", code="id_differs")
-        title = known.name if body.name is None else body.name
-        changed = {"name": title, "rule": body.rule, "version": known.version + 1}
-        return put(deps, names, name, changed, by, 200)
 
-    @routes.delete(
-        "/{name}",
-        status_code=204,
-        response_class=Response,
-        responses={204: {"description": "Its members have left it."}, **_ACCEPTED},
-    )
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def delete_segment(name: Name, by: Caller) -> Response:
-        """Delete a segment that no other segment and no trigger names."""
-        found(deps, name)
-        if users := users_of(deps, name):
-            raise Conflict(f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use")
-        if reached(deps, deps.registry.withdraw("segment", name, by)):
-            return Response(status_code=204)
-        deps.registry.refresh()
-        return JsonReply(one(deps, name), 202, headers=_place(name))
+@routes.post("/preview", response_model=Preview, responses=example(Preview))
+@scope(READ)
+@reads_much
+def preview_segment(deps: Deps, names: SeenOf, body: PreviewIn) -> JsonReply:
+    """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
+    return JsonReply(preview(deps, names, body.rule))
 
-    @routes.get("/{name}/members", response_model=Members, responses=example(Members))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def segment_members(name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
-        """The profiles in a segment, by profile id."""
-        found(deps, name)
-        return JsonReply(members(deps, name, limit, cursor))
 
-    @routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def why(name: Name, key: ProfileKey) -> JsonReply:
-        """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
-        segment = found(deps, name)
-        row = people.profile_row(deps, key)
-        return JsonReply(explained(deps, segment, row))
+@routes.get("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
+@scope(READ)
+def one_segment(deps: Deps, name: Name) -> JsonReply:
+    """One segment with its rule, size and state."""
+    return JsonReply(one(deps, name))
 
-    return routes
+
+@routes.put("/{name}", response_model=SegmentAnswer, responses={**example(SegmentAnswer), **_ACCEPTED})
+@scope(WRITE)
+@declares
+def change_segment(deps: Deps, names: SeenOf, name: Name, body: SegmentChange, by: Caller) -> JsonReply:
+    """Change a segment's rule or name: the next version. Answers once its members are those of the new
+    rule.
+    """
+    known = SEGMENTS.to_change(deps, name, body.id)
+    title = known.name if body.name is None else body.name
+    changed = {"name": title, "rule": body.rule, "version": known.version + 1}
+    return put(deps, names, name, changed, by, 200)
+
+
+@routes.delete(
+    "/{name}",
+    status_code=204,
+    response_class=Response,
+    responses={204: {"description": "Its members have left it."}, **_ACCEPTED},
+)
+@scope(WRITE)
+@declares
+def delete_segment(deps: Deps, name: Name, by: Caller) -> Response:
+    """Delete a segment that no other segment and no trigger names."""
+    SEGMENTS.found(deps, name)
+    if users := users_of(deps, name):
+        raise Conflict(f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use")
+    if reached(deps, deps.registry.withdraw("segment", name, by)):
+        return Response(status_code=204)
+    deps.registry.refresh()
+    return JsonReply(one(deps, name), 202, headers=_place(name))
+
+
+@routes.get("/{name}/members", response_model=Members, responses=example(Members))
+@scope(READ)
+@reads_much
+def segment_members(deps: Deps, name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
+    """The profiles in a segment, by profile id."""
+    SEGMENTS.found(deps, name)
+    return JsonReply(members(deps, name, limit, cursor))
+
+
+@routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))
+@scope(READ)
+@reads_much
+def why(deps: Deps, name: Name, key: ProfileKey) -> JsonReply:
+    """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
+    segment = SEGMENTS.found(deps, name)
+    row = people.profile_row(deps, key)
+    return JsonReply(explained(deps, segment, row))

@@ -1,18 +1,20 @@
 """Sources and their write keys: who may send events."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import Depends, Response
 
 from profile_api.activity import Activity
 from profile_api.auth import Caller, scope
-from profile_api.deps import ApiDeps
+from profile_api.declaring import SOURCES
+from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.models.examples import example
 from profile_api.models.keys import NewKey, SourcePage
 from profile_api.models.keys import Source as SourceAnswer
 from profile_api.params import Name
-from profile_api.replies import JsonReply, page
+from profile_api.replies import JsonReply
 from profile_api.requests import SourceChange, SourceIn
+from profile_api.routes import guarded
 from registry.keys import beginning, new_write_key, sha256_hex
 from registry.models import KeyNote, Source
 from registry.scopes import ADMIN
@@ -22,13 +24,6 @@ from schemas.errors import Conflict, NotFound
 _KEYS = 2
 """So that a key can be changed without a gap."""
 _SHOWN = 12
-
-
-def found(deps: ApiDeps, name: str) -> Source:
-    source = deps.registry.sources.get(name)
-    if source is None:
-        raise NotFound("No source has this id: see /v1/sources.")
-    return source
 
 
 def view(source: Source) -> dict[str, Any]:
@@ -44,83 +39,83 @@ def _key_view(source: Source, digest: str) -> dict[str, Any]:
     return {"id": digest[:_SHOWN], "begins": note.begins if note else None, "created_at": created}
 
 
-def put(deps: ApiDeps, name: str, body: SourceIn | SourceChange, by: str, known: Source | None = None) -> Source:
-    """Declare a source with these settings, and the keys of the `known` one."""
+def settings(body: SourceIn | SourceChange, known: Source | None = None) -> dict[str, Any]:
+    """A source with these settings and the keys of the `known` one, as it is declared."""
     kept = {} if known is None else known.model_dump(mode="json", include={"write_key_sha256", "key_notes"})
-    settings = body.model_dump(exclude={"id"}) | kept
-    deps.registry.declare("source", name, settings, by)
-    return found(deps, name)
+    return body.model_dump(exclude={"id"}) | kept
 
 
-def with_keys(deps: ApiDeps, source: Source, keys: tuple[str, ...], by: str, **new: KeyNote) -> None:
+def with_keys(deps: ApiDeps, source: Source, keys: tuple[str, ...], by: str, **new: KeyNote) -> Source:
     """Let a source have these keys and no others. `new`: notes of those that it did not have, by digest."""
     notes = {digest: note.model_dump() for digest, note in {**source.key_notes, **new}.items() if digest in keys}
-    settings = source.model_dump(mode="json") | {"write_key_sha256": keys, "key_notes": notes}
-    deps.registry.declare("source", source.id, settings, by)
+    changed = source.model_dump(mode="json") | {"write_key_sha256": keys, "key_notes": notes}
+    return SOURCES.put(deps, source.id, changed, by)
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/sources", tags=["administration"])
-    activity = Activity(deps)
+ActivityOf = Annotated[Activity, Depends(one_per_app(Activity))]
 
-    @routes.get("", response_model=SourcePage, responses=example(SourcePage))
-    @scope(ADMIN)
-    def list_sources() -> JsonReply:
-        """Every source with its settings, by id, and what came of it: who has fallen silent?"""
-        declared = sorted(deps.registry.sources.values(), key=lambda source: source.id)
-        seen = activity.of_sources()
-        return JsonReply(page([view(source) | seen.of(source.id) for source in declared]))
+routes = guarded("administration", "/v1/sources")
 
-    @routes.post("", status_code=201, response_model=SourceAnswer, responses=example(SourceAnswer, 201, "Declared."))
-    @scope(ADMIN)
-    def create_source(body: SourceIn, by: Caller) -> JsonReply:
-        """Declare a source. It takes events once it has a key: `POST /v1/sources/{id}/keys`."""
-        if body.id in deps.registry.sources:
-            raise Conflict("A source with this id exists: PUT changes it.", code="exists")
-        return JsonReply(view(put(deps, body.id, body, by)), 201)
 
-    @routes.get("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
-    @scope(ADMIN)
-    def one_source(name: Name) -> JsonReply:
-        """One source with its settings, and what came of it."""
-        return JsonReply(view(found(deps, name)) | activity.of_sources().of(name))
+@routes.get("", response_model=SourcePage, responses=example(SourcePage))
+@scope(ADMIN)
+def list_sources(deps: Deps, activity: ActivityOf) -> JsonReply:
+    """Every source with its settings, by id, and what came of it: who has fallen silent?"""
+    seen = activity.of_sources()
+    return SOURCES.listed(deps, lambda source: view(source) | seen.of(source.id))
 
-    @routes.put("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
-    @scope(ADMIN)
-    def change_source(name: Name, body: SourceChange, by: Caller) -> JsonReply:
-        """Change a source's settings; its keys stay."""
-        return JsonReply(view(put(deps, name, body, by, found(deps, name))))
 
-    @routes.delete("/{name}", status_code=204, responses={204: {"description": "Its keys open nothing any more."}})
-    @scope(ADMIN)
-    def delete_source(name: Name, by: Caller) -> Response:
-        """Delete a source with its keys; its events stay."""
-        found(deps, name)
-        deps.registry.withdraw("source", name, by)
-        return Response(status_code=204)
+@routes.post("", status_code=201, response_model=SourceAnswer, responses=example(SourceAnswer, 201, "Declared."))
+@scope(ADMIN)
+def create_source(deps: Deps, body: SourceIn, by: Caller) -> JsonReply:
+    """Declare a source. It takes events once it has a key: `POST /v1/sources/{id}/keys`."""
+    SOURCES.require_new(deps, body.id)
+    return JsonReply(view(SOURCES.put(deps, body.id, settings(body), by)), 201)
 
-    @routes.post("/{name}/keys", status_code=201, response_model=NewKey, responses=example(NewKey, 201, "Shown once."))
-    @scope(ADMIN)
-    def create_key(name: Name, by: Caller) -> JsonReply:
-        """Make a write key. It is shown this once; a source has at most two."""
-        source = found(deps, name)
-        if len(source.write_key_sha256) >= _KEYS:
-            raise Conflict(f"A source has at most {_KEYS} keys: delete one first.", code="too_many_keys")
-        key = new_write_key()
-        digest = sha256_hex(key)
-        note = KeyNote(created_at=deps.clock(), begins=beginning(key))
-        with_keys(deps, source, (*source.write_key_sha256, digest), by, **{digest: note})
-        return JsonReply(_key_view(found(deps, name), digest) | {"source": name, "write_key": key}, 201)
 
-    @routes.delete("/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "It opens nothing now."}})
-    @scope(ADMIN)
-    def delete_key(name: Name, key_id: Name, by: Caller) -> Response:
-        """Delete a write key by its id, the fingerprint that the source shows."""
-        source = found(deps, name)
-        kept = tuple(digest for digest in source.write_key_sha256 if digest[:_SHOWN] != key_id)
-        if len(kept) == len(source.write_key_sha256):
-            raise NotFound("The source has no key with this id: see its keys.")
-        with_keys(deps, source, kept, by)
-        return Response(status_code=204)
+@routes.get("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
+@scope(ADMIN)
+def one_source(deps: Deps, name: Name, activity: ActivityOf) -> JsonReply:
+    """One source with its settings, and what came of it."""
+    return JsonReply(view(SOURCES.found(deps, name)) | activity.of_sources().of(name))
 
-    return routes
+
+@routes.put("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
+@scope(ADMIN)
+def change_source(deps: Deps, name: Name, body: SourceChange, by: Caller) -> JsonReply:
+    """Change a source's settings; its keys stay."""
+    changed = settings(body, SOURCES.found(deps, name))
+    return JsonReply(view(SOURCES.put(deps, name, changed, by)))
+
+
+@routes.delete("/{name}", status_code=204, responses={204: {"description": "Its keys open nothing any more."}})
+@scope(ADMIN)
+def delete_source(deps: Deps, name: Name, by: Caller) -> Response:
+    """Delete a source with its keys; its events stay."""
+    return SOURCES.delete(deps, name, by)
+
+
+@routes.post("/{name}/keys", status_code=201, response_model=NewKey, responses=example(NewKey, 201, "Shown once."))
+@scope(ADMIN)
+def create_key(deps: Deps, name: Name, by: Caller) -> JsonReply:
+    """Make a write key. It is shown this once; a source has at most two."""
+    source = SOURCES.found(deps, name)
+    if len(source.write_key_sha256) >= _KEYS:
+        raise Conflict(f"A source has at most {_KEYS} keys: delete one first.", code="too_many_keys")
+    key = new_write_key()
+    digest = sha256_hex(key)
+    note = KeyNote(created_at=deps.clock(), begins=beginning(key))
+    changed = with_keys(deps, source, (*source.write_key_sha256, digest), by, **{digest: note})
+    return JsonReply(_key_view(changed, digest) | {"source": name, "write_key": key}, 201)
+
+
+@routes.delete("/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "It opens nothing now."}})
+@scope(ADMIN)
+def delete_key(deps: Deps, name: Name, key_id: Name, by: Caller) -> Response:
+    """Delete a write key by its id, the fingerprint that the source shows."""
+    source = SOURCES.found(deps, name)
+    kept = tuple(digest for digest in source.write_key_sha256 if digest[:_SHOWN] != key_id)
+    if len(kept) == len(source.write_key_sha256):
+        raise NotFound("The source has no key with this id: see its keys.")
+    with_keys(deps, source, kept, by)
+    return Response(status_code=204)

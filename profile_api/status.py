@@ -3,26 +3,27 @@
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter
+from fastapi import Depends
 from fastapi.concurrency import run_in_threadpool
 from prometheus_client import Gauge
 
 from eventlog.port import EventLog
 from profile_api.auth import scope
 from profile_api.counts import Counts
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.models.examples import example
 from profile_api.models.operations import Status
 from profile_api.readiness import Fault
 from profile_api.replies import JsonReply
+from profile_api.routes import guarded
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Backpressure, Broken
-from stream_processors.condition import Condition
-from stream_processors.topology import Stage
+from stream_processors.flow.topology import Stage
+from stream_processors.host.condition import Condition
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
@@ -69,10 +70,12 @@ def freshness(deps: ApiDeps) -> dict[str, Any]:
     """How fresh an answer is whose queries run after this call: it holds at least `positions`, all up to
     `as_of`.
     """
-    if deps.rebuilding:
+    if deps.projections.rebuilding:
         shown = [0] * len(deps.log.ends(topics.EVENTS))
+    elif deps.projections.shown:
+        shown = deps.projections.shown()
     else:
-        shown = deps.shown() if deps.shown else deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
+        shown = deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
     done = _against_ends(deps.log, {topics.EVENTS: shown})
     now = deps.clock()
     return {
@@ -87,8 +90,8 @@ def projections(deps: ApiDeps) -> list[dict[str, Any]]:
     when all of them show no lag in this order, nothing that was there before this call is under way between
     two of them.
     """
-    conditions = deps.conditions()
-    return [_stage(deps, stage, conditions.get(stage.group)) for stage in deps.stages]
+    conditions = deps.projections.conditions()
+    return [_stage(deps, stage, conditions.get(stage.group)) for stage in deps.projections.stages]
 
 
 def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, Any]:
@@ -162,19 +165,18 @@ def _counted(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
     }
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(tags=["status"])
-    counts = Counts(deps.reader, deps.generation)
+CountsOf = Annotated[Counts, Depends(one_per_app(lambda deps: Counts(deps.reader, deps.generation)))]
 
-    @routes.get("/v1/status", response_model=Status, responses=example(Status))
-    @scope(READ)
-    async def status() -> JsonReply:
-        """How many events, profiles and identities there are, how each projection stands and how far it is.
+routes = guarded("status")
 
-        Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults`
-        is what `/readyz` says. Counts are null where the warehouse refuses to count.
-        """
-        faults = await deps.readiness.faults()
-        return JsonReply(await run_in_threadpool(overview, deps, counts, faults))
 
-    return routes
+@routes.get("/v1/status", response_model=Status, responses=example(Status))
+@scope(READ)
+async def status(deps: Deps, counts: CountsOf) -> JsonReply:
+    """How many events, profiles and identities there are, how each projection stands and how far it is.
+
+    Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults`
+    is what `/readyz` says. Counts are null where the warehouse refuses to count.
+    """
+    faults = await deps.readiness.faults()
+    return JsonReply(await run_in_threadpool(overview, deps, counts, faults))

@@ -2,21 +2,22 @@
 repeats them.
 """
 
+from collections.abc import Collection
 from typing import Any
 
-from fastapi import APIRouter
-
-from identity.nodes import to_hex
+from identity.nodes import profile_id, to_hex
 from profile_api import people, views
 from profile_api.auth import Caller, scope
 from profile_api.declaring import declare
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.profiles import Profiles
+from profile_api.models.profiles import Profiles, SplitPreview
 from profile_api.params import ProfileKey
 from profile_api.replies import JsonReply
 from profile_api.requests import IdentifierIn, MergeIn, SplitIn
+from profile_api.routes import guarded
 from profile_api.status import freshness
+from profile_api.turns import declares
 from registry.scopes import STEWARD
 from schemas.clock import random_id
 from schemas.errors import Conflict, InvalidIdentifier
@@ -39,9 +40,38 @@ def split(deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, 
 
     Raises `NotFound`; `Conflict` when one of them is not in the profile, or none would stay.
     """
-    profile = people.profile_row(deps, key)["profile"]
-    present = people.nodes_of(deps.reader, profile)
-    leaving = [_node(deps, one) for one in identities]
+    staying, leaving = _sides(deps, people.profile_row(deps, key), identities)
+    body = {"nodes": [to_hex(node) for node in leaving], "reason": reason, "by": by, "at": deps.clock()}
+    declare(deps, "split", random_id(), body, by)
+    return _views(deps, staying + leaving)
+
+
+def split_preview(deps: ApiDeps, key: str, identities: list[IdentifierIn]) -> list[dict[str, Any]]:
+    """The two sides that `split` would make, what stays first. The side with the profile's founder keeps the id.
+
+    Raises what `split` raises.
+    """
+    row = people.profile_row(deps, key)
+    _, leaving = _sides(deps, row, identities)
+    leaves = {
+        one: bool(set(people.nodes_of_identifier(deps, one[0], one[1])) & set(leaving))
+        for one in map(tuple, row["identifiers"])
+    }
+    founder_leaves = row["profile"] in leaving
+    return [
+        {
+            "profile_id": profile_id(row["profile"]) if side == founder_leaves else None,
+            "keeps_id": side == founder_leaves,
+            "identities": views.identities(one for one, goes in leaves.items() if goes == side),
+        }
+        for side in (False, True)
+    ]
+
+
+def _sides(deps: ApiDeps, row: people.Row, identities: list[IdentifierIn]) -> tuple[list[int], list[int]]:
+    """The nodes of a profile that would stay, and those that would leave. Raises `Conflict`."""
+    present = people.nodes_of(deps.reader, row["profile"])
+    leaving = [_node(deps, one, present) for one in identities]
     if not set(leaving) <= set(present):
         raise Conflict(
             "split: identities of this profile were wanted; at least one is not in it. See its identities.",
@@ -50,17 +80,17 @@ def split(deps: ApiDeps, key: str, identities: list[IdentifierIn], reason: str, 
     staying = [node for node in present if node not in set(leaving)]
     if not staying:
         raise Conflict("split: all identities of the profile were listed, so none would stay.", code="nothing_stays")
-    body = {"nodes": [to_hex(node) for node in leaving], "reason": reason, "by": by, "at": deps.clock()}
-    declare(deps, "split", random_id(), body, by)
-    return _views(deps, staying + leaving)
+    return staying, leaving
 
 
-def _node(deps: ApiDeps, identity: IdentifierIn) -> int:
-    """Text that is no identifier of its type is in no profile."""
+def _node(deps: ApiDeps, identity: IdentifierIn, present: Collection[int]) -> int:
+    """The node of an identity in its profile, 0 where it is not there. Text that is no identifier of its type is in no
+    profile."""
     try:
-        return people.node_of_identifier(deps, identity.type, identity.value)
+        nodes = people.nodes_of_identifier(deps, identity.type, identity.value)
     except InvalidIdentifier:
         return 0
+    return next((node for node in nodes if node in present), 0)
 
 
 def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
@@ -72,24 +102,25 @@ def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
     return [views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows]
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/profiles", tags=["profiles"])
+routes = guarded("profiles", "/v1/profiles")
 
-    @routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
-    @scope(STEWARD)
-    @deps.declaring.endpoint
-    def merge_profiles(key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
-        """Merge another profile into this one. Answers once the change is visible, with the one profile."""
-        return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
-    @routes.post("/{key:path}/split", response_model=Profiles, responses=example(Profiles))
-    @scope(STEWARD)
-    @deps.declaring.endpoint
-    def split_profile(key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
-        """Split identities off this profile. They leave together; later events do not bring the two
-        together again until a steward merges them. Answers once the change is visible, with the profiles
-        that are left.
-        """
-        return JsonReply({"profiles": split(deps, key, body.identities, body.reason, by)})
+@routes.post("/{key:path}/merge", response_model=Profiles, responses=example(Profiles))
+@scope(STEWARD)
+@declares
+def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
+    """Merge another profile into this one. Answers once the change is visible, with the one profile."""
+    return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
-    return routes
+
+@routes.post("/{key:path}/split", response_model=Profiles | SplitPreview, responses=example(Profiles))
+@scope(STEWARD)
+@declares
+def split_profile(deps: Deps, key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
+    """Split identities off this profile. They leave together; later events do not bring the two
+    together again until a steward merges them. Answers once the change is visible, with the profiles
+    that are left. With `dry_run` it changes nothing, and answers which side would keep the profile's id.
+    """
+    if body.dry_run:
+        return JsonReply({"dry_run": True, "profiles": split_preview(deps, key, body.identities)})
+    return JsonReply({"profiles": split(deps, key, body.identities, body.reason, by)})

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, Header, Request
+from fastapi import Depends, Header, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -16,15 +15,17 @@ from eventlog.fences import Fences
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex, profile_id
 from profile_api.auth import scope
-from profile_api.deps import ApiDeps
+from profile_api.declaring import SEGMENTS
+from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.params import Name
 from profile_api.replies import encode
-from profile_api.rules import found
+from profile_api.routes import guarded
 from registry.models import Token
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Throttled
+from schemas.records import decode_transition
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150
@@ -119,47 +120,48 @@ class StreamReply(StreamingResponse):
 
 def message(record: Record, segment: str) -> bytes | None:
     """One transition as a server-sent event whose id is its offset; None for another segment's."""
-    body = orjson.loads(record.value)
-    if body.get("segment") != segment:
+    told = decode_transition(record.value)
+    if told.segment != segment:
         return None
     data = {
         "segment": segment,
-        "profile_id": profile_id(from_hex(body["profile"])),
-        "kind": body["kind"],
-        "at": iso(body["at"]),
-        "entered_at": iso(body["entered_at"]),
-        "cause": body["cause"],
-        "transition_id": body["id"],
+        "profile_id": profile_id(from_hex(told.profile)),
+        "kind": told.kind,
+        "at": iso(told.at),
+        "entered_at": iso(told.entered_at),
+        "cause": told.cause,
+        "transition_id": told.id,
     }
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (record.offset, body["kind"].encode(), encode(data))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (record.offset, told.kind.encode(), encode(data))
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/segments", tags=["segments"])
-    streams = Streams(deps)
+StreamsOf = Annotated[Streams, Depends(one_per_app(Streams))]
 
-    @routes.get(
-        "/{name}/stream",
-        response_class=StreamingResponse,
-        responses={
-            200: {"content": {"text/event-stream": {"example": 'id: 7\nevent: entered\ndata: {"kind":"entered"}\n'}}}
-        },
-    )
-    @scope(READ)
-    async def stream_segment(
-        name: Name,
-        request: Request,
-        last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
-    ) -> StreamReply:
-        """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`).
+routes = guarded("segments", "/v1/segments")
 
-        It ends when its token is deleted or expires, and when the segment is deleted.
-        """
-        found(deps, name)
-        token: Token = request.state.token
-        resumed = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19
-        after = int(last_event_id or 0) + 1 if resumed else deps.log.ends(topics.SEGMENTS)[0]
-        streams.open(token)
-        return StreamReply(transitions(deps.log, name, after, streams.watch(token, name)), lambda: streams.close(token))
 
-    return routes
+@routes.get(
+    "/{name}/stream",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"text/event-stream": {"example": 'id: 7\nevent: entered\ndata: {"kind":"entered"}\n'}}}
+    },
+)
+@scope(READ)
+async def stream_segment(
+    deps: Deps,
+    name: Name,
+    request: Request,
+    streams: StreamsOf,
+    last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
+) -> StreamReply:
+    """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`).
+
+    It ends when its token is deleted or expires, and when the segment is deleted.
+    """
+    SEGMENTS.found(deps, name)
+    token: Token = request.state.token
+    resumed = last_event_id is not None and last_event_id.isdecimal() and len(last_event_id) < 19
+    after = int(last_event_id or 0) + 1 if resumed else deps.log.ends(topics.SEGMENTS)[0]
+    streams.open(token)
+    return StreamReply(transitions(deps.log, name, after, streams.watch(token, name)), lambda: streams.close(token))

@@ -3,28 +3,23 @@
 import secrets
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from profile_api.auth import Caller, scope
-from profile_api.deps import ApiDeps
+from profile_api.declaring import TOKENS
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.keys import NewToken, TokenPage, TokenView
 from profile_api.models.operations import ReplayState
 from profile_api.params import Name, moment_of
-from profile_api.replies import JsonReply, page
+from profile_api.replies import JsonReply
 from profile_api.requests import TokenIn
+from profile_api.routes import guarded
 from registry.keys import new_token, sha256_hex
 from registry.models import Token
 from registry.scopes import ADMIN
 from schemas.clock import iso
-from schemas.errors import Conflict, InvalidInput, NotFound
-
-
-def found(deps: ApiDeps, name: str) -> Token:
-    token = deps.registry.tokens.get(name)
-    if token is None:
-        raise NotFound("No token has this id: see /v1/tokens.")
-    return token
+from schemas.errors import Conflict, InvalidInput
 
 
 def view(token: Token) -> dict[str, Any]:
@@ -45,66 +40,65 @@ def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
     return ms
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(tags=["administration"])
+routes = guarded("administration")
 
-    @routes.get("/v1/tokens", response_model=TokenPage, responses=example(TokenPage))
-    @scope(ADMIN)
-    def list_tokens() -> JsonReply:
-        """Every token with its scopes, never the token itself."""
-        declared = sorted(deps.registry.tokens.values(), key=lambda token: token.id)
-        return JsonReply(page([view(token) for token in declared]))
 
-    @routes.post(
-        "/v1/tokens",
-        status_code=201,
-        response_model=NewToken,
-        responses=example(NewToken, 201, "Shown once."),
-    )
-    @scope(ADMIN)
-    def create_token(body: TokenIn, by: Caller) -> JsonReply:
-        """Make a token with these scopes, until `expires_at` if it is given. It is shown this once."""
-        token, name = new_token(), f"tok_{secrets.token_hex(6)}"
-        declared = {
-            "name": body.name,
-            "scopes": sorted(body.scopes),
-            "token_sha256": sha256_hex(token),
-            "expires_at": expiry(deps, body.expires_at),
-        }
-        deps.registry.declare("token", name, declared, by)
-        return JsonReply(view(found(deps, name)) | {"token": token}, 201)
+@routes.get("/v1/tokens", response_model=TokenPage, responses=example(TokenPage))
+@scope(ADMIN)
+def list_tokens(deps: Deps) -> JsonReply:
+    """Every token with its scopes, never the token itself."""
+    return TOKENS.listed(deps, view)
 
-    @routes.get("/v1/tokens/{name}", response_model=TokenView, responses=example(TokenView))
-    @scope(ADMIN)
-    def one_token(name: Name) -> JsonReply:
-        """One token's name and scopes."""
-        return JsonReply(view(found(deps, name)))
 
-    @routes.delete("/v1/tokens/{name}", status_code=204, responses={204: {"description": "It opens nothing now."}})
-    @scope(ADMIN)
-    def delete_token(name: Name, by: Caller) -> Response:
-        """Delete a token: it opens nothing any more."""
-        found(deps, name)
-        deps.registry.withdraw("token", name, by)
-        return Response(status_code=204)
+@routes.post(
+    "/v1/tokens",
+    status_code=201,
+    response_model=NewToken,
+    responses=example(NewToken, 201, "Shown once."),
+)
+@scope(ADMIN)
+def create_token(deps: Deps, body: TokenIn, by: Caller) -> JsonReply:
+    """Make a token with these scopes, until `expires_at` if it is given. It is shown this once."""
+    token, name = new_token(), f"tok_{secrets.token_hex(6)}"
+    declared = {
+        "name": body.name,
+        "scopes": sorted(body.scopes),
+        "token_sha256": sha256_hex(token),
+        "expires_at": expiry(deps, body.expires_at),
+    }
+    return JsonReply(view(TOKENS.put(deps, name, declared, by)) | {"token": token}, 201)
 
-    @routes.post(
-        "/v1/replay",
-        status_code=202,
-        response_model=ReplayState,
-        responses=example(ReplayState, 202, "Begun."),
-    )
-    @scope(ADMIN)
-    def replay() -> JsonReply:
-        """Rebuild the projections beside the live ones and swap them in when they are complete."""
-        if deps.replay is None:
-            raise Conflict("This process has no projections to rebuild: ask one that does.", code="no_replay_here")
-        return JsonReply(deps.replay(), 202)
 
-    @routes.get("/v1/replay", response_model=ReplayState, responses=example(ReplayState))
-    @scope(ADMIN)
-    def replay_state() -> JsonReply:
-        """How the replay that runs, or the latest one, stands."""
-        return JsonReply(deps.replay_state())
+@routes.get("/v1/tokens/{name}", response_model=TokenView, responses=example(TokenView))
+@scope(ADMIN)
+def one_token(deps: Deps, name: Name) -> JsonReply:
+    """One token's name and scopes."""
+    return JsonReply(view(TOKENS.found(deps, name)))
 
-    return routes
+
+@routes.delete("/v1/tokens/{name}", status_code=204, responses={204: {"description": "It opens nothing now."}})
+@scope(ADMIN)
+def delete_token(deps: Deps, name: Name, by: Caller) -> Response:
+    """Delete a token: it opens nothing any more."""
+    return TOKENS.delete(deps, name, by)
+
+
+@routes.post(
+    "/v1/replay",
+    status_code=202,
+    response_model=ReplayState,
+    responses=example(ReplayState, 202, "Begun."),
+)
+@scope(ADMIN)
+def replay(deps: Deps) -> JsonReply:
+    """Rebuild the projections beside the live ones and swap them in when they are complete."""
+    if deps.projections.replay is None:
+        raise Conflict("This process has no projections to rebuild: ask one that does.", code="no_replay_here")
+    return JsonReply(deps.projections.replay(), 202)
+
+
+@routes.get("/v1/replay", response_model=ReplayState, responses=example(ReplayState))
+@scope(ADMIN)
+def replay_state(deps: Deps) -> JsonReply:
+    """How the replay that runs, or the latest one, stands."""
+    return JsonReply(deps.projections.replay_state())

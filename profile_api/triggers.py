@@ -3,24 +3,26 @@
 import secrets
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 
-from destinations.webhook import checked_webhook
+from destinations.senders.declared import checked_webhook
 from profile_api import views
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.declaring import declare, withdraw
-from profile_api.deps import ApiDeps
+from profile_api.declaring import TRIGGERS
+from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.segments import Deliveries, TriggerPage
 from profile_api.models.segments import Trigger as TriggerAnswer
 from profile_api.params import Cursor, Limit, Name
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TriggerChange, TriggerIn, WebhookIn
+from profile_api.routes import guarded
+from profile_api.turns import declares, reads_much
 from registry.models import Trigger
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
-from schemas.errors import Conflict, InvalidInput, NotFound
+from schemas.errors import InvalidInput
 
 MASK = "whsec_********"
 
@@ -32,18 +34,12 @@ FROM deliveries FINAL WHERE trigger = {trigger:String} AND ({status:String} = ''
 ORDER BY created_at DESC, id DESC LIMIT {limit:UInt32}"""
 
 
-def found(deps: ApiDeps, name: str) -> Trigger:
-    trigger = deps.registry.triggers.get(name)
-    if trigger is None:
-        raise NotFound("No trigger has this id: see /v1/triggers.")
-    return trigger
-
-
 def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
     return {
         "id": trigger.id,
         "segment": trigger.segment,
         "on": list(trigger.on),
+        "causes": list(trigger.causes),
         "webhook": {"url": trigger.webhook.url, "secret": secret},
         "enabled": trigger.enabled,
         "created_at": iso(trigger.created_at),
@@ -51,24 +47,17 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
 
 
 def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str) -> Trigger:
-    """Check and declare a trigger. Raises `InvalidInput` for a URL that is refused or a segment that is not
-    there.
-    """
+    """Declare a trigger. Raises `InvalidInput` for a segment that is not there."""
     if body.segment not in deps.registry.segments:
         raise InvalidInput("segment: one that exists was wanted; declare it first.", code="unknown_segment")
-    on = list(dict.fromkeys(body.on))
-    declare(
-        deps,
-        "trigger",
-        name,
-        {"segment": body.segment, "on": on, "webhook": webhook, "enabled": body.enabled},
-        by,
-    )
-    return found(deps, name)
+    on, causes = list(dict.fromkeys(body.on)), list(dict.fromkeys(body.causes))
+    declared = {"segment": body.segment, "on": on, "causes": causes, "webhook": webhook, "enabled": body.enabled}
+    return TRIGGERS.put(deps, name, declared, by)
 
 
 def checked(deps: ApiDeps, webhook: WebhookIn, known_secret: str | None = None) -> dict[str, str]:
-    """The webhook as it is stored; a secret that is not given is the known one, or a fresh one."""
+    """The webhook as it is stored; a secret that is not given is the known one, or a fresh one. Raises `InvalidInput`
+    for a URL that is refused."""
     given = {"url": webhook.url}
     if secret := webhook.secret or known_secret:
         given["secret"] = secret
@@ -85,71 +74,69 @@ def deliveries(deps: ApiDeps, name: str, limit: int, cursor: str | None, status:
     return page([views.delivery_view(row) for row in shown], following)
 
 
-def router(deps: ApiDeps) -> APIRouter:
-    routes = APIRouter(prefix="/v1/triggers", tags=["triggers"])
+routes = guarded("triggers", "/v1/triggers")
 
-    @routes.get("", response_model=TriggerPage, responses=example(TriggerPage))
-    @scope(READ)
-    def list_triggers() -> JsonReply:
-        """Every trigger by id, secrets masked."""
-        declared = sorted(deps.registry.triggers.values(), key=lambda trigger: trigger.id)
-        return JsonReply(page([view(trigger) for trigger in declared]))
 
-    @routes.post(
-        "",
-        status_code=201,
-        response_model=TriggerAnswer,
-        responses=example(TriggerAnswer, 201, "With its secret, once."),
-    )
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def create_trigger(body: TriggerIn, by: Caller) -> JsonReply:
-        """Declare a trigger. The answer shows the webhook's secret, this once."""
-        name = body.id or f"trg_{secrets.token_hex(6)}"
-        if name in deps.registry.triggers:
-            raise Conflict("A trigger with this id exists: PUT changes it.", code="exists")
-        webhook = checked(deps, body.webhook)
-        return JsonReply(view(put(deps, name, body, webhook, by), webhook["secret"]), 201)
+@routes.get("", response_model=TriggerPage, responses=example(TriggerPage))
+@scope(READ)
+def list_triggers(deps: Deps) -> JsonReply:
+    """Every trigger by id, secrets masked."""
+    return TRIGGERS.listed(deps, view)
 
-    @routes.get("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
-    @scope(READ)
-    def one_trigger(name: Name) -> JsonReply:
-        """One trigger, its secret masked."""
-        return JsonReply(view(found(deps, name)))
 
-    @routes.put("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def change_trigger(name: Name, body: TriggerChange, by: Caller) -> JsonReply:
-        """Change a trigger; without a secret it keeps the one that it has."""
-        known = found(deps, name)
-        if body.id not in (None, name):
-            raise Conflict("A trigger keeps its id: declare another one instead.", code="id_differs")
-        webhook = checked(deps, body.webhook, known.webhook.secret.get_secret_value())
-        return JsonReply(view(put(deps, name, body, webhook, by)))
+@routes.post(
+    "",
+    status_code=201,
+    response_model=TriggerAnswer,
+    responses=example(TriggerAnswer, 201, "With its secret, once."),
+)
+@scope(WRITE)
+@declares
+def create_trigger(deps: Deps, body: TriggerIn, by: Caller) -> JsonReply:
+    """Declare a trigger. The answer shows the webhook's secret, this once."""
+    name = body.id or f"trg_{secrets.token_hex(6)}"
+    TRIGGERS.require_new(deps, name)
+    webhook = checked(deps, body.webhook)
+    return JsonReply(view(put(deps, name, body, webhook, by), webhook["secret"]), 201)
 
-    @routes.delete("/{name}", status_code=204, responses={204: {"description": "It is called no more."}})
-    @scope(WRITE)
-    @deps.declaring.endpoint
-    def delete_trigger(name: Name, by: Caller) -> Response:
-        """Delete a trigger; its deliveries stay on record."""
-        found(deps, name)
-        withdraw(deps, "trigger", name, by)
-        return Response(status_code=204)
 
-    @routes.get("/{name}/deliveries", response_model=Deliveries, responses=example(Deliveries))
-    @scope(READ)
-    @deps.heavy.endpoint
-    def trigger_deliveries(
-        name: Name,
-        status: Annotated[
-            Literal["pending", "delivered", "gave_up"] | None, Query(description="Only those in this state.")
-        ] = None,
-        limit: Limit = 50,
-        cursor: Cursor = None,
-    ) -> JsonReply:
-        """What became of each call of a trigger, latest first."""
-        found(deps, name)
-        return JsonReply(deliveries(deps, name, limit, cursor, status or ""))
+@routes.get("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
+@scope(READ)
+def one_trigger(deps: Deps, name: Name) -> JsonReply:
+    """One trigger, its secret masked."""
+    return JsonReply(view(TRIGGERS.found(deps, name)))
 
-    return routes
+
+@routes.put("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
+@scope(WRITE)
+@declares
+def change_trigger(deps: Deps, name: Name, body: TriggerChange, by: Caller) -> JsonReply:
+    """Change a trigger; without a secret it keeps the one that it has."""
+    known = TRIGGERS.to_change(deps, name, body.id)
+    webhook = checked(deps, body.webhook, known.webhook.secret.get_secret_value())
+    return JsonReply(view(put(deps, name, body, webhook, by)))
+
+
+@routes.delete("/{name}", status_code=204, responses={204: {"description": "It is called no more."}})
+@scope(WRITE)
+@declares
+def delete_trigger(deps: Deps, name: Name, by: Caller) -> Response:
+    """Delete a trigger; its deliveries stay on record."""
+    return TRIGGERS.delete(deps, name, by)
+
+
+@routes.get("/{name}/deliveries", response_model=Deliveries, responses=example(Deliveries))
+@scope(READ)
+@reads_much
+def trigger_deliveries(
+    deps: Deps,
+    name: Name,
+    status: Annotated[
+        Literal["pending", "delivered", "gave_up"] | None, Query(description="Only those in this state.")
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """What became of each call of a trigger, latest first."""
+    TRIGGERS.found(deps, name)
+    return JsonReply(deliveries(deps, name, limit, cursor, status or ""))

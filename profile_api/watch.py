@@ -7,11 +7,13 @@ identifier, and every customer would be a series of their own.
 import logging
 import time
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -30,11 +32,12 @@ Key = tuple[str, str, int]
 
 
 def watch(app: FastAPI, registry: CollectorRegistry, literal: Iterable[str] = ()) -> None:
-    """Call it last: what is added to the app afterwards stands outside. `literal`: paths that are answered before
-    the app's own routing, and are their own route."""
+    """Call it last: it makes the app ready for its first request, and what is added to the app afterwards stands
+    outside. `literal`: paths that are answered before the app's own routing, and are their own route."""
     times = RequestTimes()
     registry.register(times)
     app.add_middleware(_Watch, times=times, literal=frozenset(literal))
+    deque(iter_route_contexts(app.routes), maxlen=0)  # FastAPI leaves included routers to the first request: not here
 
 
 class RequestTimes(Collector):

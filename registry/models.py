@@ -127,7 +127,7 @@ class Token(Declaration):
 
 
 class SegmentDeclaration(Declaration):
-    """`rule` is checked by who compiles it; `version` is raised by who edits it."""
+    """The caller checks `rule` by compiling it, and raises `version` with each edit."""
 
     id: Slug
     name: Name = ""
@@ -148,10 +148,22 @@ class Webhook(Declaration):
         return secret.get_secret_value() if revealed else str(secret)
 
 
+Cause = Literal["event", "time", "merge", "split", "consent", "backfill", "edited", "deleted"]
+"""Why a profile entered or left a segment: the causes that a trigger may ask for. Transitions have two more, `replay`
+and `absorbed`, which call nobody: nothing has changed for the customer, nor in the segment's rule."""
+
+DEFAULT_CAUSES: Final[tuple[Cause, ...]] = ("event", "time", "merge", "consent")
+"""What happened to the customer. Not `split`: both sides were one profile before, which has been greeted already. Nor
+what an operator did to the segment (`backfill`, `edited`, `deleted`): editing a rule must not page a million people."""
+
+
 class Trigger(Declaration):
+    """Calls `webhook` about the profiles that enter or leave `segment`, as `on` says, for one of the `causes`."""
+
     id: Id
     segment: Slug
     on: Annotated[tuple[Literal["entered", "exited"], ...], Field(min_length=1, max_length=2)]
+    causes: Annotated[tuple[Cause, ...], Field(min_length=1)] = DEFAULT_CAUSES
     webhook: Webhook
     enabled: bool = True
     created_at: int

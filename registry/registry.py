@@ -154,7 +154,7 @@ class Registry:
         self._refuse_environment(kind, id)
         self.refresh()
         if id not in self._now.declared.ids(kind):
-            raise NotFound(f"Registry: wanted a {kind} to withdraw, found none of this id")
+            raise NotFound(f"Registry: wanted a {kind} to withdraw, got an id of none; list them first")
         return self._append("delete", kind, id, {}, by)
 
     def _append(self, op: str, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
@@ -162,7 +162,9 @@ class Registry:
         try:
             message = (f"{kind}/{id}".encode(), orjson.dumps(value))
         except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
-            raise InvalidInput(f"Registry, {kind}: wanted a body that JSON can hold: {error}") from None
+            raise InvalidInput(
+                f"Registry, {kind}: wanted a body that JSON can hold, got another; fix it: {error}"
+            ) from None
         [(_, offset)] = self._log.append(REGISTRY, [message])
         named = f" {id}" if kind in MODELS else ""  # a steward's command may name a customer
         logger.info("%s%s: %s by %s", kind, named, "declared" if op == "put" else "withdrawn", by)
@@ -171,7 +173,9 @@ class Registry:
 
     def _checked(self, kind: Kind, id: str, body: dict[str, Any]) -> dict[str, Any]:
         if kind not in get_args(Kind):
-            raise InvalidInput(f"Registry: wanted a kind of {', '.join(get_args(Kind))}, got another")
+            raise InvalidInput(
+                f"Registry: wanted a kind of {', '.join(get_args(Kind))}, got another; name one of these"
+            )
         if kind not in MODELS:
             return body
         if body.setdefault("id", id) != id:
@@ -189,8 +193,8 @@ class Registry:
         held = {("source", ENV_SOURCE): self._env_source, ("token", ENV_TOKEN): self._env_token}
         if holder := held.get((kind, id)):
             raise Conflict(
-                f"Registry, {kind} {id}: wanted to change it, but {holder.name} holds it; "
-                f"unset that variable first, or use another id"
+                f"Registry, {kind} {id}: wanted a declared one, got one set by {holder.name}; unset that variable,"
+                " or use another id"
             )
 
     # --- who is asking

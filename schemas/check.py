@@ -29,7 +29,7 @@ Lock = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Problem:
+class SchemaFault:
     """`kind`: invalid, changed, removed, breaks or gap; `path` is relative to the schemas folder."""
 
     path: str
@@ -40,7 +40,7 @@ class Problem:
         return f"{self.path}: {self.message}"
 
 
-def check_published(root: Path = HERE, lifted: Container[tuple[str, int]] = UPCASTERS) -> list[Problem]:
+def check_published(root: Path = HERE, lifted: Container[tuple[str, int]] = UPCASTERS) -> list[SchemaFault]:
     """Everything that is wrong with the schema files under `root`, sorted by path; reads only.
 
     `lifted` says which (type, version) have an upcaster to the next version.
@@ -90,41 +90,41 @@ def _digest(text: bytes) -> str:
     return sha256(text.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _invalid(texts: Mapping[str, bytes]) -> Iterator[Problem]:
+def _invalid(texts: Mapping[str, bytes]) -> Iterator[SchemaFault]:
     for path, text in texts.items():
         if _VERSIONED.fullmatch(path) is None:
-            yield Problem(path, "invalid", "wanted a file name like <type>.v<version>.json; rename it")
+            yield SchemaFault(path, "invalid", "wanted a file name like <type>.v<version>.json; rename it")
             continue
         try:
             Draft202012Validator.check_schema(json.loads(text))
         except (ValueError, SchemaError) as error:
             reason = error.message if isinstance(error, SchemaError) else "not JSON"
-            yield Problem(path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); fix it")
+            yield SchemaFault(path, "invalid", f"wanted a JSON Schema 2020-12, got an invalid one ({reason}); fix it")
 
 
-def _edited(lock: Lock, texts: Mapping[str, bytes], schemas: Mapping[str, Any]) -> Iterator[Problem]:
+def _edited(lock: Lock, texts: Mapping[str, bytes], schemas: Mapping[str, Any]) -> Iterator[SchemaFault]:
     for path, published in lock.items():
         if path not in texts:
-            yield Problem(path, "removed", "published and removed; restore it, events of it are in the log")
+            yield SchemaFault(path, "removed", "published and removed; restore it, events of it are in the log")
         elif _digest(texts[path]) != published["sha256"]:
             broken = breaks(published["summary"], summary(schemas[path])) if path in schemas else []
             found = f" ({'; '.join(broken)})" if broken else ""
-            yield Problem(path, "changed", f"published and changed{found}; restore it and add a new version")
+            yield SchemaFault(path, "changed", f"published and changed{found}; restore it and add a new version")
 
 
-def _incompatible(schemas: Mapping[str, Any], lifted: Container[tuple[str, int]]) -> Iterator[Problem]:
+def _incompatible(schemas: Mapping[str, Any], lifted: Container[tuple[str, int]]) -> Iterator[SchemaFault]:
     for name, versions in _families(schemas).items():
         for version in sorted(versions):
             path, before = versions[version], versions.get(version - 1)
             if before is not None and (Path(name).name, version - 1) not in lifted:
                 yield from _broken(path, schemas[before], schemas[path])
             elif before is None and version > min(versions):
-                yield Problem(path, "gap", f"wanted version {version - 1} beside it, got none; skip no number")
+                yield SchemaFault(path, "gap", f"wanted version {version - 1} beside it, got none; skip no number")
 
 
-def _broken(path: str, old: Any, new: Any) -> Iterator[Problem]:
+def _broken(path: str, old: Any, new: Any) -> Iterator[SchemaFault]:
     for fault in breaks(summary(old), summary(new)):
-        yield Problem(path, "breaks", f"{fault}, unlike the version before; take it back or write an upcaster")
+        yield SchemaFault(path, "breaks", f"{fault}, unlike the version before; take it back or write an upcaster")
 
 
 def _families(paths: Mapping[str, Any]) -> dict[str, dict[int, str]]:

@@ -1,22 +1,22 @@
 """Every error that Simorgh raises, as one tree. The class says what to do next, the attributes say where.
 
 SimorghError
-├── InvalidInput          tell the caller; retrying the same thing cannot help
+├── InvalidInput          report it to the caller; retrying the same thing cannot help
 │   ├── InvalidEvent      one event is refused: keep it in simorgh.rejected
-│   ├── InvalidIdentifier a value that is no identifier of its type
+│   ├── InvalidIdentifier a value that is not an identifier of its type
 │   ├── InvalidRule       a segment rule, identity rule or mapping that cannot be compiled
 │   └── InvalidSettings   the process cannot start
-├── NotFound              the thing named does not exist
-├── Conflict              the thing named is in a state that forbids the request
+├── NotFound              the named thing does not exist
+├── Conflict              the state of the named thing forbids the request
 ├── Denied                the caller may not do this
-├── Backpressure          not now: pause, then offer the same thing again
-│   └── Throttled         this caller asked too much: pause for `seconds`
-└── Broken                our own data or code is wrong: stop and say so
-    ├── Damaged           records of the log are lost: restore it, or decide to go on without them
+├── Backpressure          not now: pause, then send the same thing again
+│   └── Throttled         this caller sent too much: pause for `seconds`
+└── Broken                our own data or code is wrong: stop and report it
+    ├── Damaged           records of the log are lost: restore it, or decide to continue without them
     └── SchemaChanged     a published schema was edited or removed
 
-Messages follow one formula: where, what was wanted, what came, what to do. They never hold a value that a
-customer sent, since it may be personal data.
+Messages have one form, `<where>: wanted <what>, got <what came>; <what to do>`, and a test reads them all. They never
+contain a value that a customer sent, since it may be personal data.
 """
 
 from typing import ClassVar
@@ -76,7 +76,7 @@ class Backpressure(SimorghError):
 
 
 class Throttled(Backpressure):
-    """`seconds` until the same thing may be offered again."""
+    """`seconds` until the same thing may be sent again."""
 
     default_code = "too_many_requests"
 
@@ -90,15 +90,14 @@ class Broken(SimorghError):
 
 
 class Damaged(Broken):
-    """The records of a partition from offset `first` to `last`, both included, are not what was written."""
+    """The records of a partition from offset `first` to `last`, both included, are not as written."""
 
     default_code = "log_damaged"
 
     def __init__(self, topic: str, partition: int, first: int, last: int) -> None:
         super().__init__(
-            f"Event log, topic {topic}, partition {partition}: wanted the records at offsets {first} to {last}, their"
-            " bytes on the disk are not what was written; restore a backup, or run simorgh doctor --repair to go on"
-            " without them"
+            f"Event log, topic {topic}, partition {partition}: wanted the records at offsets {first} to {last}, got"
+            " bytes that are not as written; restore a backup, or run simorgh doctor --repair to continue without them"
         )
         self.topic, self.partition, self.first, self.last = topic, partition, first, last
 

@@ -8,28 +8,22 @@ It only ever writes these files; a published one that would change is for `pytho
 """
 
 import json
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from pydantic import TypeAdapter
 
 from schemas.envelope import Envelope
 from schemas.event_docs import events_page
 from schemas.fields import DIALECT, schema_of
-from schemas.record_models import Claim, IdentityRecord, OwnedTransition, RejectedEvent, Touch, Transition
+from schemas.records import Claim, Decisions, IdentityRecord, Rejection, Touch, Transition
 from schemas.sets import ALL
 
 REPOSITORY: Final = Path(__file__).parent.parent
 
-_MODELS: Final[tuple[tuple[str, str, str, Any], ...]] = (
-    ("envelope.v2.json", "envelope:2", "Envelope of simorgh.events", Envelope),
-    ("records/segments.transition.v1.json", "record:segments.transition:1", "simorgh.segments", Transition),
-    ("records/segments.transition.v2.json", "record:segments.transition:2", "simorgh.segments", OwnedTransition),
-    ("records/segments.claim.v1.json", "record:segments.claim:1", "simorgh.segments", Claim),
-    ("records/touched.v1.json", "record:touched:1", "simorgh.touched", Touch),
-    ("records/identity.v2.json", "record:identity:2", "simorgh.identity", IdentityRecord),
-    ("records/rejected.v1.json", "record:rejected:1", "simorgh.rejected", RejectedEvent),
-)
+ENVELOPE: Final = "envelope.v2.json"
 
 
 def rendered() -> dict[str, str]:
@@ -56,11 +50,57 @@ def _event_files() -> dict[str, str]:
 
 
 def _model_files() -> dict[str, str]:
-    return {f"schemas/{path}": _as_json(_model_schema(*about)) for path, *about in _MODELS}
+    envelope = TypeAdapter(Envelope).json_schema(mode="validation", by_alias=True)
+    schemas = {ENVELOPE: _named("envelope:2", "Envelope of simorgh.events", envelope), **_record_schemas()}
+    return {f"schemas/{path}": _as_json(schema) for path, schema in schemas.items()}
 
 
-def _model_schema(name: str, title: str, model: Any) -> dict[str, Any]:
-    schema = TypeAdapter(model).json_schema(mode="validation", by_alias=True)
+def _record_schemas() -> dict[str, dict[str, Any]]:
+    transition, rejection = _open_schema(Transition), _open_schema(Rejection)
+    return {
+        "records/segments.transition.v1.json": _record(
+            "segments.transition:1", "simorgh.segments", _without(transition, "owner", "former")
+        ),
+        "records/segments.transition.v2.json": _record("segments.transition:2", "simorgh.segments", transition),
+        "records/segments.claim.v1.json": _record("segments.claim:1", "simorgh.segments", _open_schema(Claim)),
+        "records/touched.v1.json": _record("touched:1", "simorgh.touched", _open_schema(Touch)),
+        "records/identity.v2.json": _record("identity:2", "simorgh.identity", _identity_schema()),
+        "records/rejected.v1.json": _record("rejected:1", "simorgh.rejected", rejection),
+    }
+
+
+def _identity_schema() -> dict[str, Any]:
+    """Of the records as they are written: with their decisions."""
+    schema, decided = _open_schema(IdentityRecord), _open_schema(Decisions)
+    for name in ("Link", "Merge", "Split"):
+        schema["$defs"][name]["properties"]["decisions"] = decided
+        schema["$defs"][name]["required"].append("decisions")
+    schema["$defs"] |= decided.pop("$defs")  # the references to them hold where they stand now
+    return schema
+
+
+def _open_schema(type_: Any) -> dict[str, Any]:
+    """JSON Schema of a type of `schemas.records`, open to members that come later."""
+    [schema], parts = msgspec.json.schema_components([type_], ref_template="#/$defs/{name}")
+    if "$ref" in schema:
+        schema = parts.pop(schema["$ref"].rpartition("/")[2])
+    for part in (schema, *parts.values()):
+        if "description" in part:
+            part["description"] = cleandoc(part["description"])
+        if part.get("type") == "object":
+            part["additionalProperties"] = True
+    return schema | ({"$defs": parts} if parts else {})
+
+
+def _without(schema: dict[str, Any], *members: str) -> dict[str, Any]:
+    return {**schema, "properties": {name: of for name, of in schema["properties"].items() if name not in members}}
+
+
+def _record(name: str, title: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return _named(f"record:{name}", title, schema)
+
+
+def _named(name: str, title: str, schema: dict[str, Any]) -> dict[str, Any]:
     head = {"$schema": DIALECT, "$id": f"urn:simorgh:{name}", "title": title}
     return {**head, **{key: value for key, value in schema.items() if key not in head}}
 

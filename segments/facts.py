@@ -29,8 +29,6 @@ class ProfileFacts:
     first_seen: int | None = None
     last_seen: int | None = None
     leaves: Leaves = field(default_factory=dict)
-    numbered: int = 0
-    """How many leaves had a number (`LiveRules.numbered`) when the states of all were among `leaves`."""
     true_leaves: set[int] | None = None
     """The leaves that held when `LiveRules.update` last looked; None: look at all (new, merged, reloaded)."""
     due: int | None = None

@@ -1,7 +1,7 @@
 """The event and fact leaves of live rules, compiled: each once, however many segments share it.
 
 A leaf has a number for as long as some rule has it. Numbers are given in order and never again, so what a profile's
-states hold of other leaves stays right when rules come and go (`LiveLeaves.since`).
+states hold of other leaves stays right when rules come and go.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -26,9 +26,7 @@ class LiveLeaves:
     """Folds events into the states of event leaves, and knows what the other leaves read."""
 
     def __init__(self) -> None:
-        self.numbered = 0
-        """How many leaves have had a number: the states of a profile that were complete when this was n lack those of
-        numbers from n on."""
+        self._numbered = 0
         self._ids: dict[Leaf, int] = {}
         self._readers: dict[tuple[str, str], set[int]] = {}
         self._folds: dict[int, Fold] = {}
@@ -128,21 +126,6 @@ class LiveLeaves:
                 survivor[leaf] = self._folds[leaf].absorb(mine, state)
         return survivor
 
-    def prune(self, leaves: Leaves) -> None:
-        """Drop the states of leaves that are no more."""
-        for leaf in [leaf for leaf in leaves if leaf not in self._folds]:
-            del leaves[leaf]
-
-    def since(self, numbered: int) -> "LiveLeaves | None":
-        """The event leaves of numbers from `numbered` on: folding all of a profile's events into these, too, completes
-        its states. None where there are none."""
-        new = LiveLeaves()
-        new._folds = self._folds
-        for leaf, i in self._ids.items():
-            if i >= numbered and isinstance(leaf, EventLeaf):
-                new._take_in(leaf, i)
-        return new if new._feeds else None
-
     # What the other leaves read
 
     def leaves_of(
@@ -190,8 +173,8 @@ class LiveLeaves:
         """The number of a leaf, which is compiled where no rule had it."""
         if (known := self._ids.get(leaf)) is not None:
             return known
-        i = self._ids[leaf] = self.numbered
-        self.numbered += 1
+        i = self._ids[leaf] = self._numbered
+        self._numbered += 1
         if (fact := truths.reads(leaf)) is not None:
             self._readers.setdefault(fact, set()).add(i)
         if isinstance(leaf, EventLeaf):

@@ -1,3 +1,3 @@
-from simorgh.cli import main
+from simorgh.cli import process
 
-main()
+process()

@@ -29,7 +29,7 @@ from simorgh.datadir import DataDir, keep_files_private, sync_folder, taken, wri
 from simorgh.deployment import Progress, require_there
 from simorgh.logs import OneBox
 from simorgh.settings import Settings
-from stream_processors import generation
+from stream_processors.host import generation
 
 LOG: Final = "log.sqlite"
 KEYS: Final = "keys.json"
@@ -79,11 +79,14 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
     """
     OneBox(settings, "backup")
     if settings.api:
-        raise InvalidSettings("backup: it is made on the machine that has the data folder; name it with --data there")
+        raise InvalidSettings(
+            "backup: wanted a data folder, got a server's address; run it with --data on the machine that has the"
+            " folder"
+        )
     require_there(settings)
     where, found = secret.given(settings, DataDir(settings.data))
     if found is None:
-        raise Conflict(f"{where} is missing: without the secret a backup is of no use; put it back, then try again")
+        raise Conflict(f"{where}: wanted the secret, got no file; put it back, since a backup without it is useless")
     keep_files_private()
     _make_empty(target)
     _require_room(target, settings.log_path.stat().st_size)
@@ -114,7 +117,7 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
 def _make_empty(target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     if any(target.iterdir()):
-        raise Conflict(f"{target}: a new or an empty folder is wanted, this one holds something; name another")
+        raise Conflict(f"{target}: wanted a new or empty folder, got one with files; name another")
     target.chmod(0o700)
 
 
@@ -122,8 +125,8 @@ def _require_room(target: Path, size: int) -> None:
     free = shutil.disk_usage(target).free
     if free < size:
         raise Backpressure(
-            f"{target}: {size / 1e9:.1f} GB are wanted for the log, {free / 1e9:.1f} GB are free; free some space, or"
-            " name a folder on another disk"
+            f"{target}: wanted {size / 1e9:.1f} GB for the log, got {free / 1e9:.1f} GB of free space; free some more,"
+            " or name a folder on another disk"
         )
 
 
@@ -174,10 +177,10 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise NotFound(
-            f"{folder}: there is no finished backup here ({MANIFEST} is missing); name another folder"
+            f"{folder}: wanted a finished backup, got a folder without {MANIFEST}; name another folder"
         ) from None
     except ValidationError:
-        raise Broken(f"{path}: it cannot be read; the backup is damaged, take another one") from None
+        raise Broken(f"{path}: wanted the manifest of a backup, got a damaged file; use another backup") from None
 
 
 def problems(folder: Path, manifest: Manifest) -> list[str]:
@@ -212,7 +215,9 @@ def unreadable(log: EventLog) -> list[str]:
                 while offset < end:
                     records = log.read(topic, partition, offset, _READ)
                     if not records:
-                        raise Broken(f"{topic}/{partition}: records from offset {offset} on are gone")
+                        raise Broken(
+                            f"{topic}/{partition}: wanted records from offset {offset} on, got none; restore a backup"
+                        )
                     offset = records[-1].offset + 1
             except SimorghError as error:
                 found.append(error.message)
@@ -234,10 +239,14 @@ def restore(settings: Settings, source: Path, progress: Progress = lambda done, 
     manifest = read_manifest(source)
     wrong = problems(source, manifest)
     if wrong:
-        raise Broken(f"{'; '.join(wrong)}; nothing was restored, take another backup")
+        raise Broken(
+            f"restore: wanted an intact backup, got a damaged one ({'; '.join(wrong)}); use another backup, nothing was"
+            " restored"
+        )
     if manifest.workspace != settings.workspace:
         raise InvalidSettings(
-            f"SIMORGH_WORKSPACE: the backup is of workspace {manifest.workspace}, the setting says {settings.workspace}"
+            f"SIMORGH_WORKSPACE: wanted {manifest.workspace}, the workspace of the backup, got {settings.workspace};"
+            " change the setting, or name another backup"
         )
     _require_secret(settings, manifest)
     keep_files_private()
@@ -257,9 +266,11 @@ def _require_secret(settings: Settings, manifest: Manifest) -> None:
     """A backup without a `keys.json` wants the SIMORGH_SECRET that it was made with."""
     given = settings.secret
     if given is None and KEYS not in manifest.files:
-        raise InvalidSettings("restore: this backup was made with SIMORGH_SECRET set; set it to the same value")
+        raise InvalidSettings(
+            "SIMORGH_SECRET: wanted the secret of this backup, got none; set the same value as before"
+        )
     if given is not None and secret.fingerprint(bytes.fromhex(given.get_secret_value())) != manifest.secret:
-        raise InvalidSettings("SIMORGH_SECRET: it is not the secret of this backup; set it right, or unset it")
+        raise InvalidSettings("SIMORGH_SECRET: wanted the secret of this backup, got another; fix or unset it")
 
 
 def _require_empty(settings: Settings, source: Path, folder: DataDir) -> None:
@@ -268,7 +279,7 @@ def _require_empty(settings: Settings, source: Path, folder: DataDir) -> None:
     if keys.exists() and not (kept.exists() and keys.read_bytes() == kept.read_bytes()):
         there.append(keys)
     if there:
-        raise Conflict(f"{there[0]} is there already: restore overwrites nothing; name another folder with --data")
+        raise Conflict(f"{there[0]}: wanted a folder without data, got one with this file; name another with --data")
 
 
 # ---- files

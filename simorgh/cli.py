@@ -1,11 +1,12 @@
-"""The program `simorgh`: its commands put together, and how it ends. Errors are one line.
+"""The program `simorgh`: its commands, and its exit codes. Errors are one line.
 
-Each command is a few lines in `simorgh/commands/`: settings, a call, a readable end.
+Each command is a few lines in `simorgh/commands/`: settings, a call, readable output.
 """
 
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import typer
@@ -43,24 +44,41 @@ for name, commands in {
 }.items():
     app.add_typer(commands, name=name)
 
-_PIPE_CLOSED = 141  # as a shell has it of a program that SIGPIPE ended
+_PIPE_CLOSED = 141  # the shell's code for a program ended by SIGPIPE
 
 
-def main() -> None:
-    """The entry point. Exits with 0, with 1 after an error, with 2 where a command was called wrongly."""
+def main() -> NoReturn:
+    """The entry point. Exits with 0, with 1 after an error, with 2 after wrong usage."""
     try:
         code = app(prog_name="simorgh", standalone_mode=False)
         sys.stdout.flush()
     except KeyboardInterrupt:
         sys.exit(faults.INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno == errno.EPIPE:  # whoever read our output has seen enough
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:  # the reader of our output has stopped reading
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(_PIPE_CLOSED)
         if hasattr(error, "format_message"):
             _called_wrongly(error)
         fail(faults.explain(error), faults.ERROR)
     sys.exit(code or 0)
+
+
+def process() -> NoReturn:
+    """`main`, as all that a process does. Where the embedded engine was open, the process ends at once after it.
+
+    Everything is closed and written by then, but chDB (4.4) keeps threads, and now and then one of them crashes while
+    the interpreter takes its libraries apart: a server that has stopped well would exit with SIGSEGV.
+    """
+    try:
+        main()
+    except SystemExit as ended:
+        if "chdb" not in sys.modules:
+            raise
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended.code if isinstance(ended.code, int) else bool(ended.code))
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -70,7 +88,7 @@ def fail(message: str, code: int) -> NoReturn:
 
 
 def _called_wrongly(error: Any) -> NoReturn:
-    """A usage error of the parser's, which says it in three lines; or a group without a command: then its help."""
+    """A usage error, which the parser prints in three lines; or a group without a command: print its help."""
     path = error.ctx.command_path if getattr(error, "ctx", None) else "simorgh"
     said = " ".join(str(error.format_message()).split()).removesuffix(".")
     if not said or type(error).__name__ == "NoArgsIsHelpError":
@@ -80,4 +98,4 @@ def _called_wrongly(error: Any) -> NoReturn:
 
 
 if __name__ == "__main__":
-    main()
+    process()

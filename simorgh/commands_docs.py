@@ -1,5 +1,5 @@
-"""Prints the commands into docs/cli.md: `python -m simorgh.commands_docs`. A test compares the two, and the page with
-what `--help` says."""
+"""Prints the commands into docs/cli.md: `python -m simorgh.commands_docs`. A test compares the page with the code and
+with `--help`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ _BEGIN: Final = "<!-- printed by python -m simorgh.commands_docs -->\n"
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command with its whole name, `sources key add`, in the order of `--help`."""
+    """Every command with its full name, such as `sources key add`, in the order of `--help`."""
     root: Any = typer.main.get_command(app)
     yield from _below(root, "")
 
@@ -41,7 +41,7 @@ def _entry(name: str, command: Any) -> str:
 
 
 def _argument(parameter: Any) -> str:
-    name = parameter.metavar or parameter.name.upper()
+    name = (parameter.metavar or parameter.name).upper()
     several = "…" if parameter.nargs == -1 else ""
     return f"{name}{several}" if parameter.required else f"[{name}{several}]"
 
@@ -49,18 +49,18 @@ def _argument(parameter: Any) -> str:
 def _row(parameter: Any) -> str:
     says = str(parameter.help or "").replace("|", "\\|")
     if parameter.param_type_name == "argument":
-        return f"| `{parameter.metavar or parameter.name.upper()}` | {says} |"
+        return f"| `{(parameter.metavar or parameter.name).upper()}` | {says} |"
     if "--help" in parameter.opts:
         return ""
     default = parameter.default
-    told = "" if default is None or default is False or default == "" else f" Default: `{default}`."
-    needed = " Needed." if parameter.required else ""
+    shown = "" if default is None or default is False or default == "" else f" Default: `{default}`."
+    needed = " Required." if parameter.required else ""
     names = ", ".join([*parameter.opts, *parameter.secondary_opts])
-    return f"| `{names}` | {says}{told}{needed} |"
+    return f"| `{names}` | {says}{shown}{needed} |"
 
 
 def with_reference(page: str) -> str:
-    """The page with the commands of today below its mark. Raises ValueError where it has none."""
+    """The page with the current commands below its mark. Raises ValueError if it has no mark."""
     before, mark, _ = page.partition(_BEGIN)
     if not mark:
         raise ValueError(f"docs/cli.md: no line {_BEGIN.strip()}; put it back")

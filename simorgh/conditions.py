@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from destinations.stage import TriggerStage
-from stream_processors import rejections
-from stream_processors.condition import RUNNING, STARTING, Condition, said_of
-from stream_processors.pipeline import GROUP
-from stream_processors.runner import Runner
+from destinations.stage import TriggerStage, TriggerStatus
+from stream_processors.flow import rejected as rejections
+from stream_processors.host.box import GROUP
+from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
+from stream_processors.host.runner import Runner
 
 TRIGGERS = "triggers"
 
@@ -48,7 +48,13 @@ class BoxConditions:
         stage = self._triggers()
         if stage is None:  # it begins after the projections
             return Condition("stopped", "it waits for the projections") if projections.state == "stopped" else STARTING
-        status = stage.status()
-        if status.error:
-            return Condition("stopped", status.error.partition(":")[0])
-        return RUNNING if status.running else STARTING
+        return of_triggers(stage.status())
+
+
+def of_triggers(status: TriggerStatus) -> Condition:
+    """What a trigger stage that was started says of itself."""
+    if status.error:
+        return Condition("stopped", status.error.partition(":")[0])
+    if status.failing:
+        return Condition("failing", status.failing)
+    return RUNNING if status.running else STARTING

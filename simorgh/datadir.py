@@ -43,6 +43,16 @@ _SYNC_SECONDS: Final = 5.0
 _TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
 
 
+def require_log_where_tables_are(root: Path, log: Path) -> None:
+    """A log that is gone is not replaced by an empty one in silence: raises `Conflict`."""
+    if not log.exists() and (root / "warehouse").exists():
+        raise Conflict(
+            f"{log}: wanted the log of the tables in {root}, got no file; put it back from a"
+            " backup (`simorgh restore` into another folder), or name another folder to start without data",
+            code="log_missing",
+        )
+
+
 class ServerInfo(BaseModel):
     """How to reach the process that has the folder open."""
 
@@ -113,12 +123,16 @@ class DataDir:
     def _in_use(self) -> Conflict:
         info = self._announced()
         if info:
-            return Conflict(f"{self.root}: in use by the server at {info.url} (process {info.pid}); stop it first")
+            return Conflict(
+                f"{self.root}: wanted a folder that is not in use, got one in use by the server at {info.url} (process"
+                f" {info.pid}); stop it first"
+            )
         holder = ""
         with suppress(OSError):
             holder = self._lock.read_text(encoding="ascii", errors="replace").strip()
         return Conflict(
-            f"{self.root}: in use by another command (process {holder or 'unknown'}); wait for its end, then try again"
+            f"{self.root}: wanted a folder that is not in use, got one in use by another command (process"
+            f" {holder or 'unknown'}); wait until it ends, then try again"
         )
 
     # ---- the running server

@@ -5,28 +5,27 @@
     Elsewhere    a cluster, or a box on another machine: over HTTP, at SIMORGH_API
 
 A cluster is never opened by a command: its workers own it.
+
+What opens a folder is imported where that happens: a second and a half, which a command over HTTP need not wait.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import httpx
 
-from producers.files.local import LocalSink
-from producers.files.sinks import HttpSink, Sink
-from registry.registry import FILES_SOURCE
 from schemas import topics
-from schemas.catalog import Catalog
-from schemas.clock import system_clock
 from schemas.errors import Backpressure, Broken, Conflict, Denied, InvalidInput, InvalidSettings, NotFound, SimorghError
 from simorgh import loglines
-from simorgh.datadir import DataDir, ServerInfo
-from simorgh.platform import Platform
-from simorgh.positions import PROJECTIONS
+from simorgh.datadir import DataDir, ServerInfo, require_log_where_tables_are
 from simorgh.settings import Settings
+
+if TYPE_CHECKING:
+    from producers.files.sinks import Sink
+    from simorgh.platform import Platform
 
 _TIMEOUT: Final = httpx.Timeout(300.0, connect=10.0)
 _POLL_SECONDS: Final = 0.2
@@ -50,7 +49,7 @@ class Session(Protocol):
         """One API call. Answers the JSON; None where there is none. `body`: bytes are JSON already."""
         ...
 
-    def sink(self, channel: str) -> AbstractContextManager[Sink]:
+    def sink(self, channel: str) -> "AbstractContextManager[Sink]":
         """Where imported events go."""
         ...
 
@@ -95,7 +94,9 @@ class _OverHttp:
             raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
 
     @contextmanager
-    def sink(self, channel: str) -> Iterator[Sink]:
+    def sink(self, channel: str) -> "Iterator[Sink]":
+        from producers.files.sinks import HttpSink
+
         url, key = self._collector()
         with HttpSink(url, key) as sink:
             try:
@@ -137,7 +138,7 @@ class Elsewhere:
     def replay(self, progress: Progress) -> int:
         if self._settings.kafka is not None:
             raise InvalidSettings(
-                "replay: there is none on a cluster yet; to fill its tables anew, follow"
+                "replay: wanted one machine, got a cluster; to fill its tables again, follow"
                 " docs/operations.md#tables-that-lack-rows"
             )
         with self.session() as session:
@@ -146,11 +147,11 @@ class Elsewhere:
     def _api(self) -> tuple[str, str]:
         if not self._settings.api:
             raise InvalidSettings(
-                "SIMORGH_LOG names a cluster's log: commands speak to the cluster's API there; set"
-                " SIMORGH_API=http://host:port and SIMORGH_API_TOKEN"
+                "SIMORGH_API: wanted the address of the cluster's API, since SIMORGH_LOG names a cluster's log, got"
+                " none; set SIMORGH_API=http://host:port and SIMORGH_API_TOKEN"
             )
         if self._settings.api_token is None:
-            raise InvalidSettings("SIMORGH_API is set, so SIMORGH_API_TOKEN is wanted, too; it is not set")
+            raise InvalidSettings("SIMORGH_API_TOKEN: wanted a token for SIMORGH_API, got none; set it")
         return self._settings.api, self._settings.api_token.get_secret_value()
 
 
@@ -159,8 +160,8 @@ def collector_of(settings: Settings) -> tuple[str, str]:
     collector = settings.collector or ("" if settings.kafka else settings.api)
     if not collector or settings.write_key is None:
         raise InvalidSettings(
-            "import: the events go to the collector over HTTP; set SIMORGH_COLLECTOR=http://host:port and"
-            " SIMORGH_WRITE_KEY"
+            "import: wanted the collector's address and a write key, got only one or none; set"
+            " SIMORGH_COLLECTOR=http://host:port and SIMORGH_WRITE_KEY"
         )
     return collector, settings.write_key.get_secret_value()
 
@@ -176,14 +177,17 @@ def source_of_key(collector: str, key: str) -> str:
         raise unreachable(collector, error) from None
     except Denied:
         raise Denied(
-            f"{collector} knows no such write key; set SIMORGH_WRITE_KEY to one of a source"
-            " (`simorgh sources list`), or make one with `simorgh sources create`",
+            f"{collector}: wanted a known write key, got an unknown one; set SIMORGH_WRITE_KEY to a key of a source"
+            " (`simorgh sources list`), or create one with `simorgh sources create`",
             code="unknown_write_key",
         ) from None
     except NotFound as error:
         if error.code == "source_disabled":
             raise
-        raise NotFound(f"{collector} takes no events; set SIMORGH_COLLECTOR to a collector's address") from None
+        raise NotFound(
+            f"{collector}: wanted a collector, got a server that accepts no events; set SIMORGH_COLLECTOR to a"
+            " collector's address"
+        ) from None
     return str(told["id"])
 
 
@@ -194,12 +198,12 @@ def _client(url: str, token: str) -> httpx.Client:
 def unreachable(url: str, error: httpx.TransportError) -> SimorghError:
     """What a call that got no answer means, in one line."""
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):
-        why = "gives no answer in time; is it overloaded? Try again later"
+        came, todo = "none in time", "try again later, it may be overloaded"
     elif isinstance(error, httpx.ConnectError):
-        why = "cannot be reached; is it running, and is that its address?"
+        came, todo = "no connection", "check that it runs, and that this is its address"
     else:
-        why = "broke off; has it been stopped just now? Try again"
-    return Backpressure(f"{url} {why}", code="unreachable")
+        came, todo = "a broken connection", "try again, it may have been stopped"
+    return Backpressure(f"{url}: wanted an answer, got {came}; {todo}", code="unreachable")
 
 
 def _content(body: object) -> dict[str, Any]:
@@ -228,8 +232,8 @@ def _answer(answer: httpx.Response) -> Any:
         found = answer.json() if answer.content else None
     except ValueError:
         raise Broken(
-            f"{answer.request.url.copy_with(path='/', query=None)}: wanted JSON, something else came (status"
-            f" {answer.status_code}); is that Simorgh's API?"
+            f"{answer.request.url.copy_with(path='/', query=None)}: wanted JSON, got something else (status"
+            f" {answer.status_code}); check that this is Simorgh's API"
         ) from None
     if not answer.is_error:
         return found
@@ -248,7 +252,9 @@ def _replay(session: Session, progress: Progress) -> int:
         time.sleep(_POLL_SECONDS)
         state = session.call("GET", "/v1/replay")
     if state["state"] != "done":
-        raise Broken("replay: failed in the server; its log says why, the live generation is untouched")
+        raise Broken(
+            "replay: wanted a finished replay, got a failure; see the server's log, the live tables are intact"
+        )
     return int(state["generation"])
 
 
@@ -256,8 +262,10 @@ def _replay(session: Session, progress: Progress) -> int:
 
 
 @contextmanager
-def opened(settings: Settings, purpose: str = "this command") -> Iterator[Platform]:
+def opened(settings: Settings, purpose: str = "this command") -> "Iterator[Platform]":
     """The folder, opened by this process and caught up with its log."""
+    from simorgh.platform import Platform
+
     loglines.begin_of_command(settings)
     platform = Platform(settings, purpose)
     try:
@@ -272,7 +280,7 @@ class _Here:
 
     follows: Final = False
 
-    def __init__(self, platform: Platform, loop: asyncio.Runner) -> None:
+    def __init__(self, platform: "Platform", loop: asyncio.Runner) -> None:
         self._platform = platform
         self._loop = loop
         self._client = httpx.AsyncClient(
@@ -286,20 +294,29 @@ class _Here:
         return _answer(self._loop.run(self._client.request(method, path, **_content(body))))
 
     @contextmanager
-    def sink(self, channel: str) -> Iterator[Sink]:
+    def sink(self, channel: str) -> "Iterator[Sink]":
+        from producers.files.local import LocalSink
+        from registry.registry import FILES_SOURCE
+        from schemas.catalog import Catalog
+        from schemas.clock import system_clock
+
         platform = self._platform
         source = platform.registry.authenticate_write_key(platform.local_token)
         if source is None:
-            raise Broken("import: this process does not know its own key")
+            raise Broken("import: wanted this process's own key, got an unknown one; report this")
         files = source.model_copy(update={"id": FILES_SOURCE, "channel": channel})
         yield LocalSink(platform.door, platform.log, Catalog.load(), files, system_clock)
         self._settle()
 
     def source(self) -> str:
+        from registry.registry import FILES_SOURCE
+
         return FILES_SOURCE
 
     def _settle(self) -> None:
         """Wait until the projections have taken in what was sent, unless they have stopped."""
+        from simorgh.positions import PROJECTIONS
+
         log = self._platform.log
         ends = log.ends(topics.EVENTS)
         while any(map(int.__lt__, log.committed(PROJECTIONS, topics.EVENTS), ends)):
@@ -331,9 +348,12 @@ class Free:
 
 def require_there(settings: Settings) -> None:
     """Raises `NotFound` where there is no data folder: nothing is made by a typing error."""
-    if settings.kafka is None and not settings.log_path.exists():
+    if settings.kafka is not None:
+        return
+    require_log_where_tables_are(settings.data, settings.log_path)
+    if not settings.log_path.exists():
         raise NotFound(
-            f"{settings.data}: there is no data here ({settings.log_path} is missing); correct --data or SIMORGH_DATA,"
-            f" or make a folder with `simorgh serve --data {settings.data}`",
+            f"{settings.data}: wanted a data folder, got one without {settings.log_path}; fix --data or"
+            f" SIMORGH_DATA, or create a folder with `simorgh serve --data {settings.data}`",
             code="no_data_folder",
         )

@@ -20,7 +20,6 @@ from simorgh.datadir import DataDir
 from simorgh.deployment import collector_of, deployment_of, source_of_key, unreachable
 from simorgh.faults import explain
 from simorgh.logs import open_cluster_log
-from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
 from warehouse.connect import is_server
 
@@ -99,7 +98,7 @@ def _secret(settings: Settings) -> Iterator[Finding]:
         return
     where, found = secret.given(settings, DataDir(settings.data))
     if found is None:
-        says = f"{where} is missing; put it back from a backup: without it nobody who comes back is recognised"
+        says = f"{where} is missing; restore it from a backup: without it returning customers are not recognised"
         yield Finding(False, "secret", says)
     else:
         yield Finding(True, "secret", f"in {where}")
@@ -137,6 +136,8 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         if settings.kafka is not None:
             yield Finding(False, "clickhouse", "SIMORGH_CLICKHOUSE=http://host:port is wanted on a cluster; set it")
         return
+    from simorgh.platform import open_warehouse  # a second and a half, which other checks need not wait
+
     warehouse = open_warehouse(settings)
     try:
         yield Finding(True, "clickhouse", f"{warehouse.address} answers, version {warehouse.version()}")

@@ -1,47 +1,15 @@
-"""What commands do, wherever the data is: `simorgh.deployment` knows where, and how to work on it there."""
+"""What commands do with a folder or its stores themselves. What goes through the API is in `simorgh.deployment`."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-from producers.files.sinks import Sink
 from schemas.errors import InvalidSettings
 from simorgh import loglines, secret
 from simorgh.datadir import keep_files_private, taken
-from simorgh.deployment import Progress, Session, deployment_of, opened, require_there
+from simorgh.deployment import require_there
 from simorgh.logs import OneBox, open_cluster_log
 from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
-from stream_processors import generation
+from stream_processors.host import generation
 from warehouse.connect import is_server
 from warehouse.ddl import table_names
-
-__all__ = ["call", "migrate", "open_sink", "opened", "renew_secret", "replay", "require_there", "session"]
-
-
-@contextmanager
-def session(settings: Settings, *, create: bool = False) -> Iterator[Session]:
-    """The deployment that the settings name, for as many calls as a command makes."""
-    with deployment_of(settings).session(create=create) as reached:
-        yield reached
-
-
-def call(settings: Settings, method: str, path: str, body: object = None) -> Any:
-    """One API call: to the running server, to the cluster's API, or in this process. Raises on a problem."""
-    with session(settings) as reached:
-        return reached.call(method, path, body)
-
-
-@contextmanager
-def open_sink(settings: Settings, channel: str) -> Iterator[Sink]:
-    """Where imported events go: the running server, the collector, or the folder's log (and then its projections)."""
-    with session(settings, create=True) as reached, reached.sink(channel) as sink:
-        yield sink
-
-
-def replay(settings: Settings, progress: Progress) -> int:
-    """Rebuild the projections, in the running server or here; returns the generation that is live then."""
-    return deployment_of(settings).replay(progress)
 
 
 def migrate(settings: Settings) -> str:
@@ -79,7 +47,9 @@ def renew_secret(settings: Settings) -> None:
 
 def _migrate_cluster(settings: Settings) -> str:
     if not is_server(settings.warehouse_dsn):
-        raise InvalidSettings("migrate: on a cluster SIMORGH_CLICKHOUSE=http://host:port is wanted, it names no server")
+        raise InvalidSettings(
+            "SIMORGH_CLICKHOUSE: wanted a server, since this is a cluster, got none; set it to http://host:port"
+        )
     log = open_cluster_log(settings)
     try:
         return _migrate_tables(settings, generation.current(log))

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from producers.http import problem
 from producers.router import is_collectors
 from schemas.errors import InvalidSettings
-from simorgh.listener import Connection, Limits, ListenerMetrics, Places, connections_allowed, spare_descriptors
+from simorgh.listener import HttpConnection, Limits, ListenerMetrics, Places, connections_allowed, spare_descriptors
 from simorgh.settings import Settings, read_bind
 
 _LOG = logging.getLogger(__name__)
@@ -69,12 +69,14 @@ def _cannot_listen(host: str, port: int, error: OSError) -> InvalidSettings:
     """In words: an errno alone names neither address nor port."""
     match error.errno:
         case errno.EADDRINUSE:
-            why = f"port {port} on {host} is in use by another program; stop it, or name another port: --port"
+            why = (
+                f"--port: wanted a free port on {host}, got {port}, which is in use; stop its program, or name another"
+            )
         case errno.EACCES:
-            why = f"port {port} is for root only; name one above 1023: --port"
+            why = f"--port: wanted a port above 1023, got {port}, which is for root only; name another"
         case _:
-            why = f"{host} is no address of this machine; name one that is, or 127.0.0.1: --host"
-    return InvalidSettings(f"cannot listen: {why}", code="cannot_listen")
+            why = f"--host: wanted an address of this machine, got {host}; name one, or 127.0.0.1"
+    return InvalidSettings(f"listen: {why}", code="cannot_listen")
 
 
 def more(listener: socket.socket) -> list[socket.socket]:
@@ -205,7 +207,7 @@ def run_app(
     ListenerMetrics(places).register(metrics)
     config = uvicorn.Config(
         Faces(app, opened) if len(opened) > 1 else app,
-        http=partial(Connection, places),  # type: ignore[arg-type]
+        http=partial(HttpConnection, places),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         log_level="error",  # what strangers send is counted, not logged

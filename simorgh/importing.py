@@ -38,7 +38,9 @@ def run(
     rules = load_mapping(mapping)
     given = channel or rules.channel
     if given is None:
-        raise InvalidInput(f'{file.name}: no channel; write channel = "pos" in the mapping, or give --channel')
+        raise InvalidInput(
+            f'{file.name}: wanted a channel, got none; write channel = "pos" in the mapping, or give --channel'
+        )
 
     def asks(fault: str) -> bool:
         return go_on or _confirmed(bar, fault)
@@ -109,8 +111,8 @@ def _patiently(api: Api) -> None:
         except Backpressure as error:
             if error.code != "not_visible_yet" or time.monotonic() > deadline:
                 raise Backpressure(
-                    "import: what is in the log is still being processed, so new events cannot be told from old ones; "
-                    "see `simorgh status`, and import when lag_events is 0"
+                    "import: wanted a log that is fully processed, to recognise events that are here, got lag; see"
+                    " `simorgh status`, and import when lag_events is 0"
                 ) from error
             note("waiting for what is in the log to be processed …")
 
@@ -126,6 +128,9 @@ def _wait_until_visible(api: Api, bar: Progress) -> None:
         if lag != before:
             before, moved = lag, time.monotonic()
         if time.monotonic() - moved > _PATIENCE_S:
-            raise Broken(f"import: {lag:,} events wait and are not processed; all is in the log: run `simorgh doctor`")
+            raise Broken(
+                f"import: wanted all events processed, got {lag:,} that still wait; run `simorgh doctor`, they are"
+                " safe in the log"
+            )
         time.sleep(_POLL_SECONDS)
     bar.update(task, total=most or 1, completed=most or 1)

@@ -84,18 +84,18 @@ def connections_allowed(asked: int, spare: int) -> int:
     return max(LEAST_CONNECTIONS, min(asked or MOST_CONNECTIONS, (spare - ENGINE_FILES) // 2))
 
 
-class Queue:
+class WaitingLine:
     """Connections in the order in which they came, in all and by address."""
 
     def __init__(self) -> None:
-        self._all: dict[Connection, None] = {}
-        self._at: dict[str, dict[Connection, None]] = {}
+        self._all: dict[HttpConnection, None] = {}
+        self._at: dict[str, dict[HttpConnection, None]] = {}
 
-    def put(self, one: "Connection") -> None:
+    def put(self, one: "HttpConnection") -> None:
         self._all[one] = None
         self._at.setdefault(one.address, {})[one] = None
 
-    def drop(self, one: "Connection") -> None:
+    def drop(self, one: "HttpConnection") -> None:
         if one in self._all:
             del self._all[one]
             at = self._at[one.address]
@@ -103,7 +103,7 @@ class Queue:
             if not at:
                 del self._at[one.address]
 
-    def first(self, address: str | None) -> "Connection | None":
+    def first(self, address: str | None) -> "HttpConnection | None":
         return next(iter(self._all if address is None else self._at.get(address, ())), None)
 
 
@@ -114,15 +114,15 @@ class Places:
         """`exempt`: addresses that may hold every place, such as a proxy's."""
         self.limits = limits
         self._exempt = exempt
-        self._connections: set[Connection] = set()
+        self._connections: set[HttpConnection] = set()
         self._at: Counter[str] = Counter()
-        self.strangers, self.waiting, self.sending = Queue(), Queue(), Queue()
+        self.strangers, self.waiting, self.sending = WaitingLine(), WaitingLine(), WaitingLine()
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._connections)
 
-    def admit(self, new: "Connection") -> bool:
+    def admit(self, new: "HttpConnection") -> bool:
         """Give it a place, if need be another's; False where all are being served."""
         limits, address = self.limits, new.address
         if self._at[address] >= limits.per_address and new.peer not in self._exempt:
@@ -137,7 +137,7 @@ class Places:
             self.strangers.put(new)
         return found
 
-    def left(self, one: "Connection") -> None:
+    def left(self, one: "HttpConnection") -> None:
         if one in self._connections:
             self._connections.remove(one)
             for queue in (self.strangers, self.waiting, self.sending):
@@ -162,7 +162,7 @@ class Places:
         return True
 
 
-class Connection(HttpToolsProtocol):
+class HttpConnection(HttpToolsProtocol):
     """One connection. `places` is shared by all of a server."""
 
     def __init__(self, places: Places, **given: Any) -> None:

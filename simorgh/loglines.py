@@ -30,12 +30,12 @@ _MOST_KEYS: Final = 1_000
 
 _OURS: Final[Mapping[str, str]] = {
     "destinations": "triggers",
-    "stream_processors.runner": "projections",
-    "stream_processors.replay": "replay",
+    "stream_processors.host.box": "projections",
+    "stream_processors.host.replay": "replay",
     "stream_processors.host.keeper": "triggers",
     "stream_processors.host": "worker",
-    "stream_processors.cluster.profiles": "profiles",
-    "stream_processors.cluster.identity": "identity",
+    "stream_processors.flow.profiles": "profiles",
+    "stream_processors.flow.identity": "identity",
     "stream_processors": "projections",
     "producers": "collect",
     "profile_api": "api",

@@ -21,9 +21,8 @@ class OneBox:
         """Raises `InvalidSettings` where the settings name a Kafka log."""
         if settings.kafka is not None:
             raise InvalidSettings(
-                f"SIMORGH_LOG names a Kafka log, which a cluster shares: {purpose} is for one box, and would work on it"
-                " behind the back of the workers. Run `simorgh collect`, `simorgh work` and `simorgh api` there"
-                " (docs/deploy.md), or unset SIMORGH_LOG"
+                f"SIMORGH_LOG: wanted the log of one machine for {purpose}, got a Kafka log, which the roles of a"
+                " cluster share; unset it, or run `simorgh collect`, `simorgh work` and `simorgh api` (docs/deploy.md)"
             )
         self.settings = settings
 
@@ -35,7 +34,7 @@ class OneBox:
 def open_cluster_log(settings: Settings) -> "KafkaEventLog":
     """Connects and makes the topics that are missing. Raises `Backpressure` when no broker answers."""
     if settings.kafka is None:
-        raise InvalidSettings("settings: SIMORGH_LOG: wanted kafka://host:port, where the cluster's log is")
+        raise InvalidSettings("settings: SIMORGH_LOG: wanted the cluster's log, got none; set it to kafka://host:port")
     from eventlog.kafka.log import KafkaEventLog  # half a second, which one box need not wait
 
     return KafkaEventLog(

@@ -1,6 +1,7 @@
 """One box: log, warehouse, processors, triggers and both HTTP faces wired together in one process."""
 
 import logging
+import random
 import secrets
 import threading
 from collections.abc import Callable
@@ -11,13 +12,13 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from destinations import deliveries
+from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
-from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
 from profile_api.watch import literal_paths, watch
@@ -25,34 +26,33 @@ from registry.throttle import Throttle
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import system_clock
-from schemas.errors import Backpressure, Conflict
+from schemas.errors import Conflict
+from schemas.retry import Failures, Pauses
 from simorgh import secret
 from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
-from simorgh.datadir import DataDir, keep_files_private
+from simorgh.datadir import DataDir, keep_files_private, require_log_where_tables_are
 from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors import generation
-from stream_processors.filling import Progress
-from stream_processors.graphs import Graphs
-from stream_processors.pipeline import WarehouseBehind
-from stream_processors.recent import RecentViews
-from stream_processors.replay import Replay
-from stream_processors.runner import Runner
-from stream_processors.views import Views
+from stream_processors.flow.filling import Progress
+from stream_processors.host import generation
+from stream_processors.host.box import WarehouseBehind
+from stream_processors.host.replay import Replay
+from stream_processors.host.runner import Runner
+from stream_processors.state.graphs import Graphs
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from warehouse.client import OtherTables, Warehouse, Writer
 from warehouse.connect import is_server
 from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two tries to bring the projections up to date at a start."""
-_GIVE_UP_AFTER = 5
-"""Faults of our own code, after which a start is given up."""
+_PAUSES = Pauses(0.5, 30.0)
+"""Between two tries to bring the projections up to date at a start."""
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -63,17 +63,6 @@ def open_warehouse(settings: Settings) -> Warehouse:
         read_dsn=settings.warehouse_read_dsn,
         cluster=settings.clickhouse_cluster,
     )
-
-
-def _require_log_where_tables_are(settings: Settings) -> None:
-    """A log that is gone is not replaced by an empty one in silence."""
-    if not settings.log_path.exists() and (settings.data / "warehouse").exists():
-        raise Conflict(
-            f"{settings.log_path} is missing, and {settings.data} has tables that were made from it. The log is the"
-            " truth: put it back from a backup, `simorgh restore` into another folder; to begin with nothing, name"
-            " another folder",
-            code="log_missing",
-        )
 
 
 def heavy_queries(settings: Settings, reader: Reader) -> Heavy:
@@ -98,7 +87,7 @@ class Platform:
         self.folder = DataDir(settings.data).take()
         with ExitStack() as undo:
             undo.callback(self.folder.release)
-            _require_log_where_tables_are(settings)
+            require_log_where_tables_are(settings.data, settings.log_path)
             self.log = WatchedLog(box.open_log())
             undo.callback(self.log.close)
             self.secret = secret.of_one_box(settings, self.folder, self.log)
@@ -163,7 +152,7 @@ class Platform:
             lambda profiles: deliveries.identities_of(Views(self.reader, self.recent), profiles),
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
-            allow_private=self.settings.allow_private_webhooks,
+            senders(system_clock, allow_private=self.settings.allow_private_webhooks),
             reached=self._checkpoint,
             shown=lambda: [self.recent.position],
         )
@@ -178,29 +167,28 @@ class Platform:
     def _recover_insisting(self) -> bool:
         """Recover, again and again while a store is away or full. False where that is given up, or we are to stop.
 
-        Events are taken meanwhile.
+        Events are accepted meanwhile.
         """
-        pause, ours = _FIRST_PAUSE, 0
+        failures = Failures(_PAUSES)
         while not self._closing.is_set():
             try:
                 self.recover()
             except Exception as error:
                 if self._closing.is_set():
                     break
-                ours += not isinstance(error, Backpressure | OSError)
+                failures.add(error)
                 _LOG.log(
-                    logging.ERROR if ours else logging.WARNING,
-                    "start: the projections cannot be brought up to date; events are taken all the same",
+                    logging.ERROR if failures.of_ours else logging.WARNING,
+                    "start: the projections cannot be brought up to date; events are accepted all the same",
                     exc_info=error,
                 )
-                if ours >= _GIVE_UP_AFTER:
+                if failures.is_final:
                     self.conditions.stopped(error)
                     _LOG.error(
                         "start: given up; nothing is lost. Look at the lines above, then restart; simorgh doctor"
                     )
                     return False
-                self._closing.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._closing.wait(failures.pause(random.random()))
             else:
                 return True
         return False
@@ -256,7 +244,7 @@ class Platform:
     def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
         """Rebuild the projections beside the live ones and swap. Blocks. `live`: keep processing until the swap."""
         if not self._replay_lock.acquire(blocking=False):
-            raise Conflict("replay: one is running already; wait for its end", code="replay_running")
+            raise Conflict("replay: wanted none running, got one that runs; wait until it ends", code="replay_running")
         try:
             replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
             try:
@@ -290,7 +278,9 @@ class Platform:
 
         def told(done: int, total: int) -> None:
             if self._closing.is_set():
-                raise Conflict("replay: stopped, since the process stops; the live generation is untouched")
+                raise Conflict(
+                    "replay: wanted to finish, got the end of the process; start it again, the live tables are intact"
+                )
             progress(done, total)
 
         return told
@@ -347,6 +337,8 @@ class Platform:
 
     def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
         """Both HTTP faces on one app. `stopping`: whether streams are to end."""
+        from profile_api.app import create_api  # declares its routes when it is imported: not for every command
+
         metrics = self.metrics
         throttle = Throttle(system_clock, self.settings.failures_per_minute)
         metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
@@ -357,15 +349,18 @@ class Platform:
             secret=self.secret,
             workspace=self.settings.workspace,
             retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
+            phone_region=self.settings.phone_region,
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,
             generation=lambda: self.generation,
-            replay=self.replay_in_background,
-            replay_state=lambda: dict(self.replaying),
-            recent=self.recent,
-            filled=self.progress.of,
-            at_hand=True,
-            conditions=self.conditions,
+            projections=Projections(
+                conditions=self.conditions,
+                at_hand=True,
+                recent=self.recent,
+                filled=self.progress.of,
+                replay=self.replay_in_background,
+                replay_state=lambda: dict(self.replaying),
+            ),
             readiness=self._readiness(),
             heavy=self.heavy,
             throttle=throttle,

@@ -8,7 +8,7 @@ from typing import Final
 
 from eventlog.port import EventLog, Message, Position, Record
 from schemas import topics
-from stream_processors.topology import Stage
+from stream_processors.flow.topology import Stage
 
 PROJECTIONS = "projections"
 """The one group in which identity, profiles and segments run together on one box."""

@@ -11,7 +11,9 @@ from simorgh.settings import Settings
 def repair_log(settings: Settings) -> list[str]:
     """What was done, line by line. A sound log stays as it is. Raises `Conflict` beside a running server."""
     if settings.kafka is not None:
-        raise InvalidInput("doctor --repair: wanted a log that is a file, got Kafka, which has checksums and replicas")
+        raise InvalidInput(
+            "doctor --repair: wanted a log that is a file, got Kafka; use Kafka's own checksums and replicas"
+        )
     path = settings.log_path
     if not path.exists():
         return [f"{path} does not exist: there is nothing to repair"]

@@ -11,7 +11,7 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.errors import Conflict
-from stream_processors import conflicts
+from stream_processors.flow import conflicts
 
 
 def retry_rejected(
@@ -26,8 +26,8 @@ def retry_rejected(
     """
     if record["code"] == conflicts.CODE:
         raise Conflict(
-            "rejected event: wanted one that is not in the log, this is a copy of an event that is; send it under an id"
-            " of its own, or dismiss it",
+            "rejected event: wanted an event that is not in the log, got a copy of one that is; send it under a new id,"
+            " or dismiss it",
             code=conflicts.CODE,
         )
     verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())

@@ -22,8 +22,7 @@ from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api import health, problems
-from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from profile_api.framing import Framing
 from profile_api.readiness import Readiness, log_takes_events, tables_answer
 from profile_api.watch import literal_paths, watch
@@ -43,12 +42,12 @@ from simorgh.secret import of_cluster
 from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import Declarations
-from stream_processors import generation
-from stream_processors.topology import CLUSTER, projections
+from stream_processors.flow.topology import TOPOLOGY, projections
+from stream_processors.host import generation
 
 _LOG = logging.getLogger(__name__)
 
-STAGES = projections(CLUSTER)
+STAGES = projections(TOPOLOGY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def require_cluster(settings: Settings) -> None:
     if settings.secret is None:
         missing.append("SIMORGH_SECRET (64 hexadecimal digits, the same in all roles; `openssl rand -hex 32`)")
     if missing:
-        raise InvalidSettings(f"settings: the roles of a cluster want {'; '.join(missing)}")
+        raise InvalidSettings(f"settings: wanted {', '.join(missing)} for the roles of a cluster, got none; set them")
 
 
 @contextmanager
@@ -130,7 +129,7 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
         public_url=settings.public_url,
     )
     add_collector(app, routes)
-    app.include_router(health.router(Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics))
+    health.add_health(app, Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics)
     app.add_middleware(Framing)
     watch(app, metrics, literal_paths(routes))
     return app
@@ -141,6 +140,8 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
 
 def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
     """Answer the profile API until SIGTERM."""
+    from profile_api.app import create_api  # declares its routes when it is imported: not for the other roles
+
     addresses = binds(settings, host, port)
     with opened(settings) as base:
         warehouse = open_warehouse(settings)
@@ -159,11 +160,10 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 retry_rejected=lambda record, payload: retry_rejected(
                     base.log, base.declarations.registry, base.declarations.door, record, payload
                 ),
+                phone_region=settings.phone_region,
                 allow_private_webhooks=settings.allow_private_webhooks,
                 generation=lambda: live,
-                stages=STAGES,
-                shown=ViewsHold(log).positions,
-                visible_within=30.0,
+                projections=Projections(stages=STAGES, shown=ViewsHold(log).positions, visible_within=30.0),
                 readiness=Readiness(
                     {
                         "log": log_takes_events(base.log, topics.REGISTRY),

@@ -35,9 +35,9 @@ def of_one_box(settings: Settings, folder: DataDir, log: EventLog) -> bytes:
     if found is None:
         if not is_new(log):
             raise Conflict(
-                f"{where} is missing, and the log beside it was written with the secret in it. Put the file back from"
-                " a backup. Without it nobody who comes back is recognised; if it is lost for good,"
-                f" `simorgh secret renew --data {folder.root}` begins with a new one",
+                f"{where}: wanted the secret that the log was written with, got no file; restore it from a backup."
+                f" If it is lost for good, `simorgh secret renew --data {folder.root}` starts with a new one, and"
+                " returning customers become new profiles",
                 code="secret_missing",
             )
         found = make(folder)
@@ -56,7 +56,7 @@ def given(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
 def of_cluster(settings: Settings, log: EventLog) -> bytes:
     """SIMORGH_SECRET, which must be set: a cluster's secret is never made. Raises as `require_agreement`."""
     if settings.secret is None:
-        raise InvalidSettings("settings: SIMORGH_SECRET: wanted the secret of this cluster, it is not set")
+        raise InvalidSettings("settings: SIMORGH_SECRET: wanted the secret of this cluster, got none; set it")
     secret = bytes.fromhex(settings.secret.get_secret_value())
     require_agreement(log, settings, secret, "SIMORGH_SECRET")
     return secret
@@ -81,9 +81,9 @@ def read(path: Path) -> bytes | None:
 
 
 def _garbled(path: Path) -> Broken:
-    state = "is empty" if path.stat().st_size == 0 else "does not hold that"
+    came = "an empty file" if path.stat().st_size == 0 else "something else"
     return Broken(
-        f'{path}: wanted {{"node_secret": 64 hexadecimal digits}}, the file {state}; put it back from a backup',
+        f'{path}: wanted {{"node_secret": 64 hexadecimal digits}}, got {came}; restore it from a backup',
         code="secret_garbled",
     )
 
@@ -96,7 +96,7 @@ def make(folder: DataDir) -> bytes:
 
 
 def renew(settings: Settings, folder: DataDir, log: EventLog) -> None:
-    """Give the log a new secret, on purpose: what is in it stays, and who comes back is somebody new.
+    """Give the log a new secret, on purpose: its data stays, and returning customers become new profiles.
 
     Raises `Conflict` while the secret that the log was written with is there.
 
@@ -106,7 +106,7 @@ def renew(settings: Settings, folder: DataDir, log: EventLog) -> None:
     where, found = _readable(settings, folder)
     number, said = _said(log)
     if found is not None and said in (None, fingerprint(found)):
-        raise Conflict(f"{where} holds the secret of this log: there is nothing to renew")
+        raise Conflict(f"{where}: wanted a lost secret, got the secret of this log; keep it")
     if found is None:
         found = make(folder)
     claim(log, _name(number + 1), fingerprint(found))
@@ -134,8 +134,8 @@ def require_agreement(log: EventLog, settings: Settings, secret: bytes, where: s
     workspace = claim(log, "workspace", settings.workspace)
     if workspace != settings.workspace:
         raise Conflict(
-            f"SIMORGH_WORKSPACE: the log is that of workspace {workspace}, the setting says {settings.workspace};"
-            " set it back, or name another log",
+            f"SIMORGH_WORKSPACE: wanted {workspace}, the workspace of the log, got {settings.workspace}; set it"
+            " back, or name another log",
             code="other_workspace",
         )
 
@@ -160,8 +160,8 @@ def _name(number: int) -> str:
 
 def _other_secret(where: str) -> Conflict:
     return Conflict(
-        f"{where} holds another secret than the one that the log was written with: with it nobody who comes back is"
-        " recognised. Put the right one back, from a backup or a vault; or name the log that belongs to this one",
+        f"{where}: wanted the secret that the log was written with, got another; restore the right one from a backup or"
+        " a vault, or name the log of this one",
         code="secret_differs",
     )
 

@@ -1,7 +1,7 @@
 """One frozen settings object per process, from SIMORGH_* variables or a file of them; all faults are reported at once.
 
-The file is named by SIMORGH_ENV_FILE (lines of NAME=value); a variable that is set wins over the file. A variable
-that is set to nothing counts as not set. `simorgh.settings_faults` says what is wrong with what was given.
+SIMORGH_ENV_FILE names the file (lines of NAME=value); variables override it. An empty variable counts as not set.
+`simorgh.settings_faults` describes what is wrong with the given settings.
 """
 
 import json
@@ -25,11 +25,11 @@ Level = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
 
 class Settings(BaseSettings):
-    """What an operator can set. Every field is `SIMORGH_<NAME>` in the environment."""
+    """The operator's settings. Every field is `SIMORGH_<NAME>` in the environment."""
 
     model_config = SettingsConfigDict(env_prefix="SIMORGH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one box.")] = Path(
+    data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one machine.")] = Path(
         "simorgh-data"
     )
     log: Annotated[
@@ -43,11 +43,13 @@ class Settings(BaseSettings):
         ),
     ] = None
     clickhouse_read_url: Annotated[
-        SecretStr | None, Field(description="The server once more, with a user of fewer rights for callers' queries.")
+        SecretStr | None, Field(description="The same server with a less privileged user, for callers' queries.")
     ] = None
     clickhouse_cluster: Annotated[
         str,
-        Field(description="The server's cluster on which tables are replicated and sharded.", pattern=r"^[\w.{}-]*$"),
+        Field(
+            description="The cluster of the server on which tables are replicated and sharded.", pattern=r"^[\w.{}-]*$"
+        ),
     ] = ""
     workspace: Annotated[str, Field(description="The workspace's name.", pattern=r"^[a-z][a-z0-9_]{0,30}$")] = "default"
     partitions: Annotated[int, Field(description="Partitions of simorgh.events in a new log.", ge=1, le=64)] = 2
@@ -56,36 +58,34 @@ class Settings(BaseSettings):
         Field(description="`kafka-python`, `confluent` (the extra `fast`) or `auto`: confluent if installed."),
     ] = "auto"
     kafka_replication: Annotated[
-        int, Field(description="Replicas of topics that are made; -1: as the broker is set.", ge=-1)
+        int, Field(description="Replicas of new topics; -1: the broker's default.", ge=-1)
     ] = -1
     kafka_min_insync: Annotated[
-        int, Field(description="Replicas that must have a record of such topics; 0: as the broker is set.", ge=0)
+        int, Field(description="Replicas of new topics that must have a record; 0: the broker's default.", ge=0)
     ] = 0
     kafka_patience: Annotated[
-        float, Field(description="Seconds after which a broker that does not answer is given up.", ge=1, le=600)
+        float, Field(description="Seconds to wait for a broker that does not answer.", ge=1, le=600)
     ] = 20.0
     kafka_security: Annotated[
         SecretStr | None, Field(description="TLS and SASL as a JSON object, see docs/kafka.md.")
     ] = None
     write_key: Annotated[
         SecretStr | None,
-        Field(description="A write key that holds while set: a source with default settings."),
+        Field(description="A write key, valid while set, of a source with default settings."),
     ] = None
-    api_token: Annotated[
-        SecretStr | None, Field(description="An API token that holds while set, with every scope.")
-    ] = None
+    api_token: Annotated[SecretStr | None, Field(description="An API token, valid while set, with every scope.")] = None
     secret: Annotated[
         SecretStr | None,
         Field(
-            description="Hex, 32 bytes: keys the hash of identifiers. The same in all roles of a cluster, forever."
-            " One box without it keeps one in DATA/keys.json."
+            description="The key of the hash of identifiers, 32 bytes in hex. The same in all roles of a cluster,"
+            " forever. Without it, one machine keeps its own in DATA/keys.json."
         ),
     ] = None
     api: Annotated[
         str,
         Field(
-            description="The API that commands speak to: `http(s)://host:port`. Needed on a cluster; also reaches one"
-            " box from another machine."
+            description="The API that commands call: `http(s)://host:port`. Needed on a cluster; also lets you reach a"
+            " server from another machine."
         ),
     ] = ""
     collector: Annotated[
@@ -101,12 +101,12 @@ class Settings(BaseSettings):
     ] = 60.0
     phone_region: Annotated[
         str | None,
-        Field(description="The country (ISO 3166) of phone numbers without one, where a source names none."),
+        Field(description="The country (ISO 3166) of phone numbers without one, if the source names none."),
     ] = None
     currency: Annotated[
         str | None,
         Field(
-            description="The currency (ISO 4217; IRT: tomans) of orders without one, where a source names none.",
+            description="The currency (ISO 4217; IRT: tomans) of orders without one, if the source names none.",
             pattern=r"^[A-Z]{3}$",
         ),
     ] = None
@@ -114,19 +114,20 @@ class Settings(BaseSettings):
         "simorgh-workers"
     )
     worker_session_seconds: Annotated[
-        float, Field(description="A worker that is silent for so long loses its partitions.", ge=6, le=300)
+        float, Field(description="A worker that is silent for this long loses its partitions.", ge=6, le=300)
     ] = 20.0
     worker_stuck_seconds: Annotated[
-        float, Field(description="A worker that does nothing for so long while records wait ends itself.", ge=5)
+        float, Field(description="A worker that makes no progress for this long while records wait ends itself.", ge=5)
     ] = 60.0
     allow_private_webhooks: Annotated[
-        bool, Field(description="Lift the rules on webhook addresses: private ones, plain http, odd ports.")
+        bool, Field(description="Allow every webhook address: private ones, plain http, any port.")
     ] = False
     log_level: Annotated[
-        Level, Field(description="Of the program's own log lines, on stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`.")
+        Level,
+        Field(description="Level of the program's own log lines, on stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."),
     ] = "INFO"
     log_format: Annotated[
-        Literal["text", "json"], Field(description="Of these lines: `text`, or `json` with one object a line.")
+        Literal["text", "json"], Field(description="Format of these lines: `text`, or `json` with one object per line.")
     ] = "text"
 
     @field_validator("log_level", mode="before")
@@ -146,69 +147,74 @@ class Settings(BaseSettings):
             raise ValueError("wanted http(s)://host:port without a path")
         return value.rstrip("/")
 
-    # --- what a caller may take (docs/security.md)
+    # --- limits for callers (docs/security.md)
     public_url: Annotated[
         str,
         Field(
-            description="How the public reaches the collector, such as `https://events.example.com`: told to browser"
-            " SDKs. Empty: the address that the server is bound to."
+            description="The collector's public address, such as `https://events.example.com`, which browser SDKs are"
+            " told. Empty: the address that the server is bound to."
         ),
     ] = ""
     api_bind: Annotated[
-        str, Field(description="`host:port` that the API is moved to, away from the public collector (`serve` only).")
+        str, Field(description="`host:port` for the API, apart from the public collector (`serve` only).")
     ] = ""
-    metrics_bind: Annotated[str, Field(description="`host:port` that `/metrics` is moved to.")] = ""
+    metrics_bind: Annotated[str, Field(description="`host:port` for `/metrics`.")] = ""
     trusted_proxies: Annotated[
         str,
         Field(
-            description="Addresses and networks, by comma, of proxies whose X-Forwarded-For and X-Forwarded-Proto are"
-            " believed."
+            description="Addresses and networks, separated by commas, of proxies whose X-Forwarded-For and"
+            " X-Forwarded-Proto are trusted."
         ),
     ] = ""
     http_connections: Annotated[
-        int, Field(description="Connections at once; 0: half of the free descriptors, 10,000 at most.", ge=0)
+        int, Field(description="Most connections at once; 0: half of the free descriptors, at most 10,000.", ge=0)
     ] = 0
     http_connections_per_address: Annotated[
-        int, Field(description="Of these, of one address that is no trusted proxy; 0: three quarters.", ge=0)
+        int, Field(description="Most connections of one address that is not a trusted proxy; 0: three quarters.", ge=0)
     ] = 0
-    http_header_bytes: Annotated[int, Field(description="Bytes of a request's head.", ge=1_024, le=1_000_000)] = 32_768
-    http_header_seconds: Annotated[float, Field(description="Seconds for a request's head to arrive.", ge=0.5)] = 10.0
+    http_header_bytes: Annotated[
+        int, Field(description="Most bytes in the head of a request.", ge=1_024, le=1_000_000)
+    ] = 32_768
+    http_header_seconds: Annotated[float, Field(description="Seconds for the head of a request to arrive.", ge=0.5)] = (
+        10.0
+    )
     http_body_seconds: Annotated[
-        float, Field(description="Seconds for its body, and one more for each 1,000 bytes that came.", ge=0.5)
+        float, Field(description="Seconds for its body, plus one for each 1,000 bytes received.", ge=0.5)
     ] = 20.0
     http_idle_seconds: Annotated[
-        float, Field(description="Seconds between two requests of a connection; more than a proxy keeps it.", ge=0.5)
+        float, Field(description="Seconds between two requests of a connection; longer than a proxy keeps it.", ge=0.5)
     ] = 75.0
     query_workers: Annotated[
-        int, Field(description="Heavy queries of the API at once: previews, lists, searches.", ge=1, le=64)
+        int, Field(description="Heavy queries of the API that run at once: previews, lists, searches.", ge=1, le=64)
     ] = 2
-    query_queue: Annotated[int, Field(description="Heavy queries that may wait; beyond: 429.", ge=0, le=1_000)] = 16
+    query_queue: Annotated[int, Field(description="Heavy queries that may wait; more get 429.", ge=0, le=1_000)] = 16
     query_seconds: Annotated[
-        float, Field(description="Seconds for one to wait and run; then it is ended.", ge=1, le=300)
+        float, Field(description="Seconds for a heavy query to wait and run; then it is cancelled.", ge=1, le=300)
     ] = 30.0
     streams_per_token: Annotated[
         int, Field(description="Event streams that one token may hold open.", ge=1, le=1_000)
     ] = 20
     failures_per_minute: Annotated[
-        int, Field(description="Wrong keys or tokens of one address, or of one prefix, before 429.", ge=1)
+        int, Field(description="Wrong keys or tokens from one address, or with one prefix, before 429.", ge=1)
     ] = 30
     stop_seconds: Annotated[
-        float, Field(description="Seconds from SIGTERM to the end, whatever runs.", ge=2, le=300)
+        float, Field(description="Seconds from SIGTERM to the end, whatever is running.", ge=2, le=300)
     ] = 8.0
     budget_events_per_second: Annotated[
-        int, Field(description="Events a second of one source, the last minute's unused ones on top; 0: any.", ge=0)
+        int,
+        Field(description="Events a second from one source, plus the last minute's unused ones; 0: no limit.", ge=0),
     ] = 5_000
     budget_megabytes_per_day: Annotated[
-        int, Field(description="Megabytes of request bodies a day of one source; 0: any.", ge=0)
+        int, Field(description="Megabytes of request bodies a day from one source; 0: no limit.", ge=0)
     ] = 20_000
     budget_types_per_day: Annotated[
-        int, Field(description="Different event types outside of the catalogue a day of one source; 0: any.", ge=0)
+        int, Field(description="Different event types outside the catalogue a day from one source; 0: no limit.", ge=0)
     ] = 2_000
     budget_names_per_day: Annotated[
-        int, Field(description="Different names of traits and properties a day of one source; 0: any.", ge=0)
+        int, Field(description="Different names of traits and properties a day from one source; 0: no limit.", ge=0)
     ] = 10_000
     budget_identifiers_per_day: Annotated[
-        int, Field(description="Different identifiers a day of one source; 0: any.", ge=0)
+        int, Field(description="Different identifiers a day from one source; 0: no limit.", ge=0)
     ] = 2_000_000
 
     @field_validator("public_url")
@@ -232,7 +238,7 @@ class Settings(BaseSettings):
             try:
                 ip_network(one)
             except ValueError:
-                raise ValueError("wanted addresses or networks by comma, such as 10.0.0.0/8, ::1") from None
+                raise ValueError("wanted addresses or networks separated by commas, such as 10.0.0.0/8, ::1") from None
         return value
 
     @field_validator("write_key", "api_token")
@@ -272,7 +278,7 @@ class Settings(BaseSettings):
     def _hex(cls, value: SecretStr | None) -> SecretStr | None:
         text = value.get_secret_value() if value else ""
         if text and not re.fullmatch(r"[0-9a-fA-F]{64}", text):
-            raise ValueError("wanted 64 hexadecimal digits; `openssl rand -hex 32` makes some")
+            raise ValueError("wanted 64 hexadecimal digits; `openssl rand -hex 32` prints some")
         return value if text else None
 
     @field_validator("clickhouse", "clickhouse_read_url")
@@ -285,8 +291,8 @@ class Settings(BaseSettings):
             return value
         if not _is_server_url(text):
             raise ValueError(
-                "wanted http(s)://user:password@host:port without a path, what is special in user and password"
-                " percent-encoded" + ("; or chdb:///path" if info.field_name == "clickhouse" else "")
+                "wanted http(s)://user:password@host:port without a path, special characters in user and password"
+                " percent-encoded" + (", or chdb:///path" if info.field_name == "clickhouse" else "")
             )
         return value
 
@@ -311,7 +317,7 @@ class Settings(BaseSettings):
 
     @property
     def warehouse_dsn(self) -> str:
-        """With the user's password in it: never to be shown (`Warehouse.address` may be)."""
+        """Contains the user's password: never show it (show `Warehouse.address`)."""
         given = self.clickhouse.get_secret_value() if self.clickhouse else ""
         return given or f"chdb://{(self.data / 'warehouse').resolve()}"
 
@@ -351,9 +357,9 @@ def _parsed(security: SecretStr | None) -> dict[str, str]:
 
 
 def load_settings(**given: object) -> Settings:
-    """Settings from the environment, with what the command line gave on top. Raises `InvalidSettings`.
+    """Settings from the environment, overridden by those of the command line. Raises `InvalidSettings`.
 
-    A folder that the command line names is meant: SIMORGH_API does not turn the command away from it.
+    A folder named on the command line also overrides SIMORGH_API.
     """
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     file = settings_faults.named_file()

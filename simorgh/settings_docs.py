@@ -20,7 +20,7 @@ def settings_table() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with the table of today. Raises ValueError where it has none."""
+    """The page with the current table. Raises ValueError if it has none."""
     before, _, rest = page.partition(_HEAD)
     if not rest:
         raise ValueError(f"docs/configuration.md: no table that begins with {_HEAD!r}; put its head back")

@@ -1,6 +1,6 @@
-"""What is wrong with the settings that were given, in words that help: which variable, what was wanted, what came.
+"""Faults of the given settings, in words that help: which variable, what was wanted, what came.
 
-A misspelt variable would be ignored in silence and the default used, so every name that begins with SIMORGH_ must be
+A misspelt variable would be silently ignored and the default used, so every name that starts with SIMORGH_ must be
 known.
 """
 
@@ -19,13 +19,13 @@ PREFIX: Final = "SIMORGH_"
 FILE: Final = "SIMORGH_ENV_FILE"
 
 NO_SETTINGS: Final = frozenset({FILE, "SIMORGH_CRASH_AT", "SIMORGH_REQUIRE_KAFKA", "SIMORGH_CACHE"})
-"""Names that something else reads: this module, tests, and the programs in `deploy/`."""
+"""Names that other code reads: this module, tests, and the programs in `deploy/`."""
 
 _SERVICE_LINK: Final = re.compile(
     r"\w+(_SERVICE_HOST=.*|_SERVICE_PORT(_\w+)?=\d+|_PORT(_\d+_(TCP|UDP|SCTP))?=\w+://.*"
     r"|_PORT_\d+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)=.*)"
 )
-"""What Kubernetes and Docker add for a service called `simorgh-…`. Nobody typed these."""
+"""Variables that Kubernetes and Docker add for a service called `simorgh-…`. Nobody typed these."""
 
 _LINE: Final = re.compile(r"^\s*(?:export\s+)?(\w+)\s*=", re.MULTILINE)
 
@@ -48,7 +48,7 @@ _WANTED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 
 
 def named_file() -> Path | None:
-    """The file of settings, None where none is named. Raises `InvalidSettings` where it cannot be read."""
+    """The file of settings, or None. Raises `InvalidSettings` if it cannot be read."""
     name = os.environ.get(FILE)
     if not name:
         return None
@@ -58,13 +58,13 @@ def named_file() -> Path | None:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise InvalidSettings(
-            f"settings: {FILE}: wanted a file of lines NAME=value, cannot read {name}: {why}"
+            f"settings: {FILE}: wanted a file of lines NAME=value, got {name}, which cannot be read; {why}"
         ) from None
     return Path(name)
 
 
 def unknown_names(settings: set[str], file: Path | None) -> list[str]:
-    """A line for each name in the environment and the file that is none of `settings` (without prefix, upper case)."""
+    """A line for each name in the environment and the file that is not one of `settings` (no prefix, upper case)."""
     known = {PREFIX + name for name in settings} | NO_SETTINGS
     typed = [name for name, value in os.environ.items() if not _SERVICE_LINK.fullmatch(f"{name}={value}")]
     written = _LINE.findall(file.read_text(encoding="utf-8")) if file else []
@@ -75,11 +75,11 @@ def unknown_names(settings: set[str], file: Path | None) -> list[str]:
 def _unknown(name: str, known: set[str]) -> str:
     near = get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else "docs/configuration.md lists the settings"
-    return f"{name}: there is no such setting; {hint}"
+    return f"{name}: wanted a setting, got an unknown name; {hint}"
 
 
 def readable(error: ValidationError) -> Iterator[str]:
-    """A line for each fault. What is secret is not shown."""
+    """A line for each fault. Secret values are not shown."""
     for fault in error.errors(include_url=False):
         name = str(fault["loc"][0])
         wanted = _WANTED.get(fault["type"])

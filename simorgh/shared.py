@@ -1,5 +1,7 @@
 """What every role has, on one box and on a cluster: declarations, identity rules, and the door that they make."""
 
+import logging
+import random
 import threading
 from typing import Any
 
@@ -12,10 +14,12 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.clock import random_id, system_clock
-from schemas.errors import SimorghError
+from schemas.retry import Failures, Pauses
 from simorgh.settings import Settings
 
 _LOOK_SECONDS = 0.5
+_PAUSES = Pauses(0.5, 10.0)
+_LOG = logging.getLogger(__name__)
 
 
 class Declarations:
@@ -50,16 +54,21 @@ class Declarations:
         return self._parsed_rules[1]
 
     def follow(self) -> None:
-        """Read on, in a thread, what other processes declare: within a second of its being declared."""
+        """Read on, in a thread, what other processes declare: each declaration within a second."""
         threading.Thread(target=self._follow, name="declarations", daemon=True).start()
 
     def _follow(self) -> None:
+        failures = Failures(_PAUSES)
         while not self._over.is_set():
             try:
                 if self._log.wait(topics.REGISTRY, [self.registry.position], _LOOK_SECONDS):
                     self.registry.refresh()
-            except SimorghError:
-                self._over.wait(_LOOK_SECONDS)  # the log is away: what is known holds until it is back
+                failures.clear()
+            except Exception as error:  # never the end: a role that stops reading would go by old keys and tokens
+                failures.add(error)
+                if failures.of_ours and not self._over.is_set():
+                    _LOG.error("declarations: cannot be read on; the known ones hold until then", exc_info=error)
+                self._over.wait(failures.pause(random.random()))
 
     def close(self) -> None:
         self._over.set()

@@ -17,14 +17,14 @@ _FAR_BEHIND: Final = 20_000
 _SAY_SO_EVERY_S: Final = 5.0
 
 
-class Api(Protocol):
+class EventsApi(Protocol):
     follows: bool
 
     def get(self, path: str, **params: object) -> Any: ...
 
 
 def follow(
-    api: Api,
+    api: EventsApi,
     lines: int,
     *,
     as_json: bool,

@@ -14,32 +14,32 @@ from aiokafka.codec import has_lz4
 from prometheus_client import CollectorRegistry, generate_latest
 
 from destinations import deliveries
+from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidSettings
 from schemas.problems import CONTENT_TYPE, problem_body
+from simorgh.conditions import of_triggers
 from simorgh.crash import checkpoint_from_environment
 from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
 from simorgh.roles import Base, opened
 from simorgh.settings import Settings
-from stream_processors import generation
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage
-from stream_processors.condition import RUNNING, Condition
-from stream_processors.graphs import Graphs
+from stream_processors.host import generation
+from stream_processors.host.condition import Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.keeper import TriggerKeeper
 from stream_processors.host.lane import Lane, Source
 from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
 from stream_processors.host.watchdog import Watchdog
-from stream_processors.recent import RecentViews
-from stream_processors.views import Views
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.stage import Stage
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse, Writer
 
 _LOG = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ async def _run(
     finally:
         await asyncio.to_thread(worker.close)
     if crash is not None:
-        raise Broken(f"work: Faust ended by itself ({type(crash).__name__}); start the worker again, nothing is lost")
+        raise Broken(f"work: wanted Faust to run, got {type(crash).__name__}; start the worker again, nothing is lost")
 
 
 class Worker:
@@ -105,13 +105,14 @@ class Worker:
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
         graphs = Graphs(settings.data if settings.data.is_dir() else None)  # a worker needs no folder, and may have one
+        stages = WorkerStages(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
         )  # else Faust cannot read what the log writes
         self.lanes = [
-            self._lane(EventsStage(log, writer, clock, checkpoint=checkpoint)),
-            self._lane(IdentityStage(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)),
-            self._lane(ProfilesStage(log, writer, clock, checkpoint=checkpoint)),
+            self._lane(stages.events),
+            self._lane(stages.identity),
+            self._lane(stages.profiles),
             self._lane(RejectedStage(log, writer), rejected),
         ]
         self.keeper = TriggerKeeper(self._new_triggers)
@@ -133,8 +134,8 @@ class Worker:
     def _conditions(self) -> dict[str, Condition]:
         """Of the lanes, and of the triggers where this worker has them."""
         found = {lane.stage.name: lane.condition for lane in self.lanes}
-        if (runs := self._triggers_run()) is not None:
-            found["triggers"] = RUNNING if runs else Condition("stopped", "read this worker's log")
+        if (stage := self.keeper.stage) is not None:
+            found["triggers"] = of_triggers(stage.status())
         return found
 
     def _triggers_run(self) -> bool | None:
@@ -172,7 +173,7 @@ class Worker:
             lambda profiles: deliveries.identities_of(self._views, profiles),
             lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self._writer, due, limit),
-            allow_private=self._settings.allow_private_webhooks,
+            senders(system_clock, allow_private=self._settings.allow_private_webhooks),
             reached=self._checkpoint,
         )
 
@@ -244,5 +245,7 @@ def _free_port(host: str) -> int:
         try:
             probe.bind((host, 0))
         except OSError as error:
-            raise InvalidSettings(f"--host: wanted an address of this machine, got {host}: {error}") from None
+            raise InvalidSettings(
+                f"--host: wanted an address of this machine, got {host} ({error}); name another"
+            ) from None
         return int(probe.getsockname()[1])

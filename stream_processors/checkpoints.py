@@ -9,7 +9,7 @@ CHECKPOINTS = (
     "links", "segments", "log_rows", "ids", "events", "traits", "identifiers", "identity", "members", "decisions",
     "transitions", "memberships", "views", "profile_rows", "commit",
 )  # fmt: skip
-"""In the order of the list in `stream_processors.pipeline`."""
+"""In the order of the list in `stream_processors.host.box`."""
 
 
 def no_checkpoint(_: str) -> None:

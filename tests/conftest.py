@@ -3,6 +3,7 @@
 chDB opens one folder per process, so the tests of one run share it, each in databases of its own.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,29 @@ if TYPE_CHECKING:
 
 _LONG = ("cluster", "deploy", "e2e", "integration", "contracts", "clickhouse", "properties")
 """Folders whose files take longest, these first: a long file that begins last keeps one process busy at the end."""
+
+
+_OWN_THREADS = ("kafka-io-", "log-keeper", "log-delivery", "load")
+"""Threads of a log on Kafka and of a load on one. They go on forever, look for a broker that is gone, and draw from
+`random`, which fails Hypothesis in later tests of the process."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Refuse parameters that come in another order in each process: pytest-xdist wants the same tests everywhere."""
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        if any(isinstance(values, set | frozenset) for values in mark.args[1:2]):
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: parameters from a set; sort them")
+
+
+@pytest.fixture(autouse=True)
+def _no_threads_left() -> Iterator[None]:
+    """A test closes what it opened, when it fails, too."""
+    before = set(threading.enumerate())
+    yield
+    left = [one for one in threading.enumerate() if one.name.startswith(_OWN_THREADS) and one not in before]
+    for thread in left:
+        thread.join(10)
+    assert not [thread.name for thread in left if thread.is_alive()], "threads of a log that was not closed"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -130,14 +130,14 @@ class Warehouse:
 
 
 class OtherTables(Conflict):
-    """A database was made from other tables than this version's: by an earlier version, or with another setting."""
+    """A database has other tables than this version's: made by another version, or with another setting."""
 
     default_code = "other_tables"
 
     def __init__(self, database: str) -> None:
         super().__init__(
-            f"warehouse: wanted the tables of this version in {database}, it has others; on one box `simorgh serve`"
-            " rebuilds them at its start, on a cluster fill them anew (docs/operations.md, Tables of another version)"
+            f"warehouse: wanted the tables of this version in {database}, got others; on one machine `simorgh serve`"
+            " rebuilds them at its start, on a cluster fill them again (docs/operations.md, Tables of another version)"
         )
         self.database = database
 

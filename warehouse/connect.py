@@ -179,7 +179,7 @@ class Server:
     """One client per role and database for all threads: without a session, calls on one run side by side.
 
     Settings travel with every request. No call is sent twice by the libraries below: an insert whose outcome is unknown
-    is an error here, and settled by who began it.
+    is an error here, which its caller handles.
     """
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
@@ -249,8 +249,8 @@ def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str
             found[name] = value
         elif name in _REQUIRED and known.value != str(value):
             raise Broken(
-                f"warehouse: the {role} user needs {name} = {value}, its profile fixes {known.value}; set it in the"
-                " profile, or let the user change it (docs/clickhouse.md)"
+                f"warehouse: wanted {name} = {value} for the {role} user, got {known.value} fixed by its profile;"
+                " set it in the profile, or let the user change it (docs/clickhouse.md)"
             )
     return found
 

@@ -77,11 +77,11 @@ _REFUSED_USER: Final = {
 
 
 def read_failure(error: Exception) -> SimorghError:
-    """For a caller's query: its limits are the caller's to mend."""
+    """For a caller's query: exceeding its limits is the caller's fault."""
     reached = _OVER_LIMIT.get(_code(error) or 0)
     if reached:
         return InvalidInput(
-            f"warehouse: the query went over a limit ({reached}); ask for less at a time",
+            f"warehouse: wanted a query within the limits, got {reached}; ask for less at a time",
             code="query_too_large",
         )
     return _failure(error, "")
@@ -89,7 +89,7 @@ def read_failure(error: Exception) -> SimorghError:
 
 def failure(error: Exception) -> SimorghError:
     """For our own: `Backpressure` where the same call may succeed later, else `Broken`."""
-    return _failure(error, "what was being written may be there or not: read it back, ")
+    return _failure(error, "the rows may be written or not, so read them back, ")
 
 
 def _failure(error: Exception, first: str) -> SimorghError:
@@ -99,30 +99,32 @@ def _failure(error: Exception, first: str) -> SimorghError:
         passing = "no descriptor left"
     if passing:
         return Backpressure(
-            f"warehouse: the server did not answer or could not do it now ({passing}); {first}try again later",
+            f"warehouse: wanted an answer, got {passing}; {first}try again later",
             code=UNAVAILABLE,
         )
     if code in _DAMAGED:
         return damage(f"{code}, {_DAMAGED[code]}")
     if code in _MISSING:
         return Broken(
-            f"warehouse: tables are not there ({_MISSING[code]}); nothing is lost. One box makes them anew at its"
-            " start; on a cluster fill them from the log (docs/operations.md, Tables that lack rows)",
+            f"warehouse: wanted its tables, got {_MISSING[code]}; nothing is lost, restart one machine to rebuild them,"
+            " or on a cluster fill them from the log (docs/operations.md, Tables that lack rows)",
             code="tables_missing",
         )
     if code in _REFUSED_USER:
-        return Broken(
-            f"warehouse: the server refused the user ({_REFUSED_USER[code]}); check SIMORGH_CLICKHOUSE and"
-            " SIMORGH_CLICKHOUSE_READ_URL"
+        return Backpressure(
+            f"warehouse: wanted access, got {_REFUSED_USER[code]}; check SIMORGH_CLICKHOUSE and"
+            " SIMORGH_CLICKHOUSE_READ_URL",
+            code=UNAVAILABLE,
         )
-    return Broken(f"warehouse: the engine refused a query ({f'code {code}' if code else type(error).__name__})")
+    came = f"code {code}" if code else type(error).__name__
+    return Broken(f"warehouse: wanted an answer of the engine, got {came}; report this")
 
 
 def damage(how: str) -> Broken:
     """A table's files are not what the engine wrote. The tables are a projection: the log makes them again."""
     return Broken(
-        f"warehouse: a table is damaged on disk (code {how}); nothing is lost: `simorgh replay` builds all tables anew"
-        " from the log. Check the disk",
+        f"warehouse: wanted a table as written, got a damaged one (code {how}); check the disk, then run `simorgh"
+        " replay`, which rebuilds all tables from the log",
         code=DAMAGED,
     )
 

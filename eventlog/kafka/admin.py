@@ -4,6 +4,7 @@ Each is tried again until the connection's patience ends; then `Backpressure` wi
 """
 
 import contextlib
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,14 +15,11 @@ from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.structs import OffsetAndMetadata
 
 from eventlog.checks import closed
-from eventlog.kafka.client import Connection
-from eventlog.kafka.kafka_python import common_settings, explain
+from eventlog.kafka.client import PAUSES, Connection
+from eventlog.kafka.kafka_python import explain, opened
 from schemas.errors import Backpressure, InvalidSettings
 
 T = TypeVar("T")
-
-PAUSE: Final = 0.1
-"""Seconds between two tries."""
 
 BRIEF: Final = 1.0
 """Seconds for which the lock is held at most, but by who connects."""
@@ -40,7 +38,7 @@ class Admin:
         self._connection = connection
         self._lock = threading.Lock()
         self._client: Any = None
-        self._closed = False
+        self._closed = threading.Event()
         try:
             self._try("connecting", lambda client: None)
         except Backpressure as error:
@@ -84,8 +82,8 @@ class Admin:
             self._try("making topics", create)
         except errors.KafkaError as error:
             raise InvalidSettings(
-                f"Kafka: wanted topics with {replication} replicas, the broker refuses: {type(error).__name__}; "
-                f"look at SIMORGH_KAFKA_REPLICATION and SIMORGH_KAFKA_MIN_INSYNC"
+                f"Kafka: wanted topics with {replication} replicas, got {type(error).__name__}; check"
+                f" SIMORGH_KAFKA_REPLICATION and SIMORGH_KAFKA_MIN_INSYNC"
             ) from error
 
     def _partitions(self, names: Mapping[str, int]) -> dict[str, int]:
@@ -111,7 +109,7 @@ class Admin:
             if lost:
                 raise InvalidSettings(
                     f"Kafka topic {name}: wanted {', '.join(f'{key}={KEEP[key]}' for key in sorted(lost))}, "
-                    f"it has other values and would forget records; alter the topic",
+                    f"got values that would delete records; alter the topic",
                     code="topic_forgets",
                 )
 
@@ -147,8 +145,9 @@ class Admin:
         return [max(found[partition].offset, 0) if partition in found else 0 for partition in wanted]
 
     def close(self) -> None:
-        """Does not wait for who connects just now, which takes long where no broker answers: he sees to his client."""
-        self._closed = True
+        """Does not wait for a thread that is connecting, which takes long where no broker answers: that one closes its
+        client itself."""
+        self._closed.set()
         if self._lock.acquire(timeout=BRIEF):
             try:
                 self._close_client()
@@ -168,6 +167,7 @@ class Admin:
         coordinator was; a fresh one asks again.
         """
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
+        failures = 0
         while True:
             client, anew = None, reconnect
             try:
@@ -176,23 +176,25 @@ class Admin:
             except errors.KafkaError as error:
                 if not error.retriable and not isinstance(error, _PASSING):
                     raise explain(what, error) if isinstance(error, errors.AuthorizationError) else error from error
-                if time.monotonic() + PAUSE > deadline:
-                    raise explain(what, error) from error
+                failure = error
                 anew = reconnect or isinstance(error, _PASSING)
             except RuntimeError as error:  # from a client that another thread has dropped meanwhile
-                if client is None or self._client is client or self._closed:
+                if client is None or self._client is client or self._closed.is_set():
                     raise
-                if time.monotonic() + PAUSE > deadline:
-                    raise explain(what, errors.KafkaConnectionError(str(error))) from error
+                failure = errors.KafkaConnectionError(str(error))
+            failures += 1
+            pause = min(PAUSES.after(failures, random.random()), deadline - time.monotonic())
+            if pause <= 0:
+                raise explain(what, failure) from failure
             if anew and client is not None:
                 self._drop(client)
-            time.sleep(PAUSE)
+            self._closed.wait(pause)
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._client is None and not self._closed:
-                self._client = KafkaAdminClient(**common_settings(self._connection))
-            if self._closed:
+            if self._client is None and not self._closed.is_set():
+                self._client = opened(KafkaAdminClient, self._connection)
+            if self._closed.is_set():
                 self._close_client()
                 raise closed(self._connection.bootstrap)
             return self._client

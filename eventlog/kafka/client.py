@@ -7,6 +7,7 @@ from typing import Final, Literal, Protocol
 from eventlog.port import Message, Record
 from schemas import topics
 from schemas.errors import Backpressure, InvalidSettings, SimorghError
+from schemas.retry import Pauses
 
 LINGER_MS: Final = 2
 """How long a message waits for others to share its request."""
@@ -44,6 +45,10 @@ def headers_of(topic: str) -> Headers:
     return [("content-type", (CLOUDEVENT if topic == topics.EVENTS else JSON).encode())]
 
 
+PAUSES: Final = Pauses(0.1, 1.0)
+"""Between two tries of one request, as long as the connection's patience lasts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """Where the brokers are and how to speak to them. `bootstrap` is `host:port[,host:port]`.
@@ -60,7 +65,9 @@ class Connection:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.security) - set(SECURITY))
         if unknown:
-            raise InvalidSettings(f"Kafka security: wanted {', '.join(SECURITY)}; got {', '.join(unknown)}")
+            raise InvalidSettings(
+                f"Kafka security: wanted only {', '.join(SECURITY)}, got {', '.join(unknown)}; leave it out"
+            )
 
 
 class Outcome(Protocol):
@@ -92,7 +99,7 @@ class Publisher(Protocol):
 
 
 class PartitionReader(Protocol):
-    """Reads one partition in order, ahead of who asks. For one thread at a time."""
+    """Reads one partition in order, ahead of its caller. For one thread at a time."""
 
     def seek(self, offset: int) -> None: ...
 

@@ -1,6 +1,7 @@
 """Publishing and reading with confluent-kafka (librdkafka): the extra `simorgh[fast]`."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from eventlog.kafka.client import (
     FETCH_BYTES,
     FETCH_WAIT_MS,
     LINGER_MS,
+    PAUSES,
     Connection,
     Headers,
     Outcome,
@@ -35,9 +37,6 @@ AHEAD_KB: Final = 16 * 1024
 
 SHORTEST_LOOK: Final = 1.0
 """Seconds that a question for ends is given at least: a busy broker is not one that is away."""
-
-PAUSE: Final = 0.1
-"""Seconds between two such questions, where the first failed."""
 
 YOUNG: Final = 1.0
 """Seconds for which a client that does not know the leaders may still learn of them."""
@@ -246,25 +245,30 @@ class ConfluentEnds:
         self._lock = threading.Lock()
         self._client: AdminClient | None = None
         self._made_at = 0.0
+        self._closed = threading.Event()
 
     def ends(self, topic: str, partitions: int, patience: float | None = None) -> list[int]:
         wanted = {TopicPartition(topic, number): _LATEST for number in range(partitions)}
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
+        failures = 0
         while True:
             client = self._connected()
             try:
                 left = max(SHORTEST_LOOK, deadline - time.monotonic())
                 found = client.list_offsets(wanted, request_timeout=min(left, self._connection.patience / 2))
-                return [found[partition].result().offset for partition in wanted]
+                return [_told(found[partition].result().offset) for partition in wanted]
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
                     self._drop(client)  # this one may never ask anew who leads, a fresh one does
-                if not _passing(reason) or time.monotonic() + PAUSE > deadline:
+                failures += 1
+                pause = min(PAUSES.after(failures, random.random()), deadline - time.monotonic())
+                if not _passing(reason) or self._closed.is_set() or pause <= 0:
                     raise explain("asking for ends", reason) from error
-            time.sleep(PAUSE)
+            self._closed.wait(pause)
 
     def close(self) -> None:
+        self._closed.set()
         with self._lock:
             self._client = None
 
@@ -279,6 +283,13 @@ class ConfluentEnds:
         with self._lock:
             if self._client is client and time.monotonic() - self._made_at > YOUNG:
                 self._client = None
+
+
+def _told(offset: int) -> int:
+    """librdkafka (2.16) answers -1001, and no error, where the leader went away while it was asked."""
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
+    return offset
 
 
 def _common_settings(connection: Connection) -> dict[str, Any]:
@@ -327,9 +338,9 @@ def explain(what: str, error: KafkaError) -> SimorghError:
     """Which of our errors an error of the library is. Gives its name only: its text may hold values."""
     code, name = error.code(), error.name()
     if code in _TOO_LARGE:
-        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}", code="too_large")
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}; split it", code="too_large")
     if code in _REFUSED:
-        return Denied(f"Kafka: {what}: the broker refuses us: {name}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+        return Denied(f"Kafka: {what}: wanted access, got {name}; check SIMORGH_KAFKA_SECURITY and the broker's ACLs")
     if code in _GONE:
-        return Broken(f"Kafka: {what}: wanted records that are gone: {name}; set retention.ms=-1, restore the topic")
+        return Broken(f"Kafka: {what}: wanted every record, got {name}; restore the topic, and set retention.ms=-1")
     return unavailable(what, name)

@@ -2,12 +2,13 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka.net.compat import KafkaNetClient
 from kafka.producer.future import RecordMetadata
 
 from eventlog.kafka.client import (
@@ -50,8 +51,9 @@ class KafkaPythonPublisher:
         patience = int(connection.patience * 1000)
         self._broken = False
         try:
-            self._producer = KafkaProducer(
-                **common_settings(connection),
+            self._producer = opened(
+                KafkaProducer,
+                connection,
                 enable_idempotence=True,
                 acks="all",
                 compression_type=COMPRESSION,
@@ -105,8 +107,9 @@ class KafkaPythonReader:
     def __init__(self, connection: Connection, partition: TopicPartition) -> None:
         self._partition = partition
         try:
-            self._consumer = KafkaConsumer(
-                **common_settings(connection),
+            self._consumer = opened(
+                KafkaConsumer,
+                connection,
                 group_id=None,
                 enable_auto_commit=False,
                 auto_offset_reset="none",
@@ -141,6 +144,26 @@ class KafkaPythonReader:
         self._consumer.close(autocommit=False, timeout_ms=1000)
 
 
+def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) -> Any:
+    """A client of a kind of the library.
+
+    When the library cannot connect it raises, and leaves its thread behind, which looks for the broker for as long as
+    the process lives (kafka-python 3.0): close what it made.
+    """
+    made: list[KafkaNetClient] = []
+
+    def client(**config: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**config))
+        return made[-1]
+
+    try:
+        return kind(kafka_client=client, **common_settings(connection), **settings)
+    except Exception:
+        for each in made:
+            each.close()
+        raise
+
+
 def common_settings(connection: Connection) -> dict[str, Any]:
     """What every kind of client of the library takes."""
     patience = int(connection.patience * 1000)
@@ -166,9 +189,9 @@ def explain(what: str, error: Exception) -> SimorghError:
     """Which of our errors an error of the library is. Names its class only: its text may hold values."""
     kind = type(error).__name__
     if isinstance(error, _TOO_LARGE):
-        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}", code="too_large")
+        return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}; split it", code="too_large")
     if isinstance(error, errors.AuthorizationError) or "Authentication" in kind:
-        return Denied(f"Kafka: {what}: the broker refuses us: {kind}; look at SIMORGH_KAFKA_SECURITY and its ACLs")
+        return Denied(f"Kafka: {what}: wanted access, got {kind}; check SIMORGH_KAFKA_SECURITY and the broker's ACLs")
     if isinstance(error, errors.OffsetOutOfRangeError | errors.NoOffsetForPartitionError):
-        return Broken(f"Kafka: {what}: wanted records that are gone: {kind}; set retention.ms=-1, restore the topic")
+        return Broken(f"Kafka: {what}: wanted every record, got {kind}; restore the topic, and set retention.ms=-1")
     return unavailable(what, kind)

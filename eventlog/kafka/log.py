@@ -233,7 +233,9 @@ def make_client(name: ClientName, connection: Connection, names: Sequence[str]) 
 
         return KafkaPythonClient(connection, names)
     if not find_spec("confluent_kafka"):
-        raise InvalidSettings("Kafka client: wanted confluent-kafka, it is not installed: pip install 'simorgh[fast]'")
+        raise InvalidSettings(
+            "Kafka client: wanted confluent-kafka, got no such package; run pip install 'simorgh[fast]'"
+        )
     from eventlog.kafka.confluent import ConfluentClient
 
     return ConfluentClient(connection, names)

@@ -1,6 +1,7 @@
 """From submits to acknowledged positions: what waits is bounded, and a broken publisher is replaced."""
 
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Final
 from eventlog.kafka.client import Client, Headers, Publisher, headers_of, unavailable
 from eventlog.port import Message, Position
 from schemas.errors import Backpressure, SimorghError
+from schemas.retry import Pauses
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -19,8 +21,8 @@ Write = tuple[str, Sequence[Message]]
 LOOK: Final = 0.25
 """Seconds between two looks at the publisher's health."""
 
-PAUSE: Final = 1.0
-"""Seconds between two tries to replace a broken publisher."""
+PAUSES: Final = Pauses(0.5, 5.0)
+"""Between two tries to replace a broken publisher."""
 
 AFTER: Final = 2.0
 """Seconds on top of the patience for the last outcomes to be told."""
@@ -136,7 +138,7 @@ class Publishing:
             if self._waiting_records and (records > self._queue_limit or size > self._queue_bytes):
                 raise Backpressure(
                     f"Kafka: wanted at most {self._queue_limit} messages and {self._queue_bytes} bytes to wait for"
-                    f" the broker, would be {records} and {size}; pause, then offer the same again"
+                    f" the broker, got {records} and {size}; pause, then send the same again"
                 )
             self._waiting_records, self._waiting_bytes = records, size
             self._outstanding[submission] = self._publisher
@@ -149,7 +151,7 @@ class Publishing:
         return headers
 
     def _ended(self, submission: Submission) -> None:
-        """All messages have their outcome. Room is made before the answer: who has it may submit again."""
+        """All messages have their outcome. Room is made before the answer, so that the caller can submit again."""
         with self._changed:
             self._waiting_records -= submission.records
             self._waiting_bytes -= submission.size
@@ -171,10 +173,12 @@ class Publishing:
                     continue
                 self._publisher = None
             _LOG.warning("Kafka: the publisher cannot go on; making another")
+            failures = 0
             while not self._closed and not self._install():
+                failures += 1
                 self._abandon_overdue()  # the broker may be away for long, and they must not wait for its return
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closed, PAUSE)
+                    self._changed.wait_for(lambda: self._closed, PAUSES.after(failures, random.random()))
             self._retire(sick)
 
     def _is_sick(self) -> bool:

@@ -77,7 +77,7 @@ def read_events(
     chosen = channel or mapping.channel
     if chosen is None:
         raise InvalidInput(
-            f'{path.name}: no channel; write channel = "pos" in the mapping or give --channel',
+            f'{path.name}: wanted a channel, got none; write channel = "pos" in the mapping or give --channel',
             code="no_channel",
         )
     check_columns(path, mapping)

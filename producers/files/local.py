@@ -8,7 +8,7 @@ from eventlog.port import EventLog
 from producers import cloudevents
 from producers.door import Door, Refused, Verdict
 from producers.files.orders import Event
-from producers.files.sinks import ACCEPTED, Outcome
+from producers.files.sinks import ACCEPTED, SendOutcome
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import Clock, Forward
@@ -26,19 +26,19 @@ class LocalSink:
         self._source = source
         self._clock = Forward(clock)
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         received_at = self._clock()
         verdicts = [self._verdict(event, place, received_at) for place, event in enumerate(events)]
         writes = {EVENTS: [one for one in verdicts if not isinstance(one, Refused)]}
         writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
         self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
-        return [Outcome(False, one.code, one.reason) if isinstance(one, Refused) else ACCEPTED for one in verdicts]
+        return [SendOutcome(False, one.code, one.reason) if isinstance(one, Refused) else ACCEPTED for one in verdicts]
 
     def _verdict(self, event: Event, place: int, received_at: int) -> Verdict:
         raw = orjson.dumps(event)
         id = cloudevents.event_id(event)
         if id is None:
-            raise Broken("import: the connector made an event without source and id; report this")
+            raise Broken("import: wanted an event with source and id, got one without; report this")
         try:
             incoming = cloudevents.to_incoming(
                 event, id, source=self._source, received_at=received_at, place=place, catalog=self._catalog

@@ -113,7 +113,7 @@ class IdentifierColumn(_Part):
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 
 
-class Line(_Part):
+class LineColumns(_Part):
     """The columns of one line of a document."""
 
     sku: Column
@@ -132,7 +132,7 @@ class Mapping(_Part):
     format: Format = Format()
     document: Document
     time: Time
-    line: Line
+    line: LineColumns
     identifiers: tuple[IdentifierColumn, ...] = ()
     """In the order of trust; a line without any is kept as an event that belongs to nobody."""
     traits: dict[str, Column] = {}
@@ -165,15 +165,17 @@ def load_mapping(path: Path) -> Mapping:
         content = orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
     except OSError as error:
         raise InvalidInput(
-            f"mapping {path}: cannot be read ({error.strerror}); name a TOML or JSON file", code="invalid_mapping"
+            f"mapping {path}: wanted a TOML or JSON file, got {error.strerror}; name a file that can be read",
+            code="invalid_mapping",
         ) from error
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"mapping {path}: not text in UTF-8; name a TOML or JSON file", code="invalid_mapping"
+            f"mapping {path}: wanted text in UTF-8, got other bytes; name a TOML or JSON file", code="invalid_mapping"
         ) from error
     except ValueError as error:  # both TOML's and JSON's errors
         raise InvalidInput(
-            f"mapping {path}: not valid {'JSON' if path.suffix == '.json' else 'TOML'}: {error}",
+            f"mapping {path}: wanted {'JSON' if path.suffix == '.json' else 'TOML'}, got something else; fix it:"
+            f" {error}",
             code="invalid_mapping",
         ) from error
     return parse_mapping(content, str(path))
@@ -189,7 +191,8 @@ def parse_mapping(content: object, where: str = "mapping") -> Mapping:
             for fault in error.errors(include_url=False, include_input=False)
         ]
         raise InvalidInput(
-            f"{where}: {len(faults)} fault(s): " + "; ".join(faults) + " (docs/import.md lists the fields)",
+            f"{where}: wanted a valid mapping, got {len(faults)} fault(s); fix them (docs/import.md lists the fields): "
+            + "; ".join(faults),
             code="invalid_mapping",
         ) from None
 
@@ -199,7 +202,7 @@ def kind_of(path: Path, given: FileKind | None) -> FileKind:
     kind = given or _KIND_BY_ENDING.get(path.suffix.lower())
     if kind is None:
         raise InvalidInput(
-            f"{path.name}: the ending does not tell the kind of file; "
+            f"{path.name}: wanted a known ending, got another; "
             f"write [format] kind = one of {', '.join(sorted(set(_KIND_BY_ENDING.values())))} in the mapping",
             code="unknown_file_kind",
         )

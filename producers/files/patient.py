@@ -30,17 +30,19 @@ def post(
         try:
             response = client.post(path, content=body, headers={"content-type": content_type})
             if response.status_code in (401, 403):
-                raise Denied("sending: the server refuses the write key; give a key of this workspace")
+                raise Denied(
+                    "sending: wanted a known write key, got one that the server refuses; give a key of this workspace"
+                )
             if response.status_code != 429 and response.status_code < 500:
                 return response
             wait = max(delay, _retry_after(response))
-            what = f"answers {response.status_code}"
+            what = f"status {response.status_code}"
         except httpx.TransportError as error:
-            what = f"cannot be reached ({type(error).__name__})"
+            what = f"no connection ({type(error).__name__})"
         if waited + wait > _PATIENCE_S:
             raise Backpressure(
-                f"sending: the server {what} since {waited:.0f} s; start again when it is back "
-                "(what was sent is not counted twice)"
+                f"sending: wanted an answer of the server, got {what} for {waited:.0f} s; start again when it is back"
+                " (events that were sent do not count twice)"
             )
         pause(wait)
         waited += wait

@@ -68,39 +68,40 @@ def check_columns(path: Path, mapping: Mapping) -> None:
     missing = [column for n, column in enumerate(needed) if all(values[n] is None for values in rows)]
     if rows and missing:
         raise InvalidInput(
-            f"{path.name}: the mapping names {_listed(missing)}, which none of the first {len(rows):,} rows has; "
-            "correct the mapping",
+            f"{path.name}: wanted {_listed(missing)}, which the mapping names, got none in the first {len(rows):,}"
+            " rows; fix the mapping",
             code="missing_column",
         )
 
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise InvalidInput(f"{path}: a file was wanted, this is a directory; name a file in it", code="no_such_file")
+        raise InvalidInput(f"{path}: wanted a file, got a directory; name a file in it", code="no_such_file")
     if not path.is_file():
-        raise InvalidInput(f"{path}: no such file; correct the path", code="no_such_file")
+        raise InvalidInput(f"{path}: wanted a file, got a path where there is none; fix the path", code="no_such_file")
 
 
 def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
     """Where the columns stand. Raises `InvalidInput` with all that are missing, and all that are there twice."""
     faults = []
     if missing := [column for column in columns if column not in header]:
-        faults.append(f"the mapping names {_listed(missing)}, which the file lacks")
+        faults.append(f"no {_listed(missing)}")
     if twice := [column for column in columns if header.count(column) > 1]:
         places = "; ".join(
             f"{column} is column {' and '.join(str(n) for n, name in enumerate(header, 1) if name == column)}"
             for column in twice
         )
-        faults.append(f"the mapping names {_listed(twice)}, which the file has more than once ({places})")
+        faults.append(f"several of {_listed(twice)} ({places})")
     if not faults:
         return [header.index(column) for column in columns]
     advice = (
         "rename columns in the file"
         if twice and not missing
-        else "correct the mapping (its columns, delimiter or encoding)"
+        else "fix the mapping (its columns, delimiter or encoding)"
     )
     raise InvalidInput(
-        f"{path.name}: {'; '.join(faults)}{_what_there_is(header, missing)}; {advice}",
+        f"{path.name}: wanted each column of the mapping once, got {' and '.join(faults)}"
+        f"{_what_there_is(header, missing)}; {advice}",
         code="missing_column" if missing else "ambiguous_column",
     )
 
@@ -136,13 +137,14 @@ def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str])
             yield from _records(records, lines, positions, len(header))
         except (csv.Error, RowTooLong) as error:
             raise InvalidInput(
-                f"{path.name}: its first line is no header (a line of at most {MAX_ROW} characters was wanted); "
-                "correct the file or the mapping's [format]",
+                f"{path.name}: wanted a header of at most {MAX_ROW} characters, got another first line; fix the file or"
+                " the mapping's [format]",
                 code="unreadable_file",
             ) from error
         except UnicodeDecodeError as error:
             raise InvalidInput(
-                f"{path.name}: is not {form.encoding} ({error.reason}); correct the mapping's encoding",
+                f"{path.name}: wanted text in {form.encoding}, got other bytes ({error.reason}); fix the mapping's"
+                " encoding",
                 code="unreadable_file",
             ) from error
 
@@ -212,8 +214,8 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                     number += 1
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(
-            f"{path.name}: not a Parquet file, or a damaged one ({type(error).__name__}); "
-            "export it again, or correct the mapping's [format] kind",
+            f"{path.name}: wanted a Parquet file, got another or a damaged one ({type(error).__name__}); export it"
+            " again, or fix the mapping's [format] kind",
             code="unreadable_file",
         ) from error
 
@@ -246,7 +248,7 @@ def _sheet(path: Path) -> Iterator[tuple[object, ...]]:
             book.close()
     except Exception as error:  # a parser of others meets a file of others: zip, XML, keys, types, all of it
         raise InvalidInput(
-            f"{path.name}: not an Excel workbook, or a damaged one ({type(error).__name__}); "
-            "save it again as .xlsx, or as CSV",
+            f"{path.name}: wanted an Excel workbook, got another or a damaged file ({type(error).__name__}); save it"
+            " again as .xlsx, or as CSV",
             code="unreadable_file",
         ) from error

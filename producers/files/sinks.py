@@ -18,7 +18,7 @@ MAX_BATCH = 500
 _BATCH_TYPE = "application/cloudevents-batch+json"
 
 
-class Outcome(NamedTuple):
+class SendOutcome(NamedTuple):
     """What became of one event; `code` and `reason` are empty for an accepted one."""
 
     accepted: bool
@@ -26,11 +26,11 @@ class Outcome(NamedTuple):
     reason: str = ""
 
 
-ACCEPTED = Outcome(True)
+ACCEPTED = SendOutcome(True)
 
 
 class Sink(Protocol):
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         """Hand over events, in order, and block until they are safe; one outcome per event.
 
         Sending an event again does not count it again. Raises `SimorghError` when nothing can be sent.
@@ -61,13 +61,13 @@ class HttpSink:
     def close(self) -> None:
         self._client.close()
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
+        outcomes: list[SendOutcome] = []
         for batch in _requests(events):
             outcomes += self._send(batch)
         return outcomes
 
-    def _send(self, batch: list[bytes]) -> list[Outcome]:
+    def _send(self, batch: list[bytes]) -> list[SendOutcome]:
         body = b"[" + b",".join(batch) + b"]"
         response = post(self._client, "/v1/events", body, content_type=_BATCH_TYPE, pause=self._pause)
         answer = _json(response)
@@ -75,9 +75,9 @@ class HttpSink:
         if response.is_success or isinstance(rejected, list):
             return _outcomes(len(batch), rejected or [])
         if response.status_code not in (400, 413, 422):
-            raise Broken(f"import: POST /v1/events wanted 200, got {response.status_code}; see the server's log")
+            raise Broken(f"import: POST /v1/events: wanted 200, got {response.status_code}; see the server's log")
         if len(batch) == 1:
-            return [Outcome(False, str(answer.get("code", "rejected")), str(answer.get("message", "")))]
+            return [SendOutcome(False, str(answer.get("code", "rejected")), str(answer.get("message", "")))]
         # the answer does not say which: find out
         return [outcome for event in batch for outcome in self._send([event])]
 
@@ -97,10 +97,10 @@ def _requests(events: Sequence[Event]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def _outcomes(count: int, rejected: list[dict[str, Any]]) -> list[Outcome]:
+def _outcomes(count: int, rejected: list[dict[str, Any]]) -> list[SendOutcome]:
     outcomes = [ACCEPTED] * count
     for one in rejected:
-        outcomes[int(one["index"])] = Outcome(False, str(one.get("code", "")), str(one.get("reason", "")))
+        outcomes[int(one["index"])] = SendOutcome(False, str(one.get("code", "")), str(one.get("reason", "")))
     return outcomes
 
 

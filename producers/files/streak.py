@@ -44,7 +44,7 @@ class Streak:
         says = f"{which} {LIMIT:,} {self._what} for one reason: {reason}"
         if not self._go_on(says):
             raise SameFault(
-                f"{says}; the mapping (or the file) is probably wrong: correct it and import again, "
-                "or give --go-on to send the rest and keep what is refused"
+                f"import: wanted usable rows, got faults ({says}); fix the mapping or the file and import again, or"
+                " give --go-on to send the rest and keep the refused ones"
             )
         self._settled.add(reason)

@@ -187,6 +187,14 @@ class Items(BaseModel):
     next_cursor: str | None
 
 
+class SeenPage(BaseModel):
+    """Each item is a `name`, or a `value` with its `count` in the sample."""
+
+    model_config = with_example({"items": [{"name": "currency"}, {"name": "products.sku"}], "next_cursor": None})
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+
+
 class Anything(BaseModel):
     model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
 

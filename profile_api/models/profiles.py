@@ -1,6 +1,6 @@
 """What is told about people: the 360° view, its parts, events, identities."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
@@ -124,6 +124,38 @@ class Profiles(BaseModel):
 
     model_config = with_example({"profiles": [_VIEW]})
     profiles: list[Profile]
+
+
+class Side(BaseModel):
+    """`profile_id`: null for the side that gets another id, which is not known before the split."""
+
+    profile_id: str | None
+    keeps_id: bool
+    identities: list[Identity]
+
+
+class SplitPreview(BaseModel):
+    """What a split would come to: the side that stays, then the side that leaves."""
+
+    model_config = with_example(
+        {
+            "dry_run": True,
+            "profiles": [
+                {
+                    "profile_id": PROFILE_ID,
+                    "keeps_id": True,
+                    "identities": [{"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT}],
+                },
+                {
+                    "profile_id": None,
+                    "keeps_id": False,
+                    "identities": [{"type": "email", "value": "info@example.com", "first_seen": AT, "last_seen": AT}],
+                },
+            ],
+        }
+    )
+    dry_run: Literal[True]
+    profiles: list[Side]
 
 
 class Found(BaseModel):

@@ -97,6 +97,7 @@ _TRIGGER: dict[str, Any] = {
     "id": "welcome",
     "segment": "repeat-buyers",
     "on": ["entered"],
+    "causes": ["event", "time", "merge", "consent"],
     "webhook": {"url": "https://example.com/hooks/simorgh", "secret": "whsec_********"},
     "enabled": True,
     "created_at": AT,
@@ -110,6 +111,7 @@ class Trigger(BaseModel):
     id: str
     segment: str
     on: list[str]
+    causes: list[str]
     webhook: dict[str, Any]
 
 

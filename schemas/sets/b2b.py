@@ -1,6 +1,6 @@
-"""Segment's B2B events: the lives of accounts and of their users.
+"""Segment's B2B events: accounts, their users and their trials.
 
-The account is named by `context.groupId`. `Signed Up`, `Signed In` and `Signed Out` name no object: it is the
+`context.groupId` names the account. `Signed Up`, `Signed In` and `Signed Out` name no object. The object is the
 user, so they are `user.signed_up`, `user.signed_in` and `user.signed_out`.
 """
 
@@ -17,13 +17,13 @@ _SIGN_UP: Final = (
     email("email", "Email address."),
     personal(identifier("phone", "Phone number.")),
     _USERNAME,
-    personal(text("title", "Title or position.")),
+    personal(text("title", "Job title or form of address.")),
 )
 _INVITE: Final = (
-    email("invitee_email", "Address of the person invited."),
+    email("invitee_email", "Email address of the person invited."),
     personal(text("invitee_first_name", "First name of the person invited.")),
     personal(text("invitee_last_name", "Last name of the person invited.")),
-    text("invitee_role", "What the person invited may do."),
+    text("invitee_role", "Role of the person invited."),
 )
 _TRIAL: Final = (
     date("trial_start_date", "When the trial starts."),
@@ -36,7 +36,7 @@ B2B: Final = EventSet(
     title="B2B",
     about="Accounts, their users and their trials.",
     events=(
-        Event("account.created", "Account Created", "An account was made.", _ACCOUNT),
+        Event("account.created", "Account Created", "An account was created.", _ACCOUNT),
         Event("account.deleted", "Account Deleted", "An account was deleted.", _ACCOUNT),
         Event("user.signed_up", "Signed Up", "A user signed up.", _SIGN_UP),
         Event("user.signed_in", "Signed In", "A user signed in.", (_USERNAME,)),
@@ -46,10 +46,10 @@ B2B: Final = EventSet(
             "account.added_user",
             "Account Added User",
             "A user joined an account.",
-            (text("role", "What the user may do in the account."),),
+            (text("role", "The user's role in the account."),),
         ),
         Event("account.removed_user", "Account Removed User", "A user left an account.", ()),
-        Event("trial.started", "Trial Started", "A trial began.", _TRIAL),
+        Event("trial.started", "Trial Started", "A trial started.", _TRIAL),
         Event("trial.ended", "Trial Ended", "A trial ended.", _TRIAL),
     ),
 )

@@ -3,9 +3,9 @@
 Type names are object, dot, past verb: `Product List Viewed` is `product_list.viewed`. Words after the verb
 stay with it: `Product Added to Wishlist` is `product.added_to_wishlist`.
 
-Version 1 had other names. Where its payload differs, the name is version 1 of the type and is lifted by
-`schemas.upcasters`: `Viewed Product`, `Added Product` and `Removed Product` call the product's id `id`.
-Where it does not, the name is an alias. `Completed Order` may spell `order_id` as `orderId`; both are in
+Version 1 had other names. If its payload differs, the name is version 1 of the type and
+`schemas.upcasters` lifts it: `Viewed Product`, `Added Product` and `Removed Product` call the product's id `id`.
+If it does not differ, the name is an alias. `Completed Order` may spell `order_id` as `orderId`; both are in
 the table.
 """
 
@@ -18,22 +18,22 @@ _DETAILS: Final = (
     fact(text("category", "Category of the product.")),
     fact(text("name", "Name of the product.")),
     fact(text("brand", "Brand of the product.")),
-    fact(text("variant", "Variant, such as a colour.")),
-    fact(money("price", "Price of one, in `currency`.")),
-    fact(number("quantity", "How many; negative where a till books a return.")),
+    fact(text("variant", "Variant, such as the colour.")),
+    fact(money("price", "Price of one unit, in `currency`.")),
+    fact(number("quantity", "Number of units; negative if a till books a return.")),
     fact(identifier("coupon", "Coupon code used with the product.")),
-    number("position", "Place in the list."),
-    text("url", "Address of the product's page."),
-    text("image_url", "Address of the product's picture."),
+    number("position", "Position in the list."),
+    text("url", "URL of the product's page."),
+    text("image_url", "URL of the product's picture."),
 )
 _PRODUCT: Final = (fact(identifier("product_id", "Id of the product.")), *_DETAILS)
-_PRODUCT_V1: Final = (fact(identifier("id", "Id of the product (version 1's name for `product_id`).")), *_DETAILS)
+_PRODUCT_V1: Final = (fact(identifier("id", "Id of the product (called `product_id` since version 2).")), *_DETAILS)
 
 _CURRENCY: Final = fact(text("currency", "Currency as three letters (ISO 4217)."))
-_VALUE: Final = fact(money("value", "What the event is worth, in `currency`."))
+_VALUE: Final = fact(money("value", "Value of the event, in `currency`."))
 _CART: Final = identifier("cart_id", "Id of the cart.")
 _ORDER: Final = identifier("order_id", "Id of the order.")
-_ORDER_V1: Final = identifier("orderId", "As `order_id`, in payloads of version 1.")
+_ORDER_V1: Final = identifier("orderId", "Same as `order_id`, in payloads of version 1.")
 _CHECKOUT: Final = identifier("checkout_id", "Id of the checkout.")
 _COUPON: Final = fact(identifier("coupon", "Coupon code used with the order."))
 _PRODUCTS: Final = fact(several("products", _PRODUCT, "The products."))
@@ -43,8 +43,8 @@ _LIST: Final = (
     _PRODUCTS,
 )
 _CHOICE: Final = (
-    text("type", "What is chosen by, such as price."),
-    either("value", ("string", "number", "boolean", "array", "object"), "The choice."),
+    text("type", "Property that is filtered or sorted by, such as price."),
+    either("value", ("string", "number", "boolean", "array", "object"), "The chosen value."),
 )
 _PROMOTION: Final = (
     fact(identifier("promotion_id", "Id of the promotion.")),
@@ -64,8 +64,8 @@ _ORDERED: Final = (_ORDER, _AFFILIATION, *_AMOUNTS, _COUPON, _CURRENCY, _PRODUCT
 _STEP: Final = (
     _CHECKOUT,
     either("step", ("number", "string"), "Number of the step, from 1."),
-    text("shipping_method", "Way of shipping chosen."),
-    text("payment_method", "Way of paying chosen."),
+    text("shipping_method", "The shipping method chosen."),
+    text("payment_method", "The payment method chosen."),
 )
 _COUPON_USE: Final = (_ORDER, _CART, fact(identifier("coupon_id", "Id of the coupon.")))
 _COUPON_NAME: Final = fact(text("coupon_name", "Name of the coupon."))
@@ -75,117 +75,117 @@ _WISHLIST: Final = (
     text("wishlist_name", "Name of the wish list."),
 )
 _SHARE: Final = (
-    text("share_via", "Way of sharing, such as email."),
+    text("share_via", "Means of sharing, such as email."),
     personal(text("share_message", "What the customer wrote.")),
-    personal(text("recipient", "To whom it was sent.")),
+    personal(text("recipient", "Recipient.")),
 )
 
 BROWSING: Final = (
     Event(
         "products.searched",
         "Products Searched",
-        "Somebody searched for products.",
-        (either("query", ("string", "object", "number"), "What was searched for."),),
+        "A customer searched for products.",
+        (either("query", ("string", "object", "number"), "The search query."),),
         aliases=("Searched Products",),
     ),
     Event(
         "product_list.viewed",
         "Product List Viewed",
-        "Somebody saw a list or category of products.",
+        "A customer viewed a list or category of products.",
         _LIST,
         aliases=("Viewed Product Category", "Viewed Product List"),
     ),
     Event(
         "product_list.filtered",
         "Product List Filtered",
-        "Somebody filtered or sorted a list of products.",
+        "A customer filtered or sorted a list of products.",
         (
             *_LIST,
             several("filters", _CHOICE, "The filters in use."),
-            several("sorts", _CHOICE, "The orders in use."),
+            several("sorts", _CHOICE, "The sort orders in use."),
         ),
         aliases=("Filtered Product List",),
     ),
     Event(
         "promotion.viewed",
         "Promotion Viewed",
-        "Somebody saw a promotion.",
+        "A customer saw a promotion.",
         _PROMOTION,
         aliases=("Viewed Promotion",),
     ),
     Event(
         "promotion.clicked",
         "Promotion Clicked",
-        "Somebody clicked a promotion.",
+        "A customer clicked a promotion.",
         _PROMOTION,
         aliases=("Clicked Promotion",),
     ),
     Event(
         "product.clicked",
         "Product Clicked",
-        "Somebody clicked a product in a list.",
+        "A customer clicked a product in a list.",
         _PRODUCT,
         aliases=("Clicked Product",),
     ),
-    Event("product.viewed", "Viewed Product", "Somebody looked at a product.", _PRODUCT_V1, version=1),
+    Event("product.viewed", "Viewed Product", "A customer viewed a product.", _PRODUCT_V1, version=1),
     Event(
         "product.viewed",
         "Product Viewed",
-        "Somebody looked at a product.",
+        "A customer viewed a product.",
         (*_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
 )
 
 ORDERING: Final = (
-    Event("product.added", "Added Product", "A product was put into the cart.", _PRODUCT_V1, version=1),
+    Event("product.added", "Added Product", "A customer added a product to the cart.", _PRODUCT_V1, version=1),
     Event(
         "product.added",
         "Product Added",
-        "A product was put into the cart.",
+        "A customer added a product to the cart.",
         (_CART, *_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
-    Event("product.removed", "Removed Product", "A product was taken out of the cart.", _PRODUCT_V1, version=1),
+    Event("product.removed", "Removed Product", "A customer removed a product from the cart.", _PRODUCT_V1, version=1),
     Event(
         "product.removed",
         "Product Removed",
-        "A product was taken out of the cart.",
+        "A customer removed a product from the cart.",
         (_CART, *_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
     Event(
         "cart.viewed",
         "Cart Viewed",
-        "Somebody looked at the cart.",
+        "A customer viewed the cart.",
         (_CART, _PRODUCTS),
         aliases=("Viewed Cart",),
     ),
     Event(
         "checkout.started",
         "Checkout Started",
-        "The way to the till began.",
+        "A customer started the checkout.",
         (_CHECKOUT, *_ORDERED, _VALUE),
         aliases=("Started Checkout",),
     ),
     Event(
         "checkout_step.viewed",
         "Checkout Step Viewed",
-        "A step of the checkout was seen.",
+        "A customer viewed a step of the checkout.",
         _STEP,
         aliases=("Viewed Checkout Step",),
     ),
     Event(
         "checkout_step.completed",
         "Checkout Step Completed",
-        "A step of the checkout was done.",
+        "A customer completed a step of the checkout.",
         _STEP,
         aliases=("Completed Checkout Step",),
     ),
     Event(
         "payment_info.entered",
         "Payment Info Entered",
-        "The way of paying was given.",
+        "A customer entered payment details.",
         (*_STEP, _ORDER),
         aliases=("Entered Payment Info",),
     ),
@@ -206,7 +206,7 @@ ORDERING: Final = (
     Event(
         "order.refunded",
         "Order Refunded",
-        "Money was given back for an order, wholly or in part.",
+        "An order was refunded, in full or in part.",
         _ORDERED,
         aliases=("Refunded Order",),
     ),
@@ -221,7 +221,7 @@ ORDERING: Final = (
 )
 
 COUPONS: Final = (
-    Event("coupon.entered", "Coupon Entered", "A coupon was typed in.", _COUPON_USE),
+    Event("coupon.entered", "Coupon Entered", "A customer entered a coupon.", _COUPON_USE),
     Event(
         "coupon.applied",
         "Coupon Applied",
@@ -231,13 +231,13 @@ COUPONS: Final = (
     Event(
         "coupon.denied",
         "Coupon Denied",
-        "A coupon was refused.",
-        (*_COUPON_USE, _COUPON_NAME, text("reason", "Why it was refused.")),
+        "A coupon was denied.",
+        (*_COUPON_USE, _COUPON_NAME, text("reason", "Why it was denied.")),
     ),
     Event(
         "coupon.removed",
         "Coupon Removed",
-        "A coupon was taken back.",
+        "A customer removed a coupon.",
         (*_COUPON_USE, _COUPON_NAME, _COUPON_DISCOUNT),
     ),
 )
@@ -246,32 +246,32 @@ LIKING: Final = (
     Event(
         "product.added_to_wishlist",
         "Product Added to Wishlist",
-        "A product was put on a wish list.",
+        "A customer added a product to a wish list.",
         (*_WISHLIST, *_PRODUCT),
     ),
     Event(
         "product.removed_from_wishlist",
         "Product Removed from Wishlist",
-        "A product was taken off a wish list.",
+        "A customer removed a product from a wish list.",
         (*_WISHLIST, *_PRODUCT),
     ),
     Event(
         "wishlist_product.added_to_cart",
         "Wishlist Product Added to Cart",
-        "A product went from a wish list into the cart.",
+        "A customer moved a product from a wish list to the cart.",
         (*_WISHLIST, _CART, *_PRODUCT),
     ),
-    Event("product.shared", "Product Shared", "A product was shown to others.", (*_SHARE, *_PRODUCT)),
-    Event("cart.shared", "Cart Shared", "A cart was shown to others.", (*_SHARE, _CART, _PRODUCTS)),
+    Event("product.shared", "Product Shared", "A customer shared a product.", (*_SHARE, *_PRODUCT)),
+    Event("cart.shared", "Cart Shared", "A customer shared a cart.", (*_SHARE, _CART, _PRODUCTS)),
     Event(
         "product.reviewed",
         "Product Reviewed",
-        "A product was reviewed.",
+        "A customer reviewed a product.",
         (
             fact(identifier("product_id", "Id of the product.")),
             identifier("review_id", "Id of the review."),
             personal(text("review_body", "What the customer wrote.")),
-            either("rating", ("number", "string"), "The rating, in the shop's own scale."),
+            either("rating", ("number", "string"), "The rating, on the shop's own scale."),
         ),
         business_key="review_id",
     ),
@@ -280,6 +280,6 @@ LIKING: Final = (
 ECOMMERCE: Final = EventSet(
     name="ecommerce",
     title="E-commerce",
-    about="Segment's e-commerce events, version 2, from the search to the review.",
+    about="Segment's e-commerce events, version 2, from search to review.",
     events=(*BROWSING, *ORDERING, *COUPONS, *LIKING),
 )

@@ -1,4 +1,4 @@
-"""Segment's email events: what became of an email. `Unsubscribed` is `email.unsubscribed`."""
+"""Segment's email events: what happened to an email. `Unsubscribed` is `email.unsubscribed`."""
 
 from typing import Final
 
@@ -12,8 +12,8 @@ _EMAIL: Final = (
 )
 _LINK: Final = (
     identifier("link_id", "Id of the link."),
-    # Tracking links name the recipient in their query more often than not.
-    personal(text("link_url", "Address that the link leads to.")),
+    # Most tracking links name the recipient in their query.
+    personal(text("link_url", "URL that the link leads to.")),
 )
 _LIST: Final = (
     identifier("list_id", "Id of the mailing list."),
@@ -23,9 +23,9 @@ _LIST: Final = (
 EMAIL: Final = EventSet(
     name="email",
     title="Email",
-    about="What became of an email.",
+    about="What happened to an email.",
     events=(
-        Event("email.delivered", "Email Delivered", "The receiving server took the email.", _EMAIL),
+        Event("email.delivered", "Email Delivered", "The receiving server accepted the email.", _EMAIL),
         Event("email.bounced", "Email Bounced", "The email could not be delivered.", _EMAIL),
         Event("email.opened", "Email Opened", "The recipient opened the email.", _EMAIL),
         Event(
@@ -34,11 +34,11 @@ EMAIL: Final = EventSet(
             "The recipient followed a link in the email.",
             (*_EMAIL, *_LINK),
         ),
-        Event("email.marked_as_spam", "Email Marked as Spam", "The recipient called the email spam.", _EMAIL),
+        Event("email.marked_as_spam", "Email Marked as Spam", "The recipient marked the email as spam.", _EMAIL),
         Event(
             "email.unsubscribed",
             "Unsubscribed",
-            "The recipient left a mailing list, or all of them.",
+            "The recipient unsubscribed from one mailing list or from all.",
             (*_EMAIL, *_LIST),
             aliases=("Email Unsubscribed",),
         ),

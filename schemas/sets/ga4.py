@@ -1,6 +1,6 @@
-"""Google Analytics 4: its recommended events that mean one of ours, and how its parameters are called here.
+"""Google Analytics 4: the recommended events that mean one of ours, and our names for their parameters.
 
-Only names whose meaning is one: `search`, `share`, `generate_lead`, `join_group` and the like stay custom.
+Only names with a single meaning are listed: `search`, `share`, `generate_lead`, `join_group` and the like stay custom.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ NAMES: Final[Mapping[str, str]] = {
     "page_view": "page.viewed",
     "screen_view": "screen.viewed",
 }
-"""Its event name -> our type."""
+"""GA4's event name -> our type."""
 
 FOLDED: Final = frozenset(folded(name) for name in NAMES)
 
@@ -43,7 +43,7 @@ PARAMETERS: Final[Mapping[str, Mapping[str, str]]] = {
     "page.viewed": {"page_title": "title", "page_location": "url", "page_referrer": "referrer"},
     "screen.viewed": {"screen_name": "name"},
 }
-"""Our type -> its parameter -> our property. Where ours is absent it gets the parameter's value; nothing is renamed."""
+"""Our type -> GA4's parameter -> our property. If ours is absent it gets the parameter's value; nothing is renamed."""
 
 ITEM: Final[Mapping[str, str]] = {
     "item_id": "product_id",
@@ -58,11 +58,11 @@ ITEM: Final[Mapping[str, str]] = {
 ONE_ITEM: Final = frozenset(
     {"product.added", "product.removed", "product.viewed", "product.clicked", "product.added_to_wishlist"}
 )
-"""Types that tell one product: where `items` holds one, its members are the event's own."""
+"""Types that are about one product: if `items` holds exactly one, its members become the event's own."""
 
 
 def translated(type: str, properties: Mapping[str, object]) -> Mapping[str, object]:
-    """The properties with ours added where Google Analytics' parameters stand alone; never changes its argument."""
+    """The properties, with ours added where only Google Analytics' are present; the argument is unchanged."""
     added = dict(properties)
     for theirs, ours in PARAMETERS.get(type, {}).items():
         if properties.get(theirs) is not None and properties.get(ours) is None:

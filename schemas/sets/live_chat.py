@@ -1,4 +1,4 @@
-"""Segment's live chat events. A conversation has a customer and an agent; *sent* is by the customer."""
+"""Segment's live chat events. A conversation has a customer and an agent; the customer *sends*."""
 
 from typing import Final
 
@@ -6,12 +6,12 @@ from schemas.fields import Event, EventSet, identifier, number, personal, text
 
 _CONVERSATION: Final = (
     identifier("agent_id", "Id of the agent."),
-    personal(text("agent_name", "The agent's own name.")),
+    personal(text("agent_name", "The agent's name.")),
     personal(text("agent_username", "The agent's user name.")),
     identifier("conversation_id", "Id of the conversation."),
-    number("conversation_duration", "Seconds since the conversation began.", at_least=0),
+    number("conversation_duration", "Seconds since the conversation started.", at_least=0),
     identifier("message_id", "Id of the message."),
-    personal(text("message_body", "What was written.")),
+    personal(text("message_body", "Text of the message.")),
 )
 
 LIVE_CHAT: Final = EventSet(

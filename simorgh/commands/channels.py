@@ -1,4 +1,4 @@
-"""Which channels there are, so that a misspelt one is noticed before events carry it."""
+"""The known channels, so that a misspelt one is noticed before events carry it."""
 
 from difflib import get_close_matches
 from typing import Final
@@ -23,7 +23,7 @@ KNOWN: Final = (
 
 
 def checked_channel(api: Api | None, channel: str) -> str:
-    """The channel, if it is one of the known ones or of a declared source's. Raises `InvalidInput` with all of these.
+    """The channel, if it is known or a declared source has it. Otherwise raises `InvalidInput`, which lists them.
 
     Without an API (a dry run) only the known ones count.
     """
@@ -32,9 +32,9 @@ def checked_channel(api: Api | None, channel: str) -> str:
     if channel in there:
         return channel
     near = get_close_matches(channel, there, 1)
+    hint = f"did you mean {near[0]}? To" if near else "to"
     raise InvalidInput(
-        f"channel: one of {', '.join(there)} was wanted; {channel!r} came"
-        + (f", did you mean {near[0]}?" if near else "")
-        + " (declare a new one with `simorgh sources create ID --channel NAME --new-channel`)",
+        f"channel: wanted one of {', '.join(there)}, got {channel!r}; {hint} declare a new one, use"
+        " `simorgh sources create ID --channel NAME --new-channel`",
         code="unknown_channel",
     )

@@ -19,16 +19,17 @@ from simorgh.commands.session import Api, connect, path_of
 commands = group("Export profiles and segments as JSON Lines or CSV.")
 
 Form = Annotated[
-    Literal["jsonl", "csv"], typer.Option("--format", help="JSON Lines, or CSV that spreadsheets may open.")
+    Literal["jsonl", "csv"], typer.Option("--format", help="JSON Lines, or CSV that is safe to open in a spreadsheet.")
 ]
-Out = Annotated[Path | None, typer.Option(help="A new file, readable by you alone. Default: standard output.")]
+Out = Annotated[Path | None, typer.Option(help="A new file that only you can read. Default: standard output.")]
 Include = Annotated[
-    str, typer.Option(help="Parts of a view, by comma: traits, identities, segments, metrics, consent.")
+    str, typer.Option(help="Parts of a view, comma-separated: traits, identities, segments, metrics, consent.")
 ]
 Columns = Annotated[
     str,
     typer.Option(
-        help="Of a CSV, by comma: profile_id, entered_at, traits.NAME, identities.TYPE, metrics.NAME, segments."
+        help="Columns of a CSV, comma-separated: profile_id, entered_at, traits.NAME, identities.TYPE, metrics.NAME,"
+        " segments."
     ),
 ]
 _PARTS: Final = "traits,identities,segments,metrics,consent"
@@ -46,7 +47,7 @@ def profiles(
     columns: Columns = _COLUMNS,
     data: Data = None,
 ) -> None:
-    """Every profile."""
+    """Export every profile."""
     with connect(data) as api:
         found = (view for page in api.pages("/v1/profiles", None, order="id") for view in page["items"])
         _write(_trimmed(found, include), form, out, columns)
@@ -61,7 +62,7 @@ def segment(
     columns: Columns = "entered_at," + _COLUMNS,
     data: Data = None,
 ) -> None:
-    """Every member of a segment, with when it entered."""
+    """Export every member of a segment, with the time at which it entered."""
     with connect(data) as api:
         _write(_members(api, segment_id, include), form, out, columns)
 
@@ -100,15 +101,15 @@ def _write(rows: Iterable[Json], form: str, out: Path | None, columns: str) -> N
 
 @contextmanager
 def _opened(out: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a new file that is there only once it is whole: personal data, so nobody else may read it."""
+    """Standard output, or a new file that appears once it is complete. Only its owner may read it: personal data."""
     if out is None:
         yield sys.stdout
         sys.stdout.flush()
         return
     if out.exists():
-        raise Conflict(f"{out}: is there already; name another file, or remove it")
+        raise Conflict(f"{out}: wanted a new file, got one that exists; name another file, or remove it")
     if not out.parent.is_dir():
-        raise InvalidInput(f"{out}: its directory is not there; make it, or name another")
+        raise InvalidInput(f"{out}: wanted a file in a directory, got one whose directory is missing; create it")
     draft = out.with_name(out.name + ".part")
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
@@ -132,7 +133,7 @@ def _csv_writer(file: TextIO, names: list[str]) -> Callable[[Json], object]:
 def _names(columns: str) -> list[str]:
     names = [name for part in columns.split(",") if (name := part.strip())]
     if not names:
-        raise InvalidInput("export: --columns wants at least one name, such as profile_id,traits.email")
+        raise InvalidInput("--columns: wanted at least one name, got none; give some, such as profile_id,traits.email")
     return names
 
 
@@ -148,8 +149,8 @@ def _value(row: Json, name: str) -> Json:
 
 
 def safe(value: Json) -> Json:
-    """A CSV cell. A text that a spreadsheet would run as a formula is made one by an apostrophe before it; texts that
-    are plain numbers (a telephone number) are none."""
+    """A CSV cell. An apostrophe keeps a spreadsheet from running a text as a formula. Plain numbers, such as telephone
+    numbers, get none."""
     if isinstance(value, dict | list):
         value = json_text(value)
     if isinstance(value, str) and value.lstrip(" ").startswith(_STARTS_A_FORMULA) and not _NUMBER.fullmatch(value):

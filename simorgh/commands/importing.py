@@ -17,21 +17,19 @@ def add_to(app: typer.Typer) -> None:
 
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, Excel, JSON Lines or Parquet.")],
-    mapping: Annotated[Path, typer.Option(help="Says how columns become events (docs/import.md).")],
-    channel: Annotated[
-        str | None, typer.Option(help="The channel that the events came by; else the mapping's.")
-    ] = None,
+    mapping: Annotated[Path, typer.Option(help="A file that maps columns to events (docs/import.md).")],
+    channel: Annotated[str | None, typer.Option(help="The channel of the events. Default: the mapping's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, send nothing.")] = False,
     go_on: Annotated[
-        bool, typer.Option("--go-on", help="Do not stop where 1,000 rows in a row fail for one reason.")
+        bool, typer.Option("--go-on", help="Do not stop when 1,000 rows in a row fail for one reason.")
     ] = False,
-    create: Annotated[bool, typer.Option("--create", help="Make the data folder where there is none.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Create the data folder if it is missing.")] = False,
     data: Data = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, on one line.")] = False,
 ) -> None:
-    """Import a file of purchases, and report what is new, what was here, what was repaired and what was rejected.
+    """Import a file of purchases, and report new, known, repaired and rejected events.
 
-    Exits with 1 where nothing of it could be used, or it was stopped.
+    Exits with 1 if nothing of the file could be used, or the import stopped.
     """
     from simorgh.importing import run
 
@@ -40,8 +38,8 @@ def import_(
     if as_json:
         tell(report.as_json(), as_json=True)
     else:
-        # in a pipe a line is a line, however long
+        # in a pipe, lines are never wrapped
         Console(width=None if sys.stdout.isatty() else 1_000).print(report)
     if report.failed:
-        note(f"{file.name}: no row of it could be used; see the reasons above, correct the mapping or the file")
+        note(f"{file.name}: no row could be used; see the reasons above, then fix the mapping or the file")
         raise typer.Exit(1)

@@ -5,20 +5,15 @@ from typing import Annotated
 import typer
 
 from simorgh.commands.options import AsJson, Data, group
-from simorgh.commands.output import say, show, tell
-from simorgh.commands.session import connect, path_of
+from simorgh.commands.output import tell
+from simorgh.commands.resource import ResourceCommands
+from simorgh.commands.session import connect
 from simorgh.commands.times import later
 
 commands = group("API tokens.")
 
-TokenId = Annotated[str, typer.Argument(help="The token's id, as in `simorgh keys list`.")]
-
-
-@commands.command("list")
-def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """List the API tokens, without their secrets."""
-    with connect(data) as api:
-        show(api.get("/v1/tokens"), ("id", "name", "scopes", "expires_at"), as_json=as_json)
+tokens = ResourceCommands(commands, "token", where=", as in `simorgh keys list`")
+tokens.list("List the API tokens, without their secrets.", ("id", "name", "scopes", "expires_at"))
 
 
 @commands.command()
@@ -31,7 +26,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an API token; it is shown once."""
+    """Create an API token; it is shown only once."""
     body: dict[str, object] = {"name": name, "scopes": [part for s in scopes.split(",") if (part := s.strip())]}
     if expires:
         body["expires_at"] = later(expires)
@@ -39,9 +34,4 @@ def create(
         tell(api.post("/v1/tokens", body), as_json=as_json)
 
 
-@commands.command()
-def delete(token_id: TokenId, data: Data = None) -> None:
-    """Delete an API token; it stops working at once."""
-    with connect(data) as api:
-        api.delete(path_of("tokens", token_id))
-    say("deleted")
+tokens.delete("Delete an API token; it stops working at once.")

@@ -1,6 +1,6 @@
-"""How commands print: tables on a terminal, tab-separated lines in a pipe, JSON where it is asked for.
+"""How commands print: tables on a terminal, tab-separated lines in a pipe, JSON with `--json`.
 
-Nothing is cut, and nothing that came from outside is read as markup or as a terminal's control characters.
+Nothing is truncated, and no outside text is interpreted as markup or as a terminal's control characters.
 """
 
 import json
@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 _CONTROLS: Final = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters that JSON leaves as they are, those that turn a line's direction, and halves of characters."""
+"""Control characters that JSON does not escape, those that change a line's direction, and halves of characters."""
 
 Json = Any
-"""What an answer of the API is when it has been parsed."""
+"""A parsed answer of the API."""
 
 
 def say(line: str) -> None:
@@ -28,7 +28,7 @@ def say(line: str) -> None:
 
 
 def note(line: str) -> None:
-    """A line for people beside the output: on standard error, so that a pipe does not get it."""
+    """A line for people that is not output: on standard error, so that a pipe does not get it."""
     typer.echo(printable(line), err=True)
 
 
@@ -38,7 +38,7 @@ def tell(answer: Json, *, as_json: bool = False) -> None:
 
 
 def json_text(value: Json, indent: int | None = None) -> str:
-    """As JSON, letters as they are; what a terminal would obey is escaped."""
+    """As JSON, letters unescaped; characters that control a terminal are escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -57,7 +57,7 @@ def show(answer: Mapping[str, Json], columns: Sequence[str], *, as_json: bool = 
     else:
         say("none")
     if answer.get("next_cursor"):
-        note(f"{len(rows)} shown, there are more: give --limit or --all")
+        note(f"{len(rows)} shown, and there are more: use --limit or --all")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -83,19 +83,19 @@ def cell(value: Json) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` with what would move the cursor, colour the screen or start a new row written out: \\n, \\x1b."""
+    """`text` with control characters escaped (\\n, \\x1b), so that it cannot move the cursor or break a row."""
     return text if text.isprintable() else "".join(map(_written_out, text))
 
 
 def _written_out(character: str) -> str:
-    # what joins or directs letters is not "printable", and needed in Persian
+    # the joiners of letters are not "printable", but Persian needs them
     if character.isprintable() or character in "\u200c\u200d":
         return character
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def progress(console: Console | None = None) -> Progress:
-    """A bar on standard error; nothing where that is no terminal."""
+    """A progress bar on standard error, if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = console or Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)

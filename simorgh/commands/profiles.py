@@ -1,4 +1,4 @@
-"""`simorgh profiles`: looking at people, and a steward's merges and splits."""
+"""`simorgh profiles`: read profiles; merge and split them as a steward."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,13 +10,13 @@ from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import Json, show, tell
 from simorgh.commands.session import connect, path_of, read_file
 
-commands = group("Profiles: find, look, merge, split.")
+commands = group("Profiles: find, show, merge, split.")
 
 Key = Annotated[str, typer.Argument(help="A profile id, or type:value such as email:sara@example.com.")]
 Include = Annotated[
     str | None,
     typer.Option(
-        help="Parts, by comma: traits, identities, segments, metrics, consent, events. Default: all but events."
+        help="Parts, comma-separated: traits, identities, segments, metrics, consent, events. Default: all but events."
     ),
 ]
 _MOST_KEYS = 1_000
@@ -28,14 +28,14 @@ def list_(
     search: Annotated[str, typer.Option(help="An identifier, or the beginning of a name or e-mail address.")] = "",
     order: Annotated[
         Literal["id", "newest", "latest"],
-        typer.Option(help="By id; the newest profile first; or who was seen latest, a view of now."),
+        typer.Option(help="By id; the newest profile first; or the latest activity first."),
     ] = "latest",
     limit: Limit = 50,
     all_: All = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List profiles. To walk over all of them while events keep coming, order by id."""
+    """List profiles. To read all of them while events keep coming, order by id."""
     with connect(data) as api:
         answer = api.listed("/v1/profiles", None if all_ else limit, search=search, order=order)
     _show(answer, as_json)
@@ -46,7 +46,7 @@ def show_(
     key: Key,
     include: Include = None,
     provenance: Annotated[
-        bool, typer.Option("--provenance", help="Add to each trait its source, channel and time.")
+        bool, typer.Option("--provenance", help="Add the source, channel and time of each trait.")
     ] = False,
     data: Data = None,
     as_json: AsJson = False,
@@ -91,15 +91,15 @@ def identities(
 @commands.command()
 def lookup(
     keys: Annotated[list[str] | None, typer.Argument(help="Profile ids, or type:value.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file with one of them on each line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with one key per line.")] = None,
     include: Include = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look many profiles up at once: one row for each key, in order, empty where nobody has it."""
+    """Look up many profiles at once: one row for each key, in order, empty if nobody has it."""
     wanted = [*(keys or []), *(_lines(file) if file else [])]
     if not wanted:
-        raise InvalidInput("lookup: keys were wanted, none came; give some, or --file")
+        raise InvalidInput("lookup: wanted at least one key, got none; give some, or --file")
     parts = [part.strip() for part in include.split(",")] if include else None
     found: dict[str, Json] = {}
     with connect(data) as api:
@@ -117,11 +117,11 @@ def lookup(
 def merge(
     key: Key,
     with_: Annotated[str, typer.Option("--with", help="The other profile: its id, or type:value.")],
-    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "",
+    reason: Annotated[str, typer.Option(help="The reason, which is kept on record.")] = "",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Merge another profile into this one, whatever the limits say. A split takes it back."""
+    """Merge another profile into this one, regardless of limits. A split undoes it."""
     with connect(data) as api:
         answer = api.post(path_of("profiles", key, "merge"), {"with": with_, "reason": reason})
     _show({"items": answer["profiles"], "next_cursor": None}, as_json)
@@ -132,13 +132,20 @@ def split(
     key: Key,
     identity: Annotated[list[str], typer.Option(help="type:value of what leaves; give it again for more.")],
     reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; show which side would keep the profile's id.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """Split identities off a profile. They leave together, and stay apart until they are merged again."""
     leaving = [_identifier(one) for one in identity]
     with connect(data) as api:
-        answer = api.post(path_of("profiles", key, "split"), {"identities": leaving, "reason": reason})
+        path = path_of("profiles", key, "split")
+        answer = api.post(path, {"identities": leaving, "reason": reason, "dry_run": dry_run})
+    if dry_run:
+        _show_sides(answer, as_json)
+        return
     _show({"items": answer["profiles"], "next_cursor": None}, as_json)
 
 
@@ -147,6 +154,21 @@ def _show(answer: dict[str, Json], as_json: bool) -> None:
         tell(answer, as_json=True)
     else:
         show({**answer, "items": [_row(view) for view in answer["items"]]}, _COLUMNS)
+
+
+def _show_sides(preview: dict[str, Json], as_json: bool) -> None:
+    if as_json:
+        tell(preview, as_json=True)
+        return
+    sides = [
+        {
+            "side": name,
+            "profile_id": side["profile_id"] or "another one",
+            "identities": ", ".join(f"{one['type']}:{one['value']}" for one in side["identities"]),
+        }
+        for name, side in zip(("stays", "leaves"), preview["profiles"], strict=True)
+    ]
+    show({"items": sides}, ("side", "profile_id", "identities"))
 
 
 def _row(view: dict[str, Json]) -> dict[str, Json]:
@@ -161,7 +183,9 @@ def _lines(file: Path) -> list[str]:
     try:
         text = read_file(file).decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InvalidInput(f"{file}: a text file in UTF-8 was wanted, with one key on each line") from None
+        raise InvalidInput(
+            f"{file}: wanted text in UTF-8, got other bytes; give a file with one key per line"
+        ) from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
@@ -174,5 +198,5 @@ def _lookup_body(keys: list[str], parts: list[str] | None) -> dict[str, Json]:
 def _identifier(text: str) -> dict[str, str]:
     kind, colon, value = text.partition(":")
     if not (kind and colon and value):
-        raise InvalidInput("identity: type:value was wanted, such as email:info@example.com; another text came")
+        raise InvalidInput("identity: wanted type:value, got another text; write it as in email:info@example.com")
     return {"type": kind, "value": value}

@@ -12,16 +12,18 @@ from simorgh.commands.output import Json, note, say, show, tell
 from simorgh.commands.session import Api, connect, path_of, read_file
 from simorgh.commands.times import earlier
 
-commands = group("Rejected events: look, correct, retry, dismiss.")
+commands = group("Rejected events: list, show, retry, dismiss.")
 
 RejectedId = Annotated[str, typer.Argument(help="The rejected event's id.")]
-RejectedIds = Annotated[list[str] | None, typer.Argument(help="Ids of rejected events; or --all.")]
-WhichSource = Annotated[str, typer.Option(help="Its source, where several sources sent this id.")]
+RejectedIds = Annotated[list[str] | None, typer.Argument(help="Ids of rejected events, or --all.")]
+WhichSource = Annotated[str, typer.Option(help="Its source, if several sources sent this id.")]
 Source = Annotated[str, typer.Option(help="Only from this source.")]
 Code = Annotated[str, typer.Option(help="Only with this code.")]
-Since = Annotated[str, typer.Option(help="Only those received since: 2h, 7d, or a time such as 2030-01-31T00:00:00Z.")]
-Until = Annotated[str, typer.Option(help="Only those received before, written likewise.")]
-AllMatching = Annotated[bool, typer.Option("--all", help="All that wait and match the filters.")]
+Since = Annotated[
+    str, typer.Option(help="Only events received since then: 2h, 7d, or a time such as 2030-01-31T00:00:00Z.")
+]
+Until = Annotated[str, typer.Option(help="Only events received before then, in the same form.")]
+AllMatching = Annotated[bool, typer.Option("--all", help="All open events that match the filters.")]
 
 
 @commands.command("list")
@@ -30,13 +32,13 @@ def list_(
     code: Code = "",
     since: Since = "",
     until: Until = "",
-    resolved: Annotated[bool, typer.Option("--resolved", help="Those that are settled, not those that wait.")] = False,
+    resolved: Annotated[bool, typer.Option("--resolved", help="Resolved events instead of open ones.")] = False,
     limit: Limit = 50,
     all_: All = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the rejected events that wait to be fixed, latest first."""
+    """List the open rejected events, latest first."""
     which = _filters(source, code, since, until)
     with connect(data) as api:
         answer = api.listed("/v1/rejected", None if all_ else limit, resolved=resolved, **which)
@@ -53,7 +55,7 @@ def show_(rejected_id: RejectedId, source: WhichSource = "", data: Data = None, 
 @commands.command()
 def retry(
     ids: RejectedIds = None,
-    payload: Annotated[Path | None, typer.Option(help="A file with the corrected event; for one id.")] = None,
+    payload: Annotated[Path | None, typer.Option(help="A file with the fixed event, for one id.")] = None,
     all_: AllMatching = False,
     source: Source = "",
     code: Code = "",
@@ -62,17 +64,17 @@ def retry(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Admit rejected events again, under their ids and times of receipt. Exits with 1 where one is refused again."""
+    """Retry rejected events, under their ids and times of receipt. Exits with 1 if one is refused again."""
     content = read_file(payload) if payload else None
     if content is not None and (all_ or len(ids or []) != 1):
-        raise InvalidInput("rejected: --payload wants one id, since it corrects one event; give one")
+        raise InvalidInput("--payload: wanted one id, since it fixes one event, got none or several; give one")
     which = _filters(source, code, since, until)
     named = _named(ids, all_, which)
     with connect(data) as api:
         if len(named) == 1:
             outcomes = [_retried(api, named[0], source, content)]
         else:
-            # listed before the first retry changes the list
+            # read the list before the first retry changes it
             meant = [(one, source) for one in named] or _waiting(api, which)
             outcomes = [_outcome(api, *one) for one in meant]
     if len(named) == 1:
@@ -95,7 +97,7 @@ def dismiss(
     until: Until = "",
     data: Data = None,
 ) -> None:
-    """Take rejected events off the list of those that wait, without admitting them. They stay on record."""
+    """Dismiss rejected events without accepting them. They leave the list of open events and stay on record."""
     which = _filters(source, code, since, until)
     named = _named(ids, all_, which)
     with connect(data) as api:
@@ -116,16 +118,19 @@ def _filters(source: str, code: str, since: str, until: str) -> dict[str, str]:
 
 
 def _named(ids: list[str] | None, all_: bool, which: dict[str, str]) -> list[str]:
-    """The ids that were named; none: all that match are meant."""
+    """The named ids; empty means all that match."""
     if bool(ids) == all_:
-        raise InvalidInput("rejected: ids or --all were wanted, and not both; name some, or give --all")
+        came = "both" if ids else "neither"
+        raise InvalidInput(f"rejected: wanted ids or --all, got {came}; name some ids, or give --all")
     if ids and set(which) - {"source"}:
-        raise InvalidInput("rejected: --code, --since and --until go with --all; leave the ids out, or these")
+        raise InvalidInput(
+            "rejected: wanted --all with --code, --since or --until, got ids; leave out one or the other"
+        )
     return list(dict.fromkeys(ids or []))
 
 
 def _waiting(api: Api, which: dict[str, str]) -> list[tuple[str, str]]:
-    """Id and source of all that wait and match."""
+    """Id and source of all open events that match."""
     found: list[Json] = api.listed("/v1/rejected", None, **which)["items"]
     return list(dict.fromkeys((one["id"], one["source"]) for one in found))
 
@@ -135,7 +140,7 @@ def _retried(api: Api, rejected_id: str, source: str, content: bytes | None = No
 
 
 def _outcome(api: Api, rejected_id: str, source: str) -> Json:
-    """Of one among many: what cannot be retried at all does not stop the others."""
+    """The outcome of one among many: an event that cannot be retried does not stop the others."""
     try:
         return _retried(api, rejected_id, source)
     except (InvalidInput, NotFound, Conflict) as error:
@@ -143,7 +148,7 @@ def _outcome(api: Api, rejected_id: str, source: str) -> Json:
 
 
 def _dismiss_all(api: Api, which: dict[str, str]) -> int:
-    """All that match and wait now: what comes meanwhile was seen by nobody, and stays."""
+    """Dismiss all that match now. Events that arrive meanwhile stay, since nobody has seen them."""
     body: dict[str, Json] = {"until": iso(system_clock()), **which, "limit": 1_000}
     count: int = 0
     while True:

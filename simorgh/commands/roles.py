@@ -1,4 +1,4 @@
-"""What runs until it is stopped: one box, the roles of a cluster, the demo."""
+"""Commands that run until they are stopped: one machine, the roles of a cluster, the demo."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,21 +17,21 @@ def add_to(app: typer.Typer) -> None:
 
 
 def serve(data: Data = None, host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Run everything in one process: collector, processors, API. Makes the data folder where there is none."""
+    """Run everything in one process: collector, processors, API. Creates the data folder if it is missing."""
     from simorgh.serve import serve as run
 
     run(load_settings(data=data), host, port, _announce)
 
 
 def collect(host: Host = "127.0.0.1", port: Port = 8000) -> None:
-    """Cluster role: take events over HTTP into Kafka."""
+    """Cluster role: receive events over HTTP and write them to Kafka."""
     from simorgh.roles import collect as run
 
     run(load_settings(), host, port, _announce_role("collects"))
 
 
 def work(host: Host = "127.0.0.1", port: Port = 0) -> None:
-    """Cluster role: the Faust worker. Address and port are of its health and metrics pages."""
+    """Cluster role: the Faust worker. Address and port are those of its health and metrics pages."""
     from simorgh.work import work as run
 
     run(load_settings(), host, port, _announce_role("works"))
@@ -45,18 +45,18 @@ def api(host: Host = "127.0.0.1", port: Port = 8001) -> None:
 
 
 def demo(
-    data: Annotated[Path | None, typer.Option(help="A fresh folder. Default: a temporary one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A new folder. Default: a temporary one.")] = None,
     port: Port = 8000,
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the findings.")] = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Exit after the findings.")] = False,
     keep: Annotated[
         bool | None,
         typer.Option(
             "--keep/--remove",
-            help="What becomes of the data at the end. Default: a named folder is kept, else you are asked.",
+            help="Keep or remove the data at the end. Default: keep a named folder, else ask.",
         ),
     ] = None,
 ) -> None:
-    """Load real purchases and simulated sessions around them, print what was found, then serve."""
+    """Load real purchases and simulated sessions around them, print the findings, then serve."""
     from simorgh.demo.command import run_demo
 
     run_demo(data, port, serve=not no_serve, console=Console(), keep=keep)

@@ -23,9 +23,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="A new or an empty folder, best on another disk.")], data: Data = None
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder, preferably on another disk.")],
+    data: Data = None,
 ) -> None:
-    """Copy the log and the secret, consistently, also beside a running server."""
+    """Copy the log and the secret in one consistent state, also while a server runs."""
     from schemas.clock import system_clock
     from simorgh.backup import back_up
 
@@ -39,7 +40,7 @@ def backup(
 def restore(
     folder: Annotated[Path, typer.Argument(help="A folder that `simorgh backup` made.")], data: Data = None
 ) -> None:
-    """Put a backup into a new data folder, after checking it. Overwrites nothing."""
+    """Check a backup and restore it into a new data folder. Overwrites nothing."""
     from simorgh.backup import restore as run
 
     settings = load_settings(data=data)
@@ -56,13 +57,13 @@ def renew(
     data: Data = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Begin with a new secret where the old one is lost for good. Nobody who comes back is recognised then."""
+    """Start with a new secret after the old one is lost for good. Returning customers become new profiles."""
     from simorgh.folder import renew_secret
 
     settings = load_settings(data=data)
     if not yes:
         typer.confirm(
-            f"Everybody who is in {settings.data} stays there, and is somebody new when they come back. Go on?",
+            f"Profiles in {settings.data} stay, but returning customers become new profiles. Continue?",
             abort=True,
         )
     renew_secret(settings)

@@ -10,7 +10,7 @@ commands = group("The contract: event schemas.")
 
 @commands.command()
 def check() -> None:
-    """Compare the schemas with what was published: a published one may not change or break compatibility."""
+    """Compare the schemas with the published ones, which may not change or break compatibility."""
     from schemas.check import check_published
 
     problems = check_published()

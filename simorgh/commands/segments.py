@@ -6,51 +6,22 @@ from typing import Annotated
 import typer
 
 from simorgh.commands.options import All, AsJson, Data, Limit, group
-from simorgh.commands.output import say, show, tell
+from simorgh.commands.output import show, tell
+from simorgh.commands.resource import ResourceCommands
 from simorgh.commands.session import connect, json_file, path_of
 
 commands = group("Segments.")
 
-SegmentId = Annotated[str, typer.Argument(help="The segment's id.")]
+segments = ResourceCommands(commands, "segment")
+segments.list("List the segments with their sizes.", ("id", "name", "size", "version", "state"))
+segments.show("Show a segment with its rule.")
+segments.create("Declare a segment; it is live and back-filled when this returns.", "A JSON file: id, name, rule.")
+segments.update(
+    "Change a segment's rule or name; its members are those of the new rule when this returns.",
+    "A JSON file: rule, and name if it changes.",
+)
 
-
-@commands.command("list")
-def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """List the segments with their sizes."""
-    with connect(data) as api:
-        show(api.get("/v1/segments"), ("id", "name", "size", "version", "state"), as_json=as_json)
-
-
-@commands.command("show")
-def show_(segment_id: SegmentId, data: Data = None, as_json: AsJson = False) -> None:
-    """Show a segment with its rule."""
-    with connect(data) as api:
-        tell(api.get(path_of("segments", segment_id)), as_json=as_json)
-
-
-@commands.command()
-def create(
-    file: Annotated[Path, typer.Argument(help="A JSON file: id, name, rule.")],
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Declare a segment; it is live and back-filled when this returns."""
-    body = json_file(file)
-    with connect(data) as api:
-        tell(api.post("/v1/segments", body), as_json=as_json)
-
-
-@commands.command()
-def update(
-    segment_id: SegmentId,
-    file: Annotated[Path, typer.Argument(help="A JSON file: rule, and name if it changes.")],
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """Change a segment's rule or name; its members are those of the new rule when this returns."""
-    body = json_file(file)
-    with connect(data) as api:
-        tell(api.put(path_of("segments", segment_id), body), as_json=as_json)
+SegmentId = Annotated[str, segments.id]
 
 
 @commands.command()
@@ -59,7 +30,7 @@ def preview(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """How many profiles a rule would have now, with some of them. Declares nothing."""
+    """Show how many profiles a rule would have now, and some of them. Declares nothing."""
     body = json_file(file)
     with connect(data) as api:
         tell(api.post("/v1/segments/preview", {"rule": body.get("rule", body)}), as_json=as_json)
@@ -82,14 +53,9 @@ def why(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a profile is in a segment, or is not: the truth of each part of the rule, and what decided it."""
+    """Explain why a profile is or is not in a segment: the truth of each part of the rule, with its evidence."""
     with connect(data) as api:
         tell(api.get(path_of("segments", segment_id, "why", profile)), as_json=as_json)
 
 
-@commands.command()
-def delete(segment_id: SegmentId, data: Data = None) -> None:
-    """Delete a segment; its members leave it."""
-    with connect(data) as api:
-        api.delete(path_of("segments", segment_id))
-    say("deleted")
+segments.delete("Delete a segment; its members leave it.")

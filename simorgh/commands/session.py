@@ -1,4 +1,4 @@
-"""How commands reach the platform: one thin layer over `simorgh.folder`, and what it spares every command."""
+"""How commands reach the platform: one thin layer over `simorgh.deployment`, with helpers that commands share."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ class Api:
                 return
 
     def listed(self, path: str, limit: int | None, **params: object) -> dict[str, Json]:
-        """A list as one page: up to `limit` items (None: all), and where it goes on."""
+        """A list as one page: up to `limit` items (None: all), and the cursor of the rest."""
         pages = list(self.pages(path, limit, **params))
         return {"items": [item for page in pages for item in page["items"]], "next_cursor": pages[-1]["next_cursor"]}
 
@@ -55,7 +55,7 @@ class Api:
         return self._session.sink(channel)
 
     def source(self) -> str:
-        """The source that a sink's events are of."""
+        """The source of a sink's events."""
         source: str = self._session.source()
         return source
 
@@ -63,14 +63,14 @@ class Api:
 @contextmanager
 def connect(data: Path | None, *, create: bool = False) -> Iterator[Api]:
     """The API of the deployment that the settings name, for as long as a command needs it."""
-    from simorgh import folder
+    from simorgh.deployment import deployment_of
 
-    with folder.session(load_settings(data=data), create=create) as session:
+    with deployment_of(load_settings(data=data)).session(create=create) as session:
         yield Api(session)
 
 
 def query(**params: object) -> str:
-    """As a URL wants them, with what is None or "" left out."""
+    """A query string of the parameters that are not None or ""."""
     given = {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in params.items()
@@ -89,9 +89,9 @@ def json_file(path: Path) -> dict[str, Json]:
     try:
         content = orjson.loads(read_file(path))
     except orjson.JSONDecodeError as error:
-        raise InvalidInput(f"{path}: a JSON object was wanted; this is no JSON ({error}); correct the file") from None
+        raise InvalidInput(f"{path}: wanted a JSON object, got text that is not JSON ({error}); fix the file") from None
     if not isinstance(content, dict):
-        raise InvalidInput(f"{path}: a JSON object was wanted; a {type(content).__name__} came; correct the file")
+        raise InvalidInput(f"{path}: wanted a JSON object, got a {type(content).__name__}; fix the file")
     return content
 
 
@@ -99,10 +99,10 @@ def read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"{path}: no such file; correct the path") from None
+        raise NotFound(f"{path}: wanted a file, got a path where there is none; fix the path") from None
     except IsADirectoryError:
-        raise InvalidInput(f"{path}: a file was wanted, this is a directory; name a file in it") from None
+        raise InvalidInput(f"{path}: wanted a file, got a directory; name a file in it") from None
     except PermissionError:
         raise InvalidInput(
-            f"{path}: may not be read; give yourself the right to (chmod), or run as its owner"
+            f"{path}: wanted a readable file, got no permission; change its mode (chmod), or run as its owner"
         ) from None

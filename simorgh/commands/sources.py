@@ -1,4 +1,4 @@
-"""`simorgh sources`: who may send, and with which keys."""
+"""`simorgh sources`: sources and their write keys."""
 
 from typing import Annotated
 
@@ -8,30 +8,27 @@ from schemas.errors import InvalidInput
 from simorgh.commands.channels import checked_channel
 from simorgh.commands.options import AsJson, Data, group
 from simorgh.commands.output import Json, say, show, tell
-from simorgh.commands.session import Api, connect, path_of
+from simorgh.commands.resource import ResourceCommands
+from simorgh.commands.session import connect, path_of
 
 commands = group("Sources of events and their write keys.")
 key_commands = group("The write keys of a source: at most two, so that one can be changed without a gap.")
 commands.add_typer(key_commands, name="key")
 
-SourceId = Annotated[str, typer.Argument(help="The source's id.")]
 NewChannel = Annotated[bool, typer.Option("--new-channel", help="Allow a channel that is not among the known ones.")]
 _GIVEN_BY_THE_API = ("id", "keys", "events", "rejected", "last_event_at")
-"""Members of a source that are no settings."""
+"""Members of a source that are not settings."""
 
 
-@commands.command("list")
-def list_(data: Data = None, as_json: AsJson = False) -> None:
-    """List the sources."""
-    with connect(data) as api:
-        show(api.get("/v1/sources"), ("id", "name", "channel", "enabled", "unplanned"), as_json=as_json)
+def _settings(shown: Json) -> Json:
+    return {name: value for name, value in shown.items() if name not in _GIVEN_BY_THE_API}
 
 
-@commands.command("show")
-def show_(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """Show a source with its settings."""
-    with connect(data) as api:
-        tell(api.get(path_of("sources", source_id)), as_json=as_json)
+sources = ResourceCommands(commands, "source", settings=_settings)
+sources.list("List the sources.", ("id", "name", "channel", "enabled", "unplanned"))
+sources.show("Show a source with its settings.")
+
+SourceId = Annotated[str, sources.id]
 
 
 @commands.command()
@@ -43,7 +40,7 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and make its first write key, which is shown once."""
+    """Declare a source and create its first write key, which is shown only once."""
     with connect(data) as api:
         if not new_channel:
             checked_channel(api, channel)
@@ -62,52 +59,35 @@ def update(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change settings of a source; those that are not named stay as they are."""
+    """Change settings of a source; the others stay."""
     changes = dict(_setting(one) for one in settings)
     with connect(data) as api:
         if "channel" in changes and not new_channel:
             checked_channel(api, str(changes["channel"]))
-        tell(_change(api, source_id, changes), as_json=as_json)
+        tell(sources.change(api, source_id, changes), as_json=as_json)
 
 
-@commands.command()
-def disable(source_id: SourceId, data: Data = None) -> None:
-    """Let a source rest: its keys are refused until it is enabled."""
-    with connect(data) as api:
-        _change(api, source_id, {"enabled": False})
-    say("disabled")
-
-
-@commands.command()
-def enable(source_id: SourceId, data: Data = None) -> None:
-    """Let a source send again."""
-    with connect(data) as api:
-        _change(api, source_id, {"enabled": True})
-    say("enabled")
-
-
-@commands.command()
-def delete(source_id: SourceId, data: Data = None) -> None:
-    """Delete a source and its keys; its events stay."""
-    with connect(data) as api:
-        api.delete(path_of("sources", source_id))
-    say("deleted")
+sources.switch(
+    "disable", "Let a source rest: its keys are refused until it is enabled.", enabled=False, done="disabled"
+)
+sources.switch("enable", "Let a source send again.", enabled=True, done="enabled")
+sources.delete("Delete a source and its keys; its events stay.")
 
 
 @key_commands.command("list")
 def list_keys(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """List a source's write keys, the oldest first, by their ids; the keys themselves are not stored."""
+    """List a source's write keys by id, the oldest first; the keys themselves are not stored."""
     with connect(data) as api:
         keys = api.get(path_of("sources", source_id))["keys"]
     ages = ["old", "new"] if len(keys) == 2 else ["only"]
-    # the API keeps them in the order in which they were made
+    # the API lists them in the order of their creation
     items = [{**key, "age": age} for key, age in zip(keys, ages, strict=False)]
     show({"items": items, "next_cursor": None}, ("id", "begins", "age", "created_at"), as_json=as_json)
 
 
 @key_commands.command("add")
 def add_key(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> None:
-    """Make another write key, which is shown once."""
+    """Create another write key, which is shown only once."""
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "keys")), as_json=as_json)
 
@@ -129,15 +109,8 @@ def _setting(text: str) -> tuple[str, Json]:
 
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise InvalidInput("sources: settings were wanted as NAME=VALUE, such as currency=EUR; another text came")
+        raise InvalidInput("sources: wanted NAME=VALUE, got another text; write settings as in currency=EUR")
     try:
         return name, orjson.loads(value)
     except orjson.JSONDecodeError:
         return name, value
-
-
-def _change(api: Api, source_id: str, changes: dict[str, Json]) -> Json:
-    """`PUT` replaces all settings: those there are, with the changes on top."""
-    path = path_of("sources", source_id)
-    now = {name: value for name, value in api.get(path).items() if name not in _GIVEN_BY_THE_API}
-    return api.put(path, now | changes)

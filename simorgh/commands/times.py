@@ -1,4 +1,4 @@
-"""Times as people write them on the command line: a span (`90d`, `12h`), or a time (UTC where it names no zone)."""
+"""Times as people write them on the command line: a span (`90d`, `12h`), or a time (UTC unless it names a zone)."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -14,11 +14,11 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def later(text: str, clock: Clock = system_clock) -> str:
-    """A time that is to come, in ISO 8601; a span counts from now. Raises `InvalidInput` for any other text."""
+    """A time in the future, in ISO 8601; a span counts from now. Raises `InvalidInput` for any other text."""
     now = clock()
     at = _read(text, now, 1)
     if at <= now:
-        raise InvalidInput("time: one that is to come was wanted; this one has passed")
+        raise InvalidInput("time: wanted a time in the future, got one that has passed; give a later one")
     return iso(at)
 
 
@@ -35,5 +35,5 @@ def _read(text: str, now: int, direction: int) -> int:
         return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         raise InvalidInput(
-            "time: a span such as 90d or 12h, or a time such as 2030-01-31T00:00:00Z was wanted; another text came"
+            "time: wanted a span or a time, got another text; write it as in 90d, 12h or 2030-01-31T00:00:00Z"
         ) from None

@@ -17,7 +17,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def status(data: Data = None, as_json: AsJson = False) -> None:
-    """How many events, profiles and identities there are, and how far each projection is."""
+    """Show the numbers of events, profiles and identities, and the lag of each projection."""
     with connect(data) as api:
         answer = api.get("/v1/status")
     if as_json:
@@ -31,7 +31,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
 
 def tail(
     data: Data = None,
-    lines: Annotated[int, typer.Option(help="How many of the latest to begin with.", min=0, max=1000)] = 10,
+    lines: Annotated[int, typer.Option(help="How many of the latest events to show first.", min=0, max=1000)] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show events as they arrive, accepted and rejected, each once and in order. Stop with Ctrl-C."""
@@ -43,9 +43,11 @@ def tail(
 
 def doctor(
     data: Data = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Go on without what a damaged log has lost.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Continue without the records that a damaged log has lost.")
+    ] = False,
 ) -> None:
-    """Check that everything is in order; exits with 1 where it is not."""
+    """Check that everything is in order; exits with 1 if it is not."""
     from simorgh.doctor import examine
     from simorgh.repair import repair_log
 
@@ -62,18 +64,18 @@ def doctor(
 
 
 def replay(data: Data = None) -> None:
-    """Rebuild the projections from the log beside the live ones, and swap them in."""
-    from simorgh.folder import replay as run
+    """Rebuild the projections from the log next to the live ones, and swap them in."""
+    from simorgh.deployment import deployment_of
 
     settings = load_settings(data=data)
     with progress() as bar:
         task = bar.add_task("events", total=None)
-        generation = run(settings, lambda done, total: bar.update(task, completed=done, total=total))
+        generation = deployment_of(settings).replay(lambda done, total: bar.update(task, completed=done, total=total))
     say(f"replayed: generation {generation} is live")
 
 
 def migrate(data: Data = None) -> None:
-    """Create the tables that are missing."""
+    """Create missing tables, and topics on Kafka."""
     from simorgh.folder import migrate as run
 
     say(f"in place: {run(load_settings(data=data))}")

@@ -1,4 +1,4 @@
-"""`simorgh demo`: a server of its own on a fresh folder, the story told to it over HTTP, then serving."""
+"""`simorgh demo`: starts a server on a new folder, plays the story over HTTP, then keeps serving."""
 
 import os
 import secrets
@@ -24,21 +24,21 @@ _STOP_SECONDS = 20.0
 
 
 def run_demo(data: Path | None, port: int, *, serve: bool, console: Console, keep: bool | None = None) -> None:
-    """Tell the story on `data` (default: a new temporary folder), and keep serving unless told not to.
+    """Play the story on `data` (default: a new temporary folder), then serve if `serve` is true.
 
-    The server is a process of its own, so that the figures are those of a client beside a server. `keep` says what
-    becomes of the data at the end; None: see `keep_or_remove`. What a demo that failed has made is removed. Raises
-    `Conflict` where `data` holds something already: the demo never overwrites.
+    The server is a separate process, so that the figures are those of a client and a server. `keep` says whether to
+    keep the data at the end; for None see `keep_or_remove`. The data of a failed demo is removed. Raises `Conflict` if
+    `data` is not empty: the demo never overwrites.
     """
     OneBox(load_settings(), "demo")
     folder = _fresh(data)
     stay = Stay(folder, secrets.token_hex(12), secrets.token_hex(16), port, _program())
 
     def say(line: str) -> None:
-        # as it is: a wrapped or coloured line cannot be pasted
+        # unchanged: a wrapped or coloured line cannot be pasted
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    say(f"The demo takes a minute or two and some 250 MB in {folder}.")
+    say(f"The demo takes a minute or two and about 250 MB in {folder}.")
     told = False
     server = _start(folder, port if serve else 0, stay.write_key, stay.token)
     try:
@@ -60,7 +60,7 @@ def run_demo(data: Path | None, port: int, *, serve: bool, console: Console, kee
 
 
 def _program() -> str:
-    """How this program is called from any folder: by name where the shell finds it, else whole."""
+    """How to call this program from any folder: by name if the shell finds it, else with the interpreter's path."""
     if shutil.which("simorgh"):
         return "simorgh"
     return f"{shlex.quote(sys.executable)} -m simorgh"
@@ -68,7 +68,7 @@ def _program() -> str:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """A SIGTERM must end the server, too, which is a process of its own."""
+    """A SIGTERM must also end the server, which is a separate process."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -84,12 +84,12 @@ def _fresh(data: Path | None) -> Path:
     if data is None:
         return Path(tempfile.mkdtemp(prefix="simorgh-demo-"))
     if data.exists() and any(data.iterdir()):
-        raise Conflict(f"{data}: an empty folder was wanted, this one holds something; name another")
+        raise Conflict(f"{data}: wanted an empty folder, got one with files; name another")
     return data
 
 
 def _start(folder: Path, port: int, write_key: str, token: str) -> "subprocess.Popen[str]":
-    """What the environment sets is for other folders: the demo touches no log and no ClickHouse of anybody's."""
+    """The demo ignores the environment's settings, so that it never touches the user's log or ClickHouse."""
     mine = {name: value for name, value in os.environ.items() if not name.upper().startswith("SIMORGH_")}
     keys = {"SIMORGH_WRITE_KEY": write_key, "SIMORGH_API_TOKEN": token, "SIMORGH_LOG_LEVEL": "WARNING"}
     command = [sys.executable, "-m", "simorgh", "serve", "--data", str(folder), "--port", str(port)]
@@ -102,7 +102,7 @@ def _address(server: "subprocess.Popen[str]") -> str:
     for word in server.stdout.readline().split():
         if word.startswith("http://"):
             return word.rstrip("/")
-    raise Broken("demo: its server did not start, for the reason above; correct that, or name another --port")
+    raise Broken("demo: wanted a running server, got the error above; fix it, or name another --port")
 
 
 def _stop(server: "subprocess.Popen[str]") -> None:

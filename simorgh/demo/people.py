@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from producers.files.orders import Event
-from producers.files.sinks import Outcome, Sink
+from producers.files.sinks import SendOutcome, Sink
 from schemas.moments import read_moment
 
 PRODUCTS_KEPT = 5
@@ -54,7 +54,7 @@ class HistoryKeeper:
         self._sink = sink
         self.history: History = {}
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         remember(events, self.history)
         return self._sink.send(events)
 

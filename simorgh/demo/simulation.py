@@ -44,7 +44,7 @@ _CAMPAIGN_EVERY: Final = 14 * _DAY
 Message = dict[str, Any]
 
 
-class Request(NamedTuple):
+class DemoRequest(NamedTuple):
     """One HTTP request to the collector: a path and a JSON body that holds `events` events."""
 
     path: str
@@ -78,7 +78,7 @@ def kiosk_users(crowd: list[Person]) -> list[Person]:
     return crowd[:: max(1, len(crowd) // KIOSK_USERS)][:KIOSK_USERS]
 
 
-def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[Request]:
+def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[DemoRequest]:
     """The requests to post, in the order of time within each protocol; about 47 events per person.
 
     Nothing lies after `now` (ms).
@@ -101,9 +101,9 @@ def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[Req
     for start in range(0, len(web), BATCH):
         batch = web[start : start + BATCH]
         # without sentAt: these clocks are right, and the past is told as it was
-        yield Request("/v1/batch", {"batch": batch}, len(batch))
+        yield DemoRequest("/v1/batch", {"batch": batch}, len(batch))
     for start in range(0, len(events), BATCH):
-        yield Request("/v1/events", events[start : start + BATCH], len(events[start : start + BATCH]))
+        yield DemoRequest("/v1/events", events[start : start + BATCH], len(events[start : start + BATCH]))
 
 
 # --- The troubles ---

@@ -28,7 +28,7 @@ from simorgh.demo.simulation import (
     HEAVY_DEVICES,
     KIOSK_USERS,
     PEOPLE,
-    Request,
+    DemoRequest,
     families,
     heavy_user,
     kiosk_users,
@@ -127,7 +127,7 @@ def _import_purchases(base_url: str, write_key: str, weeks: int, progress: Progr
 
 
 def _post_simulation(
-    base_url: str, write_key: str, todo: list[Request], connections: int, progress: Progress
+    base_url: str, write_key: str, todo: list[DemoRequest], connections: int, progress: Progress
 ) -> Posted:
     posted = Posted(events=sum(request.events for request in todo))
     posted.chatty = {
@@ -140,7 +140,7 @@ def _post_simulation(
     task = progress.add_task("simulated web, emails and chats, events", total=posted.events)
     started = time.perf_counter()
 
-    def send(request: Request) -> int:
+    def send(request: DemoRequest) -> int:
         response = post(client, request.path, orjson.dumps(request.body))
         progress.advance(task, request.events)
         return len(response.json().get("rejected", ()))
@@ -166,7 +166,7 @@ def _wait_until_visible(api: httpx.Client, progress: Progress) -> None:
         most = max(most, lag)
         progress.update(task, total=most, completed=most - lag)
         if time.monotonic() > deadline:
-            raise Broken(f"demo: {lag} events still wait after {_PATIENCE_S:.0f} s; see the server's log")
+            raise Broken(f"demo: wanted no lag after {_PATIENCE_S:.0f} s, got {lag} events; see the server's log")
         time.sleep(0.25)
     progress.update(task, total=most or 1, completed=most or 1)
 
@@ -179,7 +179,10 @@ def _declare_segments(api: httpx.Client, progress: Progress) -> list[dict[str, A
         started = time.perf_counter()
         response = api.post("/v1/segments", json=segment)
         if response.status_code not in (201, 409):
-            raise Broken(f"demo: POST /v1/segments wanted 201, got {response.status_code}: {response.text[:300]}")
+            raise Broken(
+                f"demo: POST /v1/segments: wanted 201, got {response.status_code} ({response.text[:300]}); see the"
+                " server's log"
+            )
         seconds = time.perf_counter() - started
         found.append({**_get(api, f"/v1/segments/{segment['id']}"), "seconds": seconds})
         progress.advance(task)
@@ -190,14 +193,14 @@ def _customers(api: httpx.Client) -> int:
     """How many profiles have a loyalty card."""
     response = api.post("/v1/segments/preview", json={"rule": {"identity": "loyalty_card", "exists": True}})
     if not response.is_success:
-        raise Broken(f"demo: POST /v1/segments/preview wanted 200, got {response.status_code}")
+        raise Broken(f"demo: POST /v1/segments/preview: wanted 200, got {response.status_code}; see the server's log")
     return int(response.json()["count"])
 
 
 def _get(api: httpx.Client, path: str) -> dict[str, Any]:
     response = api.get(path)
     if not response.is_success:
-        raise Broken(f"demo: GET {path} wanted 200, got {response.status_code}; see the server's log")
+        raise Broken(f"demo: GET {path}: wanted 200, got {response.status_code}; see the server's log")
     answer: dict[str, Any] = response.json()
     return answer
 

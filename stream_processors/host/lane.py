@@ -1,7 +1,7 @@
 """A lane: one thread that drives one stage over the partitions that this worker owns.
 
 Faust's loop tells it what is owned (`own`) and to hold still while the group is rebalanced (`hold`); neither waits for
-the network. Everything else happens in the lane's thread, in the order that `stream_processors.cluster.stage` asks
+the network. Everything else happens in the lane's thread, in the order that `stream_processors.state.stage` asks
 for: take over, read, process, commit. What goes wrong is tried again, with growing pauses, until it goes right or the
 partitions go elsewhere: nothing is committed that was not processed, and nothing is skipped.
 """
@@ -15,8 +15,8 @@ from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
 from schemas.errors import Conflict, SimorghError
-from stream_processors.cluster.stage import Stage, Superseded
-from stream_processors.condition import RUNNING, STARTING, Condition
+from stream_processors.host.condition import RUNNING, STARTING, Condition
+from stream_processors.state.stage import Stage, Superseded
 
 _LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from eventlog.port import EventLog, Record
 from schemas import topics
-from stream_processors import rejections
+from stream_processors.flow import rejected as rejections
 from warehouse.client import Writer
 
 MOST_WAITING: Final = 5_000
@@ -20,7 +20,7 @@ LOOK_EVERY: Final = 5.0
 
 
 class RejectedStage:
-    """See `stream_processors.cluster.stage.Stage`. `simorgh.rejected` -> the table, by the latest offset of each id."""
+    """See `stream_processors.state.stage.Stage`. `simorgh.rejected` -> the table, by the latest offset of each id."""
 
     name = "rejected"
     topic = topics.REJECTED

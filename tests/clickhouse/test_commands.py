@@ -66,5 +66,5 @@ def test_doctor_of_a_server_that_is_away(tmp_path: Path) -> None:
     settings = load_settings(data=tmp_path / "none", clickhouse="http://u:s3cret@127.0.0.1:9")
     [found] = [finding for finding in doctor.examine(settings) if finding.what == "clickhouse"]
     assert not found.ok
-    assert found.says.startswith("http://127.0.0.1:9: warehouse: the server did not answer")
+    assert found.says.startswith("http://127.0.0.1:9: warehouse: wanted an answer")
     assert "s3cret" not in found.says

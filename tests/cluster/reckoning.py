@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-import orjson
 import pytest
 
 from eventlog.fences import Fences
@@ -12,6 +11,7 @@ from eventlog.port import EventLog
 from identity.nodes import profile_id
 from schemas import topics
 from schemas.clock import system_clock
+from schemas.records import decode_transition
 from segments.rule import parse_rule
 from segments.sql import compile_sql
 from tests.cluster.harness import Api, Cluster, opened_log
@@ -113,13 +113,11 @@ def _told(log: EventLog) -> defaultdict[str, set[int]]:
     fences, told, position = Fences(), defaultdict[str, set[int]](set), 0
     twice: Counter[str] = Counter()
     while records := log.read(topics.SEGMENTS, 0, position, 5_000):
-        for body in (orjson.loads(record.value) for record in records):
-            if not fences.hears(body):
-                continue
-            members, profile = told[body["segment"]], int(body["profile"], 16)
-            if (body["kind"] == "entered") is (profile in members) and body["cause"] != "absorbed":
-                twice[body["cause"]] += 1
-            (members.add if body["kind"] == "entered" else members.discard)(profile)
+        for body in (decode_transition(record.value) for record in records if fences.counts(record.value)):
+            members, profile = told[body.segment], int(body.profile, 16)
+            if (body.kind == "entered") is (profile in members) and body.cause != "absorbed":
+                twice[body.cause] += 1
+            (members.add if body.kind == "entered" else members.discard)(profile)
         position = records[-1].offset + 1
     assert not twice, "a transition was told twice"
     return told

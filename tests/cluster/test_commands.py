@@ -1,6 +1,5 @@
 """Commands on a cluster speak to its API and its collector; none becomes a second owner of the log."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import httpx
 import pytest
 
 from tests.cluster.harness import SECRET, Api, Cluster, eventually, opened_log, running_cluster
-from tests.e2e.operator_day import answered, one_line, simorgh
+from tests.e2e.command_line import program, simorgh
 
 MAPPING = """
 name = "till"
@@ -44,14 +43,14 @@ def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
     named = {**kafka, "SIMORGH_API": api.url, "SIMORGH_COLLECTOR": collect.url}
 
     for command in ("keys list", "sources list", "rejected list", "segments list"):
-        answered(simorgh(*command.split(), cwd=tmp_path, **named))
-        assert "SIMORGH_API" in one_line(simorgh(*command.split(), cwd=tmp_path, **kafka))
+        simorgh(*command.split(), cwd=tmp_path, **named).answer()
+        assert "SIMORGH_API" in simorgh(*command.split(), cwd=tmp_path, **kafka).fault(1)
     for command in ("serve --port 0", "demo --no-serve", "backup kept", "restore kept"):
-        assert "is for one box" in one_line(simorgh(*command.split(), cwd=tmp_path, **named))
-    assert "there is none on a cluster yet" in one_line(simorgh("replay", cwd=tmp_path, **named))
-    answered(simorgh("migrate", cwd=tmp_path, **named))
+        assert "wanted the log of one machine" in simorgh(*command.split(), cwd=tmp_path, **named).fault(1)
+    assert "wanted one machine, got a cluster" in simorgh("replay", cwd=tmp_path, **named).fault(1)
+    program("migrate", cwd=tmp_path, **named).answer()
 
-    doctor = answered(simorgh("doctor", cwd=tmp_path, **named))
+    doctor = program("doctor", cwd=tmp_path, **named).answer()
     for what in ("kafka", "secret", "clickhouse", "api", "collector", "projection profiles"):
         assert f"ok  {what}: " in doctor
     assert list(tmp_path.iterdir()) == [], "a one-box folder was made"
@@ -73,7 +72,7 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, 
         written = [f"{n},2024-07-01 10:00,{n % 7},apple,1,2.5" for n in range(rows)]
         file.write_text("\n".join(["receipt,when,card,item,n,each", *written]) + "\n")
         words = ("import", file, "--mapping", mapping, "--json")
-        told = json.loads(answered(simorgh(*words, cwd=tmp_path, **{**named, **more})))
+        told = simorgh(*words, cwd=tmp_path, **{**named, **more}).json()
         return told["new"], told["already_here"]
 
     assert imported(50) == (50, 0)
@@ -88,15 +87,15 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, 
     face.close()
 
     for wrong, says in (
-        ({"SIMORGH_WRITE_KEY": "nobodys-key"}, "knows no such write key"),
-        ({"SIMORGH_COLLECTOR": api.url}, "takes no events"),
+        ({"SIMORGH_WRITE_KEY": "nobodys-key"}, "wanted a known write key"),
+        ({"SIMORGH_COLLECTOR": api.url}, "accepts no events"),
     ):
         one = simorgh("import", file, "--mapping", mapping, cwd=tmp_path, **{**named, **wrong})
-        assert says in one_line(one)
-        doctor = simorgh("doctor", cwd=tmp_path, **{**named, **wrong})
-        assert doctor.returncode == 1
-        assert "bad write key: " in doctor.stdout
-        assert says in doctor.stdout
+        assert says in one.fault(1)
+        doctor = program("doctor", cwd=tmp_path, **{**named, **wrong})
+        assert doctor.code == 1
+        assert "bad write key: " in doctor.out
+        assert says in doctor.out
 
 
 def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None:
@@ -105,11 +104,11 @@ def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None
     wrong = {**cluster.environment, "SIMORGH_SECRET": "77" * 32}
     assert wrong["SIMORGH_SECRET"] != SECRET
     for role in ("collect", "api", "work"):
-        said = one_line(simorgh(role, "--port", "0", cwd=tmp_path, **wrong))
-        assert "SIMORGH_SECRET holds another secret" in said
-    doctor = simorgh("doctor", cwd=tmp_path, **wrong)
-    assert doctor.returncode == 1
-    assert "bad secret: SIMORGH_SECRET holds another secret" in doctor.stdout
+        said = program(role, "--port", "0", cwd=tmp_path, **wrong).fault(1)
+        assert "SIMORGH_SECRET: wanted the secret" in said
+    doctor = program("doctor", cwd=tmp_path, **wrong)
+    assert doctor.code == 1
+    assert "bad secret: SIMORGH_SECRET: wanted the secret" in doctor.out
 
 
 def test_a_broker_that_is_away(tmp_path: Path) -> None:
@@ -119,14 +118,14 @@ def test_a_broker_that_is_away(tmp_path: Path) -> None:
         "SIMORGH_CLICKHOUSE": "http://127.0.0.1:9",
         "SIMORGH_SECRET": SECRET,
     }
-    assert "127.0.0.1:9" in one_line(simorgh("migrate", cwd=tmp_path, **away))
-    role = simorgh("collect", "--port", "0", cwd=tmp_path, **away)
-    assert role.returncode == 1
-    assert "error Kafka: connecting: wanted an answer of 127.0.0.1:9 within 2 s" in role.stderr
-    assert role.stderr.count("\n") < 15, "the library repeats itself"
-    assert "Traceback" not in role.stderr
-    doctor = simorgh("doctor", cwd=tmp_path, **away)
-    assert doctor.returncode == 1
+    assert "127.0.0.1:9" in program("migrate", cwd=tmp_path, **away).fault(1)
+    role = program("collect", "--port", "0", cwd=tmp_path, **away)
+    assert role.code == 1
+    assert "error Kafka: connecting: wanted an answer of 127.0.0.1:9 within 2 s" in role.err
+    assert role.err.count("\n") < 15, "the library repeats itself"
+    assert "Traceback" not in role.err
+    doctor = program("doctor", cwd=tmp_path, **away)
+    assert doctor.code == 1
     for what in ("kafka", "clickhouse", "api"):
-        assert f"bad {what}: " in doctor.stdout
-    assert doctor.stderr == ""
+        assert f"bad {what}: " in doctor.out
+    assert doctor.err == ""

@@ -118,7 +118,7 @@ def test_kafka_is_the_one_that_is_tested() -> None:
 def test_every_service_has_a_limit_of_memory() -> None:
     """And together they fit the machine that docs/deploy.md asks for, with the default number of workers."""
     limits = {name: _bytes(service["mem_limit"]) for name, service in services().items()}
-    [wanted] = re.findall(r"4 cores, (\d+) GB of memory", (ROOT / "docs" / "deploy.md").read_text())
+    [wanted] = re.findall(r"4 cores and (\d+) GB of memory", (ROOT / "docs" / "deploy.md").read_text())
     assert sum(limits.values()) - limits["migrate"] + limits["work"] <= int(wanted) << 30
 
 

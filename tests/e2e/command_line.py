@@ -1,16 +1,26 @@
-"""The program `simorgh` as its user meets it, but in this process where it only speaks to a server: that is quicker."""
+"""The program `simorgh` as its user meets it.
+
+`simorgh` runs it in this process, which is quicker: for a command that speaks to a server, or that refuses. `program`
+starts a process, a second or two: for what opens a folder (the engine opens one per process) or sets up its process.
+"""
 
 import io
 import json
+import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 from simorgh.cli import main
+from tests.e2e.harness import TOKEN, WRITE_KEY
+
+ENVIRONMENT = {"SIMORGH_WRITE_KEY": WRITE_KEY, "SIMORGH_API_TOKEN": TOKEN, "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 @dataclass(frozen=True)
@@ -19,23 +29,66 @@ class Ended:
     out: str
     err: str
 
+    def answer(self) -> str:
+        """What a command that succeeded printed."""
+        assert self.code == 0, f"{self.code}\n{self.out}\n{self.err}"
+        return self.out
+
     def json(self) -> Any:
-        assert self.code == 0, self.err
-        return json.loads(self.out)
+        return json.loads(self.answer())
 
     def rows(self) -> list[dict[str, str]]:
         """What a list prints into a pipe."""
-        assert self.code == 0, self.err
-        names, *rows = [line.split("\t") for line in self.out.splitlines()]
+        names, *rows = [line.split("\t") for line in self.answer().splitlines()]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    def fault(self) -> str:
-        """The one line that says what was wrong."""
-        assert self.code in (1, 2), (self.code, self.out, self.err)
+    def fault(self, *codes: int) -> str:
+        """The one readable line that says what was wrong. `codes`: the exit codes it may have, else 1 or 2."""
+        assert self.code in (codes or (1, 2)), (self.code, self.out, self.err)
         assert "Traceback" not in self.err + self.out
         [line] = self.err.splitlines()
         assert line.startswith("error "), line
+        assert "Errno" not in line
         return line
+
+
+def simorgh(*words: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
+    """Run the program with these words in this process, and leave the process as it was."""
+    out, err = _Captured(), _Captured()
+    with ExitStack() as undo:
+        undo.enter_context(patch.object(sys, "argv", ["simorgh", *map(str, words)]))
+        undo.enter_context(patch.dict(os.environ, _environment(environment), clear=True))
+        if cwd:
+            undo.enter_context(chdir(cwd))
+        undo.enter_context(_process_as_it_was())
+        undo.enter_context(redirect_stdout(out))
+        undo.enter_context(redirect_stderr(err))
+        try:
+            main()
+            code: Any = 0
+        except SystemExit as ended:
+            code = ended.code
+    return Ended(code or 0, out.text(), err.text())
+
+
+def program(*words: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
+    """Run the program with these words as a process of its own, to its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "simorgh", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=cwd,
+        env={**_environment(environment), "PYTHONPATH": os.getcwd()},
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    """Ours without any setting that the machine has, with the tests' own."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("SIMORGH_")}
+    return {**mine, **ENVIRONMENT, **more}
 
 
 class _Captured(io.TextIOWrapper):
@@ -48,16 +101,27 @@ class _Captured(io.TextIOWrapper):
         return raw.getvalue().decode()
 
 
-def simorgh(*words: str | Path) -> Ended:
-    """Run the program with these words."""
-    out, err = _Captured(), _Captured()
-    with patch.object(sys, "argv", ["simorgh", *map(str, words)]), redirect_stdout(out), redirect_stderr(err):
-        try:
-            main()
-            code: Any = 0
-        except SystemExit as ended:
-            code = ended.code
-    return Ended(code or 0, out.text(), err.text())
+@contextmanager
+def _process_as_it_was() -> Iterator[None]:
+    """A command sets up the log lines and the rights of files of its process. Here its handler would outlive it and
+    write to a closed stream."""
+    handlers, levels = logging.root.handlers[:], {one.name: one.level for one in _loggers()}
+    umask = os.umask(0o077)
+    os.umask(umask)
+    try:
+        yield
+    finally:
+        os.umask(umask)
+        for handler in [one for one in logging.root.handlers if one not in handlers]:
+            logging.root.removeHandler(handler)
+            handler.close()
+        logging.root.handlers[:] = handlers
+        for logger in _loggers():
+            logger.setLevel(levels.get(logger.name, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    return [logging.root, *(one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
 
 
 @contextmanager

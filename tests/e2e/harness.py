@@ -6,9 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -17,7 +17,10 @@ _DEADLINE = 60.0
 
 
 class Server:
-    """`simorgh serve` on a data folder. `start` again after a `kill` continues on the same folder and port."""
+    """`simorgh serve` on a data folder. `start` again after a `kill` continues on the same folder and port.
+
+    For a `with`: its process ends with it, however that is left.
+    """
 
     def __init__(self, data: Path, *, descriptors: int | None = None, **environment: str) -> None:
         """`descriptors`: how many files the process may have open, as `ulimit -n` would say."""
@@ -26,6 +29,13 @@ class Server:
         self.environment = environment
         self.port = 0
         self.process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and not self.died():
+            self.stop()
 
     @property
     def url(self) -> str:
@@ -37,6 +47,7 @@ class Server:
             "SIMORGH_WRITE_KEY": WRITE_KEY,
             "SIMORGH_API_TOKEN": TOKEN,
             "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1",
+            "PYTHONFAULTHANDLER": "1",  # a crash writes where all threads stood
         }
         command = [
             sys.executable,
@@ -60,7 +71,9 @@ class Server:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert "listens on" in line, f"the server did not start: see {self.data.parent / 'server.err'}"
+        if "listens on" not in line:
+            self.kill()
+            raise AssertionError(f"the server did not start: see {self.data.parent / 'server.err'}")
         self.port = int(line.split("http://127.0.0.1:")[1].split()[0])
         return self
 
@@ -82,10 +95,16 @@ class Server:
 
     def _reap(self) -> int:
         assert self.process is not None
-        code = self.process.wait(_DEADLINE)
-        if self.process.stdout:
-            self.process.stdout.close()
-        return code
+        try:
+            return self.process.wait(_DEADLINE)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait(_DEADLINE)
+            told = (self.data.parent / "server.err").read_text()
+            raise AssertionError(f"the server does not end; its threads stand at:\n{told[-8_000:]}") from None
+        finally:
+            if self.process.stdout:
+                self.process.stdout.close()
 
 
 class Client:
@@ -145,11 +164,5 @@ def wait_for(holds: Callable[[], Any], otherwise: str, seconds: float = _DEADLIN
 
 @contextmanager
 def running(data: Path, **environment: str) -> Iterator[tuple[Server, Client]]:
-    server = Server(data).start(**environment)
-    client = Client(server)
-    try:
+    with Server(data).start(**environment) as server, closing(Client(server)) as client:
         yield server, client
-    finally:
-        client.close()
-        if not server.died():
-            server.stop()

@@ -1,8 +1,6 @@
-"""What the tests of an operator's day share: the command line as it is typed, and senders who do not stop."""
+"""What the tests of an operator's day share: senders who do not stop, and what is looked at afterwards."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,38 +10,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.harness import TOKEN, WRITE_KEY, Client, Server
-
-ENVIRONMENT = {"SIMORGH_WRITE_KEY": WRITE_KEY, "SIMORGH_API_TOKEN": TOKEN, "NO_COLOR": "1", "COLUMNS": "200"}
-
-
-def simorgh(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
-    mine = {name: value for name, value in os.environ.items() if not name.startswith("SIMORGH_")}
-    return subprocess.run(
-        [sys.executable, "-m", "simorgh", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        cwd=cwd,
-        env={**mine, **ENVIRONMENT, "PYTHONPATH": os.getcwd(), **environment},
-    )
-
-
-def one_line(done: "subprocess.CompletedProcess[str]", code: int = 1) -> str:
-    """What a command that failed said: one readable line on stderr, no traceback, no bare errno."""
-    assert done.returncode == code, f"{done.args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Errno" not in done.stderr
-    assert done.stderr.startswith("error ")
-    return done.stderr
-
-
-def answered(done: "subprocess.CompletedProcess[str]") -> str:
-    assert done.returncode == 0, f"{done.args}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+from tests.e2e.harness import WRITE_KEY, Server
 
 
 class Sender(threading.Thread):
@@ -91,10 +58,6 @@ def sending(server: Server, count: int = 2) -> Iterator[list[Sender]]:
         for one in senders:
             one.join(60)
             assert not one.is_alive()
-
-
-def client_of(server: Server) -> Client:
-    return Client(server)
 
 
 def lines_of(data: Path) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from eventlog.sqlite import SqliteEventLog
-from stream_processors import generation
+from stream_processors.host import generation
 from warehouse.client import Warehouse
 
 

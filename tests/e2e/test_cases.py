@@ -25,7 +25,6 @@ CASES = sorted((Path(__file__).parent.parent / "data" / "cases").glob("*.json"))
 _NEXT = "one fact told twice counts once, and who was first is who was received first, with the one pipeline"
 LATER = {
     "08-order-id-twice": _NEXT,
-    "22-who-was-first-by-chance": _NEXT,
     "14-refund-sign-and-silence": "a refund of a known order takes its amount, with orders as documents",
 }
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -96,7 +96,13 @@ def test_profiles_are_found_shown_merged_and_split(server: Server) -> None:
         "items"
     ]
     assert {one["value"] for one in merged["identities"]} >= {"u1", "u2"}
-    kept, left = ran(server, "profiles", "split", "user_id:u1", "--identity", "user_id:u2", "--json").json()["items"]
+    split = ("profiles", "split", "user_id:u1", "--identity", "user_id:u2")
+    sides = ran(server, *split, "--dry-run").out.splitlines()[1:]
+    assert [line.split("\t")[0] for line in sides] == ["stays", "leaves"]
+    kept, left = ran(server, *split, "--json").json()["items"]
+    shown = [line.split("\t")[1] for line in sides]
+    assert set(shown) == {merged["profile_id"], "another one"}
+    assert merged["profile_id"] == (kept if shown[1] == "another one" else left)["profile_id"]
     assert kept["profile_id"] != left["profile_id"]
     told = ran(server, "profiles", "identities", "user_id:u1", "--explain", "--json").json()
     assert {one["outcome"] for one in told["decisions"]} >= {"merged", "split"}
@@ -233,7 +239,7 @@ def test_a_segment_is_exported_as_lines_and_as_a_table_that_spreadsheets_do_not_
     assert out.stat().st_mode & 0o777 == 0o600
     rows = list(csv.DictReader(io.StringIO(out.read_text())))
     assert {(row["traits.name"], row["identities.user_id"]) for row in rows} == {("'=1+1", "u1"), ("سارا", "u2")}
-    assert "is there already" in ran(server, "export", "profiles", "--out", out).fault()
+    assert "wanted a new file" in ran(server, "export", "profiles", "--out", out).fault()
     assert len(ran(server, "export", "profiles", "--include", "traits").out.splitlines()) >= 2
     ran(server, "segments", "delete", "everybody")
 

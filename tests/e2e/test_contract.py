@@ -42,7 +42,7 @@ def somebody(client: Client) -> None:
 def test_the_contract_holds(which: tuple[str, ...], tmp_path: Path) -> None:
     with running(tmp_path / "data", **PATIENT) as (server, client):
         somebody(client)
-        hold(server, tmp_path, which, 5)
+        hold(server, tmp_path, which, 3)
 
 
 @pytest.mark.soak

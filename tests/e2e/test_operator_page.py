@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.e2e.command_line import ENVIRONMENT, simorgh
 from tests.e2e.harness import running
-from tests.e2e.operator_day import ENVIRONMENT, answered, simorgh
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -19,7 +19,7 @@ def test_every_command_works(tmp_path: Path) -> None:
     blocks = [block for block in BLOCK.findall(PAGE.read_text()) if not block.startswith(OTHER_TOOLS)]
     assert len(blocks) >= 7
     with running(data) as (server, client):
-        answered(simorgh("sources", "create", "till", "--data", data))
+        simorgh("sources", "create", "till", "--data", data).answer()
         client.send({"type": "page", "userId": "u1", "messageId": "m1"}, {"type": "track", "userId": "u1"})
         client.settled()
         [old] = client.get("/v1/sources/till")["keys"]

@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,20 +17,17 @@ LOUD = ("ERROR", "Traceback", "CRITICAL")
 def stop_and_start(tmp_path: Path, times: int, seed: int) -> None:
     """Each life ends within two seconds of its start, at any moment of it."""
     chance = random.Random(seed)
-    server = Server(tmp_path / "data").start()
-    with sending(server) as senders:
-        for _ in range(times):
-            assert server.process is not None
-            with pytest.raises(subprocess.TimeoutExpired):  # it must not end by itself
-                server.process.wait(chance.uniform(0.0, 2.0))
-            server.process.send_signal(chance.choice((signal.SIGTERM, signal.SIGINT)))
-            assert server.stop() == 0
-            server.start()
-    client = Client(server)
-    try:
-        assert client.settled()["events"]["unique"] >= sum(one.acknowledged for one in senders)
-    finally:
-        client.close()
+    with Server(tmp_path / "data").start() as server:
+        with sending(server) as senders:
+            for _ in range(times):
+                assert server.process is not None
+                with pytest.raises(subprocess.TimeoutExpired):  # it must not end by itself
+                    server.process.wait(chance.uniform(0.0, 2.0))
+                server.process.send_signal(chance.choice((signal.SIGTERM, signal.SIGINT)))
+                assert server.stop() == 0
+                server.start()
+        with closing(Client(server)) as client:
+            assert client.settled()["events"]["unique"] >= sum(one.acknowledged for one in senders)
         assert server.stop() == 0
     loud = [line for line in lines_of(server.data) if any(word in line for word in LOUD)]
     assert not loud, "\n".join(loud[:20])

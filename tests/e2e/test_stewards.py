@@ -50,6 +50,12 @@ def test_a_merge_and_its_split(client: Client) -> None:
     for key in ("user_id:bob", "email:bob@example.com", b["profile_id"]):
         assert client.profile(key)["profile_id"] == a["profile_id"], "the old id resolves"
     leaving = [{"type": one["type"], "value": one["value"]} for one in b["identities"]]
+    stays, leaves = preview(client, "user_id:ann", leaving)
+    assert (stays["profile_id"], stays["keeps_id"]) == (a["profile_id"], True)
+    assert (leaves["profile_id"], leaves["keeps_id"]) == (None, False)
+    assert (names(stays), names(leaves)) == (names(a), names(b))
+    assert [one["profile_id"] for one in preview(client, "user_id:ann", keys_of(a))] == [None, a["profile_id"]]
+    assert profile(client, "user_id:ann")["metrics"]["revenue"] == {"EUR": 20}, "a preview changes nothing"
     answer = client.post(f"/v1/profiles/{b['profile_id']}/split", {"identities": leaving, "reason": "they are two"})
     assert [one["profile_id"] for one in answer["profiles"]] == [a["profile_id"], b["profile_id"]]
     client.settled()
@@ -95,7 +101,9 @@ def test_what_cannot_be_done(client: Client) -> None:
         ("user_id:nobody/merge", {"with": "user_id:eve", "reason": "r"}, 404),
         ("user_id:eve/merge", {"with": eve["profile_id"], "reason": "r"}, 409),
         ("user_id:eve/split", {"identities": [{"type": "user_id", "value": "nobody"}], "reason": "r"}, 409),
-        ("user_id:eve/split", {"identities": eve_all(eve), "reason": "r"}, 409),
+        ("user_id:eve/split", {"identities": keys_of(eve), "reason": "r"}, 409),
+        ("user_id:eve/split", {"identities": keys_of(eve), "dry_run": True}, 409),
+        ("user_id:nobody/split", {"identities": keys_of(eve), "dry_run": True}, 404),
         ("user_id:eve/split", {"identities": [], "reason": "r"}, 422),
         ("user_id:eve/merge", {}, 422),
     ]
@@ -106,8 +114,19 @@ def test_what_cannot_be_done(client: Client) -> None:
     assert profile(client, "user_id:eve") == eve
 
 
-def eve_all(view: dict[str, Any]) -> list[dict[str, str]]:
+def keys_of(view: dict[str, Any]) -> list[dict[str, str]]:
     return [{"type": one["type"], "value": one["value"]} for one in view["identities"]]
+
+
+def preview(client: Client, key: str, identities: list[dict[str, str]]) -> list[dict[str, Any]]:
+    answer = client.post(f"/v1/profiles/{key}/split", {"identities": identities, "dry_run": True})
+    assert answer["dry_run"] is True
+    sides: list[dict[str, Any]] = answer["profiles"]
+    return sides
+
+
+def names(side: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(one["type"], one["value"]) for one in side["identities"]}
 
 
 def explained(client: Client, key: str) -> list[dict[str, Any]]:

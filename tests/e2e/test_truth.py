@@ -54,9 +54,7 @@ def test_a_rebuild_at_start_is_told_until_it_is_over(tmp_path: Path) -> None:
         send(client, EVENTS)
         client.settled()
     shutil.rmtree(data / "warehouse")
-    server = Server(data).start()
-    client = Client(server)
-    try:
+    with running(data) as (_, client):
         told, asked = set(), set()
         while not is_ready(client) or "starting" in states(client):
             told.add(ready(client).json().get("code"))
@@ -70,9 +68,6 @@ def test_a_rebuild_at_start_is_told_until_it_is_over(tmp_path: Path) -> None:
         assert client.settled()["events"]["logged"] == EVENTS
         assert client.profile("user_id:u1")["metrics"]["events"] == EVENTS // 500
         assert states(client) == {"running"}
-    finally:
-        client.close()
-        server.stop()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.harness import TOKEN, Client, Server, wait_for
+from tests.e2e.harness import TOKEN, running, wait_for
 from tests.webhook_receiver import Receiver, Reply, receiving
 
 PEOPLE = 60
@@ -40,9 +40,7 @@ def asker() -> Iterator[Asker]:
 
 
 def test_a_receiver_that_asks_sees_what_it_was_called_about(tmp_path: Path, asker: Asker) -> None:
-    server = Server(tmp_path / "data").start()
-    client = Client(server)
-    try:
+    with running(tmp_path / "data") as (server, client):
         asker.api = server.url
         rule = {"all": [{"event": "page.viewed", "count": {"gte": 1}}, {"identity": "user_id", "exists": True}]}
         client.post("/v1/segments", {"id": "seen", "name": "seen", "rule": rule})
@@ -52,6 +50,3 @@ def test_a_receiver_that_asks_sees_what_it_was_called_about(tmp_path: Path, aske
             client.send({"type": "identify", "anonymousId": f"a{n}", "userId": f"u{n}", "messageId": f"{n}-identify"})
         wait_for(lambda: len(asker.seen) == PEOPLE, "somebody was not told of")
         assert set(map(str, asker.seen.values())) == {"(200, ['seen'])"}
-    finally:
-        client.close()
-        server.stop()

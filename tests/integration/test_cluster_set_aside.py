@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas import topics
-from stream_processors import backfill
+from stream_processors.flow import backfill
 from tests.integration.test_cluster_stages import MAIL, SEEN, U1, send
 from tests.properties.cluster_world import Cluster
 from tests.properties.segments_world import T0

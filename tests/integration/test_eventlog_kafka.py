@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from eventlog.port import Message, Position
 from schemas import topics
 from schemas.errors import Backpressure, Conflict, InvalidInput, InvalidSettings
 from tests.contracts.event_log import numbered
+from tests.e2e.harness import wait_for
 from tests.kafka.fixtures import CLIENTS, isolated_logs, running_broker
 from tests.kafka.load import Load, check_acknowledged
 
@@ -127,13 +128,13 @@ def test_a_log_that_was_made_before_formats_is_refused(kafka: Broker, open_log: 
     with KafkaAdminClient(bootstrap_servers=kafka.bootstrap) as admin:
         admin.delete_topics([real_name(log, topics.ABOUT)])
     for _ in range(2):  # the first look makes the topic; the second one finds it
-        with pytest.raises(InvalidSettings, match=rf"wanted format {FORMAT}, found format 1; an older release"):
+        with pytest.raises(InvalidSettings, match=rf"wanted format {FORMAT}, got format 1; an older release"):
             open_log()
 
 
 def test_a_log_of_a_newer_format_is_refused_by_an_older_release(open_log: Open) -> None:
     open_log().append(topics.ABOUT, [(b"format", str(FORMAT + 1).encode())])
-    with pytest.raises(InvalidSettings, match=rf"found format {FORMAT + 1}; a newer release wrote it"):
+    with pytest.raises(InvalidSettings, match=rf"got format {FORMAT + 1}; a newer release wrote it"):
         open_log()
 
 
@@ -237,63 +238,63 @@ def test_readers_at_different_places_do_not_disturb_each_other(open_log: Open, c
 # --- a broker that dies
 
 
+@pytest.mark.timeout(900)  # a minute on an idle machine
 @both_clients
 def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
     """Killed and started again under load, twice: once within the log's patience, once beyond it."""
-    with running_broker(tmp_path) as broker, ExitStack() as cleanup:
-        log = KafkaEventLog(Connection(broker.bootstrap, patience=4.0), client=client, queue_limit=2000)
-        cleanup.callback(log.close)
-        load = Load(log)
-        cleanup.callback(load.end)
-        load.wait_for(50)
-        broker.kill()
-        broker.start()
-        load.wait_for(50)
-        broker.kill()
-        with pytest.raises(Backpressure) as raised:
-            log.append(topics.REGISTRY, numbered(1))  # blocks for the patience, and no longer
-        assert raised.value.code in ("log_unavailable", "backpressure")
-        with pytest.raises(Backpressure):
-            log.ends(topics.EVENTS)
-        assert log.wait(topics.REGISTRY, [0], 0.2) is False
-        broker.start()
-        load.wait_for(50)
-        load.end()
-        log.close()
-        fresh = KafkaEventLog(Connection(broker.bootstrap))
-        check_acknowledged(fresh, load)
-        fresh.close()
+    with running_broker(tmp_path) as broker:
+        KafkaEventLog(Connection(broker.bootstrap)).close()  # to make the topics takes a cold broker longest
+        with (
+            closing(KafkaEventLog(Connection(broker.bootstrap, patience=8.0), client=client, queue_limit=2000)) as log,
+            Load(log) as load,
+        ):
+            load.wait_for(50)
+            broker.kill()
+            broker.start()
+            load.wait_for(50)
+            broker.kill()
+            with pytest.raises(Backpressure) as raised:
+                log.append(topics.REGISTRY, numbered(1))  # blocks for the patience, and no longer
+            assert raised.value.code in ("log_unavailable", "backpressure")
+            with pytest.raises(Backpressure):
+                log.ends(topics.EVENTS)
+            assert log.wait(topics.REGISTRY, [0], 0.2) is False
+            broker.start()
+            load.wait_for(50)
+        with closing(KafkaEventLog(Connection(broker.bootstrap))) as fresh:
+            check_acknowledged(fresh, load)
 
 
 def test_closing_does_not_wait_for_who_connects(tmp_path: Path) -> None:
-    with running_broker(tmp_path) as broker:
-        log = KafkaEventLog(Connection(broker.bootstrap))
+    with (
+        running_broker(tmp_path) as broker,
+        closing(KafkaEventLog(Connection(broker.bootstrap))) as log,
+        ThreadPoolExecutor(1) as thread,
+    ):
         log._admin._drop(log._admin._client)
         broker.pause()
         try:
-            with ThreadPoolExecutor(1) as thread:
-                asked = thread.submit(log.committed, "a", topics.EVENTS)
-                while not log._admin._lock.locked():
-                    time.sleep(0.01)
-                began = time.monotonic()
-                log.close()
-                took = time.monotonic() - began
-                broker.resume()
-                with pytest.raises(Conflict):
-                    asked.result()
+            asked = thread.submit(log.committed, "a", topics.EVENTS)
+            wait_for(log._admin._lock.locked, "nobody connects")
+            began = time.monotonic()
+            log.close()
+            took = time.monotonic() - began
         finally:
             broker.resume()
+        with pytest.raises(Conflict):
+            asked.result()
     assert took < 10  # to connect takes up to 20 s
 
 
 @both_clients
 def test_positions_outlive_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
-    with running_broker(tmp_path) as broker:
-        log = KafkaEventLog(Connection(broker.bootstrap), client=client)
+    with (
+        running_broker(tmp_path) as broker,
+        closing(KafkaEventLog(Connection(broker.bootstrap, patience=60), client=client)) as log,
+    ):
         log.commit("a", {topics.EVENTS: {0: 5, 1: 7}, topics.REGISTRY: {0: 3}})
         broker.kill()
         broker.start()
         assert log.committed("a", topics.EVENTS) == [5, 7]
         log.commit("a", {topics.EVENTS: {1: 2}})
         assert log.committed("a", topics.EVENTS) == [5, 2]
-        log.close()

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Iterator
-from typing import Final
+from contextlib import closing
+from typing import Any, Final
 
 import pytest
 from kafka import KafkaAdminClient
@@ -38,51 +39,47 @@ def test_any_one_of_three_may_be_away(brokers: list[Broker], client: ClientName)
             connection, client=client, prefix=f"{client}.", partitions=6, replication=3, min_insync=2, queue_limit=2000
         )
 
-    log = opened()
-    load = Load(log)
-    load.wait_for(50)
     killed, frozen, stopped = brokers
-    killed.kill()
-    load.wait_for(20, LONGEST_PAUSE)
-    log.commit("group", {topics.EVENTS: {0: 5}})
-    killed.start()
-    load.wait_for(50)
-    frozen.pause()
-    time.sleep(FROZEN_SECONDS)
-    load.wait_for(20, LONGEST_PAUSE)
-    frozen.resume()
-    load.wait_for(50)
-    stopped.stop()
-    load.wait_for(20, LONGEST_PAUSE)
-    stopped.start()
-    load.wait_for(50)
-    load.end()
-    log.close()
-    fresh = opened()
-    check_acknowledged(fresh, load)
-    assert fresh.committed("group", topics.EVENTS)[0] == 5
-    fresh.close()
+    with closing(opened()) as log, Load(log) as load:
+        load.wait_for(50)
+        killed.kill()
+        load.wait_for(20, LONGEST_PAUSE)
+        log.commit("group", {topics.EVENTS: {0: 5}})
+        killed.start()
+        load.wait_for(50)
+        frozen.pause()
+        try:
+            time.sleep(FROZEN_SECONDS)
+            load.wait_for(20, LONGEST_PAUSE)
+        finally:
+            frozen.resume()
+        load.wait_for(50)
+        stopped.stop()
+        load.wait_for(20, LONGEST_PAUSE)
+        stopped.start()
+        load.wait_for(50)
+    with closing(opened()) as fresh:
+        check_acknowledged(fresh, load)
+        assert fresh.committed("group", topics.EVENTS)[0] == 5
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_frozen_broker_holds_up_nobody_elses_partitions(brokers: list[Broker], client: ClientName) -> None:
     connection = Connection(bootstrap(brokers))
-    log = KafkaEventLog(
-        connection, client=client, prefix=f"single.{client}.", partitions=6, replication=1, min_insync=1
-    )
-    leaders = _leaders(connection, f"single.{client}.{topics.EVENTS}")
-    theirs, others = (_key(leaders, wanted) for wanted in ((2,), (1, 3)))
-    log.append(topics.EVENTS, [(theirs, b""), (others, b"")])
-    brokers[1].pause()
-    try:
-        stuck = log.submit([(topics.EVENTS, [(theirs, b"")])])
-        for _ in range(5):
-            log.submit([(topics.EVENTS, [(others, b"")])]).result(timeout=5)
-        assert not stuck.done()
-    finally:
-        brokers[1].resume()
-    assert len(stuck.result(timeout=60)[0]) == 1
-    log.close()
+    settings: dict[str, Any] = {"prefix": f"single.{client}.", "partitions": 6, "replication": 1, "min_insync": 1}
+    with closing(KafkaEventLog(connection, client=client, **settings)) as log:
+        leaders = _leaders(connection, f"single.{client}.{topics.EVENTS}")
+        theirs, others = (_key(leaders, wanted) for wanted in ((2,), (1, 3)))
+        log.append(topics.EVENTS, [(theirs, b""), (others, b"")])
+        brokers[1].pause()
+        try:
+            stuck = log.submit([(topics.EVENTS, [(theirs, b"")])])
+            for _ in range(5):
+                log.submit([(topics.EVENTS, [(others, b"")])]).result(timeout=5)
+            assert not stuck.done()
+        finally:
+            brokers[1].resume()
+        assert len(stuck.result(timeout=60)[0]) == 1
 
 
 def _leaders(connection: Connection, topic: str) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -34,15 +35,12 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Secured:
 
 def works(connection: Connection, client: ClientName, prefix: str) -> None:
     """Publishes, reads, asks for ends, and stores positions: everything that goes over the wire."""
-    log = KafkaEventLog(connection, prefix=prefix, partitions=2, client=client)
-    try:
+    with closing(KafkaEventLog(connection, prefix=prefix, partitions=2, client=client)) as log:
         [(partition, offset)] = log.append(topics.EVENTS, [(b"k", b"v")])
         assert [record.value for record in log.read(topics.EVENTS, partition, offset, 10)] == [b"v"]
         assert sum(log.ends(topics.EVENTS)) == 1
         log.commit("group", {topics.EVENTS: {partition: offset + 1}})
         assert sum(log.committed("group", topics.EVENTS)) == 1
-    finally:
-        log.close()
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -92,10 +90,9 @@ def test_every_role_speaks_as_it_is_told(broker: Broker, secured: Secured, tmp_p
             lambda: all(worker.metric("simorgh_partitions_owned", stage="events") for worker in workers),
             "a worker has no partition",
         )
-        api = Api(collect, served)
-        api.send(*({"type": "track", "userId": f"u{n}", "event": "Seen", "messageId": f"m{n}"} for n in range(40)))
-        assert api.settled()["events"]["unique"] == 40
-        assert api.profile("user_id:u7")["metrics"]["events"] == 1
-        api.close()
+        with closing(Api(collect, served)) as api:
+            api.send(*({"type": "track", "userId": f"u{n}", "event": "Seen", "messageId": f"m{n}"} for n in range(40)))
+            assert api.settled()["events"]["unique"] == 40
+            assert api.profile("user_id:u7")["metrics"]["events"] == 1
     finally:
         cluster.close()

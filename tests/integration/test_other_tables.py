@@ -10,7 +10,7 @@ import pytest
 
 from producers.door import Refused
 from schemas import topics
-from simorgh import folder
+from simorgh import deployment, folder
 from simorgh.platform import Platform
 from simorgh.settings import Settings, load_settings
 from tests.clickhouse.process import BridgeProcess
@@ -37,7 +37,7 @@ class Opened(Installation):
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Opened]:
-    with folder.opened(settings) as platform:
+    with deployment.opened(settings) as platform:
         yield Opened(platform)
 
 

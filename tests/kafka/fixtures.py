@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -44,16 +44,15 @@ def isolated_logs(broker: Broker, **settings: Any) -> Iterator[Callable[..., Kaf
     """Opens the same log again and again, on topics that no other test has; they are deleted at the end."""
     prefix = f"t{uuid4().hex[:12]}."
     connection = Connection(broker.bootstrap, patience=settings.pop("patience", 20.0))
-    opened: list[KafkaEventLog] = []
+    with ExitStack() as cleanup:
+        cleanup.callback(_delete, broker, [prefix + topic for topic in topics.ALL])
 
-    def open_(**more: Any) -> KafkaEventLog:
-        opened.append(KafkaEventLog(connection, prefix=prefix, **{**settings, **more}))
-        return opened[-1]
+        def open_(**more: Any) -> KafkaEventLog:
+            return cleanup.enter_context(closing(KafkaEventLog(connection, prefix=prefix, **{**settings, **more})))
 
-    try:
         yield open_
-    finally:
-        for log in opened:
-            log.close()
-        with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
-            admin.delete_topics([prefix + topic for topic in topics.ALL])
+
+
+def _delete(broker: Broker, names: list[str]) -> None:
+    with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+        admin.delete_topics(names)

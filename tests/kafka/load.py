@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from concurrent.futures import Future
+from typing import Final, Self
 
 from eventlog.kafka.log import KafkaEventLog
 from eventlog.port import Message, Position
@@ -10,9 +11,15 @@ from schemas import topics
 from schemas.errors import Backpressure
 from tests.contracts.event_log import read_all
 
+LONGEST_PAUSE: Final = 120.0
+"""Seconds without any acknowledgement. A busy machine takes half a minute to let a broker that was killed in again."""
+
 
 class Load:
-    """Submits all the time from a thread; what was acknowledged is in `acked`, what failed in `failed`."""
+    """Submits all the time from a thread; what was acknowledged is in `acked`, what failed in `failed`.
+
+    For a `with`: it ends with it, however that is left.
+    """
 
     def __init__(self, log: KafkaEventLog) -> None:
         self.log = log
@@ -20,8 +27,14 @@ class Load:
         self.failed: list[BaseException] = []
         self.progress = threading.Semaphore(0)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, name="load")
         self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def _run(self) -> None:
         number = 0
@@ -45,16 +58,18 @@ class Load:
 
         future.add_done_callback(done)
 
-    def wait_for(self, submits: int, seconds: float = 60.0) -> None:
+    def wait_for(self, submits: int, seconds: float = LONGEST_PAUSE) -> None:
         """Until so many more were acknowledged, from now on, without a pause of so many seconds."""
         while self.progress.acquire(blocking=False):
             pass
-        for _ in range(submits):
-            assert self.progress.acquire(timeout=seconds), f"no progress; the last failure: {self.failed[-1:]}"
+        for n in range(submits):
+            told = f"{n} of {submits} submits acknowledged, then none in {seconds:g} s; the last failures:"
+            assert self.progress.acquire(timeout=seconds), f"{told} {self.failed[-3:]}"
 
     def end(self) -> None:
         self._stop.set()
         self._thread.join(60)
+        assert not self._thread.is_alive()
 
 
 def check_acknowledged(log: KafkaEventLog, load: Load) -> None:

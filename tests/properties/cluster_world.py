@@ -17,14 +17,11 @@ from eventlog.sqlite import SqliteEventLog
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
-from stream_processors.cluster.events import EventsStage
-from stream_processors.cluster.identity import IdentityStage
-from stream_processors.cluster.live_segments import REGISTRY_GROUP
-from stream_processors.cluster.profiles import ProfilesStage
-from stream_processors.cluster.stage import Stage, Superseded
-from stream_processors.declared import SWEEP
-from stream_processors.graphs import Graphs
-from stream_processors.replay import Replay
+from stream_processors.host.replay import Replay
+from stream_processors.host.worker import WorkerStages
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.live_segments import REGISTRY_GROUP
+from stream_processors.state.stage import Stage, Superseded
 from tests.properties.installation import Clock, Installation
 from tests.properties.pipeline_world import Crash
 from warehouse.client import Warehouse, Writer
@@ -77,20 +74,19 @@ class Worker:
     def __init__(self, cluster: "Cluster") -> None:
         self.points = Points()
         writer, reader = cluster.writer, cluster.warehouse.reader(lambda: 1)
-        self.profiles = ProfilesStage(
-            cluster.log, writer, cluster.clock, checkpoint=self.points, cached_profiles=cluster.cached
+        self.own = WorkerStages(
+            cluster.log,
+            writer,
+            reader,
+            cluster.clock,
+            checkpoint=self.points,
+            graphs=Graphs(cluster.snapshots, least=1),
+            cached_profiles=cluster.cached,
         )
         self.stages: dict[str, Stage] = {
-            "events": EventsStage(cluster.log, writer, cluster.clock, checkpoint=self.points),
-            "identity": IdentityStage(
-                cluster.log,
-                writer,
-                reader,
-                cluster.clock,
-                checkpoint=self.points,
-                graphs=Graphs(cluster.snapshots, least=1),
-            ),
-            "profiles": self.profiles,
+            "events": self.own.events,
+            "identity": self.own.identity,
+            "profiles": self.own.profiles,
         }
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
         self.zombie: threading.Thread | None = None
@@ -256,8 +252,7 @@ class Cluster(Installation):
 
     def _is_quiet(self) -> bool:
         end = self.log.ends(topics.REGISTRY)[0]
-        groups = REGISTRY_GROUP, SWEEP
-        return all(self.log.committed(group, topics.REGISTRY)[0] == end for group in groups) and not any(
+        return self.log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] == end and not any(
             self.read(worker, stage, 1) for worker in self.workers for stage in STAGES
         )
 
@@ -271,8 +266,8 @@ class Cluster(Installation):
     def transitions(self) -> list[dict[str, Any]]:
         """What was told and counts, as anybody who reads the topic knows it."""
         fences = Fences()
-        bodies = [json.loads(record.value) for record in self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)]
-        return [body for body in bodies if fences.hears(body)]
+        records = self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)
+        return [json.loads(record.value) for record in records if fences.counts(record.value)]
 
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told; nobody enters or leaves twice."""

@@ -29,16 +29,21 @@ def type_of(node: int) -> str:
     return TYPES[node % len(TYPES)]
 
 
-def link(nodes: Iterable[int], at: int, alias: bool = False) -> Record:
+def link(nodes: Iterable[int], at: int, alias: bool = False, place: int = 0, key: int = 0) -> Record:
+    """`key`: 0 for a record of the first versions, which had neither key nor place."""
     pairs = [[to_hex(node), type_of(node)] for node in nodes]
-    return {"kind": "link", "event": "e", "received_at": at, "nodes": pairs} | ({"alias": True} if alias else {})
+    record: Record = {"kind": "link", "received_at": at, "nodes": pairs}
+    if key:
+        record |= {"key": f"{key:016x}{0:016x}", "place": place}
+    return record | ({"alias": True} if alias else {})
 
 
 @st.composite
 def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Record:
     mentioned = draw(st.lists(nodes, min_size=1, max_size=3, unique=True))
     at = draw(st.integers(min_value=0, max_value=8)) * DAY // 3
-    return link(sorted(mentioned, key=LIMITED_RANK.__getitem__), at, draw(st.integers(0, 9)) == 0)
+    alias, place, key = draw(st.integers(0, 9)) == 0, draw(st.integers(0, 1)), draw(st.integers(0, 2))
+    return link(sorted(mentioned, key=LIMITED_RANK.__getitem__), at, alias, place, key)
 
 
 LIMITED_RANK = {node: (LIMITED.rank(type_of(node)), node) for node in range(1, 40)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stream_processors.pipeline import Pipeline
+from stream_processors.host.box import Box as Projections
 from tests.properties.pipeline_world import STEPS, Box, Random, make_door, make_events, make_segments, nodes_hex
 from tests.properties.segments_world import make_rules
 
@@ -22,8 +22,8 @@ class Life:
         self.r.choices(happens, (8, 5, 2, 2, 1, 0.3, 1, 0.5))[0]()
 
     @property
-    def pipeline(self) -> Pipeline:
-        return self.box.runner.pipeline
+    def projections(self) -> Projections:
+        return self.box.runner.box
 
     def events(self) -> None:
         number = self.r.choice((1, 3, 12))
@@ -34,14 +34,14 @@ class Life:
         self.box.clock.now += self.r.choice(STEPS)
 
     def merge(self) -> None:
-        profiles = sorted(self.pipeline.live_profiles())
+        profiles = sorted(self.projections.live_profiles())
         if len(profiles) > 1:
             a, b = nodes_hex(self.r.sample(profiles, 2))
             self.box.command("merge", a=a, b=b)
 
     def split(self) -> None:
-        graph = self.pipeline.resolver.graph
-        large = [nodes for p in sorted(self.pipeline.live_profiles()) if len(nodes := graph.nodes_of(p)) > 1]
+        graph = self.projections.graph
+        large = [nodes for p in sorted(self.projections.live_profiles()) if len(nodes := graph.nodes_of(p)) > 1]
         if large:
             nodes = self.r.choice(large)
             self.box.command("split", nodes=nodes_hex(self.r.sample(nodes, self.r.randint(1, len(nodes) - 1))))
@@ -56,7 +56,7 @@ class Life:
             self.box.registry.withdraw("segment", "s2", "tests")
 
     def forget(self) -> None:
-        self.pipeline.forget_states()
+        self.projections.forget_states()
 
     def restart(self) -> None:
         self.box.restart()

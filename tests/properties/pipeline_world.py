@@ -19,18 +19,19 @@ from eventlog.port import Message
 from eventlog.sqlite import SqliteEventLog
 from identity.nodes import to_hex
 from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door, Incoming, Refused, Verdict
+from producers.door import Door, Refused, Verdict
+from producers.incoming import ClaimedAt, Context, Incoming, Traits
 from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
-from stream_processors import generation
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
-from stream_processors.graphs import Graphs
-from stream_processors.outbox import Linger
-from stream_processors.recent import RecentViews
-from stream_processors.replay import Replay
-from stream_processors.runner import Runner
+from stream_processors.host import generation
+from stream_processors.host.replay import Replay
+from stream_processors.host.runner import Runner
+from stream_processors.rows.lingering import Linger
+from stream_processors.state.graphs import Graphs
+from stream_processors.views.recent import RecentViews
 from tests.properties.installation import Clock, Installation
 from tests.properties.segments_world import DAY, T0, make_rules
 from warehouse.client import Warehouse, Writer
@@ -125,7 +126,7 @@ class Box(Installation):
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
         self.runner = self._new_runner()
         self.runner.recover()
 
@@ -143,7 +144,7 @@ class Box(Installation):
 
     def rebuild(self) -> None:
         """As after a kill where the tables are of no use: a replay before anything was recovered."""
-        self.runner.pipeline._outbox._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
         self.replay()
 
     def told(self) -> dict[str, set[int]]:
@@ -153,6 +154,7 @@ class Box(Installation):
             one = json.loads(record.value)
             profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
             if one["kind"] == "entered":
+                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
                 there.add(profile)
             else:
                 assert profile in there, "left without having been there"
@@ -285,14 +287,18 @@ def make_event(r: Random, id: str, now: int, group: str, people: int) -> Incomin
         source=source,
         channel=source.channel,
         received_at=received,
-        original_time=received - r.choice(AGES),
+        original_time=ClaimedAt(received - r.choice(AGES)),
         identifiers=make_identifiers(r, group, people),
-        traits={name: r.choice(VALUES) for name in r.sample(TRAITS, r.randint(0, 3))} if "identified" in kind else None,
+        traits=make_traits(r) if "identified" in kind else None,
         properties=make_properties(r, kind),
-        context={"kind": r.choice(VALUES)},
+        context=Context({"kind": r.choice(VALUES)}),
         consent={"marketing": r.choice((True, False, "later"))} if r.random() < 0.2 else None,
         alias=r.random() < 0.05,
     )
+
+
+def make_traits(r: Random) -> Traits:
+    return Traits({name: r.choice(VALUES) for name in r.sample(TRAITS, r.randint(0, 3))})
 
 
 def make_identifiers(r: Random, group: str, people: int) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 
 from identity.nodes import node_of, to_hex
 from schemas import topics
-from stream_processors.cluster.coordinator import SET_AGAIN_EVERY_MS
+from stream_processors.flow.declarations import EVERY_MS
 from tests.properties.cluster_world import PARTITIONS, STAGES, Cluster, Worker
 from tests.properties.pipeline_world import (
     SECRET,
@@ -41,7 +41,7 @@ from warehouse.client import Writer
 
 POINTS: Final = {
     "events": ("rejected", "events", "traits", "identifiers", "ids", "log_rows", "links", "touched"),
-    "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared", "swept"),
+    "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
     "profiles": ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships"),
 }
 """Every side effect of every stage, in order: before the next one, the worker may die, fail or freeze."""
@@ -134,7 +134,7 @@ class Workers(RuleBasedStateMachine):
         if how == "freezes" and len(self.cluster.zombies) > 1:
             self.wakes()
         self._send(r, r.choice((2, 6)))
-        if point in ("ordered", "filled", "declared", "swept"):
+        if point in ("ordered", "filled", "declared"):
             self._declare(r)
         for _ in range(6):
             for worker in list(self.cluster.workers):
@@ -157,7 +157,7 @@ class Workers(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def forgetting(self, which: int) -> None:
-        self._worker(which).profiles.forget()
+        self._worker(which).own.states.forget()
 
     # ---- the law
 
@@ -180,7 +180,7 @@ class Workers(RuleBasedStateMachine):
     def _comes_to_rest(self) -> None:
         while self.cluster.zombies:
             self.cluster.wake(self.cluster.zombies[0])
-        self.cluster.clock.now += SET_AGAIN_EVERY_MS  # so often, positions that zombies set back are set again
+        self.cluster.clock.now += EVERY_MS  # so often, positions that zombies set back are set again
         self.cluster.settle()
         check(self.cluster)
 

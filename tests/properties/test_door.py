@@ -14,7 +14,7 @@ from producers.verdicts import SdkRequest, cloudevent_verdict
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.envelope import Envelope
-from schemas.record_models import RejectedEvent
+from schemas.records import decode_rejection
 from schemas.upcasters import UPCASTERS
 from tests.clients.world import NOW, make_door, make_source
 
@@ -73,7 +73,7 @@ SOURCES = st.sampled_from(
 
 def check(verdict: Verdict) -> None:
     if isinstance(verdict, Refused):
-        RejectedEvent.model_validate_json(verdict.message[1])
+        decode_rejection(verdict.message[1])
         return
     key, value = verdict
     envelope = Envelope.model_validate_json(value).record()

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.door import Incoming, Verdict
+from producers.door import Verdict
+from producers.incoming import ClaimedAt, Incoming, Traits
 from registry.models import Source
-from stream_processors import bounds, coldload, project, states
-from stream_processors.bounds import Written
+from stream_processors.rows import events as project
+from stream_processors.state import bounds, states
+from stream_processors.state import cold as coldload
+from stream_processors.state.bounds import Written
 from tests.properties.pipeline_world import (
     FREE,
     LINGERS,
@@ -61,10 +64,10 @@ def writes(r: Random, number: int, people: int = 3) -> list[Verdict]:
             source=SHOP,
             channel="web",
             received_at=T0 - r.choice((0, 1, 500)),
-            original_time=T0 - r.choice((1_000, 5_000, DAY)),
+            original_time=ClaimedAt(T0 - r.choice((1_000, 5_000, DAY))),
             place=r.randrange(3),
             identifiers=[("user_id", person), *also],
-            traits={f"t{name:02}": r.choice((None, 1, 2, 3, "é" * r.choice((1, 40)))) for name in names},
+            traits=Traits({f"t{name:02}": r.choice((None, 1, 2, 3, "é" * r.choice((1, 40)))) for name in names}),
             consent={f"c{r.randrange(6)}": r.choice((True, False))} if r.random() < 0.5 else None,
         )
         made.append(door.admit(incoming, b"{}"))
@@ -124,15 +127,16 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
             channel="web",
             received_at=T0 + n,
             identifiers=[("user_id", "u1")],
-            traits={f"n{n}-{k}": "x" for k in range(250)} | {"n0-0": n},
+            traits=Traits({f"n{n}-{k}": "x" for k in range(250)} | {"n0-0": n}),
         )
         return door.admit(incoming, b"{}")
 
     with make_box(batch=5, now=T0 + DAY) as box:
         box.append([identify(n) for n in range(20)])
         box.settle()
-        pipeline = box.runner.pipeline
-        [(_, state)] = pipeline._states._cache.items()
+        pipeline = box.runner.box
+        [(_, looked)] = pipeline._states._cache.items()
+        state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
         [(text, names)] = box.writer.rows(
             "SELECT view, (SELECT uniqExact(name) FROM traits) FROM views FINAL WHERE live"
@@ -143,7 +147,8 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
         pipeline.forget_states()
         box.append([identify(20)])
         box.settle()
-        [(_, state)] = pipeline._states._cache.items()
+        [(_, looked)] = pipeline._states._cache.items()
+        state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processors import pipeline, resolve
-from stream_processors.dedupe import SeenIds
+from stream_processors.host import box as box_host
+from stream_processors.state import directory
+from stream_processors.state.copies import Copies
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import Box, MakeBox, Random, delivered, dump, law, make_door, make_events
 from tests.properties.segments_world import SEEDS
@@ -23,7 +24,7 @@ def test_emptied_caches_change_nothing(make_box: MakeBox, seed: int, batch: int)
         live(Random(seed), box)
         told = history(box)
     with make_box(batch=batch) as box, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resolve, "_RECENT", 0)  # and full at once
+        patch.setattr(directory, "RECENT", 0)  # and full at once
         live(Random(seed), box, Random(seed + 1))
         assert history(box) == told
 
@@ -49,15 +50,23 @@ def live(r: Random, box: Box, emptying: Random | None = None) -> None:
 
 
 def forget_some(r: Random, box: Box) -> None:
-    runs = box.runner.pipeline
+    runs = box.runner.box
     if r.random() < 0.6:
         runs.forget_states()
     if r.random() < 0.6:
-        runs.resolver.forget()
+        runs.directory.forget()
     if r.random() < 0.6:
-        runs._seen = SeenIds(box.writer, capacity=1)  # made again from the table, as at every start
+        _copies_of(box, capacity=1)  # made again from the table, as at every start
     if r.random() < 0.6:
         box.registry = type(box.registry)(box.log, box.clock)  # folded again from the topic
+
+
+def _copies_of(box: Box, capacity: int) -> Copies:
+    """The filter of ids, made again from the table as at every start."""
+    copies = box.runner.box.copies
+    copies.__init__(box.writer, None, capacity, lingering=True)  # type: ignore[misc]
+    copies.load()
+    return copies
 
 
 @law(3)
@@ -66,12 +75,13 @@ def test_the_filter_of_ids_grows_with_the_table_and_stays_right(make_box: MakeBo
     r = Random(seed)
     events = make_events(r, 120, 0, make_door())
     with make_box(batch=7) as box:
-        box.runner.pipeline._seen = seen = SeenIds(box.writer, capacity=2)
+        seen = _copies_of(box, capacity=2)
         box.append(delivered(r, events))
         box.settle()
         [(unique, ids)] = box.writer.rows("SELECT countIf(dup = 0), (SELECT count() FROM ids) FROM log_rows FINAL")
         assert unique == ids
-        assert seen._count == ids == SeenIds(box.writer)._count
+        assert seen._count == ids
+        assert seen._filter
         assert seen._filter._bits.nbytes == 2 * seen._capacity
         assert seen._capacity < 2 * ids
 
@@ -81,13 +91,13 @@ def test_what_was_seen_together_is_bounded(make_box: MakeBox) -> None:
         for first in range(0, 60, 3):
             box.append(make_events(Random(first), 3, 0, make_door(), first=first, people=40))
             box.settle()
-            assert len(box.runner.pipeline.resolver._recent) <= 5
+            assert len(box.runner.box.directory._recent) <= 5
 
 
 @contextmanager
 def recent_bound(bound: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resolve, "_RECENT", bound)
+        patch.setattr(directory, "RECENT", bound)
         yield
 
 
@@ -95,7 +105,7 @@ def test_views_in_memory_are_bounded_while_all_profiles_are_looked_at(make_box: 
     with make_box() as box, pytest.MonkeyPatch.context() as patch:
         box.append(make_events(Random(3), 100, box.clock(), make_door(), people=30))
         box.settle()
-        patch.setattr(pipeline, "_CHUNK", 5)
-        box.runner.pipeline.refresh(box.runner.pipeline.live_profiles(), "time")
+        patch.setattr(box_host, "_CHUNK", 5)
+        box.runner.box.refresh(box.runner.box.live_profiles(), "time")
         recent = box.recent
         assert [len(layer.views) for layer in (recent._gathered, recent._landing, recent._kept)] == [0, 0, 7]

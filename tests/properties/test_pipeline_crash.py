@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.nodes import node_of, to_hex
-from producers.door import Incoming, Verdict
+from producers.door import Verdict
+from producers.incoming import Incoming
 from registry.models import Source
 from schemas import topics
-from stream_processors import outbox
 from stream_processors.checkpoints import CHECKPOINTS
+from stream_processors.rows import lingering
 from tests.properties.pipeline_world import (
     LINGERS,
     SECRET,
@@ -53,7 +54,7 @@ def test_crashes_change_nothing(
         pytest.MonkeyPatch.context() as patch,
         make_box(partitions=partitions, batch=batch, checkpoint=crashes, linger=r.choice(LINGERS)) as box,
     ):
-        patch.setattr(outbox, "_WRITE_AT", r.choice((1, 5_000)))
+        patch.setattr(lingering, "_WRITE_AT", r.choice((1, 5_000)))
         crashes.plan.extend(plan)
         for act in acts:
             act(box)

@@ -53,7 +53,7 @@ def test_any_delivery_gives_the_same_state(
             if r.random() < 0.7:
                 box.settle()
             if r.random() < 0.2:
-                box.runner.pipeline.forget_states()
+                box.runner.box.forget_states()
         box.settle()
         again = dump(box)
         assert counted(box) == (len(ids(events)), len(accepted(received)) - len(ids(events)))

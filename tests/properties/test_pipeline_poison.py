@@ -130,7 +130,7 @@ def test_poison_in_the_registry(make_box: MakeBox) -> None:
         for _ in range(2):
             box.settle()
             told = box.told()
-            assert told["x"] == told["y"] == set(box.runner.pipeline.live_profiles())
+            assert told["x"] == told["y"] == set(box.runner.box.live_profiles())
             box.restart()
         box.registry.withdraw("segment", "y", "tests")  # while x names it
         box.settle()

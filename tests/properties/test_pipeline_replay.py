@@ -88,7 +88,7 @@ def profiles_of(box: Box, side: str) -> list[int]:
 
 
 def graph(box: Box) -> IdentityGraph:
-    return box.runner.pipeline.resolver.graph
+    return box.runner.box.graph
 
 
 def outcome(box: Box) -> dict[str, object]:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processors import backfill, outbox
-from stream_processors.recent import RecentViews
-from stream_processors.views import Views
+from stream_processors.flow import backfill
+from stream_processors.rows import lingering as outbox
+from stream_processors.views.find import Views
+from stream_processors.views.recent import RecentViews
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import LINGERS, Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import DAY, SEEDS
@@ -39,10 +40,10 @@ def test_what_was_looked_at_is_due_no_more(make_box: MakeBox) -> None:
         box.settle()
         for _ in range(8):
             box.clock.now += DAY
-            looked_at = len(box.runner.pipeline.due_profiles(box.clock()))
+            looked_at = len(box.runner.box.due_profiles(box.clock()))
             before = box.writer.rows("SELECT count() FROM profile_rows")[0][0]
             box.settle()
-            assert box.runner.pipeline.due_profiles(box.clock()) == []
+            assert box.runner.box.due_profiles(box.clock()) == []
             assert box.writer.rows("SELECT count() FROM profile_rows")[0][0] - before <= looked_at
 
 
@@ -56,7 +57,7 @@ def check(box: Box) -> None:
     listed = box.writer.rows("SELECT segment, profile, entered_at FROM memberships FINAL WHERE member")
     assert set(listed) == since
     check_views(box)
-    assert not box.runner.pipeline.due_profiles(box.clock()), "what has been looked at is due no more"
+    assert not box.runner.box.due_profiles(box.clock()), "what has been looked at is due no more"
 
 
 def check_views(box: Box) -> None:

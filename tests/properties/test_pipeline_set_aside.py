@@ -9,7 +9,7 @@ import pytest
 from schemas import topics
 from schemas.errors import Broken, InvalidInput
 from segments.sql import Page
-from stream_processors import backfill
+from stream_processors.flow import backfill
 from tests.properties.pipeline_world import NAMED, Box, MakeBox, Random, make_door, make_events
 from tests.properties.segments_world import T0
 
@@ -115,7 +115,7 @@ class Narrow:
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
     monkeypatch.setattr(backfill, "_SMALLEST", 1)
-    monkeypatch.setattr("stream_processors.evaluate._READ", 3)
+    monkeypatch.setattr("stream_processors.host.box._READ", 3)
 
 
 @pytest.mark.usefixtures("small_pages")

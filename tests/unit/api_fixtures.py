@@ -4,7 +4,7 @@ The warehouse lives as long as a test module; its database is dropped after it.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import pytest
@@ -12,12 +12,14 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from eventlog.sqlite import SqliteEventLog
 from profile_api.app import create_api
-from profile_api.deps import ApiDeps
+from profile_api.deps import ApiDeps, Projections
 from profile_api.watch import watch
 from registry.registry import Registry
 from registry.throttle import Throttle
 from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
+
+_OF_PROJECTIONS = {field.name for field in fields(Projections)}
 
 
 @pytest.fixture(scope="module", params=["chdb_dsn", "server_dsn"], ids=["embedded", "server"])
@@ -41,7 +43,8 @@ def portal() -> Iterator[BlockingPortal]:
 def make_world(
     warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeWorld]:
-    """Makes a world with a log of its own; settings replace those of `ApiDeps`."""
+    """Makes a world with a log of its own; settings replace those of `ApiDeps` and its
+    `Projections`."""
     logs: list[SqliteEventLog] = []
 
     def make(**settings: Any) -> World:
@@ -56,7 +59,8 @@ def make_world(
 
         deps = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", retry, lambda: NOW)
         throttle = Throttle(lambda: NOW, most=1_000_000)  # tests of rights show hundreds of wrong tokens
-        deps = replace(deps, **{"throttle": throttle, **settings})
+        projections = {name: settings.pop(name) for name in list(settings) if name in _OF_PROJECTIONS}
+        deps = replace(deps, throttle=throttle, projections=Projections(**projections), **settings)
         app = create_api(deps)
         watch(app, deps.metrics)
         return World(log, warehouse, registry, deps, Client(app, portal), retried)

@@ -243,7 +243,7 @@ class World:
 
 
 MakeWorld = Callable[..., World]
-"""Makes a world with a log of its own; settings replace those of `ApiDeps`."""
+"""Makes a world with a log of its own; settings replace those of `ApiDeps` and its `Projections`."""
 
 
 def _view(row: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from profile_api import views
 from profile_api.models.profiles import EventPage, Profile
 from schemas import topics
 from schemas.clock import iso
-from stream_processors.recent import RecentViews
+from stream_processors.views.recent import RecentViews
 from tests.unit.api_world import NOW, MakeWorld, World, moment, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
@@ -102,6 +102,32 @@ def test_a_plus_and_a_slash_need_no_encoding(world: World) -> None:
     slash = world.person(("user_id", "a/b"))
     assert get(world, "/v1/profiles/phone:+491512345678")["profile_id"] == profile_id(phone)
     assert get(world, "/v1/profiles/user_id:a/b")["profile_id"] == profile_id(slash)
+
+
+def test_a_phone_number_without_a_country_is_looked_up_in_the_regions_that_are_named(make_world: MakeWorld) -> None:
+    world = make_world(phone_region="IR")
+    iranian = world.person(("phone", "+989123456789"), ("user_id", "ir"))
+    german = world.person(("phone", "+499123456789"))
+    key = "/v1/profiles/phone:09123456789"
+    assert get(world, key)["profile_id"] == profile_id(iranian)
+    world.registry.declare("source", "till", {"region": "DE"}, "test")
+    world.registry.declare("source", "stall", {"region": "FR"}, "test")  # nobody has it there
+    assert get(world, key, 409)["code"] == "ambiguous_key"
+    assert get(world, f"{key}/events", 409)["code"] == "ambiguous_key"
+    body = {"identifiers": [{"type": "phone", "value": "09123456789"}, {"type": "phone", "value": "00989123456789"}]}
+    several, alone = world.client.post("/v1/profiles/lookup", json=body).json()["items"]
+    assert several["profile"] is None
+    assert alone["profile"]["profile_id"] == profile_id(iranian)
+    found = get(world, "/v1/profiles?search=0912 345 6789")["items"]
+    assert {one["profile_id"] for one in found} == {profile_id(iranian), profile_id(german)}
+    world.registry.declare("source", "till", {"region": "FR"}, "test")
+    assert get(world, key)["profile_id"] == profile_id(iranian)
+    world.empty()
+
+
+def test_a_phone_number_of_no_region_says_what_is_missing(world: World) -> None:
+    world.person(("phone", "+989123456789"))
+    assert "SIMORGH_PHONE_REGION" in get(world, "/v1/profiles/phone:09123456789", 404)["message"]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from profile_api.models.segments import Segment, Why
 from profile_api.stream import transitions
 from schemas import topics
 from schemas.clock import iso
-from tests.unit.api_world import NOW, World, moment
+from tests.unit.api_world import NOW, World, moment, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
 
@@ -335,6 +335,11 @@ def test_a_trigger_shows_its_secret_once(live: World) -> None:
     assert call(live, "DELETE", "/v1/segments/locals", status=409)["code"] == "in_use"
     changed = call(live, "PUT", "/v1/triggers/welcome", {k: v for k, v in TRIGGER.items() if k != "on"})
     assert changed["on"] == ["entered", "exited"]
+    assert changed["causes"] == ["event", "time", "merge", "consent"]
+    changed = call(live, "PUT", "/v1/triggers/welcome", TRIGGER | {"causes": ["split", "event", "split"]})
+    assert changed["causes"] == call(live, "GET", "/v1/triggers/welcome")["causes"] == ["split", "event"]
+    for wrong in ([], ["replay"], ["absorbed"], ["birthday"], "split"):
+        call(live, "PUT", "/v1/triggers/welcome", TRIGGER | {"causes": wrong}, 422)
     stored = live.registry.triggers["welcome"].webhook.secret.get_secret_value()
     assert stored == secret
     call(live, "DELETE", "/v1/triggers/welcome", status=204)
@@ -414,6 +419,18 @@ def test_merge_and_split_are_commands_that_answer_when_visible(live: World) -> N
     split = live.registry.records_from(0)[-1][1]
     assert split.kind == "split"
     assert len(split.body["nodes"]) == 1
+
+
+def test_a_steward_may_name_a_phone_number_as_it_is_dialled(live: World) -> None:
+    live.person(("user_id", "u1"), ("phone", "+989123456789"))
+    live.person(("user_id", "u2"))
+    for region in ("FR", "IR"):
+        live.registry.declare("source", region.lower(), {"region": region}, "test")
+    body = {"identities": [{"type": "phone", "value": "0912 345 6789"}]}
+    call(live, "POST", "/v1/profiles/user_id:u1/split", body)
+    assert live.registry.records_from(0)[-1][1].body["nodes"] == [to_hex(node("phone", "+989123456789"))]
+    assert call(live, "POST", "/v1/profiles/user_id:u2/split", body, 409)["code"] == "not_in_profile"
+    call(live, "POST", "/v1/profiles/user_id:u2/merge", {"with": "phone:09123456789"})
 
 
 def test_merge_and_split_refuse_what_makes_no_sense(live: World) -> None:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import APIRouter, Depends, FastAPI
+from fastapi import FastAPI
 
 from profile_api import problems, requests
-from profile_api.auth import Guard
+from profile_api.deps import keep
 from profile_api.framing import MAX_BODY
 from profile_api.models.examples import example_of
 from profile_api.problems import STATUS_OF, status_of
+from profile_api.routes import add, guarded
 from registry.keys import new_token, sha256_hex
 from registry.scopes import ALL_SCOPES, Scope
 from schemas import errors
@@ -55,6 +56,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/rejected/dismiss"): "admin",
     ("POST", "/v1/rejected/retry"): "admin",
     ("POST", "/v1/rejected/{name}/retry"): "admin",
+    ("GET", "/v1/seen"): "read",
     ("GET", "/v1/schemas"): "read",
     ("GET", "/v1/schemas/{name}"): "read",
     ("GET", "/v1/sources"): "admin",
@@ -124,9 +126,10 @@ def test_only_its_scope_and_admin_open_a_route(world: World, tokens: dict[Scope,
 
 def test_a_route_that_declares_no_scope_is_closed_to_everybody(world: World, portal: Any) -> None:
     app = FastAPI()
-    routes = APIRouter(dependencies=[Depends(Guard(world.registry, world.deps.throttle, at_hand=True))])
+    keep(app, world.deps)
+    routes = guarded("forgotten")
     routes.add_api_route("/forgotten", lambda: "open")
-    app.include_router(routes)
+    add(app, routes)
     problems.install(app)
     assert Client(app, portal).get("/forgotten").status_code == 403
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from eventlog.port import Record
 from segments.values import micros
-from stream_processors import money
-from stream_processors.batch import parse
+from stream_processors.parse import money
+from stream_processors.parse.batch import parse
 
 MOMENT = "2026-02-01T00:00:00.000Z"
 WRITABLE = 240

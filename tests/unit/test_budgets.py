@@ -7,7 +7,8 @@ import pytest
 
 from identity.nodes import node_of
 from producers.budgets import DAY_MS, Budgets, Identifiers, Names
-from producers.door import Incoming, Refused
+from producers.door import Refused
+from producers.incoming import Incoming
 from registry.models import UNLIMITED, Budget, Source
 from registry.throttle import Throttle, network_of
 from schemas.catalog import Catalog

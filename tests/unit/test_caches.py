@@ -36,9 +36,9 @@ KNOWN: Final = {
     "producers/recent.py",  # here
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail
     "producers/files/orders.py",  # here
-    "stream_processors/profiles.py",  # test_pipeline_caches, test_cluster_stages, and every law with `cached=1`
+    "stream_processors/state/profile.py",  # test_pipeline_caches, test_cluster_stages, and every law with `cached=1`
 }
-"""Files that hold a cache by name. Others are plain values: `Resolver._recent` and `SeenIds` (test_pipeline_caches),
+"""Files that hold a cache by name. Others are plain values: `GraphDirectory` and `Copies` (test_pipeline_caches),
 `Tails` and `Commits` (test_eventlog_latest),
 `Counts` (test_api_operations), the registry's snapshot (test_registry_registry, test_pipeline_caches), `RecentViews`
 (test_recent_views; test_pipeline_segments)."""

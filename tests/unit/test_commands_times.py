@@ -22,10 +22,10 @@ def test_spans_count_from_now_and_times_stand() -> None:
 @pytest.mark.parametrize("text", ["", "d", "0d", "-1d", "1y", "٣d", "99999d", "tomorrow", "2023-02-30"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     for read in (later, earlier):
-        with pytest.raises(InvalidInput, match="90d or 12h"):
+        with pytest.raises(InvalidInput, match="90d, 12h"):
             read(text, clock)
 
 
 def test_what_has_passed_is_not_to_come() -> None:
-    with pytest.raises(InvalidInput, match="passed"):
+    with pytest.raises(InvalidInput, match="has passed"):
         later("2020-01-01", clock)

@@ -8,9 +8,9 @@ import pytest
 from eventlog.sqlite import SqliteEventLog
 from registry.models import RegistryRecord
 from registry.registry import Registry
-from stream_processors.cluster.live_segments import LiveSegments
-from stream_processors.cluster.touches import BACKFILL, EDITED
-from stream_processors.declared import Segments, identity_record
+from stream_processors.state.declared import Segments, identity_record
+from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.touches import BACKFILL, EDITED
 
 
 def put(name: str, rule: Any, version: int = 1) -> RegistryRecord:

@@ -6,11 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from eventlog.port import Record
+from eventlog.port import Position, Record
 from schemas.errors import Backpressure
-from stream_processors.cluster.copies import Copies
-from stream_processors.dedupe import SeenIds
-from stream_processors.id_filter import IdFilter, add_stored, capacity_for, halves
+from stream_processors.parse.batch import Batch
+from stream_processors.state.copies import Copies
+from stream_processors.state.id_filter import IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Warehouse, Writer, fixed16
 
 
@@ -39,34 +39,42 @@ def store(writer: Writer, keys: Collection[int]) -> None:
     writer.insert("ids", pa.table({"key": fixed16(keys), "part": part, "off": off}))
 
 
-def at_hand(*keys: int) -> dict[int, Record]:
-    return {key: Record(0, key, b"", b"", 0) for key in keys}
+def batch_of(*keys: int) -> Batch:
+    return Batch(records=[Record(0, key & 0xFFFF, b"", b"", 0) for key in keys], keys=list(keys))
+
+
+def remember(copies: Copies, *keys: int) -> None:
+    copies.remember(batch_of(*keys), range(len(keys)))
+
+
+def places(*keys: int) -> dict[int, list[Position]]:
+    return {key: [(0, key)] for key in keys}
 
 
 def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> None:
-    seen = SeenIds(a_writer(chdb_dsn, "dedupe"))
+    seen = Copies(a_writer(chdb_dsn, "dedupe"), lingering=True)
+    seen.load()
     for key in (1, 2, 3):
-        seen.remember(at_hand(key))
+        remember(seen, key)
         if key < 3:
             seen.writing()  # the second begins beside the first
-    assert seen._stored([1, 2, 3, 4], halves([1, 2, 3, 4])) == at_hand(1, 2, 3)
+    assert seen._places([1, 2, 3, 4]) == places(1, 2, 3)
     seen.landed()
-    assert seen._stored([1, 2, 3, 4], halves([1, 2, 3, 4])) == at_hand(3), (
-        "what has landed is asked of the table, which is empty here"
-    )
+    assert seen._places([1, 2, 3, 4]) == places(3), "what has landed is asked of the table, which is empty here"
 
 
 def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
     writer = a_writer(chdb_dsn, "growing")
-    seen = SeenIds(writer, capacity=4)
-    seen.remember(at_hand(1, 2, 3))
+    seen = Copies(writer, None, 4, lingering=True)
+    seen.load()
+    remember(seen, 1, 2, 3)
     seen.writing()
     store(writer, {1, 2})  # the third is not in yet
-    seen.remember(at_hand(4, 5))
+    remember(seen, 4, 5)
     assert (seen._count, seen._capacity) == (5, 8)
-    seen.remember(at_hand(6, 7, 8, 9))
+    remember(seen, 6, 7, 8, 9)
     assert (seen._count, seen._capacity) == (9, 16)
-    assert seen._stored(range(1, 12), halves(range(1, 12))).keys() == set(range(1, 10))
+    assert seen._places(range(1, 12)).keys() == set(range(1, 10))
 
 
 def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str) -> None:
@@ -90,9 +98,9 @@ def test_on_a_cluster_a_filter_that_was_not_loaded_whole_is_not_asked(chdb_dsn: 
     store(writer, low | high)
     writer.answers = 3
     with pytest.raises(Backpressure):
-        copies.remember(low | high)
+        remember(copies, *low, *high)
     assert copies._places([*low, *high, 3]).keys() == low | high
     store(writer, {5})
-    copies.remember({5})
+    remember(copies, 5)
     assert copies._filter, "it is loaded again at the next opportunity"
     assert copies._places([*low, *high, 3]).keys() == low | high

@@ -8,11 +8,11 @@ import pytest
 
 from identity.normalise import normalise
 from producers.files.orders import Event
-from producers.files.sinks import ACCEPTED, Outcome
+from producers.files.sinks import ACCEPTED, SendOutcome
 from schemas.clock import iso
 from simorgh.demo import simulation
 from simorgh.demo.people import HistoryKeeper, Purchase, remember
-from simorgh.demo.simulation import BATCH, Request, make_crowd, simulate
+from simorgh.demo.simulation import BATCH, DemoRequest, make_crowd, simulate
 
 NOW = 1_765_000_000_000
 DAY = 86_400_000
@@ -25,7 +25,7 @@ class Everything:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         self.events += events
         return [ACCEPTED] * len(events)
 
@@ -42,22 +42,22 @@ def _history(cards: int = 150) -> dict[str, list[Purchase]]:
 
 
 @pytest.fixture(scope="module")
-def requests() -> list[Request]:
+def requests() -> list[DemoRequest]:
     return list(simulate(make_crowd(_history(), PEOPLE), NOW))
 
 
-def _messages(requests: list[Request], path: str) -> list[dict[str, Any]]:
+def _messages(requests: list[DemoRequest], path: str) -> list[dict[str, Any]]:
     bodies = [request.body for request in requests if request.path == path]
     return [message for body in bodies for message in (body["batch"] if isinstance(body, dict) else body)]
 
 
-def test_the_same_seed_and_moment_tell_the_same_story(requests: list[Request]) -> None:
+def test_the_same_seed_and_moment_tell_the_same_story(requests: list[DemoRequest]) -> None:
     again = list(simulate(make_crowd(_history(), PEOPLE), NOW))
     assert again == requests
     assert list(simulate(make_crowd(_history(), PEOPLE, seed=31), NOW, seed=31)) != requests
 
 
-def test_requests_are_small_and_ids_unique_and_nothing_lies_ahead(requests: list[Request]) -> None:
+def test_requests_are_small_and_ids_unique_and_nothing_lies_ahead(requests: list[DemoRequest]) -> None:
     web, own = _messages(requests, "/v1/batch"), _messages(requests, "/v1/events")
     assert all(0 < request.events <= BATCH for request in requests)
     assert sum(request.events for request in requests) == len(web) + len(own)
@@ -67,13 +67,13 @@ def test_requests_are_small_and_ids_unique_and_nothing_lies_ahead(requests: list
     assert max(times + [event["time"] for event in own]) <= iso(NOW)
 
 
-def test_only_the_till_sells(requests: list[Request]) -> None:
+def test_only_the_till_sells(requests: list[DemoRequest]) -> None:
     named = Counter(message.get("event") for message in _messages(requests, "/v1/batch"))
     assert "Order Completed" not in named
     assert named["Product Viewed"] > named["Product Added"] > named["Checkout Started"] > 0
 
 
-def test_everybody_logs_in_on_every_device(requests: list[Request]) -> None:
+def test_everybody_logs_in_on_every_device(requests: list[DemoRequest]) -> None:
     """So that all of a person's anonymous past joins the account, but for the heavy user's surplus."""
     used, linked = defaultdict(set), defaultdict(set)
     for message in _messages(requests, "/v1/batch"):
@@ -87,7 +87,7 @@ def test_everybody_logs_in_on_every_device(requests: list[Request]) -> None:
     assert sorted(map(len, used.values()))[-1] == simulation.HEAVY_DEVICES
 
 
-def test_the_troubles_come_in_known_numbers(requests: list[Request]) -> None:
+def test_the_troubles_come_in_known_numbers(requests: list[DemoRequest]) -> None:
     web = _messages(requests, "/v1/batch")
     assert sum(message["messageId"].startswith("sim-broken-") for message in web) == simulation.BROKEN
     strangers = {message["anonymousId"] for message in web if message["messageId"].startswith("sim-visitor-")}
@@ -103,7 +103,7 @@ def test_the_troubles_come_in_known_numbers(requests: list[Request]) -> None:
     assert Counter(map(len, owners.values()))[2] == simulation.FAMILIES
 
 
-def test_emails_and_chats_find_their_person(requests: list[Request]) -> None:
+def test_emails_and_chats_find_their_person(requests: list[DemoRequest]) -> None:
     people = {person.card: person for person in make_crowd(_history(), PEOPLE)}
     own = _messages(requests, "/v1/events")
     assert {event["channel"] for event in own} == {"email", "chat"}

@@ -14,13 +14,13 @@ from schemas import topics
 from simorgh.cli import app as command_line
 from simorgh.commands_docs import commands, with_reference
 from simorgh.settings_docs import with_table
-from stream_processors.topology import TOPOLOGY, picture
+from stream_processors.flow.topology import TOPOLOGY, picture
 from tests.clients.world import world
 from warehouse.ddl import table_names, table_statements
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("benchmarks", "deploy", "eventlog", "identity", "producers", "profile_api", "registry", "schemas", "simorgh",
-           "stream_processors", "tests", "warehouse")  # fmt: skip
+FOLDERS = ("benchmarks", "deploy", "destinations", "eventlog", "identity", "producers", "profile_api", "registry",
+           "schemas", "segments", "simorgh", "stream_processors", "tests", "warehouse")  # fmt: skip
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))]
 )

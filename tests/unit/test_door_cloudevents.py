@@ -6,7 +6,7 @@ from uuid import NAMESPACE_URL, uuid5
 import pytest
 
 from producers import cloudevents
-from producers.door import Incoming
+from producers.incoming import Context, Incoming, Traits
 from schemas.catalog import Catalog
 from schemas.errors import InvalidEvent
 from tests.clients.world import NOW, make_source
@@ -32,8 +32,8 @@ def test_our_data() -> None:
         },
     )
     assert event.identifiers == [("email", "a@b.org")]
-    assert (event.traits, event.properties) == ({"city": "Isfahan"}, {"revenue": 3})
-    assert event.context == {"till": 4, "vendor_id": "1", "vendor_source": "https://shop"}
+    assert (event.traits, event.properties) == (Traits({"city": "Isfahan"}), {"revenue": 3})
+    assert event.context == Context({"till": 4, "vendor_id": "1", "vendor_source": "https://shop"})
     assert (event.consent, event.channel, event.odd, event.of_nobody) == ({"ads": False}, "pos", None, True)
     assert event.original_time == NOW - 700_000
 
@@ -158,4 +158,4 @@ def test_hints() -> None:
 
 def test_ids_may_be_numbers() -> None:
     assert cloudevents.event_id({**EVENT, "id": 1}) == cloudevents.event_id(EVENT)
-    assert read(id=1).context == {"vendor_id": 1, "vendor_source": "https://shop"}
+    assert read(id=1).context == Context({"vendor_id": 1, "vendor_source": "https://shop"})

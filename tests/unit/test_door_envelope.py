@@ -5,14 +5,16 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from eventlog.port import Message
 from identity.nodes import event_key, node_of, to_hex
 from identity.rules import DEFAULT_RULES
-from producers.door import Defaults, Incoming, Refused, Verdict
+from producers.door import Defaults, Refused, Verdict
+from producers.incoming import Incoming
 from producers.odd import Odd
 from schemas.envelope import Envelope
-from schemas.record_models import RejectedEvent
+from schemas.records import decode_rejection
 from tests.clients.world import NOW, SECRET, make_door, make_source
 
 DOOR = make_door(new_id=lambda: "fresh")
@@ -48,7 +50,7 @@ def refused(*, raw: bytes | dict[str, Any] = b"{}", **changes: Any) -> dict[str,
     verdict = DOOR.admit(incoming(**changes), raw)
     assert isinstance(verdict, Refused), verdict
     key, value = verdict.message
-    RejectedEvent.model_validate_json(value)
+    decode_rejection(value)
     record: dict[str, Any] = json.loads(value)
     assert record["id"].encode() == key
     assert (record["code"], record["reason"]) == (verdict.code, verdict.reason)
@@ -126,7 +128,7 @@ def test_new_rules_hold_from_the_next_request_on() -> None:
     event = incoming(identifiers=[("user_id", "u1"), ("email", "a@b.org")])
     before = json.loads(accepted(door.admit(event, b"{}"))[1])
     rules[0] = DEFAULT_RULES.model_copy(update={"priorities": ("email",)})
-    after = json.loads(accepted(door.admit(event._replace(received_at=NOW + 1), b"{}"))[1])
+    after = json.loads(accepted(door.admit(replace(event, received_at=NOW + 1), b"{}"))[1])
     assert (before["subject"], after["subject"]) == ("user_id:u1", "email:a@b.org")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from producers import segment
-from producers.door import Incoming
+from producers.incoming import Incoming, SentAt, Traits
 from schemas.catalog import Catalog
 from schemas.errors import InvalidEvent
 from tests.clients.world import NOW, make_source
@@ -13,7 +13,7 @@ from tests.clients.world import NOW, make_source
 
 def read(message: dict[str, Any]) -> Incoming:
     message = {"userId": "u1", **message}
-    return segment.read(message, "m", 0, segment.shared_by({}, make_source(), NOW, None), Catalog.load(), Incoming)
+    return segment.read(message, "m", 0, segment.shared_by({}, make_source(), NOW, None), Catalog.load())
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_an_alias_names_both_kinds_of_previous_id() -> None:
 def test_traits_of_identify_and_of_its_context() -> None:
     context = {"traits": {"email": "context@x.org", "plan": "pro"}}
     event = read({"type": "identify", "traits": {"email": "own@x.org"}, "context": context})
-    assert event.traits == {"email": "own@x.org", "plan": "pro"}
+    assert event.traits == Traits({"email": "own@x.org", "plan": "pro"})
     assert ("email", "own@x.org") in event.identifiers
     assert ("email", "context@x.org") not in event.identifiers
 
@@ -137,9 +137,9 @@ def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
     ("own", "sent_at"), [(None, NOW), ("", NOW), ("2026-01-02T00:00:00Z", 1_767_312_000_000), ("x", None)]
 )
 def test_the_time_of_sending_is_the_messages_own_or_its_requests(own: object, sent_at: int | None) -> None:
-    shared = segment.Shared(make_source(), NOW, NOW, None)
+    shared = segment.Shared(make_source(), NOW, SentAt(NOW), None)
     message: dict[str, object] = {"type": "page", "userId": "u1", "sentAt": own}
-    assert segment.read(message, "m", 0, shared, Catalog.load(), Incoming).sent_at == sent_at
+    assert segment.read(message, "m", 0, shared, Catalog.load()).sent_at == sent_at
 
 
 @pytest.mark.parametrize(("given", "id"), [("m-1", "m-1"), (7, "7"), ("", "fresh"), (None, "fresh"), ([], "fresh")])
@@ -233,7 +233,7 @@ def test_names_of_ones_own() -> None:
     shared = segment.shared_by({}, source, NOW, None)
     for name, type in {"bestellung": "order.completed", "order.completed": "order.updated", "X": "custom.x"}.items():
         message: dict[str, Any] = {"type": "track", "event": name, "userId": "u1"}
-        assert segment.read(message, "m", 0, shared, Catalog.load(), Incoming).type == type
+        assert segment.read(message, "m", 0, shared, Catalog.load()).type == type
 
 
 def test_google_analytics_purchase() -> None:

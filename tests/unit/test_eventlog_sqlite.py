@@ -167,7 +167,7 @@ def test_a_senseless_number_of_partitions_is_refused(tmp_path: Path, partitions:
 
 def test_a_second_log_on_the_file_is_refused_until_the_first_is_closed(tmp_path: Path) -> None:
     first = SqliteEventLog(tmp_path / "log.db")
-    with pytest.raises(Conflict, match="has it open"):
+    with pytest.raises(Conflict, match="got one open in process"):
         SqliteEventLog(tmp_path / "log.db")
     first.close()
     SqliteEventLog(tmp_path / "log.db").close()
@@ -210,7 +210,7 @@ def test_a_file_of_another_format_is_refused_in_one_line_and_left_alone(tmp_path
     with closing(sqlite3.connect(tmp_path / "log.db")) as db:
         db.execute(f"PRAGMA user_version = {format}")
     before = (tmp_path / "log.db").read_bytes()
-    with pytest.raises(InvalidSettings, match=f"wanted format {FORMAT}, found format {format}; {what}") as refused:
+    with pytest.raises(InvalidSettings, match=f"wanted format {FORMAT}, got format {format}; {what}") as refused:
         SqliteEventLog(tmp_path / "log.db")
     assert "\n" not in refused.value.message
     assert (tmp_path / "log.db").read_bytes() == before

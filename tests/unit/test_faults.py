@@ -61,6 +61,6 @@ def test_there_is_no_second_owner_of_a_kafka_log(tmp_path: Path) -> None:
     settings = Settings(log="kafka://127.0.0.1:9", data=tmp_path / "data")
     with pytest.raises(InvalidSettings, match="simorgh collect"):
         OneBox(settings)
-    with pytest.raises(InvalidSettings, match="import is for one box"):
+    with pytest.raises(InvalidSettings, match="for import, got a Kafka log"):
         Platform(settings, "import")
     assert list(tmp_path.iterdir()) == []

@@ -16,6 +16,7 @@ from eventlog.sqlite import SqliteEventLog
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Denied
+from schemas.records import decode_told, encode
 
 MANY = 2 * _CHUNK + 700
 
@@ -75,7 +76,7 @@ def tell(log: SqliteEventLog, number: int) -> int:
 
 def claim(log: SqliteEventLog, part: int, term: Term) -> None:
     end = log.ends(topics.SEGMENTS)[0]
-    append(log, [Fences.at(log, end).claim(part, term, end)])
+    log.append(topics.SEGMENTS, [(b"claim", encode(Fences.at(log, end).claim(part, term, end)))])
 
 
 def unclaimed(log: SqliteEventLog) -> int:
@@ -170,5 +171,5 @@ def assert_fold(log: SqliteEventLog, r: random.Random) -> None:
     for record in records:
         if record.offset in looked_at:
             assert Fences.at(log, record.offset).terms == fold.terms
-        fold.hears(orjson.loads(record.value))
+        fold.hears(decode_told(record.value))
     assert unclaimed(log) <= (claims[0] if claims else len(records))

@@ -9,7 +9,7 @@ from eventlog.sqlite import SqliteEventLog
 from identity.graph import IdentityGraph
 from identity.rules import DEFAULT_RULES
 from schemas import topics
-from stream_processors.graphs import FILE, Graphs
+from stream_processors.state.graphs import FILE, Graphs
 
 RECORDS = [
     {"kind": "link", "received_at": n, "nodes": [[f"{n:032x}", "user_id"], [f"{n + 1:032x}", "email"]]}

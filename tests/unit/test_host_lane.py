@@ -11,9 +11,9 @@ from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from schemas.errors import Backpressure
-from stream_processors.cluster.stage import Superseded
 from stream_processors.host import lane as lane_module
 from stream_processors.host.lane import Lane, NotMember
+from stream_processors.state.stage import Superseded
 from tests.e2e.harness import wait_for
 
 EVENTS = topics.EVENTS

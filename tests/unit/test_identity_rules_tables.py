@@ -11,6 +11,7 @@ import pytest
 import identity.graph
 from identity.graph import IdentityGraph
 from identity.nodes import node_of, to_hex
+from identity.receipt import Receipt
 from identity.rules import DEFAULT_RULES, IdentityRules
 
 TEXT = (Path(identity.graph.__file__).parent / "RULES.md").read_text(encoding="utf-8")
@@ -35,6 +36,7 @@ class Workspace:
         self.graph = IdentityGraph(rules)
         self.names: dict[int, str] = {}
         self._command = 0
+        self._place = 0
 
     def play(self, day: int, event: str) -> None:
         words = event.split()
@@ -47,10 +49,12 @@ class Workspace:
         self.names.update(zip(nodes, (value for _, value in named), strict=True))
         if verb in ("merge", "split"):
             self._steward(verb, day, [to_hex(node) for node in nodes])
-        elif not self.graph.knows(nodes, day * DAY, alias=verb == "alias"):
+        elif not self.graph.knows(nodes, Receipt(day * DAY, self._place), alias=verb == "alias"):
             pairs = [[to_hex(node), type] for node, (type, _) in zip(nodes, named, strict=True)]
             alias = {"alias": True} if verb == "alias" else {}
-            self.graph.fold({"kind": "link", "event": event, "received_at": day * DAY, "nodes": pairs, **alias})
+            receipt = {"received_at": day * DAY, "place": self._place}
+            self.graph.fold({"kind": "link", "nodes": pairs, **receipt, **alias})
+        self._place += 1
 
     def _steward(self, verb: str, day: int, nodes: list[str]) -> None:
         named: dict[str, Any] = {"a": nodes[0], "b": nodes[1]} if verb == "merge" else {"nodes": nodes}

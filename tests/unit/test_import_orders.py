@@ -17,7 +17,7 @@ from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
 from producers.files.orders import CONTINUED, REFUSED, Event
 from producers.files.report import Report
-from producers.files.sinks import ACCEPTED, Outcome
+from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT
 from schemas.errors import InvalidInput
 
@@ -62,9 +62,9 @@ class Collected:
         self.events: list[Event] = []
         self._refuse = refuse
 
-    def send(self, events: Sequence[Event]) -> list[Outcome]:
+    def send(self, events: Sequence[Event]) -> list[SendOutcome]:
         self.events += events
-        return [Outcome(False, "wrong", "told so") if event["id"] in self._refuse else ACCEPTED for event in events]
+        return [SendOutcome(False, "wrong", "told so") if event["id"] in self._refuse else ACCEPTED for event in events]
 
 
 def test_lines_of_a_document_become_one_order(csv: Path) -> None:
@@ -294,15 +294,15 @@ def test_a_broken_json_line_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_used_says_why(csv: Path, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no such file"):
+    with pytest.raises(InvalidInput, match="got a path where there is none"):
         import_file(csv, mapping(), None)
     csv.write_text("receipt,when\n")
-    with pytest.raises(InvalidInput, match=r"names columns item, n, each, label, card, town, which the file lacks"):
+    with pytest.raises(InvalidInput, match=r"got no columns item, n, each, label, card, town"):
         import_file(csv, mapping(), None)
     (tmp_path / "a.parquet").write_text("hello")
-    with pytest.raises(InvalidInput, match="not a Parquet file"):
+    with pytest.raises(InvalidInput, match="wanted a Parquet file"):
         import_file(tmp_path / "a.parquet", mapping(), None)
-    with pytest.raises(InvalidInput, match="no channel"):
+    with pytest.raises(InvalidInput, match="wanted a channel"):
         import_file(csv, mapping(channel=None), None)
 
 

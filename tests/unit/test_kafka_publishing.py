@@ -10,6 +10,7 @@ from eventlog.kafka.client import Headers, Outcome, PartitionReader, Publisher, 
 from eventlog.kafka.publishing import Publishing
 from eventlog.port import Message
 from schemas.errors import Backpressure
+from schemas.retry import Pauses
 
 PATIENCE = 0.2
 
@@ -48,7 +49,7 @@ class Away:
 
 def test_nobody_waits_for_a_broker_that_does_not_return(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "AFTER", 0.2)
-    monkeypatch.setattr(publishing, "PAUSE", 0.1)
+    monkeypatch.setattr(publishing, "PAUSES", Pauses(0.1, 0.1))
     made = Publishing(Away(), 100, 10_000, PATIENCE, lambda name, positions: None)
     try:
         began = time.monotonic()

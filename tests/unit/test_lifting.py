@@ -7,7 +7,7 @@ import pytest
 
 from eventlog.port import Record
 from schemas import upcasters
-from stream_processors.batch import parse
+from stream_processors.parse.batch import parse
 from tests.properties.pipeline_world import Box, MakeBox, make_door
 from tests.unit.test_door_envelope import accepted, incoming
 

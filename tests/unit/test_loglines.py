@@ -93,7 +93,7 @@ def test_faults_of_the_outside_have_no_trace_and_ours_have() -> None:
 def test_a_fault_is_written_once_and_then_counted(journal: Journal) -> None:
     for n in range(13):
         journal.clock.now = n
-        journal.say(logging.WARNING, "stream_processors.runner", "runner: failure %d in a row", n)
+        journal.say(logging.WARNING, "stream_processors.host.box", "runner: failure %d in a row", n)
     assert len(journal.lines) == 1
     journal.handler.tell(60.0)
     assert len(journal.lines) == 2
@@ -101,7 +101,7 @@ def test_a_fault_is_written_once_and_then_counted(journal: Journal) -> None:
     journal.handler.tell(61.0)
     journal.handler.tell(130.0)
     assert len(journal.lines) == 2, "it is over: nothing more is said"
-    journal.say(logging.WARNING, "stream_processors.runner", "runner: failure %d in a row", 1)
+    journal.say(logging.WARNING, "stream_processors.host.box", "runner: failure %d in a row", 1)
     assert len(journal.lines) == 3
 
 
@@ -145,8 +145,8 @@ def test_a_line_that_does_not_fit_its_arguments(journal: Journal) -> None:
     [
         ("simorgh.platform", "simorgh"),
         ("destinations.stage", "triggers"),
-        ("stream_processors.runner", "projections"),
-        ("stream_processors.cluster.identity", "identity"),
+        ("stream_processors.host.box", "projections"),
+        ("stream_processors.flow.identity", "identity"),
         ("producers.router", "collect"),
         ("aiokafka.consumer.fetcher", "kafka"),
         ("some.library", "some"),

@@ -14,7 +14,7 @@ from eventlog.watched import WatchedLog
 from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run
 from schemas import topics
 from schemas.errors import Backpressure, InvalidInput
-from stream_processors.condition import RUNNING, STARTING, Condition
+from stream_processors.host.condition import RUNNING, STARTING, Condition
 from tests.unit.api_world import MakeWorld
 
 pytest_plugins = ("tests.unit.api_fixtures",)
@@ -101,12 +101,12 @@ class FullDisk:
         if not self.full:
             return self._log.submit(writes)
         refused: Future[Any] = Future()
-        refused.set_exception(Backpressure("Event log: wanted room on the disk, there is none"))
+        refused.set_exception(Backpressure("Event log: wanted room on the disk, got none; free some"))
         return refused
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         if self.full:
-            raise Backpressure("Event log: wanted room on the disk, there is none")
+            raise Backpressure("Event log: wanted room on the disk, got none; free some")
         self._log.commit(group, positions)
 
     def __getattr__(self, name: str) -> Any:
@@ -147,7 +147,7 @@ def test_status_says_no_lag_only_where_it_is_known(make_world: MakeWorld, condit
     world = make_world(conditions=conditions, readiness=Readiness({}, at_once=[stages_run(conditions)]))
     world.catch_up()
     status = world.client.get("/v1/status").json()
-    assert [stage["state"] for stage in status["projections"]] == [condition.state] * 5
+    assert [stage["state"] for stage in status["projections"]] == [condition.state] * 6
     assert {stage["lag_events"] for stage in status["projections"]} == {lag}
     ready = world.client.get("/readyz")
     assert ready.status_code == (200 if condition in (RUNNING, STARTING) else 503)

@@ -1,6 +1,6 @@
 """Views in memory: the newest wins, what is not in the warehouse is never dropped, and memory is bounded."""
 
-from stream_processors.recent import RecentViews, View
+from stream_processors.views.recent import RecentViews, View
 
 A, B, C = 1, 2, 3
 

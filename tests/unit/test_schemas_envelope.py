@@ -1,4 +1,4 @@
-"""The models and the files generated from them take and refuse the same records."""
+"""The envelope's model and the file generated from it take and refuse the same records."""
 
 import copy
 import json
@@ -12,7 +12,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.clock import iso
 from schemas.envelope import Envelope
-from schemas.record_models import Claim, IdentityRecord, OwnedTransition, RejectedEvent, Touch, Transition
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 NODE, OTHER = "0" * 31 + "a", "f" * 32
@@ -59,63 +58,11 @@ MINIMAL = {
         "place",
     )
 } | {"identifiers": []}
-TRANSITION = {
-    "id": "t1",
-    "segment": "repeat-buyers",
-    "version": 1,
-    "profile": NODE,
-    "kind": "entered",
-    "at": 1_700_000_000_000,
-    "entered_at": 1_700_000_000_000,
-    "cause": "event",
-}
-CLAIM = {"kind": "claimed", "owner": [3, 7, 0], "upto": 12, "fences": [[0, 6, 0], [3, 6, 2]]}
-TOUCH = {"profile": NODE, "cause": "event"}
-DECISIONS = [
-    {"outcome": "merged", "survivor": NODE, "absorbed": OTHER},
-    {"outcome": "refused", "a": NODE, "b": OTHER, "reason": "limit:user_id"},
-    {"outcome": "shared", "node": NODE},
-    {"outcome": "split", "from": NODE, "to": [OTHER]},
-]
-LINK = {
-    "kind": "link",
-    "key": NODE,
-    "source": "shop",
-    "received_at": 1,
-    "nodes": [[NODE, "user_id"], [OTHER, "email"]],
-    "decisions": DECISIONS,
-}
-BY = {"command": 3, "reason": "same person", "by": "token:ops", "at": 5, "decisions": []}
-REJECTED = {
-    "id": "r1",
-    "code": "invalid_event",
-    "reason": "/revenue: wanted a number, got a text",
-    "source": "shop",
-    "channel": "web",
-    "received_at": iso(0),
-    "payload": "{",
-    "digest": 7,
-}
-
 GOOD: list[tuple[str, Any, dict[str, Any]]] = [
     ("envelope.v2.json", Envelope, ENVELOPE),
     ("envelope.v2.json", Envelope, MINIMAL),
     ("envelope.v2.json", Envelope, {**MINIMAL, "alias": True, "traits": {"email": None}}),
     ("envelope.v2.json", Envelope, {**MINIMAL, "money": {"amount": "-0.000001", "currency": ""}}),
-    ("records/segments.transition.v1.json", Transition, TRANSITION),
-    ("records/segments.transition.v1.json", Transition, {**TRANSITION, "later": {}}),
-    ("records/segments.transition.v2.json", OwnedTransition, TRANSITION),
-    ("records/segments.transition.v2.json", OwnedTransition, {**TRANSITION, "owner": [0, 7, 1]}),
-    ("records/segments.claim.v1.json", Claim, CLAIM),
-    ("records/touched.v1.json", Touch, TOUCH),
-    ("records/touched.v1.json", Touch, {**TOUCH, "nodes": [OTHER], "inherited": {"buyers": 5}}),
-    ("records/identity.v2.json", IdentityRecord, LINK),
-    ("records/identity.v2.json", IdentityRecord, {**LINK, "alias": True, "nodes": [[NODE, "email"]]}),
-    ("records/identity.v2.json", IdentityRecord, {"kind": "merge", "a": NODE, "b": OTHER, **BY}),
-    ("records/identity.v2.json", IdentityRecord, {"kind": "split", "nodes": [NODE], **BY}),
-    ("records/identity.v2.json", IdentityRecord, {"kind": "rules", "version": 1, "rules": {}, "at": 0}),
-    ("records/rejected.v1.json", RejectedEvent, REJECTED),
-    ("records/rejected.v1.json", RejectedEvent, {**REJECTED, "payload_base64": "AA==", "resolved": True}),
 ]
 
 # One broken member each; None removes it.
@@ -150,34 +97,6 @@ BAD: dict[str, list[tuple[str, Any]]] = {
         ("flags", "unplanned"),
         ("unknown", 1),
     ],
-    "records/segments.transition.v1.json": [
-        ("kind", "stayed"),
-        ("cause", "whim"),
-        ("profile", "prf_" + NODE),
-        ("version", 0),
-        ("at", -1),
-        ("id", None),
-    ],
-    "records/segments.transition.v2.json": [("kind", "claimed"), ("owner", [0, 7]), ("owner", 7)],
-    "records/segments.claim.v1.json": [("kind", "entered"), ("owner", None), ("upto", -1), ("fences", [[0]])],
-    "records/touched.v1.json": [
-        ("profile", "prf_" + NODE),
-        ("cause", "whim"),
-        ("nodes", [7]),
-        ("inherited", {"s": "x"}),
-    ],
-    "records/identity.v2.json": [
-        ("kind", "birth"),
-        ("key", "e1"),
-        ("source", None),
-        ("nodes", []),
-        ("nodes", [[NODE]]),
-        ("nodes", [[NODE, "email", "more"]]),
-        ("decisions", [{"outcome": "merged", "survivor": NODE}]),
-        ("decisions", [{"outcome": "whim"}]),
-        ("decisions", None),
-    ],
-    "records/rejected.v1.json": [("reason", None), ("digest", "7"), ("received_at", 0), ("resolved", False)],
 }
 
 

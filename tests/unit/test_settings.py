@@ -25,7 +25,7 @@ def test_all_faults_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.message == (
         "settings: SIMORGH_PARTITIONS: wanted at most 64, got '99';"
         " SIMORGH_LOG_LEVEL: wanted 'DEBUG', 'INFO', 'WARNING' or 'ERROR', got 'CHATTY';"
-        " SIMORGH_PARTITIONZ: there is no such setting; did you mean SIMORGH_PARTITIONS?"
+        " SIMORGH_PARTITIONZ: wanted a setting, got an unknown name; did you mean SIMORGH_PARTITIONS?"
     )
 
 
@@ -79,10 +79,10 @@ def test_a_file_of_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SIMORGH_ENV_FILE", str(file))
     assert (load_settings().workspace, load_settings().partitions) == ("shop", 4)
     file.write_text("SIMORGH_WORKSPCE=shop\n")
-    with pytest.raises(InvalidSettings, match="SIMORGH_WORKSPCE: there is no such setting; did you mean"):
+    with pytest.raises(InvalidSettings, match="SIMORGH_WORKSPCE: wanted a setting, got an unknown name; did you mean"):
         load_settings()
     file.unlink()
-    with pytest.raises(InvalidSettings, match=f"SIMORGH_ENV_FILE: .* cannot read {file}"):
+    with pytest.raises(InvalidSettings, match=f"SIMORGH_ENV_FILE: .* got {file}, which cannot be read"):
         load_settings()
 
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from destinations.guard import (
+from destinations.senders.guard import (
     GuardedBackend,
     Lookup,
     check_url,

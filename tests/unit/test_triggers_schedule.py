@@ -2,7 +2,8 @@
 
 import pytest
 
-from destinations.schedule import DELAYS, HOUR, MAX_ATTEMPTS, next_attempt, parse_retry_after
+from destinations.schedule import DELAYS, HOUR, MAX_ATTEMPTS, next_attempt
+from destinations.senders.webhook import parse_retry_after
 
 NOW = 1_900_000_000_000  # 2030-03-17T17:46:40Z
 
@@ -27,13 +28,9 @@ def test_jitter_only_postpones_and_by_a_tenth_at_most(random: float) -> None:
         assert delay <= due - NOW <= delay * 1.1
 
 
-def test_gone_gives_up_at_once() -> None:
-    assert next_attempt(1, NOW, response_code=410) is None
-
-
 @pytest.mark.parametrize(("asked", "pause"), [(None, 5000), (1000, 5000), (60_000, 60_000), (10**12, 24 * HOUR)])
 def test_retry_after_postpones_and_is_capped(asked: int | None, pause: int) -> None:
-    assert next_attempt(1, NOW, response_code=503, retry_after=asked) == NOW + pause
+    assert next_attempt(1, NOW, retry_after=asked) == NOW + pause
 
 
 @pytest.mark.parametrize(

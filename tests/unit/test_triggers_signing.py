@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
-from destinations.signing import new_secret, secret_key, sign, signed_headers
-from destinations.webhook import checked_webhook
+from destinations.senders.declared import checked_webhook
+from destinations.senders.signing import new_secret, secret_key, sign, signed_headers
 from schemas.errors import InvalidInput
 
 VECTOR_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -1,0 +1,28 @@
+"""What the routes of all topics have in common: a token with their scope, JSON as the body, problems as errors.
+
+A topic declares its routes when it is imported. They are the same for every app: `deps` says how a route finds what
+belongs to its own.
+"""
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from profile_api.auth import guard
+from profile_api.framing import only_json
+from schemas.problems import RESPONSES
+
+
+def guarded(tag: str, prefix: str = "") -> APIRouter:
+    """An empty router for a topic's routes. A route that declares no scope (`auth.scope`) is closed to everybody."""
+    return APIRouter(
+        prefix=prefix,
+        tags=[tag],
+        dependencies=[Depends(guard), Depends(only_json)],
+        responses=RESPONSES,
+        strict_content_type=False,  # what says nothing of itself is JSON (see `framing`)
+    )
+
+
+def add(app: FastAPI, routes: APIRouter) -> None:
+    """Add a topic's routes as they are. (`include_router` would read each of them again at the first request, and look
+    at one more list in every request.)"""
+    app.router.routes.extend(routes.routes)

@@ -1,0 +1,300 @@
+"""The records of the log's other topics, as the code writes and reads them: identity, transitions, touches and
+rejected events. The published files (`schemas/records/*.json`) are generated from these types.
+
+Writing: members stand in this order, and what is None, False or empty by default is left out. Reading: members that
+are not known are passed over, so that an older version reads what a newer one wrote; the limits that a published file
+names (patterns, lengths, lists of words) are promised to whoever reads, and checked by nobody. A record that lacks a
+member, or has one of another type, raises `Broken`; the message names the topic and shows no value.
+
+Members may be added. They are never removed and never change their meaning within a version.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from schemas import topics
+from schemas.envelope import HEX128, MAX_ID, MOMENT, PERSONAL
+from schemas.errors import Broken
+
+Hex128 = Annotated[str, Meta(extra_json_schema={"pattern": HEX128})]
+"""A 128-bit number: a node, or a profile's founding node."""
+
+ShortText = Annotated[str, Meta(extra_json_schema={"minLength": 1, "maxLength": MAX_ID})]
+
+Moment = Annotated[str, Meta(extra_json_schema={"pattern": MOMENT})]
+"""RFC 3339 in UTC with three decimals (`schemas.clock.iso`)."""
+
+Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC.", extra_json_schema={"minimum": 0})]
+
+_TOUCHES: Final = ("event", "time", "merge", "split", "backfill", "edited", "deleted")
+_CAUSES: Final = (*_TOUCHES, "replay", "consent", "absorbed")
+
+# ---- simorgh.segments
+
+
+class Owner(Struct, array_like=True, frozen=True, gc=False):
+    """Partition of simorgh.touched, generation of the consumer group, and attempt in that generation."""
+
+    partition: int
+    generation: int
+    attempt: int
+
+
+class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
+
+    With an owner, it counts unless the topic holds, before it, a claim of a later owner of the same partition (one with
+    a higher generation, or the same generation and a higher try): whoever told it had lost the partition by then.
+    """
+
+    segment: ShortText
+    version: Annotated[int, Meta(description="Version of the segment's rule.", extra_json_schema={"minimum": 1})]
+    profile: Hex128
+    kind: Literal["entered", "exited"]
+    at: Milliseconds
+    entered_at: Milliseconds
+    cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
+    owner: Owner | None = None
+    id: ShortText
+    former: Annotated[
+        list[Hex128],
+        Meta(description="After a merge, the profiles that this one absorbed; after a split, the one it was part of."),
+    ] = []
+
+
+class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
+    """simorgh.segments: from here on, this owner publishes the transitions of the profiles in its partition of
+    simorgh.touched."""
+
+    owner: Owner
+    upto: Annotated[
+        int, Meta(description="`fences` covers the records before this offset.", extra_json_schema={"minimum": 0})
+    ]
+    fences: Annotated[list[Owner], Meta(description="The latest owner of each partition.")]
+
+
+# ---- simorgh.touched
+
+
+class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """simorgh.touched: something changed about a profile, or about nodes that its writer counts to that profile. The
+    record says only where to look."""
+
+    profile: Hex128
+    cause: Annotated[str, Meta(extra_json_schema={"enum": _TOUCHES})]
+    nodes: list[Hex128] = []
+    inherited: Annotated[
+        dict[str, Milliseconds],
+        Meta(description="Memberships of profiles that this one absorbed: segment -> entered_at."),
+    ] = {}
+
+
+# ---- simorgh.identity: one total order per workspace, kept forever; it is truth
+
+
+class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link", gc=False):
+    """The identifiers of one event belong together. The first node is the anchor. A link with a single node says that
+    the node was seen for the first time."""
+
+    key: Annotated[Hex128, Meta(description="Key of the event.")]
+    source: Annotated[ShortText, Meta(description="Id of the event's source.")]
+    received_at: Milliseconds
+    nodes: Annotated[
+        list[tuple[Hex128, ShortText]],
+        Meta(description="Pairs of node and type.", extra_json_schema={"minItems": 1}),
+    ]
+    place: Annotated[
+        int,
+        Meta(
+            description="Place of the event in its request. Links are decided in the order of receipt.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = 0
+    alias: bool = False
+
+
+CommandOffset = Annotated[
+    int,
+    Meta(description="Offset of the steward's command in simorgh.registry.", extra_json_schema={"minimum": 0}),
+]
+Reason = Annotated[str, Meta(extra_json_schema=PERSONAL)]
+
+
+class Merge(Struct, kw_only=True, tag_field="kind", tag="merge", gc=False):
+    """A steward says that two profiles are one person. Limits do not apply."""
+
+    command: CommandOffset
+    a: Hex128
+    b: Hex128
+    reason: Reason
+    by: str
+    at: Milliseconds
+
+
+class Split(Struct, kw_only=True, tag_field="kind", tag="split", gc=False):
+    """A steward says that these nodes belong to somebody else."""
+
+    command: CommandOffset
+    nodes: list[Hex128]
+    reason: Reason
+    by: str
+    at: Milliseconds
+
+
+class Rules(Struct, kw_only=True, tag_field="kind", tag="rules", gc=False):
+    """The identity rules that apply from here on."""
+
+    version: Annotated[int, Meta(extra_json_schema={"minimum": 1})]
+    rules: dict[str, Any]
+    at: Milliseconds
+
+
+IdentityRecord = Link | Merge | Split | Rules
+"""What was said, without what it came to: decisions follow from folding the records, so nobody of ours reads them."""
+
+
+class Merged(Struct, kw_only=True, omit_defaults=True, tag_field="outcome", tag="merged", gc=False):
+    """Two profiles became one."""
+
+    survivor: Hex128
+    absorbed: Hex128
+    overrides: Annotated[list[str], Meta(description="The limits that a steward's merge broke.")] = []
+    lifts: Annotated[
+        list[int], Meta(description="Offsets in simorgh.registry of the splits that a steward's merge took back.")
+    ] = []
+
+
+class Refused(Struct, kw_only=True, tag_field="outcome", tag="refused", gc=False):
+    """Two nodes were not joined."""
+
+    a: Hex128
+    b: Hex128
+    reason: Annotated[str, Meta(description="`limit:<type>`, `too_many_nodes`, `split` or `shared`.")]
+
+
+class Shared(Struct, kw_only=True, tag_field="outcome", tag="shared", gc=False):
+    """Too many people use this identifier, so it belongs to nobody."""
+
+    node: Hex128
+
+
+class Parted(Struct, kw_only=True, tag_field="outcome", tag="split", gc=False):
+    """One profile became several."""
+
+    from_: Hex128 = field(name="from")
+    to: list[Hex128]
+
+
+Decision = Merged | Refused | Shared | Parted
+
+
+Decisions = Annotated[
+    Sequence[Decision], Meta(description="What it came to, for those who read the topic without folding it.")
+]
+
+
+# ---- simorgh.rejected
+
+
+class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """simorgh.rejected: an event that was refused, with the reason and its bytes (as text if they are UTF-8)."""
+
+    id: ShortText
+    code: ShortText
+    reason: str
+    source: str
+    channel: str | None = None
+    received_at: Moment
+    place: Annotated[
+        int | None,
+        Meta(
+            description="Position in its request: the first event of a batch is 0.",
+            extra_json_schema={"minimum": 0},
+        ),
+    ] = None
+    payload: Annotated[str | None, Meta(extra_json_schema=PERSONAL)] = None
+    payload_base64: Annotated[str | None, Meta(extra_json_schema=PERSONAL)] = None
+    digest: Annotated[
+        int,
+        Meta(
+            description="Digest of the bytes; equal bytes have equal digests. Of the content for a `conflicting_copy`.",
+        ),
+    ]
+    resolved: Annotated[bool, Meta(description="True once it was accepted on a retry, or dismissed.")] = False
+
+
+# ---- as bytes
+
+_CLAIMED: Final = b'"claimed"'
+_UNDECIDED: Final = b',"decisions":[]}'
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+_encode: Final = msgspec.json.Encoder().encode
+_transition: Final = msgspec.json.Decoder(Transition).decode
+_claim: Final = msgspec.json.Decoder(Claim).decode
+_touch: Final = msgspec.json.Decoder(Touch).decode
+_identity: Final[Callable[[bytes], IdentityRecord]] = msgspec.json.Decoder(IdentityRecord).decode
+_rejection: Final = msgspec.json.Decoder(Rejection).decode
+
+
+def encode(record: Transition | Claim | Touch | Rejection) -> bytes:
+    return _encode(record)
+
+
+def encode_identity(record: IdentityRecord, decisions: Decisions = ()) -> bytes:
+    """A record with what it came to; without decisions where that is for others to find out."""
+    said = _encode(record)[:-1]
+    return said + b',"decisions":' + _encode(decisions) + b"}" if decisions else said + _UNDECIDED
+
+
+def decode_transition(value: bytes) -> Transition:
+    """A record of simorgh.segments that is no claim."""
+    try:
+        return _transition(value)
+    except _UNREADABLE as error:
+        raise _unreadable(topics.SEGMENTS, "a transition") from error
+
+
+def decode_claim(value: bytes) -> Claim | None:
+    """A record of simorgh.segments, where it is a claim. Most transitions are passed over without being parsed."""
+    if _CLAIMED not in value:
+        return None
+    try:
+        return _claim(value)
+    except _UNREADABLE:
+        return None  # a segment may be called that, too
+
+
+def decode_told(value: bytes) -> Transition | Claim:
+    """Any record of simorgh.segments."""
+    return decode_claim(value) or decode_transition(value)
+
+
+def decode_touch(value: bytes) -> Touch:
+    try:
+        return _touch(value)
+    except _UNREADABLE as error:
+        raise _unreadable(topics.TOUCHED, "a touch") from error
+
+
+def decode_identity(value: bytes) -> IdentityRecord:
+    try:
+        return _identity(value)
+    except _UNREADABLE as error:
+        raise _unreadable(topics.IDENTITY, "a link, merge, split or rules record") from error
+
+
+def decode_rejection(value: bytes) -> Rejection:
+    try:
+        return _rejection(value)
+    except _UNREADABLE as error:
+        raise _unreadable(topics.REJECTED, "a rejected event") from error
+
+
+def _unreadable(topic: str, wanted: str) -> Broken:
+    return Broken(
+        f"{topic}: wanted {wanted}, got something else; was it written by a newer version, or by another program?"
+    )

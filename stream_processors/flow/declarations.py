@@ -1,0 +1,230 @@
+"""The declarations stage: what people declare and what time changes, put into effect.
+
+Declarations come into effect in rounds. A round takes everything that was declared since the last one, and fills the
+segments among it together. Its phases wait, without blocking, until whoever holds the profiles concerned has seen to
+them; on one box that is at once. Side effects, and what a crash after each means:
+
+  1 commands and rules go to identity    a copy of a command folds to nothing
+  wait: transitions under the former rules are published, and in the tables
+  2 the full query's answer is compared with the members as published, and the difference is taken to the profiles. For
+    a segment that cannot be filled, a record says that it is set aside; the next round brings back what was live before
+  wait: these profiles, and their heirs, are seen to
+  3 the position in simorgh.registry is committed: the declarations are in effect, and the API answers 201
+
+A crash anywhere begins the round again from the last commit. A zombie does the same things as the new owner and commits
+only what is true, but may set the position back; the owner commits it again every two seconds.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+from eventlog.port import EventLog, Message, Record
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import Backpressure
+from segments.sql import Page
+from stream_processors.flow import backfill
+from stream_processors.flow.filling import Progress, filling
+from stream_processors.state import cold, declared, touches
+from stream_processors.state.declared import Change
+from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
+from warehouse.client import Writer
+from warehouse.reader import Reader
+
+EVERY_MS: Final = 2_000
+"""How often to look for profiles that are due, and at the committed position."""
+
+Passed = Callable[[], bool]
+"""Says, whenever asked, whether the next phase may begin."""
+Phase = Callable[[], Passed]
+Answer = Mapping[str, Collection[int]]
+"""Segment -> the profiles of a page that satisfy its rule."""
+
+
+class Effects(Protocol):
+    """How declarations and time reach profiles: directly, or through those who hold them."""
+
+    def order(self, orders: Sequence[Message]) -> Passed:
+        """Give records to simorgh.identity. Passed: they, and everything before them, are seen to and in the tables."""
+        ...
+
+    def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
+        """Make the memberships in a page of profiles equal to the answer, with the cause for each segment. `due`:
+        profile -> the moment, in ms, at which its rows are to be due at the latest."""
+        ...
+
+    def look(self, profiles: Collection[int], cause: str) -> Passed:
+        """Have profiles looked at again."""
+        ...
+
+    def filled(self) -> Passed:
+        """Passed: everybody whom `fill` concerned is seen to."""
+        ...
+
+    def in_effect(self, position: int) -> None:
+        """Commit that simorgh.registry is in effect up to `position`."""
+        ...
+
+
+class Declarations:
+    """One thread, its host's. `restore`, then `step` again and again."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        effects: Effects,
+        writer: Writer,
+        reader: Reader,
+        clock: Clock,
+        progress: Progress | None = None,
+    ) -> None:
+        """`progress`: where it is noted how far a filling is."""
+        self._log = log
+        self._effects = effects
+        self._writer = writer
+        self._reader = reader
+        self._clock = clock
+        self._progress = progress or Progress()
+
+    def restore(self) -> None:
+        """Begin where the last round ended."""
+        self._segments = LiveSegments(self._log)
+        self._committed = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+        self._segments.read_on(self._committed)
+        self._phases: list[Phase] = []
+        self._passed: Passed = at_once
+        self._due_passed: Passed = at_once
+        self._looked_at = 0
+
+    def step(self) -> bool:
+        """Do what there is to do now; never waits. Whether there was anything."""
+        done = self._begin() if not self._phases and self._passed() else False
+        while self._phases and self._passed():
+            self._passed = self._phases.pop(0)()
+            done = True
+        now = self._clock()
+        if now - self._looked_at >= EVERY_MS and self._due_passed():
+            self._looked_at = now
+            self._look_at_time(now)
+            self._commit_again()
+        return done
+
+    # ---- rounds
+
+    def _begin(self) -> bool:
+        self._segments.segments.record_asides(self._log, self._clock)
+        records, changes = self._segments.read_on()
+        if not records:
+            return False
+        after = records[-1].offset + 1
+        orders = [message for record in records if (message := _order(record))]
+        if orders or changes:
+            self._phases.append(lambda: self._effects.order(orders))
+        if changes:
+            self._phases.append(lambda: self._fill(changes))
+        if orders or changes:
+            self._phases.append(self._effects.filled)
+        self._phases.append(lambda: self._finish(after))
+        return True
+
+    def _fill(self, changes: Sequence[Change]) -> Passed:
+        """Let profiles enter and leave the segments that these changes concern."""
+        wanted = filling(changes, self._segments.segments.live)
+        groups = backfill.together(wanted.filled, self._segments.segments.rule)
+        try:
+            self._empty(wanted.gone)
+            for number, group in enumerate(groups):
+                share = number / len(groups), 1 / len(groups)
+                self._fill_group(group, wanted.filled, changes, share)
+        finally:
+            self._progress.note((), 0.0)
+        return self._effects.filled()
+
+    def _fill_group(
+        self,
+        segments: Sequence[str],
+        causes: Mapping[str, str],
+        changes: Sequence[Change],
+        share: tuple[float, float],
+    ) -> None:
+        try:
+            self._fill_together(segments, causes, share)
+        except Backpressure:
+            raise
+        except Exception:
+            self._fill_each(segments, causes, changes, share)
+
+    def _fill_together(self, segments: Sequence[str], causes: Mapping[str, str], share: tuple[float, float]) -> None:
+        """`share`: of everything that is being filled, what is done before and what this is."""
+        before, this = share
+        self._progress.note(causes, before)
+        for found in backfill.members_by_page(self._reader, segments, self._segments.segments.rule, self._clock):
+            self._effects.fill(found.page, found.members, causes, found.due)
+            self._progress.note(causes, before + this * found.share)
+
+    def _fill_each(
+        self,
+        segments: Iterable[str],
+        causes: Mapping[str, str],
+        changes: Sequence[Change],
+        share: tuple[float, float],
+    ) -> None:
+        """Of segments that cannot be filled together: a record says which declaration is to be set aside."""
+        failed: set[int] = set()
+        for segment in segments:
+            change = next(change for change in changes if segment in change.filled)
+            if change.offset in failed:
+                continue
+            try:
+                self._fill_together([segment], causes, share)
+            except Exception as error:
+                if not self._is_at_fault(segment, error):
+                    raise
+                failed.add(change.offset)
+                reason = declared.reason_of(error)
+                self._segments.segments.say_aside(self._log, self._clock, change.segment, change.offset, reason)
+
+    def _is_at_fault(self, segment: str, error: Exception) -> bool:
+        """Whether the segment fails alone, too, while the warehouse is well."""
+        if isinstance(error, Backpressure):
+            return False
+        try:
+            backfill.count(self._reader)
+        except Exception:  # the warehouse is not well
+            return False
+        return backfill.fails(self._reader, self._segments.segments.rule, segment, self._clock)
+
+    def _empty(self, segments: Sequence[str]) -> None:
+        """Let all members go."""
+        causes = dict.fromkeys(segments, touches.DELETED)
+        for page in backfill.whole(backfill.count(self._reader)) if segments else ():
+            self._effects.fill(page, dict.fromkeys(segments, ()), causes, {})
+
+    def _finish(self, position: int) -> Passed:
+        self._committed = position
+        self._effects.in_effect(position)
+        return at_once
+
+    # ---- time
+
+    def _look_at_time(self, now: int) -> None:
+        """See to the profiles whose next change by the passing of time has come; not again before that is done."""
+        if due := cold.due(self._writer, now):
+            self._due_passed = self._effects.look(due, touches.TIME)
+
+    def _commit_again(self) -> None:
+        """A zombie may have set the position back: a declaration would not be in effect."""
+        if self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < self._committed:
+            self._effects.in_effect(self._committed)
+
+
+def at_once() -> bool:
+    """Nothing to wait for."""
+    return True
+
+
+def _order(record: Record) -> Message | None:
+    """The record of simorgh.identity that a declaration comes to, if it is one for identity."""
+    found = declared.read(record)
+    said = declared.identity_record(found, record.offset) if found else None
+    return None if said is None else declared.order(said)

@@ -1,0 +1,43 @@
+"""What declarations of segments come to when they are put into effect together, and how far that is."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from segments.tree import Rule
+from stream_processors.state.declared import EDITED, Change
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """`filled`: segment -> the cause of its transitions; `gone`: the segments whose members leave."""
+
+    filled: dict[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+
+def filling(changes: Iterable[Change], live: Mapping[str, tuple[Rule, int]]) -> Filling:
+    """Of all changes, with the segments that are live after them: each segment once, for the first cause."""
+    filled: dict[str, str] = {}
+    gone: dict[str, None] = {}
+    for change in changes:
+        for segment in change.filled:
+            if segment in live:
+                filled.setdefault(segment, change.cause or EDITED)
+        gone |= dict.fromkeys(segment for segment in change.gone if segment not in live)
+    return Filling(filled, tuple(gone))
+
+
+class Progress:
+    """How far the segments being filled are. One thread notes, any thread asks."""
+
+    def __init__(self) -> None:
+        self._now: tuple[frozenset[str], float] = frozenset(), 0.0
+
+    def note(self, segments: Iterable[str], share: float) -> None:
+        """Of these, such a share of all profiles is looked at (0 to 1). No segments: nothing is being filled."""
+        self._now = frozenset(segments), share
+
+    def of(self, segment: str) -> float | None:
+        """None where the segment is not being filled."""
+        segments, share = self._now
+        return share if segment in segments else None

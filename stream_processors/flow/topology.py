@@ -1,0 +1,121 @@
+"""The flow through the house, declared once, as data.
+
+The pictures in the README and in docs/scaling.md are printed from this list, and a test compares them. `group` is the
+consumer group whose committed positions say how far the stage has come. One box runs all stages that follow events
+together, batch by batch, and commits them together: `ONE_BOX`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from schemas import topics
+
+TOGETHER: Final = "projections"
+"""The group of the stages that one box runs together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step: what it reads, what it writes (in this order), the key of its order, where its code is."""
+
+    name: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    key: str
+    code: str
+    group: str = ""
+
+
+TOPOLOGY = (
+    Stage("collect", ("http", "files"), (topics.EVENTS, topics.REJECTED), "event id", "producers"),
+    Stage(
+        "events",
+        (topics.EVENTS,),
+        ("ClickHouse", topics.IDENTITY, topics.TOUCHED),
+        "event id",
+        "stream_processors.flow.events",
+        "events",
+    ),
+    Stage(
+        "declarations",
+        (topics.REGISTRY,),
+        (topics.IDENTITY, topics.TOUCHED),
+        "workspace",
+        "stream_processors.flow.declarations",
+        TOGETHER,
+    ),
+    Stage(
+        "identity",
+        (topics.IDENTITY,),
+        ("ClickHouse", topics.TOUCHED),
+        "workspace",
+        "stream_processors.flow.identity",
+        "identity",
+    ),
+    Stage(
+        "profiles",
+        (topics.TOUCHED,),
+        (topics.TOUCHED, "ClickHouse", topics.SEGMENTS, "ClickHouse"),
+        "profile",
+        "stream_processors.flow.profiles",
+        "profiles",
+    ),
+    Stage(
+        "triggers",
+        (topics.SEGMENTS,),
+        (topics.DELIVERIES, "ClickHouse", "webhooks"),
+        "trigger",
+        "destinations",
+        "triggers",
+    ),
+    Stage(
+        "rejected",
+        (topics.REJECTED,),
+        ("ClickHouse",),
+        "rejected id",
+        "stream_processors.flow.rejected",
+        "rejected",
+    ),
+    Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
+)
+"""Upstream first: where none of them lags, in this order, nothing is under way."""
+
+
+def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+    """The stages that follow the log: what `GET /v1/status` lists."""
+    return tuple(stage for stage in stages if stage.group)
+
+
+def _together(stage: Stage) -> Stage:
+    """A stage as one box runs it: touches are in memory, so events and identity say how far it has come."""
+    if stage.name not in ("events", "declarations", "identity", "profiles"):
+        return stage
+    reads = (topics.EVENTS, topics.IDENTITY) if stage.reads == (topics.TOUCHED,) else stage.reads
+    return replace(stage, group=TOGETHER, reads=reads)
+
+
+ONE_BOX = tuple(_together(stage) for stage in projections(TOPOLOGY))
+
+
+def picture() -> str:
+    """The flow as text: what is read on one line, and below it each stage that reads it with what it writes.
+
+    Lines end without blanks and the last one without a line break.
+    """
+    lines: list[str] = []
+    for reads, readers in groupby(TOPOLOGY, key=lambda stage: stage.reads):
+        stages = list(readers)
+        lines.append(", ".join(reads))
+        lines += [_branch(stage, last=stage is stages[-1]) for stage in stages]
+    return "\n".join(lines)
+
+
+def _branch(stage: Stage, *, last: bool) -> str:
+    name = max(len(each.name) for each in TOPOLOGY)
+    writes = max(len(", ".join(each.writes)) for each in TOPOLOGY)
+    return (
+        f" {'└' if last else '├'}─► {stage.name:<{name}} ─► {', '.join(stage.writes):<{writes}}"
+        f"   {stage.code.replace('.', '/')}"
+    )

@@ -1,0 +1,395 @@
+"""One box: the stages in one process that holds everything, run together on each micro-batch.
+
+Touches are handed over in memory, the graph is at hand, rows linger. Side effects, in order, and what a crash after
+each means. `recover` reads again all that was not committed, as one batch that holds at least what was under way: then
+what is published is what would have been published.
+
+  1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
+                       event
+  2 simorgh.identity   the graph is folded from the topic: known links are not appended again
+  3 simorgh.segments   what was published is in the topic: it is folded before anything is evaluated again
+
+Views show it first, from memory (`views.recent`). After a crash they show it again when `recover` has ended, and
+triggers start after that. Rows of several small batches are written together, in any order of their tables:
+
+  4 log_rows           idempotent to write again: latest version
+  5 ids, events        `recover` asks which rows are there, and writes those that are missing
+  6 traits, identifiers  as 4: latest version, min, max
+  7 identity, members, decisions  as 4; from the topic
+  8 transitions, memberships  as 7
+  9 views, profile_rows  the same states are computed and written again, under a higher version
+ 10 commit             of all batches whose rows have landed
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
+
+from eventlog.port import EventLog, Message, Record
+from identity.graph import IdentityGraph
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import Broken
+from segments.sql import Page
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.flow import conflicts, rejected
+from stream_processors.flow.bus import MemoryBus
+from stream_processors.flow.declarations import Answer, Passed, at_once
+from stream_processors.flow.events import EventsStage
+from stream_processors.flow.identity import IdentityStage
+from stream_processors.flow.profiles import TERM_BITS, ProfilesStage, Work
+from stream_processors.parse.batch import Batch, parse
+from stream_processors.rows.events import seen_identifiers
+from stream_processors.rows.inserts import Inserts
+from stream_processors.rows.lingering import Linger, Lingering, Positions
+from stream_processors.state import cold
+from stream_processors.state.copies import Copies
+from stream_processors.state.directory import GraphDirectory
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.judge import Judge
+from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.profile import CACHED_PROFILES
+from stream_processors.state.states import States
+from stream_processors.state.stored import stored_end
+from stream_processors.state.teller import Teller
+from stream_processors.state.touches import Touch
+from stream_processors.views.recent import RecentViews
+from stream_processors.views.showing import show_members
+from warehouse.client import Writer
+
+GROUP: Final = "projections"
+_TERMS: Final = "terms"
+_PART: Final = 0
+"""There are no partitions of touches here."""
+
+_CHUNK = 2_000
+_READ: Final = 20_000
+_MOST_UNCOMMITTED = 50_000
+"""Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
+
+
+class Box:
+    """One holder, one thread. `recover` first, then `process` for each batch, in log order per partition."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        writer: Writer,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        cached_profiles: int = CACHED_PROFILES,
+        linger: Linger = Linger(),
+        recent: RecentViews | None = None,
+        graphs: Graphs | None = None,
+    ) -> None:
+        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
+        is kept across starts; without it the topic is folded from its beginning, as a replay has to."""
+        self._log = log
+        self._writer = writer
+        self._checkpoint = checkpoint
+        self._term = _next_term(log)
+        self._version = 0
+        self._recent = recent or RecentViews()
+        self.copies = Copies(writer, most=None, lingering=True)
+        self._rows = Lingering(
+            writer,
+            Inserts(writer, checkpoint),
+            self.copies,
+            self._recent,
+            linger,
+            self._positions_now,
+            self._landed,
+        )
+        self._bus = MemoryBus()
+        self.directory = GraphDirectory(lambda: self._identity.graph)
+        self.judge = Judge(clock)
+        self._rules = LiveSegments(log)
+        self._states = States(writer, self.judge, self._rows, cached_profiles)
+        self._teller = Teller(log, self._rows.published, checkpoint)
+        self._events = EventsStage(log, writer, self._rows, self.copies, self.directory, self._bus, checkpoint)
+        self._identity = IdentityStage(
+            log, self._rows, self._bus, graphs=graphs, parted=self.directory.forget, group=GROUP
+        )
+        self._profiles = ProfilesStage(
+            log,
+            self._rows,
+            self.directory,
+            self._bus,
+            self.judge,
+            self._states,
+            self._teller,
+            self._rules,
+            checkpoint,
+        )
+        self.registry_position = 0
+        self._committed_identity = 0
+
+    @property
+    def graph(self) -> IdentityGraph:
+        return self._identity.graph
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """Next offset of simorgh.events, by partition."""
+        return self._events.positions
+
+    # ---- start
+
+    def recover(self) -> None:
+        """Fold what the log holds, process again what was not committed, and commit it. Blocks until done.
+
+        Raises `WarehouseBehind` where rows that were committed are gone from `log_rows` (a power cut: the warehouse is
+        not synced).
+        """
+        positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
+        if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
+            raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
+        self.judge.tick()
+        self._committed_identity = self._log.committed(GROUP, topics.IDENTITY)[0]
+        self.registry_position = self._log.committed(GROUP, topics.REGISTRY)[0]
+        self._identity.assign([0], self._term)
+        self._take_in_identity()
+        self.copies.load()
+        self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
+        self._rows.write_all()  # memberships are loaded from these rows
+        self._events.hold(positions, self._term)
+        self._redo()
+        self._rows.changed()
+        self.commit()
+
+    def _redo(self) -> None:
+        """Process again what was not committed, writing only what is missing."""
+        before = dict(self.positions)
+        records: list[Record] = []
+        for partition, position in before.items():
+            records += self._log.read(topics.EVENTS, partition, position, _MOST_UNCOMMITTED)
+        ends = before | {record.partition: record.offset + 1 for record in records}
+        self._rows.begin(before, ends)
+        if records:
+            batch = parse(records)
+            rejected.keep_unreadable(self._log, batch.unreadable)
+            conflicts.keep(self._log, self._writer, batch, self.copies.mark(batch))
+            ids, rows = self._missing(batch)
+            seen = seen_identifiers(batch)
+            self._rows.batch_again(batch, ids, rows, seen, dict.fromkeys(ends, self._term))
+            self.copies.remember(batch, ids)
+            self._events.publish(batch, seen)
+            self._events.hold(ends, self._term)
+        self._take_in_identity()
+        self._look(again=True)
+        self._rows.end()
+
+    def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
+        """Indices of unique events whose id, and of those whose row, is not in the table."""
+        unique = batch.unique()
+        sql = "SELECT key FROM ids WHERE key IN {keys:Array(UInt128)}"
+        stored = {key for (key,) in self._writer.rows(sql, {"keys": [batch.keys[i] for i in unique]})}
+        nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
+        low = min((r.offset for r in batch.records), default=0)
+        there = set(
+            self._writer.rows(
+                "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}",
+                {"n": nodes, "low": low},
+            )
+        )
+        ids = [i for i in unique if batch.keys[i] not in stored]
+        return ids, [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
+
+    # ---- one batch
+
+    def process(self, records: Sequence[Record]) -> int:
+        """One micro-batch, through all the stages. Returns how many records it held.
+
+        Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
+        """
+        if self._rows.records + len(records) > _MOST_UNCOMMITTED:
+            self.commit()
+        before = dict(self.positions)
+        self._rows.begin(before, before | {record.partition: record.offset + 1 for record in records})
+        self.judge.tick()
+        self._events.process(records)
+        self._take_in_identity()
+        self._look()
+        self._rows.end()
+        self._rows.write_when_due()
+        return len(records)
+
+    def _take_in_identity(self) -> None:
+        """Fold what simorgh.identity has got."""
+        while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
+            self._identity.take_in(records)
+
+    def _look(self, *, again: bool = False) -> None:
+        """See to the profiles that were touched. `again`: something may have been published of new ones, too."""
+        touched = self._bus.take()
+        if touched.by_profile:
+            version = self._next_version()
+            work = {profile: Work(touch, _PART, version) for profile, touch in touched.by_profile.items()}
+            self._profiles.see_to(work, frozenset() if again else touched.fresh)
+        self._recent.position = self._teller.position
+
+    def _next_version(self) -> int:
+        """Of profile rows: above all that were given out before."""
+        self._version += 1
+        return self._term << TERM_BITS | self._version
+
+    # ---- rows on their way, and the commit once they have landed
+
+    def commit(self) -> None:
+        """Write all rows, wait for them and commit, unless nothing has happened since the last time."""
+        self._rows.commit()
+
+    def idle(self, seconds: float) -> bool:
+        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
+        return self._rows.write_when_due(seconds)
+
+    def _positions_now(self) -> Positions:
+        return {
+            topics.EVENTS: dict(self.positions),
+            topics.REGISTRY: {0: self.registry_position},
+            topics.IDENTITY: {0: self._identity.position},
+            topics.SEGMENTS: {0: self._teller.position},
+        }
+
+    def _landed(self, positions: Positions) -> None:
+        self._log.commit(GROUP, positions)
+        self._checkpoint("commit")
+        self._committed_identity = positions[topics.IDENTITY][0]
+        self._identity.note(self._committed_identity)
+
+    # ---- replay: the same rows, from the log and its records alone
+
+    def rebuild(self, records: Sequence[Record]) -> None:
+        """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
+        batch = parse(records)
+        self.copies.mark(batch)
+        terms = {record.partition: self._term for record in records}
+        self._rows.batch(batch, seen_identifiers(batch), terms)
+        self.copies.remember(batch, batch.unique())
+        self._rows.end()
+        self._rows.write_all()
+
+    def rebuild_identity(self) -> None:
+        """Fold all of simorgh.identity and write its rows."""
+        committed = self._log.committed(GROUP, topics.IDENTITY)[0]
+        while records := self._log.read(
+            topics.IDENTITY, 0, self._identity.position, min(_READ, committed - self._identity.position)
+        ):
+            self._identity.take_in(records)
+            self._bus.take()  # what came of it was published then
+            self._rows.write_all()
+        self._take_in_identity()
+
+    def rebuild_transitions(self, positions: Mapping[int, int]) -> None:
+        """Write the rows of all of simorgh.segments; then, where an earlier process published something of events and
+        did not commit, process these events as `recover` does.
+
+        Evaluated without them, profiles would leave again what they were published to have entered, and enter it once
+        more. `positions`: up to where events were rebuilt.
+        """
+        begun = self._log.ends(topics.SEGMENTS)[0] > self._log.committed(GROUP, topics.SEGMENTS)[0]
+        begun = begun or self._identity.position > self._log.committed(GROUP, topics.IDENTITY)[0]
+        self.judge.tick()
+        self._teller.begin(_PART, self._term, 0)
+        self._rows.write_all()
+        self._events.hold(dict(positions), self._term)
+        if begun:
+            self._redo()
+        self._rows.write_all()
+
+    # ---- declarations and time: `flow.declarations.Effects`
+
+    def order(self, orders: Sequence[Message]) -> Passed:
+        """Records of simorgh.identity that stewards or rules come to, through to the profiles' rows. Applied once."""
+        self.commit()
+        if orders:
+            self._log.append(topics.IDENTITY, orders)
+            self._checkpoint("links")
+            self._alone()
+            self._take_in_identity()
+            self._look()
+            self.commit()
+        return at_once
+
+    def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
+        """Tables and views say so on return."""
+        self.judge.tick()
+        self._rules.bring_up(self.judge)
+        before = cold.members(self._writer, answer, page)
+        transitions = (
+            one
+            for segment, members in answer.items()
+            for one in self.judge.difference(segment, members, before.get(segment, {}), causes[segment])
+        )
+        while chunk := list(islice(transitions, _READ)):
+            published = self._teller.publish([(_PART, one) for one in chunk])
+            self._checkpoint("segments")
+            self._rows.published(published)
+            self._rows.write_all()
+        self._rows.changed()
+        self._states.forget()
+        show_members(self._writer, list(answer), page, self._next_version(), due)
+        self._recent.forget(owners=False)
+        self._recent.position = self._teller.position
+
+    def look(self, profiles: Collection[int], cause: str) -> Passed:
+        """Look at profiles anew, whether or not anything happened to them."""
+        self.refresh(profiles, cause)
+        self.commit()
+        return at_once
+
+    def filled(self) -> Passed:
+        """`fill` waits."""
+        return at_once
+
+    def in_effect(self, position: int) -> None:
+        self.registry_position = position
+        self._rows.changed()
+        self.commit()
+
+    def refresh(self, profiles: Iterable[int], cause: str) -> None:
+        """The same, with rows that are not committed yet."""
+        self.commit()  # states are loaded from rows
+        profile_of = self.graph.profile_of
+        for chunk in _chunks([profile for profile in profiles if profile_of(profile) == profile]):
+            self._alone()
+            version = self._next_version()
+            self._profiles.see_to({one: Work(Touch(one, cause), _PART, version) for one in chunk}, frozenset())
+            self._recent.position = self._teller.position
+            self._rows.write_all()
+
+    def _alone(self) -> None:
+        """A step without events begins."""
+        self._rows.begin(dict(self.positions), dict(self.positions))
+
+    def due_profiles(self, now: int) -> list[int]:
+        """Profiles whose next change by the passing of time has come."""
+        return cold.due(self._writer, now)
+
+    def live_profiles(self) -> list[int]:
+        sql = "SELECT DISTINCT profile FROM identity WHERE profile != 0"
+        return [p for (p,) in self._writer.rows(sql) if self.graph.profile_of(p) == p]
+
+    def forget_states(self) -> list[int]:
+        """Empty the cache: it is rebuilt from rows. Returns the profiles that it held, those used last at the end."""
+        return self._states.forget()
+
+    def close(self) -> None:
+        """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
+        self._rows.close()
+
+
+def _next_term(log: EventLog) -> int:
+    """The term of a start: above that of each earlier one."""
+    term = log.committed(_TERMS, topics.SEGMENTS)[0] + 1
+    log.commit(_TERMS, {topics.SEGMENTS: {0: term}})
+    return term
+
+
+def _chunks(profiles: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (profiles[start : start + _CHUNK] for start in range(0, len(profiles), _CHUNK))
+
+
+class WarehouseBehind(Broken):
+    default_code = "warehouse_behind"

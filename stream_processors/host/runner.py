@@ -1,0 +1,173 @@
+"""The embedded host: one thread that runs a box over the log, batch after batch, until told to stop."""
+
+import logging
+import threading
+from typing import Final
+
+from eventlog.port import EventLog, Record
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import Backpressure
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.flow import rejected
+from stream_processors.flow.declarations import Declarations
+from stream_processors.flow.filling import Progress
+from stream_processors.host.box import Box
+from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
+from stream_processors.rows.lingering import Linger
+from stream_processors.state.graphs import Graphs
+from stream_processors.state.profile import CACHED_PROFILES
+from stream_processors.views.recent import RecentViews
+from warehouse.client import Warehouse
+
+_LOG = logging.getLogger(__name__)
+BATCH_PER_PARTITION: Final = 25_000
+"""A larger batch looks at a profile once for more of its events; its memory is some 5 KB an event."""
+_IDLE_SECONDS: Final = 0.02
+_ROWS_SECONDS: Final = 0.005
+"""How long to look at rows on their way before looking for new events again."""
+_LONGEST_WAIT: Final = 10.0
+_GIVE_UP_AFTER: Final = 5
+"""Failures of our own code in a row, after which the stage stops: a bad deploy must not spin forever."""
+
+
+class Runner:
+    """Runs identity, profiles, segments and rejected events of one generation. `recover`, then `start` or `step`."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        warehouse: Warehouse,
+        generation: int,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint = no_checkpoint,
+        batch: int = BATCH_PER_PARTITION,
+        cached_profiles: int = CACHED_PROFILES,
+        linger: Linger = Linger(),
+        recent: RecentViews | None = None,
+        graphs: Graphs | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Box`. `progress`:
+        where it is noted how far the filling of segments is."""
+        self._log = log
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._batch = batch
+        self._cached_profiles = cached_profiles
+        self._linger = linger
+        self._recent = recent
+        self._graphs = graphs
+        self._progress = progress
+        self._writer = warehouse.writer(generation)
+        self._reader = warehouse.reader(lambda: generation)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._begun: Box | None = None
+        self.failure: BaseException | None = None
+        """Why the thread ended by itself, if it did."""
+        self.failing: BaseException | None = None
+        """Why the latest try failed; None while things go right."""
+
+    def recover(self) -> None:
+        """Finish what an earlier process, or an earlier try, began. Blocks."""
+        self._let_go()
+        self._begun = self.box = Box(
+            self._log,
+            self._writer,
+            self._clock,
+            checkpoint=self._checkpoint,
+            cached_profiles=self._cached_profiles,
+            linger=self._linger,
+            recent=self._recent,
+            graphs=self._graphs,
+        )
+        self.declarations = Declarations(self._log, self.box, self._writer, self._reader, self._clock, self._progress)
+        self.box.recover()
+        self.declarations.restore()
+
+    def _let_go(self) -> None:
+        """End the latest try and wait for its inserts: one that came after the next try has looked for what is
+        missing would be counted twice."""
+        if self._begun:
+            self._begun.close()
+
+    def step(self) -> int:
+        """Do what there is to do now; returns how much that was, 0 for nothing. Rows may be gathered still."""
+        done = int(self.declarations.step())
+        records = self.next_records()
+        if records:
+            done += self.box.process(records)
+        else:
+            done += self.box.idle(_ROWS_SECONDS)
+        return done + rejected.step(self._log, self._writer)
+
+    def drain(self) -> None:
+        """Do all that there is to do at this instant, and commit it."""
+        while self.step():
+            pass
+        self.box.commit()
+
+    def next_records(self) -> list[Record]:
+        """The next micro-batch: what every partition has, up to the limit."""
+        records: list[Record] = []
+        for partition, position in self.box.positions.items():
+            records += self._log.read(topics.EVENTS, partition, position, self._batch)
+        return records
+
+    # ---- the thread
+
+    def start(self) -> None:
+        """Run in a thread of its own from where `recover` ended."""
+        self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
+        self._thread.start()
+
+    @property
+    def condition(self) -> Condition:
+        """How the thread stands; `starting` before there is one."""
+        if self.failure is not None:
+            return Condition("stopped", said_of(self.failure))
+        if self._thread is None:
+            return Condition("stopped", "it was told to stop") if self._stop.is_set() else STARTING
+        if not self._thread.is_alive():
+            return Condition("stopped", "its thread has ended")
+        return RUNNING if (failing := self.failing) is None else Condition("failing", said_of(failing))
+
+    def _run(self) -> None:
+        """Steps until stopped. A failure is tried again from the last commit: one of ours a few times in a row, one of
+        a log or warehouse that cannot take more now for as long as it lasts."""
+        failures = ours = 0
+        while not self._stop.is_set():
+            try:
+                if failures:
+                    self.recover()
+                while not self._stop.is_set():
+                    self._step_or_wait()
+                    failures = ours = 0
+                    self.failing = None
+                self.box.commit()
+            except Exception as error:
+                failures += 1
+                self.failing = error
+                ours += not isinstance(error, Backpressure)
+                _LOG.log(
+                    logging.ERROR if ours else logging.WARNING, "runner: failure %d in a row", failures, exc_info=error
+                )
+                if ours >= _GIVE_UP_AFTER:
+                    self.failure = error
+                    _LOG.error("runner: stopped; nothing is lost, fix the cause and restart")
+                    return
+                self._stop.wait(min(0.2 * 2**failures, _LONGEST_WAIT))
+
+    def _step_or_wait(self) -> None:
+        if not self.step():
+            self._log.wait(topics.EVENTS, list(self.box.positions.values()), _IDLE_SECONDS)
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end the thread."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+            self._thread = None
+        self._let_go()

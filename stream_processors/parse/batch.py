@@ -1,0 +1,261 @@
+"""A micro-batch of `simorgh.events`, parsed once: what every projection of it reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from decimal import Decimal
+from sys import intern
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+import orjson
+import re2
+
+from eventlog.port import Record
+from identity.nodes import from_hex
+from schemas.errors import InvalidIdentifier
+from schemas.order import MOST_PLACE, rank
+from stream_processors.parse import doubts
+from stream_processors.parse.lifting import OLD, lifted
+from stream_processors.parse.money import micros
+
+HINT: Final = "hint"
+"""The trust of an identifier that somebody merely typed: it is shown, and it links nobody."""
+
+UNIQUE, COPY, UNREADABLE = 0, 1, 2
+"""The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
+
+_MOMENTS: Final = re2.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)*")
+_MOMENT_LENGTH: Final = 24
+_LATEST: Final = 10_000_000_000_000
+"""Times lie from 1970 up to here, in 2286: ranks are not negative, and "never" is later."""
+
+_KEY_LENGTH: Final = 32
+_SOURCES: Final = "/sources/"
+
+_PARTS: Final = 16
+"""Of a batch in which something cannot be read; each is parsed on its own."""
+
+Money = tuple[str, int]
+"""Currency and millionths."""
+
+
+class Identifier(msgspec.Struct, gc=False):
+    """One identifier of an envelope; `node` is hex. `trust`: "hint" where it links nobody, else empty."""
+
+    type: str
+    normalised: str
+    node: str
+    value: str = ""
+    trust: str = ""
+
+
+class _Money(msgspec.Struct, gc=False):
+    amount: str
+    currency: str
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """What the projections read of an envelope. Traits, properties and context stay JSON until somebody asks."""
+
+    key: str
+    id: str
+    type: str
+    time: str
+    received_at: str
+    place: Annotated[int, msgspec.Meta(ge=0, le=MOST_PLACE)]
+    source: str
+    channel: str
+    identifiers: msgspec.Raw
+    traits: dict[str, msgspec.Raw] | None = None
+    consent: dict[str, msgspec.Raw] | None = None
+    money: _Money | None = None
+    alias: bool | None = None
+    dataschema: str = ""
+    original_time: str | None = None
+    original: dict[str, msgspec.Raw] | None = None
+    properties: msgspec.Raw = msgspec.Raw(b"{}")
+    context: msgspec.Raw = msgspec.Raw(b"{}")
+
+    def guessed(self) -> str | None:
+        """An alias names a previous id without its type: the door links both that it may be, and neither is one that
+        the customer was seen with. The id, where this is an alias."""
+        if not self.alias:
+            return None
+        previous = orjson.loads(bytes(self.properties)).get("previous_id")
+        return None if previous is None else str(previous)
+
+    def payload(self) -> dict[str, Any]:
+        """Properties and context, parsed: what segment rules may look into."""
+        return {
+            "properties": orjson.loads(bytes(self.properties)),
+            "context": orjson.loads(bytes(self.context)),
+        }
+
+
+_decode = msgspec.json.Decoder(Envelope).decode
+_decode_identifiers = msgspec.json.Decoder(tuple[Identifier, ...]).decode
+
+
+@dataclass(slots=True)
+class Batch:
+    """Columns of equal length, in log order within each partition. Times are ms.
+
+    `keys[i]` is the identity of event i, `sources[i]` the id of its source; `nodes[i]` are the nodes of its
+    `identifiers[i]`, anchor first, () where it has none, both without hints; `money[i]` is None where it has none with
+    a currency; `state[i]` is UNIQUE until dedupe says otherwise.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    events: list[Envelope] = field(default_factory=list)
+    keys: list[int] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    nodes: list[tuple[int, ...]] = field(default_factory=list)
+    identifiers: list[tuple[Identifier, ...]] = field(default_factory=list)
+    money: list[Money | None] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    received: list[int] = field(default_factory=list)
+    state: list[int] = field(default_factory=list)
+    writes: list[int] = field(default_factory=list)
+    """Indices of the events that carry traits or consent."""
+    unreadable: list[tuple[Record, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def extend(self, other: "Batch") -> None:
+        """Add the rows of another batch at the end."""
+        self.writes += [len(self) + i for i in other.writes]
+        for column in _COLUMNS:
+            getattr(self, column).extend(getattr(other, column))
+
+    def unique(self) -> list[int]:
+        """Indices of the events that count."""
+        return [i for i, state in enumerate(self.state) if state == UNIQUE]
+
+    def rank(self, i: int) -> int:
+        """The place of event i in the total order of events (`schemas.order`)."""
+        return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
+
+
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
+
+
+def parse(records: Sequence[Record]) -> Batch:
+    """Parse envelopes. One that cannot be read is listed in `unreadable` and stops none of the others.
+
+    What later steps rely on is checked here, once: anybody may write to the topic.
+    """
+    try:
+        return _parse_all(records)
+    except (msgspec.MsgspecError, InvalidIdentifier, ValueError, ArithmeticError, RecursionError) as error:
+        if len(records) == 1:
+            return Batch(unreadable=[(records[0], f"not an envelope ({type(error).__name__})")])
+    batch = Batch()  # a few bad ones cost some parts of the batch again, many bad ones a few times all of it
+    part = -(-len(records) // _PARTS)
+    for start in range(0, len(records), part):
+        batch.extend(parse(records[start : start + part]))
+    return batch
+
+
+def _parse_all(records: Sequence[Record]) -> Batch:
+    """All of them, column by column, which is quicker than record by record. Raises where one cannot be read."""
+    texts = [record.value for record in records]
+    doubtful = doubts.look(texts)
+    events = [_decode(text) for text in texts]
+    for text in doubtful():
+        doubts.check(text)
+    records, events = _lifted(list(records), events)
+    people = _People()
+    found = [people[bytes(event.identifiers)] for event in events]
+    parts = [b"", *[part for event in events for part in (event.properties, event.context)]]
+    if doubts.BETWEEN.join(parts).count(doubts.BETWEEN + b"{") < len(parts) - 1:
+        raise ValueError("properties and context are objects")
+    return Batch(
+        records=records,
+        events=events,
+        keys=_keys([event.key for event in events]),
+        sources=_sources([event.source for event in events]),
+        types=[intern(event.type) for event in events],  # each is a key to many tables
+        nodes=[nodes for _, nodes in found],
+        identifiers=[identifiers for identifiers, _ in found],
+        money=[None if event.money is None else _money(event.money) for event in events],
+        times=_moments([event.time for event in events]),
+        received=_receipts([event.received_at for event in events]),
+        state=[UNIQUE] * len(events),
+        writes=[i for i, event in enumerate(events) if event.traits or event.consent],
+    )
+
+
+def read_again(record: Record) -> Envelope | None:
+    """The envelope of a record that was parsed before; None where this version cannot read it any more."""
+    try:
+        _, [event] = _lifted([record], [_decode(record.value)])
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
+        return None
+    return event
+
+
+class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
+    """Identifiers as they stand in envelopes -> read, and their nodes: who comes often in a batch is read once."""
+
+    def __missing__(self, text: bytes) -> tuple[tuple[Identifier, ...], tuple[int, ...]]:
+        identifiers = tuple([one for one in _decode_identifiers(text) if one.trust != HINT])
+        nodes = tuple([from_hex(identifier.node) for identifier in identifiers])
+        if 0 in nodes:
+            raise ValueError("0 is nobody's node")
+        found = self[text] = (identifiers, nodes)
+        return found
+
+
+def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record], list[Envelope]]:
+    """Events of an older version as the present one."""
+    for i in [i for i, event in enumerate(events) if event.dataschema in OLD]:
+        records[i] = records[i]._replace(value=lifted(records[i].value))
+        events[i] = _decode(records[i].value)
+    return records, events
+
+
+def _money(money: _Money) -> Money | None:
+    amount = Decimal(money.amount)
+    if not amount.is_finite() or amount.adjusted() >= 30:
+        raise ValueError("money is below 1e30")
+    return (money.currency, micros(amount)) if money.currency else None
+
+
+def _keys(texts: list[str]) -> list[int]:
+    """Keys as numbers. `ValueError` where some text is not 32 lower-case hex digits."""
+    whole = "".join(texts)
+    even = {_KEY_LENGTH}.issuperset(map(len, texts))
+    # quicker than an expression; what it skips, blanks, leaves too few bytes
+    if not even or 2 * len(bytes.fromhex(whole)) != len(whole) or whole != whole.lower():
+        raise ValueError("keys are 32 lower-case hex digits")
+    return [int(text, 16) for text in texts]
+
+
+def _sources(names: list[str]) -> list[str]:
+    """The ids of sources. `ValueError` where some name is none's."""
+    ids = {name: name.removeprefix(_SOURCES) for name in set(names)}
+    if any(not id or id == name for name, id in ids.items()):
+        raise ValueError(f"sources are {_SOURCES} and an id")
+    return [ids[name] for name in names]
+
+
+def _receipts(texts: list[str]) -> list[int]:
+    """The same as `_moments`, quicker where many are equal: a request's events share their receipt."""
+    distinct = list(set(texts))
+    moments = dict(zip(distinct, _moments(distinct), strict=True))
+    return [moments[text] for text in texts]
+
+
+def _moments(texts: list[str]) -> list[int]:
+    """Times in ms. `ValueError` where some text is none or lies outside of our years."""
+    whole = "".join(texts)
+    if not {_MOMENT_LENGTH}.issuperset(map(len, texts)) or not _MOMENTS.fullmatch(whole):
+        raise ValueError("times are RFC 3339 in UTC with three decimals")
+    zoned = np.frombuffer(whole.encode(), dtype=f"S{_MOMENT_LENGTH}")
+    found = zoned.astype(f"S{_MOMENT_LENGTH - 1}").astype("datetime64[ms]").astype("int64")
+    if len(found) and not (found.min() >= 0 and found.max() < _LATEST):
+        raise ValueError("times lie between 1970 and 2286")
+    return list(found.tolist())

@@ -1,0 +1,173 @@
+"""A batch -> Arrow tables of events, traits, identifiers and log positions. Pure: whoever asks for them writes them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import pyarrow as pa
+
+from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
+from stream_processors.parse.money import decimal_array
+from warehouse.client import fixed16, fixed32
+
+_Value = TypeVar("_Value")
+
+_STAMP = pa.timestamp("ms", "UTC")
+
+
+def log_rows(batch: Batch, terms: Mapping[int, int]) -> pa.Table:
+    """One row per record, unreadable ones included: their offsets have been processed.
+
+    `terms`: partition -> the term under which it is held.
+    """
+    unreadable = [record for record, _ in batch.unreadable]
+    records = batch.records + unreadable
+    return pa.table(
+        {
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
+            "gen": pa.array([terms[r.partition] for r in records], pa.uint32()),
+            "dup": pa.array(batch.state + [UNREADABLE] * len(unreadable), pa.uint8()),
+        }
+    )
+
+
+def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    records = _picked(batch.records, index)
+    return pa.table(
+        {
+            "key": fixed16(_picked(batch.keys, index)),
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
+        }
+    )
+
+
+def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
+    records, money = _picked(batch.records, index), _picked(batch.money, index)
+    return pa.table(
+        {
+            "node": fixed16([nodes[0] if nodes else 0 for nodes in _picked(batch.nodes, index)]),
+            "time": pa.array(_picked(batch.times, index), _STAMP),
+            "type": pa.array(_picked(batch.types, index), pa.string()),
+            "part": pa.array([r.partition for r in records], pa.uint16()),
+            "off": pa.array([r.offset for r in records], pa.uint64()),
+            "received_at": pa.array(_picked(batch.received, index), _STAMP),
+            "place": pa.array([event.place for event in _picked(batch.events, index)], pa.uint64()),
+            "key": fixed16(_picked(batch.keys, index)),
+            "source": pa.array(_picked(batch.sources, index), pa.string()),
+            "amount": decimal_array([m[1] if m else 0 for m in money]),
+            "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
+            "payload": pa.array([r.value for r in records], pa.binary()),
+        }
+    )
+
+
+def _picked(column: list[_Value], index: Sequence[int]) -> list[_Value]:
+    """The values at some different indices; mostly they are all of them."""
+    return column if len(index) == len(column) else [column[i] for i in index]
+
+
+def trait_rows(batch: Batch) -> pa.Table:
+    rows: list[tuple[Any, ...]] = []
+    for i in batch.writes:
+        if batch.state[i] == UNIQUE and batch.nodes[i]:
+            event, node = batch.events[i], batch.nodes[i][0]
+            ver, source, channel = batch.rank(i), event.source, event.channel
+            for kind, values in (("trait", event.traits), ("consent", event.consent)):
+                rows += [(node, kind, n, json_text(v), ver, source, channel) for n, v in (values or {}).items()]
+    nodes, kinds, names, texts, versions, sources, channels = zip(*rows, strict=True) if rows else ((),) * 7
+    return pa.table(
+        {
+            "node": fixed16(nodes),
+            "kind": pa.array(kinds, pa.string()),
+            "name": pa.array(names, pa.string()),
+            "value": pa.array(texts, pa.string()),
+            "ver": fixed32(versions),
+            "source": pa.array(sources, pa.string()),
+            "channel": pa.array(channels, pa.string()),
+        }
+    )
+
+
+def json_text(value: msgspec.Raw) -> str | None:
+    """A trait's value as it was written; None where it was null."""
+    text = bytes(value).decode()
+    return None if text == "null" else text
+
+
+Seen = dict[int, list[Any] | None]
+"""Node -> [type, value, first seen, last seen]; None where an alias only guessed at it."""
+
+
+def seen_identifiers(batch: Batch) -> Seen:
+    """Every node of the events that count, and when it was seen."""
+    seen: Seen = {}
+    together: dict[tuple[int, ...], list[Any]] = {}
+    columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)
+    for nodes, identifiers, event, state, time in columns:
+        if state != UNIQUE:
+            continue
+        if event.alias:
+            _see_alias(seen, nodes, identifiers, event.guessed(), time)
+            continue
+        known = together.get(nodes)  # most come again and again with the same others: one look for all of them
+        if known is None:
+            together[nodes] = [identifiers, time, time]
+            continue
+        if time < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
+            known[1] = time
+        if time > known[2]:  # noqa: PLR1730
+            known[2] = time
+    for nodes, (identifiers, first, last) in together.items():
+        for node, identifier in zip(nodes, identifiers, strict=True):
+            _see(seen, node, identifier, first, last)
+    return seen
+
+
+def _see_alias(
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, time: int
+) -> None:
+    for node, identifier in zip(nodes, identifiers, strict=True):
+        if identifier.value == guessed and node != nodes[0]:
+            seen.setdefault(node, None)
+        else:
+            _see(seen, node, identifier, time, time)
+
+
+def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
+    known = seen.get(node)
+    if known is None:
+        seen[node] = [identifier.type, identifier.normalised, first, last]
+        return
+    if first < known[2]:  # noqa: PLR1730 - as above
+        known[2] = first
+    if last > known[3]:  # noqa: PLR1730
+        known[3] = last
+
+
+def merge_seen(into: Seen, other: Seen) -> Seen:
+    """`into`, with what another batch saw."""
+    for node, value in other.items():
+        known = into.get(node)
+        if known is None:
+            if value is not None or node not in into:
+                into[node] = None if value is None else list(value)
+        elif value is not None:
+            known[2] = min(known[2], value[2])
+            known[3] = max(known[3], value[3])
+    return into
+
+
+def identifier_rows(seen: Mapping[int, list[Any] | None]) -> pa.Table:
+    nodes = [node for node, value in seen.items() if value is not None]
+    values = [value for value in seen.values() if value is not None]
+    return pa.table(
+        {
+            "node": fixed16(nodes),
+            "type": pa.array([v[0] for v in values], pa.string()),
+            "value": pa.array([v[1] for v in values], pa.string()),
+            "first_seen": pa.array([v[2] for v in values], _STAMP),
+            "last_seen": pa.array([v[3] for v in values], _STAMP),
+        }
+    )

@@ -1,0 +1,132 @@
+"""What records of simorgh.identity come to -> Arrow tables. Pure: whoever asks for them writes them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from identity.changes import Changes
+from identity.nodes import from_hex
+from stream_processors.state import touches
+from stream_processors.state.directory import links_of
+from warehouse.client import fixed16
+
+_CAUSES = {"merge": touches.MERGE, "split": touches.SPLIT}
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a run of records came to. The version of a row is its record's offset + 1."""
+
+    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    """Node, its profile now (0: nobody), version."""
+    members: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """Profile, node, whether it is in it, version."""
+    decisions: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    """Offset, record with its decisions."""
+    links: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list)
+    """Nodes of an event, received at, whether an alias."""
+    reached: dict[int, str] = field(default_factory=dict)
+    """Node -> why its profile is to be looked at."""
+    absorbed: dict[int, str] = field(default_factory=dict)
+    """Profile that ceased -> why."""
+    fresh: set[int] = field(default_factory=set)
+    """Nodes that no record had named before."""
+
+    def add(self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], changes: Changes) -> None:
+        """Take in the next record. `nodes`: those that a link names."""
+        ver = offset + 1
+        for node, profile in changes.moved.items():
+            self.identity.append((node, profile, ver))
+            left = changes.left[node]
+            if profile:
+                self.members.append((profile, node, 1, ver))
+            if left and left != profile:
+                self.members.append((left, node, 0, ver))
+        if changes.decisions:
+            self.decisions.append((offset, {**record, "decisions": changes.decisions}))
+        if nodes:
+            self.links.append((nodes, record["received_at"], int(bool(record.get("alias")))))
+            self._reach(nodes, touches.EVENT)
+        cause = _CAUSES.get(record["kind"], touches.EVENT)
+        self._reach(changes.touched, cause)
+        for profile in changes.absorbed:
+            self.absorbed[profile] = cause if cause != touches.EVENT else touches.MERGE
+
+    def _reach(self, nodes: Collection[int], cause: str) -> None:
+        reached = self.reached
+        for node in nodes:
+            known = reached.get(node)
+            reached[node] = cause if known is None else touches.heavier(known, cause)
+
+
+def identity_rows(folded: Folded) -> pa.Table:
+    """Where nodes are now."""
+    rows = folded.identity
+    return pa.table(
+        {
+            "node": fixed16([r[0] for r in rows]),
+            "profile": fixed16([r[1] for r in rows]),
+            "ver": pa.array([r[2] for r in rows], pa.uint64()),
+        }
+    )
+
+
+def member_rows(folded: Folded) -> pa.Table:
+    """Who joined and who left."""
+    rows = folded.members
+    return pa.table(
+        {
+            "profile": fixed16([r[0] for r in rows]),
+            "node": fixed16([r[1] for r in rows]),
+            "live": pa.array([r[2] for r in rows], pa.uint8()),
+            "ver": pa.array([r[3] for r in rows], pa.uint64()),
+        }
+    )
+
+
+def link_rows(folded: Folded) -> pa.Table:
+    rows = [(link, at, alias) for nodes, at, alias in folded.links for link in links_of(nodes)]
+    return pa.table(
+        {
+            "link": fixed16([r[0] for r in rows]),
+            "at": pa.array([r[1] for r in rows], pa.timestamp("ms", "UTC")),
+            "alias": pa.array([r[2] for r in rows], pa.uint8()),
+        }
+    )
+
+
+def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
+    """Every decision by each node that it names, for explain; a steward's with the reason and by whom."""
+    rows = [
+        (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], told)
+        for offset, record in records
+        for n, decision in enumerate(record["decisions"])
+        for told in ({**_context(record), **decision},)
+        for node in _named(decision)
+    ]
+    return pa.table(
+        {
+            "node": fixed16([r[0] for r in rows]),
+            "off": pa.array([r[1] for r in rows], pa.uint64()),
+            "n": pa.array([r[2] for r in rows], pa.uint16()),
+            "at": pa.array([r[3] for r in rows], pa.timestamp("ms", "UTC")),
+            "outcome": pa.array([r[4] for r in rows], pa.string()),
+            "detail": pa.array([orjson.dumps(r[5]).decode() for r in rows], pa.string()),
+        }
+    )
+
+
+def _context(record: dict[str, Any]) -> dict[str, Any]:
+    """What a reader of a decision wants to know of the record that it belongs to. `anchor`: where the event is."""
+    if record["kind"] == "link":
+        return {"key": record.get("key"), "source": record.get("source"), "anchor": record["nodes"][0][0]}
+    return {name: record[name] for name in ("reason", "by") if name in record}
+
+
+def _named(decision: dict[str, Any]) -> set[int]:
+    names = {decision[k] for k in ("survivor", "absorbed", "a", "b", "node", "from") if k in decision}
+    names.update(decision.get("to", ()))
+    return {from_hex(name) for name in names}

@@ -1,0 +1,357 @@
+"""Rows that linger: gathered over several small batches, made into Arrow tables once for all of them, written together.
+
+An insert costs the engine some 6 ms of CPU whatever it holds, and more to merge. One writing at a time; meanwhile the
+next rows are gathered. Nobody waits for them: views show at once what was published (see `views.recent`), and what is
+new about a node is answered from the batch in hand. For one process that holds everything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.rows import events
+from stream_processors.rows.identity import Folded, decision_rows, identity_rows, member_rows
+from stream_processors.rows.inserts import Inserts
+from stream_processors.rows.profiles import profile_rows, view_rows, views_of
+from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.writing import Shown
+from stream_processors.state import cold
+from stream_processors.state.copies import Copies
+from stream_processors.state.judge import Judge
+from stream_processors.state.profile import ProfileState
+from stream_processors.state.states import Ends, Holders, Looked
+from stream_processors.views.recent import RecentViews, View
+from warehouse.client import Writer
+
+_WRITE_AT = 5_000
+"""Records whose rows are written without lingering."""
+
+_MANY = 2_000
+"""Traits and consent of a state, in the middle of a batch."""
+
+Positions = dict[str, dict[int, int]]
+Tables = dict[str, pa.Table]
+
+
+class Linger(NamedTuple):
+    """Seconds: without a change, after which rows are written, and between two writings while events keep coming."""
+
+    quiet: float = 0.2
+    busy: float = 1.0
+
+
+@dataclass(slots=True)
+class _Profiles:
+    """Whose a node is, and profiles as they stand when their rows are made."""
+
+    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    views: dict[int, View] = field(default_factory=dict)
+    states: dict[int, ProfileState] = field(default_factory=dict)
+
+    def tables(self) -> Tables:
+        live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
+        gone = sorted(profile for profile, view in self.views.items() if not view.live)
+        versions = {profile: view.ver for profile, view in self.views.items()}
+        return {
+            "identity": identity_rows(Folded(identity=self.identity)),
+            "views": view_rows(self.views),
+            "profile_rows": profile_rows(live, gone, versions),
+        }
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """The rows of events and records."""
+
+    batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
+    """Each with the indices of the events whose id, and whose row, is to be written."""
+    seen: events.Seen = field(default_factory=dict)
+    members: list[tuple[int, int, int, int]] = field(default_factory=list)
+    decisions: list[tuple[int, dict[str, object]]] = field(default_factory=list)
+    transitions: list[Numbered] = field(default_factory=list)
+    keys: set[int] = field(default_factory=set)
+    """The nodes and profiles that the rows are about."""
+
+    @property
+    def records(self) -> int:
+        return sum(len(batch) + len(batch.unreadable) for batch, _, _ in self.batches)
+
+    def tables(self, terms: Mapping[int, int]) -> Tables:
+        transitions = transition_rows(self.transitions)
+        batch, ids, rows = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
+        return {
+            "events": events.event_rows(batch, rows),
+            "ids": events.id_rows(batch, ids),
+            "log_rows": events.log_rows(batch, terms),
+            "traits": events.trait_rows(batch),
+            "identifiers": events.identifier_rows(self.seen),
+            "members": member_rows(Folded(members=self.members)),
+            "decisions": decision_rows(self.decisions),
+            "transitions": transitions,
+            "memberships": membership_rows(transitions),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Landing:
+    """A writing under way: what may be committed after it."""
+
+    positions: Positions
+    records: int
+    recorded: _Recorded
+
+
+class Lingering:
+    """`rows.writing.Rows` and `state.states.History` of one process. One thread; a small pool writes beside it."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        inserts: Inserts,
+        copies: Copies,
+        recent: RecentViews,
+        linger: Linger,
+        positions: Callable[[], Positions],
+        landed: Callable[[Positions], None],
+    ) -> None:
+        """`positions`: how far everything is processed now; `landed` is told up to which of them all rows are in the
+        warehouse."""
+        self._writer = writer
+        self._inserts = inserts
+        self._copies = copies
+        self._recent = recent
+        self._linger = linger
+        self._positions = positions
+        self._has_landed = landed
+        self._began_at = self._changed_at = float("-inf")
+        self._landing: _Landing | None = None
+        self._hurried: _Recorded | None = None
+        self._profiles = _Profiles()
+        self._recorded = _Recorded()
+        self._terms: Mapping[int, int] = {}
+        self._moved: dict[int, int] = {}
+        self._uncommitted = False
+        self.records = 0
+        """How many of simorgh.events are processed and not committed."""
+        self._batch: tuple[Batch, events.Seen] | None = None
+        self._before: Ends = {}
+        self._ends: Ends = {}
+
+    # ---- a step
+
+    def begin(self, before: Ends, ends: Ends) -> None:
+        """A step begins: it takes events from `before` up to `ends`."""
+        self._before, self._ends, self._batch = before, ends, None
+
+    def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
+        unique = batch.unique()
+        self._add(batch, unique, unique, seen, terms)
+
+    def batch_again(
+        self, batch: Batch, ids: Sequence[int], rows: Sequence[int], seen: events.Seen, terms: Mapping[int, int]
+    ) -> None:
+        """`batch` where some rows may be in the tables: those at these indices are not."""
+        self._add(batch, ids, rows, seen, terms)
+
+    def _add(
+        self, batch: Batch, ids: Sequence[int], rows: Sequence[int], seen: events.Seen, terms: Mapping[int, int]
+    ) -> None:
+        self._batch, self._terms = (batch, seen), terms
+        recorded = self._recorded
+        recorded.batches.append((batch, ids, rows))
+        recorded.seen = events.merge_seen(recorded.seen, seen) if recorded.seen else dict(seen)
+        self.changed(len(batch))
+        self._hurry()
+
+    def identity(self, folded: Folded) -> None:
+        self._profiles.identity += folded.identity
+        self._recorded.members += folded.members
+        self._recorded.decisions += folded.decisions
+        self._moved.update((node, profile) for node, profile, _ in folded.identity)
+        self.changed()
+
+    def show(self, shown: Shown) -> None:
+        views = views_of(shown.states, shown.gone, shown.versions)
+        self._profiles.views.update(views)
+        self._profiles.states.update(shown.states)
+        self._recent.show({**self._moved, **shown.homes}, views)
+        self._moved = {}
+        self._recorded.keys.update(shown.states, shown.gone)
+        self.changed()
+
+    def published(self, transitions: Sequence[Numbered]) -> None:
+        self._recorded.transitions += transitions
+        if transitions:
+            self.changed()
+
+    def end(self) -> None:
+        """The step ends: what its batch holds is of the past."""
+        if self._batch is not None:
+            self._recorded.keys.update(self._batch[1])  # not before: a load does not wait for rows of the batch itself
+            self._batch = None
+        self._before = self._ends
+
+    def changed(self, records: int = 0) -> None:
+        """Positions have moved, by so many events: there is something to commit, with or without rows."""
+        self._uncommitted = True
+        self._changed_at = monotonic()
+        self.records += records
+
+    # ---- what is known about nodes
+
+    def ends(self) -> Ends:
+        return self._ends
+
+    def settle(self, keys: Iterable[int]) -> None:
+        """Not of views and profile rows: in the middle of a batch their states may be half up to date."""
+        wanted = set(keys)
+        under_way = (self._landing.recorded if self._landing else None, self._hurried, self._recorded)
+        if any(recorded and not recorded.keys.isdisjoint(wanted) for recorded in under_way):
+            self._write(self._take_recorded())
+
+    def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
+        if loaded:
+            self.settle(loaded)
+            cold.load(self._writer, {node: one.state for node, one in loaded.items()}, self._before, judge)
+        if self._batch is not None:
+            new = {node: one for node, one in renewed.items() if one.ends is not ends}
+            _count(*self._batch, {**loaded, **new}, judge)
+
+    # ---- writing
+
+    def _hurry(self) -> None:
+        """Where much was recorded, begin to write it beside the rest of its batch, which will see it landed."""
+        if self._landing is None and self._hurried is None and self._recorded.records >= _WRITE_AT:
+            self._hurried = self._recorded
+            self._inserts.begin(self._take_recorded())
+
+    def write_when_due(self, seconds: float = 0.0) -> bool:
+        """Take note of a writing that has landed and begin the next, where it is due. Blocks up to `seconds`.
+
+        Returns whether there was anything to write, or to wait for.
+        """
+        if self._landing is not None:
+            if self._inserts.done(seconds):
+                self._land()
+            return True
+        if not self._uncommitted:
+            return False
+        now = monotonic()
+        if not self._is_due(now):
+            return False
+        self._begin(now)
+        return True
+
+    def _is_due(self, now: float) -> bool:
+        many = self._hurried is not None or self._recorded.records >= _WRITE_AT
+        return many or now - self._changed_at >= self._linger.quiet or now - self._began_at >= self._linger.busy
+
+    def commit(self) -> None:
+        """Write everything, wait for it and commit, unless nothing has happened since the last time."""
+        self.write_all()
+        if self._uncommitted:
+            self._uncommitted = False
+            self.records = 0
+            self._note_landed(self._positions())
+
+    def write_all(self) -> None:
+        """Everything gathered is in the warehouse on return; nothing is committed for that."""
+        self._write(self._take_profiles() | self._take_recorded())
+
+    def close(self) -> None:
+        """Wait for what is under way; one that fails is for the next try, which finds its rows missing."""
+        self._inserts.close()
+
+    def _write(self, tables: Tables) -> None:
+        self._land()
+        self._inserts.begin(tables)
+        self._inserts.join()
+        self._copies.landed()
+        self._recent.landed()
+
+    def _begin(self, now: float) -> None:
+        self._began_at = now
+        self._uncommitted = False
+        self._landing = _Landing(self._positions(), self.records, self._recorded)
+        self._inserts.begin(self._take_profiles() | self._take_recorded())
+
+    def _take_profiles(self) -> Tables:
+        taken, self._profiles = self._profiles, _Profiles()
+        self._recent.landing()
+        return taken.tables()
+
+    def _take_recorded(self) -> Tables:
+        taken, self._recorded = self._recorded, _Recorded()
+        self._copies.writing()
+        return taken.tables(self._terms)
+
+    def _land(self) -> None:
+        self._inserts.join()
+        self._hurried = None
+        landing, self._landing = self._landing, None
+        if landing is not None:
+            self.records -= landing.records
+            self._note_landed(landing.positions)
+
+    def _note_landed(self, positions: Positions) -> None:
+        """Rows of all that lies before these positions are in the warehouse."""
+        self._copies.landed()
+        self._recent.landed()
+        self._has_landed(positions)
+
+
+def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge: Judge) -> None:
+    """Fold what the batch holds about nodes into the states of their holders. The hottest loop: once per event."""
+    fold_event, get = judge.fold_event, holders.get
+    columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True)
+    for nodes, kind, time, event, money, counts in columns:
+        if not nodes or counts != UNIQUE or (one := get(nodes[0])) is None:
+            continue
+        state = one.state
+        state.add_event(kind, time, money)
+        leaves = fold_event(state.facts, kind, time, event)
+        if one.changes is not None:
+            one.changes |= leaves
+    for node, identifier in seen.items():
+        if (
+            identifier
+            and (one := get(node))
+            and one.state.add_identifier(node, *identifier)
+            and one.changes is not None
+        ):
+            one.changes |= judge.leaves_of(identities=identifier[:1])
+    for i in batch.writes:
+        if batch.state[i] == UNIQUE and batch.nodes[i] and (one := get(batch.nodes[i][0])):
+            _write_traits(one, batch, i, judge)
+
+
+def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:
+    """Fold an event's traits and consent into its profile."""
+    event, state = batch.events[i], one.state
+    rank, source, channel = batch.rank(i), event.source, event.channel
+    changed = {
+        kind: [
+            name
+            for name, value in (values or {}).items()
+            if state.write(kind, name, (rank, events.json_text(value), source, channel))
+        ]
+        for kind, values in (("trait", event.traits), ("consent", event.consent))
+    }
+    if len(state.traits) + len(state.consents) > _MANY:
+        state.keep_latest(judge.kept)
+    if one.changes is not None:
+        one.changes |= judge.leaves_of(changed["trait"], changed["consent"])
+
+
+def _joined(batches: Sequence[tuple[Batch, Sequence[int], Sequence[int]]]) -> tuple[Batch, list[int], list[int]]:
+    """Several batches as one, with the indices that go with it."""
+    joined, ids, rows = Batch(), list[int](), list[int]()
+    for batch, its_ids, its_rows in batches:
+        ids += [len(joined) + i for i in its_ids]
+        rows += [len(joined) + i for i in its_rows]
+        joined.extend(batch)
+    return joined, ids, rows

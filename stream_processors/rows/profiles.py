@@ -1,0 +1,123 @@
+"""States of profiles -> Arrow tables of profile rows and views. Pure: whoever asks for them writes them."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+
+from stream_processors.parse.money import decimal, decimal_array
+from stream_processors.state.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
+from stream_processors.state.profile import NEVER, ORDER, ProfileState
+from stream_processors.views.recent import View
+from warehouse.client import fixed16
+
+_STAMP = pa.timestamp("ms", "UTC")
+_NO_TEXTS = ("{}", "{}", "{}")
+
+
+def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], versions: Mapping[int, int]) -> pa.Table:
+    """One row per profile; `gone` profiles get a row that says so. `versions`: of each profile's row."""
+    rows = [*states.values(), *([ProfileState(first_seen=0, texts=_NO_TEXTS)] * len(gone))]
+    texts = [s.texts or _NO_TEXTS for s in rows]
+    return pa.table(
+        {
+            "profile": fixed16([*states, *gone]),
+            "ver": pa.array([versions[profile] for profile in (*states, *gone)], pa.uint64()),
+            "live": pa.array([1] * len(states) + [0] * len(gone), pa.uint8()),
+            "traits": pa.array([t[0] for t in texts], pa.string()),
+            "provenance": pa.array([t[1] for t in texts], pa.string()),
+            "consent": pa.array([t[2] for t in texts], pa.string()),
+            **_identity_columns([s.identifiers.values() for s in rows]),
+            "counts": _map([largest(s.counts, MOST_FREQUENT) for s in rows], lambda v: pa.array(v, pa.uint64())),
+            "events": pa.array([s.events for s in rows], pa.uint64()),
+            "orders": pa.array([s.counts.get(ORDER, 0) for s in rows], pa.uint64()),
+            "revenue": _map([largest(s.revenue, MOST_CURRENCIES) for s in rows], decimal_array),
+            "refunds": _map([largest(s.refunds, MOST_CURRENCIES) for s in rows], decimal_array),
+            "first_seen": pa.array([s.first_seen for s in rows], _STAMP),
+            "last_seen": pa.array([s.last_seen for s in rows], _STAMP),
+            "name": pa.array([_search_text(s, "name") for s in rows], pa.string()),
+            "email": pa.array([_search_text(s, "email") for s in rows], pa.string()),
+            "segments": _lists([sorted(s.memberships) for s in rows], pa.string()),
+            "due": pa.array([s.facts.due or NEVER for s in rows], _STAMP),
+        }
+    )
+
+
+def views_of(states: Mapping[int, ProfileState], gone: Collection[int], versions: Mapping[int, int]) -> dict[int, View]:
+    """What a 360° view says of each of these profiles now; of the `gone`, that they are no more."""
+    views = {
+        profile: View(
+            versions[profile], True, view_text(state, state.texts or _NO_TEXTS), sorted(state.memberships.items())
+        )
+        for profile, state in states.items()
+    }
+    return views | {profile: View(versions[profile], False, "{}", []) for profile in gone}
+
+
+def view_rows(views: Mapping[int, View]) -> pa.Table:
+    members = [view.memberships for view in views.values()]
+    return pa.table(
+        {
+            "profile": fixed16(views),
+            "ver": pa.array([view.ver for view in views.values()], pa.uint64()),
+            "live": pa.array([view.live for view in views.values()], pa.bool_()).cast(pa.uint8()),
+            "view": pa.array([view.text for view in views.values()], pa.string()),
+            "segments": _lists([[segment for segment, _ in held] for held in members], pa.string()),
+            "entered": _lists([[entered for _, entered in held] for held in members], _STAMP),
+        }
+    )
+
+
+def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
+    """What a 360° view says, but its segments, as one JSON text: a view is read in one column, and quickly."""
+    rest = {
+        "counts": largest(state.counts, MOST_FREQUENT),
+        "events": state.events,
+        "first_seen": state.first_seen,
+        "identifiers": sorted(state.identifiers.values()),
+        "last_seen": state.last_seen,
+        "orders": state.counts.get(ORDER, 0),
+        "refunds": _amounts(state.refunds),
+        "revenue": _amounts(state.revenue),
+    }
+    text = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+    return f'{{"traits":{texts[0]},"consent":{texts[2]},{text[1:]}'
+
+
+def _amounts(sums: Mapping[str, int]) -> dict[str, str]:
+    return {currency: str(decimal(amount)) for currency, amount in largest(sums, MOST_CURRENCIES).items()}
+
+
+def _offsets(sizes: list[int]) -> pa.Array:
+    return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
+
+
+def _lists(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+    flat = pa.array([value for row in rows for value in row], kind)
+    return pa.ListArray.from_arrays(_offsets([len(row) for row in rows]), flat)
+
+
+def _map(rows: Sequence[Mapping[str, int]], values: Callable[[list[int]], pa.Array]) -> pa.Array:
+    keys = pa.array([key for row in rows for key in row], pa.string())
+    flat = values([value for row in rows for value in row.values()])
+    return pa.MapArray.from_arrays(_offsets([len(row) for row in rows]), keys, flat)
+
+
+def _identity_columns(rows: Sequence[Collection[list[Any]]]) -> dict[str, pa.Array]:
+    """The nested column `identities`, built flat: no text is made for its times."""
+    flat = [identifier for row in rows for identifier in row]
+    offsets = _offsets([len(row) for row in rows])
+    columns = {
+        "type": pa.array([i[0] for i in flat], pa.string()),
+        "value": pa.array([i[1] for i in flat], pa.string()),
+        "first_seen": pa.array([i[2] for i in flat], _STAMP),
+        "last_seen": pa.array([i[3] for i in flat], _STAMP),
+    }
+    return {f"identities.{name}": pa.ListArray.from_arrays(offsets, column) for name, column in columns.items()}
+
+
+def _search_text(state: ProfileState, trait: str) -> str:
+    value = state.facts.traits.get(trait) if trait in state.traits else None
+    return value.lower() if isinstance(value, str) else ""

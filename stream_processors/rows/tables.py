@@ -1,0 +1,116 @@
+"""The rows about nodes as the tables hold them, where several holders write them: see `state.states.History`.
+
+The ends are read from `log_rows` before the rows are. The events stage writes an offset there after all rows of it and
+those before it: what lies below an end is in, and stays. Rows beyond are left: their touch comes after their offset is
+in `log_rows`, so whoever looks because of it reads ends that include them.
+
+- Rows written twice, by a zombie or by another try, have one place in the log: below a state's ends they do not count
+  again, above them they count once (`_read_new`), and what is loaded whole the server shows once (`final = 1`).
+- Traits and identifiers have no offsets. They are read whole, and combine by latest, minimum and maximum: what was
+  known changes nothing.
+
+What a replica has not got yet would be missed until the state is forgotten: where the warehouse is replicated, holders
+must read what was acknowledged (docs/scaling.md).
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from stream_processors.parse.money import micros
+from stream_processors.state import cold
+from stream_processors.state.judge import Judge
+from stream_processors.state.states import Ends, Holders
+from stream_processors.state.stored import stored_end, stored_ends
+from warehouse.client import Writer
+
+_CHUNK = 4_000
+_NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
+    if(type IN {types:Array(String)}, payload, '') FROM events PREWHERE """
+"""PREWHERE: payloads, which are most of what there is to read, of the few rows that are new."""
+
+
+class TableHistory:
+    """One thread."""
+
+    def __init__(self, writer: Writer, partitions: int) -> None:
+        """`partitions` of simorgh.events."""
+        self._writer = writer
+        self._partitions = partitions
+        self._ends: Ends = {}
+
+    def ends(self) -> Ends:
+        known = self._ends or {part: stored_end(self._writer, part) for part in range(self._partitions)}
+        self._ends = stored_ends(self._writer, known)
+        return self._ends
+
+    def settle(self, keys: Iterable[int]) -> None:
+        """Rows are written before anybody hears of them."""
+
+    def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
+        holders = {**loaded, **renewed}
+        for nodes in _chunks(list(holders)):
+            self._read_traits(nodes, holders, judge)
+        for nodes in _chunks(list(loaded)):
+            cold.load_events(self._writer, {node: loaded[node].state for node in nodes}, ends, judge)
+        for nodes in _chunks(list(renewed)):
+            self._read_new(nodes, ends, renewed, judge)
+
+    def _read_traits(self, nodes: list[int], holders: Holders, judge: Judge) -> None:
+        for node, kind, name, *written in cold.traits(self._writer, nodes, judge.kept):
+            one = holders[node]
+            if one.state.write(kind, name, tuple(written)) and one.changes is not None:
+                one.changes |= judge.leaves_of(consent=(name,)) if kind == "consent" else judge.leaves_of((name,))
+        for node, kind, value, first, last in cold.identifiers(self._writer, nodes):
+            one = holders[node]
+            if one.state.add_identifier(node, kind, value, first, last) and one.changes is not None:
+                one.changes |= judge.leaves_of(identities=(kind,))
+
+    def _read_new(self, nodes: list[int], ends: Ends, holders: Holders, judge: Judge) -> None:
+        wanted: dict[str, list[Any]] = {}
+        where: list[str] = []
+        for age, group in _by_age(nodes, holders, ends).items():
+            known = {id(holders[node].ends): holders[node].ends for node in group}
+            where.append(f"({_since(known.values(), ends)}) AND node IN {{nodes{age}:Array(UInt128)}}")
+            wanted[f"nodes{age}"] = group
+        if not where:
+            return
+        types = [kind for kind, with_payload in judge.row_types().items() if with_payload]
+        rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types}, once=False)
+        places: set[tuple[int, int]] = set()
+        for node, kind, time, part, offset, amount, currency, payload in rows:
+            one, place = holders[node], (part, offset)
+            if offset >= one.ends.get(part, 0) and place not in places:
+                places.add(place)
+                one.state.add_event(kind, time, (currency, micros(amount)) if currency else None)
+                leaves = judge.fold_new(one.state.facts, kind, time, payload)
+                if one.changes is not None:
+                    one.changes |= leaves
+
+
+def _by_age(nodes: Iterable[int], holders: Holders, ends: Ends) -> dict[int, list[int]]:
+    """Nodes by how much is new since they were looked at, in powers of two; those for whom nothing is are left out.
+
+    A profile that is looked at often has many rows, of which few are new: what is asked for others must not bring them
+    again.
+    """
+    now = sum(ends.values())
+    ages: dict[int, int] = {}  # states that were looked at together share their ends
+    found: dict[int, list[int]] = {}
+    for node in nodes:
+        known = holders[node].ends
+        age = ages.get(id(known))
+        if age is None:
+            age = ages[id(known)] = (now - sum(known.values())).bit_length()
+        if age:
+            found.setdefault(age, []).append(node)
+    return found
+
+
+def _since(known: Collection[Ends], ends: Ends) -> str:
+    """As SQL: the places from the earliest of the known ends up to `ends`."""
+    first = {part: min(one.get(part, 0) for one in known) for part in ends}
+    return " OR ".join(f"part = {p} AND off >= {first[p]} AND off < {end}" for p, end in ends.items() if first[p] < end)
+
+
+def _chunks(nodes: list[Any]) -> Iterable[list[Any]]:
+    return (nodes[start : start + _CHUNK] for start in range(0, len(nodes), _CHUNK))

@@ -1,0 +1,113 @@
+"""Writing what the stages come to: a small port, and the way that writes each thing before the next begins.
+
+The other way, which gathers rows and lets them linger, is `rows.lingering`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from stream_processors.checkpoints import Checkpoint
+from stream_processors.parse.batch import Batch
+from stream_processors.rows import events
+from stream_processors.rows.identity import Folded, decision_rows, identity_rows, link_rows, member_rows
+from stream_processors.rows.profiles import profile_rows, view_rows, views_of
+from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.state.profile import ProfileState
+from warehouse.client import Writer
+
+
+@dataclass(slots=True)
+class Shown:
+    """Profiles as they stand. `versions`: of the rows of each."""
+
+    states: Mapping[int, ProfileState]
+    gone: Collection[int]
+    versions: Mapping[int, int]
+    homes: Mapping[int, int] = field(default_factory=dict)
+    """Node -> its profile, of the nodes that something is new about."""
+
+
+class Rows(Protocol):
+    """One thread. Every row may be written again: its version is a function of the log, or higher than before."""
+
+    def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
+        """Rows of events, and of their places in the log. `terms`: partition -> the term under which it is held."""
+        ...
+
+    def identity(self, folded: Folded) -> None:
+        """Who is who."""
+        ...
+
+    def show(self, shown: Shown) -> None:
+        """Views and profile rows. To be called before the transitions are published: whoever is called about one, and
+        asks for the profile, shall see it."""
+        ...
+
+    def published(self, transitions: Sequence[Numbered]) -> None:
+        """Transitions that count, once they are in simorgh.segments."""
+        ...
+
+
+class Through:
+    """Writes rows through: they are in the warehouse on return."""
+
+    def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
+        self._writer = writer
+        self._checkpoint = checkpoint
+        self._entered: dict[int, int] = {}
+        """Partition -> the offset after the last one that an insert into log_rows has held, whatever came of it."""
+
+    def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
+        unique = batch.unique()
+        self._insert("events", events.event_rows(batch, unique))
+        self._insert("traits", events.trait_rows(batch))
+        self._insert("identifiers", events.identifier_rows(seen))
+        self._insert("ids", events.id_rows(batch, unique))
+        self._enter(batch, terms)
+
+    def identity(self, folded: Folded) -> None:
+        self._insert("members", member_rows(folded))
+        self._insert("identity", identity_rows(folded))
+        self._insert("decisions", decision_rows(folded.decisions))
+        self._insert("links", link_rows(folded))
+
+    def show(self, shown: Shown) -> None:
+        gone = list(shown.gone)
+        self._insert("views", view_rows(views_of(shown.states, gone, shown.versions)))
+        self._insert("profile_rows", profile_rows(shown.states, gone, shown.versions))
+
+    def published(self, transitions: Sequence[Numbered]) -> None:
+        if transitions:
+            rows = transition_rows(transitions)
+            self._insert("transitions", rows)
+            self._insert("memberships", membership_rows(rows))
+
+    def _insert(self, table: str, rows: pa.Table) -> None:
+        self._writer.insert(table, rows)
+        self._checkpoint(table)
+
+    def _enter(self, batch: Batch, terms: Mapping[int, int]) -> None:
+        """Write the offsets. An insert that failed may yet be in: then only what is missing is written again."""
+        rows = events.log_rows(batch, terms)
+        parts, offsets = rows["part"].to_pylist(), rows["off"].to_pylist()
+        tried = any(offset < self._entered.get(part, 0) for part, offset in zip(parts, offsets, strict=True))
+        if tried:
+            there = self._there(parts, offsets, terms)
+            rows = rows.filter(pa.array([place not in there for place in zip(parts, offsets, strict=True)]))
+        for part, offset in zip(parts, offsets, strict=True):
+            self._entered[part] = max(offset + 1, self._entered.get(part, 0))
+        self._insert("log_rows", rows)
+
+    def _there(self, parts: list[int], offsets: list[int], terms: Mapping[int, int]) -> set[tuple[int, int]]:
+        """Which of these places this holder has entered already."""
+        there: set[tuple[int, int]] = set()
+        for part in set(parts):
+            own = [offset for p, offset in zip(parts, offsets, strict=True) if p == part]
+            bounds = {"p": part, "a": min(own), "b": max(own), "g": terms[part]}
+            sql = """SELECT part, off FROM log_rows
+                WHERE part = {p:UInt16} AND off BETWEEN {a:UInt64} AND {b:UInt64} AND gen >= {g:UInt32}"""
+            there.update(self._writer.rows(sql, bounds))
+        return there

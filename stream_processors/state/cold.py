@@ -1,0 +1,132 @@
+"""Loading profile states from the warehouse: the same fold, over stored rows instead of a batch."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from segments.sql import Page
+from stream_processors.parse.money import micros
+from stream_processors.state.bounds import LATEST, Kept
+from stream_processors.state.profile import ProfileState
+from warehouse.client import Writer
+
+_CHUNK = 4_000
+# Of each node: what is among the latest of a profile is among the latest of one of its nodes.
+_TRAITS = """SELECT node, kind, name, max(ver) AS latest, argMax(tuple(value), ver).1, argMax(source, ver),
+    argMax(channel, ver) FROM traits WHERE node IN {nodes:Array(UInt128)} GROUP BY node, kind, name
+    ORDER BY has({kept:Array(String)}, name) DESC, latest DESC, name LIMIT {most:UInt32} BY node, kind"""
+_IDENTIFIERS = """SELECT node, type, value,
+    toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
+    FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
+_METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
+    toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)),
+    groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
+    FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
+_PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
+    PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
+_MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
+    WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
+
+
+class LeafFold(Protocol):
+    """What the segments' live back end asks of stored rows."""
+
+    def row_types(self) -> Mapping[str, bool]:
+        """Event type -> whether its rows are needed with their payload."""
+        ...
+
+    def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None: ...
+
+    @property
+    def kept(self) -> Kept:
+        """The names of traits and consent that are kept whatever else was written."""
+        ...
+
+
+def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
+    """Add the rows of nodes, given with their profiles' states, at offsets under `before[partition]`.
+
+    The bound keeps out rows of the batch in hand, which its caller adds itself, wherever their insert stands.
+    """
+    nodes = list(states)
+    for start in range(0, len(nodes), _CHUNK):
+        chunk = nodes[start : start + _CHUNK]
+        for node, kind, name, *written in traits(writer, chunk, leaves.kept):
+            states[node].write(kind, name, tuple(written))
+        for state in {id(state): state for state in map(states.__getitem__, chunk)}.values():
+            state.keep_latest(leaves.kept)
+        for node, kind, value, first, last in identifiers(writer, chunk):
+            states[node].add_identifier(node, kind, value, first, last)
+        load_events(writer, {node: states[node] for node in chunk}, before, leaves)
+
+
+def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str, int]]:
+    """Profile -> segment -> entered_at, from what was told; without the profiles that are in none."""
+    found: dict[int, dict[str, int]] = {}
+    if profiles:
+        for profile, segment, entered in writer.look_up(_MEMBERSHIPS, {"profiles": list(profiles)}):
+            found.setdefault(profile, {})[segment] = milliseconds(entered)
+    return found
+
+
+_MEMBERS = """SELECT segment, profile, argMax(entered_at, ver) FROM memberships
+    WHERE segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
+    GROUP BY segment, profile HAVING argMax(member, ver) = 1"""
+
+
+def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, dict[int, int]]:
+    """Segment -> profile -> entered_at of the members in a page, from what was published."""
+    found: dict[str, dict[int, int]] = {}
+    bound = {"s": list(segments), "first": page.first, "last": page.last}
+    for segment, profile, entered in writer.rows(_MEMBERS, bound):
+        found.setdefault(segment, {})[profile] = milliseconds(entered)
+    return found
+
+
+_DUE = """WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now
+    SELECT profile FROM profile_rows WHERE profile IN (SELECT profile FROM profile_rows WHERE due <= now)
+    GROUP BY profile HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= now LIMIT 20000"""
+
+
+def due(writer: Writer, now: int) -> list[int]:
+    """Profiles whose next change by the passing of time has come. Narrowed down first: few are due of many."""
+    return [row[0] for row in writer.rows(_DUE, {"now": now})]
+
+
+def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, ...]]:
+    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it.
+
+    Of each node, all that may be among its profile's latest, and what is kept.
+    """
+    names = kept.all()
+    return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
+
+
+def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
+    """Node, type, value, first and last seen."""
+    return writer.look_up(_IDENTIFIERS, {"nodes": nodes})
+
+
+def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
+    """Add all events of some nodes at offsets under `before[partition]` to their owners' states."""
+    nodes = list(owner)
+    stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
+    wanted = leaves.row_types()
+    types = [kind for kind, with_payload in wanted.items() if not with_payload]
+    rows = writer.look_up(_METRICS % stored, {"nodes": nodes, "types": types})
+    for node, kind, currency, count, amount, first, last, times in rows:
+        state = owner[node]
+        state.add_events(kind, count, first, last)
+        if currency:
+            state.add_money(kind, currency, micros(amount))
+        for time in times:
+            leaves.fold_row(state.facts.leaves, kind, time, "")
+    types = [kind for kind, with_payload in wanted.items() if with_payload]
+    if types:
+        for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
+            leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
+
+
+def milliseconds(moment: datetime) -> int:
+    """The driver answers naive datetimes in UTC."""
+    return int(moment.replace(tzinfo=UTC).timestamp() * 1000 + 0.5)

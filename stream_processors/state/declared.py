@@ -1,0 +1,244 @@
+"""What simorgh.registry declares, read so that nothing in it can stop the pipeline.
+
+The API checks what it appends. Yet a segment may stand there that cannot be put into effect: an earlier version wrote
+it, or another hand; another request of the same moment contradicts it; the engine refuses it when it is filled. Such a
+declaration is *set aside*: what was in effect before stays, everything else goes on, and a later declaration or
+deletion of the segment clears it. That is on record (kind `set_aside`) with its reason, so that every process that
+folds the topic comes to the same segments.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from eventlog.port import EventLog, Message, Record
+from identity.nodes import from_hex
+from identity.rules import IdentityRules
+from registry.models import SET_ASIDE, RegistryRecord
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import InvalidInput, SimorghError
+from segments.live import LiveRules, topological
+from segments.rule import parse_rule
+from segments.tree import Rule, SegmentRef, nodes, segments_of
+
+BACKFILL: Final = "backfill"
+EDITED: Final = "edited"
+
+_ANYBODY: Final = parse_rule({"metric": "events", "gte": 0})
+_LOG = logging.getLogger(__name__)
+_LATEST = 10_000_000_000_000
+
+
+def read(record: Record) -> RegistryRecord | None:
+    """The declaration; None, with a warning, where it is none or a command that cannot be followed.
+
+    Rules of segments are read by `Segments`, which sets aside what cannot be.
+    """
+    try:
+        declared = RegistryRecord.model_validate_json(record.value)
+        _check(declared)
+    except (ValueError, InvalidInput, LookupError, TypeError) as error:
+        _LOG.warning("registry record %d is left out: %s", record.offset, type(error).__name__)
+        return None
+    return declared
+
+
+def _check(declared: RegistryRecord) -> None:
+    body = declared.body
+    if not 0 <= declared.at < _LATEST:
+        raise ValueError("the moment of a declaration lies between 1970 and 2286")
+    match declared.kind:
+        case "merge":
+            from_hex(body["a"])
+            from_hex(body["b"])
+        case "split":
+            for node in body["nodes"]:
+                from_hex(node)
+        case "rules":
+            IdentityRules.parse(body | {"version": 1})
+        case "set_aside":
+            int(body["offset"])
+
+
+def identity_record(declared: RegistryRecord, offset: int) -> dict[str, Any] | None:
+    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's merge
+    or split, or other rules. None: it is not for identity.
+    """
+    match declared.kind:
+        case "merge" | "split":
+            return {"kind": declared.kind, "command": offset, **declared.body, "by": declared.by, "at": declared.at}
+        case "rules":
+            return {"kind": "rules", "version": offset + 1, "rules": declared.body, "at": declared.at}
+    return None
+
+
+def order(said: Mapping[str, Any]) -> Message:
+    """What `identity_record` answers, as a record of simorgh.identity."""
+    return str(said["kind"]).encode(), orjson.dumps({**said, "decisions": []})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a record came to. `filled`: the segment and those that name it, inner ones first; `gone`: live no more."""
+
+    offset: int
+    segment: str
+    cause: str | None
+    """BACKFILL, EDITED, or None where it is live no more."""
+    filled: tuple[str, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A declaration that is not in effect, by its offset, and why."""
+
+    offset: int
+    version: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    offset: int
+    version: int
+    rule: Rule
+    names: frozenset[str]
+    """The segments that the rule names."""
+
+
+class Segments:
+    """The live segments: a fold of their declarations, in log order."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, _Live] = {}
+        self._former: dict[str, _Live] = {}
+        """What was live before the live declaration: comes back where that one is set aside."""
+        self.aside: dict[str, Aside] = {}
+        self._recorded: set[tuple[str, int]] = set()
+
+    @property
+    def live(self) -> dict[str, tuple[Rule, int]]:
+        """Id -> rule, version."""
+        return {segment: (live.rule, live.version) for segment, live in self._live.items()}
+
+    def fold(self, declared: RegistryRecord, offset: int) -> Change | None:
+        """Take in a record of kind `segment` or `set_aside`; how the live segments changed, None where they did not."""
+        if declared.kind == SET_ASIDE:
+            return self._fold_aside(declared, offset)
+        if declared.op == "delete":
+            self.aside.pop(declared.id, None)
+            return self._end(declared.id, offset)
+        version = declared.body.get("version", 1)
+        version = version if type(version) is int else 1
+        try:
+            rule = _compiled(declared.body.get("rule"))
+            live = _Live(offset, version, rule, segments_of(rule))
+            self._hold_together(declared.id, live)
+        except Exception as error:  # whatever it is, it is this declaration's
+            self.aside[declared.id] = Aside(offset, version, reason_of(error))
+            return None
+        before = self._live.get(declared.id)
+        self._begin(declared.id, live, before)
+        return Change(offset, declared.id, EDITED if before else BACKFILL, self.with_users(declared.id))
+
+    def set_aside(self, segment: str, offset: int, reason: str) -> Change | None:
+        """Take the declaration of this offset out of effect; what was live before it comes back."""
+        live = self._live.get(segment)
+        if live is None or live.offset != offset:
+            return None
+        former = self._former.pop(segment, None)
+        self.aside[segment] = Aside(offset, live.version, reason)
+        if former is not None:
+            try:
+                self._hold_together(segment, former)
+            except InvalidInput:
+                former = None
+        if former is None:
+            return self._end(segment, offset)
+        self._live[segment] = former
+        return Change(offset, segment, EDITED, self.with_users(segment))
+
+    def rule(self, segment: str) -> Rule:
+        return self._live[segment].rule
+
+    def with_users(self, segment: str) -> tuple[str, ...]:
+        """The segment and those that name it, directly or through others; inner ones first."""
+        found = [segment]
+        if any(segment in live.names for live in self._live.values()):  # usually none does
+            for other in topological(self._rules()):
+                if not self._live[other].names.isdisjoint(found):
+                    found.append(other)
+        return tuple(found)
+
+    def record_asides(self, log: EventLog, clock: Clock) -> None:
+        """Append what was set aside and is not on record yet. The work of the one who puts declarations into effect."""
+        for segment, aside in self.aside.items():
+            if (segment, aside.offset) not in self._recorded:
+                self._say(log, clock, segment, aside)
+
+    def say_aside(self, log: EventLog, clock: Clock, segment: str, offset: int, reason: str) -> None:
+        """Append that the live declaration of this offset is to be set aside: all who fold the topic do, once there."""
+        live = self._live.get(segment)
+        if live and live.offset == offset and (segment, offset) not in self._recorded:
+            self._say(log, clock, segment, Aside(offset, live.version, reason))
+
+    def _say(self, log: EventLog, clock: Clock, segment: str, aside: Aside) -> None:
+        body = {"offset": aside.offset, "version": aside.version, "reason": aside.reason}
+        value = {"kind": SET_ASIDE, "op": "put", "id": segment, "body": body, "at": clock(), "by": "projections"}
+        log.append(topics.REGISTRY, [(f"{SET_ASIDE}/{segment}".encode(), orjson.dumps(value))])
+        self._recorded.add((segment, aside.offset))
+        _LOG.warning("segment %s, version %d, is set aside: %s", segment, aside.version, aside.reason)
+
+    def _fold_aside(self, declared: RegistryRecord, offset: int) -> Change | None:
+        of, reason = int(declared.body["offset"]), str(declared.body.get("reason", ""))
+        self._recorded.add((declared.id, of))
+        if change := self.set_aside(declared.id, of, reason):
+            return change
+        known = self.aside.get(declared.id)
+        if known and known.offset == of and declared.id not in self._live:
+            return Change(offset, declared.id, None, gone=(declared.id,))  # an earlier version may have left members
+        return None
+
+    def _begin(self, segment: str, live: _Live, before: _Live | None) -> None:
+        if before:
+            self._former[segment] = before
+        self._live[segment] = live
+        self.aside.pop(segment, None)
+
+    def _end(self, segment: str, offset: int) -> Change | None:
+        """It is live no more, and with it those that name it: they are set aside."""
+        self._former.pop(segment, None)
+        if segment not in self._live:
+            return None
+        gone = self.with_users(segment)
+        for name in gone:
+            live = self._live.pop(name)
+            self._former.pop(name, None)
+            if name != segment:
+                self.aside[name] = Aside(live.offset, live.version, "it names a segment that is not live any more")
+        return Change(offset, segment, None, gone=gone)
+
+    def _rules(self) -> dict[str, Rule]:
+        return {segment: live.rule for segment, live in self._live.items()}
+
+    def _hold_together(self, segment: str, live: _Live) -> None:
+        if live.names:  # usually it names none
+            topological({**self._rules(), segment: live.rule})
+
+
+def reason_of(error: Exception) -> str:
+    """For people; our own messages show no customer's value."""
+    return error.message if isinstance(error, SimorghError) else f"it cannot be compiled ({type(error).__name__})"
+
+
+def _compiled(written: object) -> Rule:
+    """The rule, having been compiled once alone, with segments that it names standing for anybody."""
+    rule = parse_rule(written)
+    named = {node.segment: _ANYBODY for node in nodes(rule) if isinstance(node, SegmentRef)}
+    LiveRules({**named, "": rule})
+    return rule

@@ -1,0 +1,282 @@
+"""The directory: whose a node is, and what identity has heard of it. At hand in the graph, or in the tables.
+
+An event whose nodes and links are known, and hold together, is not published to `simorgh.identity` again. In doubt it
+is: known evidence folds to nothing.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from identity.graph import IdentityGraph
+from identity.receipt import Receipt
+from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.state.cold import milliseconds
+from stream_processors.state.touches import EVENT, Touches
+from warehouse.client import Writer
+
+MOST_TUPLES: Final = 400_000
+FRESH_MS: Final = 60_000
+"""After so long a tuple is looked up again: its profile may be absorbed, and every touch of it go a longer way."""
+TOLD_MS: Final = 1_000
+"""After so long, what was told to identity is looked up: its profile should be known by then."""
+
+_LOOKED_UP = 20_000
+_LINKS = """SELECT link, min(at), max(alias) FROM links WHERE link IN {links:Array(UInt128)} GROUP BY link"""
+_HOMES = """SELECT node, argMax(profile, ver) FROM identity WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
+_MEMBERS = """SELECT profile, node FROM members WHERE profile IN {profiles:Array(UInt128)}
+    GROUP BY profile, node HAVING argMax(live, ver) = 1"""
+
+Nodes = tuple[int, ...]
+
+
+class Known(NamedTuple):
+    """What is known of the nodes of an event: evidence received at `at` or later is no news until `until` (ms)."""
+
+    at: int
+    alias: bool
+    until: int
+    homes: dict[int, tuple[int, ...]] | None
+    """Profile -> its nodes among these; None where identity has not answered yet."""
+
+
+@dataclass(slots=True)
+class News:
+    """What a batch brings. `told`: indices of the events to tell identity about; `touches`: profiles of the others."""
+
+    told: list[int] = field(default_factory=list)
+    touches: Touches = field(default_factory=Touches)
+
+
+class Directory(Protocol):
+    """One thread. Every answer may be of an earlier moment: whoever acts on it is touched again when that changes."""
+
+    def sort(self, batch: Batch, nodes: Collection[int]) -> News:
+        """Which of the events that count are news for identity, and whose the others are. `nodes`: all of the batch."""
+        ...
+
+    def told(self, batch: Batch, news: News) -> None:
+        """The news are in simorgh.identity, durable: not to be published again."""
+        ...
+
+    def homes(self, nodes: Collection[int]) -> dict[int, int]:
+        """Node -> its profile (0: nobody's); one that identity has not heard of is missing."""
+        ...
+
+    def members(self, profiles: Collection[int]) -> dict[int, list[int]]:
+        """Profile -> its nodes; those that are no profiles are missing, or lack the node that they are named after."""
+        ...
+
+    def forget(self) -> None:
+        """Empty the cache of what was seen together."""
+        ...
+
+
+RECENT = 200_000
+"""Tuples of identifiers that are known to belong together."""
+
+
+class GraphDirectory:
+    """The graph itself, at hand and up to date: one process holds everything."""
+
+    def __init__(self, graph: Callable[[], IdentityGraph]) -> None:
+        self._graph = graph
+        self._recent: dict[Nodes, Receipt] = {}
+        """Identifiers that were seen together and belong together -> when: nothing new after that."""
+
+    def sort(self, batch: Batch, nodes: Collection[int]) -> News:
+        """See `Directory.sort`. News come in the order of receipt: the graph decides in that order, and so need not go
+        back."""
+        news = News()
+        graph, recent = self._graph(), self._recent
+        told: set[int] = set()
+        for receipt, i in self._by_receipt(batch):
+            together = batch.nodes[i]
+            known = recent.get(together)
+            if known is not None and known <= receipt:
+                continue
+            alias = batch.events[i].alias is True
+            if not graph.knows(together, receipt, alias=alias):
+                links = links_of(together)
+                if alias or not told.issuperset(links):  # else the batch says as much, received earlier
+                    told.update(links)
+                    news.told.append(i)
+            elif len({graph.profile_of(node) for node in together}) == 1:
+                recent[together] = receipt
+        if len(recent) > RECENT:
+            self.forget()
+        profile_of, add = graph.profile_of, news.touches.add_node
+        for node in nodes:
+            if profile := profile_of(node):
+                add(profile, node)
+        return news
+
+    def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
+        """The events that may tell something new, earliest first."""
+        seen, found = self._recent.get, list[tuple[Receipt, int]]()
+        for i, together in enumerate(batch.nodes):
+            if not together or batch.state[i] != UNIQUE:
+                continue
+            known = seen(together)
+            if known is None:
+                found.append((receipt_of(batch, i), i))
+            elif known.at >= batch.received[i] and (receipt := receipt_of(batch, i)) < known:
+                found.append((receipt, i))
+        found.sort()
+        return found
+
+    def told(self, batch: Batch, news: News) -> None:
+        """The graph says so as soon as it has folded them."""
+
+    def homes(self, nodes: Collection[int]) -> dict[int, int]:
+        graph = self._graph()
+        return {node: graph.profile_of(node) for node in nodes if graph.type_of(node)}
+
+    def members(self, profiles: Collection[int]) -> dict[int, list[int]]:
+        nodes_of = self._graph().nodes_of
+        return {profile: nodes for profile in profiles if (nodes := nodes_of(profile))}
+
+    def forget(self) -> None:
+        self._recent.clear()
+
+
+def receipt_of(batch: Batch, i: int) -> Receipt:
+    return Receipt.event(batch.received[i], batch.events[i].place, batch.keys[i])
+
+
+def _is_more(told: dict[Nodes, tuple[Receipt, bool]], nodes: Nodes, at: Receipt, alias: bool) -> bool:
+    """Whether the batch has not said as much of these nodes yet; remembers it."""
+    known = told.get(nodes)
+    if known is not None and known[0] <= at and known[1] >= alias:
+        return False
+    told[nodes] = (at, alias or bool(known and known[1]))
+    return True
+
+
+class TableDirectory:
+    """The tables `identity`, `members` and `links`, where others write them. Answers about tuples of nodes are kept for
+    a while; what a batch does not know is looked up together: a query for links, one for nodes."""
+
+    def __init__(self, writer: Writer, clock: Callable[[], int], most: int = MOST_TUPLES) -> None:
+        self._writer = writer
+        self._clock = clock
+        self._cache = _Cache(most)
+
+    def forget(self) -> None:
+        """Empty the cache: it is filled again from the tables."""
+        self._cache.clear()
+
+    def sort(self, batch: Batch, nodes: Collection[int]) -> News:
+        """See `Directory.sort`. The batch's rows, and those of all before them, are in the warehouse."""
+        now = self._clock()
+        known: dict[Nodes, Known | None] = {}
+        for together, state in zip(batch.nodes, batch.state, strict=True):
+            if together and state == UNIQUE and together not in known:
+                entry = self._cache.get(together)
+                known[together] = entry if entry and now < entry.until else None
+        self._look_up([together for together, entry in known.items() if entry is None], known, now)
+        return self._sorted(batch, known)
+
+    def told(self, batch: Batch, news: News) -> None:
+        until = self._clock() + TOLD_MS
+        for i in news.told:
+            alias = batch.events[i].alias is True
+            self._cache.put(batch.nodes[i], Known(batch.received[i], alias, until, None))
+
+    @staticmethod
+    def _sorted(batch: Batch, known: dict[Nodes, Known | None]) -> News:
+        news = News()
+        told: dict[Nodes, tuple[Receipt, bool]] = {}
+        for i, nodes in enumerate(batch.nodes):
+            if not nodes or batch.state[i] != UNIQUE:
+                continue
+            at, alias, entry = batch.received[i], batch.events[i].alias is True, known[nodes]
+            if entry and entry.at < at and entry.alias >= alias:  # of one moment, the place in the request decides
+                _touch(news.touches, nodes, entry)
+            elif _is_more(told, nodes, receipt_of(batch, i), alias):
+                news.told.append(i)
+        news.told.sort(key=lambda i: receipt_of(batch, i))
+        return news
+
+    def homes(self, nodes: Collection[int]) -> dict[int, int]:
+        found: dict[int, int] = {}
+        for some in _some(nodes):
+            found.update(self._writer.look_up(_HOMES, {"nodes": some}))
+        return found
+
+    def members(self, profiles: Collection[int]) -> dict[int, list[int]]:
+        members: dict[int, list[int]] = {}
+        for some in _some(profiles):
+            for profile, node in self._writer.look_up(_MEMBERS, {"profiles": some}):
+                members.setdefault(profile, []).append(node)
+        return members
+
+    # ---- looking up
+
+    def _look_up(self, wanted: Sequence[Nodes], known: dict[Nodes, Known | None], now: int) -> None:
+        if not wanted:
+            return
+        links = self._links({link for nodes in wanted for link in links_of(nodes)})
+        homes = self.homes({node for nodes in wanted for node in nodes})
+        for nodes in wanted:
+            found = [links.get(link) for link in links_of(nodes)]
+            own = {homes.get(node) for node in nodes} - {0}
+            if None in found or len(own) > 1 or None in own:
+                continue  # something is new, or refused so far: a limit may have lapsed
+            received = [link[0] for link in found if link]
+            alias = all(link[1] for link in found[len(set(nodes)) :] if link)
+            grouped = {home: tuple(dict.fromkeys(nodes)) for home in own if home}
+            entry = Known(max(received), alias, now + FRESH_MS, grouped)
+            known[nodes] = entry
+            self._cache.put(nodes, entry)
+
+    def _links(self, links: set[int]) -> dict[int, tuple[int, bool]]:
+        found: dict[int, tuple[int, bool]] = {}
+        for some in _some(links):
+            for link, at, alias in self._writer.look_up(_LINKS, {"links": some}):
+                found[link] = (milliseconds(at), bool(alias))
+        return found
+
+
+def links_of(nodes: Nodes) -> list[int]:
+    """The keys in the table `links` of an event's evidence: each node, then its anchor with each of the others."""
+    if len(nodes) == 1:
+        return [nodes[0]]
+    distinct = list(dict.fromkeys(nodes))
+    return distinct + [distinct[0] ^ node for node in distinct[1:]]
+
+
+def _some(keys: Collection[int]) -> Iterable[list[int]]:
+    wanted = list(keys)
+    return (wanted[start : start + _LOOKED_UP] for start in range(0, len(wanted), _LOOKED_UP))
+
+
+def _touch(touches: Touches, nodes: Nodes, entry: Known) -> None:
+    if entry.homes is None:  # to the owner of the anchor's name, who will know
+        touches.add(nodes[0], EVENT, nodes)
+        return
+    for profile, theirs in entry.homes.items():
+        touches.add(profile, EVENT, theirs)
+
+
+class _Cache:
+    """Entries of the latest `most` tuples or so: two halves, the older of which is dropped when the younger is full."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most // 2
+        self._young: dict[Nodes, Known] = {}
+        self._old: dict[Nodes, Known] = {}
+
+    def get(self, nodes: Nodes) -> Known | None:
+        entry = self._young.get(nodes)
+        if entry is None and (entry := self._old.get(nodes)) is not None:
+            self.put(nodes, entry)
+        return entry
+
+    def put(self, nodes: Nodes, entry: Known) -> None:
+        if len(self._young) >= self._most:
+            self._young, self._old = {}, self._young
+        self._young[nodes] = entry
+
+    def clear(self) -> None:
+        self._young, self._old = {}, {}

@@ -1,0 +1,223 @@
+"""Profiles in memory: a bounded cache of folds of the warehouse's rows.
+
+A `ProfileState` is a pure function of the rows of its nodes, within the bounds of `state.bounds`. Every
+part of it combines (sums of exact money, minima, maxima, last writer in the total order of events, leaf states), so a
+state can be loaded cold, kept up to date by the batch, or made by absorbing another, in any order, and is the same.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+
+from schemas.clock import iso
+from schemas.order import time_of
+from segments.live import ProfileFacts
+from stream_processors.parse.money import decimal
+from stream_processors.state.bounds import Kept, Written, keep_latest, shown
+
+ORDER, REFUND = "order.completed", "order.refunded"
+CACHED_PROFILES: Final = 100_000
+"""States in memory at most."""
+
+NEVER = 10_390_000_000_000
+"""A moment in 2299, for `due` and the like: no moment at all."""
+
+
+@dataclass(slots=True)
+class ProfileState:
+    """Times in ms, money in millionths by currency. `facts`: what segment rules may ask; its leaf states are theirs."""
+
+    nodes: set[int] = field(default_factory=set)
+    traits: dict[str, Written] = field(default_factory=dict)
+    consents: dict[str, Written] = field(default_factory=dict)
+    identifiers: dict[int, list[Any]] = field(default_factory=dict)
+    """Node -> [type, value, first seen, last seen]."""
+    counts: dict[str, int] = field(default_factory=dict)
+    events: int = 0
+    revenue: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)
+    first_seen: int = NEVER
+    last_seen: int = 0
+    memberships: dict[str, int] = field(default_factory=dict)
+    """Segment -> entered_at."""
+    facts: ProfileFacts = field(default_factory=lambda: ProfileFacts(identity_types=set()))
+    texts: tuple[str, str, str] | None = None
+    """Traits, provenance and consent as JSON, as last made; None when a trait or consent has changed since."""
+
+    def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
+        self.events += 1
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if time < self.first_seen:  # noqa: PLR1730 - once per event: a call of `min` costs more than the rest of it
+            self.first_seen = time
+        if time > self.last_seen:  # noqa: PLR1730 - as above
+            self.last_seen = time
+        if money is not None:
+            self.add_money(kind, *money)
+
+    def add_events(self, kind: str, count: int, first: int, last: int) -> None:
+        """Many events of one type at once, without their money."""
+        self.events += count
+        self.counts[kind] = self.counts.get(kind, 0) + count
+        self.first_seen = min(self.first_seen, first)
+        self.last_seen = max(self.last_seen, last)
+
+    def add_money(self, kind: str, currency: str, amount: int) -> None:
+        sums = self.revenue if kind == ORDER else self.refunds if kind == REFUND else None
+        if sums is not None:
+            sums[currency] = sums.get(currency, 0) + amount
+
+    def add_identifier(self, node: int, kind: str, value: str, first: int, last: int) -> bool:
+        """Whether the state hears of this one for the first time."""
+        known = self.identifiers.get(node)
+        if known is None:
+            self.identifiers[node] = [kind, value, first, last]
+            self.identity_types.add(kind)
+            return True
+        known[2] = min(known[2], first)
+        known[3] = max(known[3], last)
+        return False
+
+    def absorb(self, other: "ProfileState") -> None:
+        """Become the state of both profiles' rows. Leaf states and memberships are the caller's affair."""
+        self.nodes |= other.nodes
+        for kind, theirs in (("trait", other.traits), ("consent", other.consents)):
+            for name, written in theirs.items():
+                self.write(kind, name, written)
+        for node, (kind, value, first, last) in other.identifiers.items():
+            self.add_identifier(node, kind, value, first, last)
+        self.events += other.events
+        for sums, added in (
+            (self.counts, other.counts),
+            (self.revenue, other.revenue),
+            (self.refunds, other.refunds),
+        ):
+            for key, amount in added.items():
+                sums[key] = sums.get(key, 0) + amount
+        self.first_seen = min(self.first_seen, other.first_seen)
+        self.last_seen = max(self.last_seen, other.last_seen)
+
+    def write(self, kind: str, name: str, written: Written) -> bool:
+        """Write a trait or a consent if it is the later one, by version. Returns whether it was."""
+        values = self.consents if kind == "consent" else self.traits
+        known = values.get(name)
+        if known is not None and known[0] >= written[0]:
+            return False
+        values[name] = written
+        self.texts = None
+        return True
+
+    @property
+    def identity_types(self) -> set[str]:
+        types = self.facts.identity_types
+        assert isinstance(types, set)
+        return types
+
+    def keep_latest(self, kept: Kept) -> None:
+        """Stay within the bounds. To be called where much was written at once."""
+        keep_latest(self.traits, kept.traits)
+        keep_latest(self.consents, kept.consents)
+
+    def current_facts(self, *, metrics: bool, kept: Kept) -> ProfileFacts:
+        """The facts, brought up to date with the rest of the state; `metrics` only where some rule asks for them.
+        `kept`: the names that rules ask for."""
+        facts = self.facts
+        if self.texts is None:
+            self.keep_latest(kept)
+            traits, consents = shown(self.traits), shown(self.consents)
+            self.texts = (object_text(traits), provenance_text(traits), object_text(consents))
+            facts.traits = _values(self.texts[0], traits, self.traits)
+            facts.consent = _values(self.texts[2], consents, self.consents)
+        if metrics:
+            facts.events = self.events
+            facts.orders = self.counts.get(ORDER, 0)
+            facts.revenue = {currency: decimal(amount) for currency, amount in self.revenue.items()}
+            facts.refunds = {currency: decimal(amount) for currency, amount in self.refunds.items()}
+            facts.first_seen = self.first_seen if self.events else None
+            facts.last_seen = self.last_seen if self.events else None
+        return facts
+
+
+def object_text(values: Mapping[str, Written]) -> str:
+    """JSON of what was not removed, by name. Stored values are JSON already: joined, not written again."""
+    parts = [f"{_quoted(name)}:{text}" for name, (_, text, _, _) in sorted(values.items()) if text is not None]
+    return "{" + ",".join(parts) + "}"
+
+
+def provenance_text(values: Mapping[str, Written]) -> str:
+    """JSON: name -> the source, channel and time of the write that won."""
+    return orjson.dumps(
+        {
+            name: {"source": source, "channel": channel, "time": iso(time_of(ver))}
+            for name, (ver, text, source, channel) in sorted(values.items())
+            if text is not None
+        }
+    ).decode()
+
+
+def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:
+    """What is shown, as `text` says, with what is known beside it."""
+    found: dict[str, Any] = orjson.loads(text)
+    if len(shown) < len(values):
+        rest = {name: written[1] for name, written in values.items() if name not in shown}
+        found |= {name: orjson.loads(value) for name, value in rest.items() if value is not None}
+    return found
+
+
+def _quoted(name: str) -> str:
+    return orjson.dumps(name).decode()
+
+
+def inherit(into: dict[str, int], memberships: Mapping[str, int]) -> None:
+    """Take over an absorbed profile's memberships, each from its earliest moment on."""
+    for segment, entered in memberships.items():
+        into[segment] = min(entered, into.get(segment, entered))
+
+
+Cached = TypeVar("Cached")
+
+
+class ProfileCache(Generic[Cached]):
+    """The most recently used states, at most `bound` of them."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound = bound
+        self._states: OrderedDict[int, Cached] = OrderedDict()
+
+    def get(self, profile: int) -> Cached | None:
+        state = self._states.get(profile)
+        if state is not None:
+            self._states.move_to_end(profile)
+        return state
+
+    def peek(self, profile: int) -> Cached | None:
+        """Without using it."""
+        return self._states.get(profile)
+
+    def put(self, profile: int, state: Cached) -> None:
+        self._states[profile] = state
+        self._states.move_to_end(profile)
+
+    def drop(self, profile: int) -> Cached | None:
+        return self._states.pop(profile, None)
+
+    def trim(self) -> None:
+        """Keep within the bound. Called between batches, since a batch holds on to what it touches."""
+        while len(self._states) > self._bound:
+            self._states.popitem(last=False)
+
+    def profiles(self) -> list[int]:
+        """Those used last at the end."""
+        return list(self._states)
+
+    def items(self) -> list[tuple[int, Cached]]:
+        """The same with their states."""
+        return list(self._states.items())
+
+    def clear(self) -> None:
+        self._states.clear()
+
+    def __len__(self) -> int:
+        return len(self._states)

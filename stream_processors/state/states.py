@@ -1,0 +1,189 @@
+"""States of the profiles that a holder looks at: remembered, and brought up to date with what is new; else loaded.
+
+**A state is the fold of exactly the rows of its nodes below its `ends`, each counted once.** What is new since is
+answered by `History`: from the tables, or from the batch at hand before its rows are there.
+
+- Nodes that a profile has gained are loaded whole, unless a profile that was absorbed in the same step is remembered
+  with just these: rows of other nodes are other rows. Nodes of which nothing was known before (`fresh`) have only what
+  is new. Where a profile has lost a node, its state is made anew.
+- What two profiles have at once is being moved by identity, which touches both afterwards: not kept.
+- Memberships are what was published. Nobody else publishes for a partition but after a later claim, which the holder
+  notices before it keeps a state (`Teller.verify`); whoever takes a partition over, or lets it go, forgets its states.
+- A state is taken out while it is looked at, and kept once all that came of it is published and written. A try that
+  failed leaves none behind.
+- Leaf states belong to the rules that they were made by: other rules, and all is forgotten.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from stream_processors.state import cold
+from stream_processors.state.judge import Judge
+from stream_processors.state.profile import CACHED_PROFILES, ProfileCache, ProfileState
+from warehouse.client import Writer
+
+Ends = Mapping[int, int]
+"""Partition of simorgh.events -> the offset after the last one whose rows are counted."""
+
+
+@dataclass(slots=True)
+class Looked:
+    """A profile as it stands. `part`: of simorgh.touched.
+
+    `changes`: the leaves of rules that may have changed since its memberships were decided; None where all may have.
+    """
+
+    state: ProfileState
+    part: int
+    ends: Ends
+    changes: set[int] | None = None
+    sure: bool = True
+    """False: another profile had one of its nodes at the same time."""
+
+
+Holders = Mapping[int, Looked]
+"""Node -> who counts its rows."""
+
+
+class History(Protocol):
+    """The rows about nodes, wherever they are. One thread."""
+
+    def ends(self) -> Ends:
+        """Up to where rows can be read at this moment."""
+        ...
+
+    def settle(self, keys: Iterable[int]) -> None:
+        """Blocks until rows about these nodes and profiles that were written earlier can be queried."""
+        ...
+
+    def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
+        """Bring the states of holders up to `ends`: of `loaded` nodes with all rows below, of `renewed` ones with those
+        from the holder's own ends on."""
+        ...
+
+
+_NONE: Final[Ends] = {}
+
+
+class States:
+    """What one holder remembers, within a bound. Emptied at any moment, it gives the same states. One thread."""
+
+    def __init__(self, writer: Writer, judge: Judge, history: History, bound: int = CACHED_PROFILES) -> None:
+        self._writer = writer
+        self._judge = judge
+        self._history = history
+        self._cache: ProfileCache[Looked] = ProfileCache(bound)
+        self._left: dict[int, Looked] = {}
+        """Node -> the state of a profile that was absorbed in this step, which has just the rows of that and others."""
+
+    def begin(self) -> None:
+        """A step begins. What an earlier one, which failed, has left is not to be relied on."""
+        self._left.clear()
+
+    def look(
+        self, profiles: Mapping[int, Sequence[int]], parts: Mapping[int, int], fresh: Set[int]
+    ) -> dict[int, Looked]:
+        """Profiles, given with their nodes now and their partitions, as they stand. To be kept once published."""
+        if not profiles:
+            return {}
+        ends = self._history.ends()
+        looked: dict[int, Looked] = {}
+        for profile, nodes in profiles.items():
+            one = self._taken(profile, parts[profile], nodes)
+            looked[profile] = one or Looked(ProfileState(), parts[profile], _NONE)
+        self._load_memberships({p: one.state for p, one in looked.items() if one.ends is _NONE and p not in fresh})
+        loaded, renewed, joined = self._shared_out(profiles, looked, fresh)
+        self._history.read(loaded, renewed, ends, self._judge)
+        for one, part in joined:
+            one.state.absorb(part.state)
+            self._judge.absorb(one.state.facts.leaves, part.state.facts.leaves)
+        for profile, one in looked.items():
+            one.ends = ends
+            if len(one.state.nodes) < len(profiles[profile]):
+                one.state.nodes = set(profiles[profile])
+        return looked
+
+    def keep(self, looked: Mapping[int, Looked]) -> None:
+        """What was looked at is published and written: these are the states as of now."""
+        for profile, one in looked.items():
+            if one.sure:
+                self._cache.put(profile, one)
+        self._cache.trim()
+        self._left.clear()
+
+    def leave(self, profiles: Collection[int]) -> dict[int, dict[str, int]]:
+        """These are no more; returns the memberships that they leave. Until `keep`, an heir is made of what is
+        remembered of them."""
+        left: dict[int, dict[str, int]] = {}
+        unknown: list[int] = []
+        for profile in profiles:
+            one = self._cache.drop(profile)
+            if one is None:
+                unknown.append(profile)
+                continue
+            if one.state.memberships:
+                left[profile] = one.state.memberships
+            self._left.update(dict.fromkeys(one.state.nodes, one))
+        if unknown:
+            self._history.settle(unknown)
+            left |= cold.memberships(self._writer, unknown)
+        return left
+
+    def forget(self, parts: Collection[int] | None = None) -> list[int]:
+        """Empty the cache, or forget what belongs to some partitions. Returns the profiles, those used last at the
+        end."""
+        gone = [profile for profile, one in self._cache.items() if parts is None or one.part in parts]
+        for profile in gone:
+            self._cache.drop(profile)
+        self._left.clear()
+        return gone
+
+    def _taken(self, profile: int, part: int, nodes: Sequence[int]) -> Looked | None:
+        """What is remembered of a profile, unless it is of other circumstances."""
+        one = self._cache.drop(profile)
+        if one is None or one.part != part or not one.state.nodes.issubset(nodes):
+            return None
+        one.changes = set()
+        return one
+
+    def _load_memberships(self, states: Mapping[int, ProfileState]) -> None:
+        if states:
+            self._history.settle(states)
+            for profile, held in cold.memberships(self._writer, states).items():
+                states[profile].memberships = held
+
+    def _shared_out(
+        self, profiles: Mapping[int, Sequence[int]], looked: Mapping[int, Looked], fresh: Set[int]
+    ) -> tuple[dict[int, Looked], dict[int, Looked], list[tuple[Looked, Looked]]]:
+        """Who counts the rows of which nodes: those to load, those to renew, and the parts that join a state."""
+        loaded: dict[int, Looked] = {}
+        renewed: dict[int, Looked] = {}
+        joined: list[tuple[Looked, Looked]] = []
+        for profile, nodes in profiles.items():
+            one = looked[profile]
+            known = one.state.nodes
+            gained: list[int] = []
+            for node in nodes:
+                if other := loaded.get(node) or renewed.get(node):
+                    one.sure = other.sure = False
+                elif node in known or node in fresh:
+                    renewed[node] = one
+                else:
+                    gained.append(node)
+            for part in self._parts_of(gained):
+                renewed.update(dict.fromkeys(part.state.nodes, part))
+                joined.append((one, part))
+            for node in gained:
+                if node not in renewed:
+                    loaded[node] = one
+            if gained:
+                one.changes = None
+        return loaded, renewed, joined
+
+    def _parts_of(self, gained: Sequence[int]) -> list[Looked]:
+        """The states of absorbed profiles of which all nodes are among these."""
+        if not self._left:
+            return []
+        parts = {id(part): part for node in gained if (part := self._left.get(node))}
+        return [part for part in parts.values() if part.sure and part.state.nodes.issubset(gained)]

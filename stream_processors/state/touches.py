@@ -1,0 +1,117 @@
+"""`simorgh.touched`: profiles to look at, and why. Part of the public contract (`schemas.records.Touch`).
+
+A touch is a hint, never truth: it may come twice, late, or under a profile that was absorbed meanwhile. Whoever owns
+the profile looks up who the nodes are today and passes on what is not its own. So a touch need not be right about
+profiles; it has to be appended after the rows that it is about are in the warehouse.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+
+from eventlog.port import Message
+from identity.nodes import from_hex, to_hex
+from stream_processors.state.profile import inherit
+
+EVENT: Final = "event"
+TIME: Final = "time"
+MERGE: Final = "merge"
+SPLIT: Final = "split"
+BACKFILL: Final = "backfill"
+EDITED: Final = "edited"
+DELETED: Final = "deleted"
+REPLAY: Final = "replay"
+
+_WEIGHT: Final = {SPLIT: 3, MERGE: 2, EVENT: 1}
+"""Of several causes the weightier one is told."""
+
+
+@dataclass(slots=True)
+class Touch:
+    """`profile`: whom its sender takes the nodes for. `nodes`: what something is new about, beside the profile itself.
+
+    `inherited`: memberships (segment -> entered_at in ms) of profiles that this one absorbed.
+    """
+
+    profile: int
+    cause: str
+    nodes: set[int] = field(default_factory=set)
+    inherited: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: "Touch") -> None:
+        """Become one touch of both."""
+        self.nodes |= other.nodes
+        self.cause = heavier(self.cause, other.cause)
+        inherit(self.inherited, other.inherited)
+
+
+def heavier(cause: str, other: str) -> str:
+    return other if _WEIGHT.get(other, 0) > _WEIGHT.get(cause, 0) else cause
+
+
+class Touches:
+    """Touches to send, one for each profile."""
+
+    def __init__(self) -> None:
+        self.by_profile: dict[int, Touch] = {}
+        self.fresh: set[int] = set()
+        """Nodes of which nothing was known before what is new about them now. A hint for whoever has them at hand: a
+        topic does not carry it."""
+
+    def add(
+        self, profile: int, cause: str, nodes: Iterable[int] = (), inherited: Mapping[str, int] | None = None
+    ) -> None:
+        known = self.by_profile.get(profile)
+        if known is None:
+            self.by_profile[profile] = Touch(profile, cause, set(nodes), dict(inherited or {}))
+        else:
+            known.nodes.update(nodes)
+            known.cause = heavier(known.cause, cause)
+            inherit(known.inherited, inherited or {})
+
+    def add_node(self, profile: int, node: int) -> None:
+        """An event has something new about one of a profile's nodes."""
+        known = self.by_profile.get(profile)
+        if known is None:
+            self.by_profile[profile] = Touch(profile, EVENT, {node})
+        else:
+            known.nodes.add(node)
+            known.cause = heavier(known.cause, EVENT)
+
+    def merge(self, others: "Touches") -> None:
+        """Add all of these."""
+        known, self.fresh = self.by_profile, self.fresh | others.fresh
+        for profile, touch in others.by_profile.items():
+            if profile in known:
+                known[profile].add(touch)
+            else:
+                known[profile] = touch
+
+    def messages(self) -> list[Message]:
+        return [message(touch) for touch in self.by_profile.values()]
+
+
+def message(touch: Touch) -> Message:
+    """Key: the profile, so that one owner sees all of a profile's touches, in order."""
+    key = to_hex(touch.profile)
+    body: dict[str, object] = {"profile": key, "cause": touch.cause}
+    nodes = touch.nodes - {touch.profile}
+    if nodes:
+        body["nodes"] = [to_hex(node) for node in sorted(nodes)]
+    if touch.inherited:
+        body["inherited"] = touch.inherited
+    return key.encode(), orjson.dumps(body)
+
+
+def parse(value: bytes) -> Touch:
+    """Raises `ValueError`, `TypeError`, `LookupError` or `InvalidIdentifier` where it is no touch."""
+    body = orjson.loads(value)
+    inherited = body.get("inherited", {})
+    return Touch(
+        from_hex(body["profile"]),
+        str(body["cause"]),
+        {from_hex(node) for node in body.get("nodes", ())},
+        {str(segment): int(entered) for segment, entered in inherited.items()},
+    )

@@ -1,0 +1,80 @@
+"""Profiles after a back-fill: their views and rows brought up to date with some segments, inside the warehouse.
+
+Quicker than making the rows anew, of which segments may have millions. Idempotent: what differs from the memberships
+is found by asking.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from segments.sql import Page
+from stream_processors.state.profile import NEVER
+from warehouse.client import Writer
+
+_AT_ONCE: Final = 20_000
+
+_PAGE: Final = "profile BETWEEN {first:UInt128} AND {last:UInt128}"
+
+_HELD: Final = f"""SELECT profile, arraySort(groupArray((name, since))) AS held FROM (
+        SELECT profile, toString(segment) AS name, argMax(entered_at, ver) AS since FROM memberships
+        WHERE segment IN {{segments:Array(String)}} AND {_PAGE}
+        GROUP BY profile, segment HAVING argMax(member, ver) = 1)
+    GROUP BY profile"""
+"""Each profile's memberships in these segments, as told."""
+
+_DIFFERENT: Final = f"""SELECT profile FROM (
+        SELECT profile,
+            argMax(arraySort(arrayFilter(one -> has({{segments:Array(String)}}, one), segments)), ver) AS shown
+        FROM profile_rows WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
+    LEFT JOIN ({_HELD}) AS told USING profile
+    WHERE shown != held.1 ORDER BY profile"""
+"""Rows are made from views: where they are right, so are the views."""
+
+_LATEST: Final = "SELECT * FROM TABLE WHERE profile IN {profiles:Array(UInt128)} ORDER BY ver DESC LIMIT 1 BY profile"
+
+_SHOW_IN_VIEWS: Final = f"""INSERT INTO views
+    WITH told AS ({_HELD}),
+    latest AS ({_LATEST.replace("TABLE", "views")}),
+    changed AS (
+        SELECT profile, arraySort(arrayConcat(
+            arrayFilter(one -> NOT has({{segments:Array(String)}}, one.1), arrayZip(latest.segments, latest.entered)),
+            told.held)) AS held
+        FROM latest LEFT JOIN told USING profile)
+    SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, changed.held.1 AS segments, changed.held.2 AS entered)
+    FROM latest INNER JOIN changed USING profile"""
+
+_SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
+    WITH latest AS ({_LATEST.replace("TABLE", "profile_rows")}),
+    seen AS (SELECT profile, argMax(segments, ver) AS segments FROM views WHERE {_PAGE} GROUP BY profile),
+    timed AS (SELECT one.1 AS profile, fromUnixTimestamp64Milli(one.2, 'UTC') AS at
+        FROM (SELECT arrayJoin(arrayZip({{profiles:Array(UInt128)}}, {{moments:Array(Int64)}})) AS one))
+    SELECT latest.* REPLACE ({{ver:UInt64}} AS ver, seen.segments AS segments, least(latest.due, timed.at) AS due)
+    FROM latest INNER JOIN seen USING profile INNER JOIN timed USING profile
+    WHERE latest.live = 1 AND (latest.segments != seen.segments OR timed.at < latest.due)"""
+
+
+def show_members(
+    writer: Writer, segments: Sequence[str], page: Page, version: int, due: Mapping[int, int] | None = None
+) -> None:
+    """Make views and rows of a page's live profiles say of some segments what the table of memberships says. Blocks.
+
+    `version` of the rows to write: above that of the rows that are there. `due`: profile -> the moment, in ms, at which
+    its row is to be due at the latest.
+    """
+    due = due or {}
+    bound = {"segments": list(segments), "first": page.first, "last": page.last, "ver": version}
+    changed = [row[0] for row in writer.rows(_DIFFERENT, bound)]
+    for chunk in _chunks(changed):
+        writer.command(_SHOW_IN_VIEWS, {**bound, **_within(chunk), "profiles": chunk})
+    for chunk in _chunks(sorted({*changed, *due})):
+        moments = [due.get(profile, NEVER) for profile in chunk]
+        writer.command(_SHOW_IN_ROWS, {**bound, **_within(chunk), "profiles": chunk, "moments": moments})
+
+
+def _within(chunk: Sequence[int]) -> dict[str, int]:
+    """The page of these profiles, which are in order."""
+    return {"first": chunk[0], "last": chunk[-1]}
+
+
+def _chunks(profiles: Sequence[int]) -> list[Sequence[int]]:
+    return [profiles[start : start + _AT_ONCE] for start in range(0, len(profiles), _AT_ONCE)]
