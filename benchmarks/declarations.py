@@ -115,7 +115,7 @@ async def _declare(box: Box, rules: dict[str, Any], at_once: int) -> None:
             body = {"id": name, "name": name, "rule": rules[name]}
             answer = await client.post("/v1/segments", json=body)
         if answer.status_code != 201:
-            raise NotFound(f"benchmark: 201 was wanted for {name}, {answer.status_code} came")
+            raise NotFound(f"benchmark: wanted 201 for {name}, got {answer.status_code}; look at what the API logs")
 
     async with _client(box) as client:
         await asyncio.gather(*(declare(client, name) for name in rules))
@@ -144,7 +144,7 @@ def _compiled(reader: Reader, rules: dict[str, Any]) -> None:
 
 
 def _nobody(segment: str) -> Any:
-    raise NotFound(segment)
+    raise NotFound(f"benchmark: wanted the segment {segment}, got one that is not declared; declare it first")
 
 
 def _plain_sql(reader: Reader) -> None:

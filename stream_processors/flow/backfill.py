@@ -28,7 +28,7 @@ _COUNT: Final = "SELECT uniq(profile) FROM identity"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PageOfMembers:
     """A page of the answer: segment -> the profiles in the page that satisfy its rule."""
 
     page: Page
@@ -69,7 +69,7 @@ def together(segments: Iterable[str], resolve: Resolve) -> list[list[str]]:
     return groups
 
 
-def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, clock: Clock) -> Iterator[Found]:
+def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, clock: Clock) -> Iterator[PageOfMembers]:
     """All pages in order, each with the profiles in it that satisfy the segments' rules when it is asked for.
 
     Raises what the reader does; `InvalidInput` (`query_too_large`) where not even a small page can be answered, and
@@ -96,7 +96,7 @@ def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, c
             for index in held_by:
                 members[index].add(profile)
         due = {profile: moment for profile, _, moment in rows if moment}
-        yield Found(page, dict(zip(names, members, strict=True)), due)
+        yield PageOfMembers(page, dict(zip(names, members, strict=True)), due)
 
 
 def fails(reader: Reader, resolve: Resolve, segment: str, clock: Clock) -> bool:
