@@ -83,7 +83,7 @@ def parse_transition(value: bytes) -> Transition:
         )
     except (ValueError, KeyError, TypeError) as error:
         raise Broken(
-            "simorgh.segments: wanted a transition; got something else; look at what wrote it (the segments stage)"
+            "simorgh.segments: wanted a transition, got something else; look at what wrote it (the segments stage)"
         ) from error
 
 
@@ -169,4 +169,4 @@ def from_fields(fields: Mapping[str, Any], ver: int = -1) -> Delivery:
             ver=ver,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken("simorgh.deliveries: wanted a delivery; got something else; look at what wrote it") from error
+        raise Broken("simorgh.deliveries: wanted a delivery, got something else; look at what wrote it") from error

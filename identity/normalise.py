@@ -51,8 +51,8 @@ def check_type(type: str) -> None:
     """Raises InvalidIdentifier unless `type` is a lower-case slug of 1 to 63 characters."""
     if not isinstance(type, str) or not _TYPE.fullmatch(type):
         raise InvalidIdentifier(
-            "identifier type: wanted a lower-case slug (a-z, 0-9, _) of 1 to 63 characters that starts with "
-            "a letter; rename the type"
+            "identifier type: wanted a lower-case slug (a-z, 0-9, _) of 1 to 63 characters that starts with a letter,"
+            " got another text; rename the type"
         )
 
 

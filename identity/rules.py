@@ -72,7 +72,9 @@ class IdentityRules(BaseModel):
             return cls.model_validate(data)
         except ValidationError as fault:
             first = wrong_parts(fault)[0]
-            raise InvalidRule(f"identity rules {first.pointer or '/'}: {first.message}", path=first.pointer) from None
+            raise InvalidRule(
+                f"identity rules {first.pointer or '/'}: {first.message}; correct it", path=first.pointer
+            ) from None
 
     def rank(self, type: str) -> int:
         """Smaller is more telling: 1, 2, … for `priorities`, then every other type in its alphabetical place.
@@ -111,7 +113,7 @@ class IdentityRules(BaseModel):
     def _check(self) -> Self:
         for types in (self.priorities, self.persons):
             if len(set(types)) != len(types):
-                raise ValueError("a type is named twice; name it once")
+                raise ValueError("wanted each type once, got one twice")
         blocked = [type for type in self.blocked if type != ANY_TYPE]
         for type in (*self.priorities, *self.persons, *self.limits, *blocked):
             _check_type(type)
@@ -147,7 +149,7 @@ def _compile(patterns: tuple[str, ...]) -> Any:
             matcher.Add(pattern)
         matcher.Compile()
     except re2.error:
-        raise ValueError("a blocked pattern is no RE2 expression or is too large; correct it") from None
+        raise ValueError("wanted RE2 expressions of a moderate size, got a blocked pattern that is none") from None
     return matcher
 
 

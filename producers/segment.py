@@ -89,7 +89,9 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
     kind = message.get("type")
     read_call = _READERS.get(kind) if isinstance(kind, str) else None
     if read_call is None:
-        raise InvalidEvent(f"type: wanted one of {', '.join(KINDS)}, got something else", code="unknown_type")
+        raise InvalidEvent(
+            f"type: wanted one of {', '.join(KINDS)}, got something else; send one of them", code="unknown_type"
+        )
     source, sent_at, odd = shared.source, shared.sent_at, None
     where, properties = message.get("context", _NONE), message.get("properties", _NONE)
     traits = message.get("traits", _NONE)

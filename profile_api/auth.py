@@ -52,8 +52,7 @@ async def guard(
     needed = scope_of(request.scope["endpoint"])
     if needed is None or not allows(token.scopes, needed):
         raise Denied(
-            f"A token with the scope {needed} was wanted;"
-            f" this one has {', '.join(sorted(token.scopes)) or 'none'}. Ask for another token.",
+            f"token: wanted the scope {needed}, got {', '.join(sorted(token.scopes)) or 'none'}; ask for another token",
             code="forbidden",
         )
     request.state.token = token
@@ -62,20 +61,21 @@ async def guard(
 def _token(deps: ApiDeps, credentials: HTTPAuthorizationCredentials | None, address: str) -> Token:
     if credentials is None:
         raise Denied(
-            "The header Authorization: Bearer <token> was wanted; none came. Send a token.",
+            "Authorization: wanted Bearer and a token, got no such header; send a token",
             code=UNAUTHORIZED,
         )
     secret = credentials.credentials
     if seconds := deps.throttle.wait(secret, address):
         raise Throttled(
-            "Too many tokens that are not known came from here, or began like this one: try again later.",
+            "token: wanted fewer tries with unknown tokens, got too many from here or with this beginning; try again"
+            " later",
             code="too_many_failures",
             seconds=seconds,
         )
     token = deps.registry.authenticate_token(secret)
     if token is None:
         deps.throttle.failed(secret, address)
-        raise Denied("A token of this workspace was wanted; one that is not known came.", code=UNAUTHORIZED)
+        raise Denied("token: wanted one of this workspace, got an unknown one; ask for a token", code=UNAUTHORIZED)
     deps.throttle.succeeded(secret, address)
     return token
 

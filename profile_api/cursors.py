@@ -41,6 +41,6 @@ def _sign(secret: bytes, kind: str, body: bytes) -> bytes:
 
 def _not_a_cursor(kind: str) -> InvalidInput:
     return InvalidInput(
-        f"cursor: a next_cursor of {kind} was wanted; another text came. Start again without a cursor.",
+        f"cursor: wanted a next_cursor of {kind}, got another text; start again without a cursor",
         code="invalid_cursor",
     )

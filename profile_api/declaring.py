@@ -43,20 +43,25 @@ class Resource(Generic[D]):
         """Raises `NotFound`."""
         one = self.among(deps.registry).get(name)
         if one is None:
-            raise NotFound(f"No {self.kind} has this id: see /v1/{self.kind}s.")
+            raise NotFound(f"{self.kind}: wanted the id of one that exists, got an unknown id; see /v1/{self.kind}s")
         return one
 
     def require_new(self, deps: ApiDeps, name: str) -> None:
         """Before one is created. Raises `Conflict` (code `exists`)."""
         if name in self.among(deps.registry):
-            raise Conflict(f"A {self.kind} with this id exists: PUT changes it.", code="exists")
+            raise Conflict(
+                f"{self.kind}: wanted a new id, got one that is in use; send PUT to change it", code="exists"
+            )
 
     def to_change(self, deps: ApiDeps, name: str, given: str | None) -> D:
         """The one that is replaced; `given`: the id in the body, if there is one. Raises `NotFound`, and `Conflict`
         (code `id_differs`)."""
         known = self.found(deps, name)
         if given not in (None, name):
-            raise Conflict(f"A {self.kind} keeps its id: declare another one instead.", code="id_differs")
+            raise Conflict(
+                f"{self.kind}: wanted the id of the path, got another one in the body; declare another one instead",
+                code="id_differs",
+            )
         return known
 
     def put(self, deps: ApiDeps, name: str, body: Mapping[str, Any], by: str) -> D:
@@ -93,8 +98,8 @@ def wait_until_visible(deps: ApiDeps, offset: int) -> None:
     """
     if not reached(deps, offset):
         raise Backpressure(
-            "The change is recorded, but the projections have not reached it yet: see lag_seconds of"
-            " /v1/status, then read it back instead of sending it again.",
+            "declaration: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
+            " lag_seconds of /v1/status, then read it back instead of sending it again",
             code="not_visible_yet",
         )
 

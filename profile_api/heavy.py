@@ -45,7 +45,9 @@ class Heavy:
         queries are ended. A place is free again once its thread is.
         """
         if self._closed or len(self._under_way) >= self._places:
-            raise Throttled("Too many requests that read much are under way: try again in a moment.", code="too_busy")
+            raise Throttled(
+                "query: wanted a free place among heavy requests, got none; try again in a moment", code="too_busy"
+            )
         ticket = Ticket()
         future = self._threads.submit(copy_context().run, _carried, ticket, work)
         self._under_way[future] = ticket
@@ -65,8 +67,8 @@ class Heavy:
                 raise _called_off()
             if time.monotonic() > deadline:
                 raise Backpressure(
-                    f"The answer was not there within {self._seconds:g} s and was called off: ask for less, or try"
-                    " again when the server has less to do.",
+                    f"query: wanted an answer within {self._seconds:g} s, got none and called it off; ask for less, or"
+                    " try again when the server has less to do",
                     code="query_too_slow",
                 )
         if waited.cancelled():
@@ -89,7 +91,9 @@ def _seen(done: "asyncio.Future[Any]") -> None:
 
 
 def _called_off() -> Backpressure:
-    return Backpressure("The request was ended before it was answered: send it again.", code="called_off")
+    return Backpressure(
+        "query: wanted its answer, got an end of the request before that; send it again", code="called_off"
+    )
 
 
 def _carried(ticket: Ticket, work: Callable[[], T]) -> T:

@@ -37,7 +37,8 @@ def wait_until_counted(deps: ApiDeps) -> None:
     while any(map(int.__lt__, deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS), ends)):
         if time.monotonic() > deadline:
             raise Backpressure(
-                "The projections have not reached what is in the log: see lag_seconds of /v1/status, then ask again.",
+                "projections: wanted them to have reached the end of the log, got a backlog; see lag_seconds of"
+                " /v1/status, then ask again",
                 code="not_visible_yet",
             )
         time.sleep(_POLL_SECONDS)

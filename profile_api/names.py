@@ -36,8 +36,7 @@ def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any
             found = seen.values(_path(name), event_type)
         case _:
             raise InvalidInput(
-                "name: of=traits or of=properties was wanted beside it, another came; only these have values. Leave it"
-                " out.",
+                "name: wanted of=traits or of=properties beside it, got another; only these have values: leave it out",
                 code="no_values",
             )
     return [{"value": value, "count": count} for value, count in found]
@@ -46,8 +45,7 @@ def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any
 def _require_type(event_type: str) -> None:
     if not event_type:
         raise InvalidInput(
-            "type: the event type whose properties are meant was wanted, none came; name one, such as"
-            " type=order.completed.",
+            "type: wanted the event type whose properties are meant, got none; name one, such as type=order.completed",
             code="missing_type",
         )
 
@@ -57,7 +55,7 @@ def _path(name: str) -> Path:
     parts = tuple(name.split("."))
     if len(parts) > _MOST_PARTS:
         raise InvalidInput(
-            f"name: a path of at most {_MOST_PARTS} parts was wanted, a longer one came; shorten it.",
+            f"name: wanted a path of at most {_MOST_PARTS} parts, got a longer one; shorten it",
             code="invalid_path",
         )
     return parts if parts[0] in ("properties", "context") and len(parts) > 1 else ("properties", *parts)

@@ -45,7 +45,7 @@ def moment_of(name: str, text: str | int | None) -> int | None:
     """A moment of a body, in ms. Raises `InvalidInput`, which names the member."""
     ms = ms_of(str(text)) if text is not None else None
     if text is not None and ms is None:
-        raise InvalidInput(f"{name}: {_WANTED}. Correct it.", code="invalid_moment")
+        raise InvalidInput(f"{name}: {_WANTED}; correct it", code="invalid_moment")
     return ms
 
 

@@ -62,10 +62,14 @@ def nodes_of_key(deps: ApiDeps, key: str) -> list[int]:
             return [parse_profile_id(key)]
         kind, colon, value = key.partition(":")
         if not colon:
-            raise InvalidIdentifier("profile key: type:value or a profile id was wanted; neither came.")
+            raise InvalidIdentifier(
+                "profile key: wanted type:value or a profile id, got neither; look at GET /v1/profiles for ids"
+            )
         return nodes_of_identifier(deps, kind, value)
     except InvalidIdentifier as error:
-        raise NotFound(f"No profile has this key: {error.message}") from None
+        raise NotFound(
+            f"profile key: wanted the key of a profile, got one that none can have; {error.message}"
+        ) from None
 
 
 def node_of_key(deps: ApiDeps, key: str) -> int:
@@ -77,8 +81,8 @@ def node_of_key(deps: ApiDeps, key: str) -> int:
     node_by_profile = {profile: node for node, profile in deps.views.owners(nodes).items()}
     if len(node_by_profile) > 1:
         raise Conflict(
-            "profile key: a phone number of one person was wanted, several people have this one, in several countries;"
-            " write it with + and its country.",
+            "profile key: wanted a phone number of one person, got one that people in several countries have; write"
+            " it with + and its country",
             code="ambiguous_key",
         )
     return next(iter(node_by_profile.values()), nodes[0])
@@ -99,7 +103,10 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
 
 def absent(deps: ApiDeps) -> SimorghError:
     """What to say of a profile that is not in the tables."""
-    return rebuilding(deps) or NotFound("No profile has this key (yet: see lag_events of /v1/status).")
+    return rebuilding(deps) or NotFound(
+        "profile key: wanted the key of a profile, got one that none has; if its event was just sent, see lag_events of"
+        " /v1/status"
+    )
 
 
 def rebuilding(deps: ApiDeps) -> SimorghError | None:
@@ -107,7 +114,8 @@ def rebuilding(deps: ApiDeps) -> SimorghError | None:
     if not deps.projections.rebuilding:
         return None
     return Backpressure(
-        "The views are being rebuilt from the log and do not hold everybody yet: see /v1/status, and ask again.",
+        "profile: wanted views of everybody, got views that are being rebuilt from the log; see /v1/status, and ask"
+        " again",
         code="rebuilding",
     )
 
@@ -145,7 +153,7 @@ def with_origins(deps: ApiDeps, row: Row) -> Row:
     while (found := deps.reader.look_up(_ORIGINS, {"profile": row["profile"]})[0])["newest"] < row["ver"]:
         if time.monotonic() > deadline:
             raise Backpressure(
-                "provenance: this profile's rows are not written yet: see lag_seconds of /v1/status, then ask again.",
+                "provenance: wanted this profile's rows, got none yet; see lag_seconds of /v1/status, then ask again",
                 code="not_visible_yet",
             )
         time.sleep(_POLL_SECONDS)

@@ -76,7 +76,7 @@ def parts_of(include: str | None) -> tuple[str, ...]:
     parts = tuple(part.strip() for part in include.split(",") if part.strip())
     if not set(parts) <= set(views.PARTS):
         raise InvalidInput(
-            f"include: some of {', '.join(views.PARTS)} were wanted; something else came. Leave it out.",
+            f"include: wanted some of {', '.join(views.PARTS)}, got something else; leave it out for all but events",
             code="invalid_include",
         )
     return parts

@@ -67,12 +67,12 @@ def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
     """
     rows = deps.reader.rows(_ONE, {"id": name, "source": source})
     if not rows:
-        raise NotFound("No rejected event has this id.")
+        raise NotFound("rejected event: wanted the id of one, got an unknown id; see /v1/rejected")
     if len(rows) > 1:
         candidates = ", ".join(sorted(row["source"] for row in rows))
         raise Conflict(
-            f"rejected event: wanted an id of one source, several have one of this id ({candidates}); choose one of"
-            " them with ?source=",
+            f"rejected event: wanted an id of one source, got one of several ({candidates}); choose one of them with"
+            " ?source=",
             code="ambiguous_id",
         )
     return rows[0]
@@ -124,7 +124,7 @@ def several(deps: ApiDeps, body: RejectedFilter) -> tuple[str | None, list[dict[
     which = Which(body.source, body.code, moment_of("since", body.since), moment_of("until", body.until))
     if which == Which():
         raise InvalidInput(
-            "filter: one of source, code, since and until was wanted; none came. Say which rejected events are meant.",
+            "filter: wanted one of source, code, since and until, got none; say which rejected events are meant",
             code="no_filter",
         )
     return _page_of(deps, which, body.limit, body.cursor)

@@ -23,7 +23,11 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
             return rule
         nested = SEGMENTS.found(deps, name)
         if (effect := deps.registry.effects.get(name)) and effect.aside is not None:
-            raise Conflict(f"The segment {name} is set aside, so no rule can name it: {effect.aside}", code="set_aside")
+            raise Conflict(
+                f"rule: wanted segments that are in effect, got {name}, which is set aside; correct it first:"
+                f" {effect.aside}",
+                code="set_aside",
+            )
         return deps.trees.tree(nested)
 
     return resolve
@@ -47,7 +51,7 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
         check_size(rule, resolve)
     except NotFound:
         raise InvalidRule(
-            "rule: segments that exist were wanted; one that does not came. Declare it first.",
+            "rule: wanted segments that exist, got one that does not; declare it first",
             path="/segment",
         ) from None
     for user in _all_users(deps, own) if own else ():
@@ -83,5 +87,6 @@ def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
         if error.code == "segment_cycle":
             raise
         raise InvalidRule(
-            f"The segment {user}, which names this one, would be too large. {error}", code=error.code
+            f"segment {user}: wanted a rule within the limits, got one that is too large with this one in it; {error}",
+            code=error.code,
         ) from None

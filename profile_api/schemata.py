@@ -63,5 +63,5 @@ def one_schema(name: Name) -> JsonReply:
     """The JSON Schema of an event type such as `order.completed`."""
     schema = catalog.schema(name)
     if schema is None:
-        raise NotFound("No event type of this name is in the contract: see /v1/schemas.")
+        raise NotFound("event type: wanted one of the contract, got another name; see /v1/schemas")
     return JsonReply(dict(schema))

@@ -188,7 +188,7 @@ def refuse_objects(seen: Seen, rule: Rule, at: str = "") -> None:
         inner = seen.objects(rule.type).get(_names(path)) if isinstance(rule, EventLeaf) else None
         if inner:
             raise InvalidRule(
-                f"rule at {pointer}: a property that holds texts or numbers is wanted, one that holds objects came;"
+                f"rule at {pointer}: wanted a property that holds texts or numbers, got one that holds objects;"
                 f" name one of theirs, such as {_written((*_names(path), inner[0]))}",
                 path=pointer,
             )

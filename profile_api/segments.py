@@ -252,7 +252,10 @@ def delete_segment(deps: Deps, name: Name, by: Caller) -> Response:
     """Delete a segment that no other segment and no trigger names."""
     SEGMENTS.found(deps, name)
     if users := users_of(deps, name):
-        raise Conflict(f"The segment is used by {', '.join(users)}: change or delete that first.", code="in_use")
+        raise Conflict(
+            f"segment: wanted one that nothing uses, got one that {', '.join(users)} uses; change or delete that first",
+            code="in_use",
+        )
     if reached(deps, deps.registry.withdraw("segment", name, by)):
         return Response(status_code=204)
     deps.registry.refresh()

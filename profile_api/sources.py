@@ -101,7 +101,7 @@ def create_key(deps: Deps, name: Name, by: Caller) -> JsonReply:
     """Make a write key. It is shown this once; a source has at most two."""
     source = SOURCES.found(deps, name)
     if len(source.write_key_sha256) >= _KEYS:
-        raise Conflict(f"A source has at most {_KEYS} keys: delete one first.", code="too_many_keys")
+        raise Conflict(f"source: wanted at most {_KEYS} keys, got one more; delete one first", code="too_many_keys")
     key = new_write_key()
     digest = sha256_hex(key)
     note = KeyNote(created_at=deps.clock(), begins=beginning(key))
@@ -116,6 +116,6 @@ def delete_key(deps: Deps, name: Name, key_id: Name, by: Caller) -> Response:
     source = SOURCES.found(deps, name)
     kept = tuple(digest for digest in source.write_key_sha256 if digest[:_SHOWN] != key_id)
     if len(kept) == len(source.write_key_sha256):
-        raise NotFound("The source has no key with this id: see its keys.")
+        raise NotFound("key: wanted the id of one of the source's keys, got another; see its keys")
     with_keys(deps, source, kept, by)
     return Response(status_code=204)

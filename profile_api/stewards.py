@@ -29,7 +29,9 @@ def merge(deps: ApiDeps, key: str, other: str, reason: str, by: str) -> list[dic
     """
     a, b = people.profile_row(deps, key)["profile"], people.profile_row(deps, other)["profile"]
     if a == b:
-        raise Conflict("merge: two profiles were wanted; both keys are of one profile already.", code="same_profile")
+        raise Conflict(
+            "merge: wanted two profiles, got two keys of one; there is nothing to merge", code="same_profile"
+        )
     body = {"a": to_hex(a), "b": to_hex(b), "reason": reason, "by": by, "at": deps.clock()}
     declare(deps, "merge", random_id(), body, by)
     return _views(deps, [a, b])
@@ -74,12 +76,15 @@ def _sides(deps: ApiDeps, row: people.Row, identities: list[IdentifierIn]) -> tu
     leaving = [_node(deps, one, present) for one in identities]
     if not set(leaving) <= set(present):
         raise Conflict(
-            "split: identities of this profile were wanted; at least one is not in it. See its identities.",
+            "split: wanted identities of this profile, got at least one that is not in it; see its identities",
             code="not_in_profile",
         )
     staying = [node for node in present if node not in set(leaving)]
     if not staying:
-        raise Conflict("split: all identities of the profile were listed, so none would stay.", code="nothing_stays")
+        raise Conflict(
+            "split: wanted some identities to stay, got all of the profile; leave at least one out",
+            code="nothing_stays",
+        )
     return staying, leaving
 
 

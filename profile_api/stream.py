@@ -47,7 +47,8 @@ class Streams:
         """Raises `Throttled` where the token has as many as it may; else `close` has to follow."""
         if self._open[token.id] >= self._deps.streams_per_token:
             raise Throttled(
-                f"At most {self._deps.streams_per_token} event streams of one token were wanted; close one first.",
+                f"stream: wanted at most {self._deps.streams_per_token} open ones of one token, got one more; close one"
+                " first",
                 code="too_many_streams",
                 seconds=_RETRY_AFTER,
             )

@@ -33,8 +33,7 @@ def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
     ms = moment_of("expires_at", at)
     if ms is not None and ms <= deps.clock():
         raise InvalidInput(
-            "expires_at: a moment to come was wanted; one that has been came. Leave it out for a token that never"
-            " expires.",
+            "expires_at: wanted a moment to come, got one in the past; leave it out for a token that never expires",
             code="invalid_moment",
         )
     return ms
@@ -93,7 +92,10 @@ def delete_token(deps: Deps, name: Name, by: Caller) -> Response:
 def replay(deps: Deps) -> JsonReply:
     """Rebuild the projections beside the live ones and swap them in when they are complete."""
     if deps.projections.replay is None:
-        raise Conflict("This process has no projections to rebuild: ask one that does.", code="no_replay_here")
+        raise Conflict(
+            "replay: wanted a process that runs the projections, got one that does not; ask one that does",
+            code="no_replay_here",
+        )
     return JsonReply(deps.projections.replay(), 202)
 
 

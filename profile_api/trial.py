@@ -28,12 +28,12 @@ def _rule_at_fault() -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise InvalidRule(
-            "rule: an answer within the limits of time and memory was wanted, the engine reached one of them; narrow"
-            " it (`within` or `between`, fewer nodes), or declare it: what is declared is filled in pages",
+            "rule: wanted an answer within the limits of time and memory, got to one of them first; narrow it (`within`"
+            " or `between`, fewer nodes), or declare it: what is declared is filled in pages",
             code=error.code,
         ) from None
     except Broken as error:
         raise InvalidRule(
-            f"rule: one that the engine runs was wanted, it did not run this one; ask for less. {error.message}",
+            f"rule: wanted one that the engine runs, got one that it does not; ask for less: {error.message}",
             code="rule_does_not_run",
         ) from None

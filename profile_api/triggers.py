@@ -49,7 +49,7 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
 def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str) -> Trigger:
     """Declare a trigger. Raises `InvalidInput` for a segment that is not there."""
     if body.segment not in deps.registry.segments:
-        raise InvalidInput("segment: one that exists was wanted; declare it first.", code="unknown_segment")
+        raise InvalidInput("segment: wanted one that exists, got another id; declare it first", code="unknown_segment")
     on, causes = list(dict.fromkeys(body.on)), list(dict.fromkeys(body.causes))
     declared = {"segment": body.segment, "on": on, "causes": causes, "webhook": webhook, "enabled": body.enabled}
     return TRIGGERS.put(deps, name, declared, by)

@@ -246,13 +246,13 @@ def topological(rules: Mapping[str, Rule]) -> tuple[str, ...]:
     below = {segment: sorted(segments_of(rule)) for segment, rule in rules.items()}
     if any(nested not in rules for named in below.values() for nested in named):
         raise InvalidRule(
-            "rule: a segment that exists is wanted, an unknown one came; declare it first",
+            "rule: wanted segments that exist, got an unknown one; declare it first",
             code="unknown_segment",
         )
     try:
         return tuple(TopologicalSorter(below).static_order())
     except CycleError as error:
         raise InvalidRule(
-            "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
+            "rule: wanted segments that do not contain themselves, got a circle; remove one reference",
             code="segment_cycle",
         ) from error

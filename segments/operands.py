@@ -29,16 +29,16 @@ _INDEX: Final = re.compile(r"\[([0-9]+)\]")
 Unit = Callable[[object, str], int]
 
 
-def wrong(at: str, wanted: str, todo: str, came: object = None) -> NoReturn:
-    """Refuse the rule. Says what kind of thing came, never the thing."""
-    kind = "" if came is None else f", {_kind_of(came)} came"
-    raise InvalidRule(f"rule at {at or 'its root'}: {wanted}{kind}; {todo}", path=at)
+def wrong(at: str, wanted: str, todo: str, came: object = None, *, got: str = "") -> NoReturn:
+    """Refuse the rule. Says what kind of thing came, never the thing; `got` says it in words of its own."""
+    found = got or ("another value" if came is None else _kind_of(came))
+    raise InvalidRule(f"rule at {at or 'its root'}: wanted {wanted}, got {found}; {todo}", path=at)
 
 
 def text(value: object, at: str) -> str:
     """A string of 1 to `MAX_TEXT` characters that is Unicode text."""
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT:
-        wrong(at, f"a string of 1 to {MAX_TEXT} characters is wanted", "give one", value)
+        wrong(at, f"a string of 1 to {MAX_TEXT} characters", "give one", value)
     return _unicode(value, at)
 
 
@@ -50,12 +50,12 @@ def text_path(value: object, at: str) -> tuple[str, ...]:
     for part in text(value, at).split("."):
         named = _PART.fullmatch(part)
         if not part:
-            wrong(at, "a dotted path without empty parts is wanted", "remove the extra dots")
+            wrong(at, "a dotted path without empty parts", "remove the extra dots")
         if not named or part == "*":
-            wrong(at, "brackets are wanted as [] or [0] behind a name only", "lists are entered without them")
+            wrong(at, "brackets as [] or [0] behind a name only", "lists are entered without them")
         parts += [named[1], *_INDEX.findall(named[2])]
     if len(parts) > MAX_PATH:
-        wrong(at, f"a path of at most {MAX_PATH} parts is wanted, {len(parts)} came", "shorten it")
+        wrong(at, f"a path of at most {MAX_PATH} parts", "shorten it", got=f"{len(parts)}")
     return tuple(parts)
 
 
@@ -66,7 +66,7 @@ def duration(value: object, at: str) -> int:
     if not 0 < ms <= MAX_WINDOW_MS:
         wrong(
             at,
-            "a duration of at most 36500d is wanted",
+            "a duration of at most 36500d",
             'write a number and s, m, h, d or w, such as "30d"',
             value,
         )
@@ -79,7 +79,7 @@ def moment(value: object, at: str) -> int:
     if ms is None:
         wrong(
             at,
-            "an ISO 8601 date or datetime is wanted",
+            "an ISO 8601 date or datetime",
             'write "2026-01-31" or "2026-01-31T10:00:00Z"',
             value,
         )
@@ -88,24 +88,24 @@ def moment(value: object, at: str) -> int:
 
 def integer(value: object, at: str) -> int:
     """A whole number that counts something."""
-    return _exact(value, 1, at, "a whole number is wanted")
+    return _exact(value, 1, at, "a whole number")
 
 
 def scaled(unit: int) -> Unit:
     """A number in the given unit per 1, refused where that is not whole."""
-    return lambda value, at: _exact(value, unit, at, "a number with at most 6 decimals is wanted")
+    return lambda value, at: _exact(value, unit, at, "a number with at most 6 decimals")
 
 
 def days(value: object, at: str) -> int:
     """A number of days in ms, refused where that is not whole."""
-    return _exact(value, DAY_MS, at, "days with at most 5 decimals are wanted")
+    return _exact(value, DAY_MS, at, "days with at most 5 decimals")
 
 
 def number_tests(written: dict[str, Any], unit: Unit, at: str) -> tuple[NumberTest, ...]:
     """`{"gte": 2, "lt": 5}` as tests, in the order of the grammar."""
     extra = [key for key in written if key not in _NUMBER_OPS]
     if extra or not written:
-        wrong(at, f"one or more of {', '.join(_NUMBER_OPS)} and nothing else is wanted", 'write {"gte": 1}')
+        wrong(at, f"one or more of {', '.join(_NUMBER_OPS)} and nothing else", 'write {"gte": 1}')
     return tuple(NumberTest(op, unit(written[op], f"{at}/{op}")) for op in _NUMBER_OPS if op in written)
 
 
@@ -113,7 +113,7 @@ def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> t
     """The tests of a value among a leaf's keys, in the order of the grammar."""
     tests = tuple(_value_test(op, written[op], f"{at}/{op}") for op in ops if op in written)
     if not tests:
-        wrong(at, f"one of {', '.join(ops)} is wanted, none came", 'say what to test, such as "exists": true')
+        wrong(at, f"one of {', '.join(ops)}", 'say what to test, such as "exists": true', got="none")
     return tests
 
 
@@ -128,7 +128,7 @@ def _kinds(operand: Scalar | tuple[Scalar, ...]) -> str:
 
 def _scalars(value: object, at: str) -> tuple[Scalar, ...]:
     if not isinstance(value, list) or not 0 < len(value) <= MAX_LIST:
-        wrong(at, f"a list of 1 to {MAX_LIST} values is wanted", "give one", value)
+        wrong(at, f"a list of 1 to {MAX_LIST} values", "give one", value)
     return tuple(_scalar(one, f"{at}/{i}") for i, one in enumerate(value))
 
 
@@ -137,16 +137,16 @@ def _scalar(value: object, at: str) -> Scalar:
         return value
     if isinstance(value, str):
         if len(value) > MAX_TEXT:
-            wrong(at, f"a string of at most {MAX_TEXT} characters is wanted", "shorten it")
+            wrong(at, f"a string of at most {MAX_TEXT} characters", "shorten it")
         return _unicode(value, at)
     if isinstance(value, int | float):
         return _compared(value, at)
-    wrong(at, "a string, a number, true or false is wanted", "use `exists` to ask for a value at all", value)
+    wrong(at, "a string, a number, true or false", "use `exists` to ask for a value at all", value)
 
 
 def _flag(value: object, at: str) -> bool:
     if not isinstance(value, bool):
-        wrong(at, "true or false is wanted", "write true or false", value)
+        wrong(at, "true or false", "write true or false", value)
     return value
 
 
@@ -157,11 +157,11 @@ def _compared(value: object, at: str) -> int | float:
 
 def _number(value: object, at: str) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        wrong(at, "a number is wanted", "give one", value)
+        wrong(at, "a number", "give one", value)
     if isinstance(value, float) and not math.isfinite(value):
-        wrong(at, "a finite number is wanted", "give one")
+        wrong(at, "a finite number", "give one")
     if isinstance(value, int) and abs(value) >= MAX_NUMBER:
-        wrong(at, "a number below 10^30 is wanted", "give a smaller one")
+        wrong(at, "a number below 10^30", "give a smaller one")
     return value
 
 
@@ -180,7 +180,7 @@ def _pattern(value: object, at: str) -> str:
     except re2.error:
         wrong(
             at,
-            "a regular expression in RE2 syntax is wanted",
+            "a regular expression in RE2 syntax",
             "RE2 has no look-around and no back-references",
         )
     return pattern
@@ -190,7 +190,7 @@ def _unicode(value: str, at: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        wrong(at, "Unicode text is wanted, half of a surrogate pair came", "send the whole character")
+        wrong(at, "Unicode text", "send the whole character", got="half of a surrogate pair")
     return value
 
 

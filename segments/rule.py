@@ -102,34 +102,34 @@ class _Parser:
         _only(written, (key,), at)
         listed = written[key]
         if not isinstance(listed, list) or not listed:
-            wrong(f"{at}/{key}", "a list of one or more rules is wanted", "give at least one rule", listed)
+            wrong(f"{at}/{key}", "a list of one or more rules", "give at least one rule", listed)
         return tuple(self.node(child, f"{at}/{key}/{i}", depth + 1) for i, child in enumerate(listed))
 
     def _count(self, at: str, depth: int) -> None:
         self._nodes += 1
         if depth > MAX_DEPTH:
-            wrong(at, f"at most {MAX_DEPTH} levels are wanted", "put a part into a segment of its own")
+            wrong(at, f"at most {MAX_DEPTH} levels", "put a part into a segment of its own")
         if self._nodes > MAX_NODES:
-            wrong(at, f"at most {MAX_NODES} nodes are wanted", "put a part into a segment of its own")
+            wrong(at, f"at most {MAX_NODES} nodes", "put a part into a segment of its own")
 
 
 def _object(obj: object, at: str) -> dict[str, Any]:
     if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
-        wrong(at, "an object is wanted", 'write a node such as {"trait": …}', obj)
+        wrong(at, "an object", 'write a node such as {"trait": …}', obj)
     return cast(dict[str, Any], obj)
 
 
 def _kind(written: dict[str, Any], at: str) -> str:
     kinds = [kind for kind in _KINDS if kind in written]
     if len(kinds) != 1:
-        wrong(at, f"exactly one of {', '.join(_KINDS)} is wanted, {len(kinds)} came", "write one node a object")
+        wrong(at, f"exactly one of {', '.join(_KINDS)}", "write one node an object", got=f"{len(kinds)}")
     return kinds[0]
 
 
 def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
     extra = [key for key in written if key not in allowed]
     if extra:
-        wrong(at, f"only {', '.join(allowed)} may stand here, {len(extra)} other keys came", "remove them")
+        wrong(at, f"only {', '.join(allowed)}", "remove the others", got=f"{len(extra)} other keys")
 
 
 def _trait(written: dict[str, Any], at: str) -> Trait:
@@ -149,14 +149,14 @@ def _identity(written: dict[str, Any], at: str) -> Identity:
     _only(written, ("identity", "exists"), at)
     exists = written.get("exists", True)
     if not isinstance(exists, bool):
-        wrong(f"{at}/exists", "true or false is wanted", "write true or false", exists)
+        wrong(f"{at}/exists", "true or false", "write true or false", exists)
     return Identity(text(written["identity"], f"{at}/identity"), exists)
 
 
 def _metric(written: dict[str, Any], at: str) -> Metric:
     name: MetricName = written["metric"]
     if name not in get_args(MetricName):
-        wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))} is wanted", "name one of them", name)
+        wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))}", "name one of them", name)
     match name:
         case "revenue" | "refunds":
             return _sum_metric(name, written, at)
@@ -171,7 +171,7 @@ def _metric(written: dict[str, Any], at: str) -> Metric:
 def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetric:
     currency = written.get("currency")
     if not isinstance(currency, str) or not (len(currency) == 3 and currency.isascii() and currency.isupper()):
-        wrong(f"{at}/currency", "three capital letters are wanted", "write a currency such as EUR", currency)
+        wrong(f"{at}/currency", "three capital letters", "write a currency such as EUR", currency)
     ops = {key: value for key, value in written.items() if key not in ("metric", "currency")}
     return SumMetric(name, currency, number_tests(ops, scaled(MICROS), at))
 
@@ -193,7 +193,7 @@ def _event(written: dict[str, Any], at: str) -> EventLeaf:
 def _event_type(value: object, at: str) -> str:
     name = text(value, at)
     if not all(character.isalnum() or character in "._" for character in name):
-        wrong(at, "an event type of letters, digits, dots and underscores is wanted", "write order.completed")
+        wrong(at, "an event type of letters, digits, dots and underscores", "write order.completed")
     return name
 
 
@@ -204,8 +204,9 @@ def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[Numbe
     if len(named) > 1:
         wrong(
             at,
-            f"at most one aggregate is wanted, {len(named)} came",
+            "at most one aggregate",
             "put each into an event leaf of its own",
+            got=f"{len(named)}",
         )
     aggregate = named[0]
     unit: Callable[[object, str], int] = integer
@@ -219,10 +220,10 @@ def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[Numbe
 def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ...] | None:
     if aggregate in _WITH_PATH:
         if "of" not in written:
-            wrong(at, f"`{aggregate}` wants `of`, none came", 'name the property, such as "of": "revenue"')
+            wrong(at, f"`of` beside `{aggregate}`", 'name the property, such as "of": "revenue"', got="none")
         return _property(written["of"], f"{at}/of")
     if "of" in written:
-        wrong(f"{at}/of", f"`of` goes with {', '.join(_WITH_PATH)} only", "remove it")
+        wrong(f"{at}/of", f"`of` with {', '.join(_WITH_PATH)} only", "remove it", got="it elsewhere")
     return None
 
 
@@ -231,18 +232,18 @@ def _between(written: dict[str, Any], at: str) -> tuple[int, int] | None:
         return None
     pair, at = written["between"], f"{at}/between"
     if "within" in written:
-        wrong(at, "`within` or `between` is wanted, both came", "keep one")
+        wrong(at, "`within` or `between`", "keep one", got="both")
     if not isinstance(pair, list) or len(pair) != 2:
-        wrong(at, "a list of two dates is wanted", "write [start, end); the end is not in", pair)
+        wrong(at, "a list of two dates", "write [start, end); the end is not in", pair)
     start, end = moment(pair[0], f"{at}/0"), moment(pair[1], f"{at}/1")
     if start >= end:
-        wrong(at, "a start before the end is wanted", "swap them")
+        wrong(at, "a start before the end", "swap them", got="them the other way round")
     return start, end
 
 
 def _wheres(value: object, at: str) -> tuple[Condition, ...]:
     if not isinstance(value, list) or len(value) > MAX_WHERE:
-        wrong(at, f"a list of at most {MAX_WHERE} conditions is wanted", "shorten it", value)
+        wrong(at, f"a list of at most {MAX_WHERE} conditions", "shorten it", value)
     return tuple(_where(one, f"{at}/{i}", _property) for i, one in enumerate(value))
 
 
@@ -253,17 +254,17 @@ def _where(value: object, at: str, path: Callable[[object, str], tuple[str, ...]
         return _any_item(written, at, path)
     _only(written, ("property", *_WHERE_OPS), at)
     if "property" not in written:
-        wrong(at, "`property` is wanted, none came", "name the property that is tested")
+        wrong(at, "`property`", "name the property that is tested", got="none")
     return Where(path(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
 
 
 def _any_item(written: dict[str, Any], at: str, path: Callable[[object, str], tuple[str, ...]]) -> AnyItem:
     _only(written, ("any_item", "where"), at)
     if path is text_path:
-        wrong(f"{at}/any_item", "one `any_item` is wanted, not one inside of another", "ask about the outer list")
+        wrong(f"{at}/any_item", "one `any_item`", "ask about the outer list", got="one inside another")
     where = written.get("where")
     if not isinstance(where, list) or not 0 < len(where) <= MAX_WHERE:
-        wrong(f"{at}/where", f"a list of 1 to {MAX_WHERE} conditions is wanted", "say what the item must meet", where)
+        wrong(f"{at}/where", f"a list of 1 to {MAX_WHERE} conditions", "say what the item must meet", where)
     conditions = tuple(_where(one, f"{at}/where/{i}", text_path) for i, one in enumerate(where))
     return AnyItem(path(written["any_item"], f"{at}/any_item"), conditions)
 
@@ -277,7 +278,7 @@ def _property(value: object, at: str) -> tuple[str, ...]:
 
 
 def _sequence(written: dict[str, Any], at: str) -> NoReturn:
-    wrong(at, "`sequence` comes later", "use `event` leaves inside `all` until then")
+    wrong(at, "a kind of rule that exists", "use `event` leaves inside `all`", got="`sequence`, which comes later")
 
 
 _LEAVES: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {

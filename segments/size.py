@@ -39,13 +39,13 @@ def check_size(rule: Rule, resolve: Resolve) -> None:
     nodes, tests, levels, text = size_of(rule, resolve)
     nested = ", with the segments that it names"
     if nodes > MAX_NODES:
-        raise too_large(f"at most {MAX_NODES} nodes{nested}, are wanted, {nodes}")
+        raise too_large(f"at most {MAX_NODES} nodes{nested}", str(nodes))
     if tests > MAX_TESTS:
-        raise too_large(f"at most {MAX_TESTS} tests{nested}, are wanted, {tests}")
+        raise too_large(f"at most {MAX_TESTS} tests{nested}", str(tests))
     if levels > MAX_LEVELS:
-        raise too_large(f"at most {MAX_LEVELS} levels{nested}, are wanted, {levels}")
+        raise too_large(f"at most {MAX_LEVELS} levels{nested}", str(levels))
     if text > MAX_TEXT:
-        raise too_large(f"at most {MAX_TEXT} characters to compare with{nested}, are wanted, {text}")
+        raise too_large(f"at most {MAX_TEXT} characters to compare with{nested}", str(text))
 
 
 def size_of(rule: Rule, resolve: Resolve) -> Size:

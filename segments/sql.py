@@ -132,7 +132,7 @@ class Compiler:
     def _leaf(self, leaf: Leaf) -> str:
         self._leaves += 1
         if self._leaves > MOST_LEAVES:
-            raise too_large(f"at most {MOST_LEAVES} leaves, nested segments included, are wanted")
+            raise too_large(f"at most {MOST_LEAVES} leaves, nested segments included")
         column = f"ifNull({self._columns.setdefault(leaf, f'l{len(self._columns)}')}, 0)"
         return f"(NOT {column})" if holds_for_nobody(leaf) else column
 
@@ -169,10 +169,10 @@ class Compiler:
 
 def circle() -> InvalidRule:
     return InvalidRule(
-        "rule: segments that do not contain themselves are wanted, a circle came; remove one reference",
+        "rule: wanted segments that do not contain themselves, got a circle; remove one reference",
         code="segment_cycle",
     )
 
 
-def too_large(wanted: str) -> InvalidRule:
-    return InvalidRule(f"rule: {wanted}, more came; ask for less in one segment", code="rule_too_large")
+def too_large(wanted: str, got: str = "more") -> InvalidRule:
+    return InvalidRule(f"rule: wanted {wanted}, got {got}; ask for less in one segment", code="rule_too_large")

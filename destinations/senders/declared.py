@@ -23,13 +23,13 @@ def checked_webhook(
     unknown = sorted(set(webhook) - {"url", "secret"})
     if unknown:
         raise InvalidInput(
-            f"webhook: only 'url' and 'secret' are known; got {len(unknown)} other members; remove them",
+            f"webhook: wanted 'url' and 'secret' only, got {len(unknown)} other members; remove them",
             code="invalid_webhook",
         )
     url, secret = webhook.get("url"), webhook.get("secret")
     if not isinstance(url, str):
         raise InvalidInput(
-            f"webhook.url: must be a string; got {type(url).__name__}; give the receiver's URL",
+            f"webhook.url: wanted a string, got {type(url).__name__}; give the receiver's URL",
             code="invalid_webhook_url",
         )
     check_url(url, allow_private=allow_private)
@@ -37,7 +37,7 @@ def checked_webhook(
         secret = new_secret(random_bytes)
     if not isinstance(secret, str):
         raise InvalidInput(
-            f"webhook.secret: must be a string; got {type(secret).__name__}; leave it out to have one generated",
+            f"webhook.secret: wanted a string, got {type(secret).__name__}; leave it out to have one generated",
             code="invalid_webhook_secret",
         )
     secret_key(secret)

@@ -102,51 +102,51 @@ def check_url(url: str, *, allow_private: bool) -> Target:
 
 
 def _refuse(wanted: str, came: str) -> InvalidInput:
-    return InvalidInput(f"webhook.url: {wanted}; got {came}; correct the URL", code="invalid_webhook_url")
+    return InvalidInput(f"webhook.url: wanted {wanted}, got {came}; correct the URL", code="invalid_webhook_url")
 
 
 def _split(url: str) -> tuple[SplitResult, int]:
     if len(url) > MAX_URL:
-        raise _refuse(f"must have at most {MAX_URL} characters", str(len(url)))
+        raise _refuse(f"at most {MAX_URL} characters", str(len(url)))
     if not url.isascii() or any(c <= " " or c in "\\\x7f" for c in url):
         raise _refuse(
-            "must be ASCII without blanks, control characters and backslashes (write a host in punycode)",
+            "ASCII without blanks, control characters and backslashes (write a host in punycode)",
             "others",
         )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise _refuse("must be an absolute URL with a port from 1 to 65535", "one that cannot be read") from None
+        raise _refuse("an absolute URL with a port from 1 to 65535", "one that cannot be read") from None
     return parts, port if port is not None else (443 if parts.scheme == "https" else 80)
 
 
 def _check_form(url: str, parts: SplitResult, host: str) -> None:
     if parts.scheme not in ("http", "https"):
-        raise _refuse("must begin with https://", "another scheme")
+        raise _refuse("https:// at the beginning", "another scheme")
     if "@" in parts.netloc:
-        raise _refuse("must hold no user name or password", "some")
+        raise _refuse("no user name or password", "some")
     if "#" in url:
-        raise _refuse("must hold no fragment", "one")
+        raise _refuse("no fragment", "one")
     if _literal(host) is None and not (_HOST.fullmatch(host) and len(host) <= 253):
-        raise _refuse("must hold a host name or an address", "neither")
+        raise _refuse("a host name or an address", "neither")
 
 
 def _check_public(parts: SplitResult, port: int, host: str) -> None:
     if parts.scheme != "https":
-        raise _refuse("must begin with https://", "http://")
+        raise _refuse("https:// at the beginning", "http://")
     if port not in PORTS:
-        raise _refuse("must use port 443 or 8443", f"port {port}")
+        raise _refuse("port 443 or 8443", f"port {port}")
     address = _literal(host)
     if address is not None:
         reason = refusal(address)
         if reason:
-            raise _refuse("must be reachable on the public internet", reason)
+            raise _refuse("an address of the public internet", reason)
     # Resolvers read 2130706433, 0x7f.1 and 0177.0.0.1 as 127.0.0.1: a name that ends in a number is no name.
     elif _NUMERIC_LABEL.fullmatch(host.rpartition(".")[2]):
-        raise _refuse("must write an IPv4 address as four decimal numbers", "another form")
+        raise _refuse("an IPv4 address as four decimal numbers", "another form")
     elif "." not in host or f".{host}".endswith(_LOCAL_NAMES):
-        raise _refuse("must be a public host name", "a local one")
+        raise _refuse("a public host name", "a local one")
 
 
 def _literal(host: str) -> Address | None:
@@ -198,7 +198,7 @@ async def resolve(host: str, port: int, *, allow_private: bool, lookup: Lookup =
             reason = "a scoped address" if address is None else refusal(address)
             if reason:
                 raise InvalidInput(
-                    f"webhook.url: its host must have public addresses only; one is {reason}; correct its DNS records",
+                    f"webhook.url: wanted a host with public addresses only, got {reason}; correct its DNS records",
                     code="webhook_address_refused",
                 )
     return found

@@ -38,7 +38,7 @@ def secret_key(secret: str) -> bytes:
         key = b""
     if not MIN_BYTES <= len(key) <= MAX_BYTES:
         raise InvalidInput(
-            f"webhook.secret: must be 'whsec_' and the standard base64 of {MIN_BYTES} to {MAX_BYTES} bytes; "
+            f"webhook.secret: wanted 'whsec_' and the standard base64 of {MIN_BYTES} to {MAX_BYTES} bytes, "
             f"got {f'{len(key)} bytes' if key else 'something that is not base64'}; "
             "leave the secret out to have one generated",
             code="invalid_webhook_secret",

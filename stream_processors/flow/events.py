@@ -77,7 +77,7 @@ class EventsStage:
         committed, ends = self._log.committed(GROUP, topics.EVENTS), self._log.ends(topics.EVENTS)
         stored = {part: stored_end(self._writer, part) for part in wanted}
         if any(stored[part] > ends[part] for part in wanted):
-            raise Broken("simorgh.events: wanted all that log_rows holds, the log is shorter; restore it, or replay")
+            raise Broken("simorgh.events: wanted all that log_rows holds, got a shorter log; restore it, or replay")
         self._copies.load()
         try:
             for part in wanted:
@@ -103,7 +103,7 @@ class EventsStage:
         while (start := self.positions[part]) < end:
             records = self._log.read(topics.EVENTS, part, start, min(_REDO, end - start))
             if not records:
-                raise Broken("simorgh.events: wanted records that log_rows holds, they are gone; replay")
+                raise Broken("simorgh.events: wanted the rows that were committed, got fewer in log_rows; replay")
             self.process(records)
 
     # ---- one batch

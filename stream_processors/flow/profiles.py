@@ -171,7 +171,10 @@ class ProfilesStage:
         for record in records:
             term = self._terms.get(record.partition)
             if term is None:
-                raise Broken(f"simorgh.touched/{record.partition}: wanted records of held partitions; assign it first")
+                raise Broken(
+                    f"simorgh.touched/{record.partition}: wanted records of held partitions, got one of another;"
+                    " assign it first"
+                )
             try:
                 touch = touches.parse(record.value)
             except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:

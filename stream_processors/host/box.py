@@ -144,7 +144,9 @@ class Box:
         """
         positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
         if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
-            raise WarehouseBehind("warehouse: rows that were committed are gone; rebuild it from the log")
+            raise WarehouseBehind(
+                "warehouse: wanted all rows that were committed, got fewer; rebuild it with `simorgh replay`"
+            )
         self.judge.tick()
         self._committed_identity = self._log.committed(GROUP, topics.IDENTITY)[0]
         self.registry_position = self._log.committed(GROUP, topics.REGISTRY)[0]

@@ -187,9 +187,13 @@ class Membership:
         try:
             self._on_consumer(lambda consumer: consumer.commit(offsets)).result(COMMIT_SECONDS)
         except (CommitFailedError, IllegalStateError) as error:
-            raise NotMember(f"{topic}: the group has gone on without this worker ({type(error).__name__})") from None
+            raise NotMember(
+                f"{topic}: wanted to commit as a member of the group, got {type(error).__name__}; it joins again"
+            ) from None
         except (KafkaError, TooLong) as error:
-            raise Backpressure(f"{topic}: positions cannot be committed now ({type(error).__name__})") from None
+            raise Backpressure(
+                f"{topic}: wanted to commit positions, got {type(error).__name__}; it tries again"
+            ) from None
 
     def rejoin(self) -> None:
         """Ask the group for a new generation."""
@@ -205,7 +209,7 @@ class Membership:
         thread: Any = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
         if consumer is None or thread.thread_loop.is_closed():
-            raise NotMember("the worker is not in its group")
+            raise NotMember("worker: wanted to be in its group, got no membership; it joins again")
         return asyncio.run_coroutine_threadsafe(call(consumer), thread.thread_loop)
 
     # ---- life

@@ -154,7 +154,7 @@ class Teller:
         while self.position < upto:
             records = self._log.read(topics.SEGMENTS, 0, self.position, min(_READ, upto - self.position))
             if not records:
-                raise Broken("simorgh.segments: wanted what was appended, the log ends before; see to the log")
+                raise Broken("simorgh.segments: wanted what was appended, got a log that ends before; restore the log")
             found += self._counted(records, wanted)
             self.position = records[-1].offset + 1
         return found
@@ -177,6 +177,6 @@ class Teller:
 
 def _superseded(part: int) -> Superseded:
     return Superseded(
-        f"simorgh.touched/{part}: wanted to be its latest owner, a later one has claimed it; join the group again."
+        f"simorgh.touched/{part}: wanted to be its latest owner, got a later one; join the group again."
         " Where the consumer group was deleted, its generations began again: see docs/scaling.md"
     )
