@@ -50,26 +50,26 @@ def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
     return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
 
 
-class View(Protocol):
+class ShownTransition(Protocol):
     @property
     def text(self) -> str:
         """JSON with `identifiers`: [type, value, first seen, last seen] each."""
         ...
 
 
-class Views(Protocol):
+class ShownBy(Protocol):
     """Where profiles are looked up. Any thread may ask; blocks for a query or two."""
 
     def owners(self, nodes: Iterable[int]) -> dict[int, int]:
         """The present profile of each node that has one."""
         ...
 
-    def of(self, profiles: Sequence[int]) -> Mapping[int, View]:
+    def of(self, profiles: Sequence[int]) -> Mapping[int, ShownTransition]:
         """The views of those of these profiles that are live."""
         ...
 
 
-def identities_of(views: Views, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
+def identities_of(views: ShownBy, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
     """Profile -> its identities {"type", "value"}; a profile that has none is missing.
 
     A profile that was absorbed has the identities of its heir: the profile that its founding node is in now.

@@ -22,7 +22,7 @@ IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TransitionBatch:
     """What one read of the log gave: new deliveries in the order of their transitions, all of them in the log."""
 
     triggers: Mapping[str, Trigger]
@@ -54,7 +54,7 @@ class Intake:
         self.positions = log.committed(GROUP, topics.SEGMENTS)
         self._fences = Fences.at(log, self.positions[0])
 
-    def take(self) -> Batch:
+    def take(self) -> TransitionBatch:
         """Wait up to a tick for transitions and schedule their deliveries (step 1 of the stage)."""
         self._wait()
         positions: dict[int, int] = {}
@@ -75,7 +75,7 @@ class Intake:
         self._fences = fences
         if positions:
             fences.remember(self._log, self.positions[0])
-        return Batch(triggers, deliveries, positions)
+        return TransitionBatch(triggers, deliveries, positions)
 
     def _wait(self) -> None:
         """Up to a tick, until there is a transition that views show."""

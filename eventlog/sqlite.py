@@ -28,7 +28,7 @@ from eventlog.checks import (
 from eventlog.chunks import Chunk, join_small, pack, unpack
 from eventlog.latest import Commits, Stored, Tails
 from eventlog.port import Message, Position, Record
-from eventlog.sqlite_chunks import Place, insert, load
+from eventlog.sqlite_chunks import ChunkPlace, insert, load
 from eventlog.sqlite_file import (
     Committed,
     Lock,
@@ -251,7 +251,7 @@ class SqliteEventLog:
 
     def _write(self, stored: Mapping[tuple[str, int], list[Stored]], commits: list[Committed]) -> None:
         for (topic, partition), chunks in stored.items():
-            insert(self._db, Place(topic, partition), chunks)
+            insert(self._db, ChunkPlace(topic, partition), chunks)
         store_commits(self._db, commits)
 
     def _publish(
@@ -276,7 +276,7 @@ class SqliteEventLog:
         stored = self._tails.holding(topic, partition, wanted)
         if stored is None:
             with self._reader() as db:
-                stored = load(db, Place(topic, partition), wanted, end)
+                stored = load(db, ChunkPlace(topic, partition), wanted, end)
         records: list[Record] = []
         for first, at, chunk in stored:
             records += unpack(partition, first, chunk, at, wanted)

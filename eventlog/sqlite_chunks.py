@@ -38,7 +38,7 @@ _Row = tuple[int, int, int, int, bytes, bytes]
 """As `COLUMNS`."""
 
 
-class Place(NamedTuple):
+class ChunkPlace(NamedTuple):
     """A partition of a topic. `topic` comes from `schemas.topics`, never from outside."""
 
     topic: str
@@ -56,18 +56,18 @@ def is_damage(error: Exception) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _OF_THE_DISK
 
 
-def checksum(place: Place, stored: Stored) -> int:
+def checksum(place: ChunkPlace, stored: Stored) -> int:
     first, at, (records, sizes, body) = stored
     head = _HEAD.pack(first, at, records)
     return crc32(body, crc32(sizes, crc32(head, crc32(place.table.encode()))))
 
 
-def insert(db: sqlite3.Connection, place: Place, chunks: Iterable[Stored]) -> None:
+def insert(db: sqlite3.Connection, place: ChunkPlace, chunks: Iterable[Stored]) -> None:
     rows = [(s.first, s.chunk.records, s.appended_at, checksum(place, s), s.chunk.sizes, s.chunk.body) for s in chunks]
     db.executemany(f"INSERT INTO {place.table} VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def load(db: sqlite3.Connection, place: Place, wanted: range, end: int) -> list[Stored]:
+def load(db: sqlite3.Connection, place: ChunkPlace, wanted: range, end: int) -> list[Stored]:
     """The chunks that hold these offsets, the first of which is below `end`: all of them, or those before damage.
 
     Raises `Damaged` where the first offset itself is lost.
@@ -84,7 +84,7 @@ def load(db: sqlite3.Connection, place: Place, wanted: range, end: int) -> list[
     return found or [_first_from(db, place, wanted.start, end)]
 
 
-def _connected(place: Place, rows: Iterable[_Row], offset: int) -> list[Stored]:
+def _connected(place: ChunkPlace, rows: Iterable[_Row], offset: int) -> list[Stored]:
     """The sound chunks from the one that holds `offset` on, up to the first gap."""
     found: list[Stored] = []
     for row in rows:
@@ -96,7 +96,7 @@ def _connected(place: Place, rows: Iterable[_Row], offset: int) -> list[Stored]:
     return found
 
 
-def _first_from(db: sqlite3.Connection, place: Place, offset: int, end: int) -> Stored:
+def _first_from(db: sqlite3.Connection, place: ChunkPlace, offset: int, end: int) -> Stored:
     """The chunk that holds `offset`, looked for in the slow and careful way."""
     for stored in sound_chunks(db, place, max(0, offset - MOST_RECORDS + 1)):
         if stored.end > offset:
@@ -106,7 +106,7 @@ def _first_from(db: sqlite3.Connection, place: Place, offset: int, end: int) -> 
     raise Damaged(place.topic, place.partition, offset, end - 1)
 
 
-def walk(db: sqlite3.Connection, place: Place, end: int) -> Iterator[Stored | range]:
+def walk(db: sqlite3.Connection, place: ChunkPlace, end: int) -> Iterator[Stored | range]:
     """All that is in a partition up to `end`, in order: sound chunks, and the offsets of what is lost between them."""
     offset = 0
     for stored in sound_chunks(db, place, 0):
@@ -120,7 +120,7 @@ def walk(db: sqlite3.Connection, place: Place, end: int) -> Iterator[Stored | ra
         yield range(offset, end)
 
 
-def end_of(db: sqlite3.Connection, place: Place) -> int:
+def end_of(db: sqlite3.Connection, place: ChunkPlace) -> int:
     """The next offset. After a damaged end: as its chunks say, or as far as they can have reached."""
     damaged: list[_Row] = []
     end = 0
@@ -134,7 +134,7 @@ def end_of(db: sqlite3.Connection, place: Place) -> int:
     return end
 
 
-def sound_chunks(db: sqlite3.Connection, place: Place, offset: int) -> Iterator[Stored]:
+def sound_chunks(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> Iterator[Stored]:
     """The chunks that begin at `offset` or later, without those that are damaged."""
     while True:
         try:
@@ -154,7 +154,7 @@ def sound_chunks(db: sqlite3.Connection, place: Place, offset: int) -> Iterator[
         offset = max(offset, row[0]) + 1
 
 
-def _readable_from(db: sqlite3.Connection, place: Place, offset: int) -> list[_Row] | None:
+def _readable_from(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> list[_Row] | None:
     """The row at `offset` or after it, else the next one that SQLite finds past what it cannot read. None: no more."""
     found = _first_row(db, place, offset)
     bad, good = offset, offset
@@ -170,7 +170,7 @@ def _readable_from(db: sqlite3.Connection, place: Place, offset: int) -> list[_R
     return found or None
 
 
-def _first_row(db: sqlite3.Connection, place: Place, offset: int) -> list[_Row] | None:
+def _first_row(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> list[_Row] | None:
     """The first row at `offset` or after it, none at the end. None: it cannot be read."""
     try:
         return _rows(db, place, "WHERE first >= ? ORDER BY first LIMIT 1", offset).fetchall()
@@ -179,7 +179,7 @@ def _first_row(db: sqlite3.Connection, place: Place, offset: int) -> list[_Row] 
         return None
 
 
-def _rows(db: sqlite3.Connection, place: Place, which: str, *bound: int) -> sqlite3.Cursor:
+def _rows(db: sqlite3.Connection, place: ChunkPlace, which: str, *bound: int) -> sqlite3.Cursor:
     """`_Row`s. The casts are for damage that makes a text of what was bytes: it would have to be UTF-8."""
     columns = "first, count, at, sum, CAST(sizes AS BLOB), CAST(body AS BLOB)"
     return db.execute(f"SELECT {columns} FROM {place.table} {which}", bound)
@@ -191,7 +191,7 @@ def _require_damage(error: Exception) -> None:
         raise error
 
 
-def _sound(place: Place, row: _Row) -> Stored | None:
+def _sound(place: ChunkPlace, row: _Row) -> Stored | None:
     """None where something is not as it was written, be it only a type."""
     first, count, at, sum_, sizes, body = row
     try:

@@ -16,7 +16,7 @@ from typing import Literal
 from zlib import crc32
 
 from eventlog.about import FORMAT, check_format
-from eventlog.sqlite_chunks import COLUMNS, FAULTS, Place, end_of, is_damage
+from eventlog.sqlite_chunks import COLUMNS, FAULTS, ChunkPlace, end_of, is_damage
 from eventlog.sqlite_journal import require_journal
 from schemas import topics
 from schemas.errors import Broken, Conflict
@@ -133,7 +133,7 @@ def prepare(db: sqlite3.Connection, path: Path, wanted: Mapping[str, int]) -> No
     db.executemany("INSERT OR IGNORE INTO topics VALUES (?, ?)", wanted.items())
     for topic, count in db.execute("SELECT topic, partitions FROM topics").fetchall():
         for partition in range(count):
-            db.execute(f"CREATE TABLE IF NOT EXISTS {Place(topic, partition).table} ({COLUMNS})")
+            db.execute(f"CREATE TABLE IF NOT EXISTS {ChunkPlace(topic, partition).table} ({COLUMNS})")
     db.execute(f"PRAGMA user_version = {FORMAT}")
     db.execute("COMMIT")
 
@@ -147,7 +147,7 @@ def partitions_found(db: sqlite3.Connection) -> dict[str, int]:
 def load_ends(db: sqlite3.Connection) -> dict[str, list[int]]:
     """The next offset of every partition of every topic, from the file."""
     return {
-        topic: [end_of(db, Place(topic, partition)) for partition in range(count)]
+        topic: [end_of(db, ChunkPlace(topic, partition)) for partition in range(count)]
         for topic, count in db.execute("SELECT topic, partitions FROM topics").fetchall()
     }
 

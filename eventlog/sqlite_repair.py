@@ -24,7 +24,7 @@ from eventlog.about import check_format, lost_record
 from eventlog.chunks import MOST_RECORDS, pack
 from eventlog.latest import Stored
 from eventlog.port import LOST
-from eventlog.sqlite_chunks import FAULTS, Place, end_of, insert, sound_chunks, walk
+from eventlog.sqlite_chunks import FAULTS, ChunkPlace, end_of, insert, sound_chunks, walk
 from eventlog.sqlite_file import (
     Committed,
     Lock,
@@ -45,7 +45,7 @@ _COPIED_AT_ONCE: Final = 64
 class Loss(NamedTuple):
     """Records of a partition that are not what was written; `offsets` is never empty."""
 
-    place: Place
+    place: ChunkPlace
     offsets: range
 
     def __str__(self) -> str:
@@ -140,12 +140,12 @@ def _copy(damaged: sqlite3.Connection, path: Path, now: int) -> Findings:
         losses = [loss for place, end in ends.items() for loss in _copy_partition(damaged, fresh, place, end)]
         _write_down(fresh, losses, now)
         with fresh:
-            again = [(group, topic, n, ends.get(Place(topic, n), 0)) for group, topic, n, _ in lost]
+            again = [(group, topic, n, ends.get(ChunkPlace(topic, n), 0)) for group, topic, n, _ in lost]
             store_commits(fresh, [*sound, *again])
         return Findings(losses, lost, 0)
 
 
-def _copy_partition(damaged: sqlite3.Connection, fresh: sqlite3.Connection, place: Place, end: int) -> list[Loss]:
+def _copy_partition(damaged: sqlite3.Connection, fresh: sqlite3.Connection, place: ChunkPlace, end: int) -> list[Loss]:
     losses: list[Loss] = []
 
     def chunks() -> Iterator[Stored]:
@@ -172,7 +172,7 @@ def _stand_ins(offsets: range, at: int) -> Iterator[Stored]:
 
 
 def _write_down(fresh: sqlite3.Connection, losses: list[Loss], now: int) -> None:
-    about = Place(ABOUT, 0)
+    about = ChunkPlace(ABOUT, 0)
     chunks = pack([lost_record(*loss.place, loss.offsets, now) for loss in losses])
     with fresh:
         for chunk in chunks:
@@ -189,13 +189,15 @@ def _batched(chunks: Iterator[Stored], size: int) -> Iterator[list[Stored]]:
     yield some
 
 
-def _places(db: sqlite3.Connection) -> list[Place]:
+def _places(db: sqlite3.Connection) -> list[ChunkPlace]:
     return [
-        Place(topic, partition) for topic, partitions in partitions_found(db).items() for partition in range(partitions)
+        ChunkPlace(topic, partition)
+        for topic, partitions in partitions_found(db).items()
+        for partition in range(partitions)
     ]
 
 
-def _end(db: sqlite3.Connection, place: Place, commits: Iterable[Committed]) -> int:
+def _end(db: sqlite3.Connection, place: ChunkPlace, commits: Iterable[Committed]) -> int:
     """Of a partition whose last chunks SQLite may be unable to find: no less than its readers have reached."""
     try:
         return end_of(db, place)

@@ -16,7 +16,7 @@ ASIDE, REST = 0, 1
 
 
 @dataclass(slots=True, eq=False)
-class Split:
+class SplitCommand:
     """A standing constraint: no link joins components that hold nodes of both sides, whenever it was received.
 
     `side` maps nodes to ASIDE or REST. `groups` are the parts of the listed nodes that stay together by
@@ -30,7 +30,7 @@ class Split:
     number: int  # offset of the command in the registry
     side: dict[int, int]
     groups: list[list[int]] = field(default_factory=list)
-    lifted_by: "Merge | None" = None
+    lifted_by: "MergeCommand | None" = None
     order: int = -1  # place among all commands
     mark: int = -1  # even; the mark of a side is mark + side
 
@@ -39,7 +39,7 @@ class Split:
 
 
 @dataclass(slots=True, eq=False)
-class Merge:
+class MergeCommand:
     """A forced edge. `taken_back` for good by a split with one end on each side."""
 
     after: Receipt
@@ -48,14 +48,14 @@ class Merge:
     a: int
     b: int
     taken_back: bool = False
-    lifts: list[Split] = field(default_factory=list)
+    lifts: list[SplitCommand] = field(default_factory=list)
     order: int = -1
 
     def nodes(self) -> Iterable[int]:
         return (self.a, self.b)
 
 
-Command = Merge | Split
+Command = MergeCommand | SplitCommand
 
 
 class Commands:
@@ -66,7 +66,7 @@ class Commands:
     def __init__(self) -> None:
         self._all: list[Command] = []
         self._after: list[Receipt] = []
-        self._splits: list[Split] = []
+        self._splits: list[SplitCommand] = []
         self._by_node: dict[int, list[Command]] = {}
 
     def all(self) -> Sequence[Command]:
@@ -78,7 +78,7 @@ class Commands:
         self._after.append(command.after)
         for node in command.nodes():
             self._by_node.setdefault(node, []).append(command)
-        if isinstance(command, Split):
+        if isinstance(command, SplitCommand):
             command.mark = 2 * len(self._splits)
             self._splits.append(command)
 
@@ -96,9 +96,9 @@ class Commands:
 
     def marks_of(self, node: int) -> list[int]:
         """The sides of splits that a node stands on."""
-        return [c.mark + c.side[node] for c in self.of(node) if isinstance(c, Split)]
+        return [c.mark + c.side[node] for c in self.of(node) if isinstance(c, SplitCommand)]
 
-    def parting(self, marks: set[int] | None, others: set[int] | None) -> list[Split]:
+    def parting(self, marks: set[int] | None, others: set[int] | None) -> list[SplitCommand]:
         """The splits in force that keep two components with these marks apart, oldest first."""
         if not marks or not others:
             return []
@@ -108,7 +108,7 @@ class Commands:
     def part(self, side: dict[int, int]) -> None:
         """Takes back every merge, and every tie of an earlier split, that has an end on each side."""
         for command in self.concerning(side):
-            if isinstance(command, Merge):
+            if isinstance(command, MergeCommand):
                 command.taken_back |= {side.get(command.a), side.get(command.b)} == {ASIDE, REST}
             else:
                 command.groups = [part for group in command.groups for part in _parts(group, side)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from identity.changes import Before, Changes, Decision
-from identity.commands import ASIDE, REST, Merge, Split
+from identity.commands import ASIDE, REST, MergeCommand, SplitCommand
 from identity.evidence import JOINED
 from identity.joining import SHARED, broken_limits, play_link, play_merge, play_split, refusal
 from identity.nodes import from_hex, to_hex
@@ -273,7 +273,7 @@ class IdentityGraph:
         if a < 0 or b < 0 or state.nodes.shared[a] or state.nodes.shared[b]:
             reason = SHARED if a >= 0 and b >= 0 else "unknown"
             return Changes([_refused(record["a"], record["b"], reason)])
-        merge = Merge(state.latest, record["at"], record["command"], a, b)
+        merge = MergeCommand(state.latest, record["at"], record["command"], a, b)
         state.commands.add(merge)
         if state.partition.together(a, b):
             return Changes([self._refused(a, b, "same_profile")])
@@ -305,7 +305,7 @@ class IdentityGraph:
             return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
         side = {node: ASIDE if node in listed else REST for node in profile}
         state.commands.part(side)
-        split = Split(state.latest, record["at"], record["command"], side)
+        split = SplitCommand(state.latest, record["at"], record["command"], side)
         state.commands.add(split)
         before = Before(state)
         refold(state, profile, before)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from identity.changes import Before
-from identity.commands import Merge, Split
+from identity.commands import MergeCommand, SplitCommand
 from identity.rules import IdentityRules, Limit
 from identity.state import ALONE, State
 
@@ -76,7 +76,7 @@ def join_late(state: State, entry: int, before: Before) -> None:
     state.evidence.set_outcome(entry, "")
 
 
-def play_merge(state: State, merge: Merge, before: Before) -> None:
+def play_merge(state: State, merge: MergeCommand, before: Before) -> None:
     """Joins the ends of a steward's merge while it is in force, lifting the earlier splits between them."""
     a, b, shared = merge.a, merge.b, state.nodes.shared
     if merge.taken_back or shared[a] or shared[b] or state.partition.together(a, b):
@@ -90,7 +90,7 @@ def play_merge(state: State, merge: Merge, before: Before) -> None:
     join(state, a, b, merge.at, before)
 
 
-def play_split(state: State, split: Split, before: Before) -> None:
+def play_split(state: State, split: SplitCommand, before: Before) -> None:
     """Ties the listed nodes together where the links alone would not: they leave together."""
     for group in split.groups:
         tied = [node for node in group if not state.nodes.shared[node]]
@@ -101,7 +101,7 @@ def play_split(state: State, split: Split, before: Before) -> None:
                 join(state, tied[0], node, split.at, before)
 
 
-def _is_parted_later(parting: list[Split], command: Merge | Split) -> bool:
+def _is_parted_later(parting: list[SplitCommand], command: MergeCommand | SplitCommand) -> bool:
     """Whether a split that came after the command keeps these components apart: a steward's last word holds, also
     where a refold plays the earlier command again and finds other nodes around its ends."""
     return any(split.order > command.order for split in parting)
@@ -151,7 +151,7 @@ def _unite(state: State, a: int, b: int, at: int) -> None:
     partition.join(a, b, nodes.older(partition.founder(a), partition.founder(b)))
 
 
-def _parting(state: State, a: int, b: int) -> list[Split]:
+def _parting(state: State, a: int, b: int) -> list[SplitCommand]:
     marks, root = state.partition.marks, state.partition.root
     return state.commands.parting(marks.get(root[a]), marks.get(root[b]))
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from identity.changes import Before
-from identity.commands import Command, Merge
+from identity.commands import Command, MergeCommand
 from identity.evidence import JOINED
 from identity.joining import SHARED, competes, join_late, play_link, play_merge, play_split, rejoin
 from identity.state import ALONE, Order, State
@@ -104,14 +104,14 @@ def _reset(state: State, node: int) -> None:
 
 
 def _unlift(command: Command) -> None:
-    if isinstance(command, Merge):
+    if isinstance(command, MergeCommand):
         for split in command.lifts:
             split.lifted_by = None
         command.lifts = []
 
 
 def _play(state: State, command: Command, before: Before) -> None:
-    if isinstance(command, Merge):
+    if isinstance(command, MergeCommand):
         play_merge(state, command, before)
     else:
         play_split(state, command, before)

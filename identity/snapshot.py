@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from identity.commands import Commands, Merge, Split
+from identity.commands import Commands, MergeCommand, SplitCommand
 from identity.evidence import Evidence
 from identity.graph import IdentityGraph
 from identity.partition import Partition
@@ -170,9 +170,9 @@ def _restore_nodes(nodes: Nodes, document: _Document) -> None:
     _fill(nodes, columns)
 
 
-def _command(command: Merge | Split) -> _Command:
+def _command(command: MergeCommand | SplitCommand) -> _Command:
     after, at, number = command.after, command.at, command.number
-    if isinstance(command, Merge):
+    if isinstance(command, MergeCommand):
         lifts = [split.order for split in command.lifts]
         return _Command(after, at, number, (command.a, command.b), command.taken_back, {}, [], lifts)
     groups = [list(group) for group in command.groups]
@@ -181,18 +181,18 @@ def _command(command: Merge | Split) -> _Command:
 
 def _restore_commands(commands: Commands, stored: list[_Command]) -> None:
     """In their order; then what lifts what, for a merge may lift a split on either side of it."""
-    made: list[Merge | Split] = []
+    made: list[MergeCommand | SplitCommand] = []
     for one in stored:
-        command: Merge | Split
+        command: MergeCommand | SplitCommand
         if one.ends is None:
-            command = Split(one.after, one.at, one.number, one.side, one.groups)
+            command = SplitCommand(one.after, one.at, one.number, one.side, one.groups)
         else:
-            command = Merge(one.after, one.at, one.number, *one.ends, taken_back=one.taken_back)
+            command = MergeCommand(one.after, one.at, one.number, *one.ends, taken_back=one.taken_back)
         commands.add(command)
         made.append(command)
     for command, one in zip(made, stored, strict=True):
         for order in one.other:
             split = made[order]
-            if isinstance(command, Merge) and isinstance(split, Split):
+            if isinstance(command, MergeCommand) and isinstance(split, SplitCommand):
                 command.lifts.append(split)
                 split.lifted_by = command

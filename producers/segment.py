@@ -65,7 +65,7 @@ def _add_address(context: dict[str, object], ip: str | None) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedFields:
     """What one request says for all of its events. Times in ms; `ip` is the sender's address."""
 
     source: Source
@@ -74,13 +74,13 @@ class Shared:
     ip: str | None
 
 
-def shared_by(request: Message, source: Source, received_at: int, ip: str | None) -> Shared:
+def shared_by(request: Message, source: Source, received_at: int, ip: str | None) -> SharedFields:
     """`request`: the parsed body."""
-    return Shared(source, received_at, _sent_at(request.get("sentAt") or None, source.zone), ip)
+    return SharedFields(source, received_at, _sent_at(request.get("sentAt") or None, source.zone), ip)
 
 
 def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
-    message: Message, id: str, place: int, shared: Shared, catalog: Catalog
+    message: Message, id: str, place: int, shared: SharedFields, catalog: Catalog
 ) -> Incoming:
     """Raises `InvalidEvent` for what cannot be an event: without a type, a name or an identifier.
 

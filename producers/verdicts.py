@@ -6,7 +6,7 @@ from producers import cloudevents, segment
 from producers.door import Door, Refused, Verdict, dump, dump_as_sent
 from producers.limits import check_size
 from producers.parsing import recheck
-from producers.segment import Shared
+from producers.segment import SharedFields
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker
@@ -29,7 +29,7 @@ class SdkRequest:
     ip: str | None = None
     doubtful: bool = False
     large: bool = True
-    _shared: Shared = field(init=False)
+    _shared: SharedFields = field(init=False)
     _is_plain: bool = field(init=False)
     """Nothing has to be looked at before an event is read."""
     _is_whole: bool = field(init=False)

@@ -31,20 +31,22 @@ _SHOWN: tuple[tuple[str, View], ...] = (
 )
 
 
-class Place(NamedTuple):
+class ListPlace(NamedTuple):
     """A partition of one of the topics that are shown, by its place in `_SHOWN`."""
 
     topic: int
     partition: int
 
 
-Positions = dict[Place, int]
+Positions = dict[ListPlace, int]
 """Up to where each partition has been shown: the next offset."""
 
 
 def ends(log: EventLog) -> Positions:
     return {
-        Place(n, partition): end for n, (topic, _) in enumerate(_SHOWN) for partition, end in enumerate(log.ends(topic))
+        ListPlace(n, partition): end
+        for n, (topic, _) in enumerate(_SHOWN)
+        for partition, end in enumerate(log.ends(topic))
     }
 
 
@@ -55,7 +57,7 @@ def latest(log: EventLog, until: Positions, limit: int) -> list[dict[str, Any]]:
     return [view for _, view in tail[:limit]]
 
 
-def _tail(log: EventLog, place: Place, end: int, limit: int) -> Iterator[Found]:
+def _tail(log: EventLog, place: ListPlace, end: int, limit: int) -> Iterator[Found]:
     """The last `limit` records of a partition that show an event; some do not: steps go back for more."""
     topic, view = _SHOWN[place.topic]
     shown = 0
@@ -82,7 +84,7 @@ def later(log: EventLog, after: Positions, limit: int) -> tuple[list[dict[str, A
     return items, reached
 
 
-def _records(log: EventLog, place: Place, offset: int, limit: int) -> list[tuple[Place, Record]]:
+def _records(log: EventLog, place: ListPlace, offset: int, limit: int) -> list[tuple[ListPlace, Record]]:
     return [(place, record) for record in log.read(_SHOWN[place.topic][0], place.partition, offset, limit)]
 
 

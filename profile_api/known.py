@@ -10,7 +10,7 @@ from identity.nodes import event_key, from_hex
 from profile_api.auth import scope
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.operations import Known
+from profile_api.models.operations import KnownEvent
 from profile_api.replies import JsonReply
 from profile_api.requests import EventName, KnownIn
 from profile_api.routes import guarded
@@ -47,7 +47,7 @@ def wait_until_counted(deps: ApiDeps) -> None:
 routes = guarded("events")
 
 
-@routes.post("/v1/events/known", response_model=Known, responses=example(Known))
+@routes.post("/v1/events/known", response_model=KnownEvent, responses=example(KnownEvent))
 @scope(READ)
 def known_events(
     deps: Deps,

@@ -21,14 +21,14 @@ PATIENCE_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ReadinessFault:
     """Why requests do not belong here now: `code` is stable, `message` says what to do."""
 
     code: str
     message: str
 
 
-Check = Callable[[], Fault | None]
+Check = Callable[[], ReadinessFault | None]
 """None: nothing is wrong. May block; what it raises is a fault, too."""
 
 
@@ -48,7 +48,7 @@ class Readiness:
         self._at_once = at_once
         self._checks = [_Asked(name, check, patience, now) for name, check in checks.items()]
 
-    async def faults(self) -> list[Fault]:
+    async def faults(self) -> list[ReadinessFault]:
         """In the order of the checks; empty: send requests."""
         answers = await asyncio.gather(*(check.answer() for check in self._checks))
         return [fault for fault in (*(check() for check in self._at_once), *answers) if fault is not None]
@@ -62,34 +62,34 @@ class _Asked:
         self._check = check
         self._patience = patience
         self._now = now
-        self._known: Fault | None = None
+        self._known: ReadinessFault | None = None
         self._until = float("-inf")
-        self._asking: Future[Fault | None] | None = None
+        self._asking: Future[ReadinessFault | None] | None = None
 
-    async def answer(self) -> Fault | None:
+    async def answer(self) -> ReadinessFault | None:
         if self._now() >= self._until:
             self._known = await self._ask()
             self._until = self._now() + KEPT_SECONDS
         return self._known
 
-    async def _ask(self) -> Fault | None:
+    async def _ask(self) -> ReadinessFault | None:
         if self._asking is None:
             self._asking = _in_a_thread(self._name, self._check)
         try:
             fault = await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._asking)), self._patience)
         except TimeoutError:
-            return Fault(
+            return ReadinessFault(
                 f"{self._name}_silent", f"{self._name}: it does not answer within {self._patience:g} s; look there."
             )
         except Exception as error:
-            fault = Fault(error.code if isinstance(error, SimorghError) else "internal", said_of(error))
+            fault = ReadinessFault(error.code if isinstance(error, SimorghError) else "internal", said_of(error))
         self._asking = None
         return fault
 
 
-def _in_a_thread(name: str, check: Check) -> "Future[Fault | None]":
+def _in_a_thread(name: str, check: Check) -> "Future[ReadinessFault | None]":
     """A daemon, so that a part that never answers does not hold the process up at its end."""
-    answer: Future[Fault | None] = Future()
+    answer: Future[ReadinessFault | None] = Future()
 
     def run() -> None:
         try:
@@ -117,14 +117,14 @@ class Probed(Protocol):
 def log_takes_events(log: Probed, topic: str) -> Check:
     """The log answers, and stored what it was offered last, or does so now."""
 
-    def check() -> Fault | None:
+    def check() -> ReadinessFault | None:
         log.ends(topic)
         try:
             log.probe()
         except Conflict:
             raise
         except SimorghError as error:
-            return Fault("events_refused", f"Events are refused: {error.message}")
+            return ReadinessFault("events_refused", f"Events are refused: {error.message}")
         return None
 
     return check
@@ -133,10 +133,10 @@ def log_takes_events(log: Probed, topic: str) -> Check:
 def tables_answer(reader: Reader, damage: Callable[[], SimorghError | None] = lambda: None) -> Check:
     """The warehouse answers a query of the live tables, and no query has met a `damage` on disk."""
 
-    def check() -> Fault | None:
+    def check() -> ReadinessFault | None:
         reader.look_up("SELECT profile FROM views WHERE profile = 0 LIMIT 1")
         met = damage()
-        return None if met is None else Fault(met.code, met.message)
+        return None if met is None else ReadinessFault(met.code, met.message)
 
     return check
 
@@ -144,7 +144,7 @@ def tables_answer(reader: Reader, damage: Callable[[], SimorghError | None] = la
 def stages_run(conditions: Callable[[], Mapping[str, Condition]]) -> Check:
     """No stage of this process has stopped or gets nowhere, and the tables hold what they should."""
 
-    def check() -> Fault | None:
+    def check() -> ReadinessFault | None:
         faults = [fault for name, stands in conditions().items() if (fault := _fault_of(name, stands))]
         return min(faults, key=lambda fault: _GRAVITY.index(fault.code), default=None)
 
@@ -154,17 +154,19 @@ def stages_run(conditions: Callable[[], Mapping[str, Condition]]) -> Check:
 _GRAVITY: Final[Sequence[str]] = ("stage_stopped", "rebuilding", "stage_failing")
 
 
-def _fault_of(name: str, stands: Condition) -> Fault | None:
+def _fault_of(name: str, stands: Condition) -> ReadinessFault | None:
     if stands.state == "stopped":
-        return Fault(
+        return ReadinessFault(
             "stage_stopped",
             f"{name}: the stage has stopped ({stands.reason}). Events are kept: fix the cause, then restart.",
         )
     if stands.state == "rebuilding":
-        return Fault(
+        return ReadinessFault(
             "rebuilding",
             f"{name}: {stands.reason}, {stands.done:,} of {stands.total:,} events are done. Ask again later.",
         )
     if stands.state == "failing":
-        return Fault("stage_failing", f"{name}: the latest try failed ({stands.reason}). It tries again by itself.")
+        return ReadinessFault(
+            "stage_failing", f"{name}: the latest try failed ({stands.reason}). It tries again by itself."
+        )
     return None

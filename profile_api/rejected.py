@@ -12,7 +12,7 @@ from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.operations import Dismissed, Outcome, RejectedEvent, RejectedPage, Retried
+from profile_api.models.operations import Dismissed, RejectedEvent, RejectedPage, Retried, RetryOutcome
 from profile_api.params import END_OF_TIME, Cursor, Limit, Moment, Name, moment_of
 from profile_api.replies import JsonReply, page
 from profile_api.requests import RejectedFilter
@@ -177,8 +177,8 @@ def dismiss_several(deps: Deps, body: RejectedFilter) -> JsonReply:
 
 @routes.post(
     "/{name:path}/retry",
-    response_model=Outcome,
-    responses=example(Outcome),
+    response_model=RetryOutcome,
+    responses=example(RetryOutcome),
     openapi_extra={
         "requestBody": {
             "description": "The corrected event. Without a body, the original bytes are tried again.",

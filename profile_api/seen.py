@@ -22,7 +22,7 @@ from segments.tree import (
     Condition,
     Consent,
     EventLeaf,
-    Identity,
+    IdentityLeaf,
     Rule,
     Trait,
     Where,
@@ -200,7 +200,7 @@ def _warnings(seen: Seen, rule: Rule, at: str) -> Iterator[dict[str, Any]]:
             yield from _never(f"{at}/trait", "trait", path[0], seen.stored("trait"))
         case Consent(purpose=purpose):
             yield from _never(f"{at}/consent", "consent", purpose, seen.stored("consent"))
-        case Identity(type=kind):
+        case IdentityLeaf(type=kind):
             yield from _never(f"{at}/identity", "identifier of the type", kind, seen.identifiers())
         case EventLeaf():
             yield from _event_warnings(seen, rule, at)

@@ -10,7 +10,7 @@ from profile_api.declaring import SOURCES
 from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.models.examples import example
 from profile_api.models.keys import NewKey, SourcePage
-from profile_api.models.keys import Source as SourceAnswer
+from profile_api.models.keys import SourceView as SourceAnswer
 from profile_api.params import Name
 from profile_api.replies import JsonReply
 from profile_api.requests import SourceChange, SourceIn

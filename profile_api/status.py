@@ -15,7 +15,7 @@ from profile_api.counts import Counts
 from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.models.examples import example
 from profile_api.models.operations import Status
-from profile_api.readiness import Fault
+from profile_api.readiness import ReadinessFault
 from profile_api.replies import JsonReply
 from profile_api.routes import guarded
 from registry.scopes import READ
@@ -35,7 +35,7 @@ _NO_COUNTS: Final = dict.fromkeys(("logged", "unique", "duplicates", "rejected")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class StageProgress:
     """What a consumer group has read of some topics, against their ends.
 
     `oldest` is when the oldest record that waits was appended (ms), None when none waits.
@@ -49,21 +49,21 @@ class Progress:
         return 0.0 if self.oldest is None else round(max(0, now - self.oldest) / 1000, 3)
 
 
-def progress(log: EventLog, group: str, reads: Iterable[str]) -> Progress:
+def progress(log: EventLog, group: str, reads: Iterable[str]) -> StageProgress:
     """Committed positions are read before the ends: no lag means that all that was there before has been
     done.
     """
     return _against_ends(log, {topic: log.committed(group, topic) for topic in reads})
 
 
-def _against_ends(log: EventLog, positions: dict[str, list[int]]) -> Progress:
+def _against_ends(log: EventLog, positions: dict[str, list[int]]) -> StageProgress:
     lag, waiting = 0, []
     for topic, committed in positions.items():
         for partition, (done, end) in enumerate(zip(committed, log.ends(topic), strict=True)):
             if end > done:
                 lag += end - done
                 waiting += [record.appended_at for record in log.read(topic, partition, done, 1)]
-    return Progress(positions, lag, min(waiting, default=None))
+    return StageProgress(positions, lag, min(waiting, default=None))
 
 
 def freshness(deps: ApiDeps) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def gauges(deps: ApiDeps) -> Callable[[], None]:
     return set_anew
 
 
-def overview(deps: ApiDeps, counts: Counts, faults: Sequence[Fault]) -> dict[str, Any]:
+def overview(deps: ApiDeps, counts: Counts, faults: Sequence[ReadinessFault]) -> dict[str, Any]:
     """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them.
 
     Counts are null where the warehouse refuses to count: the rest is wanted then more than ever.

@@ -13,7 +13,7 @@ from profile_api.declaring import TRIGGERS
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.segments import Deliveries, TriggerPage
-from profile_api.models.segments import Trigger as TriggerAnswer
+from profile_api.models.segments import TriggerView as TriggerAnswer
 from profile_api.params import Cursor, Limit, Name
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TriggerChange, TriggerIn, WebhookIn

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from schemas.fields import Event, EventSet, Field
+from schemas.fields import EventRow, EventSet, Field
 from schemas.sets.ga4 import NAMES
 
 _HEAD: Final = """\
@@ -44,7 +44,7 @@ def _section(table: EventSet) -> str:
     return f"\n## {table.title}\n\n{table.about}\n" + "".join(_event(event) for event in table.events)
 
 
-def _event(event: Event) -> str:
+def _event(event: EventRow) -> str:
     lines = [f"\n### `{event.type}` version {event.version}\n", f"{event.description} {_sent_as(event)}\n"]
     rows = [row for field in event.fields for row in _rows(field)]
     if rows:
@@ -52,7 +52,7 @@ def _event(event: Event) -> str:
     return "\n".join(lines)
 
 
-def _sent_as(event: Event) -> str:
+def _sent_as(event: EventRow) -> str:
     names = " or ".join(f"*{name}*" for name in (event.name, *event.aliases) if name)
     sent = f"Sent as {names}." if names else f"Sent by `{event.call}`."
     key = f" Business key: `{event.business_key}`." if event.business_key else ""

@@ -108,7 +108,7 @@ def fact(known: Field) -> Field:
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRow:
     """One row of an event table: one version of one event type.
 
     `name` is the track name that carries this version, `aliases` are other names whose payload has the same
@@ -136,10 +136,10 @@ class EventSet:
     name: str
     title: str
     about: str
-    events: tuple[Event, ...] = field(default=())
+    events: tuple[EventRow, ...] = field(default=())
 
 
-def schema_of(event: Event, set_name: str) -> Schema:
+def schema_of(event: EventRow, set_name: str) -> Schema:
     """The JSON Schema file of one event version; keys in reading order."""
     return {
         "$schema": DIALECT,

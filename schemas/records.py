@@ -167,7 +167,7 @@ class Merged(Struct, kw_only=True, omit_defaults=True, tag_field="outcome", tag=
     ] = []
 
 
-class Refused(Struct, kw_only=True, tag_field="outcome", tag="refused", gc=False):
+class RefusedDecision(Struct, kw_only=True, tag_field="outcome", tag="refused", gc=False):
     """Two nodes were not joined."""
 
     a: Hex128
@@ -175,7 +175,7 @@ class Refused(Struct, kw_only=True, tag_field="outcome", tag="refused", gc=False
     reason: Annotated[str, Meta(description="`limit:<type>`, `too_many_nodes`, `split` or `shared`.")]
 
 
-class Shared(Struct, kw_only=True, tag_field="outcome", tag="shared", gc=False):
+class SharedDecision(Struct, kw_only=True, tag_field="outcome", tag="shared", gc=False):
     """Too many people use this identifier, so it belongs to nobody."""
 
     node: Hex128
@@ -188,7 +188,7 @@ class Parted(Struct, kw_only=True, tag_field="outcome", tag="split", gc=False):
     to: list[Hex128]
 
 
-Decision = Merged | Refused | Shared | Parted
+Decision = Merged | RefusedDecision | SharedDecision | Parted
 
 
 Decisions = Annotated[

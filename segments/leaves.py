@@ -12,7 +12,7 @@ import orjson
 from segments import truths
 from segments.facts import Leaves, Pass, ProfileFacts
 from segments.folds import Fold, State, earliest, fold_for
-from segments.tree import Consent, EventLeaf, Identity, Leaf, SeenMetric, Trait
+from segments.tree import Consent, EventLeaf, IdentityLeaf, Leaf, SeenMetric, Trait
 from segments.truths import Due, Matches, Reads, Truth
 
 _Add = Callable[[State, int, Any, int], State]
@@ -219,7 +219,7 @@ class LiveLeaves:
                 return truths.trait_truth(leaf)
             case Consent():
                 return truths.consent_truth(leaf)
-            case Identity():
+            case IdentityLeaf():
                 return truths.identity_truth(leaf)
             case metric:
                 return truths.metric_truth(metric)

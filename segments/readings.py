@@ -23,7 +23,7 @@ from segments.tree import (
     Consent,
     CountMetric,
     EventLeaf,
-    Identity,
+    IdentityLeaf,
     Leaf,
     NumberTest,
     SeenMetric,
@@ -74,7 +74,7 @@ def holds_for_nobody(leaf: Leaf) -> bool:
     match leaf:
         case Trait(tests=tests) | Consent(tests=tests):
             return all(_passes_missing(test) for test in tests)
-        case Identity(exists=exists):
+        case IdentityLeaf(exists=exists):
             return not exists
         case EventLeaf(aggregate=aggregate, tests=tests):
             return aggregate in ("count", "sum", "distinct") and holds_for(tests, 0)
@@ -90,13 +90,13 @@ def readings(leaves: Mapping[Leaf, str], binder: Binder, now: int, *, due: bool)
     look = _Look(binder, now, due)
     plain: dict[Leaf, str] = {}
     stored: dict[Trait | Consent, str] = {}
-    types: dict[Identity, str] = {}
+    types: dict[IdentityLeaf, str] = {}
     payloads: dict[str, dict[EventLeaf, str]] = {}
     for leaf, column in leaves.items():
         match leaf:
             case Trait() | Consent():
                 stored[leaf] = column
-            case Identity():
+            case IdentityLeaf():
                 types[leaf] = column
             case EventLeaf(where=where, of=of) if where or of:
                 payloads.setdefault(leaf.type, {})[leaf] = column
@@ -282,7 +282,7 @@ class _Look:
             dues = f"arrayMap(at -> {self._window_due('at', window)}, {moments(entered(found))})"
             yield f"arrayMin(arrayPushBack({dues}, toInt64({NEVER})))"
 
-    def identifiers(self, leaves: Mapping[Identity, str]) -> Reading:
+    def identifiers(self, leaves: Mapping[IdentityLeaf, str]) -> Reading:
         types = self._binder.bind(sorted({leaf.type for leaf in leaves}), "Array(String)")
         reading = Reading("identifiers", wanted=f"type IN {types}", columns=["type"])
         for leaf, column in leaves.items():

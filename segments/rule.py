@@ -26,7 +26,7 @@ from segments.tree import (
     Consent,
     CountMetric,
     EventLeaf,
-    Identity,
+    IdentityLeaf,
     Metric,
     MetricName,
     MoneyMetric,
@@ -145,12 +145,12 @@ def _consent(written: dict[str, Any], at: str) -> Consent:
     return Consent(purpose, value_tests(written, _CONSENT_OPS, at))
 
 
-def _identity(written: dict[str, Any], at: str) -> Identity:
+def _identity(written: dict[str, Any], at: str) -> IdentityLeaf:
     _only(written, ("identity", "exists"), at)
     exists = written.get("exists", True)
     if not isinstance(exists, bool):
         wrong(f"{at}/exists", "true or false", "write true or false", exists)
-    return Identity(text(written["identity"], f"{at}/identity"), exists)
+    return IdentityLeaf(text(written["identity"], f"{at}/identity"), exists)
 
 
 def _metric(written: dict[str, Any], at: str) -> Metric:

@@ -12,7 +12,7 @@ from segments.tree import (
     AnyItem,
     Condition,
     EventLeaf,
-    Identity,
+    IdentityLeaf,
     Rule,
     Scalar,
     SegmentRef,
@@ -89,7 +89,7 @@ def _tests(rule: Rule) -> Sequence[object]:
     match rule:
         case EventLeaf(where=where, tests=tests):
             return [*_where_tests(where), *tests]
-        case Identity():
+        case IdentityLeaf():
             return [None]
         case _:
             return getattr(rule, "tests", ())

@@ -109,7 +109,7 @@ class Consent(_Node):
 
 
 @dataclass(frozen=True, slots=True)
-class Identity(_Node):
+class IdentityLeaf(_Node):
     type: str
     exists: bool
 
@@ -156,7 +156,7 @@ class SeenMetric(_Node):
 
 
 Metric = CountMetric | SumMetric | SeenMetric
-Leaf = Trait | Consent | Identity | EventLeaf | CountMetric | SumMetric | SeenMetric
+Leaf = Trait | Consent | IdentityLeaf | EventLeaf | CountMetric | SumMetric | SeenMetric
 Rule = All | Any_ | Not | SegmentRef | Leaf
 
 

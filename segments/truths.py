@@ -13,7 +13,7 @@ from segments.tree import (
     Consent,
     CountMetric,
     EventLeaf,
-    Identity,
+    IdentityLeaf,
     Leaf,
     Metric,
     SeenMetric,
@@ -103,7 +103,7 @@ def consent_truth(leaf: Consent) -> Truth:
     return lambda one: passes(one.facts.consent.get(purpose), one.now)
 
 
-def identity_truth(leaf: Identity) -> Truth:
+def identity_truth(leaf: IdentityLeaf) -> Truth:
     kind, exists = leaf.type, leaf.exists
     return lambda one: (kind in one.facts.identity_types) == exists
 
@@ -199,7 +199,7 @@ def reads(leaf: Leaf) -> tuple[str, str] | None:
             return "trait", path[0]
         case Consent(purpose=purpose):
             return "consent", purpose
-        case Identity(type=kind):
+        case IdentityLeaf(type=kind):
             return "identity", kind
         case EventLeaf():
             return None

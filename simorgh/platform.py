@@ -36,8 +36,8 @@ from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
-from simorgh.shared import Declarations
-from stream_processors.flow.filling import Progress
+from simorgh.shared import DeclarationsFollower
+from stream_processors.flow.filling import FillingProgress
 from stream_processors.host import generation
 from stream_processors.host.box import WarehouseBehind
 from stream_processors.host.replay import Replay
@@ -107,7 +107,7 @@ class Platform:
         self._other_tables = self._migrate()
         self.reader = self.warehouse.reader(lambda: self.generation)
         self.local_token = secrets.token_urlsafe(32)
-        declarations = Declarations(self.log, self.settings, self.secret)
+        declarations = DeclarationsFollower(self.log, self.settings, self.secret)
         self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
         self.registry.trust(self.local_token)
         self.registry.refresh()
@@ -115,7 +115,7 @@ class Platform:
         self.metrics = CollectorRegistry()
         self._checkpoint = checkpoint_from_environment()
         self.recent = RecentViews()
-        self.progress = Progress()
+        self.progress = FillingProgress()
         self._graphs = Graphs(self.folder.root)
         self.runner = self._new_runner()
         self.triggers: TriggerStage | None = None

@@ -41,7 +41,7 @@ from simorgh.retry import retry_rejected
 from simorgh.secret import of_cluster
 from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
-from simorgh.shared import Declarations
+from simorgh.shared import DeclarationsFollower
 from stream_processors.flow.topology import TOPOLOGY, projections
 from stream_processors.host import generation
 
@@ -57,7 +57,7 @@ class Base:
     kafka: Connection
     log: WatchedLog
     secret: bytes
-    declarations: Declarations
+    declarations: DeclarationsFollower
 
 
 def require_cluster(settings: Settings) -> None:
@@ -83,7 +83,7 @@ def opened(settings: Settings) -> Iterator[Base]:
     log = WatchedLog(open_cluster_log(settings))
     try:
         secret = of_cluster(settings, log)
-        declarations = Declarations(log, settings, secret)
+        declarations = DeclarationsFollower(log, settings, secret)
     except BaseException:
         log.close()
         raise

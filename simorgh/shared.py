@@ -22,7 +22,7 @@ _PAUSES = Pauses(0.5, 10.0)
 _LOG = logging.getLogger(__name__)
 
 
-class Declarations:
+class DeclarationsFollower:
     """The registry, and what follows from it. All methods may be called from any thread."""
 
     def __init__(self, log: EventLog, settings: Settings, secret: bytes) -> None:

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from destinations import deliveries
 from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
-from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run, tables_answer
+from profile_api.readiness import Readiness, ReadinessFault, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.errors import Broken, InvalidSettings
@@ -143,11 +143,13 @@ class Worker:
         stage = self.keeper.stage
         return None if stage is None else stage.status().running
 
-    def _is_in_its_group(self) -> Fault | None:
+    def _is_in_its_group(self) -> ReadinessFault | None:
         app = self.membership.app
         if app.unassigned or (not app.rebalancing and any(lane.held for lane in self.lanes)):
             return None
-        return Fault("joining", "The worker is being given its partitions by the group: ask again in a few seconds.")
+        return ReadinessFault(
+            "joining", "The worker is being given its partitions by the group: ask again in a few seconds."
+        )
 
     def _lane(self, stage: Stage, source: Source | None = None) -> Lane:
         return Lane(

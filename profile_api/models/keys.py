@@ -34,7 +34,7 @@ _SOURCE: dict[str, Any] = {
 _ACTIVE: dict[str, Any] = _SOURCE | {"events": 12000, "rejected": 3, "last_event_at": AT}
 
 
-class Source(BaseModel):
+class SourceView(BaseModel):
     """Its settings; of its keys what tells them apart, the older one first. `events`: unique ones, `rejected`: those
     that wait, `last_event_at`: when the latest accepted one came; null where there is none, or nobody can tell now.
     """
@@ -46,7 +46,7 @@ class Source(BaseModel):
 
 class SourcePage(BaseModel):
     model_config = with_example({"items": [_ACTIVE], "next_cursor": None})
-    items: list[Source]
+    items: list[SourceView]
     next_cursor: str | None
 
 

@@ -122,7 +122,7 @@ class LatestEvents(BaseModel):
     behind: int
 
 
-class Known(BaseModel):
+class KnownEvent(BaseModel):
     """For each event of the question whether it is here."""
 
     model_config = with_example({"known": [True, False]})
@@ -161,7 +161,7 @@ class RejectedPage(BaseModel):
     next_cursor: str | None
 
 
-class Outcome(BaseModel):
+class RetryOutcome(BaseModel):
     model_config = with_example({"id": "m-2", "status": "accepted"})
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
 
 
-class Identity(BaseModel):
+class IdentityView(BaseModel):
     model_config = with_example({"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT})
     type: str
     value: str
@@ -15,7 +15,7 @@ class Identity(BaseModel):
     last_seen: str
 
 
-class Membership(BaseModel):
+class MembershipView(BaseModel):
     id: str
     entered_at: str
 
@@ -74,7 +74,7 @@ _VIEW: dict[str, Any] = {
 }
 
 
-class Event(BaseModel):
+class EventView(BaseModel):
     model_config = with_example(_EVENT)
     id: str
     type: str
@@ -89,7 +89,7 @@ class EventPage(BaseModel):
     """Events, newest first."""
 
     model_config = with_example({"items": [_EVENT], "next_cursor": CURSOR})
-    items: list[Event]
+    items: list[EventView]
     next_cursor: str | None
 
 
@@ -104,8 +104,8 @@ class Profile(BaseModel):
     profile_id: str
     workspace: str
     traits: dict[str, Any] | None = None
-    identities: list[Identity] | None = None
-    segments: list[Membership] | None = None
+    identities: list[IdentityView] | None = None
+    segments: list[MembershipView] | None = None
     metrics: Metrics | None = None
     consent: dict[str, Any] | None = None
     predictions: dict[str, Any] | None = None
@@ -131,7 +131,7 @@ class Side(BaseModel):
 
     profile_id: str | None
     keeps_id: bool
-    identities: list[Identity]
+    identities: list[IdentityView]
 
 
 class SplitPreview(BaseModel):
@@ -194,6 +194,6 @@ class Identities(BaseModel):
             ],
         }
     )
-    items: list[Identity]
+    items: list[IdentityView]
     next_cursor: str | None
     decisions: list[dict[str, Any]] | None = None

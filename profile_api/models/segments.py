@@ -104,7 +104,7 @@ _TRIGGER: dict[str, Any] = {
 }
 
 
-class Trigger(BaseModel):
+class TriggerView(BaseModel):
     """The secret is shown once, in the answer that creates it."""
 
     model_config = with_example(_TRIGGER)
@@ -117,7 +117,7 @@ class Trigger(BaseModel):
 
 class TriggerPage(BaseModel):
     model_config = with_example({"items": [_TRIGGER], "next_cursor": None})
-    items: list[Trigger]
+    items: list[TriggerView]
     next_cursor: str | None
 
 

@@ -6,7 +6,7 @@ user, so they are `user.signed_up`, `user.signed_in` and `user.signed_out`.
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, date, email, identifier, personal, text
+from schemas.fields import EventRow, EventSet, date, email, identifier, personal, text
 
 _ACCOUNT: Final = (text("account_name", "Name of the account."),)
 _USERNAME: Final = personal(identifier("username", "User name."))
@@ -36,20 +36,20 @@ B2B: Final = EventSet(
     title="B2B",
     about="Accounts, their users and their trials.",
     events=(
-        Event("account.created", "Account Created", "An account was created.", _ACCOUNT),
-        Event("account.deleted", "Account Deleted", "An account was deleted.", _ACCOUNT),
-        Event("user.signed_up", "Signed Up", "A user signed up.", _SIGN_UP),
-        Event("user.signed_in", "Signed In", "A user signed in.", (_USERNAME,)),
-        Event("user.signed_out", "Signed Out", "A user signed out.", (_USERNAME,)),
-        Event("invite.sent", "Invite Sent", "A user invited somebody.", _INVITE),
-        Event(
+        EventRow("account.created", "Account Created", "An account was created.", _ACCOUNT),
+        EventRow("account.deleted", "Account Deleted", "An account was deleted.", _ACCOUNT),
+        EventRow("user.signed_up", "Signed Up", "A user signed up.", _SIGN_UP),
+        EventRow("user.signed_in", "Signed In", "A user signed in.", (_USERNAME,)),
+        EventRow("user.signed_out", "Signed Out", "A user signed out.", (_USERNAME,)),
+        EventRow("invite.sent", "Invite Sent", "A user invited somebody.", _INVITE),
+        EventRow(
             "account.added_user",
             "Account Added User",
             "A user joined an account.",
             (text("role", "The user's role in the account."),),
         ),
-        Event("account.removed_user", "Account Removed User", "A user left an account.", ()),
-        Event("trial.started", "Trial Started", "A trial started.", _TRIAL),
-        Event("trial.ended", "Trial Ended", "A trial ended.", _TRIAL),
+        EventRow("account.removed_user", "Account Removed User", "A user left an account.", ()),
+        EventRow("trial.started", "Trial Started", "A trial started.", _TRIAL),
+        EventRow("trial.ended", "Trial Ended", "A trial ended.", _TRIAL),
     ),
 )

@@ -6,7 +6,7 @@ number *identifies* a person is decided by the normalisers, not here.
 
 from typing import Final
 
-from schemas.fields import MAX_TRAITS, Event, EventSet, Field, either, identifier, nested, personal, text
+from schemas.fields import MAX_TRAITS, EventRow, EventSet, Field, either, identifier, nested, personal, text
 
 _TEXT_OR_NUMBER: Final = ("string", "number")
 
@@ -87,7 +87,7 @@ CALLS: Final = EventSet(
     title="Calls",
     about="What the SDKs' identify, page, screen, group and alias calls become.",
     events=(
-        Event(
+        EventRow(
             "profile.identified",
             None,
             "A person identified themselves (`identify`). This schema applies to `traits`.",
@@ -96,16 +96,16 @@ CALLS: Final = EventSet(
             call="identify",
             applies_to="traits",
         ),
-        Event("page.viewed", None, "A person viewed a page of a site (`page`).", _PAGE, call="page"),
-        Event("screen.viewed", None, "A person viewed a screen of an app (`screen`).", _SCREEN, call="screen"),
-        Event(
+        EventRow("page.viewed", None, "A person viewed a page of a site (`page`).", _PAGE, call="page"),
+        EventRow("screen.viewed", None, "A person viewed a screen of an app (`screen`).", _SCREEN, call="screen"),
+        EventRow(
             "group.joined",
             None,
             "A person belongs to a group, such as a company (`group`).",
             _GROUP,
             call="group",
         ),
-        Event(
+        EventRow(
             "profile.aliased",
             None,
             "Two ids belong to one person (`alias`).",

@@ -11,7 +11,7 @@ the table.
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, either, fact, identifier, money, number, personal, several, text
+from schemas.fields import EventRow, EventSet, either, fact, identifier, money, number, personal, several, text
 
 _DETAILS: Final = (
     fact(identifier("sku", "Stock keeping unit.")),
@@ -81,21 +81,21 @@ _SHARE: Final = (
 )
 
 BROWSING: Final = (
-    Event(
+    EventRow(
         "products.searched",
         "Products Searched",
         "A customer searched for products.",
         (either("query", ("string", "object", "number"), "The search query."),),
         aliases=("Searched Products",),
     ),
-    Event(
+    EventRow(
         "product_list.viewed",
         "Product List Viewed",
         "A customer viewed a list or category of products.",
         _LIST,
         aliases=("Viewed Product Category", "Viewed Product List"),
     ),
-    Event(
+    EventRow(
         "product_list.filtered",
         "Product List Filtered",
         "A customer filtered or sorted a list of products.",
@@ -106,29 +106,29 @@ BROWSING: Final = (
         ),
         aliases=("Filtered Product List",),
     ),
-    Event(
+    EventRow(
         "promotion.viewed",
         "Promotion Viewed",
         "A customer saw a promotion.",
         _PROMOTION,
         aliases=("Viewed Promotion",),
     ),
-    Event(
+    EventRow(
         "promotion.clicked",
         "Promotion Clicked",
         "A customer clicked a promotion.",
         _PROMOTION,
         aliases=("Clicked Promotion",),
     ),
-    Event(
+    EventRow(
         "product.clicked",
         "Product Clicked",
         "A customer clicked a product in a list.",
         _PRODUCT,
         aliases=("Clicked Product",),
     ),
-    Event("product.viewed", "Viewed Product", "A customer viewed a product.", _PRODUCT_V1, version=1),
-    Event(
+    EventRow("product.viewed", "Viewed Product", "A customer viewed a product.", _PRODUCT_V1, version=1),
+    EventRow(
         "product.viewed",
         "Product Viewed",
         "A customer viewed a product.",
@@ -138,58 +138,60 @@ BROWSING: Final = (
 )
 
 ORDERING: Final = (
-    Event("product.added", "Added Product", "A customer added a product to the cart.", _PRODUCT_V1, version=1),
-    Event(
+    EventRow("product.added", "Added Product", "A customer added a product to the cart.", _PRODUCT_V1, version=1),
+    EventRow(
         "product.added",
         "Product Added",
         "A customer added a product to the cart.",
         (_CART, *_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
-    Event("product.removed", "Removed Product", "A customer removed a product from the cart.", _PRODUCT_V1, version=1),
-    Event(
+    EventRow(
+        "product.removed", "Removed Product", "A customer removed a product from the cart.", _PRODUCT_V1, version=1
+    ),
+    EventRow(
         "product.removed",
         "Product Removed",
         "A customer removed a product from the cart.",
         (_CART, *_PRODUCT, _CURRENCY, _VALUE),
         version=2,
     ),
-    Event(
+    EventRow(
         "cart.viewed",
         "Cart Viewed",
         "A customer viewed the cart.",
         (_CART, _PRODUCTS),
         aliases=("Viewed Cart",),
     ),
-    Event(
+    EventRow(
         "checkout.started",
         "Checkout Started",
         "A customer started the checkout.",
         (_CHECKOUT, *_ORDERED, _VALUE),
         aliases=("Started Checkout",),
     ),
-    Event(
+    EventRow(
         "checkout_step.viewed",
         "Checkout Step Viewed",
         "A customer viewed a step of the checkout.",
         _STEP,
         aliases=("Viewed Checkout Step",),
     ),
-    Event(
+    EventRow(
         "checkout_step.completed",
         "Checkout Step Completed",
         "A customer completed a step of the checkout.",
         _STEP,
         aliases=("Completed Checkout Step",),
     ),
-    Event(
+    EventRow(
         "payment_info.entered",
         "Payment Info Entered",
         "A customer entered payment details.",
         (*_STEP, _ORDER),
         aliases=("Entered Payment Info",),
     ),
-    Event(
+    EventRow(
         "order.completed",
         "Order Completed",
         "An order was placed, on the web or at a till.",
@@ -202,15 +204,15 @@ ORDERING: Final = (
         aliases=("Completed Order",),
         business_key="order_id",
     ),
-    Event("order.updated", "Order Updated", "An order was changed.", _ORDERED, aliases=("Updated Order",)),
-    Event(
+    EventRow("order.updated", "Order Updated", "An order was changed.", _ORDERED, aliases=("Updated Order",)),
+    EventRow(
         "order.refunded",
         "Order Refunded",
         "An order was refunded, in full or in part.",
         _ORDERED,
         aliases=("Refunded Order",),
     ),
-    Event(
+    EventRow(
         "order.cancelled",
         "Order Cancelled",
         "An order was cancelled.",
@@ -221,20 +223,20 @@ ORDERING: Final = (
 )
 
 COUPONS: Final = (
-    Event("coupon.entered", "Coupon Entered", "A customer entered a coupon.", _COUPON_USE),
-    Event(
+    EventRow("coupon.entered", "Coupon Entered", "A customer entered a coupon.", _COUPON_USE),
+    EventRow(
         "coupon.applied",
         "Coupon Applied",
         "A coupon was accepted.",
         (*_COUPON_USE, _COUPON_NAME, _COUPON_DISCOUNT),
     ),
-    Event(
+    EventRow(
         "coupon.denied",
         "Coupon Denied",
         "A coupon was denied.",
         (*_COUPON_USE, _COUPON_NAME, text("reason", "Why it was denied.")),
     ),
-    Event(
+    EventRow(
         "coupon.removed",
         "Coupon Removed",
         "A customer removed a coupon.",
@@ -243,27 +245,27 @@ COUPONS: Final = (
 )
 
 LIKING: Final = (
-    Event(
+    EventRow(
         "product.added_to_wishlist",
         "Product Added to Wishlist",
         "A customer added a product to a wish list.",
         (*_WISHLIST, *_PRODUCT),
     ),
-    Event(
+    EventRow(
         "product.removed_from_wishlist",
         "Product Removed from Wishlist",
         "A customer removed a product from a wish list.",
         (*_WISHLIST, *_PRODUCT),
     ),
-    Event(
+    EventRow(
         "wishlist_product.added_to_cart",
         "Wishlist Product Added to Cart",
         "A customer moved a product from a wish list to the cart.",
         (*_WISHLIST, _CART, *_PRODUCT),
     ),
-    Event("product.shared", "Product Shared", "A customer shared a product.", (*_SHARE, *_PRODUCT)),
-    Event("cart.shared", "Cart Shared", "A customer shared a cart.", (*_SHARE, _CART, _PRODUCTS)),
-    Event(
+    EventRow("product.shared", "Product Shared", "A customer shared a product.", (*_SHARE, *_PRODUCT)),
+    EventRow("cart.shared", "Cart Shared", "A customer shared a cart.", (*_SHARE, _CART, _PRODUCTS)),
+    EventRow(
         "product.reviewed",
         "Product Reviewed",
         "A customer reviewed a product.",

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, fact, identifier, personal, text
+from schemas.fields import EventRow, EventSet, fact, identifier, personal, text
 
 _EMAIL: Final = (
     identifier("email_id", "Id of the email."),
@@ -25,17 +25,17 @@ EMAIL: Final = EventSet(
     title="Email",
     about="What happened to an email.",
     events=(
-        Event("email.delivered", "Email Delivered", "The receiving server accepted the email.", _EMAIL),
-        Event("email.bounced", "Email Bounced", "The email could not be delivered.", _EMAIL),
-        Event("email.opened", "Email Opened", "The recipient opened the email.", _EMAIL),
-        Event(
+        EventRow("email.delivered", "Email Delivered", "The receiving server accepted the email.", _EMAIL),
+        EventRow("email.bounced", "Email Bounced", "The email could not be delivered.", _EMAIL),
+        EventRow("email.opened", "Email Opened", "The recipient opened the email.", _EMAIL),
+        EventRow(
             "email_link.clicked",
             "Email Link Clicked",
             "The recipient followed a link in the email.",
             (*_EMAIL, *_LINK),
         ),
-        Event("email.marked_as_spam", "Email Marked as Spam", "The recipient marked the email as spam.", _EMAIL),
-        Event(
+        EventRow("email.marked_as_spam", "Email Marked as Spam", "The recipient marked the email as spam.", _EMAIL),
+        EventRow(
             "email.unsubscribed",
             "Unsubscribed",
             "The recipient unsubscribed from one mailing list or from all.",

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, identifier, text
+from schemas.fields import EventRow, EventSet, identifier, text
 
 EXPERIMENTS: Final = EventSet(
     name="experiments",
     title="Experiments",
     about="Which variation of an experiment a customer saw.",
     events=(
-        Event(
+        EventRow(
             "experiment.viewed",
             "Experiment Viewed",
             "A customer saw a variation of an experiment.",

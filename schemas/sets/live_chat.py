@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from schemas.fields import Event, EventSet, identifier, number, personal, text
+from schemas.fields import EventRow, EventSet, identifier, number, personal, text
 
 _CONVERSATION: Final = (
     identifier("agent_id", "Id of the agent."),
@@ -19,27 +19,27 @@ LIVE_CHAT: Final = EventSet(
     title="Live chat",
     about="Conversations between a customer and an agent.",
     events=(
-        Event(
+        EventRow(
             "live_chat_conversation.started",
             "Live Chat Conversation Started",
             "The customer sent a first message.",
             _CONVERSATION,
             business_key="conversation_id",
         ),
-        Event(
+        EventRow(
             "live_chat_conversation.ended",
             "Live Chat Conversation Ended",
             "The customer or the agent ended the conversation.",
             _CONVERSATION,
         ),
-        Event(
+        EventRow(
             "live_chat_message.sent",
             "Live Chat Message Sent",
             "The customer wrote to the agent.",
             _CONVERSATION,
             business_key="message_id",
         ),
-        Event(
+        EventRow(
             "live_chat_message.received",
             "Live Chat Message Received",
             "The agent wrote to the customer.",

@@ -24,7 +24,7 @@ from schemas.clock import Clock
 from schemas.errors import Backpressure
 from segments.sql import Page
 from stream_processors.flow import backfill
-from stream_processors.flow.filling import Progress, filling
+from stream_processors.flow.filling import FillingProgress, filling
 from stream_processors.state import cold, declared, touches
 from stream_processors.state.declared import Change
 from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
@@ -76,7 +76,7 @@ class Declarations:
         writer: Writer,
         reader: Reader,
         clock: Clock,
-        progress: Progress | None = None,
+        progress: FillingProgress | None = None,
     ) -> None:
         """`progress`: where it is noted how far a filling is."""
         self._log = log
@@ -84,7 +84,7 @@ class Declarations:
         self._writer = writer
         self._reader = reader
         self._clock = clock
-        self._progress = progress or Progress()
+        self._progress = progress or FillingProgress()
 
     def restore(self) -> None:
         """Begin where the last round ended."""

@@ -27,7 +27,7 @@ def filling(changes: Iterable[Change], live: Mapping[str, tuple[Rule, int]]) -> 
     return Filling(filled, tuple(gone))
 
 
-class Progress:
+class FillingProgress:
     """How far the segments being filled are. One thread notes, any thread asks."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from schemas.errors import Backpressure
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
-from stream_processors.flow.filling import Progress
+from stream_processors.flow.filling import FillingProgress
 from stream_processors.host.box import Box
 from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.rows.lingering import Linger
@@ -47,7 +47,7 @@ class Runner:
         linger: Linger = Linger(),
         recent: RecentViews | None = None,
         graphs: Graphs | None = None,
-        progress: Progress | None = None,
+        progress: FillingProgress | None = None,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Box`. `progress`:
         where it is noted how far the filling of segments is."""

@@ -14,7 +14,7 @@ from profile_api.deps import ApiDeps, Projections
 from registry.registry import Registry
 from schemas import topics
 from stream_processors.flow import backfill
-from stream_processors.flow.filling import Progress
+from stream_processors.flow.filling import FillingProgress
 from tests.properties.pipeline_world import Box, MakeBox, Random, law, make_door, make_events
 from tests.properties.segments_world import SEEDS, T0
 from tests.unit.api_world import SECRET, TOKEN, Client
@@ -40,7 +40,7 @@ class Watched:
         return getattr(self._reader, name)
 
 
-def api(box: Box, portal: BlockingPortal, progress: Progress) -> Client:
+def api(box: Box, portal: BlockingPortal, progress: FillingProgress) -> Client:
     """Of a box whose declarations note their progress there, and whose requests wait for next to nothing."""
     registry = Registry(box.log, box.clock, env_token=TOKEN)
     box.runner.declarations._progress = progress
@@ -59,7 +59,7 @@ def test_a_burst_is_202_with_a_place_to_ask_and_filled_together(
     with make_box() as box:
         box.append(make_events(Random(3), 200, T0, make_door(), people=40))
         box.settle()
-        client = api(box, portal, Progress())
+        client = api(box, portal, FillingProgress())
         rules = segments(20)
         for name, rule in rules.items():
             made = client.post("/v1/segments", json={"id": name, "rule": rule})

@@ -137,7 +137,7 @@ def test_what_cannot_be_read(message: dict[str, Any], code: str) -> None:
     ("own", "sent_at"), [(None, NOW), ("", NOW), ("2026-01-02T00:00:00Z", 1_767_312_000_000), ("x", None)]
 )
 def test_the_time_of_sending_is_the_messages_own_or_its_requests(own: object, sent_at: int | None) -> None:
-    shared = segment.Shared(make_source(), NOW, SentAt(NOW), None)
+    shared = segment.SharedFields(make_source(), NOW, SentAt(NOW), None)
     message: dict[str, object] = {"type": "page", "userId": "u1", "sentAt": own}
     assert segment.read(message, "m", 0, shared, Catalog.load()).sent_at == sent_at
 

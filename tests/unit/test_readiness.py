@@ -11,7 +11,7 @@ import pytest
 
 from eventlog.sqlite import SqliteEventLog
 from eventlog.watched import WatchedLog
-from profile_api.readiness import Fault, Readiness, log_takes_events, stages_run
+from profile_api.readiness import Readiness, ReadinessFault, log_takes_events, stages_run
 from schemas import topics
 from schemas.errors import Backpressure, InvalidInput
 from stream_processors.host.condition import RUNNING, STARTING, Condition
@@ -27,7 +27,7 @@ def codes(readiness: Readiness) -> list[str]:
 def test_a_part_that_does_not_answer_is_a_fault_and_is_asked_by_one_thread_only() -> None:
     let_go, asked = threading.Event(), []
 
-    def silent() -> Fault | None:
+    def silent() -> ReadinessFault | None:
         asked.append(threading.current_thread())
         let_go.wait(30)
         return None
@@ -51,7 +51,7 @@ def test_a_part_that_does_not_answer_is_a_fault_and_is_asked_by_one_thread_only(
 
 
 def test_an_answer_is_kept_for_a_moment_and_no_longer() -> None:
-    now, wrong = [0.0], [Fault("down", "It is down.")]
+    now, wrong = [0.0], [ReadinessFault("down", "It is down.")]
 
     async def ask() -> list[int]:
         readiness = Readiness({"part": lambda: wrong[0] if wrong else None}, now=lambda: now[0])
@@ -66,14 +66,17 @@ def test_an_answer_is_kept_for_a_moment_and_no_longer() -> None:
 
 
 def test_what_a_check_raises_is_a_fault_that_repeats_nothing_of_others() -> None:
-    def ours() -> Fault | None:
+    def ours() -> ReadinessFault | None:
         raise Backpressure("log: no broker answers; look there", code="log_unavailable")
 
-    def theirs() -> Fault | None:
+    def theirs() -> ReadinessFault | None:
         raise OSError("sara@example.com")
 
     faults = asyncio.run(Readiness({"log": ours, "disk": theirs}).faults())
-    assert faults == [Fault("log_unavailable", "log: no broker answers; look there"), Fault("internal", "OSError")]
+    assert faults == [
+        ReadinessFault("log_unavailable", "log: no broker answers; look there"),
+        ReadinessFault("internal", "OSError"),
+    ]
 
 
 @pytest.mark.parametrize(

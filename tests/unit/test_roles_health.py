@@ -15,7 +15,7 @@ from eventlog.watched import WatchedLog
 from profile_api.readiness import Readiness, tables_answer
 from simorgh.roles import Base, collector
 from simorgh.settings import Settings
-from simorgh.shared import Declarations
+from simorgh.shared import DeclarationsFollower
 from warehouse.client import Warehouse
 
 KEY = "a-write-key"
@@ -26,7 +26,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
     monkeypatch.setenv("SIMORGH_WRITE_KEY", KEY)
     log = WatchedLog(SqliteEventLog(tmp_path / "log.db"))
     nowhere: Any = None  # the collector asks Kafka through its log alone
-    yield Base(nowhere, log, b"s" * 32, Declarations(log, Settings(), b"s" * 32))
+    yield Base(nowhere, log, b"s" * 32, DeclarationsFollower(log, Settings(), b"s" * 32))
     log.close()
 
 

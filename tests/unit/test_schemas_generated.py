@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from schemas.fields import Event
+from schemas.fields import EventRow
 from schemas.generate import rendered, write
 from schemas.sets import ALL
 
@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).parents[2]
 FILES = rendered()
 SCHEMAS = {path: json.loads(text) for path, text in FILES.items() if path.endswith(".json")}
 EVENT_SCHEMAS = {path: schema for path, schema in SCHEMAS.items() if "/events/" in path}
-EVENTS: list[Event] = [event for table in ALL for event in table.events]
+EVENTS: list[EventRow] = [event for table in ALL for event in table.events]
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -71,7 +71,7 @@ def test_personal_fields_are_not_inside_lists(path: str) -> None:
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: f"{event.type}-v{event.version}")
-def test_event_row_keeps_the_rules_of_the_tables(event: Event) -> None:
+def test_event_row_keeps_the_rules_of_the_tables(event: EventRow) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*\.[a-z]+(_[a-z]+)*", event.type)
     assert (event.name is None) != (event.call is None)
     fields = [field.name for field in event.fields]

@@ -9,30 +9,13 @@ ROOMS = ("schemas", "eventlog", "registry", "identity", "segments", "producers",
          "stream_processors", "profile_api", "simorgh")  # fmt: skip
 
 DEFINED_TWICE = {
-    "Batch": "destinations: TransitionBatch",
-    "Declarations": "simorgh/shared.py: DeclarationsFollower",
     "Envelope": "stream_processors: ParsedEnvelope",
-    "Event": "schemas/fields.py: EventRow; profile_api: EventView",
-    "Fault": "profile_api: ReadinessFault",
     "Identifier": "stream_processors: ParsedIdentifier",
-    "Identity": "segments: IdentityLeaf; profile_api: IdentityView",
-    "Known": "profile_api: KnownEvent; stream_processors: KnownLinks",
-    "Membership": "stream_processors/host: GroupSeat; profile_api: MembershipView",
-    "Merge": "identity: MergeCommand",
-    "Outcome": "profile_api: RetryOutcome",
-    "Owner": "stream_processors/outbox.py: Holder; host/faust_app.py: LaneOwner",
-    "Place": "eventlog: ChunkTable; profile_api: ListPlace",
-    "Progress": "profile_api: StageProgress",
-    "Refused": "schemas: RefusedDecision",
-    "Shared": "schemas: SharedDecision; producers: SharedFields",
-    "Source": "stream_processors/host: RecordSource; profile_api: SourceView",
-    "Split": "identity: SplitCommand",
+    "Owner": "host/faust_app.py: LaneOwner",
+    "Source": "stream_processors/host: RecordSource",
     "Stage": "stream_processors/flow/topology.py: TopologyStage",
     "Touch": "one class: the record's",
     "Transition": "one class: the record's",
-    "Trigger": "profile_api: TriggerView",
-    "View": "destinations: ShownTransition",
-    "Views": "destinations: ShownBy",
 }
 """Names with more than one meaning today -> the name that one of them should get. This list only gets shorter."""
 
