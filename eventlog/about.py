@@ -7,7 +7,7 @@ The first record of a name holds: of two processes that write at once, both read
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from eventlog.port import EventLog, Message
+from eventlog.port import Message, RecordLog
 from schemas.errors import InvalidSettings
 from schemas.topics import ABOUT, ALL
 
@@ -23,7 +23,7 @@ _LOST: Final = "lost/"
 _READ: Final = 1000
 
 
-def read_about(log: EventLog) -> Mapping[str, str]:
+def read_about(log: RecordLog) -> Mapping[str, str]:
     """Name -> text, of all that was ever claimed."""
     found: dict[str, str] = {}
     for name, text in _all(log):
@@ -31,7 +31,7 @@ def read_about(log: EventLog) -> Mapping[str, str]:
     return found
 
 
-def claim(log: EventLog, name: str, text: str) -> str:
+def claim(log: RecordLog, name: str, text: str) -> str:
     """Write it down unless the name is there already; what holds from now on, for all. Blocks until durable."""
     found = read_about(log)
     if name not in found:
@@ -40,7 +40,7 @@ def claim(log: EventLog, name: str, text: str) -> str:
     return found[name]
 
 
-def claim_format(log: EventLog, where: str) -> None:
+def claim_format(log: RecordLog, where: str) -> None:
     """Mark a new log with our format; for adapters that have no better place for it than a record.
 
     A log with records and without a mark was made before there were marks. The ends are asked for first: whoever
@@ -84,7 +84,7 @@ def lost(about: Mapping[str, str]) -> Mapping[str, int]:
     return {name.removeprefix(_LOST): int(text) for name, text in about.items() if name.startswith(_LOST)}
 
 
-def _all(log: EventLog) -> Iterator[tuple[str, str]]:
+def _all(log: RecordLog) -> Iterator[tuple[str, str]]:
     offset = 0
     while records := log.read(ABOUT, 0, offset, _READ):
         yield from ((record.key.decode(), record.value.decode()) for record in records)

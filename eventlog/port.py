@@ -1,4 +1,4 @@
-"""The log as a small port. Two adapters: embedded (SQLite) and, on a cluster, Kafka.
+"""The log as two small ports: records, and positions. Two adapters offer both: embedded (SQLite), and Kafka.
 
 Every adapter passes `tests/contracts/event_log.py`.
 """
@@ -38,8 +38,9 @@ def present(records: Iterable[Record]) -> list[Record]:
     return [record for record in records if record.value != LOST]
 
 
-class EventLog(Protocol):
-    """Append-only topics of partitions. All methods may be called from any thread."""
+class RecordLog(Protocol):
+    """Append-only topics of partitions. All methods may be called from any thread, and raise `Conflict` with code
+    `closed` once the log is closed."""
 
     def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
         """Append in order and block until all are durable: on the disk, or with the replicas in sync.
@@ -71,6 +72,17 @@ class EventLog(Protocol):
         """The next offset of each partition, in partition order: 0 for an empty one."""
         ...
 
+    def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
+        """Block up to `timeout` seconds until some partition's end is greater than `beyond[partition]`.
+
+        False when the time passed without. Any number of threads may wait.
+        """
+        ...
+
+
+class PositionStore(Protocol):
+    """How far each consumer group has come. All methods may be called from any thread."""
+
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         """Store durably, for a consumer group, the next offset to read: {topic: {partition: offset}}.
 
@@ -83,12 +95,9 @@ class EventLog(Protocol):
         """The group's next offset of each partition; 0 where nothing was committed."""
         ...
 
-    def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
-        """Block up to `timeout` seconds until some partition's end is greater than `beyond[partition]`.
 
-        False when the time passed without. Any number of threads may wait.
-        """
-        ...
+class EventLog(RecordLog, PositionStore, Protocol):
+    """Both, as whoever opens a log has them."""
 
     def close(self) -> None:
         """Flush what was submitted and close. Idempotent; from then on the other methods, and a `wait` that

@@ -14,7 +14,7 @@ from typing import Final
 
 from fastapi import Request, Response
 
-from eventlog.port import EventLog, Message, Position
+from eventlog.port import Message, Position, RecordLog
 from producers import cloudevents, limits
 from producers.budgets import Budgets
 from producers.door import Door, Refused, Verdict
@@ -53,7 +53,7 @@ class _Judged:
 class Collector:
     """Handles requests; holds no state but its metrics. Never blocks the loop: the log has its own thread."""
 
-    log: EventLog
+    log: RecordLog
     registry: Registry
     door: Door
     catalog: Catalog

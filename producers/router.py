@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from producers import limits
 from producers.budgets import Budgets
 from producers.collector import Collector
@@ -85,7 +85,7 @@ _POSTED: Final = frozenset(
 
 
 def collector_router(
-    log: EventLog,
+    log: RecordLog,
     registry: Registry,
     door: Door,
     *,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import orjson
 from fastapi import Query
 
-from eventlog.port import EventLog, Record
+from eventlog.port import Record, RecordLog
 from profile_api import views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
@@ -42,7 +42,7 @@ Positions = dict[ListPlace, int]
 """Up to where each partition has been shown: the next offset."""
 
 
-def ends(log: EventLog) -> Positions:
+def ends(log: RecordLog) -> Positions:
     return {
         ListPlace(n, partition): end
         for n, (topic, _) in enumerate(_SHOWN)
@@ -50,14 +50,14 @@ def ends(log: EventLog) -> Positions:
     }
 
 
-def latest(log: EventLog, until: Positions, limit: int) -> list[dict[str, Any]]:
+def latest(log: RecordLog, until: Positions, limit: int) -> list[dict[str, Any]]:
     """The newest events before `until`, newest first, whether or not a projection has read them."""
     tail = [found for place, end in until.items() for found in _tail(log, place, end, limit)]
     tail.sort(key=lambda found: found[0], reverse=True)
     return [view for _, view in tail[:limit]]
 
 
-def _tail(log: EventLog, place: ListPlace, end: int, limit: int) -> Iterator[Found]:
+def _tail(log: RecordLog, place: ListPlace, end: int, limit: int) -> Iterator[Found]:
     """The last `limit` records of a partition that show an event; some do not: steps go back for more."""
     topic, view = _SHOWN[place.topic]
     shown = 0
@@ -70,7 +70,7 @@ def _tail(log: EventLog, place: ListPlace, end: int, limit: int) -> Iterator[Fou
         end = start
 
 
-def later(log: EventLog, after: Positions, limit: int) -> tuple[list[dict[str, Any]], Positions]:
+def later(log: RecordLog, after: Positions, limit: int) -> tuple[list[dict[str, Any]], Positions]:
     """Events from `after` on, oldest first, each once: of up to `limit` records, and where to go on.
 
     Between partitions the log's clock decides, within one its order.
@@ -84,7 +84,7 @@ def later(log: EventLog, after: Positions, limit: int) -> tuple[list[dict[str, A
     return items, reached
 
 
-def _records(log: EventLog, place: ListPlace, offset: int, limit: int) -> list[tuple[ListPlace, Record]]:
+def _records(log: RecordLog, place: ListPlace, offset: int, limit: int) -> list[tuple[ListPlace, Record]]:
     return [(place, record) for record in log.read(_SHOWN[place.topic][0], place.partition, offset, limit)]
 
 

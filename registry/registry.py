@@ -8,7 +8,7 @@ from typing import Any, get_args
 import orjson
 from pydantic import ValidationError
 
-from eventlog.port import EventLog, Record
+from eventlog.port import Record, RecordLog
 from registry.keys import sha256_hex
 from registry.models import (
     UNLIMITED,
@@ -54,7 +54,7 @@ class Registry:
     """
 
     def __init__(
-        self, log: EventLog, clock: Clock, *, env_write_key: str | None = None, env_token: str | None = None
+        self, log: RecordLog, clock: Clock, *, env_write_key: str | None = None, env_token: str | None = None
     ) -> None:
         self._log = log
         self._clock = clock

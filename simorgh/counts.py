@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Final
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from schemas import topics
 from schemas.errors import SimorghError
 
@@ -16,7 +16,7 @@ _COUNTED: Final = {topics.EVENTS: "events", topics.REJECTED: "rejected", topics.
 class MinuteCounts:
     """A thread of its own. On a cluster it counts what all processes appended to the log."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: RecordLog) -> None:
         self._log = log
         self._over = threading.Event()
         self._before: dict[str, int] = {}

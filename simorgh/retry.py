@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from producers.door import Door, Refused
 from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry
@@ -15,7 +15,7 @@ from stream_processors.flow import conflicts
 
 
 def retry_rejected(
-    log: EventLog, registry: Registry, door: Door, record: dict[str, Any], payload: bytes | None
+    log: RecordLog, registry: Registry, door: Door, record: dict[str, Any], payload: bytes | None
 ) -> dict[str, Any]:
     """Admit a rejected event again, under its id and time of receipt; durable on return.
 

@@ -14,7 +14,7 @@ from typing import Final
 import orjson
 
 from eventlog.about import claim, read_about
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from identity.nodes import node_of, to_hex
 from schemas import topics
 from schemas.errors import Broken, Conflict, InvalidSettings
@@ -25,7 +25,7 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]{64}")
 _LOOK_AT: Final = 50  # events of a log that says nothing about itself
 
 
-def of_one_box(settings: Settings, folder: DataDir, log: EventLog) -> bytes:
+def of_one_box(settings: Settings, folder: DataDir, log: RecordLog) -> bytes:
     """SIMORGH_SECRET, else that of `keys.json`, which is made for a log without records.
 
     Raises `Conflict` where the log has records and there is no secret, or another one; `Broken` for a file that holds
@@ -53,7 +53,7 @@ def given(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
     return str(path), read(path)
 
 
-def of_cluster(settings: Settings, log: EventLog) -> bytes:
+def of_cluster(settings: Settings, log: RecordLog) -> bytes:
     """SIMORGH_SECRET, which must be set: a cluster's secret is never made. Raises as `require_agreement`."""
     if settings.secret is None:
         raise InvalidSettings("settings: SIMORGH_SECRET: wanted the secret of this cluster, got none; set it")
@@ -95,7 +95,7 @@ def make(folder: DataDir) -> bytes:
     return secret
 
 
-def renew(settings: Settings, folder: DataDir, log: EventLog) -> None:
+def renew(settings: Settings, folder: DataDir, log: RecordLog) -> None:
     """Give the log a new secret, on purpose: its data stays, and returning customers become new profiles.
 
     Raises `Conflict` while the secret that the log was written with is there.
@@ -119,7 +119,7 @@ def _readable(settings: Settings, folder: DataDir) -> tuple[str, bytes | None]:
         return str(keys_path(folder)), None  # a garbled file is as good as lost
 
 
-def require_agreement(log: EventLog, settings: Settings, secret: bytes, where: str) -> None:
+def require_agreement(log: RecordLog, settings: Settings, secret: bytes, where: str) -> None:
     """Raises `Conflict` unless the log was written with this secret and for this workspace.
 
     A log that says nothing yet is asked by its first events, and then says so.
@@ -145,7 +145,7 @@ def fingerprint(secret: bytes) -> str:
     return blake2b(b"simorgh: fingerprint of the secret", digest_size=8, key=secret).hexdigest()
 
 
-def _said(log: EventLog) -> tuple[int, str | None]:
+def _said(log: RecordLog) -> tuple[int, str | None]:
     """How often a secret was given up for another one, and the fingerprint of the one that holds; None: nobody said."""
     claims = read_about(log)
     number = 0
@@ -166,7 +166,7 @@ def _other_secret(where: str) -> Conflict:
     )
 
 
-def _fits_events(log: EventLog, secret: bytes, workspace: str) -> bool:
+def _fits_events(log: RecordLog, secret: bytes, workspace: str) -> bool:
     """Whether the first identifiers in the log are hashed with it; True where there are none."""
     for partition in range(len(log.ends(topics.EVENTS))):
         for record in log.read(topics.EVENTS, partition, 0, _LOOK_AT):
@@ -183,6 +183,6 @@ def _identifiers(value: bytes) -> list[dict[str, str]]:
     return [one for one in found if isinstance(one, dict) and {"type", "normalised", "node"} <= one.keys()]
 
 
-def is_new(log: EventLog) -> bool:
+def is_new(log: RecordLog) -> bool:
     """Whether nothing was ever appended to it but what it says about itself."""
     return not any(end for topic in topics.ALL if topic != topics.ABOUT for end in log.ends(topic))

@@ -5,7 +5,7 @@ import random
 import threading
 from typing import Any
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from identity.rules import DEFAULT_RULES, IdentityRules
 from producers.budgets import Budgets
 from producers.door import Defaults, Door
@@ -25,7 +25,7 @@ _LOG = logging.getLogger(__name__)
 class DeclarationsFollower:
     """The registry, and what follows from it. All methods may be called from any thread."""
 
-    def __init__(self, log: EventLog, settings: Settings, secret: bytes) -> None:
+    def __init__(self, log: RecordLog, settings: Settings, secret: bytes) -> None:
         self._log = log
         self.registry = Registry(
             log,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from producers import cloudevents
 from producers.door import Door, Refused, Verdict
 from producers.files.orders import Event
@@ -19,7 +19,7 @@ from schemas.topics import EVENTS, REJECTED
 class LocalSink:
     """Appends to the log of this process, through the same door as HTTP and with the same ids."""
 
-    def __init__(self, door: Door, log: EventLog, catalog: Catalog, source: Source, clock: Clock) -> None:
+    def __init__(self, door: Door, log: RecordLog, catalog: Catalog, source: Source, clock: Clock) -> None:
         self._door = door
         self._log = log
         self._catalog = catalog

@@ -6,7 +6,7 @@ topic where there are several.
 
 from typing import Protocol
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from schemas import topics
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.state.touches import Touches
@@ -27,7 +27,7 @@ class Bus(Protocol):
 class TopicBus:
     """`simorgh.touched`: durable on return."""
 
-    def __init__(self, log: EventLog, checkpoint: Checkpoint) -> None:
+    def __init__(self, log: RecordLog, checkpoint: Checkpoint) -> None:
         self._log = log
         self._checkpoint = checkpoint
 

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from schemas.errors import SimorghError
 from stream_processors.host.lane import Lane
 
@@ -33,7 +33,7 @@ class LaneMetrics(Collector):
     """Gauges and counters of the lanes. A log that does not answer costs the lag, not the scrape."""
 
     def __init__(
-        self, lanes: Sequence[Lane], log: EventLog, triggers_run: Callable[[], bool | None] = lambda: None
+        self, lanes: Sequence[Lane], log: RecordLog, triggers_run: Callable[[], bool | None] = lambda: None
     ) -> None:
         """`triggers_run`: whether the trigger stage does; None where another worker has it."""
         self._lanes = lanes
@@ -77,7 +77,7 @@ class LaneMetrics(Collector):
         return lag(self._log, lane)
 
 
-def lag(log: EventLog, lane: Lane) -> float:
+def lag(log: RecordLog, lane: Lane) -> float:
     """Records that wait in the partitions of a lane; NaN where the log does not answer."""
     try:
         ends = log.ends(lane.topic)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from schemas.errors import SimorghError
 from stream_processors.host.lane import Progress
 
@@ -40,7 +40,7 @@ class Watchdog:
 
     def __init__(
         self,
-        log: EventLog,
+        log: RecordLog,
         lanes: Sequence[Watched],
         patience: float,
         *,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 
-from eventlog.port import EventLog, Message, Record
+from eventlog.port import Message, Record, RecordLog
 from identity.nodes import from_hex
 from identity.rules import IdentityRules
 from registry.models import SET_ASIDE, RegistryRecord
@@ -175,19 +175,19 @@ class Segments:
                     found.append(other)
         return tuple(found)
 
-    def record_asides(self, log: EventLog, clock: Clock) -> None:
+    def record_asides(self, log: RecordLog, clock: Clock) -> None:
         """Append what was set aside and is not on record yet. The work of the one who puts declarations into effect."""
         for segment, aside in self.aside.items():
             if (segment, aside.offset) not in self._recorded:
                 self._say(log, clock, segment, aside)
 
-    def say_aside(self, log: EventLog, clock: Clock, segment: str, offset: int, reason: str) -> None:
+    def say_aside(self, log: RecordLog, clock: Clock, segment: str, offset: int, reason: str) -> None:
         """Append that the live declaration of this offset is to be set aside: all who fold the topic do, once there."""
         live = self._live.get(segment)
         if live and live.offset == offset and (segment, offset) not in self._recorded:
             self._say(log, clock, segment, Aside(offset, live.version, reason))
 
-    def _say(self, log: EventLog, clock: Clock, segment: str, aside: Aside) -> None:
+    def _say(self, log: RecordLog, clock: Clock, segment: str, aside: Aside) -> None:
         body = {"offset": aside.offset, "version": aside.version, "reason": aside.reason}
         value = {"kind": SET_ASIDE, "op": "put", "id": segment, "body": body, "at": clock(), "by": "projections"}
         log.append(topics.REGISTRY, [(f"{SET_ASIDE}/{segment}".encode(), orjson.dumps(value))])

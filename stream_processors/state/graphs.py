@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from eventlog.port import EventLog
+from eventlog.port import RecordLog
 from identity import snapshot
 from identity.graph import IdentityGraph
 from identity.rules import DEFAULT_RULES
@@ -38,7 +38,7 @@ class Graphs:
         self._taken: tuple[int, Future[bytes]] | None = None
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="graph")
 
-    def restore(self, log: EventLog, committed: int) -> tuple[IdentityGraph, int]:
+    def restore(self, log: RecordLog, committed: int) -> tuple[IdentityGraph, int]:
         """A graph, and the offset of simorgh.identity that it is to go on from: at most `committed`."""
         self._taken = None
         content = self._read()
@@ -52,7 +52,7 @@ class Graphs:
         self._latest = 0
         return IdentityGraph(DEFAULT_RULES), 0
 
-    def note(self, log: EventLog, graph: IdentityGraph, position: int, committed: int) -> None:
+    def note(self, log: RecordLog, graph: IdentityGraph, position: int, committed: int) -> None:
         """The graph has folded everything before `position`, and everything before `committed` has had its effects.
 
         Takes a snapshot where it is time, and writes one whose effects are all committed by now.
@@ -98,6 +98,6 @@ class Graphs:
             _LOG.warning("identity: its snapshot cannot be written (%s)", error.strerror)
 
 
-def _is_in(log: EventLog, mark: snapshot.Mark) -> bool:
+def _is_in(log: RecordLog, mark: snapshot.Mark) -> bool:
     found = log.read(topics.IDENTITY, 0, mark.offset, 1)
     return [snapshot.Mark.of(record.offset, record.key, record.value) for record in found] == [mark]
