@@ -15,6 +15,7 @@ from tests.clickhouse.process import BridgeProcess
 
 if TYPE_CHECKING:
     from deploy.kafka.broker import Broker
+    from tests.properties.installation import House, MakeHouse
     from tests.properties.pipeline_world import Box, MakeBox
 
 
@@ -80,6 +81,12 @@ def make_box(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBo
     return _box_maker(chdb_dsn, tmp_path_factory)
 
 
+@pytest.fixture(scope="session", params=["box", "cluster"])
+def make_house(request: pytest.FixtureRequest, chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeHouse":
+    """Makes an installation of each size (see `installation`) for the length of a `with`: what holds, holds on both."""
+    return _house_maker(request.param, chdb_dsn, tmp_path_factory)
+
+
 @pytest.fixture(scope="session")
 def make_server_box(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
     """Makes a box whose warehouse is a server."""
@@ -106,6 +113,24 @@ def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory, **fixed: Any)
             yield box
         finally:
             box.close()
+
+    return make
+
+
+def _house_maker(host: str, dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeHouse":
+    from tests.properties.cluster_world import Cluster  # as above
+    from tests.properties.pipeline_world import Box
+
+    folder = tmp_path_factory.mktemp(host)
+    kind: type[Box | Cluster] = Box if host == "box" else Cluster
+
+    @contextmanager
+    def make(**settings: Any) -> "Iterator[House]":
+        house = kind(dsn, folder, **settings)
+        try:
+            yield house
+        finally:
+            house.close()
 
     return make
 

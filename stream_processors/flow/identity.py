@@ -72,7 +72,7 @@ class IdentityStage:
         self._group = group
         self._held = False
         self._graphs = graphs or Graphs()
-        self._beside = beside(self) if beside else None
+        self.beside = beside(self) if beside else None
         self._begin(0)
 
     def _begin(self, committed: int) -> None:
@@ -94,8 +94,8 @@ class IdentityStage:
             self._fold(records)
             self._folded = Folded()  # what it came to was written before it was committed
         self.durable = self.position
-        if self._beside:
-            self._beside.restore()
+        if self.beside:
+            self.beside.restore()
         self._held = True
         return {0: self.position}
 
@@ -104,8 +104,8 @@ class IdentityStage:
             self._held = False
 
     def idle(self) -> None:
-        if self._held and self._beside:
-            self._beside.step()
+        if self._held and self.beside:
+            self.beside.step()
 
     # ---- one batch
 

@@ -326,7 +326,7 @@ def test_profiles_in_memory_change_nothing(make: Make, cached: int) -> None:
     """The same story, told by owners who remember and by owners who do not, ends in the same rows."""
     ends = []
     for remembered in (cached, 0):
-        cluster = make(cached=remembered)
+        cluster = make(cached_profiles=remembered)
         cluster.declare("segment", "seen", {"rule": {"event": "page.viewed", "count": {"gte": 2}, "within": "1d"}})
         for n in range(30):
             who = (U1, MAIL, ("user_id", f"u{n % 4 + 2}"))

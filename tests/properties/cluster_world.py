@@ -14,16 +14,20 @@ from typing import Any, Final
 from eventlog.fences import Fences
 from eventlog.port import EventLog, Record
 from eventlog.sqlite import SqliteEventLog
-from producers.door import Refused, Verdict
+from identity.graph import IdentityGraph
 from registry.registry import Registry
 from schemas import topics
+from stream_processors.flow import rejected
+from stream_processors.flow.declarations import Declarations
+from stream_processors.flow.identity import IdentityStage
 from stream_processors.host.replay import Replay
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Stage, Superseded
-from tests.properties.installation import Clock, Installation
+from tests.properties.installation import Clock, House
 from tests.properties.pipeline_world import Crash
+from tests.properties.segments_world import T0
 from warehouse.client import Warehouse, Writer
 from warehouse.connect import Embedded
 
@@ -93,18 +97,29 @@ class Worker:
         self.ended_by: BaseException | None = None
 
 
-class Cluster(Installation):
+class Cluster(House):
     """A log, a warehouse, and workers that share the partitions out."""
 
     def __init__(
-        self, dsn: str, folder: Path, *, workers: int = 2, partitions: int = PARTITIONS, cached: int = 1_000
+        self,
+        dsn: str,
+        folder: Path,
+        *,
+        workers: int = 2,
+        partitions: int = PARTITIONS,
+        cached_profiles: int = 1_000,
+        batch: int = 1_000,
+        now: int = T0,
+        linger: object = None,
     ) -> None:
-        self.cached = cached
+        """`linger`: rows do not."""
+        self.cached = cached_profiles
+        self.batch = batch
         self._folder = folder
         self._dsn = dsn
         self.number = next(_numbers)
         self.partitions = partitions
-        self.clock = Clock()
+        self.clock = Clock(now)
         self.log: EventLog = SqliteEventLog(
             folder / f"cluster{self.number}.sqlite", partitions=partitions, clock=self.clock
         )
@@ -121,8 +136,32 @@ class Cluster(Installation):
             self.rebalance(stage)
 
     @property
-    def writer(self) -> Writer:
-        return self.warehouse.writer(1)
+    def generation(self) -> int:
+        return 1
+
+    @property
+    def graph(self) -> IdentityGraph:
+        return self._holder_of_identity.graph
+
+    @property
+    def declarations(self) -> Declarations:
+        beside = self._holder_of_identity.beside
+        assert isinstance(beside, Declarations)
+        return beside
+
+    @property
+    def _holder_of_identity(self) -> IdentityStage:
+        return next(worker.own.identity for worker in self.workers if worker.positions["identity"])
+
+    def restart(self) -> None:
+        """New workers in place of all."""
+        self.workers = [Worker(self) for _ in self.workers]
+        for stage in STAGES:
+            self.rebalance(stage)
+
+    def forget_states(self) -> None:
+        for worker in self.workers:
+            worker.own.states.forget()
 
     # ---- who holds what
 
@@ -242,10 +281,11 @@ class Cluster(Installation):
             raise zombie.ended_by
         return zombie.ended_by
 
-    def settle(self, limit: int = 1_000) -> None:
-        """Until there is nothing to do at this instant."""
-        for _ in range(500):
-            done = sum(self.step(worker, stage, limit) for worker in self.workers for stage in STAGES)
+    def settle(self, limit: int = 0) -> None:
+        """`limit`: of records that a stage takes at once from a partition."""
+        for _ in range(2_000):
+            done = sum(self.step(worker, stage, limit or self.batch) for worker in self.workers for stage in STAGES)
+            done += rejected.step(self.log, self.writer)
             if not done and self._is_quiet():
                 return
         raise AssertionError("it never comes to rest")
@@ -256,31 +296,13 @@ class Cluster(Installation):
             self.read(worker, stage, 1) for worker in self.workers for stage in STAGES
         )
 
-    # ---- what happens outside
-
-    def append(self, verdicts: Sequence[Verdict]) -> None:
-        self.write(topics.EVENTS, [v for v in verdicts if not isinstance(v, Refused)])
-
     # ---- what came of it
 
     def transitions(self) -> list[dict[str, Any]]:
-        """What was told and counts, as anybody who reads the topic knows it."""
+        """As anybody who reads the topic knows it."""
         fences = Fences()
         records = self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)
         return [json.loads(record.value) for record in records if fences.counts(record.value)]
-
-    def told(self) -> dict[str, set[int]]:
-        """The members of every segment, folded from what was told; nobody enters or leaves twice."""
-        members: dict[str, set[int]] = {name: set() for name in self.rules()}
-        for one in self.transitions():
-            profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
-            if one["kind"] == "entered":
-                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
-                there.add(profile)
-            else:
-                assert profile in there, "left without having been there"
-                there.discard(profile)
-        return {name: there for name, there in members.items() if there or name in self.rules()}
 
     def embedded(self) -> "Rebuilt":
         """What one process makes of the same log."""

@@ -1,15 +1,20 @@
 """What every installation of the laws has: a clock that stands, what is written and declared, the members in full."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 from eventlog.port import EventLog, Message
+from identity.graph import IdentityGraph
+from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
 from segments.rule import parse_rule
 from segments.sql import compile_sql
+from stream_processors.flow.declarations import Declarations
 from tests.properties.segments_world import T0
-from warehouse.client import Writer
+from warehouse.client import Warehouse, Writer
 
 
 class Clock:
@@ -23,7 +28,7 @@ class Clock:
 
 
 class Installation:
-    """A box, or a cluster: what happens to it from outside, and what its rows say."""
+    """What happens to it from outside, and what its rows say."""
 
     clock: Clock
     log: EventLog
@@ -55,3 +60,83 @@ class Installation:
         rules = {name: parse_rule(rule) for name, rule in self.rules().items()}
         queries = {name: compile_sql(rule, self.clock(), rules.__getitem__) for name, rule in rules.items()}
         return {name: {row[0] for row in self.writer.rows(q.sql, q.parameters)} for name, q in queries.items()}
+
+    def append(self, verdicts: Iterable[Verdict]) -> None:
+        """What a collector does with the door's answers, in one write each."""
+        accepted: list[Message] = []
+        refused: list[Message] = []
+        for verdict in verdicts:
+            if isinstance(verdict, Refused):
+                refused.append(verdict.message)
+            else:
+                accepted.append(verdict)
+        self.write(topics.EVENTS, accepted)
+        self.write(topics.REJECTED, refused)
+
+
+class House(Installation, ABC):
+    """A box, or a cluster. Laws are written against this, and hold on both."""
+
+    warehouse: Warehouse
+
+    @property
+    @abstractmethod
+    def generation(self) -> int:
+        """The live one."""
+
+    @property
+    def writer(self) -> Writer:
+        """Of the live generation."""
+        return self.warehouse.writer(self.generation)
+
+    @property
+    @abstractmethod
+    def graph(self) -> IdentityGraph:
+        """Who is who."""
+
+    @property
+    @abstractmethod
+    def declarations(self) -> Declarations:
+        """Those of whoever puts declarations into effect."""
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Until there is nothing to do at this instant."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """As after a kill of every process: what they had not begun to write is never written."""
+
+    @abstractmethod
+    def forget_states(self) -> None:
+        """Empty the caches of profiles."""
+
+    @abstractmethod
+    def transitions(self) -> list[dict[str, Any]]:
+        """What was published and counts, in the order of the topic."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every process, and drop the tables."""
+
+    def told(self) -> dict[str, set[int]]:
+        """The members of every segment, folded from what was published; nobody enters or leaves twice."""
+        members: dict[str, set[int]] = {name: set() for name in self.rules()}
+        for one in self.transitions():
+            profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
+            if one["kind"] == "entered":
+                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
+                there.add(profile)
+            else:
+                assert profile in there, "left without having been there"
+                there.discard(profile)
+        return members
+
+    def live_profiles(self) -> list[int]:
+        """Of everybody."""
+        rows = self.writer.rows("SELECT profile FROM profile_rows FINAL WHERE live ORDER BY profile")
+        return [profile for (profile,) in rows]
+
+
+MakeHouse = Callable[..., AbstractContextManager[House]]
+"""Makes a box or a cluster, with the settings that both know: now, partitions, batch, cached_profiles."""

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from stream_processors.host.box import Box as Projections
-from tests.properties.pipeline_world import STEPS, Box, Random, make_door, make_events, make_segments, nodes_hex
+from tests.properties.installation import House
+from tests.properties.pipeline_world import STEPS, Random, make_door, make_events, make_segments, nodes_hex
 from tests.properties.segments_world import make_rules
 
 
 class Life:
-    """Draws what happens in a box."""
+    """Draws what happens in an installation."""
 
-    def __init__(self, r: Random, box: Box) -> None:
+    def __init__(self, r: Random, box: House) -> None:
         self.r, self.box, self.door = r, box, make_door()
         self.sent = 0
         for name, rule in make_segments(r).items():
@@ -21,10 +21,6 @@ class Life:
         happens = (self.events, self.time, self.merge, self.split, self.edit, self.delete, self.forget, self.restart)
         self.r.choices(happens, (8, 5, 2, 2, 1, 0.3, 1, 0.5))[0]()
 
-    @property
-    def projections(self) -> Projections:
-        return self.box.runner.box
-
     def events(self) -> None:
         number = self.r.choice((1, 3, 12))
         self.box.append(make_events(self.r, number, self.box.clock(), self.door, first=self.sent))
@@ -34,14 +30,14 @@ class Life:
         self.box.clock.now += self.r.choice(STEPS)
 
     def merge(self) -> None:
-        profiles = sorted(self.projections.live_profiles())
+        profiles = sorted(self.box.live_profiles())
         if len(profiles) > 1:
             a, b = nodes_hex(self.r.sample(profiles, 2))
             self.box.command("merge", a=a, b=b)
 
     def split(self) -> None:
-        graph = self.projections.graph
-        large = [nodes for p in sorted(self.projections.live_profiles()) if len(nodes := graph.nodes_of(p)) > 1]
+        graph = self.box.graph
+        large = [nodes for p in sorted(self.box.live_profiles()) if len(nodes := graph.nodes_of(p)) > 1]
         if large:
             nodes = self.r.choice(large)
             self.box.command("split", nodes=nodes_hex(self.r.sample(nodes, self.r.randint(1, len(nodes) - 1))))
@@ -56,7 +52,7 @@ class Life:
             self.box.registry.withdraw("segment", "s2", "tests")
 
     def forget(self) -> None:
-        self.projections.forget_states()
+        self.box.forget_states()
 
     def restart(self) -> None:
         self.box.restart()

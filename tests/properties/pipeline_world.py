@@ -15,24 +15,25 @@ from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, settings
 
-from eventlog.port import Message
 from eventlog.sqlite import SqliteEventLog
+from identity.graph import IdentityGraph
 from identity.nodes import to_hex
 from identity.rules import DEFAULT_RULES, IdentityRules
-from producers.door import Door, Refused, Verdict
+from producers.door import Door, Verdict
 from producers.incoming import ClaimedAt, Context, Incoming, Traits
 from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.flow.declarations import Declarations
 from stream_processors.host import generation
 from stream_processors.host.replay import Replay
 from stream_processors.host.runner import Runner
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
 from stream_processors.views.recent import RecentViews
-from tests.properties.installation import Clock, Installation
+from tests.properties.installation import Clock, House, Installation
 from tests.properties.segments_world import DAY, T0, make_rules
 from warehouse.client import Warehouse, Writer
 
@@ -61,7 +62,7 @@ _numbers = count(1)
 # Boxes
 
 
-class Box(Installation):
+class Box(House):
     """One installation: its own log, its own databases in the engine of the run, one runner that was recovered."""
 
     def __init__(
@@ -105,20 +106,12 @@ class Box(Installation):
         return generation.current(self.log)
 
     @property
-    def writer(self) -> Writer:
-        return self.warehouse.writer(self.generation)
+    def graph(self) -> IdentityGraph:
+        return self.runner.box.graph
 
-    def append(self, verdicts: Iterable[Verdict]) -> None:
-        """What a collector does with the door's answers, in one write each."""
-        accepted: list[Message] = []
-        refused: list[Message] = []
-        for verdict in verdicts:
-            if isinstance(verdict, Refused):
-                refused.append(verdict.message)
-            else:
-                accepted.append(verdict)
-        self.write(topics.EVENTS, accepted)
-        self.write(topics.REJECTED, refused)
+    @property
+    def declarations(self) -> Declarations:
+        return self.runner.declarations
 
     def settle(self) -> None:
         """Until there is nothing to do at this instant."""
@@ -147,19 +140,11 @@ class Box(Installation):
         self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
         self.replay()
 
-    def told(self) -> dict[str, set[int]]:
-        """The members of every segment, folded from what was told, in the topic."""
-        members: dict[str, set[int]] = {name: set() for name in self.rules()}
-        for record in self.log.read(topics.SEGMENTS, 0, 0, 1_000_000):
-            one = json.loads(record.value)
-            profile, there = int(one["profile"], 16), members.setdefault(one["segment"], set())
-            if one["kind"] == "entered":
-                assert one["cause"] == "absorbed" or profile not in there, "entered twice"
-                there.add(profile)
-            else:
-                assert profile in there, "left without having been there"
-                there.discard(profile)
-        return members
+    def transitions(self) -> list[dict[str, Any]]:
+        return [json.loads(record.value) for record in self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)]
+
+    def forget_states(self) -> None:
+        self.runner.box.forget_states()
 
     def close(self) -> None:
         self.runner.stop()

@@ -66,7 +66,7 @@ class Workers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cluster = Cluster(self.dsn, self.folder, workers=2, cached=self.cached)
+        self.cluster = Cluster(self.dsn, self.folder, workers=2, cached_profiles=self.cached)
         self.door = make_door()
         self.sent = 0
         self.entered = 0

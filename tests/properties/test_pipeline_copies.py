@@ -16,6 +16,7 @@ from schemas import topics
 from schemas.errors import Conflict
 from simorgh.retry import retry_rejected
 from stream_processors.flow import conflicts
+from tests.properties.installation import MakeHouse
 from tests.properties.pipeline_world import (
     LINGERS,
     Crashes,
@@ -99,8 +100,8 @@ def page(id: str, *, at: int = T0, source: Source = SHOP, person: str = "u1", **
     return make_door().admit(Incoming(id=id, source=source, received_at=at, **fields), b"{}")
 
 
-def test_the_same_id_of_two_sources_is_two_events(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_the_same_id_of_two_sources_is_two_events(make_house: MakeHouse) -> None:
+    with make_house() as box:
         box.append([page("1001"), page("1001", source=Source(id="till"))])
         box.settle()
         assert box.writer.rows(BY_STATE) == [(0, 2)]
@@ -109,9 +110,9 @@ def test_the_same_id_of_two_sources_is_two_events(make_box: MakeBox) -> None:
 
 
 @pytest.mark.parametrize("settled", [False, True])
-def test_what_is_sent_again_is_no_conflict(make_box: MakeBox, settled: bool) -> None:
+def test_what_is_sent_again_is_no_conflict(make_house: MakeHouse, settled: bool) -> None:
     """Received later, sent later, with another clock correction, by another request: the content is the same."""
-    with make_box(partitions=1) as box:
+    with make_house(partitions=1) as box:
         box.append([page("claims", original_time=T0 - 5_000), page("claims-none"), page("just-now", original_time=T0)])
         if settled:
             box.settle()
@@ -132,9 +133,9 @@ DIFFERENT: Final[dict[str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("part", DIFFERENT)
-def test_another_content_is_kept_and_says_in_what_it_differs(make_box: MakeBox, part: str) -> None:
+def test_another_content_is_kept_and_says_in_what_it_differs(make_house: MakeHouse, part: str) -> None:
     first: dict[str, Any] = {"original_time": T0 - 1, "properties": {"path": "/"}}
-    with make_box() as box:
+    with make_house() as box:
         box.append([page("m", **first)])
         box.settle()
         box.append([page("m", at=T0 + 9, **(first | DIFFERENT[part]))] * 2)
@@ -148,8 +149,8 @@ def test_another_content_is_kept_and_says_in_what_it_differs(make_box: MakeBox, 
         assert box.writer.rows(BY_STATE) == [(0, 1), (1, 2)]
 
 
-def test_a_content_is_kept_once_and_twenty_of_an_event(make_box: MakeBox) -> None:
-    with make_box(batch=7) as box:
+def test_a_content_is_kept_once_and_twenty_of_an_event(make_house: MakeHouse) -> None:
+    with make_house(batch=7) as box:
         box.append([page("m")])
         others = [page("m", properties={"n": n}) for n in range(60)]
         for _ in range(3):
@@ -159,9 +160,9 @@ def test_a_content_is_kept_once_and_twenty_of_an_event(make_box: MakeBox) -> Non
         assert box.log.ends(topics.REJECTED) == [20]
 
 
-def test_a_conflict_is_not_tried_again(make_box: MakeBox) -> None:
+def test_a_conflict_is_not_tried_again(make_house: MakeHouse) -> None:
     """Under its id it would be a copy forever."""
-    with make_box() as box:
+    with make_house() as box:
         box.append([page("m"), page("m", properties={"n": 1})])
         box.settle()
         [record] = [json.loads(one.value) for one in box.log.read(topics.REJECTED, 0, 0, 9)]
@@ -231,7 +232,7 @@ def test_values_that_were_left_out_are_compared_as_they_came() -> None:
         conflicts._put(content, pointer, "came")  # wherever it came from, it is part of the content
 
 
-def test_the_last_of_a_request_is_the_last_word(make_box: MakeBox) -> None:
+def test_the_last_of_a_request_is_the_last_word(make_house: MakeHouse) -> None:
     """One batch, one moment: the place in the request decides, whatever the ids and whatever came first here."""
 
     def plan(person: int, value: str, place: int) -> Verdict:
@@ -240,15 +241,15 @@ def test_the_last_of_a_request_is_the_last_word(make_box: MakeBox) -> None:
 
     sent = [plan(n // 2, ("first", "second")[n % 2], n) for n in range(60)]
     r = Random(5)
-    with make_box(partitions=3) as box:
+    with make_house(partitions=3) as box:
         for chunk in chunks(r, delivered(r, sent), 9):
             box.append(chunk)
             box.settle()
         assert box.writer.rows("SELECT DISTINCT traits FROM profile_rows FINAL WHERE live") == [('{"plan":"second"}',)]
 
 
-def test_of_one_moment_the_later_received_is_the_last_word(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_of_one_moment_the_later_received_is_the_last_word(make_house: MakeHouse) -> None:
+    with make_house() as box:
         for value, received, place in (("last", T0 + 5, 0), ("earlier", T0 + 4, 9)):
             who: dict[str, Any] = {"type": "profile.identified", "traits": {"plan": value}}
             box.append([page(value, at=received, place=place, original_time=T0 - 10, **who)])

@@ -10,7 +10,8 @@ from schemas import topics
 from schemas.errors import Broken, InvalidInput
 from segments.sql import Page
 from stream_processors.flow import backfill
-from tests.properties.pipeline_world import NAMED, Box, MakeBox, Random, make_door, make_events
+from tests.properties.installation import House, MakeHouse
+from tests.properties.pipeline_world import NAMED, MakeBox, Random, make_door, make_events
 from tests.properties.segments_world import T0
 
 GOOD = {"metric": "events", "gte": 1}
@@ -19,14 +20,14 @@ POISON = {"any": [{"segment": "many"} for _ in range(100)]}
 """Each is within the limits of one rule; put together they are more than a statement may be."""
 
 
-def write(box: Box, segment: str, rule: Any, version: int = 1) -> None:
+def write(box: House, segment: str, rule: Any, version: int = 1) -> None:
     """Past the API, which would refuse it."""
     body = {"id": segment, "name": segment, "rule": rule, "version": version, "created_at": T0}
     record = {"kind": "segment", "op": "put", "id": segment, "body": body, "at": T0, "by": "another hand"}
     box.write(topics.REGISTRY, [(b"k", json.dumps(record).encode())])
 
 
-def aside(box: Box) -> dict[str, str]:
+def aside(box: House) -> dict[str, str]:
     box.registry.refresh()
     return {name: effect.aside for name, effect in box.registry.effects.items() if effect.aside is not None}
 
@@ -58,8 +59,8 @@ def test_a_poison_segment_is_set_aside_and_everything_else_goes_on(make_box: Mak
         assert box.told()["poison"] == box.told()["after"]
 
 
-def test_an_edit_that_cannot_be_leaves_the_rule_that_is(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_an_edit_that_cannot_be_leaves_the_rule_that_is(make_house: MakeHouse) -> None:
+    with make_house() as box:
         box.append(make_events(Random(3), 40, T0, make_door()))
         write(box, "many", MANY)
         box.declare("segment", "s", {"rule": GOOD})
@@ -80,9 +81,9 @@ def test_an_edit_that_cannot_be_leaves_the_rule_that_is(make_box: MakeBox) -> No
 
 
 def test_what_an_earlier_version_took_is_set_aside_at_the_start(
-    make_box: MakeBox, monkeypatch: pytest.MonkeyPatch
+    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with make_box() as box:
+    with make_house() as box:
         box.append(make_events(Random(3), 40, T0, make_door()))
         box.declare("segment", "s", {"rule": GOOD})
         box.settle()
@@ -119,11 +120,11 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_a_segment_of_any_size_is_filled_in_pages(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_a_segment_of_any_size_is_filled_in_pages(make_house: MakeHouse) -> None:
+    with make_house() as box:
         box.append(make_events(Random(3), 60, T0, make_door()))
         box.settle()
-        declarations = box.runner.declarations
+        declarations = box.declarations
         declarations._reader = reader = Narrow(declarations._reader, 2)
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
@@ -138,11 +139,11 @@ def test_a_segment_of_any_size_is_filled_in_pages(make_box: MakeBox) -> None:
         assert not box.told().get("all")
 
 
-def test_segments_declared_together_read_history_once(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_segments_declared_together_read_history_once(make_house: MakeHouse) -> None:
+    with make_house() as box:
         box.append(make_events(Random(3), 60, T0, make_door()))
         box.settle()
-        declarations = box.runner.declarations
+        declarations = box.declarations
         declarations._reader = reader = Narrow(declarations._reader, 1_000_000)
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
@@ -151,12 +152,12 @@ def test_segments_declared_together_read_history_once(make_box: MakeBox) -> None
         assert box.told() == box.full()
 
 
-def test_one_of_many_that_cannot_be_filled_is_found_out(make_box: MakeBox) -> None:
+def test_one_of_many_that_cannot_be_filled_is_found_out(make_house: MakeHouse) -> None:
     """Whatever is wrong with it shows only when the engine is asked."""
-    with make_box() as box:
+    with make_house() as box:
         box.append(make_events(Random(3), 60, T0, make_door()))
         box.settle()
-        declarations = box.runner.declarations
+        declarations = box.declarations
         declarations._reader = Refusing(declarations._reader, "odd.type")
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
