@@ -324,6 +324,7 @@ class Platform:
             checkpoint=self._checkpoint,
             recent=self.recent,
             graphs=self._graphs,
+            most_set_aside=self.settings.most_set_aside,
         )
 
     def _drop_other_generations(self) -> None:
