@@ -17,6 +17,7 @@ from eventlog.sqlite import SqliteEventLog
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
+from schemas.records import read_transition
 from stream_processors.host.replay import Replay
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.declared import SWEEP
@@ -269,7 +270,8 @@ class Cluster(Installation):
         """What was told and counts, as anybody who reads the topic knows it."""
         fences = Fences()
         records = self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)
-        return [json.loads(record.value) for record in records if fences.counts(record.value)]
+        counted = [record.value for record in records if fences.counts(record.value)]
+        return [json.loads(value) for value in counted if read_transition(value)]
 
     def told(self) -> dict[str, set[int]]:
         """The members of every segment, folded from what was told; nobody enters or leaves twice."""

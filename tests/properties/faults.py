@@ -1,22 +1,26 @@
 """Faults of our own code on chosen inputs: real parts, one of which raises where it meets what was chosen."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
+from eventlog.port import Message
 from identity.changes import Changes
 from identity.graph import IdentityGraph, Record
 from identity.nodes import to_hex
+from producers.door import Refused
+from producers.incoming import Incoming
 from stream_processors.host import box, worker
 from stream_processors.parse.batch import Batch
 from stream_processors.state.directory import GraphDirectory, News, TableDirectory
 from stream_processors.state.judge import Case, Judge, Transition
+from tests.properties.pipeline_world import SOURCES, make_door
 
 
 class Faults:
-    """What raises: events by their ids, profiles, and links by their keys, once the graph has taken them in. `all`: every
-    event."""
+    """What raises: events by their ids, profiles, and links by their keys, once the graph has taken them in. `all`:
+    every event."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.events: set[str] = set()
@@ -64,3 +68,15 @@ class Faults:
         for event in batch.events:
             if self.all or event.id in self.events:
                 raise ZeroDivisionError(event.id)
+
+
+LONELY: Final = ("user_id", "lonely")
+"""Somebody who is never seen with another identifier."""
+
+
+def lonely(id: str, at: int) -> Message:
+    """An event of `LONELY`."""
+    event = Incoming(type="page.viewed", id=id, source=SOURCES[0], channel="web", received_at=at, identifiers=(LONELY,))
+    verdict = make_door().admit(event, b"{}")
+    assert not isinstance(verdict, Refused)
+    return verdict
