@@ -13,6 +13,7 @@ from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock
+from schemas.records import read_transition
 
 BATCH: Final = 500
 _NOT_SHOWN_SECONDS: Final = 0.002
@@ -62,7 +63,11 @@ class Intake:
         fences = Fences(self._fences.terms)  # a copy: if this fails, the same records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
             records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
-            counted = [record.value for record in present(records) if fences.counts(record.value)]
+            counted = [
+                record.value
+                for record in present(records)
+                if fences.counts(record.value) and read_transition(record.value)  # anybody may write to the topic
+            ]
             transitions.extend(map(parse_transition, counted))
             if records:
                 positions[partition] = records[-1].offset + 1

@@ -15,7 +15,7 @@ from typing import Final
 
 from eventlog.port import EventLog
 from schemas import topics
-from schemas.errors import SimorghError
+from schemas.errors import Broken, SimorghError
 from schemas.records import Claim, Owner, Transition, decode_claim, decode_told
 
 UNCLAIMED: Final = "segments.unclaimed"
@@ -72,8 +72,13 @@ class Fences:
                 log.commit(UNCLAIMED, {topics.SEGMENTS: {0: offset}})
 
     def counts(self, value: bytes) -> bool:
-        """`hears`, of a record's bytes. Those of the embedded path are not parsed."""
-        return _OWNED not in value or self.hears(decode_told(value))
+        """`hears`, of a record's bytes. Those of the embedded path are not parsed; what cannot be read counts not."""
+        if _OWNED not in value:
+            return True
+        try:
+            return self.hears(decode_told(value))
+        except Broken:
+            return False
 
     def hears(self, record: Transition | Claim) -> bool:
         """Take in the next record of the topic; whether it is a transition that counts."""

@@ -27,7 +27,7 @@ def retry_rejected(
         raise NotFound("rejected event: wanted its source, got none; declare the source again")
     source = source.model_copy(update={"budget": UNLIMITED})
     id = str(record["id"])
-    body = _payload(record) if payload is None else payload
+    body = bytes_of(record) if payload is None else payload
     received_at = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
     place = int(record.get("place", 0))
     try:
@@ -50,7 +50,8 @@ def retry_rejected(
     return sdk.verdict(door, catalog, lambda: id, event, place)
 
 
-def _payload(record: Mapping[str, Any]) -> bytes:
+def bytes_of(record: Mapping[str, Any]) -> bytes:
+    """The bytes that came."""
     encoded = record.get("payload_base64")
     return base64.b64decode(encoded) if encoded is not None else str(record["payload"]).encode()
 

@@ -100,6 +100,8 @@ def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, A
     told: dict[str, Any] = {"name": stage.name, "state": stands.state if stands else ELSEWHERE}
     if stands and stands.reason:
         told["reason"] = stands.reason
+    elif stands is None and (stopped := deps.registry.stopped.get(stage.name)):
+        told |= {"state": "stopped", "reason": stopped.get("reason", "")}
     lag = done.lag_events
     if stands and stands.state == "rebuilding":
         told["rebuilt"] = {"done": stands.done, "total": stands.total}
@@ -128,7 +130,14 @@ def gauges(deps: ApiDeps) -> Callable[[], None]:
         registry=deps.metrics,
     )
 
+    poison = Gauge(
+        "simorgh_poison",
+        "Inputs that failed alone and are set aside: see GET /v1/rejected?code=poison.",
+        registry=deps.metrics,
+    )
+
     def set_anew() -> None:
+        poison.set(len(deps.registry.poison))
         aside.set(sum(effect.aside is not None for effect in deps.registry.effects.values()))
         for stage in projections(deps):
             events.labels(stage["name"]).set(stage["lag_events"])

@@ -25,7 +25,7 @@ from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Throttled
-from schemas.records import decode_transition
+from schemas.records import read_transition
 
 _POLL_SECONDS = 0.1
 _QUIET_POLLS = 150
@@ -121,8 +121,8 @@ class StreamReply(StreamingResponse):
 
 def message(record: Record, segment: str) -> bytes | None:
     """One transition as a server-sent event whose id is its offset; None for another segment's."""
-    told = decode_transition(record.value)
-    if told.segment != segment:
+    told = read_transition(record.value)
+    if told is None or told.segment != segment:
         return None
     data = {
         "segment": segment,

@@ -176,6 +176,14 @@ SET_ASIDE = "set_aside"
 """The kind of a record of the projections: the declaration of a segment, by its `offset`, is not in effect, for a
 `reason`."""
 
+POISON = "poison"
+"""The kind of a record of the projections: an input, named by its place in the log, or a profile, is left out by every
+process from here on, for a `reason`. A `delete` takes that back."""
+
+STOPPED = "stopped"
+"""The kind of a record of the projections: a stage, by its name, has stopped for a `reason`, after `most` inputs in a
+row that failed alone. A `delete` says that it went on."""
+
 
 class RegistryRecord(BaseModel):
     """One record of `simorgh.registry`. The body is left out of `repr`: it may hold a secret."""

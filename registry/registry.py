@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from eventlog.port import Record, RecordLog
 from registry.keys import sha256_hex
 from registry.models import (
+    POISON,
     UNLIMITED,
     Kind,
     RegistryRecord,
@@ -107,6 +108,16 @@ class Registry:
         return self._now.rules
 
     @property
+    def poison(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the projections have set aside, by its name."""
+        return self._now.declared.poison
+
+    @property
+    def stopped(self) -> Mapping[str, Mapping[str, Any]]:
+        """The stages that have stopped after setting aside too much, by their names."""
+        return self._now.declared.stopped
+
+    @property
     def position(self) -> int:
         """The offset of the first record that `refresh` has not read yet."""
         return self._now.declared.position
@@ -157,7 +168,11 @@ class Registry:
             raise NotFound(f"Registry: wanted a {kind} to withdraw, got an id of none; list them first")
         return self._append("delete", kind, id, {}, by)
 
-    def _append(self, op: str, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
+    def take_back(self, name: str, by: str) -> int:
+        """Have the projections try again what they have set aside; the record's offset."""
+        return self._append("delete", POISON, name, {}, by)
+
+    def _append(self, op: str, kind: str, id: str, body: Mapping[str, Any], by: str) -> int:
         value = {"kind": kind, "op": op, "id": id, "body": body, "at": self._clock(), "by": by}
         try:
             message = (f"{kind}/{id}".encode(), orjson.dumps(value))

@@ -8,7 +8,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from registry.models import SET_ASIDE, Declaration, RegistryRecord, SegmentDeclaration, Source, Token, Trigger
+from registry.models import (
+    POISON,
+    SET_ASIDE,
+    STOPPED,
+    Declaration,
+    RegistryRecord,
+    SegmentDeclaration,
+    Source,
+    Token,
+    Trigger,
+)
 from schemas.wanted import wrong_parts
 
 logger = logging.getLogger(__name__)
@@ -48,6 +58,10 @@ class Declared:
     """In the order in which they were declared: the last holds."""
     effects: Mapping[str, Effect] = field(default_factory=dict)
     """By segment; of deleted ones the latest."""
+    poison: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """What the projections have set aside, by its name: the stage, and the reason."""
+    stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """The stages that have stopped after too much of that: the reason."""
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """With the records at these offsets; None stands for one that could not be read.
@@ -62,6 +76,8 @@ class Declared:
             "segment": dict(self.segments),
             "trigger": dict(self.triggers),
             "rules": dict(self.rules),
+            POISON: dict(self.poison),
+            STOPPED: dict(self.stopped),
         }
         effects = dict(self.effects)
         for offset, record in records:
@@ -72,8 +88,8 @@ class Declared:
                 _note_effect(effects, folded["segment"], offset, record)
             if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        sources, tokens, segments, triggers, rules = folded.values()
-        return Declared(position, sources, tokens, segments, triggers, rules, effects)
+        sources, tokens, segments, triggers, rules, poison, stopped = folded.values()
+        return Declared(position, sources, tokens, segments, triggers, rules, effects, poison, stopped)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; none for commands."""

@@ -258,6 +258,14 @@ def decode_transition(value: bytes) -> Transition:
         raise _unreadable(topics.SEGMENTS, "a transition") from error
 
 
+def read_transition(value: bytes) -> Transition | None:
+    """`decode_transition`; None where it is none: anybody may write to the topic."""
+    try:
+        return _transition(value)
+    except _UNREADABLE:
+        return None
+
+
 def decode_claim(value: bytes) -> Claim | None:
     """A record of simorgh.segments, where it is a claim. Most transitions are passed over without being parsed."""
     if _CLAIMED not in value:

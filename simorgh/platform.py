@@ -327,6 +327,7 @@ class Platform:
             recent=self.recent,
             graphs=self._graphs,
             progress=self.progress,
+            most_set_aside=self.settings.most_set_aside,
         )
 
     def _drop_other_generations(self) -> None:

@@ -4,14 +4,16 @@ from typing import Any
 
 import orjson
 
-from eventlog.port import RecordLog
+from eventlog.port import Message, RecordLog
 from producers.door import Door, Refused
+from producers.retry import bytes_of
 from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
 from schemas.errors import Conflict
 from stream_processors.flow import conflicts
+from stream_processors.state import poison
 
 
 def retry_rejected(
@@ -24,6 +26,8 @@ def retry_rejected(
 
     Raises `Conflict` for a conflicting copy: under its id it would be a copy forever.
     """
+    if record["code"] == poison.CODE and payload is None:
+        return _retry_poison(log, registry, record)
     if record["code"] == conflicts.CODE:
         raise Conflict(
             "rejected event: wanted an event that is not in the log, got a copy of one that is; send it under a new id,"
@@ -36,6 +40,24 @@ def retry_rejected(
         again = {**record, "code": verdict.code, "reason": verdict.reason}
         log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
         return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
-    settled = (id.encode(), orjson.dumps({**record, "resolved": True}))
-    log.submit([(topics.EVENTS, [verdict]), (topics.REJECTED, [settled])]).result()
+    log.submit([(topics.EVENTS, [verdict]), (topics.REJECTED, [_settled(record)])]).result()
     return {"status": "accepted", "id": id}
+
+
+def _retry_poison(log: RecordLog, registry: Registry, record: dict[str, Any]) -> dict[str, Any]:
+    """What failed alone comes into the log once more, as it is: its first place stays set aside. A profile is looked at
+    again."""
+    id = str(record["id"])
+    if id.startswith(f"{poison.PROFILES}/"):
+        registry.take_back(id, "retry")
+        log.append(topics.REJECTED, [_settled(record)])
+        return {"status": "accepted", "id": id}
+    value = bytes_of(record)
+    topic = topics.IDENTITY if record["source"] == topics.IDENTITY else topics.EVENTS
+    key = str(orjson.loads(value).get("key", "")).encode()
+    log.submit([(topic, [(key, value)]), (topics.REJECTED, [_settled(record)])]).result()
+    return {"status": "accepted", "id": id}
+
+
+def _settled(record: dict[str, Any]) -> Message:
+    return str(record["id"]).encode(), orjson.dumps({**record, "resolved": True})

@@ -119,6 +119,12 @@ class Settings(BaseSettings):
     worker_stuck_seconds: Annotated[
         float, Field(description="A worker that makes no progress for this long while records wait ends itself.", ge=5)
     ] = 60.0
+    most_set_aside: Annotated[
+        int,
+        Field(
+            description="Inputs in a row, of several sources, that a stage sets aside before it stops. 0: any.", ge=0
+        ),
+    ] = 100
     allow_private_webhooks: Annotated[
         bool, Field(description="Allow every webhook address: private ones, plain http, any port.")
     ] = False

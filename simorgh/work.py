@@ -105,7 +105,15 @@ class Worker:
         self._batches = BatchMetrics(self.metrics)
         log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
         graphs = Graphs(settings.data if settings.data.is_dir() else None)  # a worker needs no folder, and may have one
-        stages = WorkerStages(log, writer, reader, clock, checkpoint=checkpoint, graphs=graphs)
+        stages = WorkerStages(
+            log,
+            writer,
+            reader,
+            clock,
+            checkpoint=checkpoint,
+            graphs=graphs,
+            most_set_aside=settings.most_set_aside,
+        )
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
         )  # else Faust cannot read what the log writes

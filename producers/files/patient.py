@@ -1,12 +1,15 @@
 """POST until the server has taken it: servers restart, and say when they are full."""
 
+import random
 import time
 from collections.abc import Callable
 
 import httpx
 
 from schemas.errors import Backpressure, Denied
+from schemas.retry import Pauses
 
+_PAUSES = Pauses(0.2, 10.0)
 _PATIENCE_S = 120.0
 """How long one request is tried again before its sender gives up (and can simply be started again)."""
 
@@ -18,15 +21,17 @@ def post(
     *,
     content_type: str = "application/json",
     pause: Callable[[float], None] = time.sleep,
+    random: Callable[[], float] = random.random,
 ) -> httpx.Response:
     """The answer, with any status but 401, 403, 429 and 5xx. Blocks.
 
     Raises `Denied` when the write key is refused, `Backpressure` when the server stayed away or full for two
     minutes. What is sent must carry ids, so that sending it again does not count it again.
     """
-    waited, delay = 0.0, 0.2
+    waited, failures = 0.0, 0
     while True:
-        wait = delay
+        failures += 1
+        wait = _PAUSES.after(failures, random())
         try:
             response = client.post(path, content=body, headers={"content-type": content_type})
             if response.status_code in (401, 403):
@@ -35,7 +40,7 @@ def post(
                 )
             if response.status_code != 429 and response.status_code < 500:
                 return response
-            wait = max(delay, _retry_after(response))
+            wait = max(wait, _retry_after(response))
             what = f"status {response.status_code}"
         except httpx.TransportError as error:
             what = f"no connection ({type(error).__name__})"
@@ -46,7 +51,6 @@ def post(
             )
         pause(wait)
         waited += wait
-        delay = min(delay * 2, 10.0)
 
 
 def _retry_after(response: httpx.Response) -> float:

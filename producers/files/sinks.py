@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from random import random
 from typing import Any, NamedTuple, Protocol
 
 import httpx
@@ -47,10 +48,12 @@ class HttpSink:
         write_key: str,
         *,
         pause: Callable[[float], None] = time.sleep,
+        random: Callable[[], float] = random,
         timeout: float = 60.0,
     ) -> None:
         self._client = httpx.Client(base_url=base_url, auth=(write_key, ""), timeout=timeout)
         self._pause = pause
+        self._random = random
 
     def __enter__(self) -> "HttpSink":
         return self
@@ -69,7 +72,9 @@ class HttpSink:
 
     def _send(self, batch: list[bytes]) -> list[SendOutcome]:
         body = b"[" + b",".join(batch) + b"]"
-        response = post(self._client, "/v1/events", body, content_type=_BATCH_TYPE, pause=self._pause)
+        response = post(
+            self._client, "/v1/events", body, content_type=_BATCH_TYPE, pause=self._pause, random=self._random
+        )
         answer = _json(response)
         rejected = answer.get("rejected")
         if response.is_success or isinstance(rejected, list):

@@ -11,12 +11,14 @@ memory, and a second try keeps nothing twice.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from eventlog.port import EventLog, Message, Position, Record
 from schemas import topics
+from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.flow import rejected as rejections
 from stream_processors.parse.batch import Batch, Envelope, read_again
@@ -48,23 +50,22 @@ class _Conflict(NamedTuple):
     """The parts of the content that differ."""
 
 
-def keep(log: EventLog, writer: Writer, batch: Batch, firsts: Mapping[int, First]) -> None:
-    """Append the conflicting ones among a batch's copies to simorgh.rejected, durable on return.
+def messages(log: EventLog, writer: Writer, batch: Batch, firsts: Mapping[int, First]) -> list[Message]:
+    """The conflicting ones among a batch's copies, for simorgh.rejected.
 
     `firsts`: index of each copy -> the first one of that event.
     """
     conflicts = sorted(_conflicts(log, batch, firsts)) if firsts else []
     if not conflicts:
-        return
+        return []
     told = _told(log, writer, {_name(batch, one.copy) for one in conflicts})
-    messages: list[Message] = []
+    found: list[Message] = []
     for conflict in conflicts:
         digests = told.setdefault(_name(batch, conflict.copy), set())
         if conflict.digest not in digests and len(digests) < MOST_CONTENTS:
             digests.add(conflict.digest)
-            messages.append(_message(batch, conflict))
-    if messages:
-        log.append(topics.REJECTED, messages)
+            found.append(_message(batch, conflict))
+    return found
 
 
 def _name(batch: Batch, i: int) -> Name:
@@ -111,8 +112,9 @@ def _waiting(log: EventLog) -> Iterator[tuple[Name, int]]:
         while records := log.read(topics.REJECTED, partition, position, _READ):
             for record in records:
                 if CODE.encode() in record.value:
-                    rejection = decode_rejection(record.value)
-                    yield (rejection.source, rejection.id), rejection.digest
+                    with suppress(Broken):  # anybody may write to the topic
+                        rejection = decode_rejection(record.value)
+                        yield (rejection.source, rejection.id), rejection.digest
             position = records[-1].offset + 1
 
 

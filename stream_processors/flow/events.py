@@ -1,10 +1,13 @@
 """The events stage: a partition of simorgh.events -> rows, news for identity, touches. Holders by partition.
 
+All of a batch is computed before anything comes of it. Where that fails, the records that fail alone are set aside
+(`state.poison`), and it is computed without them.
+
 Side effects of `process`, in order, and what a crash, or a loss of the partition, after each means. The next holder
 derives everything again from what was committed, at least up to the highest offset in `log_rows`.
 
-  1 simorgh.rejected   unreadable records, under an id made of their place, and copies with other content, under a
-                       digest of that: kept once, however often appended
+  1 simorgh.rejected   unreadable records, under an id made of their place, those that are set aside, and copies with
+                       other content, under a digest of that: kept once, however often appended
   2 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
                        Written through: rewritten, since their keys are functions of the log and equal rows are one.
                        Lingering: only those that are missing are written again (`host.box`)
@@ -20,26 +23,40 @@ what it publishes and touches is redundant.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
-from eventlog.port import EventLog, Record
+from eventlog.port import EventLog, Message, Record
 from schemas import topics
 from schemas.errors import Broken
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.parse.batch import Batch, parse
-from stream_processors.rows.events import seen_identifiers
+from stream_processors.rows.events import Seen, seen_identifiers, tables
 from stream_processors.rows.writing import Rows
 from stream_processors.state.copies import Copies
-from stream_processors.state.directory import Directory
+from stream_processors.state.directory import Directory, News
+from stream_processors.state.poison import Poison, may_be_the_inputs, place
 from stream_processors.state.stored import stored_end
 from warehouse.client import Writer
 
 GROUP: Final = "events"
 _REDO: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a batch comes to, before anything has come of it."""
+
+    batch: Batch
+    seen: Seen
+    """Every node of the events that count."""
+    rejected: list[Message]
+    news: News
+    links: list[Message]
 
 
 class EventsStage:
@@ -57,10 +74,12 @@ class EventsStage:
         copies: Copies,
         directory: Directory,
         bus: Bus,
+        poison: Poison,
         checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._log = log
         self._writer = writer
+        self._poison = poison
         self._rows = rows
         self._copies = copies
         self._directory = directory
@@ -68,6 +87,8 @@ class EventsStage:
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
         self.positions: dict[int, int] = {}
+        self.careful = False
+        """Whether to compute rows beforehand, too, where they would be made later: an earlier try failed."""
 
     # ---- ownership
 
@@ -79,6 +100,7 @@ class EventsStage:
         if any(stored[part] > ends[part] for part in wanted):
             raise Broken("simorgh.events: wanted all that log_rows holds, got a shorter log; restore it, or replay")
         self._copies.load()
+        self._poison.read_on()
         try:
             for part in wanted:
                 self.hold({part: min(committed[part], stored[part])}, term)
@@ -112,24 +134,83 @@ class EventsStage:
         if not records:
             return
         ends = self._checked(records)
-        batch = parse(records)
-        rejected.keep_unreadable(self._log, batch.unreadable)
-        conflicts.keep(self._log, self._writer, batch, self._copies.mark(batch))
-        self._checkpoint("rejected")
-        seen = seen_identifiers(batch)
-        self._rows.batch(batch, seen, self._terms)
-        self._copies.remember(batch, batch.unique())
-        self.publish(batch, seen)
+        derived = self.derive(records)
+        self.keep_rejected(derived)
+        self._rows.batch(derived.batch, derived.seen, self._terms)
+        self._copies.remember(derived.batch, derived.batch.unique())
+        self.publish(derived)
         self.positions.update(ends)
+        self.careful = False
 
-    def publish(self, batch: Batch, nodes: Collection[int]) -> None:
-        """Tell identity what is new to it, and the holders of profiles the rest. `nodes`: all of the batch."""
-        news = self._directory.sort(batch, nodes)
-        if news.told:
-            self._log.append(topics.IDENTITY, [_link(batch, i) for i in news.told])
+    def keep_rejected(self, derived: Derived) -> None:
+        if derived.rejected:
+            self._log.append(topics.REJECTED, derived.rejected)
+        self._checkpoint("rejected")
+
+    def publish(self, derived: Derived) -> None:
+        """Tell identity what is new to it, and the holders of profiles the rest."""
+        if derived.links:
+            self._log.append(topics.IDENTITY, derived.links)
         self._checkpoint("links")
-        self._directory.told(batch, news)
-        self._bus.send(news.touches)
+        self._directory.told(derived.batch, derived.news)
+        self._bus.send(derived.news.touches)
+
+    # ---- computing, without any effect but that what fails alone is set aside
+
+    def derive(self, records: Sequence[Record], *, told: bool = False) -> Derived:
+        """What records come to, without those that fail alone. `told`: others have heard of them; rows are wanted."""
+        well = True
+        while True:
+            try:
+                derived = self._derive(records, told)
+                if self.careful:
+                    _make_rows(derived)
+            except Exception as error:
+                self._set_aside(records, error, told)
+                well = False
+            else:
+                if well and len(derived.batch):
+                    self._poison.went_well(self.name)
+                return derived
+
+    def _set_aside(self, records: Sequence[Record], error: Exception, told: bool) -> None:
+        """Set aside the records that fail alone. Raises `error` where none does."""
+        if not may_be_the_inputs(error):
+            raise error
+        aside = self._poison.places(topics.EVENTS)
+        tried = [record for record in records if (record.partition, record.offset) not in aside]
+        self._poison.find(
+            self.name,
+            tried,
+            lambda some: _make_rows(self._derive(some, told)),
+            lambda record, reason: rejected.poisoned(topics.EVENTS, record, reason),
+            error,
+        )
+
+    def _parse(self, records: Sequence[Record]) -> Batch:
+        """Without those that are set aside, which are listed as unreadable."""
+        aside = self._poison.places(topics.EVENTS)
+        if not aside:
+            return parse(records)
+        batch = parse([record for record in records if (record.partition, record.offset) not in aside])
+        batch.aside = [record for record in records if (record.partition, record.offset) in aside]
+        return batch
+
+    def _derive(self, records: Sequence[Record], told: bool) -> Derived:
+        batch = self._parse(records)
+        firsts = self._copies.mark(batch)
+        seen = seen_identifiers(batch)
+        if told:
+            return Derived(batch, seen, [], News(), [])
+        kept = rejected.unreadable(self.topic, batch.unreadable)
+        kept += [self._poisoned(record) for record in batch.aside]
+        kept += conflicts.messages(self._log, self._writer, batch, firsts)
+        news = self._directory.sort(batch, seen)
+        return Derived(batch, seen, kept, news, [_link(batch, i) for i in news.told])
+
+    def _poisoned(self, record: Record) -> Message:
+        found = rejected.poisoned(topics.EVENTS, record, self._poison.reason(place(topics.EVENTS, record)))
+        return rejected.message(found.kept)
 
     def idle(self) -> None:
         """Nothing happens here without a record."""
@@ -149,6 +230,13 @@ class EventsStage:
                 )
             end = ends[part] = record.offset + 1
         return {part: max(end, self.positions[part]) for part, end in ends.items()}
+
+
+def _make_rows(derived: Derived) -> None:
+    """To see whether they can be made."""
+    batch = derived.batch
+    terms = {record.partition: 0 for record in (*batch.records, *batch.aside, *(one for one, _ in batch.unreadable))}
+    tables(batch, derived.seen, terms)
 
 
 def link_record(batch: Batch, i: int) -> dict[str, Any]:

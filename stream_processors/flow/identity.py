@@ -4,30 +4,35 @@ Side effects of `process`, in order, and what a crash, or a loss of the partitio
 folds the topic up to the last commit and processes the rest again: the fold is a function of the log, and a row's
 version is the offset of its record, so what is written again is what is there.
 
+  0 simorgh.rejected   what is no record of identity: kept again under the same name
   1 members, identity, decisions, links   in this order: whoever finds a link in `links` finds its nodes in the others
   2 touches                               touched again: nothing will have changed
   – the host commits                      the next batch
 
+A record that the graph cannot fold is set aside (`state.poison`), and the graph is made anew without it: what it has
+changed before it failed is not known.
+
 A zombie writes the same rows. Its touches are redundant, its commands are copies.
 """
 
-import logging
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, Protocol
 
 import orjson
 
-from eventlog.port import EventLog, Record
+from eventlog.port import LOST, EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
 from schemas.errors import SimorghError
+from schemas.records import decode_identity
+from stream_processors.flow import rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.identity import Folded
 from stream_processors.rows.writing import Rows
 from stream_processors.state.graphs import Graphs
+from stream_processors.state.poison import Poison
 from stream_processors.state.touches import MERGE, SPLIT, Touches
 
-_LOG = logging.getLogger(__name__)
 GROUP: Final = "identity"
 _READ: Final = 20_000
 _LATEST: Final = 10_000_000_000_000
@@ -55,6 +60,7 @@ class IdentityStage:
         log: EventLog,
         rows: Rows,
         bus: Bus,
+        poison: Poison,
         *,
         graphs: Graphs | None = None,
         beside: Callable[["IdentityStage"], Beside] | None = None,
@@ -68,6 +74,7 @@ class IdentityStage:
         self._log = log
         self._rows = rows
         self._bus = bus
+        self._poison = poison
         self._parted = parted
         self._group = group
         self._held = False
@@ -80,6 +87,7 @@ class IdentityStage:
         self.durable = self.position
         """The next offset; everything before it is folded, written and touched."""
         self._folded = Folded()
+        self._unreadable: list[tuple[Record, str]] = []
 
     # ---- ownership
 
@@ -87,12 +95,11 @@ class IdentityStage:
         self.revoke(partitions)
         if not partitions:
             return {}
+        self._poison.read_on()
         committed = self._log.committed(self._group, topics.IDENTITY)[0]
         if self.position == 0 or self.position > min(committed, self.durable):
             self._begin(committed)  # else the graph of an earlier time is a beginning: it is a function of the log
-        while records := self._log.read(topics.IDENTITY, 0, self.position, min(_READ, committed - self.position)):
-            self._fold(records)
-            self._folded = Folded()  # what it came to was written before it was committed
+        self._catch_up(committed)
         self.durable = self.position
         if self.beside:
             self.beside.restore()
@@ -107,6 +114,13 @@ class IdentityStage:
         if self._held and self.beside:
             self.beside.step()
 
+    def _catch_up(self, upto: int) -> None:
+        """Fold up to this offset, where everything has had its effects."""
+        while records := self._log.read(topics.IDENTITY, 0, self.position, min(_READ, upto - self.position)):
+            self._fold(records)
+            self._folded = Folded()  # what it came to was written before it was committed
+            self._unreadable = []
+
     # ---- one batch
 
     def process(self, records: Sequence[Record]) -> None:
@@ -115,11 +129,17 @@ class IdentityStage:
 
     def take_in(self, records: Sequence[Record]) -> None:
         """`process`, without a snapshot of the graph."""
-        self._fold(records)
+        self._fold_new(records)
+        self._keep_unreadable()
         self._rows.identity(self._folded)
         self._bus.send(self._touches())
         self._folded = Folded()
         self.durable = self.position
+
+    def _keep_unreadable(self) -> None:
+        if self._unreadable:
+            self._log.append(topics.REJECTED, rejected.unreadable(self.topic, self._unreadable))
+            self._unreadable = []
 
     def note(self, committed: int) -> None:
         """Everything before this offset is committed: see to the snapshot of the graph."""
@@ -127,16 +147,61 @@ class IdentityStage:
 
     def _fold(self, records: Sequence[Record]) -> None:
         """Fold what was not folded before: after a failure the records come again, and their effects still wait."""
+        aside = self._poison.places(topics.IDENTITY)
         for record in records:
             if record.offset < self.position:
                 continue
-            try:
-                body = orjson.loads(record.value)
-                _check(body)
-                self._fold_one(record.offset, body)
-            except (ValueError, TypeError, LookupError, AttributeError, SimorghError) as error:
-                _LOG.warning("identity record %d is left out: %s", record.offset, type(error).__name__)
+            if (0, record.offset) not in aside and (body := self._readable(record)):
+                try:
+                    self._fold_one(record.offset, body)
+                except SimorghError as error:  # the graph has looked at it, and taken nothing in
+                    self._leave_out(record, error)
             self.position = record.offset + 1
+
+    def _fold_new(self, records: Sequence[Record]) -> None:
+        """`_fold`, and what cannot be folded is set aside."""
+        well = True
+        while self.position <= records[-1].offset:
+            try:
+                self._fold(records)
+            except Exception as error:
+                [record] = [one for one in records if one.offset == self.position]
+                self._set_aside(record, error)
+                well = False
+        if well:
+            self._poison.went_well(self.name)
+
+    def _set_aside(self, record: Record, error: Exception) -> None:
+        """Raises `error` where it is not the record's. What was folded before the record is folded again."""
+
+        def again(some: Sequence[Record]) -> None:
+            if some:
+                raise error
+
+        self._poison.find(
+            self.name, [record], again, lambda one, reason: rejected.poisoned(self.topic, one, reason), error
+        )
+        self._parted()
+        waiting = self._folded
+        self.graph, self.position = self._graphs.restore(self._log, self.durable)
+        self._folded = Folded()
+        self._catch_up(record.offset)
+        self._folded = waiting
+
+    def _readable(self, record: Record) -> dict[str, Any] | None:
+        """The record; None where it is none of identity's, which is kept as rejected."""
+        try:
+            decode_identity(record.value)
+            body: dict[str, Any] = orjson.loads(record.value)
+            _check(body)
+        except (ValueError, TypeError, LookupError, SimorghError) as error:
+            self._leave_out(record, error)
+            return None
+        return body
+
+    def _leave_out(self, record: Record, error: Exception) -> None:
+        if record.value != LOST:
+            self._unreadable.append((record, f"not a record of identity ({type(error).__name__})"))
 
     def _fold_one(self, offset: int, body: dict[str, Any]) -> None:
         nodes = tuple([from_hex(name) for name, _ in body["nodes"]]) if body["kind"] == "link" else ()

@@ -12,26 +12,32 @@ the partition, after each means. Touches are read again from the last commit.
   4 transitions, memberships   written by the next holder, which mirrors what counts
   – the host commits   the next batch
 
+All of the batch is computed before 2. Where that fails, the profiles that fail alone are set aside (`state.poison`):
+they have no view from then on, what was published of them stays, and the others are computed without them.
+
 A zombie: its profile rows have a lower version than the new holder's, which writes a row of every profile that the
 zombie looked at, alive or gone. What the zombie publishes counts nowhere, and it notices, so it writes no rows of it;
 what it passes on is redundant. A holder that fails after 1 claims its partitions anew before it tries again.
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
+from schemas.clock import Clock, iso
 from schemas.errors import Broken, InvalidInput
+from schemas.records import Rejection
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
-from stream_processors.rows.writing import Rows, Shown
+from stream_processors.rows.writing import Rows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
 from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.poison import CODE, Culprit, Poison, profile_name
 from stream_processors.state.states import Looked, States
 from stream_processors.state.teller import Teller
 from stream_processors.state.touches import Touch, Touches
@@ -42,6 +48,8 @@ TERM_BITS: Final = 40
 """A profile row's version: the holder's term above the sum of the touch's offset and the holder's position in
 simorgh.segments. Partitions may be added, since the term grows; another try's version is higher, since it claims first.
 """
+RETURNED_EVERY_MS: Final = 2_000
+"""How often to look for profiles that are set aside no more."""
 
 
 class LiveRulesSource(Protocol):
@@ -76,6 +84,28 @@ class _Sorted:
     passed_on: Touches = field(default_factory=Touches)
 
 
+@dataclass(slots=True)
+class _Looks:
+    """What there is to look at: profiles alive with their nodes, those that are no more with their heirs and what these
+    leave, and those that are set aside."""
+
+    work: Mapping[int, Work]
+    fresh: Set[int]
+    live: dict[int, list[int]]
+    gone: dict[int, int]
+    left: dict[int, dict[str, int]]
+    aside: list[int] = field(default_factory=list)
+
+    def set_aside(self, profiles: Iterable[int]) -> None:
+        for profile in profiles:
+            if self.live.pop(profile, None) is not None:
+                self.aside.append(profile)
+
+    def only(self, some: Iterable[int]) -> "_Looks":
+        """Some of the profiles alive, and no others."""
+        return _Looks(self.work, self.fresh, {profile: self.live[profile] for profile in some}, {}, {})
+
+
 class ProfilesStage:
     """See `state.stage.Stage`."""
 
@@ -93,9 +123,13 @@ class ProfilesStage:
         states: States,
         teller: Teller,
         rules: LiveRulesSource,
+        poison: Poison,
+        clock: Clock,
         checkpoint: Checkpoint = no_checkpoint,
     ) -> None:
         self._log = log
+        self._poison = poison
+        self._clock = clock
         self._rows = rows
         self._directory = directory
         self._bus = bus
@@ -107,6 +141,9 @@ class ProfilesStage:
         self._terms: dict[int, int] = {}
         self._doubtful = False
         """Whether an earlier try failed: what it published may or may not be in the log, and in the tables."""
+        self._looked_for_returned = 0
+        self.careful = False
+        """Whether to compute rows beforehand, too, where they would be made later: an earlier try failed."""
 
     # ---- ownership
 
@@ -114,6 +151,7 @@ class ProfilesStage:
         self.revoke(partitions)
         if not partitions:
             return {}
+        self._poison.read_on()
         self._teller.claim(partitions, term)
         self._terms.update(dict.fromkeys(partitions, term))
         committed = self._log.committed(GROUP, topics.TOUCHED)
@@ -126,7 +164,16 @@ class ProfilesStage:
             self._terms.pop(part, None)
 
     def idle(self) -> None:
-        """Nothing happens here without a touch."""
+        """Touch the profiles that were set aside, and are so no more."""
+        now = self._clock()
+        if self._terms and now - self._looked_for_returned >= RETURNED_EVERY_MS:
+            self._looked_for_returned = now
+            self._poison.read_on()
+            found = Touches()
+            for profile in self._poison.take_returned():
+                found.add(profile, touches.EVENT)
+            if found.by_profile:
+                self._bus.send(found)
 
     # ---- one batch
 
@@ -149,15 +196,13 @@ class ProfilesStage:
         self._states.begin()
         if self._rules.bring_up(self._judge):
             self._states.forget()
-        live, gone, left = self._at_home(work, fresh)
-        looked = self._states.look(live, {profile: work[profile].part for profile in live}, fresh)
-        cases = _cases(gone, left, looked, work)
-        transitions = self._judge.decide(cases, self._rules.filling())
-        self._show(looked, gone, work)
+        looks = self._looks(work, fresh)
+        looked, transitions = self._shown(looks)
         self._publish(transitions, work)
         self._teller.verify({item.part for item in work.values()})
         self._teller.settled()
         self._states.keep(looked)
+        self.careful = False
 
     def _claim_again(self) -> None:
         by_term: dict[int, list[int]] = {}
@@ -185,6 +230,12 @@ class ProfilesStage:
         return work
 
     # ---- whose is what
+
+    def _looks(self, work: dict[int, Work], fresh: Set[int]) -> _Looks:
+        looks = _Looks(work, fresh, *self._at_home(work, fresh))
+        if self._poison.profiles:
+            looks.set_aside(self._poison.profiles.intersection(looks.live))
+        return looks
 
     def _at_home(
         self, work: dict[int, Work], fresh: Set[int]
@@ -257,12 +308,65 @@ class ProfilesStage:
         self._checkpoint("segments")
         self._rows.published(published)
 
-    def _show(self, looked: Mapping[int, Looked], gone: Collection[int], work: Mapping[int, Work]) -> None:
-        """Of those gone, too, even where there are no rows of them: a zombie that saw them alive may yet write some."""
+    def _shown(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition]]:
+        """Compute how the profiles stand, but for those that fail alone, and show it. What there is to publish."""
+        well = True
+        while True:
+            try:
+                looked, transitions, shown = self._computed(looks)
+                if self.careful:
+                    shown_tables(shown)
+                self._rows.show(shown)
+            except Exception as error:
+                self._set_aside(looks, error)
+                well = False
+            else:
+                if well and looked:
+                    self._poison.went_well(self.name)
+                return looked, transitions
+
+    def _computed(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition], Shown]:
+        """Without any effect."""
+        live, gone, work = looks.live, looks.gone, looks.work
+        looked = self._states.look(live, {profile: work[profile].part for profile in live}, looks.fresh)
+        transitions = self._judge.decide(_cases(gone, looks.left, looked, work), self._rules.filling())
         states = {profile: one.state for profile, one in looked.items()}
         homes = {node: profile for profile in looked for node in work[profile].touch.nodes}
-        versions = {profile: work[profile].ver for profile in (*states, *gone)}
-        self._rows.show(Shown(states, gone, versions, homes))
+        no_more = [*gone, *looks.aside]  # of those, too, of whom there are no rows: a zombie may yet write some
+        versions = {profile: work[profile].ver for profile in (*states, *no_more)}
+        return looked, transitions, Shown(states, no_more, versions, homes)
+
+    def _set_aside(self, looks: _Looks, error: Exception) -> None:
+        """Set aside the profiles that fail alone, and take them out. Raises `error` where none does."""
+        self._forget()
+
+        def attempt(some: Sequence[int]) -> None:
+            try:
+                shown_tables(self._computed(looks.only(some))[2])
+            finally:
+                self._forget()
+
+        failed = self._poison.find(self.name, list(looks.live), attempt, self._found, error)
+        looks.set_aside(failed)
+
+    def _forget(self) -> None:
+        """What was computed comes to nothing: states are loaded anew."""
+        self._states.begin()
+        self._states.forget()
+
+    def _found(self, profile: int, reason: str) -> Culprit:
+        name = profile_name(profile)
+        kept = Rejection(
+            id=name,
+            code=CODE,
+            reason=f"{name}: wanted a profile that can be computed, got {reason}; retry it once that is fixed",
+            source=topics.TOUCHED,
+            channel="",
+            received_at=iso(self._clock()),
+            payload=touches.message(Touch(profile, touches.EVENT))[1].decode(),
+            digest=0,
+        )
+        return Culprit(name, name, reason, kept)
 
 
 def add(work: dict[int, Work], item: Work) -> None:

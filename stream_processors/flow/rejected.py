@@ -6,18 +6,23 @@ Side effects of `step`: 1 the rows (idempotent: latest version wins)  2 commit (
 import base64
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from eventlog.port import EventLog, Record, present
+from eventlog.port import EventLog, Message, Record, present
 from schemas import topics
 from schemas.clock import iso
+from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
+from stream_processors.parse.batch import read_again
+from stream_processors.state.poison import CODE, Culprit, place
 from warehouse.client import Writer
 
 GROUP = "rejected"
+UNREADABLE: Final = (Broken, ValueError, ArithmeticError, pa.ArrowException)
+"""What a record raises that is no rejected event, or holds what no row can."""
 _LIMIT = 2_000
 
 
@@ -32,7 +37,25 @@ def step(log: EventLog, writer: Writer) -> int:
 
 
 def rows(records: Sequence[Record]) -> pa.Table:
-    rejections = [(record.offset, decode_rejection(record.value)) for record in present(records)]
+    """A row of each. A record that is no rejected event becomes one itself: anybody may write to the topic."""
+    found = present(records)
+    try:
+        return _rows([(record.offset, decode_rejection(record.value)) for record in found])
+    except UNREADABLE:
+        return _rows([(record.offset, _read(record)) for record in found])
+
+
+def _read(record: Record) -> Rejection:
+    try:
+        rejection = decode_rejection(record.value)
+        _rows([(record.offset, rejection)])
+    except UNREADABLE as error:
+        reason = f"{place(topics.REJECTED, record)}: not a rejected event ({type(error).__name__})"
+        return _by_place(topics.REJECTED, record, "unreadable", reason)
+    return rejection
+
+
+def _rows(rejections: Sequence[tuple[int, Rejection]]) -> pa.Table:
     every = [rejection for _, rejection in rejections]
     return pa.table(
         {
@@ -62,21 +85,40 @@ def payload_of(rejection: Rejection) -> bytes:
     return (rejection.payload or "").encode()
 
 
-def keep_unreadable(log: EventLog, unreadable: Sequence[tuple[Record, str]]) -> None:
-    """Records of simorgh.events that are no envelopes go to simorgh.rejected, under an id made of their place."""
-    messages = []
-    for record, reason in unreadable:
-        place = f"{topics.EVENTS}/{record.partition}/{record.offset}"
-        rejection = Rejection(
-            id=place,
-            code="unreadable",
-            reason=f"{place}: {reason}",
-            source=topics.EVENTS,
-            channel="",
-            received_at=iso(record.appended_at),
-            payload_base64=base64.b64encode(record.value).decode(),
-            digest=int.from_bytes(blake2b(record.value, digest_size=8).digest(), "big"),
-        )
-        messages.append((place.encode(), encode(rejection)))
-    if messages:
-        log.append(topics.REJECTED, messages)
+def unreadable(topic: str, records: Sequence[tuple[Record, str]]) -> list[Message]:
+    """Records that are not what the topic holds, for simorgh.rejected: under an id made of their place."""
+    found = []
+    for record, reason in records:
+        where = place(topic, record)
+        found.append(message(_by_place(topic, record, "unreadable", f"{where}: {reason}")))
+    return found
+
+
+def poisoned(topic: str, record: Record, reason: str) -> Culprit:
+    """A record that fails alone, as it is kept in simorgh.rejected: an event under its own id, so that it can be sent
+    again under that."""
+    where = place(topic, record)
+    said = f"{where}: wanted a record that can be processed, got {reason}; retry it once that is fixed"
+    event = read_again(record) if topic == topics.EVENTS else None
+    kept = _by_place(topic, record, CODE, said)
+    if event is not None:
+        kept.id, kept.source, kept.channel = event.id, event.source.removeprefix("/sources/"), event.channel
+        kept.received_at, kept.place = event.received_at, event.place
+    return Culprit(where, kept.source, reason, kept)
+
+
+def message(rejection: Rejection) -> Message:
+    return rejection.id.encode(), encode(rejection)
+
+
+def _by_place(topic: str, record: Record, code: str, reason: str) -> Rejection:
+    return Rejection(
+        id=place(topic, record),
+        code=code,
+        reason=reason,
+        source=topic,
+        channel="",
+        received_at=iso(record.appended_at),
+        payload_base64=base64.b64encode(record.value).decode(),
+        digest=int.from_bytes(blake2b(record.value, digest_size=8).digest(), "big"),
+    )

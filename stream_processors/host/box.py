@@ -32,14 +32,12 @@ from schemas.clock import Clock
 from schemas.errors import Broken
 from segments.sql import Page
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
-from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import MemoryBus
 from stream_processors.flow.declarations import Answer, Passed, at_once
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import TERM_BITS, ProfilesStage, Work
-from stream_processors.parse.batch import Batch, parse
-from stream_processors.rows.events import seen_identifiers
+from stream_processors.parse.batch import Batch
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.lingering import Linger, Lingering, Positions
 from stream_processors.state import cold
@@ -48,6 +46,7 @@ from stream_processors.state.directory import GraphDirectory
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
@@ -82,9 +81,12 @@ class Box:
         linger: Linger = Linger(),
         recent: RecentViews | None = None,
         graphs: Graphs | None = None,
+        poison: Poison | None = None,
+        careful: bool = False,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
-        is kept across starts; without it the topic is folded from its beginning, as a replay has to."""
+        is kept across starts; without it the topic is folded from its beginning, as a replay has to. `poison`: what is
+        known to be set aside; `careful`: an earlier try failed."""
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
@@ -92,6 +94,7 @@ class Box:
         self._version = 0
         self._recent = recent or RecentViews()
         self.copies = Copies(writer, most=None, lingering=True)
+        self._poison = poison or Poison(log, clock)
         self._rows = Lingering(
             writer,
             Inserts(writer, checkpoint),
@@ -107,9 +110,11 @@ class Box:
         self._rules = LiveSegments(log)
         self._states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
-        self._events = EventsStage(log, writer, self._rows, self.copies, self.directory, self._bus, checkpoint)
+        self._events = EventsStage(
+            log, writer, self._rows, self.copies, self.directory, self._bus, self._poison, checkpoint
+        )
         self._identity = IdentityStage(
-            log, self._rows, self._bus, graphs=graphs, parted=self.directory.forget, group=GROUP
+            log, self._rows, self._bus, self._poison, graphs=graphs, parted=self.directory.forget, group=GROUP
         )
         self._profiles = ProfilesStage(
             log,
@@ -120,8 +125,11 @@ class Box:
             self._states,
             self._teller,
             self._rules,
+            self._poison,
+            clock,
             checkpoint,
         )
+        self._events.careful = self._profiles.careful = careful
         self.registry_position = 0
         self._committed_identity = 0
 
@@ -148,6 +156,7 @@ class Box:
                 "warehouse: wanted all rows that were committed, got fewer; rebuild it with `simorgh replay`"
             )
         self.judge.tick()
+        self._poison.read_on()
         self._committed_identity = self._log.committed(GROUP, topics.IDENTITY)[0]
         self.registry_position = self._log.committed(GROUP, topics.REGISTRY)[0]
         self._identity.assign([0], self._term)
@@ -169,14 +178,13 @@ class Box:
         ends = before | {record.partition: record.offset + 1 for record in records}
         self._rows.begin(before, ends)
         if records:
-            batch = parse(records)
-            rejected.keep_unreadable(self._log, batch.unreadable)
-            conflicts.keep(self._log, self._writer, batch, self.copies.mark(batch))
+            derived = self._events.derive(records)
+            self._events.keep_rejected(derived)
+            batch = derived.batch
             ids, rows = self._missing(batch)
-            seen = seen_identifiers(batch)
-            self._rows.batch_again(batch, ids, rows, seen, dict.fromkeys(ends, self._term))
+            self._rows.batch_again(batch, ids, rows, derived.seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
-            self._events.publish(batch, seen)
+            self._events.publish(derived)
             self._events.hold(ends, self._term)
         self._take_in_identity()
         self._look(again=True)
@@ -264,16 +272,17 @@ class Box:
 
     def rebuild(self, records: Sequence[Record]) -> None:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
-        batch = parse(records)
-        self.copies.mark(batch)
+        self._poison.read_on()
+        derived = self._events.derive(records, told=True)
         terms = {record.partition: self._term for record in records}
-        self._rows.batch(batch, seen_identifiers(batch), terms)
-        self.copies.remember(batch, batch.unique())
+        self._rows.batch(derived.batch, derived.seen, terms)
+        self.copies.remember(derived.batch, derived.batch.unique())
         self._rows.end()
         self._rows.write_all()
 
     def rebuild_identity(self) -> None:
         """Fold all of simorgh.identity and write its rows."""
+        self._poison.read_on()
         committed = self._log.committed(GROUP, topics.IDENTITY)[0]
         while records := self._log.read(
             topics.IDENTITY, 0, self._identity.position, min(_READ, committed - self._identity.position)
@@ -364,6 +373,11 @@ class Box:
     def _alone(self) -> None:
         """A step without events begins."""
         self._rows.begin(dict(self.positions), dict(self.positions))
+
+    def returned_profiles(self) -> list[int]:
+        """Profiles that were set aside and are so no more."""
+        self._poison.read_on()
+        return self._poison.take_returned()
 
     def due_profiles(self, now: int) -> list[int]:
         """Profiles whose next change by the passing of time has come."""

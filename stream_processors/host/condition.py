@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from schemas.errors import SimorghError
+from schemas.retry import Pauses
+
+PAUSES: Final = Pauses(0.2, 10.0)
+"""Between two tries of a stage, or of all that one thread runs."""
 
 State = Literal["starting", "running", "rebuilding", "failing", "stopped"]
 

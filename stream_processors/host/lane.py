@@ -3,7 +3,8 @@
 Faust's loop tells it what is owned (`own`) and to hold still while the group is rebalanced (`hold`); neither waits for
 the network. Everything else happens in the lane's thread, in the order that `stream_processors.state.stage` asks
 for: take over, read, process, commit. What goes wrong is tried again, with growing pauses, until it goes right or the
-partitions go elsewhere: nothing is committed that was not processed, and nothing is skipped.
+partitions go elsewhere; where the fault is ours, a few times, and then the lane stops. Nothing is committed that was
+not processed.
 """
 
 import logging
@@ -11,11 +12,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from random import random
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
 from schemas.errors import Conflict, SimorghError
-from stream_processors.host.condition import RUNNING, STARTING, Condition
+from schemas.retry import Failures, Pauses
+from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
+from stream_processors.state.poison import Stopped
 from stream_processors.state.stage import Stage, Superseded
 
 _LOG = logging.getLogger(__name__)
@@ -24,7 +28,6 @@ BATCH: Final = 10_000
 """Records in hand at most, over all partitions of a lane."""
 
 IDLE_SECONDS: Final = 0.1
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 ANEW_EVERY: Final = 5
 """Every n-th failure in a row lets go of all partitions and takes them over anew, from what is stored."""
 
@@ -110,10 +113,12 @@ class Lane:
         counted: Callable[[str, int, float], None] = lambda stage, records, seconds: None,
         batch: int = BATCH,
         every: float = 0.0,
+        pauses: Pauses = PAUSES,
+        random: Callable[[], float] = random,
     ) -> None:
         """`superseded`: called where a later owner was met, so that the worker joins its group again; `counted`: with
         the stage's name, records and seconds of each batch; `every`: seconds from the beginning of one batch to that
-        of the next, at least. The first after a pause does not wait."""
+        of the next, at least; the first after a pause does not wait. `pauses` between tries, shortened at `random`."""
         self.stage = stage
         self.topic = stage.topic
         self.progress = Progress()
@@ -136,7 +141,9 @@ class Lane:
         self._seen_generation = 0
         self._dropped = 0
         """A generation in which a later owner was met: nothing is done until there is another one."""
-        self._failures = 0
+        self._failures = Failures(pauses)
+        self._random = random
+        self._ended_by: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"lane-{stage.name}", daemon=True)
 
     # ---- from Faust's loop
@@ -173,7 +180,7 @@ class Lane:
     def condition(self) -> Condition:
         """How the stage stands in this worker."""
         if self._thread.ident is not None and not self._thread.is_alive():
-            return Condition("stopped", "its thread has ended")
+            return Condition("stopped", said_of(self._ended_by) if self._ended_by else "its thread has ended")
         if self.progress.failing:
             return Condition("failing", self.progress.failing)
         return STARTING if self.progress.doing == "taking over" else RUNNING
@@ -185,18 +192,18 @@ class Lane:
     # ---- the thread
 
     def _run(self) -> None:
-        while (wanted := self._next_order()) is not None:
+        while self._ended_by is None and (wanted := self._next_order()) is not None:
             try:
-                self._follow(*wanted)
-                self._failures = 0
-                self.progress.failing = ""
+                if self._follow(*wanted):
+                    self._failures.clear()
+                    self.progress.failing = ""
             except (Superseded, NotMember) as error:
                 self._drop(wanted[1], error)
             except Exception as error:
                 self._failed(error)
             self.progress.beat = time.monotonic()
-        self.stage.revoke(list(self._held))
-        self._held = {}
+        self.progress.doing = "waiting"
+        self._let_go(list(self._held))
 
     def _next_order(self) -> tuple[frozenset[int], int] | None:
         """What is to be done now; waits while the group is rebalanced. None: stop."""
@@ -209,13 +216,14 @@ class Lane:
             self._still = self._stopping
             return None if self._stopping else self._wanted
 
-    def _follow(self, partitions: frozenset[int], generation: int) -> None:
+    def _follow(self, partitions: frozenset[int], generation: int) -> bool:
+        """Whether all that there is to do was tried."""
         if self._seen_generation != generation:
             self._settle(partitions, generation)
         if self._missing(partitions):
             self._take_over(self._missing(partitions), generation)
         self.progress.doing = "working"
-        self._step()
+        return self._step()
 
     def _settle(self, partitions: frozenset[int], generation: int) -> None:
         """Let go of what is lost. What was ours in the generation just before this one nobody else has had: it is
@@ -245,7 +253,7 @@ class Lane:
         committed = self._log.committed(self.stage.group, self.topic)
         self._commit({p: offset for p, offset in positions.items() if offset > committed[p]})
 
-    def _step(self) -> None:
+    def _step(self) -> bool:
         early = self._next_at - time.monotonic()
         if self._held and early <= 0:
             records = self._source.take(self.progress.positions, self._batch, IDLE_SECONDS)
@@ -261,6 +269,7 @@ class Lane:
             self._commit({record.partition: record.offset + 1 for record in records})
         if self._held:
             self.stage.idle()
+        return early <= 0
 
     def _commit(self, positions: dict[int, int]) -> None:
         """First where Kafka refuses it to those who own nothing any more, then where the stage's position is kept:
@@ -290,21 +299,27 @@ class Lane:
             self._superseded()
 
     def _failed(self, error: Exception) -> None:
-        """Say so, wait (not where another order has come), and every few times begin anew from what is stored."""
-        self._failures += 1
+        """Say so, wait (not where another order has come), and every few times begin anew from what is stored. Stop
+        where the fault is ours and stays."""
+        failures = self._failures
+        failures.add(error)
+        self.progress.failing = said_of(error)
+        trace = error if not isinstance(error, SimorghError) and failures.in_a_row == 1 else None
+        if failures.is_final or isinstance(error, Stopped):
+            self._ended_by = error
+            _LOG.error("%s: stopped (%s); nothing is lost, fix the cause and restart", self.stage.name, said_of(error))
+            return
         self.progress.retries += 1
-        self.progress.failing = type(error).__name__
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self._failures - 1, 10))
-        said = error.message if isinstance(error, SimorghError) else type(error).__name__
+        pause = failures.pause(self._random())
         _LOG.warning(
             "%s: failure %d in a row (%s); again in %.1f s, nothing is lost",
             self.stage.name,
-            self._failures,
-            said,
+            failures.in_a_row,
+            said_of(error),
             pause,
-            exc_info=not isinstance(error, SimorghError) and self._failures == 1,
+            exc_info=trace,
         )
-        if self._failures % ANEW_EVERY == 0:
+        if failures.in_a_row % ANEW_EVERY == 0:
             self._let_go(list(self._held))
         with self._told:
             before = self._wanted

@@ -2,21 +2,25 @@
 
 import logging
 import threading
+from collections.abc import Callable
+from random import random
 from typing import Final
 
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
-from schemas.errors import Backpressure
+from schemas.retry import Failures
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host.box import Box
-from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
+from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
+from stream_processors.state.poison import MOST_IN_A_ROW, Poison, Stopped
 from stream_processors.state.profile import CACHED_PROFILES
+from stream_processors.state.touches import EVENT
 from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse
 
@@ -26,9 +30,6 @@ BATCH_PER_PARTITION: Final = 25_000
 _IDLE_SECONDS: Final = 0.02
 _ROWS_SECONDS: Final = 0.005
 """How long to look at rows on their way before looking for new events again."""
-_LONGEST_WAIT: Final = 10.0
-_GIVE_UP_AFTER: Final = 5
-"""Failures of our own code in a row, after which the stage stops: a bad deploy must not spin forever."""
 
 
 class Runner:
@@ -48,9 +49,12 @@ class Runner:
         recent: RecentViews | None = None,
         graphs: Graphs | None = None,
         progress: FillingProgress | None = None,
+        most_set_aside: int = MOST_IN_A_ROW,
+        random: Callable[[], float] = random,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Box`. `progress`:
-        where it is noted how far the filling of segments is."""
+        where it is noted how far the filling of segments is. `most_set_aside`: see `Poison`. `random`: of pauses, in
+        [0, 1)."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
@@ -60,6 +64,9 @@ class Runner:
         self._recent = recent
         self._graphs = graphs
         self._progress = progress
+        self._poison = Poison(log, clock, most_set_aside)
+        self._random = random
+        self._failures = Failures(PAUSES)
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._stop = threading.Event()
@@ -67,8 +74,6 @@ class Runner:
         self._begun: Box | None = None
         self.failure: BaseException | None = None
         """Why the thread ended by itself, if it did."""
-        self.failing: BaseException | None = None
-        """Why the latest try failed; None while things go right."""
 
     def recover(self) -> None:
         """Finish what an earlier process, or an earlier try, began. Blocks."""
@@ -82,10 +87,12 @@ class Runner:
             linger=self._linger,
             recent=self._recent,
             graphs=self._graphs,
+            poison=self._poison,
+            careful=self._failures.of_ours > 0,
         )
         self.declarations = Declarations(self._log, self.box, self._writer, self._reader, self._clock, self._progress)
-        self.box.recover()
         self.declarations.restore()
+        self.box.recover()
 
     def _let_go(self) -> None:
         """End the latest try and wait for its inserts: one that came after the next try has looked for what is
@@ -101,6 +108,8 @@ class Runner:
             done += self.box.process(records)
         else:
             done += self.box.idle(_ROWS_SECONDS)
+        if not done:
+            self._see_returned()
         return done + rejected.step(self._log, self._writer)
 
     def drain(self) -> None:
@@ -115,6 +124,10 @@ class Runner:
         for partition, position in self.box.positions.items():
             records += self._log.read(topics.EVENTS, partition, position, self._batch)
         return records
+
+    def _see_returned(self) -> None:
+        if returned := self.box.returned_profiles():
+            self.box.look(returned, EVENT)
 
     # ---- the thread
 
@@ -132,33 +145,33 @@ class Runner:
             return Condition("stopped", "it was told to stop") if self._stop.is_set() else STARTING
         if not self._thread.is_alive():
             return Condition("stopped", "its thread has ended")
-        return RUNNING if (failing := self.failing) is None else Condition("failing", said_of(failing))
+        return RUNNING if (failing := self._failures.latest) is None else Condition("failing", said_of(failing))
 
     def _run(self) -> None:
         """Steps until stopped. A failure is tried again from the last commit: one of ours a few times in a row, one of
         a log or warehouse that cannot take more now for as long as it lasts."""
-        failures = ours = 0
+        failures = self._failures
         while not self._stop.is_set():
             try:
-                if failures:
+                if failures.in_a_row:
                     self.recover()
                 while not self._stop.is_set():
                     self._step_or_wait()
-                    failures = ours = 0
-                    self.failing = None
+                    failures.clear()
                 self.box.commit()
             except Exception as error:
-                failures += 1
-                self.failing = error
-                ours += not isinstance(error, Backpressure)
+                failures.add(error)
                 _LOG.log(
-                    logging.ERROR if ours else logging.WARNING, "runner: failure %d in a row", failures, exc_info=error
+                    logging.ERROR if failures.of_ours else logging.WARNING,
+                    "runner: failure %d in a row",
+                    failures.in_a_row,
+                    exc_info=error,
                 )
-                if ours >= _GIVE_UP_AFTER:
+                if failures.is_final or isinstance(error, Stopped):
                     self.failure = error
                     _LOG.error("runner: stopped; nothing is lost, fix the cause and restart")
                     return
-                self._stop.wait(min(0.2 * 2**failures, _LONGEST_WAIT))
+                self._stop.wait(failures.pause(self._random()))
 
     def _step_or_wait(self) -> None:
         if not self.step():

@@ -21,6 +21,7 @@ from stream_processors.state.directory import TableDirectory
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.poison import MOST_IN_A_ROW, Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.teller import Teller
@@ -41,18 +42,24 @@ class WorkerStages:
         checkpoint: Checkpoint = no_checkpoint,
         graphs: Graphs | None = None,
         cached_profiles: int = CACHED_PROFILES,
+        most_set_aside: int = MOST_IN_A_ROW,
     ) -> None:
-        """`graphs`: where the identity graph is kept across starts."""
+        """`graphs`: where the identity graph is kept across starts. `most_set_aside`: see `Poison`."""
+
+        def poison() -> Poison:
+            return Poison(log, clock, most_set_aside)
+
         bus = TopicBus(log, checkpoint)
         self.copies = Copies(writer)
         self.directory = TableDirectory(writer, clock)
         self.events = EventsStage(
-            log, writer, Through(writer, checkpoint), self.copies, self.directory, bus, checkpoint
+            log, writer, Through(writer, checkpoint), self.copies, self.directory, bus, poison(), checkpoint
         )
         self.identity = IdentityStage(
             log,
             Through(writer, checkpoint),
             bus,
+            poison(),
             graphs=graphs,
             beside=lambda stage: Declarations(
                 log, Owners(log, writer, lambda: stage.durable, checkpoint), writer, reader, clock
@@ -69,5 +76,7 @@ class WorkerStages:
             self.states,
             Teller(log, rows.published, checkpoint),
             LiveSegments(log),
+            poison(),
+            clock,
             checkpoint,
         )

@@ -120,6 +120,8 @@ class Batch:
     writes: list[int] = field(default_factory=list)
     """Indices of the events that carry traits or consent."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
+    aside: list[Record] = field(default_factory=list)
+    """Records that are set aside: not read, and like unreadable ones to all that follows."""
 
     def __len__(self) -> int:
         return len(self.records)

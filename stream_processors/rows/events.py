@@ -20,7 +20,7 @@ def log_rows(batch: Batch, terms: Mapping[int, int]) -> pa.Table:
 
     `terms`: partition -> the term under which it is held.
     """
-    unreadable = [record for record, _ in batch.unreadable]
+    unreadable = [*(record for record, _ in batch.unreadable), *batch.aside]
     records = batch.records + unreadable
     return pa.table(
         {
@@ -30,6 +30,18 @@ def log_rows(batch: Batch, terms: Mapping[int, int]) -> pa.Table:
             "dup": pa.array(batch.state + [UNREADABLE] * len(unreadable), pa.uint8()),
         }
     )
+
+
+def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa.Table]:
+    """All rows of a batch, by table, in the order in which they are written through."""
+    unique = batch.unique()
+    return {
+        "events": event_rows(batch, unique),
+        "traits": trait_rows(batch),
+        "identifiers": identifier_rows(seen),
+        "ids": id_rows(batch, unique),
+        "log_rows": log_rows(batch, terms),
+    }
 
 
 def id_rows(batch: Batch, index: Sequence[int]) -> pa.Table:

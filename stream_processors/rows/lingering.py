@@ -78,7 +78,7 @@ class _Recorded:
 
     @property
     def records(self) -> int:
-        return sum(len(batch) + len(batch.unreadable) for batch, _, _ in self.batches)
+        return sum(len(batch) + len(batch.unreadable) + len(batch.aside) for batch, _, _ in self.batches)
 
     def tables(self, terms: Mapping[int, int]) -> Tables:
         transitions = transition_rows(self.transitions)

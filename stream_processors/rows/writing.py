@@ -30,6 +30,15 @@ class Shown:
     """Node -> its profile, of the nodes that something is new about."""
 
 
+def shown_tables(shown: Shown) -> dict[str, pa.Table]:
+    """All rows of profiles as they stand, by table. Views come first: `profile_rows` say when they are due."""
+    gone = list(shown.gone)
+    return {
+        "views": view_rows(views_of(shown.states, gone, shown.versions)),
+        "profile_rows": profile_rows(shown.states, gone, shown.versions),
+    }
+
+
 class Rows(Protocol):
     """One thread. Every row may be written again: its version is a function of the log, or higher than before."""
 
@@ -61,12 +70,11 @@ class Through:
         """Partition -> the offset after the last one that an insert into log_rows has held, whatever came of it."""
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
-        unique = batch.unique()
-        self._insert("events", events.event_rows(batch, unique))
-        self._insert("traits", events.trait_rows(batch))
-        self._insert("identifiers", events.identifier_rows(seen))
-        self._insert("ids", events.id_rows(batch, unique))
-        self._enter(batch, terms)
+        tables = events.tables(batch, seen, terms)  # all of them before the first is written
+        places = tables.pop("log_rows")
+        for table, rows in tables.items():
+            self._insert(table, rows)
+        self._enter(places, terms)
 
     def identity(self, folded: Folded) -> None:
         self._insert("members", member_rows(folded))
@@ -75,9 +83,8 @@ class Through:
         self._insert("links", link_rows(folded))
 
     def show(self, shown: Shown) -> None:
-        gone = list(shown.gone)
-        self._insert("views", view_rows(views_of(shown.states, gone, shown.versions)))
-        self._insert("profile_rows", profile_rows(shown.states, gone, shown.versions))
+        for table, rows in shown_tables(shown).items():
+            self._insert(table, rows)
 
     def published(self, transitions: Sequence[Numbered]) -> None:
         if transitions:
@@ -89,9 +96,8 @@ class Through:
         self._writer.insert(table, rows)
         self._checkpoint(table)
 
-    def _enter(self, batch: Batch, terms: Mapping[int, int]) -> None:
+    def _enter(self, rows: pa.Table, terms: Mapping[int, int]) -> None:
         """Write the offsets. An insert that failed may yet be in: then only what is missing is written again."""
-        rows = events.log_rows(batch, terms)
         parts, offsets = rows["part"].to_pylist(), rows["off"].to_pylist()
         tried = any(offset < self._entered.get(part, 0) for part, offset in zip(parts, offsets, strict=True))
         if tried:

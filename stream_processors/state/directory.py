@@ -167,7 +167,7 @@ class TableDirectory:
         self._cache.clear()
 
     def sort(self, batch: Batch, nodes: Collection[int]) -> News:
-        """See `Directory.sort`. The batch's rows, and those of all before them, are in the warehouse."""
+        """See `Directory.sort`."""
         now = self._clock()
         known: dict[Nodes, Known | None] = {}
         for together, state in zip(batch.nodes, batch.state, strict=True):

@@ -22,7 +22,7 @@ from eventlog.fences import Fences, Term
 from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.errors import Broken
-from schemas.records import encode
+from schemas.records import encode, read_transition
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.state.stage import Superseded
 
@@ -164,7 +164,7 @@ class Teller:
         for record in present(records):
             if wanted is not None and not wanted and b'"claimed"' not in record.value:
                 continue  # only claims matter: others' transitions are not even parsed
-            if self._fences.counts(record.value):
+            if self._fences.counts(record.value) and read_transition(record.value):
                 body = orjson.loads(record.value)
                 if wanted is None or (body.get("owner") or [-1])[0] in wanted:
                     found.append((record.offset, body))

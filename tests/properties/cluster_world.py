@@ -17,6 +17,7 @@ from eventlog.sqlite import SqliteEventLog
 from identity.graph import IdentityGraph
 from registry.registry import Registry
 from schemas import topics
+from schemas.records import read_transition
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
 from stream_processors.flow.identity import IdentityStage
@@ -302,7 +303,8 @@ class Cluster(House):
         """As anybody who reads the topic knows it."""
         fences = Fences()
         records = self.log.read(topics.SEGMENTS, 0, 0, 1_000_000)
-        return [json.loads(record.value) for record in records if fences.counts(record.value)]
+        counted = [record.value for record in records if fences.counts(record.value)]
+        return [json.loads(value) for value in counted if read_transition(value)]
 
     def embedded(self) -> "Rebuilt":
         """What one process makes of the same log."""

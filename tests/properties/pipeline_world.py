@@ -333,8 +333,8 @@ def chunks(r: Random, verdicts: Sequence[Verdict], largest: int) -> list[Sequenc
 # Crashes
 
 
-class Crash(Exception):
-    """Stands for the end of the process."""
+class Crash(BaseException):
+    """Stands for the end of the process: nothing catches it, and tries again."""
 
 
 class Crashes:

@@ -149,9 +149,7 @@ def _declaration(r: Random) -> Callable[[House], None]:
     return lambda box: box.write(topics.REGISTRY, [(b"k", json.dumps(record).encode())])
 
 
-def test_a_rule_reads_a_trait_beyond_the_bounds(
-    make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_reads_a_trait_beyond_the_bounds(make_house: MakeHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("stream_processors.state.bounds", "stream_processors.state.cold"):
         monkeypatch.setattr(f"{place}.LATEST", 2)
     with make_house() as box:

@@ -11,6 +11,7 @@ from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from schemas.errors import Backpressure
+from schemas.retry import Pauses
 from stream_processors.host import lane as lane_module
 from stream_processors.host.lane import Lane, NotMember
 from stream_processors.state.stage import Superseded
@@ -72,7 +73,9 @@ class World:
         self.stage = Tally(self.log, folder / "table")
         self.refused: Exception | None = None
         self.rejoined = threading.Event()
-        self.lane = Lane(self.stage, self.log, self.fence, superseded=self.rejoined.set, batch=30)
+        self.lane = Lane(
+            self.stage, self.log, self.fence, superseded=self.rejoined.set, batch=30, pauses=Pauses(0.01, 0.05)
+        )
         self.fenced: list[Mapping[int, int]] = []
 
     def fence(self, topic: str, positions: Mapping[int, int]) -> None:
@@ -92,8 +95,7 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setattr(lane_module, "FIRST_PAUSE", 0.01)
+def world(tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path)
     made.lane.start()
     yield made
@@ -137,18 +139,28 @@ def test_while_it_fails_positions_stand_still_and_the_lane_says_so(world: World)
     world.lane.own({0, 1, 2}, 1)
     wait_for(lambda: world.lane.progress.retries >= 2, "no try", 20)
     assert world.lag == 5
-    assert world.lane.progress.failing == "Backpressure"
+    assert world.lane.progress.failing == "the warehouse is down"
     world.stage.fails = lambda records: None
     world.settled()
 
 
 def test_failures_in_a_row_lead_to_taking_over_anew(world: World) -> None:
-    failures = iter([ValueError()] * lane_module.ANEW_EVERY)
+    failures = iter([Backpressure("away")] * lane_module.ANEW_EVERY)
     world.stage.fails = lambda records: next(failures, None)
     world.append(5)
     world.lane.own({0, 1, 2}, 1)
     world.settled()
     assert [name for name, _ in world.stage.calls] == ["assign", "revoke", "assign"]
+
+
+def test_a_fault_of_ours_stops_the_lane_visibly(world: World) -> None:
+    world.stage.fails = lambda records: ZeroDivisionError("of a customer's value")
+    world.append(5)
+    world.lane.own({0, 1, 2}, 1)
+    wait_for(lambda: world.lane.condition.state == "stopped", "it goes on", 20)
+    assert world.lane.condition.reason == "ZeroDivisionError"
+    assert (world.lag, world.lane.held) == (5, frozenset())
+    assert world.lane.hold(0), "nobody waits for it"
 
 
 def test_a_failing_commit_is_retried(world: World) -> None:

@@ -94,7 +94,7 @@ def pauses() -> list[float]:
 
 @pytest.fixture
 def sink(server: Server, pauses: list[float]) -> Iterator[HttpSink]:
-    with HttpSink(server.url, "wk", pause=pauses.append) as made:
+    with HttpSink(server.url, "wk", pause=pauses.append, random=lambda: 0.0) as made:
         yield made
 
 
@@ -147,7 +147,7 @@ def test_a_server_that_is_gone_is_waited_for(pauses: list[float]) -> None:
     gone = Server()
     gone.close()
     with (
-        HttpSink(gone.url, "wk", pause=pauses.append) as sink,
+        HttpSink(gone.url, "wk", pause=pauses.append, random=lambda: 0.0) as sink,
         pytest.raises(Backpressure, match="ConnectError"),
     ):
         sink.send([event(1)])
