@@ -33,6 +33,7 @@ from stream_processors.host.runner import Runner
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
 from stream_processors.views.recent import RecentViews
+from tests.effort import examples
 from tests.properties.installation import Clock, House, Installation
 from tests.properties.segments_world import DAY, T0, make_rules
 from warehouse.client import Warehouse, Writer
@@ -47,10 +48,12 @@ CAPPED: Final = FREE.model_copy(update={"shared_after": 2})
 Random = random.Random
 
 
-def law(examples: int) -> settings:
+def law(number: int) -> settings:
     """Without shrinking: a smaller seed makes no smaller world."""
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
-    return settings(max_examples=examples, deadline=None, phases=phases, suppress_health_check=list(HealthCheck))
+    return settings(
+        max_examples=examples(number), deadline=None, phases=phases, suppress_health_check=list(HealthCheck)
+    )
 
 
 LINGERS: Final = (Linger(0, 0), Linger(3_600, 3_600))

@@ -13,6 +13,7 @@ from identity.graph import IdentityGraph
 from identity.nodes import to_hex
 from identity.receipt import Receipt
 from identity.rules import IdentityRules, Limit
+from tests.effort import examples
 from tests.properties.identity_histories import (
     CAPPED,
     DAY,
@@ -48,7 +49,7 @@ def check(graph: IdentityGraph, model: Model) -> None:
         assert told(graph, profile) == model.refusals(profile)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(RULES), histories(30))
 def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
     rules: IdentityRules, records: list[Record]
@@ -64,7 +65,7 @@ def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
         assert changes.left == {node: before.get(node, 0) for node in changes.moved}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(RULES), histories(30), st.randoms(use_true_random=False))
 def test_any_order_of_the_links_between_commands_gives_the_same(
     rules: IdentityRules, records: list[Record], rnd: random.Random
@@ -90,7 +91,7 @@ def _shuffled(records: Sequence[Record], rnd: random.Random) -> list[Record]:
     return shuffled
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(66), deadline=None)
 @given(st.sampled_from(RULES), st.lists(links(FEW), max_size=25), st.randoms(use_true_random=False))
 def test_a_filter_that_asks_first_loses_nobody_who_was_first(
     rules: IdentityRules, records: list[Record], rnd: random.Random

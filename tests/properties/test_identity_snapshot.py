@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from identity.graph import IdentityGraph
 from identity.rules import DEFAULT_RULES
 from identity.snapshot import Mark, load, mark_of, take
+from tests.effort import examples
 from tests.properties.identity_histories import LIMITED, Record, folded, histories, profiles, refusals
 
 MARK = Mark.of(7, b"key", b"value")
@@ -15,7 +16,7 @@ def dump(graph: IdentityGraph, mark: Mark) -> bytes:
     return take(graph, mark).encode()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(histories(40), st.data())
 def test_a_loaded_graph_goes_on_as_the_stored_one(records: list[Record], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(records)))

@@ -141,7 +141,7 @@ def test_poison_in_the_registry(make_box: MakeBox) -> None:
         assert box.told() == told
 
 
-@law(5)
+@law(3)
 @given(seed=SEEDS, raw=st.lists(st.binary(max_size=30), max_size=3))
 def test_cut_and_flipped_bytes(make_house: MakeHouse, seed: int, raw: list[bytes]) -> None:
     r = Random(seed)

@@ -22,7 +22,7 @@ from tests.properties.pipeline_world import (
 from tests.properties.segments_world import SEEDS
 
 
-@law(4)
+@law(3)
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
 def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
     r = Random(seed)
@@ -40,7 +40,7 @@ def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
             assert dump(box, history=True) == live
 
 
-@law(4)
+@law(3)
 @given(seed=SEEDS, passes=st.sampled_from(STEPS))
 def test_merge_and_split_equal_never_merged(make_box: MakeBox, seed: int, passes: int) -> None:
     r = Random(seed)

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from schemas.catalog import EVENTS_FOLDER, Catalog, compiled, read_schemas
 from schemas.formats import FORMATS, is_email, is_iso_8601
+from tests.effort import examples
 
 SCHEMAS = read_schemas(EVENTS_FOLDER)
 
@@ -75,7 +76,7 @@ def _readable(name: str) -> Any:
     return Draft202012Validator(published, format_checker=checker)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(st.sampled_from(sorted(SCHEMAS)).flatmap(lambda name: st.tuples(st.just(name), _samples(name))))
 def test_both_validators_agree_and_every_refusal_has_a_reason(case: tuple[str, dict[str, Any]]) -> None:
     name, drawn = case

@@ -17,6 +17,7 @@ from segments.rule import parse_rule
 from segments.sql import Query, compile_several, compile_sql
 from segments.values import DATE_PATTERN, parse_date
 from segments.why import compile_why, why_tree
+from tests.effort import examples
 from tests.properties.segments_world import (
     BOUNDS,
     EPOCHS,
@@ -64,7 +65,7 @@ def load(engine: Any, world: World) -> None:
             engine.insert(table, rows, column_names=columns)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     world=WORLDS,
     trees=RULE_SETS,
@@ -85,7 +86,7 @@ def test_live_equals_sql(
             assert found == {profile for profile, segments in held.items() if segment in segments}, segment
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=WORLDS, written=RULE_SETS, now=st.sampled_from(NOWS))
 def test_why_and_a_chosen_few_agree_with_the_whole(
     engine: Any, world: World, written: dict[str, Any], now: int
@@ -109,7 +110,7 @@ def test_why_and_a_chosen_few_agree_with_the_whole(
             assert len(row.get("events", ())) == min(10, row.get("matched", 0))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=WORLDS, trees=RULE_SETS, leaves=LEAF_SETS, now=st.sampled_from(NOWS))
 def test_several_at_once_equal_each_alone_and_are_due_in_time(
     engine: Any, world: World, trees: dict[str, Any], leaves: dict[str, Any], now: int
@@ -167,7 +168,7 @@ def everywhere(text: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=HOSTILE)
 def test_a_text_in_any_slot_stays_data(engine: Any, text: str) -> None:
     engine.command("CREATE TABLE IF NOT EXISTS canary (x UInt8) ENGINE = MergeTree ORDER BY x")
@@ -204,7 +205,7 @@ DATES = st.one_of(
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(DATES, min_size=20, max_size=60))
 def test_dates_are_read_alike(engine: Any, texts: list[str]) -> None:
     parsed = "toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(x, 3, 'UTC'))"

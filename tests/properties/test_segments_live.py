@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from segments.live import LiveRules, ProfileFacts
 from segments.rule import parse_rule
 from segments.tree import segments_of
+from tests.effort import examples
 from tests.properties.segments_world import (
     DAY,
     NOWS,
@@ -21,7 +22,7 @@ from tests.properties.segments_world import (
     live_facts,
 )
 
-LAW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def compiled(written: dict[str, Any]) -> LiveRules:
