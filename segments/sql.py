@@ -2,7 +2,7 @@
 
 Used for back-fill, preview, full recompute and why. Every value that a caller gave is a bound parameter; the
 text is put together from constants of this file only. The statement reads the tables of one generation's
-database: `identity` and `members` (who is who), `events`, `traits`, `identifiers`.
+database: `identity` and `members` (who is who), `counted` (the events that count), `traits`, `identifiers`.
 
 Each leaf becomes `profile IN (profiles that pass)`; a leaf that a profile without any row passes becomes
 `profile NOT IN (profiles that fail)`.
@@ -137,7 +137,7 @@ class Compiler:
                 return self._seen(leaf)
 
     def matching(self, leaf: EventLeaf) -> str:
-        """The condition on a row of `events` to count for the leaf."""
+        """The condition on a row of `counted` to count for the leaf."""
         parts = [f"type = {self.binder.bind(leaf.type, 'String')}"]
         if leaf.within is not None:
             parts.append(f"time > {self._instant(self._now - leaf.within)}")
@@ -196,7 +196,7 @@ class Compiler:
         return condition
 
     def _event(self, leaf: EventLeaf) -> str:
-        rows = self.rows("events", f"{self.value_of(leaf)} AS value", self.matching(leaf))
+        rows = self.rows("counted", f"{self.value_of(leaf)} AS value", self.matching(leaf))
         tests = [self._aggregate_test(leaf, test) for test in leaf.tests]
         always = leaf.aggregate in ("count", "sum", "distinct") and holds_for(leaf.tests, 0)
         return _grouped(rows, " AND ".join(tests), always)
@@ -239,12 +239,12 @@ class Compiler:
     def _counted(self, leaf: CountMetric) -> str:
         matching = "1" if leaf.name == "events" else "type = 'order.completed'"
         tests = [number_condition(self.binder, "toInt64(count())", test, "integer") for test in leaf.tests]
-        return _grouped(self.rows("events", "node", matching), " AND ".join(tests), holds_for(leaf.tests, 0))
+        return _grouped(self.rows("counted", "node", matching), " AND ".join(tests), holds_for(leaf.tests, 0))
 
     def _money(self, leaf: SumMetric) -> str:
         currency = self.binder.bind(leaf.currency, "String")
         matching = f"type = '{_MONEY_TYPES[leaf.name]}' AND currency = {currency}"
-        rows = self.rows("events", "toDecimal256(amount, 6) AS value", matching)
+        rows = self.rows("counted", "toDecimal256(amount, 6) AS value", matching)
         tests = [number_condition(self.binder, "sum(value)", test, "decimal") for test in leaf.tests]
         return _grouped(rows, " AND ".join(tests), holds_for(leaf.tests, 0))
 
@@ -261,7 +261,7 @@ class Compiler:
                 case _:
                     tests.append(f"{seen} > {self._instant(self._now - operand)}")
                     tests.append(f"{seen} <= {self._instant(self._now)}")
-        return _grouped(self.rows("events", "time", "1"), " AND ".join(tests), False)
+        return _grouped(self.rows("counted", "time", "1"), " AND ".join(tests), False)
 
     def rows(self, table: str, columns: str, matching: str) -> str:
         """Rows of a table by node, each with the profile that the node belongs to."""

@@ -5,11 +5,13 @@ derives everything again from what was committed, at least up to the highest off
 
   1 simorgh.rejected   unreadable records, under an id made of their place, and copies with other content, under a
                        digest of that: kept once, however often appended
-  2 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
+  2 tellings           which facts are told, before others' tellings of them are looked up (`state.tellings`)
+  3 retellings         the same again: who does not count is a function of the log
+  4 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
                        Written through: rewritten, since their keys are functions of the log and equal rows are one.
                        Lingering: only those that are missing are written again (`host.box`)
-  3 simorgh.identity   published again: known evidence folds to nothing
-  4 touches            touched again: nothing will have changed
+  5 simorgh.identity   published again: known evidence folds to nothing
+  6 touches            touched again: nothing will have changed
   – the host commits   the next batch
 
 Where rows are written through, the order is the guarantee: rows are in the warehouse before identity or a profile's
@@ -36,6 +38,8 @@ from stream_processors.rows.writing import Rows
 from stream_processors.state.copies import Copies
 from stream_processors.state.directory import Directory
 from stream_processors.state.stored import stored_end
+from stream_processors.state.tellings import Retold, Telling, Tellings
+from stream_processors.state.touches import EVENT, Touches
 from warehouse.client import Writer
 
 GROUP: Final = "events"
@@ -55,6 +59,7 @@ class EventsStage:
         writer: Writer,
         rows: Rows,
         copies: Copies,
+        tellings: Tellings,
         directory: Directory,
         bus: Bus,
         checkpoint: Checkpoint = no_checkpoint,
@@ -63,10 +68,13 @@ class EventsStage:
         self._writer = writer
         self._rows = rows
         self._copies = copies
+        self._tellings = tellings
         self._directory = directory
         self._bus = bus
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
+        self._doubtful = False
+        """Whether an earlier try failed: what it held may have been counted."""
         self.positions: dict[int, int] = {}
 
     # ---- ownership
@@ -79,6 +87,7 @@ class EventsStage:
         if any(stored[part] > ends[part] for part in wanted):
             raise Broken("simorgh.events: wanted all that log_rows holds, the log is shorter; restore it, or replay")
         self._copies.load()
+        self._tellings.load()
         try:
             for part in wanted:
                 self.hold({part: min(committed[part], stored[part])}, term)
@@ -104,6 +113,7 @@ class EventsStage:
             records = self._log.read(topics.EVENTS, part, start, min(_REDO, end - start))
             if not records:
                 raise Broken("simorgh.events: wanted records that log_rows holds, they are gone; replay")
+            self._doubtful = True
             self.process(records)
 
     # ---- one batch
@@ -112,24 +122,48 @@ class EventsStage:
         if not records:
             return
         ends = self._checked(records)
+        again, self._doubtful = self._doubtful, True
         batch = parse(records)
-        rejected.keep_unreadable(self._log, batch.unreadable)
-        conflicts.keep(self._log, self._writer, batch, self._copies.mark(batch))
-        self._checkpoint("rejected")
+        retold = self.sift(batch)
         seen = seen_identifiers(batch)
         self._rows.batch(batch, seen, self._terms)
         self._copies.remember(batch, batch.unique())
-        self.publish(batch, seen)
+        self._tellings.remember(batch)
+        self.publish(batch, seen, retold.all() if again else retold.elsewhere)
         self.positions.update(ends)
+        self._doubtful = False
 
-    def publish(self, batch: Batch, nodes: Collection[int]) -> None:
-        """Tell identity what is new to it, and the holders of profiles the rest. `nodes`: all of the batch."""
+    def sift(self, batch: Batch) -> Retold:
+        """Keep what cannot be read and copies with other content, and mark what does not count."""
+        rejected.keep_unreadable(self._log, batch.unreadable)
+        conflicts.keep(self._log, self._writer, batch, self._copies.mark(batch))
+        self._checkpoint("rejected")
+        return self.retell(batch)
+
+    def retell(self, batch: Batch) -> Retold:
+        """Mark the events whose fact has a lesser telling."""
+        self._rows.tellings(batch)
+        retold = self._tellings.mark(batch)
+        self._rows.retellings(retold)
+        return retold
+
+    def publish(self, batch: Batch, nodes: Collection[int], counted: Sequence[tuple[int, Telling]]) -> None:
+        """Tell identity what is new to it, and the holders of profiles the rest. `nodes`: all of the batch; `counted`:
+        retellings that their profiles may have counted."""
         news = self._directory.sort(batch, nodes)
+        self._take_out(counted, news.touches)
         if news.told:
             self._log.append(topics.IDENTITY, [_link(batch, i) for i in news.told])
         self._checkpoint("links")
         self._directory.told(batch, news)
         self._bus.send(news.touches)
+
+    def _take_out(self, counted: Sequence[tuple[int, Telling]], touches: Touches) -> None:
+        """Have the profiles of these made anew. Where identity has not heard of a node, nobody has counted it."""
+        nodes = {telling.node for _, telling in counted} - {0}
+        for node, home in self._directory.homes(nodes).items() if nodes else ():
+            if home:
+                touches.add(home, EVENT, (node,), anew=True)
 
     def idle(self) -> None:
         """Nothing happens here without a record."""

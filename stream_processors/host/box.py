@@ -6,6 +6,7 @@ what is published is what would have been published.
 
   1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
                        event
+    retellings         are written at once, before any state is loaded: a set that only grows; as 4
   2 simorgh.identity   the graph is folded from the topic: known links are not appended again
   3 simorgh.segments   what was published is in the topic: it is folded before anything is evaluated again
 
@@ -14,7 +15,7 @@ triggers start after that. Rows of several small batches are written together, i
 
   4 log_rows           idempotent to write again: latest version
   5 ids, events        `recover` asks which rows are there, and writes those that are missing
-  6 traits, identifiers  as 4: latest version, min, max
+  6 traits, identifiers, tellings  as 4: latest version, min, max, equal rows are one
   7 identity, members, decisions  as 4; from the topic
   8 transitions, memberships  as 7
   9 views, profile_rows  the same states are computed and written again, under a higher version
@@ -30,7 +31,6 @@ from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
-from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import MemoryBus
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
@@ -48,6 +48,7 @@ from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
 from stream_processors.state.teller import Teller
+from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
 from stream_processors.views.showing import show_members
@@ -88,10 +89,11 @@ class Box:
         self._version = 0
         self._recent = recent or RecentViews()
         self.copies = Copies(writer, most=None, lingering=True)
+        self.tellings = Tellings(writer, alone=True)
         self._rows = Lingering(
             writer,
             Inserts(writer, checkpoint),
-            self.copies,
+            (self.copies, self.tellings),
             self._recent,
             linger,
             self._positions_now,
@@ -102,7 +104,9 @@ class Box:
         self.judge = Judge(clock)
         self._states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
-        self._events = EventsStage(log, writer, self._rows, self.copies, self.directory, self._bus, checkpoint)
+        self._events = EventsStage(
+            log, writer, self._rows, self.copies, self.tellings, self.directory, self._bus, checkpoint
+        )
         self._identity = IdentityStage(
             log, self._rows, self._bus, graphs=graphs, parted=self.directory.forget, group=GROUP
         )
@@ -145,6 +149,7 @@ class Box:
         self._identity.assign([0], self._term)
         self._take_in_identity()
         self.copies.load()
+        self.tellings.load()
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
@@ -162,13 +167,13 @@ class Box:
         self._rows.begin(before, ends)
         if records:
             batch = parse(records)
-            rejected.keep_unreadable(self._log, batch.unreadable)
-            conflicts.keep(self._log, self._writer, batch, self.copies.mark(batch))
+            retold = self._events.sift(batch)
             ids, rows = self._missing(batch)
             seen = seen_identifiers(batch)
             self._rows.batch_again(batch, ids, rows, seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
-            self._events.publish(batch, seen)
+            self.tellings.remember(batch)
+            self._events.publish(batch, seen, retold.elsewhere)
             self._events.hold(ends, self._term)
         self._take_in_identity()
         self._look(again=True)
@@ -264,9 +269,11 @@ class Box:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
         batch = parse(records)
         self.copies.mark(batch)
+        self._events.retell(batch)
         terms = {record.partition: self._term for record in records}
         self._rows.batch(batch, seen_identifiers(batch), terms)
         self.copies.remember(batch, batch.unique())
+        self.tellings.remember(batch)
         self._rows.end()
         self._rows.write_all()
 

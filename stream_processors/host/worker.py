@@ -23,6 +23,7 @@ from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.teller import Teller
+from stream_processors.state.tellings import Tellings
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -46,7 +47,7 @@ class WorkerStages:
         self.copies = Copies(writer)
         self.directory = TableDirectory(writer, clock)
         self.events = EventsStage(
-            log, writer, Through(writer, checkpoint), self.copies, self.directory, bus, checkpoint
+            log, writer, Through(writer, checkpoint), self.copies, Tellings(writer), self.directory, bus, checkpoint
         )
         self.identity = IdentityStage(
             log,
