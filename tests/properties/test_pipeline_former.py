@@ -162,7 +162,7 @@ def test_a_shared_identifier_parts_a_profile_and_the_cause_says_so(world: Instal
     assert ("named", "entered", "event") in {(one["segment"], one["kind"], one["cause"]) for one in told}
 
 
-POINTS: Final = ("links", "segments", "identity", "profile_rows", "transitions", "commit")
+POINTS: Final = ("links", "segments", "identity", "profile_rows")
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -191,8 +191,9 @@ def merged(world: Box | Cluster, begin: Callable[[], object], rest: Callable[[],
     return sorted([one.get(name, []) for name in names] for one in told_since(world, offset))
 
 
-@pytest.mark.parametrize("stage", ["events", "identity", "profiles"])
-@pytest.mark.parametrize("how", ["dies", "fails"])
+@pytest.mark.parametrize(
+    ("stage", "how"), [("events", "dies"), ("identity", "dies"), ("profiles", "dies"), ("profiles", "fails")]
+)
 def test_a_redo_of_a_worker_says_the_same(chdb_dsn: str, tmp_path: Path, stage: str, how: str) -> None:
     points = {"events": "links", "identity": "touched", "profiles": "passed_on"}
     cluster = Cluster(chdb_dsn, tmp_path, workers=2)
