@@ -55,7 +55,7 @@ class _Money(msgspec.Struct, gc=False):
     currency: str
 
 
-class Business(msgspec.Struct, gc=False):
+class _Business(msgspec.Struct, gc=False):
     """The fact that an event tells. `key` is hex; `rank`: the trust of its source, 0 is the most."""
 
     key: str
@@ -77,7 +77,7 @@ class Envelope(msgspec.Struct, gc=False):
     traits: dict[str, msgspec.Raw] | None = None
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
-    business: Business | None = None
+    business: _Business | None = None
     alias: bool | None = None
     dataschema: str = ""
     original_time: str | None = None
