@@ -38,7 +38,8 @@ Include = Annotated[
 # Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per event,
 # should the last batch before a crash stand twice.
 _TIMELINE = f"""SELECT toUnixTimestamp64Milli(time) AS ms, toUnixTimestamp64Milli(received_at) AS received_ms,
-    place, key, payload FROM events
+    place, key, payload, fact != 0 AND (part, off) IN
+    (SELECT part, off FROM retellings WHERE node IN {{nodes:Array(UInt128)}}) AS retold FROM events
 WHERE (node, time, part, off) IN (
     SELECT node, time, part, off FROM events
     WHERE node IN {{nodes:Array(UInt128)}} AND ({{type:String}} = '' OR type = {{type:String}})
@@ -108,7 +109,7 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
     shown = rows[:limit]
     last = [shown[-1][name] for name in ("ms", "received_ms", "place", "key")] if len(rows) > limit else None
     following = write_cursor(deps.secret, "timeline", last) if last else None
-    return page([views.event_view(row["payload"]) for row in shown], following)
+    return page([views.told_view(row["payload"], counts=not row["retold"]) for row in shown], following)
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -173,8 +173,8 @@ class SourceChange(Request):
 
     `unplanned`: what happens to events whose type is not in the contract; `schema_faults`: to those with a value that
     does not fit. `clock`: whether its time is right. `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217,
-    or IRT for tomans) hold where an event names none. `book` and `trust` (the lowest first) are noted
-    with each order and not used yet. `aliases`: names of track events of one's own, with the types that they are.
+    or IRT for tomans) hold where an event names none. Of the events of one `book` that report one order, that of the
+    source with the lowest `trust` counts. `aliases`: names of track events of one's own, with the types that they are.
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)

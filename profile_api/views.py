@@ -87,6 +87,12 @@ def event_view(payload: str | bytes) -> Json:
     return view
 
 
+def told_view(payload: str | bytes, *, counts: bool) -> Json:
+    """`event_view`, with `counts` where another event tells the same fact, and is the one that counts."""
+    view = event_view(payload)
+    return view if counts else view | {"counts": False}
+
+
 def _identifier_view(one: Mapping[str, Any]) -> Json:
     """`trust` is there where the identifier is a hint, which links nobody."""
     view: Json = {"type": one.get("type"), "value": one.get("normalised")}

@@ -87,9 +87,9 @@ class Source(Declaration):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
     """ISO 4217, for orders without one; IRT is the toman."""
     book: Slug | None = None
-    """Noted with each fact: tellings of one fact are to be compared within a book. None: the source's own id."""
+    """Tellings of one fact are compared within a book. None: the source's own id."""
     trust: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Noted with each fact: of two tellings, that of the lowest number is to count."""
+    """Of two tellings of one fact, that of the lowest number counts. None: as the channel suggests."""
     aliases: Annotated[dict[EventName, EventName], Field(max_length=200)] = {}
     """Names of track events of one's own -> types of the catalogue."""
 

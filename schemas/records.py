@@ -61,7 +61,10 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     id: ShortText
     former: Annotated[
         list[Hex128],
-        Meta(description="After a merge, the profiles that this one absorbed; after a split, the one it was part of."),
+        Meta(
+            description="After a merge or a split, the profiles that the nodes which it gained were in before: those"
+            " that it absorbed, or the one that it was part of."
+        ),
     ] = []
 
 
@@ -90,6 +93,14 @@ class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
         dict[str, Milliseconds],
         Meta(description="Memberships of profiles that this one absorbed: segment -> entered_at."),
     ] = {}
+    former: Annotated[
+        list[Hex128],
+        Meta(description="The profiles that its nodes were in before, where a merge or a split moved them."),
+    ] = []
+    anew: Annotated[
+        bool,
+        Meta(description="Something that may have been counted counts no more: what its holder remembers is void."),
+    ] = False
 
 
 # ---- simorgh.identity: one total order per workspace, kept forever; it is truth

@@ -120,7 +120,7 @@ class _Look:
     # ---- events
 
     def events(self, leaves: Mapping[Leaf, str]) -> Reading:
-        reading = Reading("events", columns=["type", "toUnixTimestamp64Milli(time) AS at", "amount", "currency"])
+        reading = Reading("counted", columns=["type", "toUnixTimestamp64Milli(time) AS at", "amount", "currency"])
         wanted: set[str] | None = set()
         for leaf, column in leaves.items():
             match leaf:
@@ -146,7 +146,7 @@ class _Look:
         return reading
 
     def payloads(self, kind: str, leaves: Mapping[EventLeaf, str]) -> Reading:
-        reading = Reading("events", columns=["toUnixTimestamp64Milli(time) AS at"])
+        reading = Reading("counted", columns=["toUnixTimestamp64Milli(time) AS at"])
         wanted = [f"type = {self._binder.bind(kind, 'String')}", *self._bounds(leaves)]
         for number, (leaf, column) in enumerate(leaves.items()):
             conditions = " AND ".join(where_conditions(self._binder, leaf.where, self._now)) or "1"

@@ -2,7 +2,7 @@
 
 Used for back-fill, preview, full recompute and why. Every value that a caller gave is a bound parameter; the
 text is put together from constants of this package only. The statement reads the tables of one generation's
-database: `identity` and `members` (who is who), `events`, `traits`, `identifiers`.
+database: `identity` and `members` (who is who), `counted` (the events that count), `traits`, `identifiers`.
 
 However many rules there are, and leaves in them, each part of a table is read once (`segments.readings`): a reading
 has one row for each profile of which there is anything to read, and a column for each leaf. A leaf's column says

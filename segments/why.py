@@ -93,7 +93,7 @@ def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Quer
     columns = [f"{holds} AS holds"]
     match leaf:
         case EventLeaf():
-            rows = compiler.rows("events", _NAMED, " AND ".join(event_conditions(compiler.binder, leaf, now_ms)))
+            rows = compiler.rows("counted", _NAMED, " AND ".join(event_conditions(compiler.binder, leaf, now_ms)))
             newest = f"SELECT source, id, time FROM ({rows}) ORDER BY {NEWEST_FIRST} LIMIT {EVIDENCE}"
             columns.append(f"(SELECT groupArray((source, id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
             columns.append(f"(SELECT count() FROM ({rows})) AS matched")

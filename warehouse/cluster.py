@@ -21,6 +21,8 @@ SHARDED_BY: Mapping[str, str] = {
     "identity": "node",
     "decisions": "node",
     "links": "link",
+    "tellings": "fact",
+    "retellings": "node",
     # all that is known of a profile in one place
     "members": "profile",
     "profile_rows": "profile",

@@ -7,7 +7,11 @@ from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
 
-_PROFILES_VIEW = "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live"
+_VIEWS = {
+    "profiles": "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live",
+    "counted": """SELECT * FROM {database}.events
+        WHERE fact = 0 OR (part, off) NOT IN (SELECT part, off FROM {database}.retellings)""",
+}
 
 
 def table_statements() -> list[str]:
@@ -42,8 +46,9 @@ def create_statements(database: str, cluster: str = "") -> list[str]:
     statements = [f"CREATE DATABASE IF NOT EXISTS {database}{where} COMMENT '{mark(cluster)}'"]
     for table in table_statements():
         statements += clustered(table, database, cluster) if cluster else [_in_database(table, database)]
-    view = _PROFILES_VIEW.format(database=database)
-    return [*statements, f"CREATE OR REPLACE VIEW {database}.profiles{where} AS {view}"]
+    for name, view in _VIEWS.items():
+        statements.append(f"CREATE OR REPLACE VIEW {database}.{name}{where} AS {view.format(database=database)}")
+    return statements
 
 
 def drop_statement(database: str, cluster: str = "") -> str:

@@ -32,6 +32,7 @@ CREATE TABLE events (
     place       UInt64 CODEC(ZSTD(1)),
     key         UInt128 CODEC(NONE),
     source      LowCardinality(String),
+    fact        UInt128 CODEC(ZSTD(1)), -- the fact that it tells (tables 16, 17); 0: none
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
     payload     String CODEC(ZSTD(3))
@@ -176,3 +177,26 @@ CREATE TABLE links (
     at    SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
     alias SimpleAggregateFunction(max, UInt8)
 ) ENGINE = AggregatingMergeTree ORDER BY link SETTINGS index_granularity = 256;
+
+-- 16. Who told which fact (envelope: business), for finding other tellings of it: of one fact the least (trust,
+--     received_at, place, key) counts. (part, off) names the event, node is its anchor.
+CREATE TABLE tellings (
+    fact        UInt128,
+    trust       UInt64,
+    received_at DateTime64(3, 'UTC'),
+    place       UInt64,
+    key         UInt128 CODEC(NONE),
+    node        UInt128 CODEC(NONE),
+    part        UInt16,
+    off         UInt64
+) ENGINE = ReplacingMergeTree PRIMARY KEY fact ORDER BY (fact, trust, received_at, place, key, part, off)
+  SETTINGS index_granularity = 256;
+
+-- 17. Events that do not count, since table 16 holds a lesser telling of their fact. What is here stays: more tellings
+--     make none of these the least. The view `counted` is `events` without them.
+CREATE TABLE retellings (
+    node UInt128,
+    part UInt16,
+    off  UInt64,
+    fact UInt128 CODEC(NONE)
+) ENGINE = ReplacingMergeTree ORDER BY (node, part, off) SETTINGS index_granularity = 256;

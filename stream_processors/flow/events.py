@@ -8,11 +8,13 @@ derives everything again from what was committed, at least up to the highest off
 
   1 simorgh.rejected   unreadable records, under an id made of their place, those that are set aside, and copies with
                        other content, under a digest of that: kept once, however often appended
-  2 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
+  2 tellings           which facts are told, before others' tellings of them are looked up (`state.tellings`)
+  3 retellings         the same again: who does not count is a function of the log
+  4 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
                        Written through: rewritten, since their keys are functions of the log and equal rows are one.
                        Lingering: only those that are missing are written again (`host.box`)
-  3 simorgh.identity   published again: known evidence folds to nothing
-  4 touches            touched again: nothing will have changed
+  5 simorgh.identity   published again: known evidence folds to nothing
+  6 touches            touched again: nothing will have changed
   – the host commits   the next batch
 
 Where rows are written through, the order is the guarantee: rows are in the warehouse before identity or a profile's
@@ -41,6 +43,8 @@ from stream_processors.state.copies import Copies
 from stream_processors.state.directory import Directory, News
 from stream_processors.state.poison import Poison, may_be_the_inputs, place
 from stream_processors.state.stored import stored_end
+from stream_processors.state.tellings import Retold, Telling, Tellings
+from stream_processors.state.touches import EVENT, Touches
 from warehouse.client import Writer
 
 GROUP: Final = "events"
@@ -72,6 +76,7 @@ class EventsStage:
         writer: Writer,
         rows: Rows,
         copies: Copies,
+        tellings: Tellings,
         directory: Directory,
         bus: Bus,
         poison: Poison,
@@ -82,10 +87,13 @@ class EventsStage:
         self._poison = poison
         self._rows = rows
         self._copies = copies
+        self._tellings = tellings
         self._directory = directory
         self._bus = bus
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
+        self._doubtful = False
+        """Whether an earlier try failed: what it held may have been counted."""
         self.positions: dict[int, int] = {}
         self.careful = False
         """Whether to compute rows beforehand, too, where they would be made later: an earlier try failed."""
@@ -101,6 +109,7 @@ class EventsStage:
             raise Broken("simorgh.events: wanted all that log_rows holds, got a shorter log; restore it, or replay")
         self._copies.load()
         self._poison.read_on()
+        self._tellings.load()
         try:
             for part in wanted:
                 self.hold({part: min(committed[part], stored[part])}, term)
@@ -126,6 +135,7 @@ class EventsStage:
             records = self._log.read(topics.EVENTS, part, start, min(_REDO, end - start))
             if not records:
                 raise Broken("simorgh.events: wanted the rows that were committed, got fewer in log_rows; replay")
+            self._doubtful = True
             self.process(records)
 
     # ---- one batch
@@ -134,21 +144,33 @@ class EventsStage:
         if not records:
             return
         ends = self._checked(records)
+        again, self._doubtful = self._doubtful, True
         derived = self.derive(records)
         self.keep_rejected(derived)
+        retold = self.retell(derived.batch)
         self._rows.batch(derived.batch, derived.seen, self._terms)
         self._copies.remember(derived.batch, derived.batch.unique())
-        self.publish(derived)
+        self._tellings.remember(derived.batch)
+        self.publish(derived, retold.all() if again else retold.elsewhere)
         self.positions.update(ends)
-        self.careful = False
+        self._doubtful = self.careful = False
 
     def keep_rejected(self, derived: Derived) -> None:
         if derived.rejected:
             self._log.append(topics.REJECTED, derived.rejected)
         self._checkpoint("rejected")
 
-    def publish(self, derived: Derived) -> None:
-        """Tell identity what is new to it, and the holders of profiles the rest."""
+    def retell(self, batch: Batch) -> Retold:
+        """Mark the events whose fact has a lesser telling."""
+        self._rows.tellings(batch)
+        retold = self._tellings.mark(batch)
+        self._rows.retellings(retold)
+        return retold
+
+    def publish(self, derived: Derived, counted: Sequence[tuple[int, Telling]]) -> None:
+        """Tell identity what is new to it, and the holders of profiles the rest. `counted`: retellings that their
+        profiles may have counted."""
+        self._take_out(counted, derived.news.touches)
         if derived.links:
             self._log.append(topics.IDENTITY, derived.links)
         self._checkpoint("links")
@@ -211,6 +233,13 @@ class EventsStage:
     def _poisoned(self, record: Record) -> Message:
         found = rejected.poisoned(topics.EVENTS, record, self._poison.reason(place(topics.EVENTS, record)))
         return rejected.message(found.kept)
+
+    def _take_out(self, counted: Sequence[tuple[int, Telling]], touches: Touches) -> None:
+        """Have the profiles of these made anew. Where identity has not heard of a node, nobody has counted it."""
+        nodes = {telling.node for _, telling in counted} - {0}
+        for node, home in self._directory.homes(nodes).items() if nodes else ():
+            if home:
+                touches.add(home, EVENT, (node,), anew=True)
 
     def idle(self) -> None:
         """Nothing happens here without a record."""

@@ -205,24 +205,24 @@ class IdentityStage:
 
     def _fold_one(self, offset: int, body: dict[str, Any]) -> None:
         nodes = tuple([from_hex(name) for name, _ in body["nodes"]]) if body["kind"] == "link" else ()
-        fresh = [node for node in nodes if not self.graph.type_of(node)]
+        fresh = {node for node in nodes if not self.graph.type_of(node)}
         changes = self.graph.fold(body)
-        self._folded.add(offset, body, nodes, changes)
-        self._folded.fresh.update(fresh)
+        self._folded.add(offset, body, nodes, fresh, changes)
         if not nodes or any(decision["outcome"] in _PARTING for decision in changes.decisions):
             self._parted()
 
     def _touches(self) -> Touches:
-        """Every profile that a record reached. An absorbed one passes on to its heir, with what it leaves."""
+        """Every profile that a record reached. An absorbed one passes on to its heir, with what it leaves, and with the
+        former profiles of the heir's nodes."""
         found = Touches()
         folded, profile_of = self._folded, self.graph.profile_of
         heirs = {profile_of(profile) for profile in folded.absorbed}
         for profile, cause in folded.absorbed.items():
-            found.add(profile, cause)
+            found.add(profile, cause, former=folded.former.get(profile_of(profile), ()))
         for node, cause in folded.reached.items():
             profile = profile_of(node)
             if profile and profile not in heirs:
-                found.add(profile, cause, (node,))
+                found.add(profile, cause, (node,), former=folded.former.get(profile, ()))
         found.fresh = folded.fresh
         return found
 

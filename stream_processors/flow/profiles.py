@@ -282,20 +282,28 @@ class ProfilesStage:
             if homes:
                 for node in touch.nodes:
                     if (other := homes.get(node)) and other not in (profile, home):
-                        found.passed_on.add(other, touch.cause, (node,))
+                        found.passed_on.add(other, touch.cause, (node,), anew=touch.anew)
             if home == profile and profile not in found.live and touch.inherited:
-                found.passed_on.add(profile, touch.cause, (), touch.inherited)
+                found.passed_on.add(profile, touch.cause, (), touch.inherited, former=touch.former, anew=touch.anew)
             elif home is not None and home != profile:
                 found.gone[profile] = home
                 if home:
-                    found.passed_on.add(home, touch.cause, touch.nodes, touch.inherited)
+                    found.passed_on.add(
+                        home,
+                        touch.cause,
+                        touch.nodes,
+                        touch.inherited,
+                        former=touch.former,
+                        anew=touch.anew,
+                    )
         return found
 
     def _take_leave(self, found: _Sorted, work: Mapping[int, Work], fresh: Set[int]) -> dict[int, dict[str, int]]:
         """What those who are gone leave; their heirs are to get it."""
         if not found.gone:
             return {}
-        left = self._states.leave([profile for profile in found.gone if profile not in fresh])
+        anew = {profile for profile in found.gone if work[profile].touch.anew}
+        left = self._states.leave([profile for profile in found.gone if profile not in fresh], anew)
         for profile, memberships in left.items():
             if heir := found.gone[profile]:
                 found.passed_on.add(heir, work[profile].touch.cause, (), memberships)
@@ -328,10 +336,16 @@ class ProfilesStage:
     def _computed(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition], Shown]:
         """Without any effect."""
         live, gone, work = looks.live, looks.gone, looks.work
-        looked = self._states.look(live, {profile: work[profile].part for profile in live}, looks.fresh)
+        anew = {profile for profile in live if work[profile].touch.anew}
+        looked = self._states.look(live, {profile: work[profile].part for profile in live}, looks.fresh, anew)
         transitions = self._judge.decide(_cases(gone, looks.left, looked, work), self._rules.filling())
         states = {profile: one.state for profile, one in looked.items()}
-        homes = {node: profile for profile in looked for node in work[profile].touch.nodes}
+        homes = {
+            node: profile
+            for profile, one in looked.items()
+            for node in work[profile].touch.nodes
+            if node in one.state.nodes  # it may have been elsewhere when it was touched
+        }
         no_more = [*gone, *looks.aside]  # of those, too, of whom there are no rows: a zombie may yet write some
         versions = {profile: work[profile].ver for profile in (*states, *no_more)}
         return looked, transitions, Shown(states, no_more, versions, homes)
@@ -396,5 +410,5 @@ def _cases(
     cases = [Case(p, work[p].touch.cause, None, left.get(p, {})) for p in gone]
     for profile, one in looked.items():
         touch = work[profile].touch
-        cases.append(Case(profile, touch.cause, one.state, {}, touch.inherited, one.changes))
+        cases.append(Case(profile, touch.cause, one.state, {}, touch.inherited, one.changes, touch.former))
     return cases

@@ -6,6 +6,7 @@ what is published is what would have been published.
 
   1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
                        event
+    retellings         are written at once, before any state is loaded: a set that only grows; as 4
   2 simorgh.identity   the graph is folded from the topic: known links are not appended again
   3 simorgh.segments   what was published is in the topic: it is folded before anything is evaluated again
 
@@ -14,7 +15,7 @@ triggers start after that. Rows of several small batches are written together, i
 
   4 log_rows           idempotent to write again: latest version
   5 ids, events        `recover` asks which rows are there, and writes those that are missing
-  6 traits, identifiers  as 4: latest version, min, max
+  6 traits, identifiers, tellings  as 4: latest version, min, max, equal rows are one
   7 identity, members, decisions  as 4; from the topic
   8 transitions, memberships  as 7
   9 views, profile_rows  the same states are computed and written again, under a higher version
@@ -51,6 +52,7 @@ from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
 from stream_processors.state.teller import Teller
+from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
 from stream_processors.views.showing import show_members
@@ -95,10 +97,11 @@ class Box:
         self._recent = recent or RecentViews()
         self.copies = Copies(writer, most=None, lingering=True)
         self._poison = poison or Poison(log, clock)
+        self.tellings = Tellings(writer, alone=True)
         self._rows = Lingering(
             writer,
             Inserts(writer, checkpoint),
-            self.copies,
+            (self.copies, self.tellings),
             self._recent,
             linger,
             self._positions_now,
@@ -111,7 +114,15 @@ class Box:
         self._states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
         self._events = EventsStage(
-            log, writer, self._rows, self.copies, self.directory, self._bus, self._poison, checkpoint
+            log,
+            writer,
+            self._rows,
+            self.copies,
+            self.tellings,
+            self.directory,
+            self._bus,
+            self._poison,
+            checkpoint,
         )
         self._identity = IdentityStage(
             log, self._rows, self._bus, self._poison, graphs=graphs, parted=self.directory.forget, group=GROUP
@@ -162,6 +173,7 @@ class Box:
         self._identity.assign([0], self._term)
         self._take_in_identity()
         self.copies.load()
+        self.tellings.load()
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
@@ -181,10 +193,12 @@ class Box:
             derived = self._events.derive(records)
             self._events.keep_rejected(derived)
             batch = derived.batch
+            retold = self._events.retell(batch)
             ids, rows = self._missing(batch)
             self._rows.batch_again(batch, ids, rows, derived.seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
-            self._events.publish(derived)
+            self.tellings.remember(batch)
+            self._events.publish(derived, retold.elsewhere)
             self._events.hold(ends, self._term)
         self._take_in_identity()
         self._look(again=True)
@@ -274,9 +288,11 @@ class Box:
         """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
         self._poison.read_on()
         derived = self._events.derive(records, told=True)
+        self._events.retell(derived.batch)
         terms = {record.partition: self._term for record in records}
         self._rows.batch(derived.batch, derived.seen, terms)
         self.copies.remember(derived.batch, derived.batch.unique())
+        self.tellings.remember(derived.batch)
         self._rows.end()
         self._rows.write_all()
 

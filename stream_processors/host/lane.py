@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from eventlog.port import EventLog, Record
 from schemas.errors import Conflict, SimorghError
 from schemas.retry import Failures, Pauses
+from stream_processors.host.abreast import Piece, abreast
 from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from stream_processors.state.poison import Stopped
 from stream_processors.state.stage import Stage, Superseded
@@ -72,10 +73,11 @@ class LogSource:
         ends = self._log.ends(self._topic)  # one request for all partitions, and none for each that has nothing
         waiting = {p: ends[p] - offset for p, offset in positions.items() if ends[p] > offset}
         share = max(1, limit // len(waiting))
-        records: list[Record] = []
+        pieces: list[Piece] = []
         for partition, count in waiting.items():
-            records += self._log.read(self._topic, partition, positions[partition], min(share, count))
-        return records
+            if records := self._log.read(self._topic, partition, positions[partition], min(share, count)):
+                pieces.append((records, len(records) < count))
+        return abreast(pieces)
 
 
 @dataclass

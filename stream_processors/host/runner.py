@@ -14,6 +14,7 @@ from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
 from stream_processors.flow.filling import FillingProgress
+from stream_processors.host.abreast import Piece, abreast
 from stream_processors.host.box import Box
 from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from stream_processors.rows.lingering import Linger
@@ -119,11 +120,12 @@ class Runner:
         self.box.commit()
 
     def next_records(self) -> list[Record]:
-        """The next micro-batch: what every partition has, up to the limit."""
-        records: list[Record] = []
+        """The next micro-batch: what every partition has, up to the limit, and none of them further than others."""
+        pieces: list[Piece] = []
         for partition, position in self.box.positions.items():
-            records += self._log.read(topics.EVENTS, partition, position, self._batch)
-        return records
+            if records := self._log.read(topics.EVENTS, partition, position, self._batch):
+                pieces.append((records, len(records) == self._batch))
+        return abreast(pieces)
 
     def _see_returned(self) -> None:
         if returned := self.box.returned_profiles():

@@ -25,6 +25,7 @@ from stream_processors.state.poison import MOST_IN_A_ROW, Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.teller import Teller
+from stream_processors.state.tellings import Tellings
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -53,7 +54,15 @@ class WorkerStages:
         self.copies = Copies(writer)
         self.directory = TableDirectory(writer, clock)
         self.events = EventsStage(
-            log, writer, Through(writer, checkpoint), self.copies, self.directory, bus, poison(), checkpoint
+            log,
+            writer,
+            Through(writer, checkpoint),
+            self.copies,
+            Tellings(writer),
+            self.directory,
+            bus,
+            poison(),
+            checkpoint,
         )
         self.identity = IdentityStage(
             log,

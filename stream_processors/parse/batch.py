@@ -55,6 +55,13 @@ class _Money(msgspec.Struct, gc=False):
     currency: str
 
 
+class _Business(msgspec.Struct, gc=False):
+    """The fact that an event tells. `key` is hex; `rank`: the trust of its source, 0 is the most."""
+
+    key: str
+    rank: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
 class Envelope(msgspec.Struct, gc=False):
     """What the projections read of an envelope. Traits, properties and context stay JSON until somebody asks."""
 
@@ -70,6 +77,7 @@ class Envelope(msgspec.Struct, gc=False):
     traits: dict[str, msgspec.Raw] | None = None
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
+    business: _Business | None = None
     alias: bool | None = None
     dataschema: str = ""
     original_time: str | None = None
@@ -119,6 +127,10 @@ class Batch:
     state: list[int] = field(default_factory=list)
     writes: list[int] = field(default_factory=list)
     """Indices of the events that carry traits or consent."""
+    facts: dict[int, int] = field(default_factory=dict)
+    """Index of each event that tells a fact -> the fact's key."""
+    retold: set[int] = field(default_factory=set)
+    """Indices of the events that do not count, since there is a lesser telling of their fact: see `state.tellings`."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
     aside: list[Record] = field(default_factory=list)
     """Records that are set aside: not read, and like unreadable ones to all that follows."""
@@ -128,7 +140,10 @@ class Batch:
 
     def extend(self, other: "Batch") -> None:
         """Add the rows of another batch at the end."""
-        self.writes += [len(self) + i for i in other.writes]
+        start = len(self)
+        self.writes += [start + i for i in other.writes]
+        self.facts.update((start + i, fact) for i, fact in other.facts.items())
+        self.retold.update(start + i for i in other.retold)
         for column in _COLUMNS:
             getattr(self, column).extend(getattr(other, column))
 
@@ -141,7 +156,7 @@ class Batch:
         return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
 
 
-_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name != "writes")
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in ("writes", "facts", "retold"))
 
 
 def parse(records: Sequence[Record]) -> Batch:
@@ -187,7 +202,13 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         received=_receipts([event.received_at for event in events]),
         state=[UNIQUE] * len(events),
         writes=[i for i, event in enumerate(events) if event.traits or event.consent],
+        facts=_facts(events),
     )
+
+
+def _facts(events: list[Envelope]) -> dict[int, int]:
+    told = {i: event.business.key for i, event in enumerate(events) if event.business is not None}
+    return dict(zip(told, _keys(list(told.values())), strict=True))
 
 
 def read_again(record: Record) -> Envelope | None:

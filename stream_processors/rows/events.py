@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
 from stream_processors.parse.money import decimal_array
+from stream_processors.state.tellings import Retold, telling_of, tellings_of
 from warehouse.client import fixed16, fixed32
 
 _Value = TypeVar("_Value")
@@ -68,9 +69,44 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
             "place": pa.array([event.place for event in _picked(batch.events, index)], pa.uint64()),
             "key": fixed16(_picked(batch.keys, index)),
             "source": pa.array(_picked(batch.sources, index), pa.string()),
+            "fact": fixed16([batch.facts.get(i, 0) for i in index]) if batch.facts else _no_facts(len(index)),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
             "payload": pa.array([r.value for r in records], pa.binary()),
+        }
+    )
+
+
+def _no_facts(count: int) -> pa.Array:
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(bytes(16 * count))])
+
+
+def telling_rows(batch: Batch) -> pa.Table:
+    """One row for each event that tells a fact."""
+    told = tellings_of(batch)
+    tellings = [telling_of(batch, i) for i, _ in told]
+    return pa.table(
+        {
+            "fact": fixed16([fact for _, fact in told]),
+            "trust": pa.array([one.trust for one in tellings], pa.uint64()),
+            "received_at": pa.array([one.received for one in tellings], _STAMP),
+            "place": pa.array([one.place for one in tellings], pa.uint64()),
+            "key": fixed16([one.key for one in tellings]),
+            "node": fixed16([one.node for one in tellings]),
+            "part": pa.array([one.part for one in tellings], pa.uint16()),
+            "off": pa.array([one.off for one in tellings], pa.uint64()),
+        }
+    )
+
+
+def retelling_rows(retold: Retold) -> pa.Table:
+    rows = retold.all()
+    return pa.table(
+        {
+            "node": fixed16([one.node for _, one in rows]),
+            "part": pa.array([one.part for _, one in rows], pa.uint16()),
+            "off": pa.array([one.off for _, one in rows], pa.uint64()),
+            "fact": fixed16([fact for fact, _ in rows]),
         }
     )
 

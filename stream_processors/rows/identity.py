@@ -1,8 +1,8 @@
 """What records of simorgh.identity come to -> Arrow tables. Pure: whoever asks for them writes them."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pyarrow as pa
@@ -13,7 +13,7 @@ from stream_processors.state import touches
 from stream_processors.state.directory import links_of
 from warehouse.client import fixed16
 
-_CAUSES = {"merge": touches.MERGE, "split": touches.SPLIT}
+_COMMANDS: Final = {"merge": touches.MERGE, "split": touches.SPLIT}
 
 
 @dataclass(slots=True)
@@ -32,11 +32,15 @@ class Folded:
     """Node -> why its profile is to be looked at."""
     absorbed: dict[int, str] = field(default_factory=dict)
     """Profile that ceased -> why."""
+    former: dict[int, set[int]] = field(default_factory=dict)
+    """Profile -> the profiles that the nodes which it gained were in before."""
     fresh: set[int] = field(default_factory=set)
     """Nodes that no record had named before."""
 
-    def add(self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], changes: Changes) -> None:
-        """Take in the next record. `nodes`: those that a link names."""
+    def add(
+        self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], fresh: Set[int], changes: Changes
+    ) -> None:
+        """Take in the next record. `nodes`: those that a link names; `fresh`: those of them that none named before."""
         ver = offset + 1
         for node, profile in changes.moved.items():
             self.identity.append((node, profile, ver))
@@ -50,16 +54,46 @@ class Folded:
         if nodes:
             self.links.append((nodes, record["received_at"], int(bool(record.get("alias")))))
             self._reach(nodes, touches.EVENT)
-        cause = _CAUSES.get(record["kind"], touches.EVENT)
-        self._reach(changes.touched, cause)
-        for profile in changes.absorbed:
-            self.absorbed[profile] = cause if cause != touches.EVENT else touches.MERGE
+        self.fresh |= fresh
+        if changes.moved:
+            self._move(changes, _COMMANDS.get(record["kind"]), fresh)
+
+    def _move(self, changes: Changes, command: str | None, fresh: Set[int]) -> None:
+        """Note whom a record moved, and why. `command`: the cause where a steward said so."""
+        parted = _parted(changes, fresh) if command is None else frozenset()
+        for profile in changes.touched:
+            self._reach((profile,), command or (touches.SPLIT if profile in parted else touches.EVENT))
+        for profile, heir in changes.absorbed.items():
+            cause = command or (touches.MERGE if parted.isdisjoint((profile, heir)) else touches.SPLIT)
+            self.absorbed[profile] = touches.heavier(cause, self.absorbed.get(profile, cause))
+        gained: dict[int, set[int]] = {}
+        for node, profile in changes.moved.items():
+            if profile and (left := changes.left[node]):
+                gained.setdefault(profile, set()).add(left)
+        earlier = {profile: [self.former.get(one, ()) for one in profiles] for profile, profiles in gained.items()}
+        for profile, profiles in gained.items():
+            self.former.setdefault(profile, set()).update(profiles, *earlier[profile])
 
     def _reach(self, nodes: Collection[int], cause: str) -> None:
         reached = self.reached
         for node in nodes:
             known = reached.get(node)
             reached[node] = cause if known is None else touches.heavier(known, cause)
+
+
+def _parted(changes: Changes, fresh: Set[int]) -> frozenset[int]:
+    """The profiles that a link took apart, and what became of their parts; and those of nodes that were nobody's."""
+    went: dict[int, set[int]] = {}
+    parted: set[int] = set()
+    for node, profile in changes.moved.items():
+        if left := changes.left[node]:
+            went.setdefault(left, set()).add(profile)
+        elif node not in fresh:
+            parted.add(profile)
+    for left, profiles in went.items():
+        if left not in changes.absorbed or 0 in profiles or len(profiles) > 1:
+            parted |= {left, *profiles}
+    return frozenset(parted - {0})
 
 
 def identity_rows(folded: Folded) -> pa.Table:

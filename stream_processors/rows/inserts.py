@@ -24,6 +24,10 @@ class Inserts:
         """Start to write rows into tables, a part each; nothing for a table without rows."""
         self._begun += [self._pool.submit(self._insert, name, rows) for name, rows in tables.items() if rows.num_rows]
 
+    def write(self, table: str, rows: pa.Table) -> None:
+        """Write rows at once, beside what is under way. Blocks until they are in the table."""
+        self._insert(table, rows)
+
     def done(self, seconds: float = 0.0) -> bool:
         """Whether nothing is under way (any more), after waiting up to `seconds` for it."""
         return not wait(self._begun, seconds).not_done

@@ -8,7 +8,7 @@ new about a node is answered from the batch in hand. For one process that holds 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
@@ -20,10 +20,11 @@ from stream_processors.rows.profiles import profile_rows, view_rows, views_of
 from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
-from stream_processors.state.copies import Copies
 from stream_processors.state.judge import Judge
+from stream_processors.state.known import KnownKeys
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
+from stream_processors.state.tellings import Retold
 from stream_processors.views.recent import RecentViews, View
 from warehouse.client import Writer
 
@@ -32,6 +33,8 @@ _WRITE_AT = 5_000
 
 _MANY = 2_000
 """Traits and consent of a state, in the middle of a batch."""
+
+_RETOLD: Final = -1
 
 Positions = dict[str, dict[int, int]]
 Tables = dict[str, pa.Table]
@@ -87,6 +90,7 @@ class _Recorded:
             "events": events.event_rows(batch, rows),
             "ids": events.id_rows(batch, ids),
             "log_rows": events.log_rows(batch, terms),
+            "tellings": events.telling_rows(batch),
             "traits": events.trait_rows(batch),
             "identifiers": events.identifier_rows(self.seen),
             "members": member_rows(Folded(members=self.members)),
@@ -112,17 +116,17 @@ class Lingering:
         self,
         writer: Writer,
         inserts: Inserts,
-        copies: Copies,
+        known: Sequence[KnownKeys[Any]],
         recent: RecentViews,
         linger: Linger,
         positions: Callable[[], Positions],
         landed: Callable[[Positions], None],
     ) -> None:
-        """`positions`: how far everything is processed now; `landed` is told up to which of them all rows are in the
-        warehouse."""
+        """`known`: those who remember keys until their rows have landed. `positions`: how far everything is processed
+        now; `landed` is told up to which of them all rows are in the warehouse."""
         self._writer = writer
         self._inserts = inserts
-        self._copies = copies
+        self._known = known
         self._recent = recent
         self._linger = linger
         self._positions = positions
@@ -146,6 +150,13 @@ class Lingering:
     def begin(self, before: Ends, ends: Ends) -> None:
         """A step begins: it takes events from `before` up to `ends`."""
         self._before, self._ends, self._batch = before, ends, None
+
+    def tellings(self, batch: Batch) -> None:
+        """They are made of the batch, with its other rows: nobody else asks the table."""
+
+    def retellings(self, retold: Retold) -> None:
+        if retold:
+            self._inserts.write("retellings", events.retelling_rows(retold))
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         unique = batch.unique()
@@ -270,8 +281,7 @@ class Lingering:
         self._land()
         self._inserts.begin(tables)
         self._inserts.join()
-        self._copies.landed()
-        self._recent.landed()
+        self._all_landed()
 
     def _begin(self, now: float) -> None:
         self._began_at = now
@@ -286,7 +296,8 @@ class Lingering:
 
     def _take_recorded(self) -> Tables:
         taken, self._recorded = self._recorded, _Recorded()
-        self._copies.writing()
+        for known in self._known:
+            known.writing()
         return taken.tables(self._terms)
 
     def _land(self) -> None:
@@ -297,17 +308,24 @@ class Lingering:
             self.records -= landing.records
             self._note_landed(landing.positions)
 
+    def _all_landed(self) -> None:
+        for known in self._known:
+            known.landed()
+        self._recent.landed()
+
     def _note_landed(self, positions: Positions) -> None:
         """Rows of all that lies before these positions are in the warehouse."""
-        self._copies.landed()
-        self._recent.landed()
+        self._all_landed()
         self._has_landed(positions)
 
 
 def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge: Judge) -> None:
     """Fold what the batch holds about nodes into the states of their holders. The hottest loop: once per event."""
     fold_event, get = judge.fold_event, holders.get
-    columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, batch.state, strict=True)
+    states = batch.state
+    if batch.retold:
+        states = [_RETOLD if i in batch.retold else state for i, state in enumerate(states)]
+    columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, states, strict=True)
     for nodes, kind, time, event, money, counts in columns:
         if not nodes or counts != UNIQUE or (one := get(nodes[0])) is None:
             continue

@@ -25,7 +25,7 @@ from warehouse.client import Writer
 
 _CHUNK = 4_000
 _NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
-    if(type IN {types:Array(String)}, payload, '') FROM events PREWHERE """
+    if(type IN {types:Array(String)}, payload, ''), fact FROM events PREWHERE """
 """PREWHERE: payloads, which are most of what there is to read, of the few rows that are new."""
 
 
@@ -76,8 +76,9 @@ class TableHistory:
             return
         types = [kind for kind, with_payload in judge.row_types().items() if with_payload]
         rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types}, once=False)
-        places: set[tuple[int, int]] = set()
-        for node, kind, time, part, offset, amount, currency, payload in rows:
+        telling = {node for node, *_, fact in rows if fact}
+        places = cold.retellings(self._writer, telling) if telling else set()
+        for node, kind, time, part, offset, amount, currency, payload, _ in rows:
             one, place = holders[node], (part, offset)
             if offset >= one.ends.get(part, 0) and place not in places:
                 places.add(place)

@@ -16,6 +16,7 @@ from stream_processors.rows.identity import Folded, decision_rows, identity_rows
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
 from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
 from stream_processors.state.profile import ProfileState
+from stream_processors.state.tellings import Retold
 from warehouse.client import Writer
 
 
@@ -41,6 +42,14 @@ def shown_tables(shown: Shown) -> dict[str, pa.Table]:
 
 class Rows(Protocol):
     """One thread. Every row may be written again: its version is a function of the log, or higher than before."""
+
+    def tellings(self, batch: Batch) -> None:
+        """Which facts the batch tells. To be called before others' tellings of them are looked up."""
+        ...
+
+    def retellings(self, retold: Retold) -> None:
+        """Events that do not count: in the warehouse on return. Before `batch`, so that nobody counts them."""
+        ...
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         """Rows of events, and of their places in the log. `terms`: partition -> the term under which it is held."""
@@ -68,6 +77,14 @@ class Through:
         self._checkpoint = checkpoint
         self._entered: dict[int, int] = {}
         """Partition -> the offset after the last one that an insert into log_rows has held, whatever came of it."""
+
+    def tellings(self, batch: Batch) -> None:
+        if batch.facts:
+            self._insert("tellings", events.telling_rows(batch))
+
+    def retellings(self, retold: Retold) -> None:
+        if retold:
+            self._insert("retellings", events.retelling_rows(retold))
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         tables = events.tables(batch, seen, terms)  # all of them before the first is written

@@ -18,12 +18,15 @@ _TRAITS = """SELECT node, kind, name, max(ver) AS latest, argMax(tuple(value), v
 _IDENTIFIERS = """SELECT node, type, value,
     toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
     FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
-_METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
+_COUNTS = """(fact = 0 OR (part, off) NOT IN
+    (SELECT part, off FROM retellings WHERE node IN {nodes:Array(UInt128)}))"""
+_METRICS = f"""SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
     toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)),
-    groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
-    FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
-_PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
-    PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
+    groupArrayIf(toUnixTimestamp64Milli(time), type IN {{types:Array(String)}})
+    FROM events WHERE node IN {{nodes:Array(UInt128)}} AND (%s) AND {_COUNTS} GROUP BY node, type, currency"""
+_PAYLOADS = f"""SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
+    PREWHERE node IN {{nodes:Array(UInt128)}} AND type IN {{types:Array(String)}} AND (%s) AND {_COUNTS}"""
+_RETELLINGS = "SELECT part, off FROM retellings WHERE node IN {nodes:Array(UInt128)}"
 _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transitions
     WHERE profile IN {profiles:Array(UInt128)} GROUP BY profile, segment HAVING argMax(kind, off) = 'entered'"""
 
@@ -108,7 +111,7 @@ def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
 
 
 def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
-    """Add all events of some nodes at offsets under `before[partition]` to their owners' states."""
+    """Add all events of some nodes that count, at offsets under `before[partition]`, to their owners' states."""
     nodes = list(owner)
     stored = " OR ".join(f"part = {int(p)} AND off < {int(o)}" for p, o in before.items()) or "1"
     wanted = leaves.row_types()
@@ -125,6 +128,11 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
     if types:
         for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
             leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
+
+
+def retellings(writer: Writer, nodes: Collection[int]) -> set[tuple[int, int]]:
+    """The places of the events of these nodes that do not count."""
+    return set(writer.look_up(_RETELLINGS, {"nodes": list(nodes)}))
 
 
 def milliseconds(moment: datetime) -> int:

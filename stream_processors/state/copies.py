@@ -9,7 +9,8 @@ from typing import Final
 
 from eventlog.port import Position, Record
 from stream_processors.parse.batch import COPY, Batch
-from stream_processors.state.id_filter import IdFilter, add_stored, capacity_for, halves
+from stream_processors.state.id_filter import IDS
+from stream_processors.state.known import KnownKeys
 from warehouse.client import Writer
 
 MOST_IDS: Final = 1 << 23
@@ -23,42 +24,19 @@ _LOOKED_UP = 20_000
 _KNOWN = "SELECT key, part, off FROM ids WHERE key IN {keys:Array(UInt128)}"
 
 
-class Copies:
+class Copies(KnownKeys[Position]):
     """The keys of the table `ids`, and of the rows on their way there. One thread.
 
-    A filter in memory says "surely new" for almost every new event; the table decides the rest. The filter holds the
-    ids of every partition as of the latest `load`, and what was remembered since: what others add later belongs to
-    their partitions, where no copy of ours can be. (When the number of partitions grows, all workers start again,
-    which loads again.) It takes 16 to 32 bits per key, and grows by being made again at twice the size.
+    The filter holds the ids of every partition as of the latest `load`, and what was remembered since: what others add
+    later belongs to their partitions, where no copy of ours can be. (When the number of partitions grows, all workers
+    start again, which loads again.)
     """
 
     def __init__(
         self, writer: Writer, most: int | None = MOST_IDS, capacity: int = 1 << 17, *, lingering: bool = False
     ) -> None:
-        """`most`: ids in memory; None: all of them. `lingering`: rows of what is remembered are on their way; else they
-        are in the table."""
-        self._writer = writer
-        self._most = most
-        self._capacity = capacity
-        self._lingering = lingering
-        self._count = 0
-        self._filter: IdFilter | None = None
-        self._gathered: dict[int, Position] = {}
-        self._landing: dict[int, Position] = {}
-        """Remembered, and not sure to be in the table yet: rows gathered, rows being written."""
-
-    def load(self) -> None:
-        """Read the ids anew: partitions were taken over, or the filter is full."""
-        pending = self._gathered.keys() | self._landing.keys()
-        sql = "SELECT count() FROM ids WHERE key NOT IN {keys:Array(UInt128)}"
-        self._count = len(pending) + int(self._writer.rows(sql, {"keys": list(pending)})[0][0])
-        self._capacity = capacity_for(self._count, self._capacity)
-        self._filter = None
-        if self._fits():
-            found = IdFilter(self._capacity)
-            add_stored(found, self._writer)
-            found.add(halves(pending))
-            self._filter = found  # not before it is whole
+        """See `KnownKeys`."""
+        super().__init__(writer, IDS, most, capacity, lingering=lingering)
 
     def mark(self, batch: Batch) -> dict[int, First]:
         """Set `state` to COPY for events that have an earlier copy: in the table, on its way there, or in the batch.
@@ -81,37 +59,14 @@ class Copies:
 
     def remember(self, batch: Batch, index: Iterable[int]) -> None:
         """The keys of these events are in the table, or on their way there until `landed`."""
-        new = {batch.keys[i]: (batch.records[i].partition, batch.records[i].offset) for i in index}
-        if not new:
-            return
-        if self._lingering:
-            self._gathered.update(new)
-        self._count += len(new)
-        if self._fits() and (self._filter is None or self._count > self._capacity):
-            self.load()
-        elif self._filter is not None:
-            self._filter.add(halves(new))
-
-    def writing(self) -> None:
-        """Rows of all that was remembered are being written; so may others be that were begun before."""
-        self._landing |= self._gathered
-        self._gathered = {}
-
-    def landed(self) -> None:
-        """All rows that were being written are in the table."""
-        self._landing = {}
-
-    def _fits(self) -> bool:
-        return self._most is None or self._capacity <= self._most
+        self.add({batch.keys[i]: (batch.records[i].partition, batch.records[i].offset) for i in index})
 
     def _places(self, keys: Sequence[int]) -> Mapping[int, Collection[Position]]:
         """Where the events of these keys are known to stand."""
-        wanted = keys if self._filter is None else [keys[i] for i in self._filter.maybe(halves(keys))]
         places: dict[int, list[Position]] = {}
         unknown: list[int] = []
-        for key in wanted:
-            on_its_way = self._gathered.get(key) or self._landing.get(key)
-            if on_its_way:
+        for key in self.maybe(keys):
+            if on_its_way := self.on_its_way(key):
                 places[key] = [on_its_way]
             else:
                 unknown.append(key)

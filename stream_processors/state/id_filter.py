@@ -1,6 +1,7 @@
 """A Bloom filter of 128-bit hashes: "surely new" for all but one new hash in some thousands, 16 bits for each."""
 
 from collections.abc import Collection
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -9,8 +10,9 @@ from warehouse.client import Writer
 _PROBES = 6
 _BITS_PER_ID = 16
 _SLICES = 16
-_SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString(key)) AS low, toUInt64(bitShiftRight(key, 64)) AS high
-    FROM ids WHERE key >= {a:UInt128} AND key <= {b:UInt128}"""
+_SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString({column})) AS low,
+    toUInt64(bitShiftRight({column}, 64)) AS high
+    FROM {table} WHERE {column} >= {{a:UInt128}} AND {column} <= {{b:UInt128}}"""
 
 Halves = tuple[np.ndarray, np.ndarray]
 """Low and high 64 bits, as arrays of uint64 of equal length."""
@@ -52,8 +54,20 @@ def capacity_for(count: int, capacity: int) -> int:
     return capacity
 
 
-def add_stored(into: IdFilter, writer: Writer) -> None:
-    """Add all ids of the table `ids`. Blocks, about 0.8 s a million; where it raises, some are missing."""
+class Keys(NamedTuple):
+    """Where the hashes of a filter are stored."""
+
+    table: str
+    column: str
+
+
+IDS: Final = Keys("ids", "key")
+FACTS: Final = Keys("tellings", "fact")
+
+
+def add_stored(into: IdFilter, writer: Writer, keys: Keys = IDS) -> None:
+    """Add all hashes of a column. Blocks, about 0.8 s a million; where it raises, some are missing."""
+    sql = _SLICE.format(table=keys.table, column=keys.column)
     for part in range(_SLICES):  # a slice at a time, so that memory stays flat
-        rows = writer.arrow(_SLICE, {"a": part << 124, "b": ((part + 1) << 124) - 1})
+        rows = writer.arrow(sql, {"a": part << 124, "b": ((part + 1) << 124) - 1})
         into.add((rows["low"].to_numpy(), rows["high"].to_numpy()))

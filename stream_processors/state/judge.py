@@ -4,7 +4,7 @@ The judge decides, `state.teller` publishes: a transition counts from the moment
 memberships are the fold of that topic.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
 _NO_PAYLOAD: Mapping[str, Any] = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, REPLAY})
+_MOVED = frozenset({MERGE, SPLIT})
 
 Transition = dict[str, Any]
 
@@ -35,6 +36,7 @@ class Case:
     """A profile to decide about. `state` None: it is no more, and `memberships` end.
 
     `changes`: the leaves that may have changed since the state's memberships were decided; None where all may have.
+    `former`: the profiles that its nodes were in before, where a merge or a split moved them.
     """
 
     profile: int
@@ -43,6 +45,7 @@ class Case:
     memberships: Mapping[str, int] = field(default_factory=dict)
     inherited: Mapping[str, int] = field(default_factory=dict)
     changes: set[int] | None = None
+    former: Set[int] = frozenset()
 
 
 class Judge:
@@ -119,6 +122,8 @@ class Judge:
             for record in self._decide(case, cause):
                 if filling and record["cause"] == cause and record["segment"] in filling:
                     record["cause"] = filling[record["segment"]]
+                if record["cause"] in _MOVED and (former := case.former - {case.profile}):
+                    record["former"] = [to_hex(one) for one in sorted(former)]
                 records.append(record)
         return records
 

@@ -6,6 +6,8 @@ answered by `History`: from the tables, or from the batch at hand before its row
 - Nodes that a profile has gained are loaded whole, unless a profile that was absorbed in the same step is remembered
   with just these: rows of other nodes are other rows. Nodes of which nothing was known before (`fresh`) have only what
   is new. Where a profile has lost a node, its state is made anew.
+- Rows of retellings are not counted (`state.tellings`). Where one was that has become one since, the state is made
+  anew: whoever found it out touches the profile after the retelling's row is in the table.
 - What two profiles have at once is being moved by identity, which touches both afterwards: not kept.
 - Memberships are what was published. Nobody else publishes for a partition but after a later claim, which the holder
   notices before it keeps a state (`Teller.verify`); whoever takes a partition over, or lets it go, forgets its states.
@@ -82,9 +84,14 @@ class States:
         self._left.clear()
 
     def look(
-        self, profiles: Mapping[int, Sequence[int]], parts: Mapping[int, int], fresh: Set[int]
+        self, profiles: Mapping[int, Sequence[int]], parts: Mapping[int, int], fresh: Set[int], anew: Set[int]
     ) -> dict[int, Looked]:
-        """Profiles, given with their nodes now and their partitions, as they stand. To be kept once published."""
+        """Profiles, given with their nodes now and their partitions, as they stand. To be kept once published.
+
+        `anew`: those of which something was counted that counts no more.
+        """
+        for profile in anew:
+            self._cache.drop(profile)
         if not profiles:
             return {}
         ends = self._history.ends()
@@ -112,9 +119,9 @@ class States:
         self._cache.trim()
         self._left.clear()
 
-    def leave(self, profiles: Collection[int]) -> dict[int, dict[str, int]]:
+    def leave(self, profiles: Collection[int], anew: Set[int]) -> dict[int, dict[str, int]]:
         """These are no more; returns the memberships that they leave. Until `keep`, an heir is made of what is
-        remembered of them."""
+        remembered of them, but for those `anew`: see `look`."""
         left: dict[int, dict[str, int]] = {}
         unknown: list[int] = []
         for profile in profiles:
@@ -124,7 +131,8 @@ class States:
                 continue
             if one.state.memberships:
                 left[profile] = one.state.memberships
-            self._left.update(dict.fromkeys(one.state.nodes, one))
+            if profile not in anew:
+                self._left.update(dict.fromkeys(one.state.nodes, one))
         if unknown:
             self._history.settle(unknown)
             left |= cold.memberships(self._writer, unknown)

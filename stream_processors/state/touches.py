@@ -32,17 +32,23 @@ _WEIGHT: Final = {SPLIT: 3, MERGE: 2, EVENT: 1}
 class Touch:
     """`profile`: whom its sender takes the nodes for. `nodes`: what something is new about, beside the profile itself.
 
-    `inherited`: memberships (segment -> entered_at in ms) of profiles that this one absorbed.
+    `inherited`: memberships (segment -> entered_at in ms) of profiles that this one absorbed. `former`: the profiles
+    that its nodes were in before, where a merge or a split moved them. `anew`: something that may have been counted
+    counts no more, so what is remembered of the profile is void.
     """
 
     profile: int
     cause: str
     nodes: set[int] = field(default_factory=set)
     inherited: dict[str, int] = field(default_factory=dict)
+    former: set[int] = field(default_factory=set)
+    anew: bool = False
 
     def add(self, other: "Touch") -> None:
         """Become one touch of both."""
         self.nodes |= other.nodes
+        self.former |= other.former
+        self.anew |= other.anew
         self.cause = heavier(self.cause, other.cause)
         inherit(self.inherited, other.inherited)
 
@@ -61,15 +67,21 @@ class Touches:
         topic does not carry it."""
 
     def add(
-        self, profile: int, cause: str, nodes: Iterable[int] = (), inherited: Mapping[str, int] | None = None
+        self,
+        profile: int,
+        cause: str,
+        nodes: Iterable[int] = (),
+        inherited: Mapping[str, int] | None = None,
+        *,
+        former: Iterable[int] = (),
+        anew: bool = False,
     ) -> None:
+        touch = Touch(profile, cause, set(nodes), dict(inherited or {}), set(former), anew)
         known = self.by_profile.get(profile)
         if known is None:
-            self.by_profile[profile] = Touch(profile, cause, set(nodes), dict(inherited or {}))
+            self.by_profile[profile] = touch
         else:
-            known.nodes.update(nodes)
-            known.cause = heavier(known.cause, cause)
-            inherit(known.inherited, inherited or {})
+            known.add(touch)
 
     def add_node(self, profile: int, node: int) -> None:
         """An event has something new about one of a profile's nodes."""
@@ -102,6 +114,10 @@ def message(touch: Touch) -> Message:
         body["nodes"] = [to_hex(node) for node in sorted(nodes)]
     if touch.inherited:
         body["inherited"] = touch.inherited
+    if touch.former:
+        body["former"] = [to_hex(profile) for profile in sorted(touch.former)]
+    if touch.anew:
+        body["anew"] = True
     return key.encode(), orjson.dumps(body)
 
 
@@ -114,4 +130,6 @@ def parse(value: bytes) -> Touch:
         str(body["cause"]),
         {from_hex(node) for node in body.get("nodes", ())},
         {str(segment): int(entered) for segment, entered in inherited.items()},
+        {from_hex(profile) for profile in body.get("former", ())},
+        body.get("anew") is True,
     )

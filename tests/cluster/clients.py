@@ -70,7 +70,7 @@ class Sender(threading.Thread):
             case 1:
                 return {**message, "type": "page", "anonymousId": f"a{person}-{n % 3}"}
             case _:
-                order = {"order_id": f"o{n}", "revenue": 0.1, "currency": "EUR"}
+                order = {"order_id": f"o{self._number}-{n}", "revenue": 0.1, "currency": "EUR"}
                 return {**message, "type": "track", "event": "Order Completed", "properties": order}
 
     def _insist(self, client: httpx.Client, batch: Sequence[dict[str, Any]]) -> None:

@@ -249,7 +249,7 @@ class Client(threading.Thread):
                 self.enough.wait(max(0.0, self.sent / self._rate - (time.monotonic() - began)))
 
     def _message(self, n: int) -> dict[str, Any]:
-        properties = {"order_id": f"o{n}", "revenue": 1, "currency": "EUR"}
+        properties = {"order_id": f"{self._ids}{n}", "revenue": 1, "currency": "EUR"}
         message = {"type": "track", "event": "Order Completed", "userId": f"u{n % 5_000}"}
         return {**message, "messageId": f"{self._ids}{n}", "properties": properties}
 

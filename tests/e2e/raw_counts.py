@@ -14,7 +14,8 @@ def main(data: Path) -> dict[str, int]:
     rows = Warehouse(f"chdb://{data / 'warehouse'}").writer(generation.current(log)).rows
     log.close()
     ((log_rows, offsets, unique),) = rows("SELECT count(), uniqExact(part, off), countIf(dup = 0) FROM log_rows FINAL")
-    ((events, event_offsets, amount),) = rows("SELECT count(), uniqExact(part, off), toString(sum(amount)) FROM events")
+    ((events, event_offsets),) = rows("SELECT count(), uniqExact(part, off) FROM events")
+    ((amount,),) = rows("SELECT toString(sum(amount)) FROM counted")
     ((ids, id_values),) = rows("SELECT count(), uniqExact(key) FROM ids")
     return {
         "log_rows": log_rows,

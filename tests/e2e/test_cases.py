@@ -22,9 +22,7 @@ import pytest
 from tests.e2e.harness import WRITE_KEY, Client, Server, running
 
 CASES = sorted((Path(__file__).parent.parent / "data" / "cases").glob("*.json"))
-_NEXT = "one fact told twice counts once, and who was first is who was received first, with the one pipeline"
 LATER = {
-    "08-order-id-twice": _NEXT,
     "14-refund-sign-and-silence": "a refund of a known order takes its amount, with orders as documents",
 }
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

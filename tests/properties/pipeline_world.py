@@ -40,7 +40,8 @@ from warehouse.client import Warehouse, Writer
 
 SECRET: Final = b"sixteen bytes ok"
 CATALOG: Final = Catalog.load()
-SOURCES: Final = (Source(id="shop"), Source(id="till", channel="pos"))
+SOURCES: Final = (Source(id="shop", book="store"), Source(id="till", channel="pos", book="store"))
+"""Of one book; of two tellings of one order, the till's counts."""
 FREE: Final = IdentityRules(limits={}, default_limit=None, shared_after=None)
 CAPPED: Final = FREE.model_copy(update={"shared_after": 2})
 """Rules under which who is who is a function of the set of links."""
@@ -171,8 +172,10 @@ _TABLES: Final = {
         ORDER BY segment, profile""",
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
-    "events": "SELECT node, time, type, amount, currency, hex(payload) FROM events ORDER BY ALL",
+    "events": "SELECT node, time, type, amount, currency, fact, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT key FROM ids ORDER BY key",
+    "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
+    "retellings": "SELECT key FROM events WHERE (part, off) IN (SELECT part, off FROM retellings) ORDER BY key",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
@@ -278,7 +281,7 @@ def make_event(r: Random, id: str, now: int, group: str, people: int) -> Incomin
         original_time=ClaimedAt(received - r.choice(AGES)),
         identifiers=make_identifiers(r, group, people),
         traits=make_traits(r) if "identified" in kind else None,
-        properties=make_properties(r, kind),
+        properties=make_properties(r, kind, group),
         context=Context({"kind": r.choice(VALUES)}),
         consent={"marketing": r.choice((True, False, "later"))} if r.random() < 0.2 else None,
         alias=r.random() < 0.05,
@@ -304,12 +307,14 @@ def make_identifiers(r: Random, group: str, people: int) -> list[tuple[str, str]
     return [found[i] for i in sorted(set(chosen))]
 
 
-def make_properties(r: Random, kind: str) -> dict[str, Any]:
+def make_properties(r: Random, kind: str, group: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
         name: r.choice(VALUES) for name in r.sample(("kind", "when", "address"), r.randint(0, 2))
     }
     if kind.startswith("order"):
         properties["currency"] = r.choice(("EUR", "EUR", "IRR", ""))
+        if r.random() < 0.6:
+            properties["order_id"] = f"{group}o{r.randrange(6)}"
         amount = r.choice(AMOUNTS)
         if amount is not None:
             properties["revenue"] = amount

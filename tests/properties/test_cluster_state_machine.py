@@ -40,7 +40,18 @@ from tests.properties.segments_world import make_rules
 from warehouse.client import Writer
 
 POINTS: Final = {
-    "events": ("rejected", "events", "traits", "identifiers", "ids", "log_rows", "links", "touched"),
+    "events": (
+        "rejected",
+        "tellings",
+        "retellings",
+        "events",
+        "traits",
+        "identifiers",
+        "ids",
+        "log_rows",
+        "links",
+        "touched",
+    ),
     "identity": ("members", "identity", "decisions", "links", "touched", "ordered", "filled", "declared"),
     "profiles": ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships"),
 }
@@ -226,6 +237,8 @@ TABLES: Final = {
     "transitions": "SELECT * FROM transitions FINAL ORDER BY ALL",
     "events": "SELECT node, time, type, amount, currency, part, off, hex(payload) FROM events FINAL ORDER BY ALL",
     "ids": "SELECT key, part, off FROM ids FINAL ORDER BY ALL",
+    "tellings": "SELECT * FROM tellings FINAL ORDER BY ALL",
+    "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",

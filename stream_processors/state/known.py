@@ -1,0 +1,78 @@
+"""The keys of a table, and of rows on their way there: "surely new" for almost every new key, without a query.
+
+A filter in memory says so; the table decides the rest. It takes 16 to 32 bits per key, and grows by being made again at
+twice the size.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Generic, TypeVar
+
+from stream_processors.state.id_filter import IdFilter, Keys, add_stored, capacity_for, halves
+from warehouse.client import Writer
+
+Value = TypeVar("Value")
+
+
+class KnownKeys(Generic[Value]):
+    """Keys with what is known of each while its row is on its way. One thread."""
+
+    def __init__(self, writer: Writer, keys: Keys, most: int | None, capacity: int, *, lingering: bool) -> None:
+        """`most`: keys in memory; None: all of them. With more, every key is looked up. `lingering`: rows of what is
+        remembered are on their way; else they are in the table."""
+        self._writer = writer
+        self._keys = keys
+        self._most = most
+        self._capacity = capacity
+        self._lingering = lingering
+        self._count = 0
+        self._filter: IdFilter | None = None
+        self._gathered: dict[int, Value] = {}
+        self._landing: dict[int, Value] = {}
+        """Remembered, and not sure to be in the table yet: rows gathered, rows being written."""
+
+    def load(self) -> None:
+        """Read the keys anew: partitions were taken over, or the filter is full."""
+        self._filter = None
+        if self._most == 0:
+            return
+        pending = self._gathered.keys() | self._landing.keys()
+        sql = f"SELECT count() FROM {self._keys.table} WHERE {self._keys.column} NOT IN {{keys:Array(UInt128)}}"
+        self._count = len(pending) + int(self._writer.rows(sql, {"keys": list(pending)})[0][0])
+        self._capacity = capacity_for(self._count, self._capacity)
+        if self._fits():
+            found = IdFilter(self._capacity)
+            add_stored(found, self._writer, self._keys)
+            found.add(halves(pending))
+            self._filter = found  # not before it is whole
+
+    def add(self, new: Mapping[int, Value]) -> None:
+        """These keys are in the table, or on their way there until `landed`."""
+        if not new:
+            return
+        if self._lingering:
+            self._gathered.update(new)
+        self._count += len(new)
+        if self._fits() and (self._filter is None or self._count > self._capacity):
+            self.load()
+        elif self._filter is not None:
+            self._filter.add(halves(new))
+
+    def maybe(self, keys: Sequence[int]) -> Sequence[int]:
+        """Those of the keys that may be known."""
+        return keys if self._filter is None else [keys[i] for i in self._filter.maybe(halves(keys))]
+
+    def on_its_way(self, key: int) -> Value | None:
+        """What was remembered last of a key whose row may not be in the table yet."""
+        return self._gathered.get(key) or self._landing.get(key)
+
+    def writing(self) -> None:
+        """Rows of all that was remembered are being written; so may others be that were begun before."""
+        self._landing |= self._gathered
+        self._gathered = {}
+
+    def landed(self) -> None:
+        """All rows that were being written are in the table."""
+        self._landing = {}
+
+    def _fits(self) -> bool:
+        return self._most is None or self._capacity <= self._most
