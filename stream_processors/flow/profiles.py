@@ -17,7 +17,6 @@ zombie looked at, alive or gone. What the zombie publishes counts nowhere, and i
 what it passes on is redundant. A holder that fails after 1 claims its partitions anew before it tries again.
 """
 
-import logging
 from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -25,7 +24,7 @@ from typing import Final, Protocol
 from eventlog.port import EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
-from schemas.errors import Broken, InvalidInput
+from schemas.errors import Broken
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.writing import Rows, Shown
@@ -36,7 +35,6 @@ from stream_processors.state.states import Looked, States
 from stream_processors.state.teller import Teller
 from stream_processors.state.touches import Touch, Touches
 
-_LOG = logging.getLogger(__name__)
 GROUP: Final = "profiles"
 TERM_BITS: Final = 40
 """A profile row's version: the holder's term above the sum of the touch's offset and the holder's position in
@@ -55,6 +53,16 @@ class LiveRulesSource(Protocol):
         """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what
         changes there is the declaration's doing, whatever made us look."""
         ...
+
+
+class AsDeclared:
+    """The live segments where declarations are put into effect between two steps, and so before every step."""
+
+    def bring_up(self, judge: Judge) -> bool:
+        return False
+
+    def filling(self) -> Mapping[str, str]:
+        return {}
 
 
 @dataclass(slots=True)
@@ -172,13 +180,9 @@ class ProfilesStage:
             term = self._terms.get(record.partition)
             if term is None:
                 raise Broken(f"simorgh.touched/{record.partition}: wanted records of held partitions; assign it first")
-            try:
-                touch = touches.parse(record.value)
-            except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:
-                _LOG.warning("touch %d/%d is left out: %s", record.partition, record.offset, type(error).__name__)
-                continue
-            ver = term << TERM_BITS | record.offset + 1 + self._teller.position
-            add(work, Work(touch, record.partition, ver))
+            if touch := touches.parsed(record):
+                ver = term << TERM_BITS | record.offset + 1 + self._teller.position
+                add(work, Work(touch, record.partition, ver))
         return work
 
     # ---- whose is what

@@ -37,6 +37,12 @@ class NotMember(Conflict):
     default_code = "not_member"
 
 
+class Replaced(Conflict):
+    """Another generation of the tables is live: what is held is to be taken over anew, in that one."""
+
+    default_code = "replaced"
+
+
 class Fence(Protocol):
     """Commits in the workers' own group, which Kafka refuses to those who are no members of its present generation."""
 
@@ -190,6 +196,8 @@ class Lane:
                 self._follow(*wanted)
                 self._failures = 0
                 self.progress.failing = ""
+            except Replaced:
+                self._let_go(list(self._held))
             except (Superseded, NotMember) as error:
                 self._drop(wanted[1], error)
             except Exception as error:
