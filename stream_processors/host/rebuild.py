@@ -7,6 +7,7 @@ that differ from what was published are remembered, and whoever goes on from her
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -48,8 +49,8 @@ _PART: Final = 0
 _TRY_BITS: Final = 24
 """A row's version: the number of the try above that of the chunk. Live holders' are above all of these (`TERM_BITS`)"""
 _EARLIER_MS: Final = 10_000
-"""Profiles are evaluated as of so long ago. What time changes in these seconds is for the live holders to publish, as
-a change by time; here it would look like a difference."""
+"""What differs has to have differed so long ago. What time changes in these seconds is for the live holders to publish,
+as a change by time."""
 
 
 class Rebuild:
@@ -63,30 +64,29 @@ class Rebuild:
         self._copies = Copies(writer, most=None)
         self._bus = MemoryBus()
         self._identity = IdentityStage(log, self._rows, self._bus)
-        self._judge = Judge(lambda: clock() - _EARLIER_MS)
         self._segments = LiveSegments(log)
-        self._withheld = _Withheld(log, self._rows.published, checkpoint)
-        self._profiles = ProfilesStage(
-            log,
-            self._rows,
-            GraphDirectory(lambda: self._identity.graph),
-            self._bus,
-            self._judge,
-            States(writer, self._judge, TableHistory(writer, len(log.ends(topics.EVENTS))), bound=0),
-            self._withheld,
-            AsDeclared(),
-            checkpoint,
-        )
+        self._now = self._evaluation(clock)
+        self._earlier = self._evaluation(lambda: clock() - _EARLIER_MS)
         self._fences = Fences()
         self._version = generation.next_term(log) << _TRY_BITS
         self.transitions_end = self.rejected_end = self.deliveries_end = 0
         """Up to where each topic's rows are written."""
         self._copies.load()
 
+    def _evaluation(self, clock: Clock) -> "_Evaluation":
+        log, writer = self._log, self._writer
+        judge, withheld = Judge(clock), _Withheld(log, self._rows.published, self._checkpoint)
+        states = States(writer, judge, TableHistory(writer, len(log.ends(topics.EVENTS))), bound=0)
+        directory = GraphDirectory(lambda: self._identity.graph)
+        stage = ProfilesStage(
+            log, self._rows, directory, self._bus, judge, states, withheld, AsDeclared(), self._checkpoint
+        )
+        return _Evaluation(judge, stage, withheld.profiles)
+
     @property
     def differing(self) -> set[int]:
-        """The profiles that the latest evaluation found to differ from what was published."""
-        return self._withheld.profiles
+        """The profiles that were found to differ from what was published when they were evaluated last."""
+        return self._now.differing
 
     # ---- rows of events
 
@@ -137,7 +137,8 @@ class Rebuild:
     def declare(self, upto: int) -> None:
         """Judge by the segments that were declared before this offset of simorgh.registry."""
         if self._segments.read_on(upto)[1]:
-            self._judge.set_segments(self._segments.segments.written)
+            for one in (self._now, self._earlier):
+                one.judge.set_segments(self._segments.segments.written)
 
     def everybody(self) -> list[int]:
         """All profiles, and those that an earlier try has shown and that are no more."""
@@ -157,19 +158,36 @@ class Rebuild:
 
     def evaluate(self, profiles: Collection[int]) -> Iterator[None]:
         """Evaluate profiles and write their views and rows, a chunk at each step."""
+        return self._evaluate(profiles, self._now)
+
+    def confirm(self) -> Iterator[None]:
+        """Evaluate those that differ as of some seconds ago, too, and leave out those that did not differ then."""
+        yield from self._evaluate(self.differing, self._earlier)
+        self.differing.intersection_update(self._earlier.differing)
+
+    def _evaluate(self, profiles: Collection[int], evaluation: "_Evaluation") -> Iterator[None]:
         wanted = sorted(profiles)
         for start in range(0, len(wanted), PROFILES):
             self._version += 1
             chunk = wanted[start : start + PROFILES]
-            self._withheld.profiles.difference_update(chunk)
+            evaluation.differing.difference_update(chunk)
             work = {profile: Work(Touch(profile, REPLAY), _PART, self._version) for profile in chunk}
-            self._profiles.see_to(work, frozenset())
+            evaluation.stage.see_to(work, frozenset())
             self._rows.join()
             yield
 
     def close(self) -> None:
         """Wait for the inserts under way."""
         self._rows.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    """Profiles as they stand at the instants of one clock."""
+
+    judge: Judge
+    stage: ProfilesStage
+    differing: set[int]
 
 
 class _Beside(Through):

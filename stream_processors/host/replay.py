@@ -211,6 +211,7 @@ class Replay:
             self._paced(self._rebuild.evaluate(touched))
             if len(touched) < _FEW:
                 break
+        self._paced(self._rebuild.confirm())
         self._paced(self._rebuild.copied())
         self._touch()
         self._standing.note(cut, self._rebuild.transitions_end, self._rebuild.rejected_end)

@@ -34,7 +34,6 @@ READERS_SECONDS: Final = 60.0
 """How long tables are kept after another generation was made live: every process has noticed by then, and its longest
 queries have ended."""
 
-_REST: Final = 0.5
 _PAUSES: Final = Pauses(0.5, 30.0)
 
 
@@ -56,14 +55,16 @@ class ReplayKeeper:
         *,
         checkpoint: Checkpoint = no_checkpoint,
         keep: float = READERS_SECONDS,
+        rest: float = 0.5,
     ) -> None:
-        """`keep`: seconds for which the tables of an earlier generation are kept."""
+        """`keep`: seconds for which the tables of an earlier generation are kept. `rest`: see `Replay`."""
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
         self._fence = fence
         self._checkpoint = checkpoint
         self._keep = keep
+        self._rest = rest
         self._ours = False
         self._stopping = False
         self._told = threading.Condition()
@@ -132,7 +133,7 @@ class ReplayKeeper:
         standing = OfGeneration(self._log, stands.live, number)
         _LOG.info("replay: builds generation %d", number)
         replay = Replay(
-            self._log, self._warehouse, self._clock, standing, number, rest=_REST, checkpoint=self._checkpoint
+            self._log, self._warehouse, self._clock, standing, number, rest=self._rest, checkpoint=self._checkpoint
         )
         try:
             replay.catch_up(self._go_on)

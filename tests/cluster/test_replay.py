@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import clickhouse_connect
 import httpx
 import pytest
 
@@ -163,3 +164,59 @@ def test_while_events_come_in(roles: Roles, hook: Receiver) -> None:
     assert len(hook.calls) == calls
     api.send(*events_of(PEOPLE, 3))
     eventually(lambda: len(hook.calls) == calls + 1, "the trigger does not follow the new generation")
+
+
+def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver) -> None:
+    """Whoever builds is killed in the middle, and its successor right before the pointer moves; a third one ends it."""
+    api = roles.api
+    before = at_rest(api)
+    calls = len(hook.calls)
+    live = api.get("/v1/replay")["generation"]
+    for worker in roles.workers:
+        worker.kill()
+    dying = [roles.cluster.role("work", f"dying-{at}", SIMORGH_CRASH_AT=f"{at}:1") for at in ("profile_rows", "noted")]
+    eventually(lambda: sum(w.metric("simorgh_partitions_owned", stage="events") for w in dying) == 4, "no owner")
+    api.post("/v1/replay", None)
+    eventually(lambda: not any(worker.running for worker in dying), "nobody died")
+    assert api.get("/v1/replay")["state"] == "running"
+    roles.workers[0].start()
+    eventually(lambda: is_live(api, live + 1), "nobody went on")
+    assert at_rest(api) == before
+    assert len(hook.calls) == calls
+
+
+def test_tables_of_another_version_are_rebuilt(roles: Roles, hook: Receiver) -> None:
+    """By the first worker that meets them: nobody has to ask."""
+    api = roles.api
+    before = at_rest(api)
+    calls = len(hook.calls)
+    live = api.get("/v1/replay")["generation"]
+    for worker in roles.workers:
+        worker.stop()
+    command(roles.cluster, f"ALTER DATABASE default_g{live} MODIFY COMMENT 'tables of another version'")
+    command(roles.cluster, f"ALTER TABLE default_g{live}.traits DROP COLUMN channel")
+    roles.workers[0].start()
+    eventually(lambda: is_live(api, live + 1), "nobody rebuilt them")
+    eventually(lambda: roles.workers[0].get("/readyz").status_code == 200, "the worker is not ready")
+    assert at_rest(api) == before
+    assert len(hook.calls) == calls
+    assert "are of another version" in roles.workers[0].errors.read_text()
+
+
+def test_tables_that_are_gone_are_rebuilt(roles: Roles, hook: Receiver) -> None:
+    api = roles.api
+    before = at_rest(api)
+    calls = len(hook.calls)
+    live = api.get("/v1/replay")["generation"]
+    roles.workers[0].stop()
+    command(roles.cluster, f"DROP DATABASE default_g{live} SYNC")
+    roles.workers[0].start()
+    eventually(lambda: is_live(api, live + 1), "nobody rebuilt them")
+    assert at_rest(api) == before
+    assert len(hook.calls) == calls
+
+
+def command(cluster: Cluster, statement: str) -> None:
+    client = clickhouse_connect.get_client(dsn=cluster.bridge.url)
+    client.command(statement)
+    client.close()
