@@ -188,6 +188,7 @@ class LiveGeneration:
     def __init__(self, log: EventLog) -> None:
         self._log = log
         self._over = threading.Event()
+        self._moving = threading.Lock()
         self.number = current(log)
         self.moved: list[Callable[[], None]] = []
         """Called, in the thread that notices, when another generation is live."""
@@ -198,9 +199,10 @@ class LiveGeneration:
     def look(self) -> int:
         """Ask the log."""
         number = current(self._log)
-        if number != self.number:
+        with self._moving:
+            moved, self.number = number != self.number, number
+        if moved:
             _LOG.info("generation %d is live", number)
-            self.number = number
             for tell in self.moved:
                 tell()
         return number
