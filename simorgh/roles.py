@@ -176,8 +176,8 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                     stages=STAGES,
                     shown=holds.positions,
                     visible_within=30.0,
-                    replay=lambda: replay(base.log),
-                    replay_state=lambda: replay_state(base.log),
+                    replay=lambda: replay(base.log, live),
+                    replay_state=lambda: replay_state(base.log, live),
                 ),
                 readiness=Readiness(
                     {
@@ -202,15 +202,17 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
 # ---- replay: asked for here, done by a worker
 
 
-def replay(log: EventLog) -> dict[str, Any]:
+def replay(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
     """Ask for a replay; how it stands. Raises `Conflict` (`replay_running`) where one is under way."""
     generation.want(log)
-    return replay_state(log)
+    return replay_state(log, live)
 
 
-def replay_state(log: EventLog) -> dict[str, Any]:
-    """How the replay that is under way, or the latest one, stands."""
+def replay_state(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
+    """How the replay that is under way, or the latest one, stands. Once it is said to be done, this process reads the
+    new tables."""
     stands = generation.wanted(log)
+    live.look()
     if stands.is_under_way:
         done = GenerationLog(log, lambda: stands.wanted).committed(EVENTS_GROUP, topics.EVENTS)
         total = GenerationLog(log, lambda: stands.live).committed(EVENTS_GROUP, topics.EVENTS)

@@ -197,15 +197,15 @@ class LiveGeneration:
         return self.number
 
     def look(self) -> int:
-        """Ask the log."""
+        """Ask the log. An answer that is overtaken by another thread's does not take the number back."""
         number = current(self._log)
         with self._moving:
-            moved, self.number = number != self.number, number
+            moved, self.number = number > self.number, max(number, self.number)
         if moved:
             _LOG.info("generation %d is live", number)
             for tell in self.moved:
                 tell()
-        return number
+        return self.number
 
     def follow(self) -> None:
         """Look again and again, in a thread, until `close`."""

@@ -6,6 +6,7 @@ tables, rows are written through. `StagesByGeneration` opens them on the tables 
 
 import logging
 import threading
+import time
 from contextlib import suppress
 from typing import Final
 
@@ -38,8 +39,8 @@ from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 
-_SURE: Final = 4
-"""Times in a row that rows have to be missed before they are taken to be gone: a replica may lag."""
+_SURE_SECONDS: Final = 5.0
+"""For so long rows have to be missed before they are taken to be gone: a replica may lag."""
 
 
 class WorkerStages:
@@ -103,7 +104,7 @@ class StagesByGeneration:
         self._graphs = graphs
         self._lock = threading.Lock()
         self._latest: tuple[int, WorkerStages] | None = None
-        self._missed = 0
+        self._missed_since: float | None = None
         self._asked = False
 
     def of(self, number: int) -> WorkerStages:
@@ -132,10 +133,11 @@ class StagesByGeneration:
         """Raises `Backpressure` where rows of simorgh.events that were committed are not there."""
         committed = log.committed(EventsStage.group, topics.EVENTS)  # first: rows are there before they are committed
         if all(stored_end(writer, part) >= offset for part, offset in enumerate(committed)):
-            self._missed = 0
+            self._missed_since = None
             return
-        self._missed += 1
-        if self._missed < _SURE:
+        now = time.monotonic()
+        self._missed_since = self._missed_since or now
+        if now - self._missed_since < _SURE_SECONDS:
             raise Backpressure("warehouse: wanted all rows that were committed, got fewer; looking again")
         raise self._of_no_use("rows that were committed are gone")
 
