@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cluster.harness import Api, Cluster, eventually, running_cluster
+from tests.e2e.command_line import simorgh
 from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.timeout(600)
@@ -172,7 +174,7 @@ def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver) -> Non
     api = roles.api
     before = at_rest(api)
     calls = len(hook.calls)
-    live = api.get("/v1/replay")["generation"]
+    live = api.get("/v1/replay").get("generation", 1)
     for worker in roles.workers:
         worker.kill()
     api.post("/v1/replay", None)
@@ -191,7 +193,7 @@ def test_tables_of_another_version_are_rebuilt(roles: Roles, hook: Receiver) -> 
     api = roles.api
     before = at_rest(api)
     calls = len(hook.calls)
-    live = api.get("/v1/replay")["generation"]
+    live = api.get("/v1/replay").get("generation", 1)
     for worker in roles.workers:
         worker.stop()
     command(roles.cluster, f"ALTER DATABASE default_g{live} MODIFY COMMENT 'tables of another version'")
@@ -204,15 +206,19 @@ def test_tables_of_another_version_are_rebuilt(roles: Roles, hook: Receiver) -> 
     assert "are of another version" in roles.workers[0].errors.read_text()
 
 
-def test_tables_that_are_gone_are_rebuilt(roles: Roles, hook: Receiver) -> None:
+def test_tables_that_are_gone_are_rebuilt(roles: Roles, hook: Receiver, tmp_path: Path) -> None:
+    """By the worker that misses them, and once more by command."""
     api = roles.api
     before = at_rest(api)
     calls = len(hook.calls)
-    live = api.get("/v1/replay")["generation"]
+    live = api.get("/v1/replay").get("generation", 1)
     roles.workers[0].stop()
     command(roles.cluster, f"DROP DATABASE default_g{live} SYNC")
     roles.workers[0].start()
     eventually(lambda: is_live(api, live + 1), "nobody rebuilt them")
+    assert at_rest(api) == before
+    named = {**roles.cluster.environment, "SIMORGH_API": roles.api_role.url}
+    assert f"generation {live + 2} is live" in simorgh("replay", cwd=tmp_path, **named).answer()
     assert at_rest(api) == before
     assert len(hook.calls) == calls
 

@@ -55,6 +55,9 @@ def test_nothing_changes_and_nothing_is_published(make: Make) -> None:
     assert known(cluster.writer) == before
     assert cluster.transitions() == told
     assert cluster.log.ends(topics.SEGMENTS)[0] > published[0], "claims"
+    cluster.keeper().look()
+    assert cluster.warehouse.generations() == [2], "the old tables are dropped"
+    assert known(cluster.writer) == before
 
 
 def test_whoever_takes_over_goes_on(make: Make) -> None:

@@ -19,6 +19,7 @@ from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Conflict
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import ProfilesStage
@@ -325,18 +326,17 @@ class Cluster(Installation):
                 if name in REPLAYED:
                     meanwhile()
 
-            keeper = ReplayKeeper(
-                self.log,
-                self.warehouse,
-                self.clock,
-                lambda topic, positions: None,
-                checkpoint=reached,
-                keep=float("inf"),
-                rest=0.0,
-            )
-            keeper.own([0], 1)
             with suppress(Killed):
-                keeper.look()
+                self.keeper(reached, keep=float("inf")).look()
+
+    def keeper(self, reached: Checkpoint = no_checkpoint, keep: float = 0.0) -> ReplayKeeper:
+        """The owner of simorgh.registry in a process of its own. `keep`: seconds, of the tables of earlier
+        generations."""
+        made = ReplayKeeper(
+            self.log, self.warehouse, self.clock, lambda topic, positions: None, checkpoint=reached, keep=keep, rest=0.0
+        )
+        made.own([0], 1)
+        return made
 
     # ---- what happens outside
 
