@@ -9,7 +9,7 @@ IDENTITY: Final = "simorgh.identity"
 """Links, merges, splits, rules. One partition: one total order per workspace, kept forever; it is truth."""
 
 TOUCHED: Final = "simorgh.touched"
-"""Profiles to evaluate, keyed by profile. Only between processes: one process hands them over in memory."""
+"""Profiles to evaluate, keyed by profile. Between processes, and from a replay to whoever goes on from it."""
 
 SEGMENTS: Final = "simorgh.segments"
 """Transitions: the record of what was told. Key: profile."""

@@ -136,11 +136,6 @@ class Elsewhere:
             yield _OverHttp(client, lambda: collector_of(self._settings))
 
     def replay(self, progress: Progress) -> int:
-        if self._settings.kafka is not None:
-            raise InvalidSettings(
-                "replay: wanted one machine, got a cluster; to fill its tables again, follow"
-                " docs/operations.md#tables-that-lack-rows"
-            )
         with self.session() as session:
             return _replay(session, progress)
 
@@ -246,7 +241,12 @@ def _answer(answer: httpx.Response) -> Any:
 
 
 def _replay(session: Session, progress: Progress) -> int:
-    state = session.call("POST", "/v1/replay")
+    try:
+        state = session.call("POST", "/v1/replay")
+    except Conflict as error:
+        if error.code != "replay_running":
+            raise
+        state = session.call("GET", "/v1/replay")  # begun by another call of this command, which may be gone
     while state["state"] == "running":
         progress(state["done"], state["total"])
         time.sleep(_POLL_SECONDS)

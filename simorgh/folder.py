@@ -8,6 +8,7 @@ from simorgh.logs import OneBox, open_cluster_log
 from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
 from stream_processors.host import generation
+from warehouse.client import OtherTables
 from warehouse.connect import is_server
 from warehouse.ddl import table_names
 
@@ -53,6 +54,8 @@ def _migrate_cluster(settings: Settings) -> str:
     log = open_cluster_log(settings)
     try:
         return _migrate_tables(settings, generation.current(log))
+    except OtherTables as error:
+        return f"topics; the tables in {error.database} are of another version, which the workers rebuild"
     finally:
         log.close()
 

@@ -40,7 +40,7 @@ from simorgh.shared import DeclarationsFollower
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host import generation
 from stream_processors.host.box import WarehouseBehind
-from stream_processors.host.replay import Replay
+from stream_processors.host.replay import on_one_box
 from stream_processors.host.runner import Runner
 from stream_processors.state.graphs import Graphs
 from stream_processors.views.find import Views
@@ -244,19 +244,19 @@ class Platform:
     def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
         """Rebuild the projections beside the live ones and swap. Blocks. `live`: keep processing until the swap."""
         if not self._replay_lock.acquire(blocking=False):
-            raise Conflict("replay: wanted none running, got one that runs; wait until it ends", code="replay_running")
+            raise generation.one_runs()
         try:
-            replay = Replay(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
+            replay = on_one_box(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
             try:
                 replay.catch_up(self._unless_closing(progress))
                 if live:
                     self.conditions.swapping()
                 self.runner.stop()
                 replay.finish()
-            except BaseException:
-                replay.abandon()
-                raise
-            old, self.generation = self.generation, replay.generation
+                old, self.generation = self.generation, replay.generation
+                replay.copy_on()
+            finally:
+                replay.close()
             self.recent.forget(owners=True)
             self.runner = self._new_runner()
             self.runner.recover()
@@ -286,11 +286,12 @@ class Platform:
         return told
 
     def replay_in_background(self) -> dict[str, Any]:
-        """Begin a replay unless one runs; answers how it stands."""
-        if self.replaying["state"] != "running":
-            self.replaying = {"state": "running", "done": 0, "total": 0}
-            self._replaying = threading.Thread(target=self._replay, name="replay", daemon=True)
-            self._replaying.start()
+        """Begin a replay; answers how it stands. Raises `Conflict` (`replay_running`) where one runs."""
+        if self.replaying["state"] == "running":
+            raise generation.one_runs()
+        self.replaying = {"state": "running", "done": 0, "total": 0}
+        self._replaying = threading.Thread(target=self._replay, name="replay", daemon=True)
+        self._replaying.start()
         return dict(self.replaying)
 
     def _replay(self) -> None:

@@ -73,6 +73,11 @@ class ViewsHold:
         self._known = [0] * len(log.ends(topics.EVENTS))
         self._followed: _Followed | None = None
 
+    def forget(self) -> None:
+        """Views are those of another generation: what they hold is to be found out anew."""
+        with self._lock:
+            self._known, self._followed = [0] * len(self._known), None
+
     def positions(self) -> list[int]:
         """The offsets of simorgh.events, by partition. Upstream is asked first: what a stage has passed it has
         handed on."""

@@ -10,13 +10,15 @@
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from eventlog.kafka.client import Connection
+from eventlog.port import EventLog
 from eventlog.watched import WatchedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -42,8 +44,11 @@ from simorgh.secret import of_cluster
 from simorgh.serve import tune_interpreter
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
+from stream_processors.flow.events import GROUP as EVENTS_GROUP
 from stream_processors.flow.topology import TOPOLOGY, projections
 from stream_processors.host import generation
+from stream_processors.host.generation import GenerationLog, LiveGeneration
+from warehouse.client import OtherTables
 
 _LOG = logging.getLogger(__name__)
 
@@ -144,12 +149,16 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
 
     addresses = binds(settings, host, port)
     with opened(settings) as base:
+        live = LiveGeneration(base.log)
         warehouse = open_warehouse(settings)
         try:
-            live = generation.current(base.log)
-            warehouse.migrate(live)
-            log = StagePositions(base.log, STAGES)
-            reader = warehouse.reader(lambda: live)
+            with suppress(OtherTables):  # a worker builds others: until then what is asked of these may fail
+                warehouse.migrate(live.number)
+            log = StagePositions(GenerationLog(base.log, live), STAGES)
+            holds = ViewsHold(log)
+            live.moved.append(holds.forget)
+            live.follow()
+            reader = warehouse.reader(live)
             heavy, stop = heavy_queries(settings, reader), Stop()
             deps = ApiDeps(
                 log=log,
@@ -162,12 +171,18 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 ),
                 phone_region=settings.phone_region,
                 allow_private_webhooks=settings.allow_private_webhooks,
-                generation=lambda: live,
-                projections=Projections(stages=STAGES, shown=ViewsHold(log).positions, visible_within=30.0),
+                generation=live,
+                projections=Projections(
+                    stages=STAGES,
+                    shown=holds.positions,
+                    visible_within=30.0,
+                    replay=lambda: replay(base.log, live),
+                    replay_state=lambda: replay_state(base.log, live),
+                ),
                 readiness=Readiness(
                     {
                         "log": log_takes_events(base.log, topics.REGISTRY),
-                        "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
+                        "warehouse": tables_answer(reader, lambda: warehouse.damage(live.number)),
                     }
                 ),
                 heavy=heavy,
@@ -180,4 +195,28 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
             watch(app, deps.metrics)
             run_app(app, addresses, lambda: ready(addresses[0].url), settings, deps.metrics, stop)
         finally:
+            live.close()
             warehouse.close()
+
+
+# ---- replay: asked for here, done by a worker
+
+
+def replay(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
+    """Ask for a replay; how it stands. Raises `Conflict` (`replay_running`) where one is under way."""
+    generation.want(log)
+    return replay_state(log, live)
+
+
+def replay_state(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
+    """How the replay that is under way, or the latest one, stands. Once it is said to be done, this process reads the
+    new tables."""
+    stands = generation.wanted(log)
+    live.look()
+    if stands.is_under_way:
+        done = GenerationLog(log, lambda: stands.wanted).committed(EVENTS_GROUP, topics.EVENTS)
+        total = GenerationLog(log, lambda: stands.live).committed(EVENTS_GROUP, topics.EVENTS)
+        return {"state": "running", "done": min(sum(done), sum(total)), "total": sum(total)}
+    if stands.wanted > stands.live:
+        return {"state": "failed", "reason": "see the workers' logs"}
+    return {"state": "done", "generation": stands.live} if stands.wanted else {"state": "idle"}

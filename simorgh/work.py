@@ -27,20 +27,25 @@ from simorgh.metrics import TriggerMetrics
 from simorgh.platform import open_warehouse
 from simorgh.roles import Base, opened
 from simorgh.settings import Settings
-from stream_processors.host import generation
+from stream_processors.flow.events import EventsStage
+from stream_processors.flow.identity import IdentityStage
+from stream_processors.flow.profiles import ProfilesStage
 from stream_processors.host.condition import Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
+from stream_processors.host.following import Following, Kind, OnceLevel
+from stream_processors.host.generation import GenerationLog, LiveGeneration
 from stream_processors.host.keeper import TriggerKeeper
-from stream_processors.host.lane import Lane, Source
+from stream_processors.host.lane import Lane, LogSource, Source
 from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
+from stream_processors.host.replay_keeper import ReplayKeeper
 from stream_processors.host.watchdog import Watchdog
-from stream_processors.host.worker import WorkerStages
+from stream_processors.host.worker import StagesByGeneration
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.stage import Stage
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
-from warehouse.client import Warehouse, Writer
+from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
 
@@ -96,19 +101,17 @@ class Worker:
         self._log = base.log
         self._registry = base.declarations.registry
         self._checkpoint = checkpoint_from_environment()
-        live = generation.current(base.log)
-        warehouse.migrate(live)
-        self._writer: Writer = warehouse.writer(live)
-        reader = warehouse.reader(lambda: live)
+        self._live = LiveGeneration(base.log)
+        self._warehouse = warehouse
+        reader = warehouse.reader(self._live)
         self._views = Views(reader, RecentViews())
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
-        log, writer, clock, checkpoint = base.log, self._writer, system_clock, self._checkpoint
+        log, clock, checkpoint = base.log, system_clock, self._checkpoint
         graphs = Graphs(settings.data if settings.data.is_dir() else None)  # a worker needs no folder, and may have one
-        stages = WorkerStages(
+        stages = StagesByGeneration(
             log,
-            writer,
-            reader,
+            warehouse,
             clock,
             checkpoint=checkpoint,
             graphs=graphs,
@@ -117,14 +120,19 @@ class Worker:
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
         )  # else Faust cannot read what the log writes
+        profiles = self._following(ProfilesStage, lambda number: stages.of(number).profiles)
+        touches = OnceLevel(LogSource(log, topics.TOUCHED), log, lambda: profiles.generation)
         self.lanes = [
-            self._lane(stages.events),
-            self._lane(stages.identity),
-            self._lane(stages.profiles),
-            self._lane(RejectedStage(log, writer), rejected),
+            self._lane(self._following(EventsStage, lambda number: stages.of(number).events)),
+            self._lane(self._following(IdentityStage, lambda number: stages.of(number).identity)),
+            self._lane(profiles, touches),
+            self._lane(self._following(RejectedStage, lambda number: stages.of(number).rejected), rejected),
         ]
         self.keeper = TriggerKeeper(self._new_triggers)
-        self.membership = Membership(group, [*self.lanes, self.keeper], rebalanced=self._batches.rebalances.inc)
+        self._live.moved.append(self.keeper.renew)
+        self.replays = ReplayKeeper(log, warehouse, clock, self._fence, checkpoint=checkpoint)
+        self._parts: list[Lane | TriggerKeeper | ReplayKeeper] = [*self.lanes, self.keeper, self.replays]
+        self.membership = Membership(group, self._parts, rebalanced=self._batches.rebalances.inc)
         if rejected is not None:
             self.membership.agent(topics.REJECTED, rejected.offer, AGENT_MOST, AGENT_WITHIN)
         self.watchdog = Watchdog(log, self.lanes, settings.worker_stuck_seconds)
@@ -133,7 +141,7 @@ class Worker:
         self._readiness = Readiness(
             {
                 "log": log_takes_events(log, topics.REGISTRY),
-                "warehouse": tables_answer(reader, lambda: warehouse.damage(live)),
+                "warehouse": tables_answer(reader, lambda: warehouse.damage(self._live.number)),
             },
             at_once=[self._is_in_its_group, stages_run(self._conditions)],
         )
@@ -159,6 +167,9 @@ class Worker:
             "joining", "The worker is being given its partitions by the group: ask again in a few seconds."
         )
 
+    def _following(self, kind: Kind, open: Callable[[int], Stage]) -> Following:
+        return Following(kind, self._live, open)
+
     def _lane(self, stage: Stage, source: Source | None = None) -> Lane:
         return Lane(
             stage,
@@ -177,28 +188,31 @@ class Worker:
         self.membership.rejoin()
 
     def _new_triggers(self) -> TriggerStage:
+        number = self._live.number
+        writer = self._warehouse.writer(number)
         return TriggerStage(
-            self._log,
+            GenerationLog(self._log, lambda: number),
             self._registry,
             lambda profiles: deliveries.identities_of(self._views, profiles),
-            lambda found: self._writer.insert("deliveries", deliveries.rows(found)),
-            lambda due, limit: deliveries.pending(self._writer, due, limit),
+            lambda found: writer.insert("deliveries", deliveries.rows(found)),
+            lambda due, limit: deliveries.pending(writer, due, limit),
             senders(system_clock, allow_private=self._settings.allow_private_webhooks),
             reached=self._checkpoint,
         )
 
     def start(self) -> None:
-        for lane in self.lanes:
-            lane.start()
-        self.keeper.start()
+        for part in self._parts:
+            part.start()
+        self._live.follow()
         self.watchdog.start()
 
     def close(self) -> None:
         self.watchdog.stop()
+        self._live.close()
         patience = self._settings.worker_session_seconds
-        parts: list[Lane | TriggerKeeper] = [*self.lanes, self.keeper]
-        with ThreadPoolExecutor(len(parts)) as stopping:
-            for part, stopped in zip(parts, stopping.map(lambda part: part.stop(patience), parts), strict=True):
+        with ThreadPoolExecutor(len(self._parts)) as stopping:
+            stops = stopping.map(lambda part: part.stop(patience), self._parts)
+            for part, stopped in zip(self._parts, stops, strict=True):
                 if not stopped:
                     _LOG.warning("%s: still busy after %.0f s; left as it is, nothing is lost", part.topic, patience)
 

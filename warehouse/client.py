@@ -136,8 +136,8 @@ class OtherTables(Conflict):
 
     def __init__(self, database: str) -> None:
         super().__init__(
-            f"warehouse: wanted the tables of this version in {database}, got others; on one machine `simorgh serve`"
-            " rebuilds them at its start, on a cluster fill them again (docs/operations.md, Tables of another version)"
+            f"warehouse: wanted the tables of this version in {database}, got others; start `simorgh serve`, or on"
+            " a cluster `simorgh work`, which rebuilds them (docs/operations.md, Tables of another version)"
         )
         self.database = database
 

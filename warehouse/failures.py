@@ -106,8 +106,8 @@ def _failure(error: Exception, first: str) -> SimorghError:
         return damage(f"{code}, {_DAMAGED[code]}")
     if code in _MISSING:
         return Broken(
-            f"warehouse: wanted its tables, got {_MISSING[code]}; nothing is lost, restart one machine to rebuild them,"
-            " or on a cluster fill them from the log (docs/operations.md, Tables that lack rows)",
+            f"warehouse: wanted its tables, got {_MISSING[code]}; nothing is lost, restart one machine, or the workers"
+            " of a cluster: they rebuild them (docs/operations.md, Rebuilding the tables)",
             code="tables_missing",
         )
     if code in _REFUSED_USER:

@@ -20,7 +20,6 @@ zombie looked at, alive or gone. What the zombie publishes counts nowhere, and i
 what it passes on is redundant. A holder that fails after 1 claims its partitions anew before it tries again.
 """
 
-import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -29,7 +28,7 @@ from eventlog.port import EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
 from schemas.clock import Clock, iso
-from schemas.errors import Broken, InvalidInput
+from schemas.errors import Broken
 from schemas.records import Rejection
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
@@ -42,7 +41,6 @@ from stream_processors.state.states import Looked, States
 from stream_processors.state.teller import Teller
 from stream_processors.state.touches import Touch, Touches
 
-_LOG = logging.getLogger(__name__)
 GROUP: Final = "profiles"
 TERM_BITS: Final = 40
 """A profile row's version: the holder's term above the sum of the touch's offset and the holder's position in
@@ -220,13 +218,9 @@ class ProfilesStage:
                     f"simorgh.touched/{record.partition}: wanted records of held partitions, got one of another;"
                     " assign it first"
                 )
-            try:
-                touch = touches.parse(record.value)
-            except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:
-                _LOG.warning("touch %d/%d is left out: %s", record.partition, record.offset, type(error).__name__)
-                continue
-            ver = term << TERM_BITS | record.offset + 1 + self._teller.position
-            add(work, Work(touch, record.partition, ver))
+            if touch := touches.parsed(record):
+                ver = term << TERM_BITS | record.offset + 1 + self._teller.position
+                add(work, Work(touch, record.partition, ver))
         return work
 
     # ---- whose is what

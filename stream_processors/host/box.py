@@ -20,6 +20,9 @@ triggers start after that. Rows of several small batches are written together, i
   8 transitions, memberships  as 7
   9 views, profile_rows  the same states are computed and written again, under a higher version
  10 commit             of all batches whose rows have landed
+
+simorgh.touched holds the profiles that a replay found to differ (`host.replay`), and nothing else. `recover` looks at
+them last, then commits. After a crash before that it looks at them again, and nothing changes.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,10 +41,11 @@ from stream_processors.flow.declarations import Answer, Passed, at_once
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import TERM_BITS, ProfilesStage, Work
+from stream_processors.host import generation
 from stream_processors.parse.batch import Batch
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.lingering import Linger, Lingering, Positions
-from stream_processors.state import cold
+from stream_processors.state import cold, touches
 from stream_processors.state.copies import Copies
 from stream_processors.state.directory import GraphDirectory
 from stream_processors.state.graphs import Graphs
@@ -59,7 +63,6 @@ from stream_processors.views.showing import show_members
 from warehouse.client import Writer
 
 GROUP: Final = "projections"
-_TERMS: Final = "terms"
 _PART: Final = 0
 """There are no partitions of touches here."""
 
@@ -92,7 +95,7 @@ class Box:
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
-        self._term = _next_term(log)
+        self._term = generation.next_term(log)
         self._version = 0
         self._recent = recent or RecentViews()
         self.copies = Copies(writer, most=None, lingering=True)
@@ -180,6 +183,21 @@ class Box:
         self._redo()
         self._rows.changed()
         self.commit()
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Look at the profiles that simorgh.touched holds: those that a replay found to differ from what was
+        published."""
+        for part in range(len(self._log.ends(topics.TOUCHED))):
+            while records := self._log.read(topics.TOUCHED, part, self._seen_to(part), _READ):
+                found = filter(None, map(touches.parsed, records))
+                self.refresh(sorted({touch.profile for touch in found}), touches.REPLAY)
+                self.commit()
+                self._log.commit(GROUP, {topics.TOUCHED: {part: records[-1].offset + 1}})
+
+    def _seen_to(self, part: int) -> int:
+        """The next offset of a partition of simorgh.touched."""
+        return self._log.committed(GROUP, topics.TOUCHED)[part]
 
     def _redo(self) -> None:
         """Process again what was not committed, writing only what is missing."""
@@ -282,49 +300,6 @@ class Box:
         self._committed_identity = positions[topics.IDENTITY][0]
         self._identity.note(self._committed_identity)
 
-    # ---- replay: the same rows, from the log and its records alone
-
-    def rebuild(self, records: Sequence[Record]) -> None:
-        """Write the rows of a batch of events. Identity and segments are folded from their own topics."""
-        self._poison.read_on()
-        derived = self._events.derive(records, told=True)
-        self._events.retell(derived.batch)
-        terms = {record.partition: self._term for record in records}
-        self._rows.batch(derived.batch, derived.seen, terms)
-        self.copies.remember(derived.batch, derived.batch.unique())
-        self.tellings.remember(derived.batch)
-        self._rows.end()
-        self._rows.write_all()
-
-    def rebuild_identity(self) -> None:
-        """Fold all of simorgh.identity and write its rows."""
-        self._poison.read_on()
-        committed = self._log.committed(GROUP, topics.IDENTITY)[0]
-        while records := self._log.read(
-            topics.IDENTITY, 0, self._identity.position, min(_READ, committed - self._identity.position)
-        ):
-            self._identity.take_in(records)
-            self._bus.take()  # what came of it was published then
-            self._rows.write_all()
-        self._take_in_identity()
-
-    def rebuild_transitions(self, positions: Mapping[int, int]) -> None:
-        """Write the rows of all of simorgh.segments; then, where an earlier process published something of events and
-        did not commit, process these events as `recover` does.
-
-        Evaluated without them, profiles would leave again what they were published to have entered, and enter it once
-        more. `positions`: up to where events were rebuilt.
-        """
-        begun = self._log.ends(topics.SEGMENTS)[0] > self._log.committed(GROUP, topics.SEGMENTS)[0]
-        begun = begun or self._identity.position > self._log.committed(GROUP, topics.IDENTITY)[0]
-        self.judge.tick()
-        self._teller.begin(_PART, self._term, 0)
-        self._rows.write_all()
-        self._events.hold(dict(positions), self._term)
-        if begun:
-            self._redo()
-        self._rows.write_all()
-
     # ---- declarations and time: `flow.declarations.Effects`
 
     def order(self, orders: Sequence[Message]) -> Passed:
@@ -410,13 +385,6 @@ class Box:
     def close(self) -> None:
         """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
         self._rows.close()
-
-
-def _next_term(log: EventLog) -> int:
-    """The term of a start: above that of each earlier one."""
-    term = log.committed(_TERMS, topics.SEGMENTS)[0] + 1
-    log.commit(_TERMS, {topics.SEGMENTS: {0: term}})
-    return term
 
 
 def _chunks(profiles: Sequence[int]) -> Iterator[Sequence[int]]:

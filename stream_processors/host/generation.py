@@ -1,20 +1,224 @@
-"""Which generation of the projections is live: one pointer, kept beside the consumer groups' positions in the log.
+"""Which generation of the tables is live, which one is wanted, and where each stands in the log.
 
-The pointer is the committed position of a group of its own, so that it is as durable as they are and every process
-that can reach the log can read it.
+All of it is kept as committed positions of consumer groups, so it is as durable as they are, and every process that
+reaches the log can read it:
+
+    generation          the live generation: the one pointer that a replay moves
+    generation.wanted   the generation that a replay was asked to build; above the live one while it does
+    generation.failed   the wanted generation that could not be built
+
+On a cluster each generation stands where it stands by itself. `GenerationLog` gives the stages of one generation
+positions of their own, under the groups' names with `.g2` and so on behind them (the first one has the plain names).
+So the commit that moves the pointer moves all positions with it, and whoever still works for the old generation moves
+the old one's positions only. One box stops its only holder before it swaps: its positions are those of both.
 """
 
-from eventlog.port import EventLog
-from schemas import topics
+import logging
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Final
 
-_GROUP = "generation"
+from destinations.ledger import GROUP as TRIGGERS
+from eventlog.port import EventLog, Message, Position, Record
+from schemas import topics
+from schemas.errors import Conflict
+from schemas.retry import Failures, Pauses
+from stream_processors.flow import events, identity, profiles, rejected
+from stream_processors.state.live_segments import REGISTRY_GROUP
+from stream_processors.state.teller import told_group
+
+_LOG = logging.getLogger(__name__)
+
+_LIVE: Final = "generation"
+_WANTED: Final = "generation.wanted"
+_FAILED: Final = "generation.failed"
+_TERMS: Final = "terms"
+
+LEVEL: Final = "profiles.level"
+"""The group whose position in a partition of simorgh.touched is 1 where a new generation has caught up with the one
+before it: see `host.following`."""
+
+_OWN: Final = frozenset({events.GROUP, identity.GROUP, profiles.GROUP, rejected.GROUP, REGISTRY_GROUP, LEVEL, TRIGGERS})
+_TOLD: Final = told_group(0)[:-1]
+_SHARED: Final = frozenset({(TRIGGERS, topics.SEGMENTS)})
+"""What was called for a transition was called, whichever tables are live."""
+
+LOOK_SECONDS: Final = 1.0
+_PAUSES: Final = Pauses(LOOK_SECONDS, 10.0)
 
 
 def current(log: EventLog) -> int:
     """The live generation, from 1."""
-    return max(1, log.committed(_GROUP, topics.REGISTRY)[0])
+    return max(1, _read(log, _LIVE))
 
 
 def swap(log: EventLog, generation: int) -> None:
     """Make `generation` the live one. Atomic and durable."""
-    log.commit(_GROUP, {topics.REGISTRY: {0: generation}})
+    _write(log, _LIVE, generation)
+
+
+def next_term(log: EventLog) -> int:
+    """A number above each that was given out before in this log, from 1."""
+    term = log.committed(_TERMS, topics.SEGMENTS)[0] + 1
+    log.commit(_TERMS, {topics.SEGMENTS: {0: term}})
+    return term
+
+
+# ---- what a cluster is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The live generation, and the one that a replay is to build, or was; 0 where none ever was."""
+
+    live: int
+    wanted: int
+    failed: int
+
+    @property
+    def is_under_way(self) -> bool:
+        return self.wanted > max(self.live, self.failed)
+
+
+def wanted(log: EventLog) -> Wanted:
+    found = Wanted(0, _read(log, _WANTED), _read(log, _FAILED))
+    return Wanted(current(log), found.wanted, found.failed)  # last: what is live was wanted before
+
+
+def want(log: EventLog) -> int:
+    """Ask for a replay; returns the generation to be built. Raises `Conflict` (`replay_running`) where one runs."""
+    stands = wanted(log)
+    if stands.is_under_way:
+        raise one_runs()
+    return want_anew(log, stands)
+
+
+def one_runs() -> Conflict:
+    return Conflict("replay: wanted none running, got one that runs; wait until it ends", code="replay_running")
+
+
+def want_anew(log: EventLog, stands: Wanted) -> int:
+    """Ask for a generation under a number that no try had before, whether or not one is wanted."""
+    number = max(stands.live, stands.wanted) + 1
+    _write(log, _WANTED, number)
+    return number
+
+
+def fail(log: EventLog, generation: int) -> None:
+    """Say that this wanted generation cannot be built."""
+    _write(log, _FAILED, generation)
+
+
+def _read(log: EventLog, group: str) -> int:
+    return log.committed(group, topics.REGISTRY)[0]
+
+
+def _write(log: EventLog, group: str, number: int) -> None:
+    log.commit(group, {topics.REGISTRY: {0: number}})
+
+
+# ---- positions of a generation's own
+
+
+def group_of(group: str, generation: int) -> str:
+    """The name under which a generation's stages keep a group's positions."""
+    return group if generation == 1 else f"{group}.g{generation}"
+
+
+def _is_own(group: str, topic: str) -> bool:
+    return (group in _OWN or group.startswith(_TOLD)) and (group, topic) not in _SHARED
+
+
+class GenerationLog:
+    """A cluster's log as one generation's projections see it: an `EventLog` with positions of their own."""
+
+    def __init__(self, log: EventLog, generation: Callable[[], int]) -> None:
+        """`generation` is asked at each call."""
+        self._log = log
+        self._generation = generation
+
+    def committed(self, group: str, topic: str) -> list[int]:
+        return self._log.committed(self._named(group, topic), topic)
+
+    def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
+        """Positions that all generations share first: between the two commits less is known to be done, never more."""
+        shared = {topic: found for topic, found in positions.items() if not _is_own(group, topic)}
+        own = {topic: found for topic, found in positions.items() if topic not in shared}
+        if shared:
+            self._log.commit(group, shared)
+        if own:
+            self._log.commit(group_of(group, self._generation()), own)
+
+    def _named(self, group: str, topic: str) -> str:
+        return group_of(group, self._generation()) if _is_own(group, topic) else group
+
+    # ---- as the log does
+
+    def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
+        return self._log.append(topic, messages)
+
+    def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> Future[list[list[Position]]]:
+        return self._log.submit(writes)
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
+        return self._log.read(topic, partition, offset, limit)
+
+    def ends(self, topic: str) -> list[int]:
+        return self._log.ends(topic)
+
+    def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
+        return self._log.wait(topic, beyond, timeout)
+
+    def close(self) -> None:
+        self._log.close()
+
+
+# ---- following the pointer
+
+
+class LiveGeneration:
+    """The live generation as one process of a cluster knows it: at most a second or so old. Any thread may ask."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._over = threading.Event()
+        self._moving = threading.Lock()
+        self.number = current(log)
+        self.moved: list[Callable[[], None]] = []
+        """Called, in the thread that notices, when another generation is live."""
+
+    def __call__(self) -> int:
+        return self.number
+
+    def look(self) -> int:
+        """Ask the log. An answer that is overtaken by another thread's does not take the number back."""
+        number = current(self._log)
+        with self._moving:
+            moved, self.number = number > self.number, max(number, self.number)
+        if moved:
+            _LOG.info("generation %d is live", number)
+            for tell in self.moved:
+                tell()
+        return self.number
+
+    def follow(self) -> None:
+        """Look again and again, in a thread, until `close`."""
+        threading.Thread(target=self._follow, name="generation", daemon=True).start()
+
+    def _follow(self) -> None:
+        failures = Failures(_PAUSES)
+        pause = LOOK_SECONDS
+        while not self._over.wait(pause):
+            try:
+                self.look()
+                failures.clear()
+                pause = LOOK_SECONDS
+            except Exception as error:  # never the end: this process would read tables that are dropped
+                failures.add(error)
+                pause = failures.pause(random.random())
+
+    def close(self) -> None:
+        self._over.set()

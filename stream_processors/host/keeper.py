@@ -9,11 +9,14 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from destinations.stage import TriggerStage
 from schemas import topics
 
 _LOG = logging.getLogger(__name__)
+
+_RENEW: Final = "renew"
 
 
 class TriggerKeeper:
@@ -23,7 +26,7 @@ class TriggerKeeper:
 
     def __init__(self, make: Callable[[], TriggerStage]) -> None:
         self._make = make
-        self._orders: queue.SimpleQueue[bool | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[bool | str | None] = queue.SimpleQueue()
         self._stage: TriggerStage | None = None
         self._thread = threading.Thread(target=self._run, name="triggers-keeper", daemon=True)
 
@@ -40,19 +43,29 @@ class TriggerKeeper:
     def hold(self, timeout: float) -> bool:
         return True
 
+    def renew(self) -> None:
+        """Make the stage anew, where this worker has it. From any thread."""
+        self._orders.put(_RENEW)
+
     def stop(self, timeout: float) -> bool:
         self._orders.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        ours: bool | None = False
-        while (ours := self._orders.get()) is not None:
-            if ours and self._stage is None:
+        while (order := self._orders.get()) is not None:
+            if order == _RENEW:
+                self._again()
+            elif order and self._stage is None:
                 self._begin()
-            elif not ours:
+            elif not order:
                 self._end()
         self._end()
+
+    def _again(self) -> None:
+        if self._stage is not None:
+            self._end()
+            self._begin()
 
     def _begin(self) -> None:
         stage = self._make()

@@ -41,6 +41,12 @@ class NotMember(Conflict):
     default_code = "not_member"
 
 
+class Replaced(Conflict):
+    """Another generation of the tables is live: what is held is to be taken over anew, in that one."""
+
+    default_code = "replaced"
+
+
 class Fence(Protocol):
     """Commits in the workers' own group, which Kafka refuses to those who are no members of its present generation."""
 
@@ -199,6 +205,8 @@ class Lane:
                 if self._follow(*wanted):
                     self._failures.clear()
                     self.progress.failing = ""
+            except Replaced:
+                self._let_go(list(self._held))
             except (Superseded, NotMember) as error:
                 self._drop(wanted[1], error)
             except Exception as error:

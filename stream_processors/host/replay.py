@@ -1,102 +1,277 @@
-"""Replay: build the next generation of all projections from the log, beside the live one, and swap it in.
+"""Replay: build the next generation of all tables from the log, beside the live one, and go on with that.
 
-The topics of identity and segments are folded as they are (they are truth and record), everything else is computed
-again from simorgh.events. No webhook is called: what the full computation tells differently from the record becomes
-transitions with cause `replay`.
+Words. A *generation* is one build of all tables, in a database of its own. The *live* one is what the pointer in the
+log names (`host.generation`). A *cut* is where the live generation stands at one moment: a position in each topic. The
+next generation is *level* once it holds all that the live one holds.
 
-Side effects of `finish`, and what a crash after each means:
-  1 what a process that was killed had begun and not committed is processed and committed, where there is such: the old
-    generation lacks its rows, which its next start finds, and rebuilds
-  2 transitions with cause replay   the old generation mirrors them at its next start
-  3 swap                            the new one is live; it mirrors what was not committed yet at its start
-  4 commit                          done; generations that are not live are dropped at start
+Flow. The log is read up to a cut, the rows of events first, since they are most; then identity, transitions and
+declarations are folded as they are (they are truth and record), and every profile is evaluated. Meanwhile the live
+generation goes on. So cut follows cut, each with less to do: new rows, and the profiles that were touched in between.
+When little is left, the last cut is noted as where the next generation stands, and the pointer moves. Whoever works
+then takes the same step as after any other takeover: it goes on from these positions, and derives again what the old
+generation had beyond them.
+
+No webhook is called. Nothing is published here. Profiles whose memberships differ from what was published are touched
+with the cause `replay`, which no trigger asks for, and their next holder publishes what differs.
+
+Side effects, in order, and what a crash after each means. Whoever takes over begins with the positions in 2:
+
+  1 the database            found, and filled on
+  2 rows of events, then the position up to which they are there     written again from it: equal rows are one
+  3 rows of identity, transitions, rejected events, deliveries       written again from the beginning: the same rows
+  4 views, profile_rows     written again, under higher versions
+  5 simorgh.touched         holders of the old generation look at these profiles: nothing changes by that. Touched again
+  6 positions of the next generation     nobody reads them before 7; noted again
+  7 the pointer             done. Generations before the live one are dropped later
+
+One box (`OfOneBox`) builds from nothing each time, since its engine counts equal rows twice. It stops its holder for
+the last cut, so the positions after 7 are the ones before: there is no 6. Its next start looks at what 5 names.
+
+A cluster (`OfGeneration`) goes on all the time. Two things make that safe. Positions belong to a generation, so an old
+holder moves the old ones only. And a new holder of profiles claims its partition, which silences the old holder, then
+waits until the new generation is level with what the old one may have published of (`host.following`): else profiles
+would leave again what they were published to have entered.
 """
 
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, Protocol
 
-import orjson
-
-from destinations import deliveries
-from eventlog.port import EventLog, Record, present
+from destinations.ledger import GROUP as TRIGGERS
+from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
-from stream_processors.flow import rejected
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.flow import events, identity, profiles, rejected
 from stream_processors.host import generation
-from stream_processors.host.box import GROUP, Box
-from stream_processors.state.touches import REPLAY
-from warehouse.client import Warehouse, Writer
+from stream_processors.host.box import GROUP
+from stream_processors.host.generation import GenerationLog
+from stream_processors.host.rebuild import READ, Rebuild
+from stream_processors.state import touches
+from stream_processors.state.live_segments import REGISTRY_GROUP
+from stream_processors.state.teller import told_group
+from stream_processors.state.touches import REPLAY, Touch
+from warehouse.client import Warehouse
 
-_READ: Final = 20_000
+_FEW: Final = 2_000
+"""Profiles that were touched since the cut before: so few that another cut does not pay."""
+_MOST_CUTS: Final = 10
+
 Progress = Callable[[int, int], None]
-"""Told after each batch: events rebuilt so far, events in all."""
+"""Told after each step: events rebuilt so far, events in all. What it raises ends the replay."""
+
+
+def _quiet(done: int, total: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where the live generation stands. What it has published of is in the topics before these positions, or is
+    touched at or after `touched`."""
+
+    registry: int
+    deliveries: int
+    events: list[int]
+    identity: int
+    touched: list[int] = field(default_factory=list)
+
+
+class Standing(Protocol):
+    """Where the live generation stands, and where the next one is to go on."""
+
+    def cut(self) -> Cut: ...
+
+    def rebuilt(self) -> list[int]:
+        """Up to where an earlier try has written the rows of simorgh.events, by partition."""
+        ...
+
+    def move(self, positions: dict[int, int]) -> None:
+        """Rows of simorgh.events are written up to these positions."""
+        ...
+
+    def note(self, cut: Cut, transitions_end: int, rejected_end: int) -> None:
+        """The next generation goes on from here."""
+        ...
+
+
+class OfOneBox:
+    """One holder for everything, which stands still at the last cut."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    def cut(self) -> Cut:
+        def committed(topic: str) -> list[int]:
+            return self._log.committed(GROUP, topic)
+
+        return Cut(committed(topics.REGISTRY)[0], 0, committed(topics.EVENTS), committed(topics.IDENTITY)[0])
+
+    def rebuilt(self) -> list[int]:
+        return [0] * len(self._log.ends(topics.EVENTS))
+
+    def move(self, positions: dict[int, int]) -> None:
+        """The next try begins anew."""
+
+    def note(self, cut: Cut, transitions_end: int, rejected_end: int) -> None:
+        """It goes on from where its holder stands."""
+
+
+class OfGeneration:
+    """Holders that go on, and positions for each generation."""
+
+    def __init__(self, log: EventLog, live: int, next: int) -> None:
+        self._live = GenerationLog(log, lambda: live)
+        self._next = GenerationLog(log, lambda: next)
+
+    def cut(self) -> Cut:
+        """Touches first: what was touched before was published, and stands in simorgh.segments by now."""
+        committed = self._live.committed
+        touched = committed(profiles.GROUP, topics.TOUCHED)
+        return Cut(
+            registry=committed(REGISTRY_GROUP, topics.REGISTRY)[0],
+            deliveries=committed(TRIGGERS, topics.DELIVERIES)[0],
+            events=committed(events.GROUP, topics.EVENTS),
+            identity=committed(identity.GROUP, topics.IDENTITY)[0],
+            touched=touched,
+        )
+
+    def rebuilt(self) -> list[int]:
+        return self._next.committed(events.GROUP, topics.EVENTS)
+
+    def move(self, positions: dict[int, int]) -> None:
+        self._next.commit(events.GROUP, {topics.EVENTS: positions})
+
+    def note(self, cut: Cut, transitions_end: int, rejected_end: int) -> None:
+        commit = self._next.commit
+        commit(identity.GROUP, {topics.IDENTITY: {0: cut.identity}})
+        commit(profiles.GROUP, {topics.TOUCHED: dict(enumerate(cut.touched))})
+        for part in range(len(cut.touched)):
+            commit(told_group(part), {topics.SEGMENTS: {0: transitions_end}})
+        commit(rejected.GROUP, {topics.REJECTED: {0: rejected_end}})
+        commit(TRIGGERS, {topics.DELIVERIES: {0: cut.deliveries}})
+        commit(REGISTRY_GROUP, {topics.REGISTRY: {0: cut.registry}})
+
+
+def on_one_box(log: EventLog, warehouse: Warehouse, clock: Clock, rest: float = 0.0) -> "Replay":
+    """A replay into an empty generation after the live one."""
+    number = generation.current(log) + 1
+    warehouse.drop(number)
+    warehouse.migrate(number)
+    return Replay(log, warehouse, clock, OfOneBox(log), number, rest=rest)
 
 
 class Replay:
-    """One rebuild. `catch_up` may run beside a live pipeline, as often as wanted; `finish` needs it stopped."""
+    """One rebuild. `catch_up` and `finish` once each; on one box `finish` needs the live holder stopped."""
 
-    def __init__(self, log: EventLog, warehouse: Warehouse, clock: Clock, rest: float = 0.0) -> None:
-        """`rest`: seconds to rest per second of work, so that a live pipeline beside it keeps its pace."""
+    def __init__(
+        self,
+        log: EventLog,
+        warehouse: Warehouse,
+        clock: Clock,
+        standing: Standing,
+        number: int,
+        *,
+        rest: float = 0.0,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> None:
+        """`number`: of the generation to build, whose tables are there. `rest`: seconds to rest per second of work, so
+        that live holders beside it keep their pace."""
         self._log = log
-        self._warehouse = warehouse
+        self._standing = standing
         self._rest = rest
-        self.generation = generation.current(log) + 1
-        warehouse.drop(self.generation)
-        warehouse.migrate(self.generation)
-        self._writer = warehouse.writer(self.generation)
-        self._box = Box(log, self._writer, clock)
-        self._positions = dict.fromkeys(range(len(log.ends(topics.EVENTS))), 0)
-        self._mirrored = {topics.REJECTED: 0, topics.DELIVERIES: 0}
+        self._checkpoint = checkpoint
+        self.generation = number
+        self._rebuild = Rebuild(log, warehouse.writer(number), clock, checkpoint)
+        self._positions = dict(enumerate(standing.rebuilt()))
+        self._progress: Progress = _quiet
+        self._total = 0
 
-    def catch_up(self, progress: Progress = lambda done, total: None) -> None:
-        """Rebuild everything up to what the live pipeline has committed."""
-        ends = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
-        total = sum(ends.values())
-        while any(self._positions[p] < end for p, end in ends.items()):
-            started = time.monotonic()
-            self._box.rebuild(self._next(ends))
-            progress(sum(self._positions.values()), total)
-            time.sleep((time.monotonic() - started) * self._rest)
-        self._mirror_topics()
+    def catch_up(self, progress: Progress = _quiet) -> None:
+        """Write the rows of all events that the live generation has, and copy what is copied."""
+        self._progress = progress
+        self._paced(self._events(self._standing.cut().events))
+        self._paced(self._rebuild.copied())
 
-    def finish(self) -> None:
-        """With the live pipeline stopped: reach its exact position, evaluate everything, swap. Blocks."""
-        self.catch_up()
-        self._box.rebuild_identity()
-        position = self._log.committed(GROUP, topics.REGISTRY)[0]
-        self._box.rebuild_transitions(self._positions)
-        self._box.refresh(self._box.live_profiles(), REPLAY)
+    def finish(self, commit: Callable[[], None] = lambda: None) -> None:
+        """Evaluate everybody, catch up again until little is left, and make the new generation the live one. Blocks.
+
+        `commit` raises where somebody else is to do it: it is called right before the pointer moves.
+        """
+        cut = self._standing.cut()
+        self._fold(cut)
+        self._paced(self._rebuild.evaluate(self._rebuild.everybody()))
+        for _ in range(_MOST_CUTS):
+            before, cut = cut, self._standing.cut()
+            self._fold(cut)
+            touched = self._touched(before, cut)
+            self._paced(self._rebuild.evaluate(touched))
+            if len(touched) < _FEW:
+                break
+        self._paced(self._rebuild.confirm())
+        self._paced(self._rebuild.copied())
+        self._touch()
+        self._standing.note(cut, self._rebuild.transitions_end, self._rebuild.rejected_end)
+        self._checkpoint("noted")
+        commit()
         generation.swap(self._log, self.generation)
-        self._box.in_effect(position)
-        self._mirror_topics()
-        self._box.close()
+        self._checkpoint("swapped")
 
-    def abandon(self) -> None:
-        """End what is under way, where the rebuild failed. Its generation is dropped at the next start or replay."""
-        self._box.close()
+    def copy_on(self) -> None:
+        """Write the rows of what was rejected and delivered since: where the live holder wrote it elsewhere."""
+        for _ in self._rebuild.copied():
+            pass
 
-    def _next(self, ends: dict[int, int]) -> list[Record]:
+    def close(self) -> None:
+        """End what is under way, here or at the end."""
+        self._rebuild.close()
+
+    # ---- steps
+
+    def _fold(self, cut: Cut) -> None:
+        self._paced(self._events(cut.events))
+        self._paced(self._rebuild.identity(cut.identity))
+        self._paced(self._rebuild.transitions())
+        self._rebuild.declare(cut.registry)
+
+    def _events(self, ends: list[int]) -> Iterator[None]:
+        self._total = sum(ends)
+        while records := self._next_events(ends):
+            self._rebuild.events(records)
+            self._standing.move(self._positions)
+            self._checkpoint("rebuilt")
+            yield
+
+    def _next_events(self, ends: list[int]) -> list[Record]:
         records: list[Record] = []
-        for partition, end in ends.items():
-            position = self._positions[partition]
-            records += self._log.read(topics.EVENTS, partition, position, min(_READ, end - position))
+        for partition, end in enumerate(ends):
+            position = self._positions.get(partition, 0)
+            if position < end:
+                records += self._log.read(topics.EVENTS, partition, position, min(READ, end - position))
         for record in records:
             self._positions[record.partition] = record.offset + 1
         return records
 
-    def _mirror_topics(self) -> None:
-        """Topics whose tables are their plain copies."""
-        mirror(self._log, self._writer, self._mirrored)
+    def _touched(self, before: Cut, now: Cut) -> set[int]:
+        """The profiles that were touched between two cuts, and those that differed."""
+        found = set(self._rebuild.differing)
+        for partition, (start, end) in enumerate(zip(before.touched, now.touched, strict=True)):
+            for position in range(start, end, READ):
+                records = self._log.read(topics.TOUCHED, partition, position, min(READ, end - position))
+                found |= self._rebuild.touched(records)
+        return found
 
+    def _touch(self) -> None:
+        differing = sorted(self._rebuild.differing)
+        for start in range(0, len(differing), READ):
+            chunk = differing[start : start + READ]
+            self._log.append(topics.TOUCHED, [touches.message(Touch(profile, REPLAY)) for profile in chunk])
+        self._checkpoint("differing")
 
-def mirror(log: EventLog, writer: Writer, positions: dict[str, int]) -> None:
-    """Write the rows of rejected events and deliveries from `positions` on, and move these."""
-    while records := log.read(topics.REJECTED, 0, positions[topics.REJECTED], _READ):
-        writer.insert("rejected", rejected.rows(records))
-        positions[topics.REJECTED] = records[-1].offset + 1
-    while records := log.read(topics.DELIVERIES, 0, positions[topics.DELIVERIES], _READ):
-        writer.insert(
-            "deliveries", deliveries.rows([{**orjson.loads(r.value), "ver": r.offset} for r in present(records)])
-        )
-        positions[topics.DELIVERIES] = records[-1].offset + 1
+    def _paced(self, steps: Iterator[None]) -> None:
+        """Take the steps, rest after each, and tell the progress."""
+        started = time.monotonic()
+        for _ in steps:
+            time.sleep((time.monotonic() - started) * self._rest)
+            self._progress(min(self._total, sum(self._positions.values())), self._total)
+            started = time.monotonic()

@@ -1,12 +1,19 @@
 """One worker of a cluster: the stages as objects that share partitions with those of other workers.
 
 What `host.box` has in memory goes through topics and tables here: touches are a topic, who is who is asked of the
-tables, rows are written through.
+tables, rows are written through. `StagesByGeneration` opens them on the tables of a generation, where these are of use.
 """
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import Final
 
 from eventlog.port import EventLog
 from schemas import topics
 from schemas.clock import Clock
+from schemas.errors import Backpressure, Conflict
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import TopicBus
 from stream_processors.flow.declarations import Declarations
@@ -14,6 +21,9 @@ from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.owners import Owners
 from stream_processors.flow.profiles import ProfilesStage
+from stream_processors.host import generation
+from stream_processors.host.generation import GenerationLog
+from stream_processors.host.rejected import RejectedStage
 from stream_processors.rows.tables import TableHistory
 from stream_processors.rows.writing import Through
 from stream_processors.state.copies import Copies
@@ -24,10 +34,16 @@ from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.poison import MOST_IN_A_ROW, Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
+from stream_processors.state.stored import stored_end
 from stream_processors.state.teller import Teller
 from stream_processors.state.tellings import Tellings
-from warehouse.client import Writer
+from warehouse.client import OtherTables, Warehouse, Writer
 from warehouse.reader import Reader
+
+_LOG = logging.getLogger(__name__)
+
+_SURE_SECONDS: Final = 5.0
+"""For so long rows have to be missed before they are taken to be gone: a replica may lag."""
 
 
 class WorkerStages:
@@ -89,3 +105,75 @@ class WorkerStages:
             clock,
             checkpoint,
         )
+        self.rejected = RejectedStage(log, writer)
+
+
+class StagesByGeneration:
+    """The stages on the tables of whichever generation is asked for. Any thread.
+
+    Tables of another version, and those that lack rows which were committed, are of no use: a replay is asked for, once
+    in the life of this object, and until another generation is live every call raises `Backpressure` (`rebuilding`).
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        warehouse: Warehouse,
+        clock: Clock,
+        *,
+        checkpoint: Checkpoint,
+        graphs: Graphs | None,
+        most_set_aside: int,
+    ) -> None:
+        self._log = log
+        self._warehouse = warehouse
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._graphs = graphs
+        self._most_set_aside = most_set_aside
+        self._lock = threading.Lock()
+        self._latest: tuple[int, WorkerStages] | None = None
+        self._missed_since: float | None = None
+        self._asked = False
+
+    def of(self, number: int) -> WorkerStages:
+        with self._lock:
+            if self._latest is None or self._latest[0] != number:
+                self._latest = number, self._open(number)
+            return self._latest[1]
+
+    def _open(self, number: int) -> WorkerStages:
+        log, writer = GenerationLog(self._log, lambda: number), self._warehouse.writer(number)
+        try:
+            self._warehouse.migrate(number)
+        except OtherTables as error:
+            raise self._of_no_use(f"the tables in {error.database} are of another version") from None
+        self._require_rows(log, writer)
+        return WorkerStages(
+            log,
+            writer,
+            self._warehouse.reader(lambda: number),
+            self._clock,
+            checkpoint=self._checkpoint,
+            graphs=self._graphs,
+            most_set_aside=self._most_set_aside,
+        )
+
+    def _require_rows(self, log: EventLog, writer: Writer) -> None:
+        """Raises `Backpressure` where rows of simorgh.events that were committed are not there."""
+        committed = log.committed(EventsStage.group, topics.EVENTS)  # first: rows are there before they are committed
+        if all(stored_end(writer, part) >= offset for part, offset in enumerate(committed)):
+            self._missed_since = None
+            return
+        now = time.monotonic()
+        self._missed_since = self._missed_since or now
+        if now - self._missed_since < _SURE_SECONDS:
+            raise Backpressure("warehouse: wanted all rows that were committed, got fewer; looking again")
+        raise self._of_no_use("rows that were committed are gone")
+
+    def _of_no_use(self, why: str) -> Backpressure:
+        if not self._asked:
+            with suppress(Conflict):  # one runs
+                _LOG.warning("warehouse: %s: generation %d is built from the log", why, generation.want(self._log))
+            self._asked = True
+        return Backpressure(f"warehouse: {why}; wait until a worker has built others from the log", code="rebuilding")

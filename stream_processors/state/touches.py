@@ -5,15 +5,19 @@ the profile looks up who the nodes are today and passes on what is not its own. 
 profiles; it has to be appended after the rows that it is about are in the warehouse.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
 
-from eventlog.port import Message
+from eventlog.port import Message, Record
 from identity.nodes import from_hex, to_hex
+from schemas.errors import InvalidInput
 from stream_processors.state.profile import inherit
+
+_LOG = logging.getLogger(__name__)
 
 EVENT: Final = "event"
 TIME: Final = "time"
@@ -133,3 +137,12 @@ def parse(value: bytes) -> Touch:
         {from_hex(profile) for profile in body.get("former", ())},
         body.get("anew") is True,
     )
+
+
+def parsed(record: Record) -> Touch | None:
+    """A record of simorgh.touched; None, and a line in the process's log, where it is no touch."""
+    try:
+        return parse(record.value)
+    except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:
+        _LOG.warning("touch %d/%d is left out: %s", record.partition, record.offset, type(error).__name__)
+        return None

@@ -47,7 +47,6 @@ def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
         assert "SIMORGH_API" in simorgh(*command.split(), cwd=tmp_path, **kafka).fault(1)
     for command in ("serve --port 0", "demo --no-serve", "backup kept", "restore kept"):
         assert "wanted the log of one machine" in simorgh(*command.split(), cwd=tmp_path, **named).fault(1)
-    assert "wanted one machine, got a cluster" in simorgh("replay", cwd=tmp_path, **named).fault(1)
     program("migrate", cwd=tmp_path, **named).answer()
 
     doctor = program("doctor", cwd=tmp_path, **named).answer()

@@ -97,11 +97,6 @@ def test_on_a_cluster_commands_speak_to_the_api(command: str, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_replay_on_a_cluster_says_what_to_do(tmp_path: Path) -> None:
-    said = simorgh("replay", cwd=tmp_path, SIMORGH_LOG="kafka://127.0.0.1:9").fault(1)
-    assert "docs/operations.md#tables-that-lack-rows" in said
-
-
 def test_what_is_in_use(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with running(data) as (server, _):

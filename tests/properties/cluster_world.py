@@ -6,7 +6,8 @@ wake them up later (zombies run in a thread of their own; the test waits for the
 
 import json
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -17,11 +18,20 @@ from eventlog.sqlite import SqliteEventLog
 from identity.graph import IdentityGraph
 from registry.registry import Registry
 from schemas import topics
+from schemas.errors import Conflict
 from schemas.records import read_transition
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
+from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
-from stream_processors.host.replay import Replay
+from stream_processors.flow.profiles import ProfilesStage
+from stream_processors.host import generation
+from stream_processors.host.following import Following, OnceLevel
+from stream_processors.host.generation import GenerationLog, LiveGeneration
+from stream_processors.host.lane import Replaced, Source
+from stream_processors.host.replay import on_one_box
+from stream_processors.host.replay_keeper import ReplayKeeper
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.live_segments import REGISTRY_GROUP
@@ -33,6 +43,8 @@ from warehouse.client import Warehouse, Writer
 from warehouse.connect import Embedded
 
 STAGES: Final = ("events", "identity", "profiles")
+REPLAYED: Final = ("rebuilt", "differing", "noted")
+"""The side effects of a replay that its own thread does."""
 PARTITIONS: Final = 3
 _numbers = count(1)
 
@@ -78,24 +90,53 @@ class Worker:
 
     def __init__(self, cluster: "Cluster") -> None:
         self.points = Points()
-        writer, reader = cluster.writer, cluster.warehouse.reader(lambda: 1)
-        self.own = WorkerStages(
-            cluster.log,
-            writer,
-            reader,
-            cluster.clock,
-            checkpoint=self.points,
-            graphs=Graphs(cluster.snapshots, least=1),
-            cached_profiles=cluster.cached,
-        )
+        self._cluster = cluster
+        self.live = LiveGeneration(cluster.log)
+        self._opened: dict[int, WorkerStages] = {}
+        profiles = Following(ProfilesStage, self.live, lambda number: self.of(number).profiles)
         self.stages: dict[str, Stage] = {
-            "events": self.own.events,
-            "identity": self.own.identity,
-            "profiles": self.own.profiles,
+            "events": Following(EventsStage, self.live, lambda number: self.of(number).events),
+            "identity": Following(IdentityStage, self.live, lambda number: self.of(number).identity),
+            "profiles": profiles,
         }
+        self.sources: dict[str, Source] = {name: WholeLog(cluster.log, one.topic) for name, one in self.stages.items()}
+        self.sources["profiles"] = OnceLevel(self.sources["profiles"], cluster.log, lambda: profiles.generation)
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
         self.zombie: threading.Thread | None = None
         self.ended_by: BaseException | None = None
+
+    @property
+    def own(self) -> WorkerStages:
+        """The stages of the generation that this worker takes for the live one."""
+        return self.of(self.live.number)
+
+    def of(self, number: int) -> WorkerStages:
+        cluster = self._cluster
+        if number not in self._opened:
+            self._opened[number] = WorkerStages(
+                GenerationLog(cluster.log, lambda: number),
+                cluster.warehouse.writer(number),
+                cluster.warehouse.reader(lambda: number),
+                cluster.clock,
+                checkpoint=self.points,
+                graphs=Graphs(cluster.snapshots, least=1),
+                cached_profiles=cluster.cached,
+            )
+        return self._opened[number]
+
+
+class WholeLog:
+    """See `lane.Source`: so many records of each partition, and no waiting."""
+
+    def __init__(self, log: EventLog, topic: str) -> None:
+        self._log = log
+        self._topic = topic
+
+    def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
+        records: list[Record] = []
+        for part, position in sorted(positions.items()):
+            records += self._log.read(self._topic, part, position, limit)
+        return records
 
 
 class Cluster(House):
@@ -138,7 +179,7 @@ class Cluster(House):
 
     @property
     def generation(self) -> int:
-        return 1
+        return generation.current(self.log)
 
     @property
     def graph(self) -> IdentityGraph:
@@ -198,18 +239,23 @@ class Cluster(House):
     def step(self, worker: Worker, stage: str, limit: int = 1_000) -> int:
         """One turn of a stage's loop; returns how many records it held."""
         one = worker.stages[stage]
-        records = self.read(worker, stage, limit)
-        if records:
-            one.process(records)
-            self.commit(worker, stage, records)
-        one.idle()
+        held = worker.positions[stage]
+        if not held:
+            return 0
+        try:
+            records = self.read(worker, stage, limit)
+            if records:
+                one.process(records)
+                self.commit(worker, stage, records)
+            one.idle()
+        except Replaced:
+            self.let_go(worker, stage)
+            self.take(worker, stage, list(held))
+            return 1
         return len(records)
 
     def read(self, worker: Worker, stage: str, limit: int) -> list[Record]:
-        one, records = worker.stages[stage], list[Record]()
-        for part, position in sorted(worker.positions[stage].items()):
-            records += self.log.read(one.topic, part, position, limit)
-        return records
+        return worker.sources[stage].take(worker.positions[stage], limit, 0.0)
 
     def commit(self, worker: Worker, stage: str, records: Sequence[Record]) -> None:
         one = worker.stages[stage]
@@ -253,6 +299,8 @@ class Cluster(House):
         if not worker.points.stopped.is_set():
             worker.zombie.join()
             worker.points.stops_at = None
+            if isinstance(worker.ended_by, Replaced):
+                worker.ended_by = None
             if worker.ended_by:
                 raise worker.ended_by
             return False
@@ -278,24 +326,56 @@ class Cluster(House):
         zombie.points.wake()
         assert zombie.zombie
         zombie.zombie.join()
-        if zombie.ended_by and not isinstance(zombie.ended_by, Superseded):
+        if zombie.ended_by and not isinstance(zombie.ended_by, Superseded | Replaced):
             raise zombie.ended_by
         return zombie.ended_by
 
     def settle(self, limit: int = 0) -> None:
         """`limit`: of records that a stage takes at once from a partition."""
+        for worker in self.workers:
+            worker.live.look()
+        log = GenerationLog(self.log, lambda: self.generation)
         for _ in range(2_000):
             done = sum(self.step(worker, stage, limit or self.batch) for worker in self.workers for stage in STAGES)
-            done += rejected.step(self.log, self.writer)
+            done += rejected.step(log, self.writer)
             if not done and self._is_quiet():
                 return
         raise AssertionError("it never comes to rest")
 
     def _is_quiet(self) -> bool:
         end = self.log.ends(topics.REGISTRY)[0]
-        return self.log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] == end and not any(
+        log = GenerationLog(self.log, lambda: self.generation)
+        return log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] == end and not any(
             self.read(worker, stage, 1) for worker in self.workers for stage in STAGES
         )
+
+    # ---- replay
+
+    def replay(self, *dies_at: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        """Ask for a replay, and let one process after another do it: each is killed at its point, the last goes on to
+        the end. `meanwhile` is done after each side effect of the replay's own."""
+        with suppress(Conflict):  # one that was killed is wanted still
+            generation.want(self.log)
+        for point in (*dies_at, None):
+            points = Points()
+            points.dies_at = point
+
+            def reached(name: str, points: Points = points) -> None:
+                points(name)
+                if name in REPLAYED:
+                    meanwhile()
+
+            with suppress(Killed):
+                self.keeper(reached, keep=float("inf")).look()
+
+    def keeper(self, reached: Checkpoint = no_checkpoint, keep: float = 0.0) -> ReplayKeeper:
+        """The owner of simorgh.registry in a process of its own. `keep`: seconds, of the tables of earlier
+        generations."""
+        made = ReplayKeeper(
+            self.log, self.warehouse, self.clock, lambda topic, positions: None, checkpoint=reached, keep=keep, rest=0.0
+        )
+        made.own([0], 1)
+        return made
 
     # ---- what came of it
 
@@ -313,7 +393,8 @@ class Cluster(House):
     def close(self) -> None:
         for zombie in list(self.zombies):
             self.wake(zombie)
-        self.warehouse.drop(1)
+        for number in self.warehouse.generations():
+            self.warehouse.drop(number)
         self.warehouse.close()
         self.log.close()
 
@@ -329,9 +410,10 @@ class Rebuilt:
             self._copy(cluster.log, topic)
         self.warehouse = Warehouse(dsn, f"rebuilt{next(_numbers)}")
         self.warehouse.migrate(1)
-        replay = Replay(self.log, self.warehouse, cluster.clock)
+        replay = on_one_box(self.log, self.warehouse, cluster.clock)
         replay.finish()
-        assert self.log.ends(topics.SEGMENTS) == cluster.log.ends(topics.SEGMENTS), "one process tells otherwise"
+        replay.close()
+        assert not any(self.log.ends(topics.TOUCHED)), "one process would publish otherwise"
 
     def _copy(self, log: EventLog, topic: str) -> None:
         for part, end in enumerate(log.ends(topic)):
@@ -345,7 +427,7 @@ class Rebuilt:
         return self.warehouse.writer(2)
 
     def close(self) -> None:
-        for generation in self.warehouse.generations():
-            self.warehouse.drop(generation)
+        for number in self.warehouse.generations():
+            self.warehouse.drop(number)
         self.warehouse.close()
         self.log.close()

@@ -28,7 +28,7 @@ from schemas.catalog import Catalog
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.declarations import Declarations
 from stream_processors.host import generation
-from stream_processors.host.replay import Replay
+from stream_processors.host.replay import on_one_box
 from stream_processors.host.runner import Runner
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
@@ -130,10 +130,11 @@ class Box(House):
     def replay(self) -> None:
         """Rebuild everything in the next generation, and go on with that."""
         old = self.generation
-        replay = Replay(self.log, self.warehouse, self.clock)
+        replay = on_one_box(self.log, self.warehouse, self.clock)
         replay.catch_up()
         self.runner.stop()
         replay.finish()
+        replay.close()
         self.recent.forget(owners=True)
         self.runner = self._new_runner()
         self.runner.recover()

@@ -57,6 +57,9 @@ POINTS: Final = {
 }
 """Every side effect of every stage, in order: before the next one, the worker may die, fail or freeze."""
 
+REPLAY_POINTS: Final = (
+    "rebuilt", "log_rows", "identity", "transitions", "profile_rows", "differing", "noted", "swapped",
+)  # fmt: skip
 EVERY_POINT: Final = [(stage, point) for stage, points in POINTS.items() for point in points]
 SEED: Final = st.integers(0, 2**32)
 WHICH: Final = st.integers(0, 1)
@@ -81,6 +84,7 @@ class Workers(RuleBasedStateMachine):
         self.door = make_door()
         self.sent = 0
         self.entered = 0
+        self.replays = 0
 
     @initialize(seed=SEED)
     def begins(self, seed: int) -> None:
@@ -165,6 +169,29 @@ class Workers(RuleBasedStateMachine):
     @rule(which=WHICH, stage=st.sampled_from(STAGES))
     def redelivery(self, which: int, stage: str) -> None:
         self.cluster.rewind(self._worker(which), stage)
+
+    @precondition(lambda self: not self.replays)
+    @rule(seed=SEED, dies_at=st.lists(st.sampled_from(REPLAY_POINTS), max_size=1))
+    def replay(self, seed: int, dies_at: list[str]) -> None:
+        """Begun by a process that may die, and taken to its end. Meanwhile workers go on, and notice it or not. Once:
+        it costs as much as all the rest."""
+        self.replays += 1
+        r = Random(seed)
+
+        def meanwhile() -> None:
+            if r.random() < 0.5:
+                self._send(r, 2)
+                self.round(50)
+
+        self.cluster.replay(*dies_at, meanwhile=meanwhile)
+        self.entered = 0
+        for worker in self.cluster.workers:
+            if r.random() < 0.7:
+                worker.live.look()
+
+    @rule(which=WHICH)
+    def notices(self, which: int) -> None:
+        self._worker(which).live.look()
 
     @rule(which=WHICH)
     def forgetting(self, which: int) -> None:
