@@ -37,7 +37,7 @@ from stream_processors.rows.writing import Rows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
 from stream_processors.state.judge import Case, Judge, Transition
-from stream_processors.state.poison import CODE, Found, Poison, profile_name
+from stream_processors.state.poison import CODE, Culprit, Poison, profile_name
 from stream_processors.state.states import Looked, States
 from stream_processors.state.teller import Teller
 from stream_processors.state.touches import Touch, Touches
@@ -351,7 +351,7 @@ class ProfilesStage:
         self._states.begin()
         self._states.forget()
 
-    def _found(self, profile: int, reason: str) -> Found:
+    def _found(self, profile: int, reason: str) -> Culprit:
         name = profile_name(profile)
         kept = Rejection(
             id=name,
@@ -363,7 +363,7 @@ class ProfilesStage:
             payload=touches.message(Touch(profile, touches.EVENT))[1].decode(),
             digest=0,
         )
-        return Found(name, name, reason, kept)
+        return Culprit(name, name, reason, kept)
 
 
 def add(work: dict[int, Work], item: Work) -> None:

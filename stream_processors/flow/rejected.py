@@ -17,7 +17,7 @@ from schemas.clock import iso
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.parse.batch import read_again
-from stream_processors.state.poison import CODE, Found, place
+from stream_processors.state.poison import CODE, Culprit, place
 from warehouse.client import Writer
 
 GROUP = "rejected"
@@ -94,7 +94,7 @@ def unreadable(topic: str, records: Sequence[tuple[Record, str]]) -> list[Messag
     return found
 
 
-def poisoned(topic: str, record: Record, reason: str) -> Found:
+def poisoned(topic: str, record: Record, reason: str) -> Culprit:
     """A record that fails alone, as it is kept in simorgh.rejected: an event under its own id, so that it can be sent
     again under that."""
     where = place(topic, record)
@@ -104,7 +104,7 @@ def poisoned(topic: str, record: Record, reason: str) -> Found:
     if event is not None:
         kept.id, kept.source, kept.channel = event.id, event.source.removeprefix("/sources/"), event.channel
         kept.received_at, kept.place = event.received_at, event.place
-    return Found(where, kept.source, reason, kept)
+    return Culprit(where, kept.source, reason, kept)
 
 
 def message(rejection: Rejection) -> Message:

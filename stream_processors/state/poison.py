@@ -52,7 +52,7 @@ class Stopped(Broken):
     default_code = "stage_stopped"
 
 
-class Found(NamedTuple):
+class Culprit(NamedTuple):
     """An input that fails alone. `source`: whose it is; `reason`: what failed; `kept`: what an operator sees of it."""
 
     name: str
@@ -172,7 +172,7 @@ class Poison:
         stage: str,
         items: Sequence[Item],
         attempt: Callable[[Sequence[Item]], object],
-        found: Callable[[Item, str], Found],
+        found: Callable[[Item, str], Culprit],
         error: Exception,
     ) -> list[Item]:
         """Set aside those of a stage's inputs, in order, that fail alone. `error` is why all of them failed.
@@ -187,7 +187,7 @@ class Poison:
         if not any(fault for _, fault in outcomes):
             raise error
         run = self._runs.setdefault(stage, _Run())
-        fails: list[tuple[Item, Found]] = []
+        fails: list[tuple[Item, Culprit]] = []
         for item, fault in outcomes:
             if fault is None:
                 run.length = 0
@@ -217,7 +217,7 @@ class Poison:
         stopped = self._stopped.get(stage)
         return stopped is not None and 0 < self._most <= stopped[0]
 
-    def _keep(self, stage: str, fails: Sequence[Found]) -> None:
+    def _keep(self, stage: str, fails: Sequence[Culprit]) -> None:
         if not fails:
             return
         self._log.append(topics.REJECTED, [(one.kept.id.encode(), encode(one.kept)) for one in fails])
