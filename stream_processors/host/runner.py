@@ -9,7 +9,7 @@ from typing import Final
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
-from schemas.retry import Failures
+from schemas.retry import Failures, Pauses
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
@@ -49,10 +49,11 @@ class Runner:
         recent: RecentViews | None = None,
         graphs: Graphs | None = None,
         most_set_aside: int = MOST_IN_A_ROW,
+        pauses: Pauses = PAUSES,
         random: Callable[[], float] = random,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Box`.
-        `most_set_aside`: see `Poison`. `random`: of pauses, in [0, 1)."""
+        `most_set_aside`: see `Poison`. `pauses` between tries, shortened at `random`, which is in [0, 1)."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
@@ -63,7 +64,7 @@ class Runner:
         self._graphs = graphs
         self._poison = Poison(log, clock, most_set_aside)
         self._random = random
-        self._failures = Failures(PAUSES)
+        self._failures = Failures(pauses)
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._due_at = 0
