@@ -9,7 +9,7 @@ from typing import Final
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
-from schemas.retry import Failures
+from schemas.retry import Failures, Pauses
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
@@ -51,11 +51,12 @@ class Runner:
         graphs: Graphs | None = None,
         progress: FillingProgress | None = None,
         most_set_aside: int = MOST_IN_A_ROW,
+        pauses: Pauses = PAUSES,
         random: Callable[[], float] = random,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: see `Box`. `progress`:
-        where it is noted how far the filling of segments is. `most_set_aside`: see `Poison`. `random`: of pauses, in
-        [0, 1)."""
+        where it is noted how far the filling of segments is. `most_set_aside`: see `Poison`. `pauses` between tries,
+        shortened at `random`, which is in [0, 1)."""
         self._log = log
         self._clock = clock
         self._checkpoint = checkpoint
@@ -67,7 +68,7 @@ class Runner:
         self._progress = progress
         self._poison = Poison(log, clock, most_set_aside)
         self._random = random
-        self._failures = Failures(PAUSES)
+        self._failures = Failures(pauses)
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._stop = threading.Event()

@@ -5,7 +5,9 @@ from contextlib import suppress
 import pytest
 
 from schemas.errors import Backpressure
+from schemas.retry import MOST_OF_OURS, Pauses
 from tests.clickhouse.process import BridgeProcess
+from tests.e2e.harness import wait_for
 from tests.properties.pipeline_world import (
     Box,
     MakeBox,
@@ -77,3 +79,26 @@ def test_a_server_that_is_killed(make_server_box: MakeBox, bridge: BridgeProcess
             box.runner.recover()
         settle(box)
         assert state(box) == calm
+
+
+def test_a_server_that_is_away_is_waited_for(
+    make_server_box: MakeBox, bridge: BridgeProcess, calm: dict[str, str]
+) -> None:
+    """However many tries fail; meanwhile the stage says why, and afterwards it goes on by itself."""
+    with make_server_box(now=T0 + DAY, batch=10) as box:
+        box._runner_settings["pauses"] = Pauses(0.01, 0.05)
+        box.restart()
+        box.runner.start()
+        bridge.kill()
+        prepared(box, 11)
+        failures = box.runner._failures
+        wait_for(lambda: failures.in_a_row > 2 * MOST_OF_OURS, "it does not try again", 30)
+        assert box.runner.condition.state == "failing"
+        assert "warehouse" in box.runner.condition.reason
+        bridge.start()
+        wait_for(lambda: box.runner.condition.state == "running", "it does not go on", 30)
+        box.runner.stop()
+        box.restart()
+        box.settle()
+        assert state(box) == calm
+        assert not box.registry.poison

@@ -14,9 +14,11 @@ from eventlog.port import Message
 from identity.nodes import node_of, to_hex
 from producers.door import Refused
 from schemas import topics
+from simorgh.retry import retry_rejected
 from stream_processors.checkpoints import CHECKPOINTS
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.poison import Stopped, profile_name
+from tests.e2e.harness import wait_for
 from tests.properties.faults import LONELY, Faults, lonely
 from tests.properties.pipeline_world import (
     LINGERS,
@@ -308,3 +310,41 @@ def test_garbage_in_any_topic_stops_nothing(make_box: MakeBox) -> None:
         listed = box.writer.rows("SELECT profile FROM memberships FINAL WHERE member AND segment = 'seen'")
         assert {profile for (profile,) in listed} == wanted["seen"]
         assert len(rejected(box, "unreadable")) == kept
+
+
+def test_what_is_retried_counts(make_box: MakeBox, faults: Faults) -> None:
+    """Once another version can process it: as if it had never failed."""
+    events = many(40)
+    with make_box() as box:
+        box.write(topics.EVENTS, events)
+        box.settle()
+        calm = known(box)
+    with make_box() as box:
+        faults.events = {json.loads(value)["id"] for _, value in events[:3]}
+        box.write(topics.EVENTS, events)
+        box.settle()
+        assert len(aside(box)) == 3
+        for second_try in (False, True):
+            kept = [json.loads(record.value) for record in box.log.read(topics.REJECTED, 0, 0, 100)]
+            waiting = {one["id"]: one for one in kept if one["code"] == "poison"}
+            assert waiting.keys() == faults.events or second_try
+            if second_try:
+                faults.events = set()
+            for record in waiting.values():
+                retry_rejected(box.log, box.registry, make_door(), record, None)
+            box.settle()
+            assert len(aside(box)) == 6  # each try has a place of its own
+        assert known(box) == calm
+        assert box.writer.rows("SELECT count() FROM rejected FINAL WHERE code = 'poison' AND NOT resolved") == [(0,)]
+        box.replay()
+        box.settle()
+        assert known(box) == calm
+
+
+def test_a_stage_that_stops_says_so(make_box: MakeBox, faults: Faults) -> None:
+    with make_box(partitions=1) as box:
+        faults.all = True
+        box.runner.start()
+        box.write(topics.EVENTS, many(150))
+        wait_for(lambda: box.runner.condition.state == "stopped", "it goes on", 20)
+        assert "100 in a row from several sources" in box.runner.condition.reason
