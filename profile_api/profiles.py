@@ -38,8 +38,8 @@ Include = Annotated[
 # Keys first, payloads of one page after: a profile's events may be a million. LIMIT 1 BY: one per event,
 # should the last batch before a crash stand twice.
 _TIMELINE = f"""SELECT toUnixTimestamp64Milli(time) AS ms, toUnixTimestamp64Milli(received_at) AS received_ms,
-    place, key, payload, fact != 0 AND (part, off) IN
-    (SELECT part, off FROM retellings WHERE node IN {{nodes:Array(UInt128)}}) AS retold FROM events
+    place, key, payload, key IN
+    (SELECT key FROM retellings WHERE node IN {{nodes:Array(UInt128)}}) AS retold FROM events
 WHERE (node, time, part, off) IN (
     SELECT node, time, part, off FROM events
     WHERE node IN {{nodes:Array(UInt128)}} AND ({{type:String}} = '' OR type = {{type:String}})

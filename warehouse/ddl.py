@@ -9,8 +9,7 @@ TABLES_SQL = Path(__file__).with_name("tables.sql")
 
 _VIEWS = {
     "profiles": "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live",
-    "counted": """SELECT * FROM {database}.events
-        WHERE fact = 0 OR (part, off) NOT IN (SELECT part, off FROM {database}.retellings)""",
+    "counted": "SELECT * FROM {database}.events WHERE key NOT IN (SELECT key FROM {database}.retellings)",
 }
 
 

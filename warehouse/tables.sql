@@ -196,7 +196,6 @@ CREATE TABLE tellings (
 --     make none of these the least. The view `counted` is `events` without them.
 CREATE TABLE retellings (
     node UInt128,
-    part UInt16,
-    off  UInt64,
+    key  UInt128 CODEC(NONE),
     fact UInt128 CODEC(NONE)
-) ENGINE = ReplacingMergeTree ORDER BY (node, part, off) SETTINGS index_granularity = 256;
+) ENGINE = ReplacingMergeTree ORDER BY (node, key) SETTINGS index_granularity = 256;

@@ -104,8 +104,7 @@ def retelling_rows(retold: Retold) -> pa.Table:
     return pa.table(
         {
             "node": fixed16([one.node for _, one in rows]),
-            "part": pa.array([one.part for _, one in rows], pa.uint16()),
-            "off": pa.array([one.off for _, one in rows], pa.uint64()),
+            "key": fixed16([one.key for _, one in rows]),
             "fact": fixed16([fact for fact, _ in rows]),
         }
     )

@@ -25,7 +25,7 @@ from warehouse.client import Writer
 
 _CHUNK = 4_000
 _NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
-    if(type IN {types:Array(String)}, payload, ''), fact FROM events PREWHERE """
+    if(type IN {types:Array(String)}, payload, ''), key, fact != 0 FROM events PREWHERE """
 """PREWHERE: payloads, which are most of what there is to read, of the few rows that are new."""
 
 
@@ -76,11 +76,12 @@ class TableHistory:
             return
         types = [kind for kind, with_payload in judge.row_types().items() if with_payload]
         rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types}, once=False)
-        telling = {node for node, *_, fact in rows if fact}
-        places = cold.retellings(self._writer, telling) if telling else set()
-        for node, kind, time, part, offset, amount, currency, payload, _ in rows:
+        telling = {node for node, *_, tells in rows if tells}
+        retold = cold.retellings(self._writer, telling) if telling else set()
+        places: set[tuple[int, int]] = set()
+        for node, kind, time, part, offset, amount, currency, payload, key, _ in rows:
             one, place = holders[node], (part, offset)
-            if offset >= one.ends.get(part, 0) and place not in places:
+            if offset >= one.ends.get(part, 0) and place not in places and key not in retold:
                 places.add(place)
                 one.state.add_event(kind, time, (currency, micros(amount)) if currency else None)
                 leaves = judge.fold_new(one.state.facts, kind, time, payload)

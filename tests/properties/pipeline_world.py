@@ -176,7 +176,7 @@ _TABLES: Final = {
     "events": "SELECT node, time, type, amount, currency, fact, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
-    "retellings": "SELECT key FROM events WHERE (part, off) IN (SELECT part, off FROM retellings) ORDER BY key",
+    "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
