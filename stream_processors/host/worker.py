@@ -147,7 +147,7 @@ class StagesByGeneration:
         try:
             self._warehouse.migrate(number)
         except OtherTables as error:
-            raise self._of_no_use(f"the tables in {error.database} are of another version") from None
+            raise self._of_no_use(f"those of another version in {error.database}") from None
         self._require_rows(log, writer)
         return WorkerStages(
             log,
@@ -169,11 +169,14 @@ class StagesByGeneration:
         self._missed_since = self._missed_since or now
         if now - self._missed_since < _SURE_SECONDS:
             raise Backpressure("warehouse: wanted all rows that were committed, got fewer; looking again")
-        raise self._of_no_use("rows that were committed are gone")
+        raise self._of_no_use("fewer rows than were committed")
 
     def _of_no_use(self, why: str) -> Backpressure:
         if not self._asked:
             with suppress(Conflict):  # one runs
-                _LOG.warning("warehouse: %s: generation %d is built from the log", why, generation.want(self._log))
+                _LOG.warning("warehouse: got %s: generation %d is built from the log", why, generation.want(self._log))
             self._asked = True
-        return Backpressure(f"warehouse: {why}; wait until a worker has built others from the log", code="rebuilding")
+        return Backpressure(
+            f"warehouse: wanted whole tables of this version, got {why}; wait until a worker has built others from the log",
+            code="rebuilding",
+        )
