@@ -177,6 +177,7 @@ class StagesByGeneration:
                 _LOG.warning("warehouse: got %s: generation %d is built from the log", why, generation.want(self._log))
             self._asked = True
         return Backpressure(
-            f"warehouse: wanted whole tables of this version, got {why}; wait until a worker has built others from the log",
+            f"warehouse: wanted whole tables of this version, got {why}; wait until a worker has built others from the"
+            " log",
             code="rebuilding",
         )

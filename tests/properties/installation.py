@@ -108,6 +108,10 @@ class House(Installation, ABC):
         """As after a kill of every process: what they had not begun to write is never written."""
 
     @abstractmethod
+    def replay(self) -> None:
+        """Rebuild everything in the next generation, and go on with that."""
+
+    @abstractmethod
     def forget_states(self) -> None:
         """Empty the caches of profiles."""
 

@@ -16,10 +16,10 @@ from stream_processors.rows import events as project
 from stream_processors.state import bounds, states
 from stream_processors.state import cold as coldload
 from stream_processors.state.bounds import Written
+from tests.properties.installation import House, MakeHouse
 from tests.properties.pipeline_world import (
     FREE,
     LINGERS,
-    Box,
     MakeBox,
     Random,
     chunks,
@@ -76,17 +76,17 @@ def writes(r: Random, number: int, people: int = 3) -> list[Verdict]:
 
 @law(3)
 @given(seed=SEEDS, batch=st.sampled_from((2, 7, 5_000)), cached=st.sampled_from((1, 100_000)))
-def test_what_is_shown_is_a_function_of_the_set(make_box: MakeBox, seed: int, batch: int, cached: int) -> None:
+def test_what_is_shown_is_a_function_of_the_set(make_house: MakeHouse, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)
     events = writes(r, 40)
     with narrow(LATEST=4, SHOWN_LENGTH=60, MOST_FREQUENT=1, _MANY=6):
-        with make_box(now=T0 + DAY) as box:
+        with make_house(now=T0 + DAY) as box:
             prepare(box)
             box.append(events)
             box.settle()
             once = dump(box)
             assert box.told() == box.full()
-        with make_box(now=T0 + DAY, batch=batch, cached_profiles=cached, linger=r.choice(LINGERS)) as box:
+        with make_house(now=T0 + DAY, batch=batch, cached_profiles=cached, linger=r.choice(LINGERS)) as box:
             prepare(box)
             for chunk in chunks(r, delivered(r, events), 9):
                 box.append(chunk)
@@ -108,7 +108,7 @@ def test_what_is_shown_is_a_function_of_the_set(make_box: MakeBox, seed: int, ba
     assert again == once
 
 
-def prepare(box: Box) -> None:
+def prepare(box: House) -> None:
     box.declare("rules", "rules", FREE.model_dump(mode="json", exclude={"version"}))
     for name, rule in RULES.items():
         box.declare("segment", name, {"rule": rule})

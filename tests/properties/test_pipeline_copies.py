@@ -41,14 +41,14 @@ BY_STATE = "SELECT dup, count() FROM log_rows FINAL GROUP BY dup ORDER BY dup"
 
 @law(3)
 @given(seed=SEEDS, batch=st.sampled_from((3, 5_000)), partitions=st.integers(1, 3))
-def test_copies_of_any_content_change_nothing(make_box: MakeBox, seed: int, batch: int, partitions: int) -> None:
+def test_copies_of_any_content_change_nothing(make_house: MakeHouse, seed: int, batch: int, partitions: int) -> None:
     """Other people, traits, money and times under known ids: no link, no count, no trait, no transition."""
     r = Random(seed)
     door = make_door()
     segments, events = make_segments(r), make_events(r, 20, T0, door)
     others = forged(r, 20)
     copies = [verdict for verdict in others if key_of(verdict) in {key_of(event) for event in events}]
-    with make_box(now=T0 + DAY, batch=batch, partitions=partitions, linger=r.choice(LINGERS)) as box:
+    with make_house(now=T0 + DAY, batch=batch, partitions=partitions, linger=r.choice(LINGERS)) as box:
         for name, rule in segments.items():
             box.declare("segment", name, {"rule": rule})
         box.append(events)
@@ -65,7 +65,7 @@ def test_copies_of_any_content_change_nothing(make_box: MakeBox, seed: int, batc
             box.replay()
             box.settle()
             assert dump(box) == with_copies
-    with make_box(now=T0 + DAY) as box:
+    with make_house(now=T0 + DAY) as box:
         for name, rule in segments.items():
             box.declare("segment", name, {"rule": rule})
         box.append(events)

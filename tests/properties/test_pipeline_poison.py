@@ -14,7 +14,6 @@ from tests.properties.installation import House, MakeHouse
 from tests.properties.pipeline_world import (
     LINGERS,
     NAMED,
-    MakeBox,
     Random,
     dump,
     law,
@@ -79,7 +78,7 @@ def without(value: Any, path: tuple[Any, ...]) -> Any:
     return copy
 
 
-def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
+def test_a_wrong_value_at_every_place(make_house: MakeHouse) -> None:
     base = whole()
     written: list[bytes] = [*NOT_JSON]
     for n, path in enumerate(places(base)):
@@ -90,7 +89,7 @@ def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
             written.append(json.dumps(one).encode())
         if path:
             written.append(json.dumps(without(base, path)).encode())
-    with make_box(partitions=1) as box:
+    with make_house(partitions=1) as box:
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
         good = take_in(box, [(b"k", value) for value in written], Random(7))
@@ -104,7 +103,7 @@ def test_a_wrong_value_at_every_place(make_box: MakeBox) -> None:
         assert dump(box, history=True) == live
 
 
-def test_poison_in_the_registry(make_box: MakeBox) -> None:
+def test_poison_in_the_registry(make_house: MakeHouse) -> None:
     """Junk, and declarations that contradict each other, as two requests of one moment may: left out, forever."""
     node, at = "1" * 32, T0
     junk: list[Any] = [
@@ -120,7 +119,7 @@ def test_poison_in_the_registry(make_box: MakeBox) -> None:
         {"kind": "rules", "op": "put", "id": "r", "body": {"max_nodes": "many"}, "at": at, "by": ""},
         {"kind": "of another age", "op": "put", "id": "r", "body": {}, "at": at, "by": ""},
     ]
-    with make_box() as box:
+    with make_house() as box:
         box.append(make_events(Random(3), 20, T0, make_door()))
         box.declare("segment", "x", {"rule": {"segment": "y"}})  # before there is one
         box.declare("segment", "y", {"rule": {"metric": "events", "gte": 1}})

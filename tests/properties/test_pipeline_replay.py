@@ -3,14 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from identity.graph import IdentityGraph
 from producers.door import Verdict
+from tests.properties.installation import House, MakeHouse
 from tests.properties.pipeline_life import Life
 from tests.properties.pipeline_world import (
     LINGERS,
     STEPS,
-    Box,
-    MakeBox,
     Random,
     dump,
     law,
@@ -24,9 +22,9 @@ from tests.properties.segments_world import SEEDS
 
 @law(3)
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
-def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
+def test_replay_equals_live(make_house: MakeHouse, seed: int, batch: int) -> None:
     r = Random(seed)
-    with make_box(batch=batch, partitions=r.choice((1, 3)), linger=r.choice(LINGERS)) as box:
+    with make_house(batch=batch, partitions=r.choice((1, 3)), linger=r.choice(LINGERS)) as box:
         life = Life(r, box)
         for _ in range(2):
             for _ in range(r.choice((2, 8))):
@@ -42,10 +40,10 @@ def test_replay_equals_live(make_box: MakeBox, seed: int, batch: int) -> None:
 
 @law(3)
 @given(seed=SEEDS, passes=st.sampled_from(STEPS))
-def test_merge_and_split_equal_never_merged(make_box: MakeBox, seed: int, passes: int) -> None:
+def test_merge_and_split_equal_never_merged(make_house: MakeHouse, seed: int, passes: int) -> None:
     r = Random(seed)
     segments = make_segments(r)
-    with make_box() as merged, make_box() as never:
+    with make_house() as merged, make_house() as never:
         early, later, last = (events_of_both(r, merged.clock() + n * passes, n) for n in range(3))
         for box in (merged, never):
             for name, rule in segments.items():
@@ -55,13 +53,13 @@ def test_merge_and_split_equal_never_merged(make_box: MakeBox, seed: int, passes
         a, b = (r.choice(profiles_of(never, side)) for side in "xy")
         merged.command("merge", a=nodes_hex([a])[0], b=nodes_hex([b])[0])
         merged.settle()
-        assert graph(merged).profile_of(a) == graph(merged).profile_of(b)
+        assert merged.graph.profile_of(a) == merged.graph.profile_of(b)
         for box in (merged, never):
             box.clock.now += passes
             box.append(later)
             box.settle()
-        together = graph(merged).nodes_of(graph(merged).profile_of(b))
-        leaving = set(graph(never).nodes_of(graph(never).profile_of(b))) & set(together)
+        together = merged.graph.nodes_of(merged.graph.profile_of(b))
+        leaving = set(never.graph.nodes_of(never.graph.profile_of(b))) & set(together)
         merged.command("split", nodes=nodes_hex(leaving))
         for box in (merged, never):
             box.clock.now += passes
@@ -81,17 +79,13 @@ def events_of_both(r: Random, now: int, round: int) -> list[Verdict]:
     ]
 
 
-def profiles_of(box: Box, side: str) -> list[int]:
+def profiles_of(box: House, side: str) -> list[int]:
     """The live profiles of one group's people, by their identifiers' values."""
     rows = box.writer.rows("SELECT profile, identities.value FROM profile_rows FINAL WHERE live ORDER BY profile")
     return [profile for profile, values in rows if values[0].startswith(side)]
 
 
-def graph(box: Box) -> IdentityGraph:
-    return box.runner.box.graph
-
-
-def outcome(box: Box) -> dict[str, object]:
+def outcome(box: House) -> dict[str, object]:
     """Who is who, the profiles and the members; not since when: what was told in between stays told."""
     found = dump(box)
     names = ("profiles", "identity", "members", "traits", "identifiers", "events")

@@ -11,7 +11,7 @@ from schemas.errors import Broken, InvalidInput
 from segments.sql import Page
 from stream_processors.flow import backfill
 from tests.properties.installation import House, MakeHouse
-from tests.properties.pipeline_world import NAMED, MakeBox, Random, make_door, make_events
+from tests.properties.pipeline_world import NAMED, Random, make_door, make_events
 from tests.properties.segments_world import T0
 
 GOOD = {"metric": "events", "gte": 1}
@@ -32,8 +32,8 @@ def aside(box: House) -> dict[str, str]:
     return {name: effect.aside for name, effect in box.registry.effects.items() if effect.aside is not None}
 
 
-def test_a_poison_segment_is_set_aside_and_everything_else_goes_on(make_box: MakeBox) -> None:
-    with make_box() as box:
+def test_a_poison_segment_is_set_aside_and_everything_else_goes_on(make_house: MakeHouse) -> None:
+    with make_house() as box:
         box.append(make_events(Random(3), 40, T0, make_door()))
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
