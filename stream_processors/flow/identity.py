@@ -160,6 +160,8 @@ class IdentityStage:
 
     def _fold_new(self, records: Sequence[Record]) -> None:
         """`_fold`, and what cannot be folded is set aside."""
+        if self.position < records[0].offset:  # an earlier try has not come this far with a graph made anew
+            self._catch_up(records[0].offset)
         well = True
         while self.position <= records[-1].offset:
             try:
@@ -172,21 +174,28 @@ class IdentityStage:
             self._poison.went_well(self.name)
 
     def _set_aside(self, record: Record, error: Exception) -> None:
-        """Raises `error` where it is not the record's. What was folded before the record is folded again."""
+        """Set the record aside, and make the graph anew without it. Raises `error` where it is not at fault."""
 
         def again(some: Sequence[Record]) -> None:
             if some:
                 raise error
 
-        self._poison.find(
-            self.name, [record], again, lambda one, reason: rejected.poisoned(self.topic, one, reason), error
-        )
+        try:
+            self._poison.find(
+                self.name, [record], again, lambda one, reason: rejected.poisoned(self.topic, one, reason), error
+            )
+        finally:
+            self._make_anew(record.offset)
+
+    def _make_anew(self, upto: int) -> None:
+        """What a record has changed in the graph before it failed is not known: fold all before it again."""
         self._parted()
-        waiting = self._folded
-        self.graph, self.position = self._graphs.restore(self._log, self.durable)
-        self._folded = Folded()
-        self._catch_up(record.offset)
-        self._folded = waiting
+        waiting, self._folded = self._folded, Folded()
+        try:
+            self.graph, self.position = self._graphs.restore(self._log, self.durable)
+            self._catch_up(upto)
+        finally:
+            self._folded = waiting
 
     def _readable(self, record: Record) -> dict[str, Any] | None:
         """The record; None where it is none of identity's, which is kept as rejected."""
