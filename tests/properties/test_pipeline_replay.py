@@ -61,6 +61,7 @@ def test_merge_and_split_equal_never_merged(make_house: MakeHouse, seed: int, pa
         together = merged.graph.nodes_of(merged.graph.profile_of(b))
         leaving = set(never.graph.nodes_of(never.graph.profile_of(b))) & set(together)
         merged.command("split", nodes=nodes_hex(leaving))
+        merged.settle()  # before the last events: whose links come after it, on a cluster, too
         for box in (merged, never):
             box.clock.now += passes
             box.append(last)
