@@ -19,6 +19,7 @@ from eventlog.port import EventLog, Record, present
 from identity.nodes import from_hex
 from schemas import topics
 from schemas.clock import Clock
+from schemas.records import read_transition
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.bus import MemoryBus
@@ -133,7 +134,8 @@ class Rebuild:
         """Write what was published and counts, to the end of simorgh.segments, a chunk at each step."""
         while records := self._read_on(topics.SEGMENTS, self.transitions_end):
             counted = [record for record in present(records) if self._fences.counts(record.value)]
-            self._rows.published([(record.offset, orjson.loads(record.value)) for record in counted])
+            told = [(record.offset, orjson.loads(record.value)) for record in counted if read_transition(record.value)]
+            self._rows.published(told)
             self._rows.join()
             self.transitions_end = records[-1].offset + 1
             yield

@@ -115,7 +115,7 @@ class Narrow:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
-    monkeypatch.setattr(backfill, "_SMALLEST", 1)
+    monkeypatch.setattr(backfill, "_SMALLEST", 0)
     monkeypatch.setattr("stream_processors.host.box._READ", 3)
 
 
