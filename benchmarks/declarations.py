@@ -21,7 +21,7 @@ from schemas.clock import system_clock
 from schemas.errors import NotFound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
-from simorgh.serve import tune_interpreter
+from simorgh.interpreter import tune_interpreter
 from stream_processors.host.box import GROUP
 from stream_processors.host.runner import Runner
 from stream_processors.views.recent import RecentViews

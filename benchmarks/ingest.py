@@ -46,8 +46,8 @@ from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.clock import iso, random_id, system_clock
 from schemas.topics import EVENTS
+from simorgh.interpreter import tune_interpreter
 from simorgh.listener import HttpConnection, Limits, Places
-from simorgh.serve import tune_interpreter
 from simorgh.settings import load_settings
 from simorgh.shared import default_budget
 

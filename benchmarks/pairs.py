@@ -29,7 +29,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from benchmarks import pipeline
 from benchmarks.world import fill_log
-from simorgh.serve import tune_interpreter
+from simorgh.interpreter import tune_interpreter
 from warehouse.client import Warehouse
 tune_interpreter()
 with TemporaryDirectory() as folder:

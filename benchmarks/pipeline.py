@@ -17,7 +17,7 @@ from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from schemas.clock import system_clock
-from simorgh.serve import tune_interpreter
+from simorgh.interpreter import tune_interpreter
 from stream_processors.host.runner import BATCH_PER_PARTITION, Runner
 from warehouse.client import Warehouse, Writer
 

@@ -21,7 +21,7 @@ from benchmarks import report
 from benchmarks.world import declare, fill_log, pour
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
-from simorgh.serve import tune_interpreter
+from simorgh.interpreter import tune_interpreter
 from stream_processors.host.runner import Runner
 from warehouse.client import Warehouse
 

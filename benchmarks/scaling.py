@@ -20,7 +20,7 @@ from benchmarks.world import EVENTS_PER_PERSON, fill_log
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from schemas.clock import system_clock
-from simorgh.serve import tune_interpreter
+from simorgh.interpreter import tune_interpreter
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.stage import Stage
 from warehouse.client import Warehouse

@@ -15,8 +15,8 @@ from profile_api.trees import Trees
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
+from schemas.condition import Condition
 from stream_processors.flow.topology import ONE_BOX, Stage
-from stream_processors.host.condition import Condition
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
 from warehouse.reader import Reader

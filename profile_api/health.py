@@ -17,7 +17,6 @@ from profile_api.models.operations import NotReady, Ready
 from profile_api.problems import problem
 from profile_api.readiness import Readiness
 from profile_api.replies import JsonReply
-from profile_api.routes import add
 
 _NOT_READY: dict[str, object] = {
     "model": NotReady,
@@ -43,7 +42,7 @@ def add_health(
 ) -> None:
     """`before_scrape` sets what is not kept up to date otherwise; it may block."""
     app.state.health = _Health(readiness, metrics, before_scrape)
-    add(app, routes)
+    app.router.routes.extend(routes.routes)
 
 
 async def _health(request: Request) -> _Health:

@@ -12,8 +12,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from schemas.condition import Condition, said_of
 from schemas.errors import Conflict, SimorghError
-from stream_processors.host.condition import Condition, said_of
 from warehouse.reader import Reader
 
 KEPT_SECONDS: Final = 1.0

@@ -21,9 +21,9 @@ from profile_api.routes import guarded
 from registry.scopes import READ
 from schemas import topics
 from schemas.clock import iso
+from schemas.condition import Condition
 from schemas.errors import Backpressure, Broken
 from stream_processors.flow.topology import Stage
-from stream_processors.host.condition import Condition
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""

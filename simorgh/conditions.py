@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from destinations.stage import TriggerStage, TriggerStatus
+from schemas.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.flow import rejected as rejections
 from stream_processors.host.box import GROUP
-from stream_processors.host.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.host.runner import Runner
 
 TRIGGERS = "triggers"

@@ -136,7 +136,7 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
         if settings.kafka is not None:
             yield Finding(False, "clickhouse", "SIMORGH_CLICKHOUSE=http://host:port is wanted on a cluster; set it")
         return
-    from simorgh.platform import open_warehouse  # a second and a half, which other checks need not wait
+    from simorgh.stores import open_warehouse  # a second and a half, which other checks need not wait
 
     warehouse = open_warehouse(settings)
     try:

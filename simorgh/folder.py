@@ -5,8 +5,8 @@ from simorgh import loglines, secret
 from simorgh.datadir import keep_files_private, taken
 from simorgh.deployment import require_there
 from simorgh.logs import OneBox, open_cluster_log
-from simorgh.platform import open_warehouse
 from simorgh.settings import Settings
+from simorgh.stores import open_warehouse
 from stream_processors.host import generation
 from warehouse.client import OtherTables
 from warehouse.connect import is_server

@@ -7,7 +7,7 @@ from prometheus_client.registry import Collector
 
 from destinations.metrics import METRICS
 from destinations.stage import TriggerStage
-from stream_processors.host.condition import Condition
+from schemas.condition import Condition
 
 
 class StageMetrics(Collector):

@@ -19,7 +19,6 @@ from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api.deps import ApiDeps, Projections
-from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
 from profile_api.watch import literal_paths, watch
 from registry.throttle import Throttle
@@ -37,6 +36,7 @@ from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
+from simorgh.stores import heavy_queries, open_warehouse
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host import generation
 from stream_processors.host.box import WarehouseBehind
@@ -45,28 +45,13 @@ from stream_processors.host.runner import Runner
 from stream_processors.state.graphs import Graphs
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
-from warehouse.client import OtherTables, Warehouse, Writer
+from warehouse.client import OtherTables, Writer
 from warehouse.connect import is_server
-from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
 _PAUSES = Pauses(0.5, 30.0)
 """Between two tries to bring the projections up to date at a start."""
-
-
-def open_warehouse(settings: Settings) -> Warehouse:
-    """What the settings name. Connects at the first use."""
-    return Warehouse(
-        settings.warehouse_dsn,
-        settings.workspace,
-        read_dsn=settings.warehouse_read_dsn,
-        cluster=settings.clickhouse_cluster,
-    )
-
-
-def heavy_queries(settings: Settings, reader: Reader) -> Heavy:
-    return Heavy(settings.query_workers, settings.query_queue, settings.query_seconds, reader.call_off)
 
 
 class Platform:

@@ -1,9 +1,7 @@
 """`simorgh serve`: everything in one process, until it is told to stop."""
 
-import gc
 import logging
 import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Final
 from simorgh import __version__, loglines
 from simorgh.counts import MinuteCounts
 from simorgh.front import Stop, binds, run_app
+from simorgh.interpreter import tune_interpreter
 from simorgh.keys import first_keys
 from simorgh.logs import OneBox
 from simorgh.platform import Platform
@@ -67,17 +66,6 @@ def warn_of_short_secrets(settings: Settings) -> None:
                 name.upper(),
                 SHORTEST_SECRET,
             )
-
-
-def tune_interpreter() -> None:
-    """For one process with a busy event loop and a busy processor thread beside it.
-
-    Batches make many short-lived containers: collecting them every 700 allocations costs a third of the throughput.
-    And a thread that waits for the interpreter waits a switch interval each time, which group commits and views feel.
-    """
-    gc.set_threshold(100_000, 20, 50)
-    gc.freeze()
-    sys.setswitchinterval(0.0001)
 
 
 def calm_merges() -> None:

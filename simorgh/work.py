@@ -19,18 +19,18 @@ from destinations.stage import TriggerStage
 from profile_api.readiness import Readiness, ReadinessFault, log_takes_events, stages_run, tables_answer
 from schemas import topics
 from schemas.clock import system_clock
+from schemas.condition import Condition
 from schemas.errors import Broken, InvalidSettings
 from schemas.problems import CONTENT_TYPE, problem_body
+from simorgh.cluster import Base, opened
 from simorgh.conditions import of_triggers
 from simorgh.crash import checkpoint_from_environment
 from simorgh.metrics import TriggerMetrics
-from simorgh.platform import open_warehouse
-from simorgh.roles import Base, opened
 from simorgh.settings import Settings
+from simorgh.stores import open_warehouse
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import ProfilesStage
-from stream_processors.host.condition import Condition
 from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.following import Following, Kind, OnceLevel
 from stream_processors.host.generation import GenerationLog, LiveGeneration

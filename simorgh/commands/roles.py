@@ -25,7 +25,7 @@ def serve(data: Data = None, host: Host = "127.0.0.1", port: Port = 8000) -> Non
 
 def collect(host: Host = "127.0.0.1", port: Port = 8000) -> None:
     """Cluster role: receive events over HTTP and write them to Kafka."""
-    from simorgh.roles import collect as run
+    from simorgh.collect import collect as run
 
     run(load_settings(), host, port, _announce_role("collects"))
 
@@ -39,7 +39,7 @@ def work(host: Host = "127.0.0.1", port: Port = 0) -> None:
 
 def api(host: Host = "127.0.0.1", port: Port = 8001) -> None:
     """Cluster role: the profile API on ClickHouse."""
-    from simorgh.roles import api as run
+    from simorgh.api import api as run
 
     run(load_settings(), host, port, _announce_role("answers"))
 

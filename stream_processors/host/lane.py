@@ -16,10 +16,10 @@ from random import random
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
+from schemas.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from schemas.errors import Conflict, SimorghError
 from schemas.retry import Failures, Pauses
 from stream_processors.host.abreast import Piece, abreast
-from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from stream_processors.state.poison import Stopped
 from stream_processors.state.stage import Stage, Superseded
 

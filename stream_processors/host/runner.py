@@ -9,6 +9,7 @@ from typing import Final
 from eventlog.port import EventLog, Record
 from schemas import topics
 from schemas.clock import Clock
+from schemas.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from schemas.retry import Failures, Pauses
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
@@ -16,7 +17,6 @@ from stream_processors.flow.declarations import Declarations
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host.abreast import Piece, abreast
 from stream_processors.host.box import Box
-from stream_processors.host.condition import PAUSES, RUNNING, STARTING, Condition, said_of
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import MOST_IN_A_ROW, Poison, Stopped

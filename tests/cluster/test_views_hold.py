@@ -7,8 +7,8 @@ import pytest
 
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
+from simorgh.api import STAGES
 from simorgh.positions import StagePositions, ViewsHold
-from simorgh.roles import STAGES
 
 
 @pytest.fixture

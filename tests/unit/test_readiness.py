@@ -13,8 +13,8 @@ from eventlog.sqlite import SqliteEventLog
 from eventlog.watched import WatchedLog
 from profile_api.readiness import Readiness, ReadinessFault, log_takes_events, stages_run
 from schemas import topics
+from schemas.condition import RUNNING, STARTING, Condition
 from schemas.errors import Backpressure, InvalidInput
-from stream_processors.host.condition import RUNNING, STARTING, Condition
 from tests.unit.api_world import MakeWorld
 
 pytest_plugins = ("tests.unit.api_fixtures",)

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry
 from eventlog.sqlite import SqliteEventLog
 from eventlog.watched import WatchedLog
 from profile_api.readiness import Readiness, tables_answer
-from simorgh.roles import Base, collector
+from simorgh.cluster import Base
+from simorgh.collect import collector
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
 from warehouse.client import Warehouse

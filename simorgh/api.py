@@ -1,0 +1,105 @@
+"""The role `api`: the profile API over a cluster's tables, and its answers about replays, which a worker does."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from eventlog.port import EventLog
+from profile_api.deps import ApiDeps, Projections
+from profile_api.readiness import Readiness, log_takes_events, tables_answer
+from profile_api.watch import watch
+from registry.throttle import Throttle
+from schemas import topics
+from schemas.clock import system_clock
+from simorgh.cluster import opened
+from simorgh.front import Stop, binds, run_app
+from simorgh.positions import StagePositions, ViewsHold
+from simorgh.retry import retry_rejected
+from simorgh.settings import Settings
+from simorgh.stores import heavy_queries, open_warehouse
+from stream_processors.flow.events import GROUP as EVENTS_GROUP
+from stream_processors.flow.topology import TOPOLOGY, projections
+from stream_processors.host import generation
+from stream_processors.host.generation import GenerationLog, LiveGeneration
+from warehouse.client import OtherTables
+
+STAGES = projections(TOPOLOGY)
+
+
+def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Answer the profile API until SIGTERM."""
+    from profile_api.app import create_api  # declares its routes when it is imported: not for the other roles
+
+    addresses = binds(settings, host, port)
+    with opened(settings) as base:
+        live = LiveGeneration(base.log)
+        warehouse = open_warehouse(settings)
+        try:
+            with suppress(OtherTables):  # a worker builds others: until then what is asked of these may fail
+                warehouse.migrate(live.number)
+            log = StagePositions(GenerationLog(base.log, live), STAGES)
+            holds = ViewsHold(log)
+            live.moved.append(holds.forget)
+            live.follow()
+            reader = warehouse.reader(live)
+            heavy, stop = heavy_queries(settings, reader), Stop()
+            deps = ApiDeps(
+                log=log,
+                registry=base.declarations.registry,
+                reader=reader,
+                secret=base.secret,
+                workspace=settings.workspace,
+                retry_rejected=lambda record, payload: retry_rejected(
+                    base.log, base.declarations.registry, base.declarations.door, record, payload
+                ),
+                phone_region=settings.phone_region,
+                allow_private_webhooks=settings.allow_private_webhooks,
+                generation=live,
+                projections=Projections(
+                    stages=STAGES,
+                    shown=holds.positions,
+                    visible_within=30.0,
+                    replay=lambda: replay(base.log, live),
+                    replay_state=lambda: replay_state(base.log, live),
+                ),
+                readiness=Readiness(
+                    {
+                        "log": log_takes_events(base.log, topics.REGISTRY),
+                        "warehouse": tables_answer(reader, lambda: warehouse.damage(live.number)),
+                    }
+                ),
+                heavy=heavy,
+                throttle=Throttle(system_clock, settings.failures_per_minute),
+                streams_per_token=settings.streams_per_token,
+                stopping=stop.asked.is_set,
+            )
+            stop.at_once.append(heavy.close)
+            app = create_api(deps)
+            watch(app, deps.metrics)
+            run_app(app, addresses, lambda: ready(addresses[0].url), settings, deps.metrics, stop)
+        finally:
+            live.close()
+            warehouse.close()
+
+
+# ---- replay: asked for here, done by a worker
+
+
+def replay(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
+    """Ask for a replay; how it stands. Raises `Conflict` (`replay_running`) where one is under way."""
+    generation.want(log)
+    return replay_state(log, live)
+
+
+def replay_state(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
+    """How the replay that is under way, or the latest one, stands. Once it is said to be done, this process reads the
+    new tables."""
+    stands = generation.wanted(log)
+    live.look()
+    if stands.is_under_way:
+        done = GenerationLog(log, lambda: stands.wanted).committed(EVENTS_GROUP, topics.EVENTS)
+        total = GenerationLog(log, lambda: stands.live).committed(EVENTS_GROUP, topics.EVENTS)
+        return {"state": "running", "done": min(sum(done), sum(total)), "total": sum(total)}
+    if stands.wanted > stands.live:
+        return {"state": "failed", "reason": "see the workers' logs"}
+    return {"state": "done", "generation": stands.live} if stands.wanted else {"state": "idle"}

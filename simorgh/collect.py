@@ -1,0 +1,51 @@
+"""The role `collect`: events over HTTP to Kafka. It knows nothing of the projections."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from producers.metrics import CollectorMetrics
+from producers.router import collector_router
+from producers.shortcut import add_collector
+from profile_api import health, problems
+from profile_api.framing import Framing
+from profile_api.readiness import Readiness, log_takes_events
+from profile_api.watch import literal_paths, watch
+from registry.throttle import Throttle
+from schemas import topics
+from schemas.catalog import Catalog
+from schemas.clock import system_clock
+from simorgh.cluster import Base, opened
+from simorgh.front import binds, run_app
+from simorgh.settings import Settings
+
+
+def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
+    """Take events over HTTP until SIGTERM; what is answered is on Kafka's replicas."""
+    addresses = binds(settings, host, port)
+    with opened(settings) as base:
+        metrics = CollectorRegistry()
+        app = collector(base, settings, metrics)
+        run_app(app, addresses, lambda: ready(addresses[0].url), settings, metrics)
+
+
+def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> FastAPI:
+    app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
+    problems.install(app)
+    routes = collector_router(
+        base.log,
+        base.declarations.registry,
+        base.declarations.door,
+        catalog=Catalog.load(),
+        clock=system_clock,
+        metrics=CollectorMetrics(metrics),
+        budgets=base.declarations.budgets,
+        throttle=Throttle(system_clock, settings.failures_per_minute),
+        public_url=settings.public_url,
+    )
+    add_collector(app, routes)
+    health.add_health(app, Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics)
+    app.add_middleware(Framing)
+    watch(app, metrics, literal_paths(routes))
+    return app
