@@ -38,7 +38,7 @@ from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.parse.batch import Batch, parse
 from stream_processors.rows.events import Seen, seen_identifiers, tables
-from stream_processors.rows.writing import Rows
+from stream_processors.rows.writing import EventRows
 from stream_processors.state.copies import Copies
 from stream_processors.state.directory import Directory, News
 from stream_processors.state.poison import Poison, may_be_the_inputs, place
@@ -74,7 +74,7 @@ class EventsStage:
         self,
         log: EventLog,
         writer: Writer,
-        rows: Rows,
+        rows: EventRows,
         copies: Copies,
         tellings: Tellings,
         directory: Directory,
@@ -228,7 +228,7 @@ class EventsStage:
         kept += [self._poisoned(record) for record in batch.aside]
         kept += conflicts.messages(self._log, self._writer, batch, firsts)
         news = self._directory.sort(batch, seen)
-        return Derived(batch, seen, kept, news, [_link(batch, i) for i in news.told])
+        return Derived(batch, seen, kept, news, [link(batch, i) for i in news.told])
 
     def _poisoned(self, record: Record) -> Message:
         found = rejected.poisoned(topics.EVENTS, record, self._poison.reason(place(topics.EVENTS, record)))
@@ -282,6 +282,7 @@ def link_record(batch: Batch, i: int) -> dict[str, Any]:
     return {**link, "alias": True, "decisions": []} if event.alias else {**link, "decisions": []}
 
 
-def _link(batch: Batch, i: int) -> tuple[bytes, bytes]:
-    link = link_record(batch, i)
-    return link["key"].encode(), orjson.dumps(link)
+def link(batch: Batch, i: int) -> Message:
+    """The same, as a record to append."""
+    said = link_record(batch, i)
+    return said["key"].encode(), orjson.dumps(said)

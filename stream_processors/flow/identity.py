@@ -28,7 +28,7 @@ from schemas.records import decode_identity
 from stream_processors.flow import rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.identity import Folded
-from stream_processors.rows.writing import Rows
+from stream_processors.rows.writing import IdentityRows
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import Poison
 from stream_processors.state.touches import MERGE, SPLIT, Touches
@@ -58,7 +58,7 @@ class IdentityStage:
     def __init__(
         self,
         log: EventLog,
-        rows: Rows,
+        rows: IdentityRows,
         bus: Bus,
         poison: Poison,
         *,

@@ -32,7 +32,7 @@ from schemas.errors import Broken
 from schemas.records import Rejection
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
-from stream_processors.rows.writing import Rows, Shown, shown_tables
+from stream_processors.rows.writing import ProfileRows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
 from stream_processors.state.judge import Case, Judge, Transition
@@ -114,7 +114,7 @@ class ProfilesStage:
     def __init__(
         self,
         log: EventLog,
-        rows: Rows,
+        rows: ProfileRows,
         directory: Directory,
         bus: Bus,
         judge: Judge,

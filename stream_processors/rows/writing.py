@@ -40,8 +40,9 @@ def shown_tables(shown: Shown) -> dict[str, pa.Table]:
     }
 
 
-class Rows(Protocol):
-    """One thread. Every row may be written again: its version is a function of the log, or higher than before."""
+class EventRows(Protocol):
+    """Rows of events. One thread. Every row, here and below, may be written again: its version is a function of the
+    log, or higher than before."""
 
     def tellings(self, batch: Batch) -> None:
         """Which facts the batch tells. To be called before others' tellings of them are looked up."""
@@ -55,9 +56,17 @@ class Rows(Protocol):
         """Rows of events, and of their places in the log. `terms`: partition -> the term under which it is held."""
         ...
 
+
+class IdentityRows(Protocol):
+    """Rows of who is who. One thread."""
+
     def identity(self, folded: Folded) -> None:
         """Who is who."""
         ...
+
+
+class ProfileRows(Protocol):
+    """Rows of profiles and their transitions. One thread."""
 
     def show(self, shown: Shown) -> None:
         """Views and profile rows. To be called before the transitions are published: whoever is called about one, and
@@ -67,6 +76,10 @@ class Rows(Protocol):
     def published(self, transitions: Sequence[Numbered]) -> None:
         """Transitions that count, once they are in simorgh.segments."""
         ...
+
+
+class Rows(EventRows, IdentityRows, ProfileRows, Protocol):
+    """All of them."""
 
 
 class Through:
