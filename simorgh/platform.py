@@ -231,7 +231,13 @@ class Platform:
         if not self._replay_lock.acquire(blocking=False):
             raise generation.one_runs()
         try:
-            replay = on_one_box(self.log, self.warehouse, system_clock, _REST_BESIDE_LIVE if live else 0.0)
+            replay = on_one_box(
+                self.log,
+                self.warehouse,
+                system_clock,
+                _REST_BESIDE_LIVE if live else 0.0,
+                self.settings.most_set_aside,
+            )
             try:
                 replay.catch_up(self._unless_closing(progress))
                 if live:

@@ -130,7 +130,14 @@ class Worker:
         ]
         self.keeper = TriggerKeeper(self._new_triggers)
         self._live.moved.append(self.keeper.renew)
-        self.replays = ReplayKeeper(log, warehouse, clock, self._fence, checkpoint=checkpoint)
+        self.replays = ReplayKeeper(
+            log,
+            warehouse,
+            clock,
+            self._fence,
+            checkpoint=checkpoint,
+            most_set_aside=settings.most_set_aside,
+        )
         self._parts: list[Lane | TriggerKeeper | ReplayKeeper] = [*self.lanes, self.keeper, self.replays]
         self.membership = Membership(group, self._parts, rebalanced=self._batches.rebalances.inc)
         if rejected is not None:

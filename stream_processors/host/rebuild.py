@@ -58,14 +58,16 @@ as a change by time."""
 class Rebuild:
     """`positions` of simorgh.events: what is before them is written, and no more is. One thread."""
 
-    def __init__(self, log: EventLog, writer: Writer, clock: Clock, checkpoint: Checkpoint) -> None:
+    def __init__(
+        self, log: EventLog, writer: Writer, clock: Clock, checkpoint: Checkpoint, most_set_aside: int
+    ) -> None:
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
         self._rows = _Beside(writer, checkpoint)
         self._copies = Copies(writer, most=None)
         self._bus = MemoryBus()
-        self._poison = Poison(log, clock)
+        self._poison = Poison(log, clock, most_set_aside)
         self._tellings = Tellings(writer)
         directory = GraphDirectory(lambda: self._identity.graph)
         self._events = EventsStage(

@@ -50,6 +50,7 @@ from stream_processors.host.generation import GenerationLog
 from stream_processors.host.rebuild import READ, Rebuild
 from stream_processors.state import touches
 from stream_processors.state.live_segments import REGISTRY_GROUP
+from stream_processors.state.poison import MOST_IN_A_ROW
 from stream_processors.state.teller import told_group
 from stream_processors.state.touches import REPLAY, Touch
 from warehouse.client import Warehouse
@@ -153,12 +154,18 @@ class OfGeneration:
         commit(REGISTRY_GROUP, {topics.REGISTRY: {0: cut.registry}})
 
 
-def on_one_box(log: EventLog, warehouse: Warehouse, clock: Clock, rest: float = 0.0) -> "Replay":
+def on_one_box(
+    log: EventLog,
+    warehouse: Warehouse,
+    clock: Clock,
+    rest: float = 0.0,
+    most_set_aside: int = MOST_IN_A_ROW,
+) -> "Replay":
     """A replay into an empty generation after the live one."""
     number = generation.current(log) + 1
     warehouse.drop(number)
     warehouse.migrate(number)
-    return Replay(log, warehouse, clock, OfOneBox(log), number, rest=rest)
+    return Replay(log, warehouse, clock, OfOneBox(log), number, rest=rest, most_set_aside=most_set_aside)
 
 
 class Replay:
@@ -174,15 +181,16 @@ class Replay:
         *,
         rest: float = 0.0,
         checkpoint: Checkpoint = no_checkpoint,
+        most_set_aside: int = MOST_IN_A_ROW,
     ) -> None:
         """`number`: of the generation to build, whose tables are there. `rest`: seconds to rest per second of work, so
-        that live holders beside it keep their pace."""
+        that live holders beside it keep their pace. `most_set_aside`: see `Poison`."""
         self._log = log
         self._standing = standing
         self._rest = rest
         self._checkpoint = checkpoint
         self.generation = number
-        self._rebuild = Rebuild(log, warehouse.writer(number), clock, checkpoint)
+        self._rebuild = Rebuild(log, warehouse.writer(number), clock, checkpoint, most_set_aside)
         self._positions = dict(enumerate(standing.rebuilt()))
         self._progress: Progress = _quiet
         self._total = 0

@@ -25,6 +25,7 @@ from stream_processors.host import generation
 from stream_processors.host.generation import Wanted
 from stream_processors.host.lane import Fence, NotMember
 from stream_processors.host.replay import OfGeneration, Replay
+from stream_processors.state.poison import MOST_IN_A_ROW
 from warehouse.client import OtherTables, Warehouse
 
 _LOG = logging.getLogger(__name__)
@@ -56,8 +57,9 @@ class ReplayKeeper:
         checkpoint: Checkpoint = no_checkpoint,
         keep: float = READERS_SECONDS,
         rest: float = 0.5,
+        most_set_aside: int = MOST_IN_A_ROW,
     ) -> None:
-        """`keep`: seconds for which the tables of an earlier generation are kept. `rest`: see `Replay`."""
+        """`keep`: seconds for which the tables of an earlier generation are kept. `rest`, `most_set_aside`: see `Replay`."""
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
@@ -65,6 +67,7 @@ class ReplayKeeper:
         self._checkpoint = checkpoint
         self._keep = keep
         self._rest = rest
+        self._most_set_aside = most_set_aside
         self._ours = False
         self._stopping = False
         self._told = threading.Condition()
@@ -133,7 +136,14 @@ class ReplayKeeper:
         standing = OfGeneration(self._log, stands.live, number)
         _LOG.info("replay: builds generation %d", number)
         replay = Replay(
-            self._log, self._warehouse, self._clock, standing, number, rest=self._rest, checkpoint=self._checkpoint
+            self._log,
+            self._warehouse,
+            self._clock,
+            standing,
+            number,
+            rest=self._rest,
+            checkpoint=self._checkpoint,
+            most_set_aside=self._most_set_aside,
         )
         try:
             replay.catch_up(self._go_on)
