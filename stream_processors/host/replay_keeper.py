@@ -59,7 +59,8 @@ class ReplayKeeper:
         rest: float = 0.5,
         most_set_aside: int = MOST_IN_A_ROW,
     ) -> None:
-        """`keep`: seconds for which the tables of an earlier generation are kept. `rest`, `most_set_aside`: see `Replay`."""
+        """`keep`: seconds for which the tables of an earlier generation are kept. `rest` and `most_set_aside`: see
+        `Replay`."""
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
