@@ -9,7 +9,7 @@ import pytest
 
 from schemas import topics
 from stream_processors.flow import backfill
-from tests.integration.test_cluster_stages import MAIL, SEEN, U1, send
+from tests.integration.cluster_cases import MAIL, SEEN, U1, send
 from tests.properties.cluster_world import Cluster
 from tests.properties.segments_world import T0
 

@@ -1,0 +1,23 @@
+"""Fixtures of the cases of a cluster's stages."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.cluster_cases import Make
+from tests.properties.cluster_world import Cluster
+
+
+@pytest.fixture
+def make(chdb_dsn: str, tmp_path: Path) -> Iterator[Make]:
+    made: list[Cluster] = []
+
+    def new(**settings: Any) -> Cluster:
+        made.append(Cluster(chdb_dsn, tmp_path, **settings))
+        return made[-1]
+
+    yield new
+    for cluster in made:
+        cluster.close()
