@@ -1,6 +1,6 @@
 """The flow through the house, declared once, as data.
 
-The pictures in the README and in docs/scaling.md are printed from this list, and a test compares them. `group` is the
+The picture in the README and the table in docs/scaling.md are printed from this list, and a test compares them. `group` is the
 consumer group whose committed positions say how far the stage has come. One box runs all stages that follow events
 together, batch by batch, and commits them together: `ONE_BOX`.
 """
@@ -119,3 +119,15 @@ def _branch(stage: Stage, *, last: bool) -> str:
         f" {'└' if last else '├'}─► {stage.name:<{name}} ─► {', '.join(stage.writes):<{writes}}"
         f"   {stage.code.replace('.', '/')}"
     )
+
+
+def ownership() -> str:
+    """The stages that share partitions out, as a table in Markdown. The last line ends without a line break."""
+    rows = [("stage", "owns a partition of", "by", "writes, in this order"), ("---",) * 4]
+    for stage in projections(TOPOLOGY):
+        rows.append((f"`{stage.name}`", _code(stage.reads), stage.key, _code(stage.writes)))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" if name.startswith("simorgh.") else name for name in names)

@@ -14,7 +14,7 @@ from schemas import topics
 from simorgh.cli import app as command_line
 from simorgh.commands_docs import commands, with_reference
 from simorgh.settings_docs import with_table
-from stream_processors.flow.topology import TOPOLOGY, picture
+from stream_processors.flow.topology import TOPOLOGY, ownership, picture
 from tests.clients.world import world
 from warehouse.ddl import table_names, table_statements
 
@@ -81,6 +81,10 @@ def test_tests_that_the_architecture_names_exist() -> None:
 
 def test_the_picture_in_the_readme_is_the_topology() -> None:
     assert f"```\n{picture()}\n```" in read("README.md"), f"README.md: print it again:\n{picture()}"
+
+
+def test_the_table_of_owners_is_the_topology() -> None:
+    assert f"\n{ownership()}\n" in read("docs/scaling.md"), f"docs/scaling.md: print it again:\n{ownership()}"
 
 
 def test_every_stage_of_the_topology_is_code_that_exists() -> None:
