@@ -1,8 +1,8 @@
 """The flow through the house, declared once, as data.
 
-The picture in the README and the table in docs/scaling.md are printed from this list, and a test compares them. `group` is the
-consumer group whose committed positions say how far the stage has come. One box runs all stages that follow events
-together, batch by batch, and commits them together: `ONE_BOX`.
+The picture in the README and the table in docs/scaling.md are printed from this list, and a test compares them.
+`group` is the consumer group whose committed positions say how far the stage has come. One box runs all stages that
+follow events together, batch by batch, and commits them together: `ONE_BOX`.
 """
 
 from collections.abc import Iterable
