@@ -50,9 +50,11 @@ def rejected(cluster: Cluster) -> list[dict[str, Any]]:
 def holds(cluster: Cluster) -> dict[str, list[str]]:
     """All but where in the log it stands, and what was published on the way."""
     found = known(cluster.writer)
-    del found["rows"], found["transitions"], found["ids"], found["events"]
+    del found["rows"], found["transitions"], found["ids"], found["events"], found["tellings"]
     events = "SELECT node, time, type, amount, currency, hex(payload) FROM events FINAL ORDER BY ALL"
-    return {**found, "events": [str(row) for row in cluster.writer.rows(events)]}
+    tellings = "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL"
+    elsewhere = {"events": events, "tellings": tellings}
+    return {**found, **{name: [str(row) for row in cluster.writer.rows(sql)] for name, sql in elsewhere.items()}}
 
 
 @pytest.mark.parametrize("point", ["", "rejected", "traits", "log_rows", "links"])
