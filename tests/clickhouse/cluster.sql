@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS default_g1.events_local ON CLUSTER 'simorgh' (
     place       UInt64 CODEC(ZSTD(1)),
     key         UInt128 CODEC(NONE),
     source      LowCardinality(String),
+    fact        UInt128 CODEC(ZSTD(1)),
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
     payload     String CODEC(ZSTD(3))
@@ -182,6 +183,30 @@ CREATE TABLE IF NOT EXISTS default_g1.links_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.links ON CLUSTER 'simorgh' AS default_g1.links_local ENGINE = Distributed('simorgh', 'default_g1', 'links_local', cityHash64(link));
 
+CREATE TABLE IF NOT EXISTS default_g1.tellings_local ON CLUSTER 'simorgh' (
+    fact        UInt128,
+    trust       UInt64,
+    received_at DateTime64(3, 'UTC'),
+    place       UInt64,
+    key         UInt128 CODEC(NONE),
+    node        UInt128 CODEC(NONE),
+    part        UInt16,
+    off         UInt64
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PRIMARY KEY fact ORDER BY (fact, trust, received_at, place, key, part, off)
+  SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.tellings ON CLUSTER 'simorgh' AS default_g1.tellings_local ENGINE = Distributed('simorgh', 'default_g1', 'tellings_local', cityHash64(fact));
+
+CREATE TABLE IF NOT EXISTS default_g1.retellings_local ON CLUSTER 'simorgh' (
+    node UInt128,
+    key  UInt128 CODEC(NONE),
+    fact UInt128 CODEC(NONE)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, key) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.retellings ON CLUSTER 'simorgh' AS default_g1.retellings_local ENGINE = Distributed('simorgh', 'default_g1', 'retellings_local', cityHash64(node));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
+
+CREATE OR REPLACE VIEW default_g1.counted ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.events WHERE key NOT IN (SELECT key FROM default_g1.retellings);
 
 DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;
