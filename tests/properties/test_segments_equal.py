@@ -1,10 +1,8 @@
 """The law of segments: live and SQL answers are equal, whatever the rule, the history and the instant."""
 
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -40,19 +38,15 @@ from tests.properties.segments_world import (
     table_rows,
 )
 from tests.properties.segments_world import DATES as DATE_TEXTS
-
-TABLES = Path(__file__).parents[2] / "warehouse" / "tables.sql"
-USED = ("identity", "members", "events", "traits", "identifiers")
+from warehouse.ddl import create_statements
 
 
 @pytest.fixture(scope="module")
 def engine(chdb_dsn: str) -> Iterator[Any]:
     client = clickhouse_connect.get_client(dsn=chdb_dsn)
-    client.command("CREATE DATABASE laws")
+    for statement in create_statements("laws"):
+        client.command(statement)
     client.command("USE laws")
-    for statement in re.sub("--.*", "", TABLES.read_text()).split(";"):
-        if any(f"CREATE TABLE {table} (" in statement for table in USED):
-            client.command(statement)
     yield client
     client.command("DROP DATABASE laws SYNC")
     client.close()
