@@ -16,13 +16,13 @@ the old one's positions only. One box stops its only holder before it swaps: its
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from destinations.ledger import GROUP as TRIGGERS
-from eventlog.port import EventLog, Message, Position, Record
+from eventlog.forwarding import ForwardedRecords
+from eventlog.port import EventLog
 from schemas import topics
 from schemas.errors import Conflict
 from schemas.retry import Failures, Pauses
@@ -132,12 +132,12 @@ def _is_own(group: str, topic: str) -> bool:
     return (group in _OWN or group.startswith(_TOLD)) and (group, topic) not in _SHARED
 
 
-class GenerationLog:
+class GenerationLog(ForwardedRecords):
     """A cluster's log as one generation's projections see it: an `EventLog` with positions of their own."""
 
     def __init__(self, log: EventLog, generation: Callable[[], int]) -> None:
         """`generation` is asked at each call."""
-        self._log = log
+        super().__init__(log)
         self._generation = generation
 
     def committed(self, group: str, topic: str) -> list[int]:
@@ -154,26 +154,6 @@ class GenerationLog:
 
     def _named(self, group: str, topic: str) -> str:
         return group_of(group, self._generation()) if _is_own(group, topic) else group
-
-    # ---- as the log does
-
-    def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
-        return self._log.append(topic, messages)
-
-    def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> Future[list[list[Position]]]:
-        return self._log.submit(writes)
-
-    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
-        return self._log.read(topic, partition, offset, limit)
-
-    def ends(self, topic: str) -> list[int]:
-        return self._log.ends(topic)
-
-    def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
-        return self._log.wait(topic, beyond, timeout)
-
-    def close(self) -> None:
-        self._log.close()
 
 
 # ---- following the pointer

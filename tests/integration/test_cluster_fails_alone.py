@@ -1,8 +1,6 @@
 """What fails alone on a cluster is set aside on record: all workers, and a replay, leave out the same."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,31 +9,17 @@ from identity.nodes import node_of, to_hex
 from producers.door import Refused
 from schemas import topics
 from stream_processors.state.poison import Stopped, profile_name
+from tests.integration.cluster_cases import Make
 from tests.properties.cluster_world import Cluster
 from tests.properties.faults import LONELY, Faults, lonely
 from tests.properties.pipeline_world import SECRET, Random, delivered, make_door, make_events, make_segments
 from tests.properties.segments_world import T0
 from tests.properties.test_cluster_state_machine import POINTS, check, known
 
-Make = Callable[..., Cluster]
-
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     return Faults(monkeypatch)
-
-
-@pytest.fixture
-def make(chdb_dsn: str, tmp_path: Path) -> Iterator[Make]:
-    made: list[Cluster] = []
-
-    def new(**settings: Any) -> Cluster:
-        made.append(Cluster(chdb_dsn, tmp_path, **settings))
-        return made[-1]
-
-    yield new
-    for cluster in made:
-        cluster.close()
 
 
 def aside(cluster: Cluster) -> set[str]:

@@ -1,33 +1,16 @@
 """A replay beside two workers: what each point of it leaves when its process dies there (see `cluster_world`)."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from schemas import topics
 from schemas.errors import Conflict
 from stream_processors.host import generation
+from tests.integration.cluster_cases import Make
 from tests.properties.cluster_world import STAGES, Cluster
 from tests.properties.pipeline_world import Random, delivered, make_door, make_events, make_segments
 from tests.properties.test_cluster_state_machine import known
 
-Make = Callable[..., Cluster]
 POINTS = ("rebuilt", "log_rows", "identity", "transitions", "profile_rows", "differing", "noted", "swapped")
-
-
-@pytest.fixture
-def make(chdb_dsn: str, tmp_path: Path) -> Iterator[Make]:
-    made: list[Cluster] = []
-
-    def new(**settings: Any) -> Cluster:
-        made.append(Cluster(chdb_dsn, tmp_path, **settings))
-        return made[-1]
-
-    yield new
-    for cluster in made:
-        cluster.close()
 
 
 def send(cluster: Cluster, r: Random, number: int, first: int = 0) -> None:
