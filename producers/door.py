@@ -21,6 +21,7 @@ from eventlog.port import Message
 from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, to_hex
 from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
+from privacy.keyring import DataKey, Name
 from producers import limits
 from producers.budgets import Budgets
 from producers.facts import business_value
@@ -29,7 +30,8 @@ from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
-from producers.recent import Recent
+from producers.sealer import Sealer
+from schemas.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
 from schemas import records
@@ -88,6 +90,14 @@ class _Identifier(NamedTuple):
     node: int
     subject: str
     entry: dict[str, object]
+    name: Name
+
+
+class _Person(NamedTuple):
+    """The identifiers of an event as members of the envelope, and the key under which the rest of it is sealed."""
+
+    members: bytes
+    key: DataKey | None = None
 
 
 _RANK: Final = attrgetter("rank")
@@ -124,7 +134,10 @@ class Door:
         defaults: Defaults = Defaults(),
         *,
         budgets: Budgets | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
+        """Without a `sealer`, everything stands in the clear."""
+        self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
         self._rules_now = rules
@@ -139,7 +152,7 @@ class Door:
         }
         self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
-        self._persons: Recent[bytes, bytes] = Recent(CACHED_PERSONS)
+        self._persons: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
@@ -198,6 +211,8 @@ class Door:
         """Empty the caches of identifiers."""
         self._persons.clear()
         self._identifier.cache_clear()
+        if self._sealer is not None:
+            self._sealer.forget_cached()
 
     # --- The envelope: what many events share is written once ---
 
@@ -241,11 +256,13 @@ class Door:
         key = hasher.hexdigest()
         own: dict[str, object] = {
             "key": key,
-            "id": id,
             "type": type_,
             "time": iso(time),
             "place": incoming.place,
             "dataschema": incoming.dataschema or (CUSTOM if planned is None else planned.dataschema),
+        }
+        personal: dict[str, object] = {
+            "id": id,
             "traits": traits,
             "properties": properties,
             "context": incoming.context or {},
@@ -256,18 +273,30 @@ class Door:
         if incoming.alias:
             own["alias"] = True
         if incoming.consent:
-            own["consent"] = incoming.consent
+            personal["consent"] = incoming.consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
         if incoming.name is not None:
-            own["name"] = incoming.name
+            personal["name"] = incoming.name
         if odd:
             if source.schema_faults == "reject":
                 _check_objects(odd)
-            flags += odd.told_in(own)
+            flags += odd.told_in(personal)
         if flags:
             own["flags"] = flags
-        return key.encode(), b"".join((head, person, encode(own)[1:]))
+        if self._sealer is None:
+            own.update(personal)
+            return key.encode(), b"".join((head, person.members, encode(own)[1:]))
+        clear = b"".join((head, person.members, encode(own)[1:-1], b","))
+        return key.encode(), self._sealer.record(
+            clear,
+            personal,
+            event=key,
+            type=type_,
+            key=person.key,
+            source=source.id,
+            received_at=received_at,
+        )
 
     def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> tuple[bytes, Hasher]:
         """The brace and the members with which all events of a request begin, and what their keys begin with."""
@@ -330,7 +359,7 @@ class Door:
         received_at: int,
         odd: Odd,
         of_nobody: bool,
-    ) -> bytes:
+    ) -> _Person:
         """What the values say together: `identifiers` and `subject` of the envelope as JSON, kept under `who`.
 
         What identifies nobody is noted in `odd`. Raises `InvalidEvent` where an event needs somebody, and what came
@@ -363,7 +392,7 @@ class Door:
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
         if self._budgets is not None:
             self._budgets.identifiers(source, found.keys() | hints.keys(), received_at)
-        person = _person(
+        person = self._person(
             sorted(found.values(), key=_RANK),
             sorted([hint for node, hint in hints.items() if node not in found], key=_RANK),
         )
@@ -372,6 +401,18 @@ class Door:
         elif len(who) <= LONGEST_CACHED and all(isinstance(value, str) for _, value, *_ in values):
             self._persons.put(who, person)
         return person
+
+    def _person(self, identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> _Person:
+        """Hints stand behind all others: the first identifier is the anchor, unless it is one of them."""
+        entries = [identifier.entry for identifier in identifiers]
+        entries += [{**hint.entry, "trust": HINT} for hint in hints]
+        members: dict[str, object] = {"identifiers": entries}
+        if self._sealer is not None:
+            key = self._sealer.key_of([(one.node, one.name) for one in (*identifiers, *hints)])
+            return _Person(_members(members), key)
+        if identifiers:
+            members["subject"] = identifiers[0].subject
+        return _Person(_members(members))
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
@@ -386,23 +427,13 @@ class Door:
         if self._rules.is_blocked(type_, normalised):
             return None
         node = node_of(self._secret, self._workspace, type_, normalised)
-        entry: dict[str, object] = {
-            "type": type_,
-            "value": value,
-            "normalised": normalised,
-            "normaliser": NORMALISER_VERSION,
-            "node": to_hex(node),
-        }
-        return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry)
+        entry: dict[str, object] = {"type": type_}
+        if self._sealer is None:
+            entry |= {"value": value, "normalised": normalised}
+        entry |= {"normaliser": NORMALISER_VERSION, "node": to_hex(node)}
+        name = Name(type_, value, normalised)
+        return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry, name)
 
-
-def _person(identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> bytes:
-    """Hints stand behind all others: the first identifier is the anchor, unless it is one of them."""
-    entries = [identifier.entry for identifier in identifiers]
-    members: dict[str, object] = {"identifiers": entries + [{**hint.entry, "trust": HINT} for hint in hints]}
-    if identifiers:
-        members["subject"] = identifiers[0].subject
-    return _members(members)
 
 
 def _members(values: Object) -> bytes:

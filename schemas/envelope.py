@@ -26,6 +26,9 @@ Hex128 = Annotated[str, Field(pattern=HEX128)]
 
 ShortText = Annotated[str, Field(min_length=1, max_length=MAX_ID)]
 
+PERSONAL_MEMBERS: Final = ("id", "name", "properties", "traits", "context", "consent", "original")
+"""What is sealed: the clear part has `id` and `properties` as well, reduced to the event's key and to facts."""
+
 PERSONAL: Final[dict[str, Any]] = {"x-personal": True}
 
 
@@ -71,7 +74,9 @@ class Business(Contract):
 class Sealed(Contract):
     """Personal content, compressed and encrypted. Outside of it, the same content is absent or reduced to facts."""
 
-    key: Hex128 = Field(description="Id of the data key.")
+    node: Hex128 | None = Field(default=None, description="The node of the data key, if it is not the anchor's.")
+    clear: int = Field(ge=0, description="How many bytes of this record stay when the content is put in place.")
+    key: str = Field(pattern="^[0-9a-f]{16}$", description="Id of the data key among those of its node.")
     dictionary: int = Field(ge=0, description="Version of the compression dictionary; 0 for none.")
     content: str = Field(description="Base64 of nonce and ciphertext.")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from identity import nodes, rules
 from identity.rules import DEFAULT_RULES
 from producers.files import orders
-from producers.recent import Recent
+from schemas.recent import Recent
 from producers.segment import type_of_track
 from schemas import clock
 from schemas.catalog import Catalog

@@ -1,5 +1,6 @@
 """A cache that costs one look-up: what was asked for lately, within bounds."""
 
+from collections.abc import Collection
 from typing import Final, TypeVar
 
 K = TypeVar("K")
@@ -30,6 +31,11 @@ class Recent(dict[K, V | None]):
             self._old = dict(self)
             super().clear()
         self[key] = value
+
+    def drop(self, keys: Collection[K]) -> None:
+        for key in keys:
+            self.pop(key, None)
+            self._old.pop(key, None)
 
     def clear(self) -> None:
         super().clear()

@@ -1,0 +1,47 @@
+"""The dictionaries with which personal content is compressed before it is sealed: what is sealed does not compress.
+
+A dictionary holds what events have in common: names of members, of SDKs and of browsers. It is part of the format:
+a version that was used once stays forever, and a better one gets the next number. How one is made: README.md.
+"""
+
+import sys
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from schemas.errors import Broken
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+LATEST: Final = 1
+_LEVEL: Final = 3
+
+
+@cache
+def _dictionary(version: int) -> zstd.ZstdDict:
+    try:
+        content = files("privacy").joinpath(f"dictionary.v{version}.zdict").read_bytes()
+    except FileNotFoundError:
+        raise Broken(
+            f"sealed event: wanted a dictionary of version 1 to {LATEST}, got {version}; start the version of Simorgh"
+            " that wrote it"
+        ) from None
+    return zstd.ZstdDict(content)
+
+
+@cache
+def _compressor() -> zstd.ZstdCompressor:
+    return zstd.ZstdCompressor(level=_LEVEL, zstd_dict=_dictionary(LATEST).as_digested_dict)
+
+
+def compress(content: bytes) -> bytes:
+    """With the latest dictionary. A context is kept, since making one takes longer than using it; it lets in one thread
+    at a time."""
+    return _compressor().compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
+
+
+def decompress(compressed: bytes, version: int) -> bytes:
+    return zstd.ZstdDecompressor(zstd_dict=_dictionary(version)).decompress(compressed)

@@ -1,0 +1,43 @@
+"""Which properties of an event are facts: what was bought, how much, where, by which campaign. They stay in the clear."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Object = Mapping[str, Any]
+Facts = Callable[[Object], dict[str, Any]]
+
+_FACT: Final = "x-fact"
+
+
+def nothing(properties: Object) -> dict[str, Any]:
+    """Of a type that is in no catalogue: nobody knows what its properties tell."""
+    return {}
+
+
+def facts_of(schema: Object) -> Facts:
+    """A function from the properties of an event to those that the schema marks as facts, in the order in which they
+    came. Inside of lists and objects, too, only what is marked stays."""
+    inner = {name: _part(field) for name, field in schema.get("properties", {}).items() if field.get(_FACT)}
+    if not inner:
+        return nothing
+
+    def pick(properties: Object) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in properties.items():
+            if name in inner:
+                part = inner[name]
+                found[name] = value if part is None or value is None else part(value)
+        return found
+
+    return pick
+
+
+def _part(field: Object) -> Callable[[Any], Any] | None:
+    """What stays of a field's value; None where that is all of it."""
+    if "items" in field and "properties" in field["items"]:
+        one = facts_of(field["items"])
+        return lambda values: [one(value) for value in values if isinstance(value, Mapping)]
+    if "properties" in field:
+        inner = facts_of(field)
+        return lambda value: inner(value) if isinstance(value, Mapping) else {}
+    return None

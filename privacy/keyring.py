@@ -1,0 +1,193 @@
+"""The data keys that a process has at hand: drawn for nodes that have none, unwrapped, and kept within a bound.
+
+At rest a data key is wrapped under the master key, which follows from the workspace's secret (HKDF, RFC 5869) and is
+stored nowhere. Data keys are random, so that each can be destroyed by itself.
+"""
+
+import threading
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from os import urandom
+from typing import Final, NamedTuple
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from privacy.store import KeyStore, StoredKey
+from schemas.errors import Broken
+from schemas.recent import Recent
+
+CACHED: Final = 32_768
+"""Nodes whose keys are at hand: some 40 MB when full."""
+
+_KEY_BYTES: Final = 32
+_ID_BYTES: Final = 8
+_NONCE_BYTES: Final = 12
+_MASTER: Final = b"simorgh: master of data keys 1"
+_NAME: Final = b"simorgh: name"
+
+
+class Name(NamedTuple):
+    """The identifier that a node stands for."""
+
+    type: str
+    value: str
+    """As first received."""
+    normalised: str
+
+
+class DataKey(NamedTuple):
+    """A data key, ready for use. `id` is hex."""
+
+    node: int
+    id: str
+    cipher: AESGCM
+    name: Name | None
+
+    def seal(self, content: bytes, bound_to: bytes) -> bytes:
+        """Nonce and ciphertext. It opens only beside what it is `bound_to`."""
+        nonce = urandom(_NONCE_BYTES)
+        return nonce + self.cipher.encrypt(nonce, content, bound_to)
+
+    def open(self, sealed: bytes, bound_to: bytes) -> bytes:
+        """Raises `InvalidTag` for what this key did not seal, or for another event."""
+        return self.cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound_to)
+
+
+class Keyring:
+    """All methods may be called from any thread."""
+
+    def __init__(self, store: KeyStore, secret: bytes) -> None:
+        """`secret` is the workspace's."""
+        self._store = store
+        self._master = AESGCM(HKDF(SHA256(), _KEY_BYTES, None, _MASTER).derive(secret))
+        self._keys: Recent[int, Sequence[DataKey]] = Recent(CACHED)
+        self._lock = threading.Lock()
+        self._drawn: list[StoredKey] = []
+        self._under_way: list[Future[None]] = []
+
+    # ---- for whoever seals
+
+    def key_of(self, node: int, name: Name | None = None) -> DataKey:
+        """The key of a node, drawn if it has none. What it seals may be written once `storing` is done."""
+        known = self._keys[node]
+        if known is None:
+            known = self.find((node,)).get(node)
+        return known[0] if known else self._draw(node, name)
+
+    def _draw(self, node: int, name: Name | None) -> DataKey:
+        with self._lock:
+            known = self._keys[node]
+            if known:
+                return known[0]  # another thread was quicker
+            secret, id = urandom(_KEY_BYTES), urandom(_ID_BYTES)
+            key = DataKey(node, id.hex(), AESGCM(secret), name)
+            nonce = urandom(_NONCE_BYTES)
+            wrapped = nonce + self._master.encrypt(nonce, secret, _place(node, id))
+            sealed = b"" if name is None else key.seal(orjson.dumps(list(name)), _NAME)
+            self._drawn.append(StoredKey(node, id, wrapped, sealed))
+            self._keys.put(node, (key,))
+        return key
+
+    def storing(self) -> Sequence["Future[None]"]:
+        """What must be done before anything is written that was sealed until now; mostly nothing."""
+        if not self._drawn and not self._under_way:
+            return ()
+        with self._lock:
+            self._under_way = [one for one in self._under_way if not one.done() or one.exception()]
+            if self._drawn:
+                drawn, self._drawn = self._drawn, []
+                done = self._store.add(drawn)
+                self._under_way.append(done)
+                done.add_done_callback(lambda future: self._stored(future, drawn))
+            return tuple(self._under_way)
+
+    def _stored(self, done: "Future[None]", drawn: list[StoredKey]) -> None:
+        """Keys that could not be stored are in use already, so they are offered again."""
+        if done.exception() is None:
+            return
+        with self._lock:
+            self._drawn = drawn + self._drawn
+            self._under_way = [one for one in self._under_way if one is not done]
+
+    # ---- for whoever opens
+
+    def find(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
+        """The keys of these nodes. A node whose keys were destroyed, or that never had one, is left out."""
+        found = {node: keys for node in nodes if (keys := self._keys[node])}
+        missing = [node for node in nodes if node not in found]
+        if missing:
+            found |= self._read(missing)
+        return found
+
+    def find_again(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
+        """The same, where another process may have drawn a key since."""
+        return self._read(nodes)
+
+    def _read(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
+        found: dict[int, Sequence[DataKey]] = {}
+        for node, stored in self._store.of(nodes).items():
+            keys = [self._unwrapped(key) for key in stored]
+            found[node] = keys
+            self._keys.put(node, keys)
+        with self._lock:
+            for drawn in self._drawn:
+                if drawn.node in nodes and drawn.node not in found and (keys_at_hand := self._keys[drawn.node]):
+                    found[drawn.node] = keys_at_hand
+        return found
+
+    def _unwrapped(self, stored: StoredKey) -> DataKey:
+        try:
+            wrapped = stored.wrapped
+            secret = self._master.decrypt(
+                wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], _place(stored.node, stored.id)
+            )
+            key = DataKey(stored.node, stored.id.hex(), AESGCM(secret), None)
+            if not stored.name:
+                return key
+            return key._replace(name=Name(*orjson.loads(key.open(stored.name, _NAME))))
+        except (InvalidTag, ValueError) as error:
+            raise Broken(
+                "key store: wanted keys of this workspace, got keys wrapped under another secret; restore the key store"
+                " and the secret that belong together",
+                code="keys_of_another_secret",
+            ) from error
+
+    def names(self, nodes: Collection[int]) -> dict[int, Name]:
+        """What these nodes stand for, where it can still be read."""
+        return {node: keys[0].name for node, keys in self.find(nodes).items() if keys[0].name is not None}
+
+    # ---- destruction
+
+    def destroy(self, nodes: Collection[int]) -> int:
+        """Destroy the keys of these nodes in the store, and forget them. See `KeyStore.destroy`."""
+        destroyed = self._store.destroy(nodes)
+        self.forget(nodes)
+        return destroyed
+
+    def purge(self) -> bool:
+        return self._store.purge()
+
+    def forget(self, nodes: Iterable[int]) -> None:
+        """Let go of what is at hand of these nodes: their keys were destroyed, by whichever process."""
+        gone = set(nodes)
+        with self._lock:
+            self._drawn = [key for key in self._drawn if key.node not in gone]
+            self._keys.drop(gone)
+
+    def forget_all(self) -> None:
+        """Empty the cache."""
+        self._keys.clear()
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def _place(node: int, id: bytes) -> bytes:
+    return node.to_bytes(16, "big") + id
+
+
+Keys = Mapping[int, Sequence[DataKey]]

@@ -1,0 +1,153 @@
+"""Sealing and opening of events.
+
+The door writes what orders and counts in the clear, and everything else as one sealed text under the key of the
+event's anchor:
+
+    {…, "properties": {<facts>}, "id": "<key>", "sealed": {"clear": 412, "key": …, "dictionary": 1, "content": …}}
+
+Opening puts the content in the place of what follows the first `clear` bytes, and the event is as the sender sent it.
+Where the key is destroyed, what is in the clear is all there is.
+"""
+
+from base64 import b64encode
+from binascii import a2b_base64
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+
+from privacy.dictionary import LATEST, compress, decompress
+from privacy.keyring import DataKey, Keyring
+from schemas.envelope import HEX128
+
+SEALED: Final = b',"sealed":{'
+_ID_LENGTH: Final = len(',"id":""') + 32
+
+
+class Opened(NamedTuple):
+    """An event as it may be read. `clear`: how many of its first bytes are in the clear, 0 where nothing is sealed.
+    `facts`: what stands after them once the key is destroyed."""
+
+    value: bytes
+    clear: int = 0
+    facts: bytes = b""
+
+
+class _Sealed(msgspec.Struct, gc=False):
+    clear: int
+    key: str
+    dictionary: int
+    content: str
+    node: str | None = None
+
+
+class _Anchor(msgspec.Struct, gc=False):
+    node: str
+
+
+class _Head(msgspec.Struct, gc=False):
+    key: str
+    identifiers: tuple[_Anchor, ...] = ()
+
+
+_sealed: Final = msgspec.json.Decoder(_Sealed).decode
+_head: Final = msgspec.json.Decoder(_Head).decode
+
+
+def seal(key: DataKey, event: str, clear: bytes, content: bytes, *, facts: bytes, owner: str | None = None) -> bytes:
+    """The record of an event.
+
+    `event` is its key in hex. `clear`: the members in the clear, from the brace to the last comma. `content`: all
+    others as a JSON object. `facts`: the properties in the clear, as a JSON object. `owner`: the node of `key` in
+    hex where that is not the anchor's.
+    """
+    sealed = b64encode(key.seal(compress(content), _bound(event, LATEST))).decode()
+    whose = f'"node":"{owner}",' if owner else ""
+    return (
+        clear
+        + b'"properties":'
+        + facts
+        + f',"id":"{event}","sealed":{{{whose}"clear":{len(clear)},"key":"{key.id}","dictionary":{LATEST}'
+        f',"content":"{sealed}"}}}}'.encode()
+    )
+
+
+def is_sealed(value: bytes) -> bool:
+    return SEALED in value
+
+
+class Opener:
+    """Opens events with the keys at hand."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+
+    def open(self, value: bytes) -> bytes:
+        """One event, opened where it can be."""
+        return self.open_all([value])[0].value
+
+    def open_all(self, values: Sequence[bytes]) -> list[Opened]:
+        """The same of many. Whatever is no sealed event stays as it is."""
+        opened = [Opened(value) for value in values]
+        sealed = [(i, one) for i, value in enumerate(values) if (one := _look(value))]
+        if not sealed:
+            return opened
+        keys = self._keyring.find({one.node for _, one in sealed})
+        missing = {one.node for _, one in sealed if not _pick(keys.get(one.node, ()), one.id)}
+        if missing:
+            keys |= self._keyring.find_again(missing)
+        for i, one in sealed:
+            opened[i] = one.open(values[i], _pick(keys.get(one.node, ()), one.id))
+        return opened
+
+
+class _Blob(NamedTuple):
+    """What a sealed record says about itself."""
+
+    node: int
+    id: str
+    event: str
+    clear: int
+    facts: bytes
+    dictionary: int
+    content: str
+
+    def open(self, value: bytes, key: DataKey | None) -> Opened:
+        clear = value[: self.clear]
+        if key is not None:
+            try:
+                bound = _bound(self.event, self.dictionary)
+                content = decompress(key.open(a2b_base64(self.content), bound), self.dictionary)
+                return Opened(clear + content[1:], self.clear, self.facts)
+            except (InvalidTag, ValueError):
+                pass  # not what the door wrote: only what is in the clear counts
+        return Opened(clear + self.facts, self.clear, self.facts)
+
+
+def _look(value: bytes) -> _Blob | None:
+    """None for what is not a sealed event: anybody may write to the topic."""
+    start = value.rfind(SEALED)
+    if start < 0:
+        return None
+    try:
+        sealed = _sealed(value[start + len(SEALED) - 1 : -1])
+        owner, event = sealed.node, value[start - 33 : start - 1].decode()
+        facts = value[sealed.clear : start] + b"}"
+        if owner is None:
+            head = _head(value)
+            owner, event = head.identifiers[0].node, head.key
+        return _Blob(int(owner, 16), sealed.key, event, sealed.clear, facts, sealed.dictionary, sealed.content)
+    except (msgspec.MsgspecError, ValueError, IndexError):
+        return None
+
+
+def _bound(event: str, dictionary: int) -> bytes:
+    return f"{event}{dictionary}".encode()
+
+
+def _pick(keys: Sequence[DataKey], id: str) -> DataKey | None:
+    for key in keys:
+        if key.id == id:
+            return key
+    return None

@@ -1,0 +1,77 @@
+"""The door's way to seal: what an event tells of a person goes under the key of its anchor, facts stay in the clear."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import orjson
+
+from identity.nodes import node_of, to_hex
+from privacy.facts import Facts, facts_of, nothing
+from privacy.keyring import DataKey, Keyring, Name
+from privacy.sealing import seal
+from producers.limits import encode
+from schemas.catalog import Catalog
+from schemas.clock import iso
+
+_DRAWER: Final = "\x1fday"
+"""The type of no identifier: keys for events of nobody are of a source and a day."""
+
+_DAY: Final = 10
+_MAX_DRAWERS: Final = 4_096
+
+
+class Sealer:
+    """All methods may be called from any thread."""
+
+    def __init__(self, keyring: Keyring, secret: bytes, workspace: str, catalog: Catalog) -> None:
+        self._keyring = keyring
+        self._secret = secret
+        self._workspace = workspace
+        self._facts: Mapping[str, Facts] = {
+            event.type: facts_of(schema) for event in catalog.all() if (schema := catalog.schema(event.type))
+        }
+        self._drawers: dict[tuple[str, str], DataKey] = {}
+
+    def key_of(self, named: Sequence[tuple[int, Name]]) -> DataKey | None:
+        """The anchor's key; the other nodes get one, too, which keeps what they stand for. None where nobody is
+        named."""
+        keys = [self._keyring.key_of(node, name) for node, name in named]
+        return keys[0] if keys else None
+
+    def record(
+        self,
+        clear: bytes,
+        personal: Mapping[str, object],
+        *,
+        event: str,
+        type: str,
+        key: DataKey | None,
+        source: str,
+        received_at: int,
+    ) -> bytes:
+        """The whole record. `clear`: its members in the clear, from the brace to the last comma; `event`: its key.
+
+        Raises `InvalidEvent` for what cannot be written as JSON.
+        """
+        properties = personal["properties"]
+        assert isinstance(properties, dict)
+        content = encode(personal)
+        facts = orjson.dumps(self._facts.get(type, nothing)(properties)) if properties else b"{}"
+        if key is not None:
+            return seal(key, event, clear, content, facts=facts)
+        key = self._drawer(source, iso(received_at)[:_DAY])
+        return seal(key, event, clear, content, facts=facts, owner=to_hex(key.node))
+
+    def _drawer(self, source: str, day: str) -> DataKey:
+        known = self._drawers.get((source, day))
+        if known is None:
+            node = node_of(self._secret, self._workspace, _DRAWER, f"{source}\x1f{day}")
+            if len(self._drawers) >= _MAX_DRAWERS:
+                self._drawers.clear()
+            known = self._drawers[source, day] = self._keyring.key_of(node)
+        return known
+
+    def forget_cached(self) -> None:
+        self._drawers.clear()
+
+
