@@ -1,4 +1,4 @@
-"""Which properties of an event are facts: what was bought, how much, where, by which campaign. They stay in the clear."""
+"""Which properties of an event are facts: what was bought, how much, where. They stay in the clear."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final

@@ -5,7 +5,7 @@ stored nowhere. Data keys are random, so that each can be destroyed by itself.
 """
 
 import threading
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from os import urandom
 from typing import Final, NamedTuple
@@ -190,4 +190,10 @@ def _place(node: int, id: bytes) -> bytes:
     return node.to_bytes(16, "big") + id
 
 
-Keys = Mapping[int, Sequence[DataKey]]
+Names = Callable[[Collection[int]], Mapping[int, Name]]
+"""What nodes stand for; those for which nobody can say are left out."""
+
+
+def no_names(nodes: Collection[int]) -> Mapping[int, Name]:
+    """Where nothing is sealed."""
+    return {}

@@ -5,8 +5,17 @@ event's anchor:
 
     {…, "properties": {<facts>}, "id": "<key>", "sealed": {"clear": 412, "key": …, "dictionary": 1, "content": …}}
 
-Opening puts the content in the place of what follows the first `clear` bytes, and the event is as the sender sent it.
-Where the key is destroyed, what is in the clear is all there is.
+An opened event has the content in the place of what follows the first `clear` bytes, and says what the clear part was:
+
+    {…, "sealed": [412, 31], "facts": {<facts>}, "id": …, "properties": …, "traits": …, …}
+
+the numbers being the lengths of the part before `sealed` and of the facts. Where the key is destroyed, what is in the
+clear is all there is:
+
+    {…, "properties": {<facts>}, "id": "<key>"}
+
+The second follows from the first without the key, so that tables are rid of personal content by one query
+(`stripped`).
 """
 
 from base64 import b64encode
@@ -19,19 +28,10 @@ from cryptography.exceptions import InvalidTag
 
 from privacy.dictionary import LATEST, compress, decompress
 from privacy.keyring import DataKey, Keyring
-from schemas.envelope import HEX128
 
 SEALED: Final = b',"sealed":{'
+_PROPERTIES: Final = b'"properties":'
 _ID_LENGTH: Final = len(',"id":""') + 32
-
-
-class Opened(NamedTuple):
-    """An event as it may be read. `clear`: how many of its first bytes are in the clear, 0 where nothing is sealed.
-    `facts`: what stands after them once the key is destroyed."""
-
-    value: bytes
-    clear: int = 0
-    facts: bytes = b""
 
 
 class _Sealed(msgspec.Struct, gc=False):
@@ -66,7 +66,7 @@ def seal(key: DataKey, event: str, clear: bytes, content: bytes, *, facts: bytes
     whose = f'"node":"{owner}",' if owner else ""
     return (
         clear
-        + b'"properties":'
+        + _PROPERTIES
         + facts
         + f',"id":"{event}","sealed":{{{whose}"clear":{len(clear)},"key":"{key.id}","dictionary":{LATEST}'
         f',"content":"{sealed}"}}}}'.encode()
@@ -85,11 +85,11 @@ class Opener:
 
     def open(self, value: bytes) -> bytes:
         """One event, opened where it can be."""
-        return self.open_all([value])[0].value
+        return self.open_all([value])[0]
 
-    def open_all(self, values: Sequence[bytes]) -> list[Opened]:
-        """The same of many. Whatever is no sealed event stays as it is."""
-        opened = [Opened(value) for value in values]
+    def open_all(self, values: Sequence[bytes]) -> list[bytes]:
+        """The same of many. Whatever is no sealed event stays as it is, opened ones included."""
+        opened = list(values)
         sealed = [(i, one) for i, value in enumerate(values) if (one := _look(value))]
         if not sealed:
             return opened
@@ -109,20 +109,21 @@ class _Blob(NamedTuple):
     id: str
     event: str
     clear: int
-    facts: bytes
+    facts: int
+    """Where they end."""
     dictionary: int
     content: str
 
-    def open(self, value: bytes, key: DataKey | None) -> Opened:
-        clear = value[: self.clear]
+    def open(self, value: bytes, key: DataKey | None) -> bytes:
+        clear, facts = value[: self.clear], value[self.clear + len(_PROPERTIES) : self.facts]
         if key is not None:
             try:
                 bound = _bound(self.event, self.dictionary)
                 content = decompress(key.open(a2b_base64(self.content), bound), self.dictionary)
-                return Opened(clear + content[1:], self.clear, self.facts)
+                return b'%b"sealed":[%d,%d],"facts":%b,%b' % (clear, len(clear), len(facts), facts, content[1:])
             except (InvalidTag, ValueError):
                 pass  # not what the door wrote: only what is in the clear counts
-        return Opened(clear + self.facts, self.clear, self.facts)
+        return b'%b"properties":%b,"id":"%b"}' % (clear, facts, self.event.encode())
 
 
 def _look(value: bytes) -> _Blob | None:
@@ -133,11 +134,14 @@ def _look(value: bytes) -> _Blob | None:
     try:
         sealed = _sealed(value[start + len(SEALED) - 1 : -1])
         owner, event = sealed.node, value[start - 33 : start - 1].decode()
-        facts = value[sealed.clear : start] + b"}"
+        if value[sealed.clear : sealed.clear + len(_PROPERTIES)] != _PROPERTIES:
+            return None
         if owner is None:
             head = _head(value)
             owner, event = head.identifiers[0].node, head.key
-        return _Blob(int(owner, 16), sealed.key, event, sealed.clear, facts, sealed.dictionary, sealed.content)
+        return _Blob(
+            int(owner, 16), sealed.key, event, sealed.clear, start - _ID_LENGTH, sealed.dictionary, sealed.content
+        )
     except (msgspec.MsgspecError, ValueError, IndexError):
         return None
 

@@ -5,6 +5,7 @@ Adding is a commit of this file, on disk before the log's. Destroyed keys are ov
 """
 
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ _AT_ONCE: Final = 500
 _SCHEMA: Final = """CREATE TABLE IF NOT EXISTS keys (
     node BLOB NOT NULL, id BLOB NOT NULL, wrapped BLOB NOT NULL, name BLOB NOT NULL, PRIMARY KEY (node, id)
 ) WITHOUT ROWID"""
+_ABOUT: Final = "CREATE TABLE IF NOT EXISTS about (identity TEXT NOT NULL)"
 _ADD: Final = "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)"
 _OF: Final = "SELECT node, id, wrapped, name FROM keys WHERE node IN (%s) ORDER BY node, id"
 _DESTROY: Final = "DELETE FROM keys WHERE node IN (%s)"
@@ -36,6 +38,8 @@ class SqliteKeys:
         try:
             self._writer = _connect(path)
             _prepare(self._writer, path)
+            (self.identity,) = self._writer.execute("SELECT identity FROM about").fetchone()
+            """Tells key stores apart; a copy has the same."""
             self._reader = _connect(path)
         except sqlite3.DatabaseError as error:
             raise Broken(
@@ -141,6 +145,8 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute("PRAGMA secure_delete = ON")
     db.execute("PRAGMA temp_store = MEMORY")
     db.execute(_SCHEMA)
+    db.execute(_ABOUT)
+    db.execute("INSERT INTO about SELECT ? WHERE NOT EXISTS (SELECT 1 FROM about)", (secrets.token_hex(8),))
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 

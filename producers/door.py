@@ -31,13 +31,13 @@ from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
 from producers.sealer import Sealer
-from schemas.recent import Recent
 from producers.times import TRANSIT, correct
 from registry.models import Source
 from schemas import records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
+from schemas.recent import Recent
 from schemas.records import Rejection
 
 IDENTIFIED: Final = "profile.identified"
@@ -216,7 +216,7 @@ class Door:
 
     # --- The envelope: what many events share is written once ---
 
-    def record(self, incoming: Incoming) -> Message:  # noqa: PLR0912 - see below: what is usual stands in place
+    def record(self, incoming: Incoming) -> Message:  # noqa: PLR0912, PLR0915 - see below: what is usual stands in place
         """The record for simorgh.events. The size of what came is the caller's to check.
 
         Raises `InvalidEvent`. Every event of every customer comes through here: what is usual stands in place, for
@@ -433,7 +433,6 @@ class Door:
         entry |= {"normaliser": NORMALISER_VERSION, "node": to_hex(node)}
         name = Name(type_, value, normalised)
         return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry, name)
-
 
 
 def _members(values: Object) -> bytes:

@@ -73,5 +73,3 @@ class Sealer:
 
     def forget_cached(self) -> None:
         self._drawers.clear()
-
-

@@ -1,12 +1,12 @@
 """Profiles: the 360° view, many at once, search, the timeline, identities."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 
-from identity.nodes import to_hex
+from identity.nodes import from_hex, to_hex
 from profile_api import people, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
@@ -22,6 +22,7 @@ from profile_api.turns import reads_much
 from registry.scopes import READ
 from schemas.errors import InvalidInput, NotFound
 from schemas.order import NEWEST_FIRST
+from warehouse.reader import Reader
 
 _EVENTS_IN_VIEW = 50
 
@@ -109,7 +110,16 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
     shown = rows[:limit]
     last = [shown[-1][name] for name in ("ms", "received_ms", "place", "key")] if len(rows) > limit else None
     following = write_cursor(deps.secret, "timeline", last) if last else None
-    return page([views.told_view(row["payload"], counts=not row["retold"]) for row in shown], following)
+    names = names_of(deps.reader, [node for row in shown for node in views.nodes_of(row["payload"])])
+    return page([views.told_view(row["payload"], names, counts=not row["retold"]) for row in shown], following)
+
+
+def names_of(reader: Reader, nodes: Collection[str]) -> dict[str, str]:
+    """What nodes stand for, both in hex and normalised; those of which nothing is known are left out."""
+    if not nodes:
+        return {}
+    rows = reader.rows(_IDENTIFIERS, {"nodes": sorted({from_hex(node) for node in nodes})})
+    return {to_hex(row["node"]): row["value"] for row in rows}
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -78,24 +78,34 @@ _TIMELINE_MEMBERS = (
 )  # fmt: skip
 
 
-def event_view(payload: str | bytes) -> Json:
-    """An envelope as the timeline shows it: without what is only for machines (nodes, versions)."""
+def event_view(payload: str | bytes, names: Mapping[str, str]) -> Json:
+    """An envelope as the timeline shows it: without what is only for machines (nodes, versions).
+
+    `names`: node in hex -> what it stands for, normalised, where the envelope does not say it.
+    """
     envelope = orjson.loads(payload)
     view = {name: envelope[name] for name in _TIMELINE_MEMBERS if name in envelope}
     view["source"] = source_id(envelope)
-    view["identifiers"] = [_identifier_view(one) for one in envelope.get("identifiers", [])]
+    identifiers = view["identifiers"] = [_identifier_view(one, names) for one in envelope.get("identifiers", [])]
+    if "subject" not in view and identifiers and "trust" not in identifiers[0] and identifiers[0]["value"]:
+        view["subject"] = f"{identifiers[0]['type']}:{identifiers[0]['value']}"
     return view
 
 
-def told_view(payload: str | bytes, *, counts: bool) -> Json:
+def nodes_of(payload: str | bytes) -> list[str]:
+    """The nodes that an envelope names without saying what they stand for, in hex."""
+    return [one["node"] for one in orjson.loads(payload).get("identifiers", []) if "normalised" not in one]
+
+
+def told_view(payload: str | bytes, names: Mapping[str, str], *, counts: bool) -> Json:
     """`event_view`, with `counts` where another event tells the same fact, and is the one that counts."""
-    view = event_view(payload)
+    view = event_view(payload, names)
     return view if counts else view | {"counts": False}
 
 
-def _identifier_view(one: Mapping[str, Any]) -> Json:
+def _identifier_view(one: Mapping[str, Any], names: Mapping[str, str]) -> Json:
     """`trust` is there where the identifier is a hint, which links nobody."""
-    view: Json = {"type": one.get("type"), "value": one.get("normalised")}
+    view: Json = {"type": one.get("type"), "value": one.get("normalised") or names.get(one.get("node", ""))}
     return view | {"trust": one["trust"]} if "trust" in one else view
 
 

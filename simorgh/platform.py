@@ -15,6 +15,7 @@ from destinations import deliveries
 from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
+from privacy.log import SealedLog
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
@@ -27,7 +28,7 @@ from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Conflict
 from schemas.retry import Failures, Pauses
-from simorgh import secret
+from simorgh import data_keys, secret
 from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir, keep_files_private, require_log_where_tables_are
@@ -73,9 +74,12 @@ class Platform:
         with ExitStack() as undo:
             undo.callback(self.folder.release)
             require_log_where_tables_are(settings.data, settings.log_path)
-            self.log = WatchedLog(box.open_log())
-            undo.callback(self.log.close)
-            self.secret = secret.of_one_box(settings, self.folder, self.log)
+            log = box.open_log()
+            undo.callback(log.close)
+            self.secret = secret.of_one_box(settings, self.folder, log)
+            self.keyring = data_keys.of_one_box(self.folder, log, self.secret)
+            undo.callback(self.keyring.close)
+            self.log = WatchedLog(SealedLog(log, self.keyring))
             self.warehouse = open_warehouse(settings)
             undo.callback(self.warehouse.close)
             self._unsynced = not is_server(settings.warehouse_dsn)
@@ -92,7 +96,7 @@ class Platform:
         self._other_tables = self._migrate()
         self.reader = self.warehouse.reader(lambda: self.generation)
         self.local_token = secrets.token_urlsafe(32)
-        declarations = DeclarationsFollower(self.log, self.settings, self.secret)
+        declarations = DeclarationsFollower(self.log, self.settings, self.secret, self.keyring)
         self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
         self.registry.trust(self.local_token)
         self.registry.refresh()
@@ -237,6 +241,7 @@ class Platform:
                 system_clock,
                 _REST_BESIDE_LIVE if live else 0.0,
                 self.settings.most_set_aside,
+                self.keyring.names,
             )
             try:
                 replay.catch_up(self._unless_closing(progress))
@@ -320,6 +325,7 @@ class Platform:
             graphs=self._graphs,
             progress=self.progress,
             most_set_aside=self.settings.most_set_aside,
+            names=self.keyring.names,
         )
 
     def _drop_other_generations(self) -> None:

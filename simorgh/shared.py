@@ -7,8 +7,10 @@ from typing import Any
 
 from eventlog.port import RecordLog
 from identity.rules import DEFAULT_RULES, IdentityRules
+from privacy.keyring import Keyring
 from producers.budgets import Budgets
 from producers.door import Defaults, Door
+from producers.sealer import Sealer
 from registry.models import Budget
 from registry.registry import Registry
 from schemas import topics
@@ -25,7 +27,7 @@ _LOG = logging.getLogger(__name__)
 class DeclarationsFollower:
     """The registry, and what follows from it. All methods may be called from any thread."""
 
-    def __init__(self, log: RecordLog, settings: Settings, secret: bytes) -> None:
+    def __init__(self, log: RecordLog, settings: Settings, secret: bytes, keyring: Keyring | None = None) -> None:
         self._log = log
         self.registry = Registry(
             log,
@@ -41,7 +43,16 @@ class DeclarationsFollower:
             region=settings.phone_region,
             currency=settings.currency or "",
         )
-        self.door = Door(secret, settings.workspace, self.rules, catalog, random_id, defaults, budgets=self.budgets)
+        self.door = Door(
+            secret,
+            settings.workspace,
+            self.rules,
+            catalog,
+            random_id,
+            defaults,
+            budgets=self.budgets,
+            sealer=None if keyring is None else Sealer(keyring, secret, settings.workspace, catalog),
+        )
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:

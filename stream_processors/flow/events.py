@@ -31,6 +31,7 @@ from typing import Any, Final
 import orjson
 
 from eventlog.port import EventLog, Message, Record
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.errors import Broken
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
@@ -81,7 +82,10 @@ class EventsStage:
         bus: Bus,
         poison: Poison,
         checkpoint: Checkpoint = no_checkpoint,
+        names: Names = no_names,
     ) -> None:
+        """`names`: what nodes stand for, where their events do not say it in the clear."""
+        self._names = names
         self._log = log
         self._writer = writer
         self._poison = poison
@@ -221,7 +225,7 @@ class EventsStage:
     def _derive(self, records: Sequence[Record], told: bool) -> Derived:
         batch = self._parse(records)
         firsts = self._copies.mark(batch)
-        seen = seen_identifiers(batch)
+        seen = seen_identifiers(batch, self._names)
         if told:
             return Derived(batch, seen, [], News(), [])
         kept = rejected.unreadable(self.topic, batch.unreadable)

@@ -31,6 +31,7 @@ from typing import Final
 
 from eventlog.port import EventLog, Message, Record
 from identity.graph import IdentityGraph
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken
@@ -88,10 +89,11 @@ class Box:
         graphs: Graphs | None = None,
         poison: Poison | None = None,
         careful: bool = False,
+        names: Names = no_names,
     ) -> None:
         """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
         is kept across starts; without it the topic is folded from its beginning, as a replay has to. `poison`: what is
-        known to be set aside; `careful`: an earlier try failed."""
+        known to be set aside; `careful`: an earlier try failed; `names`: what nodes stand for."""
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
@@ -126,6 +128,7 @@ class Box:
             self._bus,
             self._poison,
             checkpoint,
+            names,
         )
         self._identity = IdentityStage(
             log, self._rows, self._bus, self._poison, graphs=graphs, parted=self.directory.forget, group=GROUP

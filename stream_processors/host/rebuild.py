@@ -17,6 +17,7 @@ from destinations import deliveries
 from eventlog.fences import Fences
 from eventlog.port import EventLog, Record, present
 from identity.nodes import from_hex
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.records import read_transition
@@ -59,7 +60,13 @@ class Rebuild:
     """`positions` of simorgh.events: what is before them is written, and no more is. One thread."""
 
     def __init__(
-        self, log: EventLog, writer: Writer, clock: Clock, checkpoint: Checkpoint, most_set_aside: int
+        self,
+        log: EventLog,
+        writer: Writer,
+        clock: Clock,
+        checkpoint: Checkpoint,
+        most_set_aside: int,
+        names: Names = no_names,
     ) -> None:
         self._log = log
         self._writer = writer
@@ -71,7 +78,7 @@ class Rebuild:
         self._tellings = Tellings(writer)
         directory = GraphDirectory(lambda: self._identity.graph)
         self._events = EventsStage(
-            log, writer, self._rows, self._copies, self._tellings, directory, self._bus, self._poison, checkpoint
+            log, writer, self._rows, self._copies, self._tellings, directory, self._bus, self._poison, checkpoint, names
         )
         self._identity = IdentityStage(log, self._rows, self._bus, self._poison)
         self._segments = LiveSegments(log)

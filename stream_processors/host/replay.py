@@ -40,6 +40,7 @@ from typing import Final, Protocol
 
 from destinations.ledger import GROUP as TRIGGERS
 from eventlog.port import EventLog, Record
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
@@ -160,12 +161,13 @@ def on_one_box(
     clock: Clock,
     rest: float = 0.0,
     most_set_aside: int = MOST_IN_A_ROW,
+    names: Names = no_names,
 ) -> "Replay":
     """A replay into an empty generation after the live one."""
     number = generation.current(log) + 1
     warehouse.drop(number)
     warehouse.migrate(number)
-    return Replay(log, warehouse, clock, OfOneBox(log), number, rest=rest, most_set_aside=most_set_aside)
+    return Replay(log, warehouse, clock, OfOneBox(log), number, rest=rest, most_set_aside=most_set_aside, names=names)
 
 
 class Replay:
@@ -182,6 +184,7 @@ class Replay:
         rest: float = 0.0,
         checkpoint: Checkpoint = no_checkpoint,
         most_set_aside: int = MOST_IN_A_ROW,
+        names: Names = no_names,
     ) -> None:
         """`number`: of the generation to build, whose tables are there. `rest`: seconds to rest per second of work, so
         that live holders beside it keep their pace. `most_set_aside`: see `Poison`."""
@@ -190,7 +193,7 @@ class Replay:
         self._rest = rest
         self._checkpoint = checkpoint
         self.generation = number
-        self._rebuild = Rebuild(log, warehouse.writer(number), clock, checkpoint, most_set_aside)
+        self._rebuild = Rebuild(log, warehouse.writer(number), clock, checkpoint, most_set_aside, names)
         self._positions = dict(enumerate(standing.rebuilt()))
         self._progress: Progress = _quiet
         self._total = 0

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from eventlog.port import EventLog
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import SimorghError
@@ -58,6 +59,7 @@ class ReplayKeeper:
         keep: float = READERS_SECONDS,
         rest: float = 0.5,
         most_set_aside: int = MOST_IN_A_ROW,
+        names: Names = no_names,
     ) -> None:
         """`keep`: seconds for which the tables of an earlier generation are kept. `rest` and `most_set_aside`: see
         `Replay`."""
@@ -69,6 +71,7 @@ class ReplayKeeper:
         self._keep = keep
         self._rest = rest
         self._most_set_aside = most_set_aside
+        self._names = names
         self._ours = False
         self._stopping = False
         self._told = threading.Condition()
@@ -145,6 +148,7 @@ class ReplayKeeper:
             rest=self._rest,
             checkpoint=self._checkpoint,
             most_set_aside=self._most_set_aside,
+            names=self._names,
         )
         try:
             replay.catch_up(self._go_on)

@@ -7,6 +7,7 @@ from random import random
 from typing import Final
 
 from eventlog.port import EventLog, Record
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.condition import PAUSES, RUNNING, STARTING, Condition, said_of
@@ -51,6 +52,7 @@ class Runner:
         graphs: Graphs | None = None,
         progress: FillingProgress | None = None,
         most_set_aside: int = MOST_IN_A_ROW,
+        names: Names = no_names,
         pauses: Pauses = PAUSES,
         random: Callable[[], float] = random,
     ) -> None:
@@ -58,6 +60,7 @@ class Runner:
         where it is noted how far the filling of segments is. `most_set_aside`: see `Poison`. `pauses` between tries,
         shortened at `random`, which is in [0, 1)."""
         self._log = log
+        self._names = names
         self._clock = clock
         self._checkpoint = checkpoint
         self._batch = batch
@@ -91,6 +94,7 @@ class Runner:
             graphs=self._graphs,
             poison=self._poison,
             careful=self._failures.of_ours > 0,
+            names=self._names,
         )
         self.declarations = Declarations(self._log, self.box, self._writer, self._reader, self._clock, self._progress)
         self.declarations.restore()

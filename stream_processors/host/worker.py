@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Final
 
 from eventlog.port import EventLog
+from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure, Conflict
@@ -60,6 +61,7 @@ class WorkerStages:
         graphs: Graphs | None = None,
         cached_profiles: int = CACHED_PROFILES,
         most_set_aside: int = MOST_IN_A_ROW,
+        names: Names = no_names,
     ) -> None:
         """`graphs`: where the identity graph is kept across starts. `most_set_aside`: see `Poison`."""
 
@@ -79,6 +81,7 @@ class WorkerStages:
             bus,
             poison(),
             checkpoint,
+            names,
         )
         self.identity = IdentityStage(
             log,
@@ -124,7 +127,9 @@ class StagesByGeneration:
         checkpoint: Checkpoint,
         graphs: Graphs | None,
         most_set_aside: int,
+        names: Names = no_names,
     ) -> None:
+        self._names = names
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
@@ -157,6 +162,7 @@ class StagesByGeneration:
             checkpoint=self._checkpoint,
             graphs=self._graphs,
             most_set_aside=self._most_set_aside,
+            names=self._names,
         )
 
     def _require_rows(self, log: EventLog, writer: Writer) -> None:

@@ -41,11 +41,12 @@ Money = tuple[str, int]
 
 
 class Identifier(msgspec.Struct, gc=False):
-    """One identifier of an envelope; `node` is hex. `trust`: "hint" where it links nobody, else empty."""
+    """One identifier of an envelope; `node` is hex. `trust`: "hint" where it links nobody, else empty. The texts are
+    empty where they are sealed."""
 
     type: str
-    normalised: str
     node: str
+    normalised: str = ""
     value: str = ""
     trust: str = ""
 

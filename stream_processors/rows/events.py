@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
+from privacy.keyring import Names, no_names
 from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
 from stream_processors.parse.money import decimal_array
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
@@ -147,8 +148,8 @@ Seen = dict[int, list[Any] | None]
 """Node -> [type, value, first seen, last seen]; None where an alias only guessed at it."""
 
 
-def seen_identifiers(batch: Batch) -> Seen:
-    """Every node of the events that count, and when it was seen."""
+def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
+    """Every node of the events that count, and when it was seen. The value is empty where it cannot be read any more."""
     seen: Seen = {}
     together: dict[tuple[int, ...], list[Any]] = {}
     columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)
@@ -156,7 +157,7 @@ def seen_identifiers(batch: Batch) -> Seen:
         if state != UNIQUE:
             continue
         if event.alias:
-            _see_alias(seen, nodes, identifiers, event.guessed(), time)
+            _see_alias(seen, nodes, _named(nodes, identifiers, names), event.guessed(), time)
             continue
         known = together.get(nodes)  # most come again and again with the same others: one look for all of them
         if known is None:
@@ -169,7 +170,24 @@ def seen_identifiers(batch: Batch) -> Seen:
     for nodes, (identifiers, first, last) in together.items():
         for node, identifier in zip(nodes, identifiers, strict=True):
             _see(seen, node, identifier, first, last)
+    return _with_names(seen, names)
+
+
+def _with_names(seen: Seen, names: Names) -> Seen:
+    nameless = [node for node, value in seen.items() if value is not None and not value[1]]
+    found = names(nameless) if nameless else {}
+    for node, name in found.items():
+        seen[node][1] = name.normalised  # type: ignore[index]  # none of those is None
     return seen
+
+
+def _named(nodes: Sequence[int], identifiers: Sequence[Identifier], names: Names) -> list[Identifier]:
+    """Identifiers with their values, where somebody can say them."""
+    found = names([node for node, one in zip(nodes, identifiers, strict=True) if not one.normalised])
+    return [
+        Identifier(one.type, one.node, found[node].normalised, found[node].value, one.trust) if node in found else one
+        for node, one in zip(nodes, identifiers, strict=True)
+    ]
 
 
 def _see_alias(
@@ -207,8 +225,8 @@ def merge_seen(into: Seen, other: Seen) -> Seen:
 
 
 def identifier_rows(seen: Mapping[int, list[Any] | None]) -> pa.Table:
-    nodes = [node for node, value in seen.items() if value is not None]
-    values = [value for value in seen.values() if value is not None]
+    nodes = [node for node, value in seen.items() if value is not None and value[1]]
+    values = [value for value in seen.values() if value is not None and value[1]]
     return pa.table(
         {
             "node": fixed16(nodes),

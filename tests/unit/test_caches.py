@@ -12,10 +12,10 @@ from typing import Any, Final
 from identity import nodes, rules
 from identity.rules import DEFAULT_RULES
 from producers.files import orders
-from schemas.recent import Recent
 from producers.segment import type_of_track
 from schemas import clock
 from schemas.catalog import Catalog
+from schemas.recent import Recent
 from tests.clients.world import NOW, make_door, make_source
 from tests.unit.test_door_envelope import incoming
 

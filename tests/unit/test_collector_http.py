@@ -83,7 +83,7 @@ def test_an_email_that_is_none_is_a_trait_and_identifies_nobody(it: World, email
     [flag] = accepted_view(event)["flags"]
     assert flag in ("identifier_ignored", "identifier_blocked")
     assert event["original"] == {"/identifiers": [{"type": "email", "value": email}]}
-    assert event_view(json.dumps(event))["flags"] == [flag]
+    assert event_view(json.dumps(event), {})["flags"] == [flag]
 
 
 def test_an_email_of_the_context_that_is_none_spoils_no_track_event(it: World) -> None:

@@ -1,0 +1,95 @@
+"""A log whose events are sealed: keys are stored before what they seal, and events are opened as they are read."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from eventlog.forwarding import ForwardedRecords
+from eventlog.port import EventLog, Message, Position, Record
+from privacy.keyring import Keyring
+from privacy.sealing import Opener
+from schemas import topics
+
+Stored = Future[list[list[Position]]]
+Writes = Sequence[tuple[str, Sequence[Message]]]
+
+
+class SealedLog(ForwardedRecords):
+    """Any log. See `eventlog.port.EventLog`.
+
+    Side effects of `submit`, in order, and what a crash after each means:
+
+      1 keys     are stored, and seal nothing yet: the next event of their nodes uses them
+      2 events   are stored
+    """
+
+    def __init__(self, log: EventLog, keyring: Keyring) -> None:
+        super().__init__(log)
+        self._log = log
+        self._keyring = keyring
+        self._opener = Opener(keyring)
+
+    def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
+        for storing in self._keyring.storing():
+            storing.result()
+        return self._log.append(topic, messages)
+
+    def submit(self, writes: Writes) -> Stored:
+        storing = self._keyring.storing()
+        return _Submission(self._log, writes, storing).stored if storing else self._log.submit(writes)
+
+    def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
+        records = self._log.read(topic, partition, offset, limit)
+        return self._opened(records) if topic == topics.EVENTS else records
+
+    def _opened(self, records: list[Record]) -> list[Record]:
+        values = [record.value for record in records]
+        opened = self._opener.open_all(values)
+        return [
+            record if found is record.value else record._replace(value=found)
+            for record, found in zip(records, opened, strict=True)
+        ]
+
+    def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
+        self._log.commit(group, positions)
+
+    def committed(self, group: str, topic: str) -> list[int]:
+        return self._log.committed(group, topic)
+
+    def close(self) -> None:
+        """The log, then the keys."""
+        self._log.close()
+        self._keyring.close()
+
+
+class _Submission:
+    """Writes that wait for keys."""
+
+    def __init__(self, log: EventLog, writes: Writes, storing: Sequence["Future[None]"]) -> None:
+        self.stored: Stored = Future()
+        self._log = log
+        self._writes = writes
+        self._left = len(storing)
+        self._failed: BaseException | None = None
+        for one in storing:
+            one.add_done_callback(self._key_stored)
+
+    def _key_stored(self, done: "Future[None]") -> None:
+        """Callbacks of one store run in its one thread, after one another."""
+        self._failed = self._failed or done.exception()
+        self._left -= 1
+        if self._left:
+            return
+        if self._failed is not None:
+            self.stored.set_exception(self._failed)
+            return
+        try:
+            self._log.submit(self._writes).add_done_callback(self._written)
+        except BaseException as error:
+            self.stored.set_exception(error)
+
+    def _written(self, done: Stored) -> None:
+        error = done.exception()
+        if error is not None:
+            self.stored.set_exception(error)
+        else:
+            self.stored.set_result(done.result())
