@@ -15,7 +15,7 @@ from identity.nodes import from_hex, to_hex
 from identity.receipt import Receipt
 from identity.refold import decide_late, refold
 from identity.rules import IdentityRules
-from identity.state import State
+from identity.state import ERASED, State
 from schemas.errors import Broken
 
 NOBODY: Final = 0
@@ -42,6 +42,7 @@ class IdentityGraph:
             "link": self._link,
             "merge": self._merge,
             "split": self._split,
+            "erase": self._erase,
             "rules": self._rules,
         }
 
@@ -172,7 +173,7 @@ class IdentityGraph:
         fold = self._folds.get(record["kind"])
         if fold is None:
             raise Broken(
-                "simorgh.identity: wanted a link, merge, split or rules record, got another kind; was it "
+                "simorgh.identity: wanted a link, merge, split, erase or rules record, got another kind; was it "
                 "written by a newer version?"
             )
         return fold(record)
@@ -313,6 +314,24 @@ class IdentityGraph:
             split.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
             play_split(state, split, before)
         return before.changes([])
+
+    def _erase(self, record: Record) -> Changes:
+        """All nodes of the profile belong to nobody from now on, like shared ones: links with them join nobody, however
+        early they were received. Nobody else changes, since the profile is a whole component."""
+        if not self._is_next(record):
+            return Changes()
+        state = self._state
+        number = self._numbers.get(from_hex(record["profile"]), -1)
+        if number < 0 or state.nodes.shared[number]:
+            return Changes([_refused(record["profile"], to_hex(NOBODY), "unknown")])
+        profile = sorted(state.partition.members(number), key=state.nodes.ids.__getitem__)
+        erased = {"outcome": "erased", "profile": self._hex(state.partition.founder(number))}
+        before = Before(state)
+        before.note(profile)
+        for node in profile:
+            state.nodes.shared[node] = ERASED
+            state.partition.reset(node)
+        return before.changes([{**erased, "nodes": [self._hex(node) for node in profile]}])
 
     def _one_profile(self, listed: Iterable[int]) -> list[int]:
         """The members of the profile that holds all the listed nodes; [] when there is none such."""

@@ -18,6 +18,13 @@ ALONE: Final = -1
 """`joined` of a node that no link has joined with another yet."""
 
 
+SHARED: Final = 1
+"""Too many people use it."""
+
+ERASED: Final = 2
+"""Whoever it stood for was forgotten."""
+
+
 class Nodes:
     """`kind` numbers pairs (type, rank at first mention): new rules do not change who founded an old
     profile."""
@@ -32,7 +39,7 @@ class Nodes:
         self.ids: list[int] = []  # dense number -> node
         self.birth = array("q")  # first received_at of a link record with the node, ms
         self.joined = array("q")  # received_at of the link by which it stopped being alone, ms
-        self.shared = bytearray()  # 1: belongs to nobody
+        self.shared = bytearray()  # SHARED or ERASED: belongs to nobody
         self.contested = bytearray()  # 1: a link of it was refused once: what comes late may change who is first
         self.kind = array("H")
         self.kinds: list[tuple[str, int]] = []

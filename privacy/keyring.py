@@ -7,6 +7,7 @@ stored nowhere. Data keys are random, so that each can be destroyed by itself.
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from hashlib import blake2b
 from os import urandom
 from typing import Final, NamedTuple
 
@@ -28,6 +29,7 @@ _ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12
 _MASTER: Final = b"simorgh: master of data keys 1"
 _NAME: Final = b"simorgh: name"
+_REJECTION: Final = b"simorgh.reject"
 
 
 class Name(NamedTuple):
@@ -63,6 +65,7 @@ class Keyring:
     def __init__(self, store: KeyStore, secret: bytes) -> None:
         """`secret` is the workspace's."""
         self._store = store
+        self._hashing = secret[:64]
         self._master = AESGCM(HKDF(SHA256(), _KEY_BYTES, None, _MASTER).derive(secret))
         self._keys: Recent[int, Sequence[DataKey]] = Recent(CACHED)
         self._lock = threading.Lock()
@@ -113,6 +116,11 @@ class Keyring:
             self._drawn = drawn + self._drawn
             self._under_way = [one for one in self._under_way if one is not done]
 
+    def node_of_rejection(self, source: str, id: str, digest: int) -> int:
+        """The node whose key seals a rejected event, and nothing else."""
+        text = f"{source}\x1f{id}\x1f{digest}".encode()
+        return int.from_bytes(blake2b(text, digest_size=16, key=self._hashing, person=_REJECTION).digest(), "big")
+
     # ---- for whoever opens
 
     def find(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
@@ -123,9 +131,12 @@ class Keyring:
             found |= self._read(missing)
         return found
 
-    def find_again(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
-        """The same, where another process may have drawn a key since."""
-        return self._read(nodes)
+    def find_all(self, wanted: Mapping[int, Collection[str]]) -> dict[int, Sequence[DataKey]]:
+        """The same, with at least the keys of these ids (node -> ids) that there are: another process may have drawn
+        one since."""
+        found = self.find(wanted)
+        missing = [node for node, ids in wanted.items() if not {key.id for key in found.get(node, ())}.issuperset(ids)]
+        return found | self._read(missing) if missing else found
 
     def _read(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
         found: dict[int, Sequence[DataKey]] = {}

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 
 from eventlog.forwarding import ForwardedRecords
 from eventlog.port import EventLog, Message, Position, Record
+from privacy import records
 from privacy.keyring import Keyring
 from privacy.sealing import Opener
 from schemas import topics
@@ -29,24 +30,25 @@ class SealedLog(ForwardedRecords):
         self._opener = Opener(keyring)
 
     def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
+        messages = records.seal(topic, messages, self._keyring)
         for storing in self._keyring.storing():
             storing.result()
         return self._log.append(topic, messages)
 
     def submit(self, writes: Writes) -> Stored:
+        writes = [(topic, records.seal(topic, messages, self._keyring)) for topic, messages in writes]
         storing = self._keyring.storing()
         return _Submission(self._log, writes, storing).stored if storing else self._log.submit(writes)
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
-        records = self._log.read(topic, partition, offset, limit)
-        return self._opened(records) if topic == topics.EVENTS else records
+        found = self._log.read(topic, partition, offset, limit)
+        return self._opened(found) if topic == topics.EVENTS else records.opened(topic, found, self._keyring)
 
-    def _opened(self, records: list[Record]) -> list[Record]:
-        values = [record.value for record in records]
-        opened = self._opener.open_all(values)
+    def _opened(self, found: list[Record]) -> list[Record]:
+        values = self._opener.open_all([record.value for record in found])
         return [
-            record if found is record.value else record._replace(value=found)
-            for record, found in zip(records, opened, strict=True)
+            record if value is record.value else record._replace(value=value)
+            for record, value in zip(found, values, strict=True)
         ]
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:

@@ -93,10 +93,10 @@ class Opener:
         sealed = [(i, one) for i, value in enumerate(values) if (one := _look(value))]
         if not sealed:
             return opened
-        keys = self._keyring.find({one.node for _, one in sealed})
-        missing = {one.node for _, one in sealed if not _pick(keys.get(one.node, ()), one.id)}
-        if missing:
-            keys |= self._keyring.find_again(missing)
+        wanted: dict[int, set[str]] = {}
+        for _, one in sealed:
+            wanted.setdefault(one.node, set()).add(one.id)
+        keys = self._keyring.find_all(wanted)
         for i, one in sealed:
             opened[i] = one.open(values[i], _pick(keys.get(one.node, ()), one.id))
         return opened

@@ -231,7 +231,7 @@ class Collector:
 
     async def _append(self, source: Source, judged: _Judged) -> None:
         """Durable when this returns. Raises `RequestRefused`: 429 for a full log, 503 for a broken one."""
-        rejected = [refused.message for refused in judged.refused.values()]
+        rejected = [refused.message for refused in judged.refused.values() if refused.message is not None]
         writes = [(EVENTS, judged.accepted), (REJECTED, rejected)]
         try:
             await _done(self.log.submit([(topic, messages) for topic, messages in writes if messages]))

@@ -9,7 +9,7 @@ It never raises for what a sender sent, does no I/O and may be called from any t
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import attrgetter
@@ -48,6 +48,8 @@ BLOCKED: Final = "identifier_blocked"
 KEY_IGNORED: Final = "business_key_ignored"
 UNPLANNED: Final = "unplanned"
 HINT: Final = "hint"
+SUPPRESSED: Final = "suppressed"
+"""Of an event that names somebody who was forgotten: it is counted and not kept."""
 
 _OBJECTS: Final = ("/properties", "/traits", "/context", "/properties/traits")
 
@@ -63,12 +65,13 @@ LONGEST_CACHED: Final = 400
 
 
 class Refused(NamedTuple):
-    """`message` goes to simorgh.rejected. `code` is stable; `reason` is for people and quotes no value."""
+    """`message` goes to simorgh.rejected; None: it is not kept. `code` is stable; `reason` is for people and quotes no
+    value."""
 
     id: str
     code: str
     reason: str
-    message: Message
+    message: Message | None
 
 
 Verdict = Message | Refused
@@ -135,8 +138,13 @@ class Door:
         *,
         budgets: Budgets | None = None,
         sealer: Sealer | None = None,
+        forgotten: Callable[[], Collection[int]] = tuple,
     ) -> None:
-        """Without a `sealer`, everything stands in the clear."""
+        """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
+        become more."""
+        self._forgotten_now = forgotten
+        self._forgotten: Collection[int] = ()
+        self._forgotten_count = 0
         self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
@@ -190,8 +198,10 @@ class Door:
         channel: str | None = None,
     ) -> Refused:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
-        payload = raw if isinstance(raw, bytes) else dump(raw)
         safe_id = id if _is_id(id) else self._new_id()
+        if error.code == SUPPRESSED:
+            return Refused(safe_id, error.code, error.message, None)
+        payload = raw if isinstance(raw, bytes) else dump(raw)
         text, encoded = _as_text(payload)
         rejection = Rejection(
             id=safe_id,
@@ -390,6 +400,11 @@ class Door:
                 (hints if trust else found).setdefault(known.node, known)
         if wrong is not None and not (found or hints or blocked or of_nobody):
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
+        if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
+            raise InvalidEvent(
+                "identifiers: wanted people who were not forgotten, got one who was; send no more of them",
+                code=SUPPRESSED,
+            )
         if self._budgets is not None:
             self._budgets.identifiers(source, found.keys() | hints.keys(), received_at)
         person = self._person(
@@ -416,6 +431,10 @@ class Door:
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
+        self._forgotten = self._forgotten_now()
+        if len(self._forgotten) != self._forgotten_count:
+            self._forgotten_count = len(self._forgotten)
+            self.forget_cached()
         rules = self._rules_now()
         if rules is not self._rules:
             self._rules = rules

@@ -14,6 +14,7 @@ from profile_api import (
     identity_rules,
     known,
     names,
+    privacy,
     problems,
     profiles,
     reference,
@@ -34,6 +35,7 @@ from profile_api.routes import add
 _TOPICS: Final = (
     profiles,
     stewards,
+    privacy,
     segments,
     stream,
     triggers,

@@ -74,6 +74,33 @@ class SplitIn(Request):
     dry_run: bool = Field(default=False, description="Change nothing; answer which side would keep the profile's id.")
 
 
+class EraseIn(Request):
+    model_config = with_example({"reason": "asked by e-mail, ticket 4711"}, closed=True)
+    reason: str = Field(min_length=1, max_length=1000, description="Why; it is kept, so it should name no person.")
+
+
+class SubjectIdentity(Request):
+    model_config = ConfigDict(extra="allow")
+    identity_type: str = Field(min_length=1, max_length=100)
+    identity_value: str = Field(min_length=1, max_length=2000)
+
+
+class PrivacyRequestIn(Request):
+    """The members of an OpenGDPR request that are used here; others are passed over."""
+
+    model_config = with_example(
+        {
+            "subject_request_id": "a7551968-d5d6-44b2-9831-815ac9017798",
+            "subject_request_type": "erasure",
+            "subject_identities": [{"identity_type": "email", "identity_value": "sara@example.com"}],
+        }
+    )
+    subject_request_id: str = Field(min_length=1, max_length=100)
+    subject_request_type: Literal["erasure"]
+    subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=1)
+    reason: str = Field(default="", max_length=1000)
+
+
 class SegmentIn(Request):
     model_config = with_example({"id": "repeat-buyers", "name": "Repeat buyers", "rule": EXAMPLE_RULE}, closed=True)
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")

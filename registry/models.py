@@ -148,13 +148,14 @@ class Webhook(Declaration):
         return secret.get_secret_value() if revealed else str(secret)
 
 
-Cause = Literal["event", "time", "merge", "split", "consent", "backfill", "edited", "deleted"]
+Cause = Literal["event", "time", "merge", "split", "consent", "erased", "backfill", "edited", "deleted"]
 """Why a profile entered or left a segment: the causes that a trigger may ask for. Transitions have two more, `replay`
 and `absorbed`, which call nobody: nothing has changed for the customer, nor in the segment's rule."""
 
-DEFAULT_CAUSES: Final[tuple[Cause, ...]] = ("event", "time", "merge", "consent")
-"""What happened to the customer. Not `split`: both sides were one profile before, which has been greeted already. Nor
-what an operator did to the segment (`backfill`, `edited`, `deleted`): editing a rule must not page a million people."""
+DEFAULT_CAUSES: Final[tuple[Cause, ...]] = ("event", "time", "merge", "consent", "erased")
+"""What happened to the customer; `erased` tells other systems to forget whoever was forgotten here. Not `split`: both
+sides were one profile before, which has been greeted already. Nor what an operator did to the segment (`backfill`,
+`edited`, `deleted`): editing a rule must not page a million people."""
 
 
 class Trigger(Declaration):
@@ -169,7 +170,7 @@ class Trigger(Declaration):
     created_at: int
 
 
-Kind = Literal["source", "token", "segment", "trigger", "rules", "merge", "split"]
+Kind = Literal["source", "token", "segment", "trigger", "rules", "merge", "split", "erase"]
 
 
 SET_ASIDE = "set_aside"

@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
 import orjson
 from pydantic import ValidationError
 
 from eventlog.port import Record, RecordLog
+from registry.erasures import KINDS, Erasures
 from registry.keys import sha256_hex
 from registry.models import (
     POISON,
@@ -68,6 +69,7 @@ class Registry:
             digest = _env_digest("SIMORGH_API_TOKEN", env_token)
             token = Token(id=ENV_TOKEN, name="SIMORGH_API_TOKEN", token_sha256=digest, scopes=ALL_SCOPES)
         self._env_source, self._env_token = source, token
+        self.erasures = Erasures()
         self._now = Snapshot(Declared(), source, token)
         self._local: dict[str, tuple[Source, Token]] = {}
 
@@ -128,10 +130,19 @@ class Registry:
             before = self._now.declared
             if self._log.ends(REGISTRY)[0] <= before.position:
                 return False
-            records = self._read(before.position)
-            after = before.fold((record.offset, _parse(record)) for record in records)
+            parsed = [(record.offset, _parse(record)) for record in self._read(before.position)]
+            after = before.fold(parsed)
+            self._fold_erasures(parsed)
             self._now = Snapshot(after, self._env_source, self._env_token)
             return True
+
+    def _fold_erasures(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> None:
+        for offset, record in records:
+            if record is not None and record.kind in KINDS:
+                try:
+                    self.erasures.fold(offset, record.kind, record.id, record.body, record.at, record.by)
+                except (ValueError, TypeError, LookupError) as error:
+                    logger.warning("registry record %d is left out: %s", offset, type(error).__name__)
 
     def records_from(self, offset: int) -> list[tuple[int, RegistryRecord]]:
         """Every record from `offset` to the end, with its offset; unreadable ones are left out with a

@@ -29,7 +29,7 @@ Moment = Annotated[str, Meta(extra_json_schema={"pattern": MOMENT})]
 
 Milliseconds = Annotated[int, Meta(description="Milliseconds since 1970-01-01 UTC.", extra_json_schema={"minimum": 0})]
 
-_TOUCHES: Final = ("event", "time", "merge", "split", "backfill", "edited", "deleted")
+_TOUCHES: Final = ("event", "time", "merge", "split", "erased", "backfill", "edited", "deleted")
 _CAUSES: Final = (*_TOUCHES, "replay", "consent", "absorbed")
 
 # ---- simorgh.segments
@@ -155,6 +155,15 @@ class Split(Struct, kw_only=True, tag_field="kind", tag="split", gc=False):
     at: Milliseconds
 
 
+class Erase(Struct, kw_only=True, tag_field="kind", tag="erase", gc=False):
+    """A person is to be forgotten: every node of the profile, as it is here, belongs to nobody from now on."""
+
+    command: CommandOffset
+    profile: Annotated[Hex128, Meta(description="A node of the profile.")]
+    by: str
+    at: Milliseconds
+
+
 class Rules(Struct, kw_only=True, tag_field="kind", tag="rules", gc=False):
     """The identity rules that apply from here on."""
 
@@ -163,7 +172,7 @@ class Rules(Struct, kw_only=True, tag_field="kind", tag="rules", gc=False):
     at: Milliseconds
 
 
-IdentityRecord = Link | Merge | Split | Rules
+IdentityRecord = Link | Merge | Split | Erase | Rules
 """What was said, without what it came to: decisions follow from folding the records, so nobody of ours reads them."""
 
 
@@ -199,7 +208,14 @@ class Parted(Struct, kw_only=True, tag_field="outcome", tag="split", gc=False):
     to: list[Hex128]
 
 
-Decision = Merged | RefusedDecision | SharedDecision | Parted
+class Erased(Struct, kw_only=True, tag_field="outcome", tag="erased", gc=False):
+    """A profile ceased, and its nodes belong to nobody."""
+
+    profile: Hex128
+    nodes: list[Hex128]
+
+
+Decision = Merged | RefusedDecision | SharedDecision | Parted | Erased
 
 
 Decisions = Annotated[
@@ -303,7 +319,7 @@ def decode_identity(value: bytes) -> IdentityRecord:
     try:
         return _identity(value)
     except _UNREADABLE as error:
-        raise _unreadable(topics.IDENTITY, "a link, merge, split or rules record") from error
+        raise _unreadable(topics.IDENTITY, "a link, merge, split, erase or rules record") from error
 
 
 def decode_rejection(value: bytes) -> Rejection:

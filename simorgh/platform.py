@@ -325,7 +325,7 @@ class Platform:
             graphs=self._graphs,
             progress=self.progress,
             most_set_aside=self.settings.most_set_aside,
-            names=self.keyring.names,
+            keyring=self.keyring,
         )
 
     def _drop_other_generations(self) -> None:

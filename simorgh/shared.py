@@ -51,6 +51,7 @@ class DeclarationsFollower:
             random_id,
             defaults,
             budgets=self.budgets,
+            forgotten=lambda: self.registry.erasures.nodes,
             sealer=None if keyring is None else Sealer(keyring, secret, settings.workspace, catalog),
         )
         self._over = threading.Event()

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from schemas.errors import Conflict, SimorghError
+from warehouse.cluster import on_cluster
 from warehouse.connect import Role, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
@@ -185,6 +186,19 @@ class Writer:
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
             client.command(sql, parameters=bound, settings=settings)
+
+    def delete(self, table: str, where: str, parameters: Mapping[str, Any]) -> None:
+        """No query finds these rows any more when this returns; their bytes stay until parts are written anew."""
+        self.command(f"DELETE FROM {self._stored(table)} WHERE {where}", parameters)
+
+    def alter(self, table: str, change: str) -> None:
+        """Change a table's parts or settings. Blocks until that is done."""
+        self.command(f"ALTER TABLE {self._stored(table)} {change}")
+
+    def _stored(self, table: str) -> str:
+        """The table that holds the rows, in a statement."""
+        cluster = self._warehouse._cluster
+        return f"{table}_local{on_cluster(cluster)}" if cluster else table
 
     def _call(self) -> Any:
         return self._warehouse._call("write", self.generation)

@@ -30,7 +30,7 @@ class LocalSink:
         received_at = self._clock()
         verdicts = [self._verdict(event, place, received_at) for place, event in enumerate(events)]
         writes = {EVENTS: [one for one in verdicts if not isinstance(one, Refused)]}
-        writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused)]
+        writes[REJECTED] = [one.message for one in verdicts if isinstance(one, Refused) and one.message is not None]
         self._log.submit([(topic, messages) for topic, messages in writes.items() if messages]).result()
         return [SendOutcome(False, one.code, one.reason) if isinstance(one, Refused) else ACCEPTED for one in verdicts]
 

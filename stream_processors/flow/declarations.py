@@ -6,10 +6,11 @@ them; on one box that is at once. Side effects, and what a crash after each mean
 
   1 commands and rules go to identity    a copy of a command folds to nothing
   wait: transitions under the former rules are published, and in the tables
-  2 the full query's answer is compared with the members as published, and the difference is taken to the profiles. For
+  2 people who asked for it are forgotten (`flow.erasing`)
+  3 the full query's answer is compared with the members as published, and the difference is taken to the profiles. For
     a segment that cannot be filled, a record says that it is set aside; the next round brings back what was live before
   wait: these profiles, and their heirs, are seen to
-  3 the position in simorgh.registry is committed: the declarations are in effect, and the API answers 201
+  4 the position in simorgh.registry is committed: the declarations are in effect, and the API answers 201
 
 A crash anywhere begins the round again from the last commit. A zombie does the same things as the new owner and commits
 only what is true, but may set the position back; the owner commits it again every two seconds.
@@ -24,6 +25,7 @@ from schemas.clock import Clock
 from schemas.errors import Backpressure
 from segments.sql import Page
 from stream_processors.flow import backfill
+from stream_processors.flow.erasing import ERASE, Eraser
 from stream_processors.flow.filling import FillingProgress, filling
 from stream_processors.state import cold, declared, touches
 from stream_processors.state.declared import Change
@@ -77,8 +79,10 @@ class Declarations:
         reader: Reader,
         clock: Clock,
         progress: FillingProgress | None = None,
+        eraser: Eraser | None = None,
     ) -> None:
-        """`progress`: where it is noted how far a filling is."""
+        """`progress`: where it is noted how far a filling is. `eraser`: forgets people; without one, identity does."""
+        self._eraser = eraser
         self._log = log
         self._effects = effects
         self._writer = writer
@@ -107,6 +111,7 @@ class Declarations:
             self._looked_at = now
             self._look_at_time(now)
             self._commit_again()
+            done |= self._eraser is not None and self._eraser.step()
         return done
 
     # ---- rounds
@@ -120,12 +125,19 @@ class Declarations:
         orders = [message for record in records if (message := _order(record))]
         if orders or changes:
             self._phases.append(lambda: self._effects.order(orders))
+        if self._eraser and any(kind == ERASE.encode() for kind, _ in orders):
+            self._phases.append(self._erase)
         if changes:
             self._phases.append(lambda: self._fill(changes))
         if orders or changes:
             self._phases.append(self._effects.filled)
         self._phases.append(lambda: self._finish(after))
         return True
+
+    def _erase(self) -> Passed:
+        assert self._eraser is not None
+        self._eraser.erase()
+        return at_once
 
     def _fill(self, changes: Sequence[Change]) -> Passed:
         """Let profiles enter and leave the segments that these changes concern."""

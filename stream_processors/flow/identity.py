@@ -36,8 +36,8 @@ from stream_processors.state.touches import MERGE, SPLIT, Touches
 GROUP: Final = "identity"
 _READ: Final = 20_000
 _LATEST: Final = 10_000_000_000_000
-_COMMANDS: Final = (MERGE, SPLIT)
-_PARTING: Final = ("shared", "split")
+_COMMANDS: Final = (MERGE, SPLIT, "erase")
+_PARTING: Final = ("shared", "split", "erased")
 
 
 class Beside(Protocol):

@@ -7,7 +7,7 @@ from random import random
 from typing import Final
 
 from eventlog.port import EventLog, Record
-from privacy.keyring import Names, no_names
+from privacy.keyring import Keyring, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.condition import PAUSES, RUNNING, STARTING, Condition, said_of
@@ -15,6 +15,7 @@ from schemas.retry import Failures, Pauses
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import rejected
 from stream_processors.flow.declarations import Declarations
+from stream_processors.flow.erasing import Eraser
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host.abreast import Piece, abreast
 from stream_processors.host.box import Box
@@ -52,7 +53,7 @@ class Runner:
         graphs: Graphs | None = None,
         progress: FillingProgress | None = None,
         most_set_aside: int = MOST_IN_A_ROW,
-        names: Names = no_names,
+        keyring: Keyring | None = None,
         pauses: Pauses = PAUSES,
         random: Callable[[], float] = random,
     ) -> None:
@@ -60,7 +61,7 @@ class Runner:
         where it is noted how far the filling of segments is. `most_set_aside`: see `Poison`. `pauses` between tries,
         shortened at `random`, which is in [0, 1)."""
         self._log = log
-        self._names = names
+        self._keyring = keyring
         self._clock = clock
         self._checkpoint = checkpoint
         self._batch = batch
@@ -94,11 +95,18 @@ class Runner:
             graphs=self._graphs,
             poison=self._poison,
             careful=self._failures.of_ours > 0,
-            names=self._names,
+            names=self._keyring.names if self._keyring else no_names,
         )
-        self.declarations = Declarations(self._log, self.box, self._writer, self._reader, self._clock, self._progress)
+        self.declarations = Declarations(
+            self._log, self.box, self._writer, self._reader, self._clock, self._progress, self._new_eraser()
+        )
         self.declarations.restore()
         self.box.recover()
+
+    def _new_eraser(self) -> Eraser | None:
+        if self._keyring is None:
+            return None
+        return Eraser(self._log, self._writer, self._keyring, self._clock, self._checkpoint)
 
     def _let_go(self) -> None:
         """End the latest try and wait for its inserts: one that came after the next try has looked for what is

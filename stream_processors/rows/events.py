@@ -149,7 +149,7 @@ Seen = dict[int, list[Any] | None]
 
 
 def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
-    """Every node of the events that count, and when it was seen. The value is empty where it cannot be read any more."""
+    """Every node of the events that count, and when it was seen. The value is empty where nobody can read it."""
     seen: Seen = {}
     together: dict[tuple[int, ...], list[Any]] = {}
     columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)

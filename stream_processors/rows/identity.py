@@ -13,7 +13,7 @@ from stream_processors.state import touches
 from stream_processors.state.directory import links_of
 from warehouse.client import fixed16
 
-_COMMANDS: Final = {"merge": touches.MERGE, "split": touches.SPLIT}
+_COMMANDS: Final = {"merge": touches.MERGE, "split": touches.SPLIT, "erase": touches.ERASED}
 
 
 @dataclass(slots=True)
@@ -163,4 +163,5 @@ def _context(record: dict[str, Any]) -> dict[str, Any]:
 def _named(decision: dict[str, Any]) -> set[int]:
     names = {decision[k] for k in ("survivor", "absorbed", "a", "b", "node", "from") if k in decision}
     names.update(decision.get("to", ()))
+    names.update(decision.get("nodes", ()))
     return {from_hex(name) for name in names}

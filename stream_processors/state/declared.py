@@ -55,6 +55,8 @@ def _check(declared: RegistryRecord) -> None:
         case "merge":
             from_hex(body["a"])
             from_hex(body["b"])
+        case "erase":
+            from_hex(body["profile"])
         case "split":
             for node in body["nodes"]:
                 from_hex(node)
@@ -65,12 +67,15 @@ def _check(declared: RegistryRecord) -> None:
 
 
 def identity_record(declared: RegistryRecord, offset: int) -> dict[str, Any] | None:
-    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's merge
-    or split, or other rules. None: it is not for identity.
+    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's
+    merge, split or request for erasure, or other rules. None: it is not for identity.
     """
     match declared.kind:
         case "merge" | "split":
             return {"kind": declared.kind, "command": offset, **declared.body, "by": declared.by, "at": declared.at}
+        case "erase":
+            profile = declared.body["profile"]
+            return {"kind": "erase", "command": offset, "profile": profile, "by": declared.by, "at": declared.at}
         case "rules":
             return {"kind": "rules", "version": offset + 1, "rules": declared.body, "at": declared.at}
     return None

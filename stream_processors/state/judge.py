@@ -14,7 +14,7 @@ from segments.live import LiveRules, ProfileFacts
 from segments.tree import Rule
 from stream_processors.state.bounds import Kept
 from stream_processors.state.profile import ProfileState
-from stream_processors.state.touches import DELETED, EVENT, MERGE, REPLAY, SPLIT, TIME
+from stream_processors.state.touches import DELETED, ERASED, EVENT, MERGE, REPLAY, SPLIT, TIME
 
 SEARCHED = frozenset({"name", "email"})
 """Traits that profiles are searched by: they stay known, too."""
@@ -25,7 +25,7 @@ ABSORBED = "absorbed"
 _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
 _NO_PAYLOAD: Mapping[str, Any] = {}
 _NONE_HELD: frozenset[int] = frozenset()
-_HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, REPLAY})
+_HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, ERASED, REPLAY})
 _MOVED = frozenset({MERGE, SPLIT})
 
 Transition = dict[str, Any]

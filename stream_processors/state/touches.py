@@ -23,12 +23,13 @@ EVENT: Final = "event"
 TIME: Final = "time"
 MERGE: Final = "merge"
 SPLIT: Final = "split"
+ERASED: Final = "erased"
 BACKFILL: Final = "backfill"
 EDITED: Final = "edited"
 DELETED: Final = "deleted"
 REPLAY: Final = "replay"
 
-_WEIGHT: Final = {SPLIT: 3, MERGE: 2, EVENT: 1}
+_WEIGHT: Final = {ERASED: 4, SPLIT: 3, MERGE: 2, EVENT: 1}
 """Of several causes the weightier one is told."""
 
 

@@ -49,7 +49,7 @@ def live_through(box: Opened, seed: int) -> None:
     for n in range(4):
         verdicts = make_events(r, 25, box.clock(), make_door(), first=20 * n)  # some of them copies
         box.write(topics.EVENTS, [verdict for verdict in verdicts if not isinstance(verdict, Refused)])
-        box.write(topics.REJECTED, [verdict.message for verdict in verdicts if isinstance(verdict, Refused)])
+        box.write(topics.REJECTED, [one.message for one in verdicts if isinstance(one, Refused) and one.message])
         box.settle()
 
 

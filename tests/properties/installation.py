@@ -67,7 +67,7 @@ class Installation:
         refused: list[Message] = []
         for verdict in verdicts:
             if isinstance(verdict, Refused):
-                refused.append(verdict.message)
+                refused += [verdict.message] if verdict.message else []
             else:
                 accepted.append(verdict)
         self.write(topics.EVENTS, accepted)

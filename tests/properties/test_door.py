@@ -74,6 +74,7 @@ SOURCES = st.sampled_from(
 
 def check(verdict: Verdict) -> None:
     if isinstance(verdict, Refused):
+        assert verdict.message
         decode_rejection(verdict.message[1])
         return
     key, value = verdict

@@ -118,6 +118,7 @@ def test_the_door_rejects_and_keeps_what_is_over_a_budget(code: str, fields: dic
     assert not isinstance(admit("first", type="custom.old", **known), Refused)
     refused = admit("second", **fields)
     assert isinstance(refused, Refused)
+    assert refused.message
     assert refused.code == code
     assert json.loads(refused.message[1])["code"] == code
     assert not isinstance(admit("third", type="custom.old", **known), Refused)

@@ -43,6 +43,7 @@ def test_the_same_bytes_are_refused_the_same(tmp_path: Path) -> None:
         it.send("/v1/track", {**BAD, "type": "track"})
         verdict = retry(it, None)
         assert isinstance(verdict, Refused)
+        assert verdict.message
         assert json.loads(verdict.message[1]) == it.rejected()[0]
 
 

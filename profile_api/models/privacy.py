@@ -1,0 +1,42 @@
+"""What is told about privacy requests."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from profile_api.models.examples import AT, PROFILE_ID, with_example
+
+_ERASURE = {
+    "id": "5f0c7a52b3",
+    "type": "erasure",
+    "state": "unreadable",
+    "profile_id": PROFILE_ID,
+    "identities": 3,
+    "reason": "asked by e-mail, ticket 4711",
+    "by": "support",
+    "requested_at": AT,
+    "unreadable_at": AT,
+}
+
+
+class ErasureView(BaseModel):
+    """`requested`; `unreadable`: no process opens anything of the person, and no answer shows it; `destroyed`: the
+    bytes are gone, too; `nobody`: there was no such profile any more."""
+
+    model_config = with_example(_ERASURE)
+    id: str
+    type: Literal["erasure"]
+    state: Literal["requested", "unreadable", "destroyed", "nobody"]
+    profile_id: str
+    identities: int
+    reason: str
+    by: str
+    requested_at: str
+    unreadable_at: str | None = None
+    destroyed_at: str | None = None
+
+
+class ErasureList(BaseModel):
+    model_config = with_example({"items": [_ERASURE], "next_cursor": None})
+    items: list[ErasureView]
+    next_cursor: str | None

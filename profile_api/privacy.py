@@ -1,0 +1,109 @@
+"""Requests about people's own data: to be forgotten, and how far that is."""
+
+from typing import Any
+
+from identity.nodes import to_hex
+from profile_api import people
+from profile_api.auth import Caller, scope
+from profile_api.declaring import reached
+from profile_api.deps import ApiDeps, Deps
+from profile_api.models.examples import example
+from profile_api.models.privacy import ErasureList, ErasureView
+from profile_api.params import Cursor, Limit, ProfileKey
+from profile_api.replies import JsonReply, page
+from profile_api.requests import EraseIn, PrivacyRequestIn
+from profile_api.routes import guarded
+from profile_api.turns import declares
+from registry.erasures import Erasure
+from registry.scopes import STEWARD
+from schemas.clock import iso, random_id
+from schemas.errors import InvalidInput, NotFound
+
+
+def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
+    """Forget the person whose profile this is. Blocks until nobody can read anything of it any more, or for as long as
+    the projections may take; either way the request stands. Raises `NotFound`.
+
+    `id` names the request; an id that was used before answers with what became of that one.
+    """
+    name = id or random_id()
+    deps.registry.refresh()
+    known = deps.registry.erasures.requests.get(name)
+    if known is None:
+        profile = people.profile_row(deps, key)["profile"]
+        body = {"profile": to_hex(profile), "reason": reason}
+        reached(deps, deps.registry.declare("erase", name, body, by))
+    deps.registry.refresh()
+    return deps.registry.erasures.requests[name]
+
+
+def view(request: Erasure) -> dict[str, Any]:
+    """As it is shown. It names no person: the profile id is a keyed hash."""
+    shown: dict[str, Any] = {
+        "id": request.id,
+        "type": "erasure",
+        "state": request.state,
+        "profile_id": f"prf_{request.profile}",
+        "identities": len(request.nodes),
+        "reason": request.reason,
+        "by": request.by,
+        "requested_at": iso(request.requested_at),
+    }
+    for name, moment in (("unreadable_at", request.unreadable_at), ("destroyed_at", request.destroyed_at)):
+        if moment is not None:
+            shown[name] = iso(moment)
+    return shown
+
+
+def found(deps: ApiDeps, id: str) -> Erasure:
+    """Raises `NotFound`."""
+    deps.registry.refresh()
+    request = deps.registry.erasures.requests.get(id)
+    if request is None:
+        raise NotFound("privacy request: wanted the id of one, got an unknown id; see /v1/privacy/requests")
+    return request
+
+
+routes = guarded("privacy")
+
+
+@routes.delete(
+    "/v1/profiles/{key:path}", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202)
+)
+@scope(STEWARD)
+@declares
+def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
+    """Forget this person: every identity of the profile, as of now. Answers once nothing of them can be read any more;
+    `destroyed` follows, when the bytes are gone, too. Ask for it at `/v1/privacy/requests/{id}`."""
+    return JsonReply(view(erase(deps, key, body.reason, by)), 202)
+
+
+@routes.get("/v1/privacy/requests", response_model=ErasureList, responses=example(ErasureList))
+@scope(STEWARD)
+def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonReply:
+    """Requests, newest first."""
+    deps.registry.refresh()
+    requests = sorted(deps.registry.erasures.requests.values(), key=lambda one: -one.offset)
+    if cursor is not None and not cursor.isdecimal():
+        raise InvalidInput("cursor: wanted one of an answer before, got another text; leave it out to begin anew")
+    rest = [one for one in requests if cursor is None or one.offset < int(cursor)]
+    following = str(rest[limit - 1].offset) if len(rest) > limit else None
+    return JsonReply(page([view(one) for one in rest[:limit]], following))
+
+
+@routes.post("/v1/privacy/requests", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202))
+@scope(STEWARD)
+@declares
+def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
+    """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and the subject is named by an identity.
+    A `subject_request_id` that was used before answers with what became of that request."""
+    subject = body.subject_identities[0]
+    key = f"{subject.identity_type}:{subject.identity_value}"
+    return JsonReply(view(erase(deps, key, body.reason, by, body.subject_request_id)), 202)
+
+
+@routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))
+@scope(STEWARD)
+def read_request(deps: Deps, id: str) -> JsonReply:
+    """How far a request is."""
+    return JsonReply(view(found(deps, id)))

@@ -1,0 +1,183 @@
+"""Forgetting people: what the declarations stage does once identity has taken their nodes from everybody.
+
+Side effects of `erase`, in order. All may be done again: a crash anywhere begins the round anew.
+
+  1 keys, rejected    of rejected events that name the person
+  2 simorgh.registry  `erased`: the person's nodes; every door refuses them from now on
+  3 keys              destroyed: nothing that is read from the log from here on is opened
+  4 tables            rows about the nodes, and views of the profile
+  5 simorgh.registry  `erasure`, unreadable
+
+and of `step`, for those that are unreadable:
+
+  6 keys, tables      again: what another process drew or wrote in between
+  7 keys, tables      the bytes, in files that are written anew
+  8 simorgh.registry  `erasure`, destroyed
+"""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from typing import Final, Protocol
+
+import orjson
+
+from eventlog.port import Message, Record, RecordLog
+from identity.nodes import from_hex
+from privacy.keyring import Names
+from registry.erasures import ERASE, ERASED, ERASURE, KINDS, Erasure, Erasures
+from schemas import topics
+from schemas.clock import Clock
+from schemas.errors import SimorghError
+from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from warehouse import forgetting
+from warehouse.client import Writer
+
+_LOG: Final = logging.getLogger(__name__)
+_READ: Final = 20_000
+_AT_ONCE: Final = 200
+"""Requests whose rows are deleted together."""
+_SETTLED_MS: Final = 5_000
+"""How long another process may hold a batch that it read before the keys were destroyed."""
+_SHORTEST: Final = 4
+"""Characters of a text that is looked for in rejected events: a shorter one is in too many."""
+
+_FOUND: Final = """SELECT any(detail) FROM decisions WHERE node = {node:UInt128} AND outcome = 'erased'"""
+
+
+class Keys(Protocol):
+    """See `privacy.keyring.Keyring`."""
+
+    @property
+    def names(self) -> Names: ...
+
+    def node_of_rejection(self, source: str, id: str, digest: int) -> int: ...
+
+    def destroy(self, nodes: Collection[int]) -> int: ...
+
+    def purge(self) -> bool: ...
+
+
+class Eraser:
+    """One thread, the one of the declarations stage."""
+
+    def __init__(
+        self,
+        log: RecordLog,
+        writer: Writer,
+        keys: Keys,
+        clock: Clock,
+        checkpoint: Checkpoint = no_checkpoint,
+        done: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`done` is called once tables changed under those who remember what they held."""
+        self._log = log
+        self._writer = writer
+        self._keys = keys
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._done = done
+        self._position = 0
+        self._erasures = Erasures()
+        self._purging: list[Erasure] = []
+
+    def erase(self) -> None:
+        """See to all requests that identity has taken in."""
+        waiting = [one for one in self._read_on() if one.state == "requested"]
+        for start in range(0, len(waiting), _AT_ONCE):
+            self._erase(waiting[start : start + _AT_ONCE])
+
+    def _erase(self, requests: Sequence[Erasure]) -> None:
+        found = {one.id: self._nodes_of(one) for one in requests}
+        names = self._keys.names({node for nodes in found.values() for node in nodes})
+        self._forget_rejected(_texts(names.values()))
+        self._say(
+            [
+                (ERASED, one.id, {"nodes": [f"{node:032x}" for node in found[one.id]]})
+                for one in requests
+                if found[one.id]
+            ]
+        )
+        self._checkpoint("erased")
+        self._forget({node for nodes in found.values() for node in nodes})
+        self._say([(ERASURE, one.id, {"state": "unreadable" if found[one.id] else "nobody"}) for one in requests])
+        self._checkpoint("unreadable")
+        _LOG.info("privacy: %d requests for erasure: unreadable", len(requests))
+
+    def _forget_rejected(self, texts: Collection[str]) -> None:
+        found = forgetting.rejected_of(self._writer, texts)
+        if found:
+            self._keys.destroy([self._keys.node_of_rejection(*one) for one in found])
+            forgetting.forget_rejected(self._writer, [digest for _, _, digest in found])
+            self._checkpoint("rejected events destroyed")
+
+    def _forget(self, nodes: Collection[int]) -> None:
+        if nodes:
+            self._keys.destroy(nodes)
+            self._checkpoint("keys destroyed")
+            forgetting.forget(self._writer, nodes, nodes)
+            self._done()
+            self._checkpoint("rows deleted")
+
+    def _nodes_of(self, request: Erasure) -> list[int]:
+        """The nodes of the profile when identity came to the request; [] where there was none. A profile is named by
+        one of its nodes, so that they are all the names that it ever had."""
+        ((detail,),) = self._writer.rows(_FOUND, {"node": from_hex(request.profile)})
+        return [from_hex(node) for node in orjson.loads(detail)["nodes"]] if detail else []
+
+    def step(self) -> bool:
+        """See to the bytes of those that are unreadable; never waits. Whether there was anything to do."""
+        if not self._purging:
+            now = self._clock()
+            self._purging = [
+                one
+                for one in self._read_on()
+                if one.state == "unreadable" and now - (one.unreadable_at or 0) >= _SETTLED_MS
+            ]
+            if not self._purging:
+                return False
+            self._forget({from_hex(node) for one in self._purging for node in one.nodes})
+            forgetting.purge(self._writer)
+            return True
+        if not (self._keys.purge() and forgetting.is_purged(self._writer)):
+            return False
+        self._say([(ERASURE, one.id, {"state": "destroyed"}) for one in self._purging])
+        _LOG.info("privacy: %d requests for erasure: destroyed", len(self._purging))
+        self._purging = []
+        return True
+
+    # ---- the registry
+
+    def _read_on(self) -> list[Erasure]:
+        """The requests that are not seen to."""
+        while records := self._log.read(topics.REGISTRY, 0, self._position, _READ):
+            for record in records:
+                if b'"eras' in record.value:
+                    self._fold(record)
+            self._position = records[-1].offset + 1
+        return [one for one in self._erasures.requests.values() if one.state in ("requested", "unreadable")]
+
+    def _fold(self, record: Record) -> None:
+        try:
+            said = orjson.loads(record.value)
+            if said["kind"] in KINDS:
+                self._erasures.fold(
+                    record.offset, said["kind"], str(said["id"]), said["body"], int(said["at"]), str(said["by"])
+                )
+        except (ValueError, TypeError, LookupError, SimorghError) as error:
+            _LOG.warning("registry record %d is left out: %s", record.offset, type(error).__name__)
+
+    def _say(self, said: Sequence[tuple[str, str, dict[str, object]]]) -> None:
+        if said:
+            self._log.append(topics.REGISTRY, [self._message(*one) for one in said])
+
+    def _message(self, kind: str, id: str, body: dict[str, object]) -> Message:
+        value = {"kind": kind, "op": "put", "id": id, "body": body, "at": self._clock(), "by": "projections"}
+        return f"{kind}/{id}".encode(), orjson.dumps(value)
+
+
+def _texts(names: Collection[object]) -> set[str]:
+    found = {text for name in names for text in (name.value, name.normalised)}  # type: ignore[attr-defined]
+    return {text for text in found if len(text) >= _SHORTEST}
+
+
+__all__ = ["ERASE", "Eraser"]

@@ -1,0 +1,98 @@
+"""Ridding the tables of what they tell of somebody: at once for every reader, and then for the bytes on disk.
+
+Events stay, reduced to what is in the clear (`privacy.sealing`): the same bytes that a replay without the key would
+write. All of it may be done again.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from warehouse.client import Writer
+
+_STRIPPED: Final = """multiIf(
+    JSONHas(payload, 'sealed'),
+    concat(
+        substring(payload, 1, JSONExtractUInt(payload, 'sealed', 1)), '"properties":',
+        substring(
+            payload,
+            JSONExtractUInt(payload, 'sealed', 1) + length(JSONExtractRaw(payload, 'sealed')) + {before:UInt64} + 1,
+            JSONExtractUInt(payload, 'sealed', 2)),
+        ',"id":"', lower(leftPad(hex(key), 32, '0')), '"}'),
+    concat('{"key":"', lower(leftPad(hex(key), 32, '0')), '","type":', toJSONString(type),
+        ',"properties":{},"id":"', lower(leftPad(hex(key), 32, '0')), '"}'))"""
+"""An event's payload in the clear. One that was never sealed keeps its type alone."""
+
+_BEFORE_FACTS: Final = len('"sealed":,"facts":')
+
+_TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
+
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, amount, currency"
+
+_KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
+    SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""
+
+_GONE: Final = (
+    ("events", _TELLS),
+    ("traits", "node IN {nodes:Array(UInt128)}"),
+    ("identifiers", "node IN {nodes:Array(UInt128)}"),
+    ("decisions", "node IN {nodes:Array(UInt128)} AND outcome != 'erased'"),
+    ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),
+    ("views", "profile IN {profiles:Array(UInt128)} AND live = 1"),
+    ("deliveries", "arrayExists(one -> position(body, one) > 0, {ids:Array(String)})"),
+)
+"""Table -> the rows that go."""
+
+_HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
+    WHERE arrayExists(one -> positionCaseInsensitiveUTF8(payload, one) > 0, {texts:Array(String)})"""
+
+TABLES: Final = (*(table for table, _ in _GONE), "rejected")
+
+_SOON: Final = (
+    "old_parts_lifetime = 1, merge_tree_clear_old_parts_interval_seconds = 1, cleanup_delay_period = 1,"
+    " max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0"
+)
+_AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in _SOON.split(", "))
+_LEFT: Final = """SELECT count() FROM system.parts
+    WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active"""
+
+
+def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) -> None:
+    """No query finds anything of these nodes any more but their facts. Blocks until that is so."""
+    bound = {
+        "nodes": sorted(nodes),
+        "profiles": sorted(profiles),
+        "ids": [f"prf_{profile:032x}" for profile in sorted(profiles)],
+        "before": _BEFORE_FACTS,
+    }
+    writer.command(_KEEP_FACTS, {name: bound[name] for name in ("nodes", "before")})
+    for table, where in _GONE:
+        writer.delete(table, where, {name: value for name, value in bound.items() if f"{{{name}:" in where})
+
+
+def rejected_of(writer: Writer, texts: Collection[str]) -> list[tuple[str, str, int]]:
+    """Source, id and digest of the rejected events that hold one of these texts."""
+    return [tuple(row) for row in writer.rows(_HOLDING, {"texts": sorted(texts)})] if texts else []
+
+
+def forget_rejected(writer: Writer, digests: Collection[int]) -> None:
+    """No query finds these rejected events any more. They are named by digest: the engine keeps in a file what it was
+    told to delete."""
+    if digests:
+        writer.delete("rejected", "digest IN {digests:Array(UInt64)}", {"digests": sorted(digests)})
+
+
+def purge(writer: Writer) -> None:
+    """Have the parts that hold deleted rows written anew, and the old ones removed soon. Blocks for the first."""
+    for table in TABLES:
+        writer.alter(table, "APPLY DELETED MASK")
+        writer.alter(table, f"MODIFY SETTING {_SOON}")
+
+
+def is_purged(writer: Writer) -> bool:
+    """Whether no part is left that was replaced; from then on tables clean up at their own pace again."""
+    ((left,),) = writer.rows(_LEFT, {"tables": list(TABLES)})
+    if left:
+        return False
+    for table in TABLES:
+        writer.alter(table, f"RESET SETTING {_AS_BEFORE}")
+    return True
