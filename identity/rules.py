@@ -22,8 +22,7 @@ ANY_TYPE: Final = "*"
 
 
 class Limit(BaseModel):
-    """At most `max` identifiers of a type per profile; with `within_days`, that many joining in any such
-    window."""
+    """At most `max` identifiers of a type per profile; with `within_days`, at most `max` that join in such a window."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +35,7 @@ class Limit(BaseModel):
 
 
 class IdentityRules(BaseModel):
-    """Who may be joined with whom. Immutable; `model_dump(mode="json")` and `parse` are inverse."""
+    """Which identifiers may be joined. Immutable; `model_dump(mode="json")` and `parse` are inverse."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -68,7 +68,7 @@ class Collector:
         return await self._guarded(lambda: self._sdk(request, kind, limit))
 
     async def cloudevents(self, request: Request) -> Response:
-        """A CloudEvents request. One bad event answers 400; the good ones of its batch are kept anyway."""
+        """A CloudEvents request. A refused event makes the answer 400; the valid events of its batch are accepted."""
         return await self._guarded(lambda: self._cloudevents(request))
 
     async def source(self, request: Request) -> Response:

@@ -122,7 +122,7 @@ def collector_router(
         _CLOUDEVENT_EXAMPLE,
         _CLOUDEVENT,
     )
-    _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []}, {})
+    _post(router, "/v1/m", _ignore, "The browser SDKs' own metrics: accepted and ignored", {"series": []}, {})
     _add_source(router, collector)
     _add_settings(router, collector, public_url)
     return router
@@ -190,8 +190,8 @@ def _add_source(router: APIRouter, collector: Collector) -> None:
     router.add_api_route(
         _SOURCE,
         source,
-        summary="Which source the write key is of",
-        description="An event's id is unique within its source: a sender learns here which events are its own.",
+        summary="The source of a write key",
+        description="Return the source of a write key. The id of an event is unique within its source.",
         response_model=None,
         responses={200: {"content": {"application/json": {"schema": _OBJECT, "example": {"id": "shop-web"}}}}},
     )
@@ -216,10 +216,15 @@ def _add_settings(router: APIRouter, collector: Collector, public_url: str) -> N
         return settings_for(key, source_config, request)
 
     path = "/v1/projects/{write_key}/settings"
-    router.add_api_route(path, segment, summary="What Segment's browser SDK fetches first", response_model=None)
+    router.add_api_route(
+        path, segment, summary="The settings that Segment's browser SDK fetches first", response_model=None
+    )
     router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
     for config in ("/sourceConfig", "/sourceConfig/"):
         router.add_api_route(
-            config, rudderstack, summary="What RudderStack's browser SDK fetches first", response_model=None
+            config,
+            rudderstack,
+            summary="The settings that RudderStack's browser SDK fetches first",
+            response_model=None,
         )
         router.add_api_route(config, _preflight, methods=["OPTIONS"], include_in_schema=False)

@@ -17,7 +17,7 @@ from schemas.errors import Denied, Throttled
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-_bearer = HTTPBearer(auto_error=False, description="A token made by `POST /v1/tokens`, or SIMORGH_API_TOKEN.")
+_bearer = HTTPBearer(auto_error=False, description="A token from `POST /v1/tokens`, or SIMORGH_API_TOKEN.")
 
 
 def scope(name: Scope) -> Callable[[Endpoint], Endpoint]:

@@ -115,16 +115,16 @@ routes = guarded("events")
 @reads_much
 def latest_events(
     deps: Deps,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The largest number of events.")] = 50,
     after: Annotated[
         str | None,
-        Query(max_length=4000, description="`follow` of an answer before: what came since, oldest first."),
+        Query(max_length=4000, description="`follow` of an earlier answer, for the events since then, oldest first."),
     ] = None,
 ) -> JsonReply:
-    """The latest events, accepted and rejected, newest first, straight from the log.
+    """List the latest events, accepted and rejected, newest first, straight from the log.
 
-    To follow them, pass `follow` back as `after`: each event comes once, none is skipped, oldest first. `behind`
-    says how many records of the log are still to come.
+    To follow the log, pass `follow` back as `after`: the answer has each event since once, oldest first. `behind` is
+    the number of records that are still to come.
     """
     until = ends(deps.log)
     if after is None:

@@ -29,7 +29,7 @@ _PART = "|".join(views.PARTS)
 Include = Annotated[
     str | None,
     Query(
-        description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events.",
+        description=f"Parts of the view, comma-separated: {', '.join(views.PARTS)}. Default: all but events.",
         json_schema_extra={"pattern": f"^(({_PART})(,({_PART}))*)?$"},
         examples=["traits,segments"],
     ),
@@ -220,20 +220,20 @@ def find_profiles(
         Query(
             alias="search",
             max_length=500,
-            description="An identifier, or the beginning of a name or e-mail.",
+            description="An identifier, or the beginning of a name or e-mail address.",
         ),
     ] = "",
     order: Annotated[
         Order | None,
         Query(
-            description="`id`, `newest` (first seen last) or `latest` (last seen first; a view of now)."
-            " Without it: `newest` with `search`, else `id`.",
+            description="`id`, `newest` (the most recent first sight first) or `latest` (the most recent"
+            " activity first). Default: `newest` with `search`, else `id`.",
         ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
+    """Find profiles by identifier, name or e-mail address. Without `search`, list all profiles by id."""
     return JsonReply(search(deps, search_for, limit, cursor, order))
 
 
@@ -241,7 +241,7 @@ def find_profiles(
 @scope(READ)
 @reads_much
 def look_up_profiles(deps: Deps, body: LookupIn) -> JsonReply:
-    """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
+    """Look up the 360° views of up to 1,000 identifiers and 1,000 profile ids at once."""
     keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
     parts = parts_of(None if body.include is None else ",".join(body.include))
     return JsonReply({"items": lookup(deps, keys, parts)})
@@ -265,7 +265,7 @@ def profile_events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """The profile's timeline, newest first."""
+    """List the events of a profile, newest first."""
     row = people.profile_row(deps, key)
     return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
 
@@ -278,7 +278,7 @@ def profile_identities(
     key: ProfileKey,
     explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
 ) -> JsonReply:
-    """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
+    """List the identifiers of a profile, and with `explain=true` the decisions about them."""
     row = people.profile_row(deps, key)
     answer = page(views.identities(row["identifiers"]))
     if explain:
@@ -294,7 +294,7 @@ async def profile(
     include: Include = None,
     provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
 ) -> JsonReply:
-    """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
+    """Return the 360° view of a profile, by any identifier or by its id. The id of a merged profile works too."""
     parts = parts_of(include)
     if deps.projections.at_hand and "events" not in parts and not provenance:
         fresh = freshness(deps)

@@ -182,10 +182,10 @@ routes = guarded("status")
 @routes.get("/v1/status", response_model=Status, responses=example(Status))
 @scope(READ)
 async def status(deps: Deps, counts: CountsOf) -> JsonReply:
-    """How many events, profiles and identities there are, how each projection stands and how far it is.
+    """Count the events, profiles and identities, and report the state and lag of each projection.
 
-    Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults`
-    is what `/readyz` says. Counts are null where the warehouse refuses to count.
+    Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults` are
+    those of `/readyz`. Counts are null if the warehouse refuses to count.
     """
     faults = await deps.readiness.faults()
     return JsonReply(await run_in_threadpool(overview, deps, counts, faults))

@@ -114,7 +114,7 @@ routes = guarded("profiles", "/v1/profiles")
 @scope(STEWARD)
 @declares
 def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
-    """Merge another profile into this one. Answers once the change is visible, with the one profile."""
+    """Merge another profile into this one. The answer comes once the change is visible, with the merged profile."""
     return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
 
@@ -122,9 +122,9 @@ def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> Js
 @scope(STEWARD)
 @declares
 def split_profile(deps: Deps, key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
-    """Split identities off this profile. They leave together; later events do not bring the two
-    together again until a steward merges them. Answers once the change is visible, with the profiles
-    that are left. With `dry_run` it changes nothing, and answers which side would keep the profile's id.
+    """Split identities off this profile. They leave together, and stay apart until a steward merges them again. The
+    answer comes once the change is visible, with the resulting profiles. With `dry_run` nothing changes, and the
+    answer says which side would keep the id of the profile.
     """
     if body.dry_run:
         return JsonReply({"dry_run": True, "profiles": split_preview(deps, key, body.identities)})

@@ -154,11 +154,13 @@ async def stream_segment(
     name: Name,
     request: Request,
     streams: StreamsOf,
-    last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The last id of a broken stream, to continue from there.")
+    ] = None,
 ) -> StreamReply:
-    """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`).
+    """Stream each profile that enters or leaves a segment from now on, as server-sent events (`entered`, `exited`).
 
-    It ends when its token is deleted or expires, and when the segment is deleted.
+    The stream ends when its token is deleted or expires, or when the segment is deleted.
     """
     SEGMENTS.found(deps, name)
     token: Token = request.state.token

@@ -36,7 +36,7 @@ OTHER_RANK: Final = 20
 
 
 class Budget(Declaration):
-    """How much a source may bring. None: the workspace's default (SIMORGH_BUDGET_…); 0: any number."""
+    """How much a source may send. null: the workspace's default (SIMORGH_BUDGET_…); 0: no limit."""
 
     events_per_second: Annotated[int, Field(ge=0)] | None = None
     megabytes_per_day: Annotated[int, Field(ge=0)] | None = None

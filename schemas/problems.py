@@ -48,11 +48,11 @@ _SCHEMA: Final = {
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": _response(
-        "The request is at fault: `code` says how, `errors` where.",
+        "The request is wrong: `code` says why, and `errors` where.",
         problem_body(404, "not_found", "No profile has this key."),
     ),
     "5XX": _response(
-        "The platform is at fault, or cannot do it now: `code` says how. 503: ask again later.",
+        "The server failed, or cannot answer now: `code` says why. 503: try again later.",
         problem_body(503, "warehouse_unavailable", "warehouse: the server did not answer; try again later"),
     ),
 }
