@@ -4,7 +4,7 @@
 - `schemas/envelope.v2.json` and `schemas/records/*.json` from the models
 - `docs/events.md`, the page that lists every event
 
-It only ever writes these files; a published one that would change is for `python -m schemas.check` to find.
+It writes only these files. `python -m schemas.check` finds published ones that have changed.
 """
 
 import json
@@ -75,7 +75,7 @@ def _identity_schema() -> dict[str, Any]:
     for name in ("Link", "Merge", "Split"):
         schema["$defs"][name]["properties"]["decisions"] = decided
         schema["$defs"][name]["required"].append("decisions")
-    schema["$defs"] |= decided.pop("$defs")  # the references to them hold where they stand now
+    schema["$defs"] |= decided.pop("$defs")  # references to them stay valid here
     return schema
 
 

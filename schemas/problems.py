@@ -1,4 +1,4 @@
-"""An error as RFC 9457 problem+json: the one form in which every face of the product that speaks HTTP says no."""
+"""An error as RFC 9457 problem+json: the form of every error over HTTP."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,8 +9,8 @@ CONTENT_TYPE: Final = "application/problem+json"
 def problem_body(status: int, code: str, message: str, **more: Any) -> dict[str, Any]:
     """The members of a problem: `code` and `message` stand beside RFC 9457's own, for clients that read those alone.
 
-    `code` is stable and machine-readable (snake_case). `message` says where, what was wanted, what came and what to
-    do, and never holds a value that a caller sent. `more` are further members, such as `errors`.
+    `code` is stable and machine-readable (snake_case). `message` has the form `where: wanted this, got that; do this`,
+    and never contains a value that a caller sent. `more` are further members, such as `errors`.
     """
     return {
         "type": f"urn:simorgh:problem:{code}",
