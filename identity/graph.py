@@ -1,7 +1,7 @@
 """The identity graph of a workspace: the fold of simorgh.identity in memory.
 
-Truth is the topic; this is rebuilt by folding it from offset 0, and gives the same answer to the bit. Links are decided
-in the order of receipt, whatever their order in the topic.
+The graph can be rebuilt by folding the topic from offset 0, and is then identical. Links are decided in the order of
+receipt, whatever their order in the topic.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,14 +25,14 @@ Refusal = dict[str, Any]
 
 
 class IdentityGraph:
-    """Who is who. One writer folds; not for several threads at once.
+    """The identity graph. One thread at a time may use it.
 
-    Links are evidence and are kept forever, refused or not. Profiles are what follows from them under the
-    rules, the stewards' commands and the degree cap. A profile is named by its founding node.
+    Links are evidence and are kept forever, refused or not. Profiles are computed from them, the rules, the stewards'
+    commands and the degree cap. A profile is named by its founding node.
     """
 
     def __init__(self, rules: IdentityRules, state: State | None = None, *, applied: int = -1, ruled: int = 0) -> None:
-        """`rules` are in force at first. The rest is for `identity.snapshot`, to go on from a state."""
+        """`rules` are the initial rules. The other arguments are for `identity.snapshot`, to continue from a state."""
         self._state = state or State(rules)
         self._numbers = self._state.nodes.index
         self._births = self._state.nodes.birth
@@ -54,7 +54,7 @@ class IdentityGraph:
 
     @property
     def state(self) -> State:
-        """For `identity.snapshot`, which reads it between two records."""
+        """The state, for `identity.snapshot`, which reads it between two records."""
         return self._state
 
     @property
@@ -68,10 +68,10 @@ class IdentityGraph:
         return self._state.rules
 
     def knows(self, nodes: Sequence[int], receipt: Receipt, *, alias: bool = False) -> bool:
-        """Would a link record of these nodes (anchor first) tell nothing new?
+        """Whether a link record of these nodes (anchor first) would bring nothing new.
 
-        False when a node, a link or an earlier receipt of one is new, and when a refused link would no longer be
-        refused, or for another reason: then a record must be logged and folded.
+        False when a node, a link or an earlier receipt of one is new, or when a refused link would now be accepted, or
+        refused for another reason: then a record must be logged and folded.
         """
         numbers, births, at = self._numbers, self._births, receipt.at
         anchor = -1
@@ -101,7 +101,7 @@ class IdentityGraph:
         if entry >= 0 and evidence.receipt(entry) <= receipt:
             return True
         if receipt <= state.latest or state.partition.together(a, b):
-            return False  # decided at its place; or together by other ways: a split must find this link
+            return False  # already decided; or connected otherwise, but a split must find this link
         as_alias = alias or bool(evidence.alias[latest])
         return refusal(state, state.rules, a, b, receipt.at, alias=as_alias) == evidence.reason(latest)
 
@@ -111,7 +111,7 @@ class IdentityGraph:
         return NOBODY if number < 0 else self._profile(number)
 
     def nodes_of(self, profile: int) -> list[int]:
-        """The nodes of a live profile by first sight, founder first; [] when there is no such profile."""
+        """The nodes of a live profile in the order of first sight, founder first; [] if there is no such profile."""
         nodes = self._state.nodes
         members = sorted(self._members(profile), key=nodes.age)
         return [nodes.ids[member] for member in members]
@@ -122,12 +122,12 @@ class IdentityGraph:
         return "" if number < 0 else self._state.nodes.type(number)
 
     def is_shared(self, node: int) -> bool:
-        """Is it an identifier of so many people that it belongs to nobody?"""
+        """Whether so many people have the identifier that it belongs to nobody."""
         number = self._numbers.get(node, -1)
         return number >= 0 and bool(self._state.nodes.shared[number])
 
     def refusals(self, profile: int) -> list[Refusal]:
-        """The links at a profile that do not hold, oldest first, each once with its latest reason.
+        """The refused links at a profile, oldest first, each once with its latest reason.
 
         {"a": hex of the profile's node, "b": hex of the other, "reason", "received_at": ms}
         """
@@ -164,10 +164,10 @@ class IdentityGraph:
     # Folding
 
     def fold(self, record: Record) -> Changes:
-        """Takes in the next record of simorgh.identity (the formats: README.md), in log order.
+        """Processes the next record of simorgh.identity, in log order.
 
-        Deterministic: a function of the records so far; the record's own "decisions" are not read. A command
-        that was folded already changes nothing.
+        The result is a function of the records so far; the record's own "decisions" are not read. A command that was
+        folded before changes nothing.
         """
         fold = self._folds.get(record["kind"])
         if fold is None:
@@ -191,12 +191,12 @@ class IdentityGraph:
             if new := entry < 0:
                 entry = state.evidence.add(numbers[0], other, receipt, nth, alias, prior)
             elif in_order or not self._antedate(entry, receipt, nth):
-                continue  # several writers may log one piece of evidence: it weighs once
+                continue  # several writers may log the same evidence: it counts once
             decisions += self._take(entry, new, in_order, before)
         return before.changes(decisions)
 
     def _antedate(self, entry: int, receipt: Receipt, nth: int) -> bool:
-        """Was the link received earlier than it was known to be?"""
+        """Whether the link was received earlier than known."""
         evidence = self._state.evidence
         if (evidence.receipt(entry), evidence.nth(entry)) <= (receipt, nth):
             return False
@@ -204,7 +204,7 @@ class IdentityGraph:
         return True
 
     def _mention(self, node: int, type: str, at: int, before: Before) -> int:
-        """The number of a node, which may be new or now be known from an earlier moment."""
+        """The number of a node, which may be new, or known from an earlier moment now."""
         number = self._numbers.get(node, -1)
         if number < 0:
             number = self._state.add_node(node, type, at)
@@ -219,7 +219,8 @@ class IdentityGraph:
         return number
 
     def _take(self, entry: int, new: bool, in_order: bool, before: Before) -> list[Decision]:
-        """Decides a link; first the degree cap, since a shared end joins nobody. `in_order`: no other came later."""
+        """Decides a link. The degree cap comes first, since a shared end joins nobody. `in_order`: no other link was
+        received later."""
         state, evidence = self._state, self._state.evidence
         a, b = evidence.ends(entry)
         decisions = list[Decision]()
@@ -239,7 +240,7 @@ class IdentityGraph:
         return decisions
 
     def _has_too_many_people(self, node: int, newcomer: int) -> bool:
-        """Has the degree of `node` passed the cap by the link with `newcomer`? All evidence counts."""
+        """Whether the link with `newcomer` has raised the degree of `node` above the cap. All evidence counts."""
         state, nodes = self._state, self._state.nodes
         cap = state.rules.shared_after
         if cap is None or state.evidence.degree[node] <= cap or nodes.shared[node]:
@@ -250,9 +251,8 @@ class IdentityGraph:
         return len({other for _, other in state.evidence.of(node) if nodes.type(other) == person}) > cap
 
     def _share(self, node: int, before: Before) -> None:
-        """Detaches a node as if it had never joined anybody.
-
-        Only what it had been joined with can change: elsewhere all its links were refused.
+        """Detaches a node as if it had never joined any other. Only the nodes that it was joined with can change: all
+        its other links were refused.
         """
         state = self._state
         profile = list(state.partition.members(node))
@@ -262,9 +262,9 @@ class IdentityGraph:
         refold(state, profile, before)
 
     def _merge(self, record: Record) -> Changes:
-        """A forced edge, kept in force until a split parts its ends. It overrides every limit and says which.
+        """Adds a forced edge, which lasts until a split separates its ends. It overrides every limit and records which.
 
-        Ends that are unknown or shared are refused. When an end becomes shared later, the edge holds nobody.
+        Ends that are unknown or shared are refused. If an end becomes shared later, the edge has no effect.
         """
         if not self._is_next(record):
             return Changes()
@@ -290,10 +290,10 @@ class IdentityGraph:
     def _split(self, record: Record) -> Changes:
         """The listed nodes leave their profile together.
 
-        Merges between the two sides are taken back, links between them are cut, and no link joins them again
-        until a steward merges. The state is the refold of all that any evidence connects with them: if
-        nothing but a merge connected the sides, it is as if that had never been. Listed nodes that held
-        together only through those who stay are tied by force; that tie belongs to this command.
+        Merges between the two sides are taken back, links between them are cut, and no link joins them again until a
+        steward merges. The state is the refold of everything that evidence connects with them: if only a merge
+        connected the sides, the state is as if that had never happened. Listed nodes that were connected only through
+        the others are tied by force; the tie belongs to this command.
         """
         if not self._is_next(record):
             return Changes()
@@ -315,7 +315,7 @@ class IdentityGraph:
         return before.changes([])
 
     def _one_profile(self, listed: Iterable[int]) -> list[int]:
-        """The members of the profile that holds all the listed nodes; [] when there is none such."""
+        """The members of the profile that contains all listed nodes; [] if there is none."""
         state = self._state
         if any(number < 0 or state.nodes.shared[number] for number in listed):
             return []
@@ -324,18 +324,15 @@ class IdentityGraph:
         return sorted(state.partition.members(next(iter(listed))))
 
     def _is_next(self, record: Record) -> bool:
-        """Commands are folded once, in the order of the registry; a copy is left out."""
+        """Whether the command is new: commands are folded once, in the order of the registry."""
         if record["command"] <= self._applied:
             return False
         self._applied = record["command"]
         return True
 
     def _rules(self, record: Record) -> Changes:
-        """New rules hold for the links that follow; what was decided stays.
-
-        A replay reads each link under the rules of its time.
-
-        A version that is no newer changes nothing: it is a copy, or an earlier writer's.
+        """New rules apply to the links that follow; earlier decisions stay. A replay reads each link under the rules of
+        its time. A version that is not newer changes nothing: it is a copy, or comes from an earlier writer.
         """
         if record["version"] <= self._ruled:
             return Changes()

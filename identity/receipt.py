@@ -1,8 +1,8 @@
-"""The order of links: who was first is whoever was received first.
+"""The order of links: the order of their receipt.
 
-Links reach simorgh.identity in another order than that in which the door received them: partitions are read one after
-the other, and a backlog is read late. Each link record therefore says when it was received, and its links are decided
-in that order.
+Links reach simorgh.identity in another order than the door received them, since partitions are read one after the
+other, and a backlog is read late. Each link record therefore says when it was received, and its links are decided in
+that order.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ _MOST_MOMENT: Final = (1 << MOMENT_BITS) - 1
 class Receipt(NamedTuple):
     """When the event of a link was received; the earlier of two is the smaller.
 
-    `at`: ms. `place`: within its request, which has one moment of receipt. `key`: the first 64 bits of the event's key,
-    which decide between two requests of the same millisecond.
+    `at`: ms. `place`: within its request, whose events share one receipt. `key`: the first 64 bits of the event's key,
+    which decide between two requests of one millisecond.
     """
 
     at: int
@@ -30,9 +30,8 @@ class Receipt(NamedTuple):
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
-        """Of a link record. One of an earlier version may have no place or no key: these count as 0.
-
-        Raises Broken where the record is not as it was written.
+        """The receipt of a link record. A record of an earlier version may have no place or no key: these count as 0.
+        Raises Broken for a malformed record.
         """
         at, place, key = record["received_at"], record.get("place", 0), record.get("key") or "0"
         try:
@@ -45,7 +44,7 @@ class Receipt(NamedTuple):
 
     @classmethod
     def event(cls, at: int, place: int, key: int) -> Self:
-        """Of an event. `key`: its whole key."""
+        """The receipt of an event. `key`: its whole key."""
         return _new(cls, (at, place, key >> _LEFT_OUT))
 
 
