@@ -20,8 +20,8 @@ GAVE_UP: Final = "gave_up"
 class Transition:
     """A record of simorgh.segments: profiles as 32 hex digits, `at` in ms.
 
-    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty
-    where the record does not say.
+    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty if
+    the record does not say.
     """
 
     id: str
@@ -54,9 +54,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt came to. `code`: the destination's own, 0 where it gave none. `error`: one of our words (see
-    docs/webhooks.md), '' when the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants
-    nothing more, ever."""
+    """The outcome of an attempt. `code`: the destination's own, 0 if it gave none. `error`: one of our words (see
+    docs/webhooks.md), '' if the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants no more
+    deliveries."""
 
     code: int
     error: str = ""
@@ -137,7 +137,7 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
 
 
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
-    """The state when it will not be attempted again, for a reason that is not the destination's."""
+    """The state if it will not be attempted again, for a reason other than the destination."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
 
 

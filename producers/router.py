@@ -97,9 +97,10 @@ def collector_router(
     throttle: Throttle | None = None,
     public_url: str = "",
 ) -> APIRouter:
-    """Every path by which events get in, and the settings that browser SDKs fetch first.
+    """Every path that accepts events, and the settings that browser SDKs fetch first.
 
-    `public_url`: what these settings point to; empty: the address that a request came to. `budgets`: none by default.
+    `public_url`: the address in these settings; empty: the address that a request arrived at. `budgets`: none by
+    default.
     """
     budgets = budgets or Budgets(UNLIMITED, catalog)
     throttle = throttle or Throttle(clock)
@@ -151,7 +152,7 @@ def _post(
     example: dict[str, object],
     schema: dict[str, object] = _OBJECT,
 ) -> None:
-    """An empty `schema`: whatever comes is taken, nothing too."""
+    """An empty `schema` accepts any body, and none."""
     content = {"application/json": {"schema": schema, "example": example}}
     extra: dict[str, Any] = {"requestBody": {"required": bool(schema), "content": content}}
     router.add_api_route(
@@ -168,7 +169,7 @@ def _post(
 
 
 async def _preflight(request: Request) -> Response:
-    """What a browser asks before it sends an event to another origin."""
+    """A browser's preflight request before it sends an event to another origin."""
     return Response(status_code=200, headers=PREFLIGHT)
 
 
@@ -177,7 +178,7 @@ async def _ignore(request: Request) -> Response:
 
 
 def is_collectors(method: str, path: str) -> bool:
-    """Whether a request is one of this router's: other methods of the same paths may be somebody else's."""
+    """Whether a request belongs to this router: other methods of the same paths may belong to another."""
     if path == _SOURCE or path.startswith(_SETTINGS):
         return True
     return method in ("POST", "OPTIONS") and path in _POSTED
