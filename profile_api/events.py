@@ -23,7 +23,7 @@ from schemas import topics
 
 View = Callable[[Mapping[str, Any]], dict[str, Any]]
 Found = tuple[tuple[int, int, int], dict[str, Any]]
-"""A view with what it is sorted by."""
+"""A view with its sort key."""
 
 _SHOWN: tuple[tuple[str, View], ...] = (
     (topics.EVENTS, views.accepted_view),
@@ -39,7 +39,7 @@ class ListPlace(NamedTuple):
 
 
 Positions = dict[ListPlace, int]
-"""Up to where each partition has been shown: the next offset."""
+"""The next offset of each partition to show."""
 
 
 def ends(log: RecordLog) -> Positions:
@@ -71,7 +71,7 @@ def _tail(log: RecordLog, place: ListPlace, end: int, limit: int) -> Iterator[Fo
 
 
 def later(log: RecordLog, after: Positions, limit: int) -> tuple[list[dict[str, Any]], Positions]:
-    """Events from `after` on, oldest first, each once: of up to `limit` records, and where to go on.
+    """Events from `after` on, oldest first, each once, from up to `limit` records, and the position to continue at.
 
     Between partitions the log's clock decides, within one its order.
     """
@@ -89,8 +89,8 @@ def _records(log: RecordLog, place: ListPlace, offset: int, limit: int) -> list[
 
 
 def _shown(record: Record) -> dict[str, Any] | None:
-    """The event of a record; None where it shows none: a note that a rejection is settled, or what is no JSON object
-    and came past the collectors (the projections reject it, with its reason)."""
+    """The event of a record; None if it has none: a note that a rejection is resolved, or a record that is not a JSON
+    object and did not come from a collector (the projections reject it)."""
     try:
         body = orjson.loads(record.value)
     except orjson.JSONDecodeError:

@@ -1,6 +1,5 @@
-"""Health, readiness and metrics: what a supervisor asks of any process that speaks HTTP, without a key.
-
-None of them waits for a thread that requests use: a process that is busy is well.
+"""Health, readiness and metrics of any process with HTTP, without a key. None of them waits for a thread that requests
+use: a busy process is healthy.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""`POST /v1/events/known`: which of these events are here already? So that an import can tell new from sent before."""
+"""`POST /v1/events/known`: which of these events are here already. Imports use it to distinguish new events."""
 
 import time
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ def names(seen: Seen, of: Of, event_type: str) -> list[dict[str, Any]]:
 
 
 def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any]]:
-    """Raises `InvalidInput` for what has no values of its own."""
+    """Raises `InvalidInput` for a kind without values."""
     match of:
         case "traits":
             found = seen.values((name,), None)

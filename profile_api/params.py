@@ -1,4 +1,4 @@
-"""Parameters that many routes share, and what they say about themselves in OpenAPI."""
+"""Parameters that many routes share, with their descriptions in OpenAPI."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final

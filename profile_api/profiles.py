@@ -113,8 +113,8 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One item per key, in order, in a handful of queries however many keys there are. Null: nobody has the key, or
-    nobody alone (see `people.node_of_key`)."""
+    """One item per key, in order, with a few queries however many keys there are. Null: nobody has the key, or several
+    do (see `people.node_of_key`)."""
     fresh = freshness(deps)
     nodes = {key: _nodes_or_none(deps, key) for key in keys}
     owners = deps.views.owners(node for some in nodes.values() for node in some)
@@ -127,7 +127,7 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
 
 
 def _only(profiles: Set[int]) -> int:
-    """The one profile; 0 where there is none, or several."""
+    """The one profile; 0 if there is none, or several."""
     return next(iter(profiles)) if len(profiles) == 1 else 0
 
 
@@ -139,11 +139,10 @@ def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
 
 
 def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
-    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text.
-
-    A walk by `id` meets whoever is there from its first page to its last, once. By `newest` (first seen) as well, but
-    for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) is a view of now: who is seen
-    again is at its top again.
+    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text. Reading
+    by `id` meets every profile that exists from the first page to the last exactly once. Reading by `newest` (first
+    seen) does too, except for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) shows
+    the present: an active profile moves to the top.
     """
     people.require_everybody(deps)
     order = order or ("newest" if text else "id")

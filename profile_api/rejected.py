@@ -44,7 +44,7 @@ Source = Annotated[str, Query(max_length=200, description="Its source, if severa
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which rejected events; what is not given does not matter. Moments are ms, `until` is not in."""
+    """A filter for rejected events. Empty members match all. Moments are ms; `until` is exclusive."""
 
     source: str = ""
     code: str = ""
@@ -61,9 +61,8 @@ class Which:
 
 
 def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
-    """The row of a rejected event; of several under one id of a source, the latest that still waits.
-
-    Raises `NotFound`, and `Conflict` (code `ambiguous_id`) where several sources have one of this id and none is named.
+    """The row of a rejected event; of several with one id of a source, the latest open one. Raises `NotFound`, and
+    `Conflict` (code `ambiguous_id`) if several sources have this id and none is named.
     """
     rows = deps.reader.rows(_ONE, {"id": name, "source": source})
     if not rows:
@@ -112,7 +111,7 @@ def dismiss(deps: ApiDeps, rows: list[dict[str, Any]]) -> None:
 
 
 def retried(deps: ApiDeps, row: dict[str, Any]) -> str:
-    """`accepted`, or `rejected`: also where its source is gone."""
+    """`accepted`, or `rejected`, also if its source no longer exists."""
     try:
         return str(deps.retry_rejected(record_of(row), None)["status"])
     except NotFound:
@@ -120,7 +119,7 @@ def retried(deps: ApiDeps, row: dict[str, Any]) -> str:
 
 
 def several(deps: ApiDeps, body: RejectedFilter) -> tuple[str | None, list[dict[str, Any]]]:
-    """Those that a request about several names, a page of them. Raises `InvalidInput` where it names all."""
+    """The rejected events that a request selects, one page. Raises `InvalidInput` if it selects all."""
     which = Which(body.source, body.code, moment_of("since", body.since), moment_of("until", body.until))
     if which == Which():
         raise InvalidInput(

@@ -1,4 +1,4 @@
-"""What the API takes, with examples: nothing beyond these members is accepted."""
+"""The API's requests, with examples: unknown members are refused."""
 
 from typing import Any, Literal
 from zoneinfo import available_timezones

@@ -1,4 +1,4 @@
-"""The contract as the API shows it: event types, their JSON Schemas, and custom types that nobody planned."""
+"""The contract in the API: event types, their JSON Schemas, and unplanned custom types."""
 
 from typing import Annotated, Any
 

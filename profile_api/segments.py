@@ -68,7 +68,7 @@ def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any
 
 
 def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """How far the latest declaration or deletion of a segment is, and the reason where it is set aside."""
+    """The state of the latest declaration or deletion of a segment, and the reason if it is set aside."""
     effect = deps.registry.effects.get(name)
     if effect is None:
         return {"state": LIVE}
@@ -86,7 +86,7 @@ def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
 
 
 def one(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """A segment as it is declared; one that was deleted as long as members are leaving it."""
+    """A declared segment, or a deleted one as long as members are leaving it."""
     effect = deps.registry.effects.get(name)
     if effect and effect.leaving and position(deps) <= effect.offset:
         return view(deps, effect.leaving, sizes(deps, [name]).get(name, 0))
@@ -122,12 +122,11 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[st
 
 
 def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
-    """The truth of each node of the segment's rule for one profile, now, and what decided it.
-
-    `member` is what was told last; it may trail `why.holds` by the projections' lag.
+    """The present truth of each node of the segment's rule for one profile, with its evidence. `member` is the
+    membership published last; it may lag behind `why.holds`.
     """
     now, resolve = deps.clock(), resolver(deps)
-    rule = resolve(segment.id)  # raises where it is set aside
+    rule = resolve(segment.id)  # raises if it is set aside
     truths, evidence = {}, {}
     for pointer, query in compile_why(rule, now, row["profile"], resolve):
         answer = deps.reader.rows(query.sql, query.parameters)[0]
@@ -154,8 +153,8 @@ def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:
-    """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 where that takes
-    longer than a request should, or cannot be: the state says which."""
+    """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 if that takes longer
+    than a request should, or is impossible: the state says which."""
     rule = rules.checked(deps, body["rule"], name)
     refuse_objects(names, rule)
     with deps.turns:

@@ -27,7 +27,7 @@ _SHOWN = 12
 
 
 def view(source: Source) -> dict[str, Any]:
-    """A source; of its keys only what tells them apart, the older one first."""
+    """A source; of each key only its id and first characters, the older key first."""
     shown = source.model_dump(mode="json", exclude={"write_key_sha256", "key_notes"})
     return shown | {"keys": [_key_view(source, digest) for digest in source.write_key_sha256]}
 
@@ -40,7 +40,7 @@ def _key_view(source: Source, digest: str) -> dict[str, Any]:
 
 
 def settings(body: SourceIn | SourceChange, known: Source | None = None) -> dict[str, Any]:
-    """A source with these settings and the keys of the `known` one, as it is declared."""
+    """The declaration of a source with these settings and the keys of the `known` one."""
     kept = {} if known is None else known.model_dump(mode="json", include={"write_key_sha256", "key_notes"})
     return body.model_dump(exclude={"id"}) | kept
 

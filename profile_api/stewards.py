@@ -1,6 +1,4 @@
-"""Stewardship: merging two profiles by hand, and splitting one. Commands are records too, so a replay
-repeats them.
-"""
+"""Stewardship: merging two profiles manually, and splitting one. Commands are records too, so a replay repeats them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -89,8 +87,7 @@ def _sides(deps: ApiDeps, row: people.Row, identities: list[IdentifierIn]) -> tu
 
 
 def _node(deps: ApiDeps, identity: IdentifierIn, present: Collection[int]) -> int:
-    """The node of an identity in its profile, 0 where it is not there. Text that is no identifier of its type is in no
-    profile."""
+    """The node of an identity in its profile, 0 if it is not there. An invalid identifier is in no profile."""
     try:
         nodes = people.nodes_of_identifier(deps, identity.type, identity.value)
     except InvalidIdentifier:

@@ -29,7 +29,7 @@ def view(token: Token) -> dict[str, Any]:
 
 
 def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
-    """When a token expires, in ms. Raises `InvalidInput` for what has been."""
+    """When a token expires, in ms. Raises `InvalidInput` for a time in the past."""
     ms = moment_of("expires_at", at)
     if ms is not None and ms <= deps.clock():
         raise InvalidInput(

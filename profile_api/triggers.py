@@ -56,8 +56,8 @@ def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict
 
 
 def checked(deps: ApiDeps, webhook: WebhookIn, known_secret: str | None = None) -> dict[str, str]:
-    """The webhook as it is stored; a secret that is not given is the known one, or a fresh one. Raises `InvalidInput`
-    for a URL that is refused."""
+    """The webhook to store; an absent secret is the known one, or a fresh one. Raises `InvalidInput` for a refused
+    URL."""
     given = {"url": webhook.url}
     if secret := webhook.secret or known_secret:
         given["secret"] = secret

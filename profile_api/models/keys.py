@@ -1,4 +1,4 @@
-"""What is told about sources and tokens."""
+"""Answers about sources and tokens."""
 
 from typing import Any
 

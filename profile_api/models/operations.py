@@ -1,4 +1,4 @@
-"""What is told about the platform itself: errors, status, rejected events, readiness, replay, rules."""
+"""Answers about the platform: errors, status, rejected events, readiness, replay, rules."""
 
 from typing import Any
 

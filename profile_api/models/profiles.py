@@ -1,4 +1,4 @@
-"""What is told about people: the 360° view, its parts, events, identities."""
+"""Answers about people: the 360° view, its parts, events, identities."""
 
 from typing import Any, Literal
 

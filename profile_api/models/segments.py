@@ -1,4 +1,4 @@
-"""What is told about segments, triggers and deliveries."""
+"""Answers about segments, triggers and deliveries."""
 
 from typing import Any, Literal
 

@@ -67,9 +67,7 @@ def update(
         tell(sources.change(api, source_id, changes), as_json=as_json)
 
 
-sources.switch(
-    "disable", "Disable a source: its keys are refused until it is enabled.", enabled=False, done="disabled"
-)
+sources.switch("disable", "Disable a source: its keys are refused until it is enabled.", enabled=False, done="disabled")
 sources.switch("enable", "Enable a source, so that it can send again.", enabled=True, done="enabled")
 sources.delete("Delete a source and its keys; its events stay.")
 
