@@ -1,16 +1,16 @@
 """The identity stage: simorgh.identity -> who is who, and touches. One holder, which runs the declarations stage, too.
 
 Side effects of `process`, in order, and what a crash, or a loss of the partition, after each means. The next holder
-folds the topic up to the last commit and processes the rest again: the fold is a function of the log, and a row's
-version is the offset of its record, so what is written again is what is there.
+folds the topic up to the last commit and processes the rest again. The fold is a function of the log, and a row's
+version is the offset of its record, so the same rows are written again.
 
   0 simorgh.rejected   what is no record of identity: kept again under the same name
   1 members, identity, decisions, links   in this order: whoever finds a link in `links` finds its nodes in the others
   2 touches                               touched again: nothing will have changed
   – the host commits                      the next batch
 
-A record that the graph cannot fold is set aside (`state.poison`), and the graph is made anew without it: what it has
-changed before it failed is not known.
+A record that the graph cannot fold is set aside (`state.poison`), and the graph is rebuilt without it, since its
+partial changes are unknown.
 
 A zombie writes the same rows. Its touches are redundant, its commands are copies.
 """
@@ -41,7 +41,7 @@ _PARTING: Final = ("shared", "split")
 
 
 class Beside(Protocol):
-    """What the holder of identity does beside it: see `flow.declarations`."""
+    """The other work of identity's holder: see `flow.declarations`."""
 
     def restore(self) -> None: ...
 
@@ -67,9 +67,8 @@ class IdentityStage:
         parted: Callable[[], None] = lambda: None,
         group: str = GROUP,
     ) -> None:
-        """`graphs`: where the graph is kept across starts; without it a start folds the topic from its beginning.
-
-        `parted` is called where nodes that were together may be so no more.
+        """`graphs`: keeps the graph across starts; without it a start folds the topic from its beginning. `parted` is
+        called if nodes that were together may no longer be.
         """
         self._log = log
         self._rows = rows
@@ -142,11 +141,12 @@ class IdentityStage:
             self._unreadable = []
 
     def note(self, committed: int) -> None:
-        """Everything before this offset is committed: see to the snapshot of the graph."""
+        """Everything before this offset is committed: update the snapshot of the graph."""
         self._graphs.note(self._log, self.graph, self.position, committed)
 
     def _fold(self, records: Sequence[Record]) -> None:
-        """Fold what was not folded before: after a failure the records come again, and their effects still wait."""
+        """Fold the records that were not folded before. After a failure the same records come again, and their effects
+        are still pending."""
         aside = self._poison.places(topics.IDENTITY)
         for record in records:
             if record.offset < self.position:
@@ -159,7 +159,7 @@ class IdentityStage:
             self.position = record.offset + 1
 
     def _fold_new(self, records: Sequence[Record]) -> None:
-        """`_fold`, and what cannot be folded is set aside."""
+        """`_fold`, and set aside records that cannot be folded."""
         if self.position < records[0].offset:  # an earlier try has not come this far with a graph made anew
             self._catch_up(records[0].offset)
         well = True
@@ -174,7 +174,7 @@ class IdentityStage:
             self._poison.went_well(self.name)
 
     def _set_aside(self, record: Record, error: Exception) -> None:
-        """Set the record aside, and make the graph anew without it. Raises `error` where it is not at fault."""
+        """Set the record aside, and rebuild the graph without it. Raises `error` if the record is not at fault."""
 
         def again(some: Sequence[Record]) -> None:
             if some:
@@ -188,7 +188,7 @@ class IdentityStage:
             self._make_anew(record.offset)
 
     def _make_anew(self, upto: int) -> None:
-        """What a record has changed in the graph before it failed is not known: fold all before it again."""
+        """Rebuild the graph by folding everything before the failed record, whose partial changes are unknown."""
         self._parted()
         waiting, self._folded = self._folded, Folded()
         try:
@@ -198,7 +198,7 @@ class IdentityStage:
             self._folded = waiting
 
     def _readable(self, record: Record) -> dict[str, Any] | None:
-        """The record; None where it is none of identity's, which is kept as rejected."""
+        """The record; None if it is not one of identity's, which is kept as rejected."""
         try:
             decode_identity(record.value)
             body: dict[str, Any] = orjson.loads(record.value)
@@ -221,8 +221,8 @@ class IdentityStage:
             self._parted()
 
     def _touches(self) -> Touches:
-        """Every profile that a record reached. An absorbed one passes on to its heir, with what it leaves, and with the
-        former profiles of the heir's nodes."""
+        """Touches of every profile that a record changed. An absorbed one is passed on to its heir, with its
+        memberships and the former profiles of the heir's nodes."""
         found = Touches()
         folded, profile_of = self._folded, self.graph.profile_of
         heirs = {profile_of(profile) for profile in folded.absorbed}
@@ -237,7 +237,7 @@ class IdentityStage:
 
 
 def _check(body: Any) -> None:
-    """What the fold relies on before it changes anything; the rest it checks itself."""
+    """Check what the fold relies on before it changes anything. The fold checks the rest."""
     wanted = ("received_at",) if body["kind"] == "link" else ("command", "at") if body["kind"] in _COMMANDS else ()
     if not all(type(body[name]) is int and 0 <= body[name] < _LATEST for name in wanted):
         raise ValueError("moments are milliseconds, from 1970 up to 2286")

@@ -1,8 +1,8 @@
-"""Reading partitions abreast: a batch holds what all of them have up to one moment of the log.
+"""Reading partitions side by side: a batch has the records of all of them up to one moment of the log.
 
-Links are decided in the order of receipt. Within a batch that order is made; a link that comes in a later batch than
-one received after it makes identity go back. So where a backlog is read in pieces, no partition is read further than
-the others: the piece that ends first says up to when. Records are appended about as they are received.
+Links are decided in the order of receipt. A batch is sorted by it; a link in a later batch than one received after it
+makes identity decide again. So when a backlog is read in pieces, no partition is read further than the others: the
+piece that ends first decides up to when. Records are appended roughly in the order of receipt.
 """
 
 from bisect import bisect_right
@@ -19,7 +19,7 @@ _AT: Final = attrgetter("appended_at")
 
 
 def abreast(pieces: Sequence[Piece]) -> list[Record]:
-    """The pieces up to the moment at which the first of those that go on ends. Never nothing of something."""
+    """The pieces up to the moment at which the first incomplete one ends. Never empty if there are records."""
     ends = [records[-1].appended_at for records, more in pieces if more]
     whole = [record for records, _ in pieces for record in records]
     if not ends or len(pieces) == 1:

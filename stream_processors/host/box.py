@@ -1,8 +1,8 @@
-"""One box: the stages in one process that holds everything, run together on each micro-batch.
+"""One machine: the stages in one process that holds everything, run together on each micro-batch.
 
-Touches are handed over in memory, the graph is at hand, rows linger. Side effects, in order, and what a crash after
-each means. `recover` reads again all that was not committed, as one batch that holds at least what was under way: then
-what is published is what would have been published.
+Touches are passed in memory, the graph is in memory, rows linger. Side effects, in order, and what a crash after each
+means. `recover` reads all uncommitted records again, as one batch that includes everything in progress. So it publishes
+exactly what would have been published.
 
   1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
                        event
@@ -64,12 +64,13 @@ from warehouse.client import Writer
 
 GROUP: Final = "projections"
 _PART: Final = 0
-"""There are no partitions of touches here."""
+"""One machine has no partitions of touches."""
 
 _CHUNK = 2_000
 _READ: Final = 20_000
 _MOST_UNCOMMITTED = 50_000
-"""Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
+"""The largest number of uncommitted records: a start after a crash reads as many of each partition again, as one
+batch."""
 
 
 class Box:
@@ -89,9 +90,9 @@ class Box:
         poison: Poison | None = None,
         careful: bool = False,
     ) -> None:
-        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
-        is kept across starts; without it the topic is folded from its beginning, as a replay has to. `poison`: what is
-        known to be set aside; `careful`: an earlier try failed."""
+        """`recent`: views whose rows are not in the warehouse yet. `graphs`: keeps the identity graph across starts;
+        without it the topic is folded from its beginning, as in a replay. `poison`: the known inputs that are set
+        aside; `careful`: an earlier attempt failed."""
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
@@ -159,10 +160,8 @@ class Box:
     # ---- start
 
     def recover(self) -> None:
-        """Fold what the log holds, process again what was not committed, and commit it. Blocks until done.
-
-        Raises `WarehouseBehind` where rows that were committed are gone from `log_rows` (a power cut: the warehouse is
-        not synced).
+        """Fold the log, process uncommitted records again, and commit. Blocks until done. Raises `WarehouseBehind` if
+        committed rows are missing from `log_rows` (after a power cut: the warehouse is not synced).
         """
         positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
         if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
@@ -186,8 +185,8 @@ class Box:
         self._look_again()
 
     def _look_again(self) -> None:
-        """Look at the profiles that simorgh.touched holds: those that a replay found to differ from what was
-        published."""
+        """Process the profiles in simorgh.touched: those whose memberships a replay found to differ from the published
+        ones."""
         for part in range(len(self._log.ends(topics.TOUCHED))):
             while records := self._log.read(topics.TOUCHED, part, self._seen_to(part), _READ):
                 found = filter(None, map(touches.parsed, records))
@@ -200,7 +199,7 @@ class Box:
         return self._log.committed(GROUP, topics.TOUCHED)[part]
 
     def _redo(self) -> None:
-        """Process again what was not committed, writing only what is missing."""
+        """Process uncommitted records again, and write only missing rows."""
         before = dict(self.positions)
         records: list[Record] = []
         for partition, position in before.items():
@@ -243,7 +242,7 @@ class Box:
     def process(self, records: Sequence[Record]) -> int:
         """One micro-batch, through all the stages. Returns how many records it held.
 
-        Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
+        On return rows may still be being written: later calls, `idle` or `commit` wait for them and commit.
         """
         if self._rows.records + len(records) > _MOST_UNCOMMITTED:
             self.commit()
@@ -258,12 +257,12 @@ class Box:
         return len(records)
 
     def _take_in_identity(self) -> None:
-        """Fold what simorgh.identity has got."""
+        """Fold new records of simorgh.identity."""
         while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
             self._identity.take_in(records)
 
     def _look(self, *, again: bool = False) -> None:
-        """See to the profiles that were touched. `again`: something may have been published of new ones, too."""
+        """Process the touched profiles. `again`: transitions of new ones may have been published too."""
         touched = self._bus.take()
         if touched.by_profile:
             version = self._next_version()
@@ -272,7 +271,7 @@ class Box:
         self._recent.position = self._teller.position
 
     def _next_version(self) -> int:
-        """Of profile rows: above all that were given out before."""
+        """The version of profile rows, above all earlier ones."""
         self._version += 1
         return self._term << TERM_BITS | self._version
 
@@ -283,7 +282,7 @@ class Box:
         self._rows.commit()
 
     def idle(self, seconds: float) -> bool:
-        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
+        """There are no new records: write rows. Blocks up to `seconds`; False if there was nothing to do."""
         return self._rows.write_when_due(seconds)
 
     def _positions_now(self) -> Positions:
@@ -303,7 +302,7 @@ class Box:
     # ---- declarations and time: `flow.declarations.Effects`
 
     def order(self, orders: Sequence[Message]) -> Passed:
-        """Records of simorgh.identity that stewards or rules come to, through to the profiles' rows. Applied once."""
+        """Apply records of simorgh.identity from stewards or rules, up to the profiles' rows. Applied once."""
         self.commit()
         if orders:
             self._log.append(topics.IDENTITY, orders)
@@ -315,7 +314,7 @@ class Box:
         return at_once
 
     def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
-        """Tables and views say so on return."""
+        """Tables and views are up to date on return."""
         self.judge.tick()
         self._rules.bring_up(self.judge)
         before = cold.members(self._writer, answer, page)
@@ -336,7 +335,7 @@ class Box:
         self._recent.position = self._teller.position
 
     def look(self, profiles: Collection[int], cause: str) -> Passed:
-        """Look at profiles anew, whether or not anything happened to them."""
+        """Process profiles again, whether or not anything has changed."""
         self.refresh(profiles, cause)
         self.commit()
         return at_once
@@ -362,16 +361,16 @@ class Box:
             self._rows.write_all()
 
     def _alone(self) -> None:
-        """A step without events begins."""
+        """Begin a step without events."""
         self._rows.begin(dict(self.positions), dict(self.positions))
 
     def returned_profiles(self) -> list[int]:
-        """Profiles that were set aside and are so no more."""
+        """Profiles that are no longer set aside."""
         self._poison.read_on()
         return self._poison.take_returned()
 
     def due_profiles(self, now: int) -> list[int]:
-        """Profiles whose next change by the passing of time has come."""
+        """Profiles that are due."""
         return cold.due(self._writer, now)
 
     def live_profiles(self) -> list[int]:
@@ -379,11 +378,11 @@ class Box:
         return [p for (p,) in self._writer.rows(sql) if self.graph.profile_of(p) == p]
 
     def forget_states(self) -> list[int]:
-        """Empty the cache: it is rebuilt from rows. Returns the profiles that it held, those used last at the end."""
+        """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""
         return self._states.forget()
 
     def close(self) -> None:
-        """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
+        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
         self._rows.close()
 
 

@@ -1,4 +1,4 @@
-"""What records of simorgh.identity come to -> Arrow tables. Pure: whoever asks for them writes them."""
+"""The results of records of simorgh.identity -> Arrow tables. Pure: the caller writes them."""
 
 from collections.abc import Collection, Set
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _COMMANDS: Final = {"merge": touches.MERGE, "split": touches.SPLIT}
 
 @dataclass(slots=True)
 class Folded:
-    """What a run of records came to. The version of a row is its record's offset + 1."""
+    """The results of a run of records. The version of a row is its record's offset + 1."""
 
     identity: list[tuple[int, int, int]] = field(default_factory=list)
     """Node, its profile now (0: nobody), version."""
@@ -29,18 +29,18 @@ class Folded:
     links: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list)
     """Nodes of an event, received at, whether an alias."""
     reached: dict[int, str] = field(default_factory=dict)
-    """Node -> why its profile is to be looked at."""
+    """Node -> the cause for which its profile is touched."""
     absorbed: dict[int, str] = field(default_factory=dict)
-    """Profile that ceased -> why."""
+    """Profile that no longer exists -> the cause."""
     former: dict[int, set[int]] = field(default_factory=dict)
-    """Profile -> the profiles that the nodes which it gained were in before."""
+    """Profile -> the previous profiles of the nodes that it gained."""
     fresh: set[int] = field(default_factory=set)
     """Nodes that no record had named before."""
 
     def add(
         self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], fresh: Set[int], changes: Changes
     ) -> None:
-        """Take in the next record. `nodes`: those that a link names; `fresh`: those of them that none named before."""
+        """Add the next record. `nodes`: those in a link; `fresh`: those of them that no earlier record named."""
         ver = offset + 1
         for node, profile in changes.moved.items():
             self.identity.append((node, profile, ver))
@@ -59,7 +59,7 @@ class Folded:
             self._move(changes, _COMMANDS.get(record["kind"]), fresh)
 
     def _move(self, changes: Changes, command: str | None, fresh: Set[int]) -> None:
-        """Note whom a record moved, and why. `command`: the cause where a steward said so."""
+        """Note which profiles a record moved, and the cause. `command`: the cause if it is a steward's."""
         parted = _parted(changes, fresh) if command is None else frozenset()
         for profile in changes.touched:
             self._reach((profile,), command or (touches.SPLIT if profile in parted else touches.EVENT))
@@ -82,7 +82,7 @@ class Folded:
 
 
 def _parted(changes: Changes, fresh: Set[int]) -> frozenset[int]:
-    """The profiles that a link took apart, and what became of their parts; and those of nodes that were nobody's."""
+    """The profiles that a link split, and their parts; and those of nodes that belonged to nobody."""
     went: dict[int, set[int]] = {}
     parted: set[int] = set()
     for node, profile in changes.moved.items():
@@ -97,7 +97,7 @@ def _parted(changes: Changes, fresh: Set[int]) -> frozenset[int]:
 
 
 def identity_rows(folded: Folded) -> pa.Table:
-    """Where nodes are now."""
+    """The present profiles of nodes."""
     rows = folded.identity
     return pa.table(
         {
@@ -109,7 +109,7 @@ def identity_rows(folded: Folded) -> pa.Table:
 
 
 def member_rows(folded: Folded) -> pa.Table:
-    """Who joined and who left."""
+    """The nodes that joined and left."""
     rows = folded.members
     return pa.table(
         {
@@ -133,7 +133,7 @@ def link_rows(folded: Folded) -> pa.Table:
 
 
 def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
-    """Every decision by each node that it names, for explain; a steward's with the reason and by whom."""
+    """Every decision, by each node in it, for `explain`; a steward's has the reason and the steward."""
     rows = [
         (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], told)
         for offset, record in records
@@ -154,7 +154,7 @@ def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
 
 
 def _context(record: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of a decision wants to know of the record that it belongs to. `anchor`: where the event is."""
+    """The parts of a decision's record that its readers need. `anchor`: the node of the event."""
     if record["kind"] == "link":
         return {"key": record.get("key"), "source": record.get("source"), "anchor": record["nodes"][0][0]}
     return {name: record[name] for name in ("reason", "by") if name in record}

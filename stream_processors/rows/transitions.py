@@ -1,4 +1,4 @@
-"""Published transitions -> Arrow tables of transitions and memberships. Pure: whoever asks for them writes them."""
+"""Published transitions -> Arrow tables of transitions and memberships. Pure: the caller writes them."""
 
 from collections.abc import Sequence
 from typing import Any

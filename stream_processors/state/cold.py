@@ -32,7 +32,7 @@ _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transiti
 
 
 class LeafFold(Protocol):
-    """What the segments' live back end asks of stored rows."""
+    """The part of the segments' live back end that reads stored rows."""
 
     def row_types(self) -> Mapping[str, bool]:
         """Event type -> whether its rows are needed with their payload."""
@@ -42,14 +42,14 @@ class LeafFold(Protocol):
 
     @property
     def kept(self) -> Kept:
-        """The names of traits and consent that are kept whatever else was written."""
+        """The names of traits and consent that are always kept."""
         ...
 
 
 def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
     """Add the rows of nodes, given with their profiles' states, at offsets under `before[partition]`.
 
-    The bound keeps out rows of the batch in hand, which its caller adds itself, wherever their insert stands.
+    The bound excludes rows of the present batch, which the caller adds itself, whether or not they are inserted.
     """
     nodes = list(states)
     for start in range(0, len(nodes), _CHUNK):
@@ -64,7 +64,7 @@ def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int
 
 
 def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str, int]]:
-    """Profile -> segment -> entered_at, from what was told; without the profiles that are in none."""
+    """Profile -> segment -> entered_at, from published transitions; without profiles that are in no segment."""
     found: dict[int, dict[str, int]] = {}
     if profiles:
         for profile, segment, entered in writer.look_up(_MEMBERSHIPS, {"profiles": list(profiles)}):
@@ -78,7 +78,7 @@ _MEMBERS = """SELECT segment, profile, argMax(entered_at, ver) FROM memberships
 
 
 def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, dict[int, int]]:
-    """Segment -> profile -> entered_at of the members in a page, from what was published."""
+    """Segment -> profile -> entered_at of the members in a page, from published transitions."""
     found: dict[str, dict[int, int]] = {}
     bound = {"s": list(segments), "first": page.first, "last": page.last}
     for segment, profile, entered in writer.rows(_MEMBERS, bound):
@@ -92,14 +92,13 @@ _DUE = """WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now
 
 
 def due(writer: Writer, now: int) -> list[int]:
-    """Profiles whose next change by the passing of time has come. Narrowed down first: few are due of many."""
+    """Profiles that are due. Narrowed down first: few are due of many."""
     return [row[0] for row in writer.rows(_DUE, {"now": now})]
 
 
 def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, ...]]:
-    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it.
-
-    Of each node, all that may be among its profile's latest, and what is kept.
+    """Node, kind ('trait', 'consent'), name, and the latest write, for `ProfileState.write`. For each node, all that
+    may be among its profile's latest, and kept names.
     """
     names = kept.all()
     return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
@@ -133,10 +132,10 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
 
 
 def retellings(writer: Writer, nodes: Collection[int]) -> set[int]:
-    """The keys of the events of these nodes that do not count."""
+    """The keys of these nodes' events that do not count."""
     return {key for (key,) in writer.look_up(_RETELLINGS, {"nodes": list(nodes)})}
 
 
 def milliseconds(moment: datetime) -> int:
-    """The driver answers naive datetimes in UTC."""
+    """The driver returns naive datetimes in UTC."""
     return int(moment.replace(tzinfo=UTC).timestamp() * 1000 + 0.5)

@@ -1,10 +1,10 @@
-"""What simorgh.registry declares, read so that nothing in it can stop the pipeline.
+"""The declarations in simorgh.registry, read so that none can stop the pipeline.
 
-The API checks what it appends. Yet a segment may stand there that cannot be put into effect: an earlier version wrote
-it, or another hand; another request of the same moment contradicts it; the engine refuses it when it is filled. Such a
-declaration is *set aside*: what was in effect before stays, everything else goes on, and a later declaration or
-deletion of the segment clears it. That is on record (kind `set_aside`) with its reason, so that every process that
-folds the topic comes to the same segments.
+The API checks what it appends. Yet a segment in it may be unable to take effect: an earlier version or another program
+wrote it, a simultaneous request contradicts it, or the engine refuses it when it is filled. Such a declaration is *set
+aside*: the former version stays in effect, everything else continues, and a later declaration or deletion of the
+segment clears it. A record (kind `set_aside`) has the reason, so that all processes fold the topic to the same
+segments.
 """
 
 import logging
@@ -34,9 +34,8 @@ _LATEST = 10_000_000_000_000
 
 
 def read(record: Record) -> RegistryRecord | None:
-    """The declaration; None, with a warning, where it is none or a command that cannot be followed.
-
-    Rules of segments are read by `Segments`, which sets aside what cannot be.
+    """The declaration; None, with a warning, for an unreadable record or an invalid command. `Segments` reads the rules
+    of segments, and sets aside unreadable ones.
     """
     try:
         declared = RegistryRecord.model_validate_json(record.value)
@@ -83,19 +82,20 @@ def order(said: Mapping[str, Any]) -> Message:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a record came to. `filled`: the segment and those that name it, inner ones first; `gone`: live no more."""
+    """The result of a record. `filled`: the segment and those that name it, inner ones first; `gone`: no longer
+    live."""
 
     offset: int
     segment: str
     cause: str | None
-    """BACKFILL, EDITED, or None where it is live no more."""
+    """BACKFILL, EDITED, or None if it is no longer live."""
     filled: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A declaration that is not in effect, by its offset, and why."""
+    """A declaration that is not in effect, by its offset, with the reason."""
 
     offset: int
     version: int
@@ -117,7 +117,7 @@ class Segments:
     def __init__(self) -> None:
         self._live: dict[str, _Live] = {}
         self._former: dict[str, _Live] = {}
-        """What was live before the live declaration: comes back where that one is set aside."""
+        """The former declaration, which returns if the live one is set aside."""
         self.aside: dict[str, Aside] = {}
         self._recorded: set[tuple[str, int]] = set()
 
@@ -127,7 +127,8 @@ class Segments:
         return {segment: (live.rule, live.version) for segment, live in self._live.items()}
 
     def fold(self, declared: RegistryRecord, offset: int) -> Change | None:
-        """Take in a record of kind `segment` or `set_aside`; how the live segments changed, None where they did not."""
+        """Take in a record of kind `segment` or `set_aside`; returns the change of the live segments, None if there is
+        none."""
         if declared.kind == SET_ASIDE:
             return self._fold_aside(declared, offset)
         if declared.op == "delete":
@@ -147,7 +148,7 @@ class Segments:
         return Change(offset, declared.id, EDITED if before else BACKFILL, self.with_users(declared.id))
 
     def set_aside(self, segment: str, offset: int, reason: str) -> Change | None:
-        """Take the declaration of this offset out of effect; what was live before it comes back."""
+        """Withdraw the declaration of this offset. The former one returns."""
         live = self._live.get(segment)
         if live is None or live.offset != offset:
             return None
@@ -176,13 +177,14 @@ class Segments:
         return tuple(found)
 
     def record_asides(self, log: RecordLog, clock: Clock) -> None:
-        """Append what was set aside and is not on record yet. The work of the one who puts declarations into effect."""
+        """Append records of set-aside declarations that have none yet. For the process that applies declarations."""
         for segment, aside in self.aside.items():
             if (segment, aside.offset) not in self._recorded:
                 self._say(log, clock, segment, aside)
 
     def say_aside(self, log: RecordLog, clock: Clock, segment: str, offset: int, reason: str) -> None:
-        """Append that the live declaration of this offset is to be set aside: all who fold the topic do, once there."""
+        """Append a record that sets the live declaration of this offset aside: every process that folds the topic
+        obeys."""
         live = self._live.get(segment)
         if live and live.offset == offset and (segment, offset) not in self._recorded:
             self._say(log, clock, segment, Aside(offset, live.version, reason))
@@ -211,7 +213,7 @@ class Segments:
         self.aside.pop(segment, None)
 
     def _end(self, segment: str, offset: int) -> Change | None:
-        """It is live no more, and with it those that name it: they are set aside."""
+        """The segment is no longer live, and those that name it are set aside."""
         self._former.pop(segment, None)
         if segment not in self._live:
             return None
@@ -232,7 +234,7 @@ class Segments:
 
 
 def reason_of(error: Exception) -> str:
-    """For people; our own messages show no customer's value."""
+    """For people. Our own messages contain no customer's value."""
     return error.message if isinstance(error, SimorghError) else f"it cannot be compiled ({type(error).__name__})"
 
 

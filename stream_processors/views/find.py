@@ -1,4 +1,4 @@
-"""Finding 360° views: what was shown a moment ago is in memory (one box), everything in the warehouse."""
+"""Finding 360° views: recent ones in memory (one machine), all in the warehouse."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -19,7 +19,7 @@ WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
 
 
 class Views:
-    """Any thread may ask; blocks for at most a query or two."""
+    """For any thread; blocks for at most a query or two."""
 
     def __init__(self, reader: Reader, recent: RecentViews) -> None:
         self._reader = reader
@@ -34,20 +34,20 @@ class Views:
         return found | {row["node"]: row["profile"] for row in rows if row["profile"]}
 
     def of(self, profiles: Sequence[int]) -> dict[int, View]:
-        """The views of those of these profiles that are live."""
+        """The views of the live ones among these profiles."""
         known = {profile: view for profile in profiles if (view := self._recent.view(profile))}
         unknown = [profile for profile in profiles if profile not in known]
         rows = self._reader.look_up(_VIEWS, {"profiles": unknown}) if unknown else []
         return {profile: view for profile, view in (known | _latest(rows)).items() if view.live}
 
     def recent_of_node(self, node: int) -> tuple[int, View] | None:
-        """The profile that a node is in, and its view, where memory has both and the profile is live. Never blocks."""
+        """A node's profile and its view, if both are in memory and the profile is live. Never blocks."""
         profile = self._recent.owner(node)
         view = self._recent.view(profile) if profile else None
         return (profile, view) if profile and view and view.live else None
 
     def of_node(self, node: int) -> tuple[int, View] | None:
-        """The profile that a node is in, and its view; None where there is none, or where it is being absorbed."""
+        """A node's profile and its view; None if there is none, or if it is being absorbed."""
         profile = self._recent.owner(node)
         if profile == _NOBODY:
             return None

@@ -1,7 +1,7 @@
-"""Profiles after a back-fill: their views and rows brought up to date with some segments, inside the warehouse.
+"""Profiles after a back-fill: updates the segments in their views and rows inside the warehouse.
 
-Quicker than making the rows anew, of which segments may have millions. Idempotent: what differs from the memberships
-is found by asking.
+This is faster than computing the rows again, since a segment may have millions. Idempotent: a query finds the rows that
+differ from the memberships.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ _HELD: Final = f"""SELECT profile, arraySort(groupArray((name, since))) AS held 
         WHERE segment IN {{segments:Array(String)}} AND {_PAGE}
         GROUP BY profile, segment HAVING argMax(member, ver) = 1)
     GROUP BY profile"""
-"""Each profile's memberships in these segments, as told."""
+"""Each profile's published memberships in these segments."""
 
 _DIFFERENT: Final = f"""SELECT profile FROM (
         SELECT profile,
@@ -28,7 +28,7 @@ _DIFFERENT: Final = f"""SELECT profile FROM (
         FROM profile_rows WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
     LEFT JOIN ({_HELD}) AS told USING profile
     WHERE shown != held.1 ORDER BY profile"""
-"""Rows are made from views: where they are right, so are the views."""
+"""Rows are made from views, so if the rows are right, the views are too."""
 
 _LATEST: Final = "SELECT * FROM TABLE WHERE profile IN {profiles:Array(UInt128)} ORDER BY ver DESC LIMIT 1 BY profile"
 
@@ -56,10 +56,9 @@ _SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
 def show_members(
     writer: Writer, segments: Sequence[str], page: Page, version: int, due: Mapping[int, int] | None = None
 ) -> None:
-    """Make views and rows of a page's live profiles say of some segments what the table of memberships says. Blocks.
-
-    `version` of the rows to write: above that of the rows that are there. `due`: profile -> the moment, in ms, at which
-    its row is to be due at the latest.
+    """Update some segments in the views and rows of a page's live profiles from the table of memberships. Blocks.
+    `version` of the rows to write: above that of existing ones. `due`: profile -> the latest moment, in ms, for its row
+    to be due.
     """
     due = due or {}
     bound = {"segments": list(segments), "first": page.first, "last": page.last, "ver": version}
