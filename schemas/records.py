@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas import topics
 from schemas.envelope import HEX128, MAX_ID, MOMENT, PERSONAL
@@ -113,17 +113,21 @@ class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link
     key: Annotated[Hex128, Meta(description="Key of the event.")]
     source: Annotated[ShortText, Meta(description="Id of the event's source.")]
     received_at: Milliseconds
+    place: (
+        Annotated[
+            int,
+            Meta(
+                description="Place of the event in its request. Links are decided in the order of receipt.",
+                extra_json_schema={"minimum": 0},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Always written, also where it is 0. The first versions wrote none: that counts as 0."""
     nodes: Annotated[
         list[tuple[Hex128, ShortText]],
         Meta(description="Pairs of node and type.", extra_json_schema={"minItems": 1}),
     ]
-    place: Annotated[
-        int,
-        Meta(
-            description="Place of the event in its request. Links are decided in the order of receipt.",
-            extra_json_schema={"minimum": 0},
-        ),
-    ] = 0
     alias: bool = False
 
 

@@ -14,7 +14,15 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.rows import events
-from stream_processors.rows.identity import Folded, decision_rows, identity_rows, member_rows
+from stream_processors.rows.identity import (
+    Decided,
+    Folded,
+    Home,
+    ProfileMember,
+    decision_rows,
+    identity_rows,
+    member_rows,
+)
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
 from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
@@ -51,7 +59,7 @@ class Linger(NamedTuple):
 class _Profiles:
     """Whose a node is, and profiles as they stand when their rows are made."""
 
-    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    identity: list[Home] = field(default_factory=list)
     views: dict[int, View] = field(default_factory=dict)
     states: dict[int, ProfileState] = field(default_factory=dict)
 
@@ -73,8 +81,8 @@ class _Recorded:
     batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
     """Each with the indices of the events whose id, and whose row, is to be written."""
     seen: events.Seen = field(default_factory=dict)
-    members: list[tuple[int, int, int, int]] = field(default_factory=list)
-    decisions: list[tuple[int, dict[str, object]]] = field(default_factory=list)
+    members: list[ProfileMember] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
     transitions: list[Numbered] = field(default_factory=list)
     keys: set[int] = field(default_factory=set)
     """The nodes and profiles that the rows are about."""

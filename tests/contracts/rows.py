@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from stream_processors.parse.batch import Batch
 from stream_processors.rows.events import seen_identifiers
-from stream_processors.rows.identity import Folded
+from stream_processors.rows.identity import Folded, Home, ProfileMember
 from stream_processors.rows.writing import Rows, Shown
 from stream_processors.state.judge import Judge
 from stream_processors.state.profile import ProfileState
@@ -61,7 +61,9 @@ class RowsContract:
 
     def test_who_is_who_lands(self, tables: Tables) -> None:
         write(tables)
-        tables.rows.identity(Folded(identity=[(1, 7, 5), (2, 7, 5)], members=[(7, 1, 1, 5), (7, 2, 1, 5)]))
+        homes = [Home(node=one, profile=7, ver=5) for one in (1, 2)]
+        members = [ProfileMember(profile=7, node=one, live=True, ver=5) for one in (1, 2)]
+        tables.rows.identity(Folded(identity=homes, members=members))
         tables.land()
         assert tables.writer.rows("SELECT node, profile FROM identity FINAL ORDER BY node") == [(1, 7), (2, 7)]
         assert count(tables, "members", "profile = 7 AND live") == 2
