@@ -43,6 +43,9 @@ class Owner(Struct, array_like=True, frozen=True, gc=False):
     attempt: int
 
 
+TransitionKind = Literal["entered", "exited"]
+
+
 class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
 
@@ -53,12 +56,10 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     segment: ShortText
     version: Annotated[int, Meta(description="Version of the segment's rule.", extra_json_schema={"minimum": 1})]
     profile: Hex128
-    kind: Literal["entered", "exited"]
+    kind: TransitionKind
     at: Milliseconds
     entered_at: Milliseconds
     cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
-    owner: Owner | None = None
-    id: ShortText
     former: Annotated[
         list[Hex128],
         Meta(
@@ -66,6 +67,8 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
             " that it absorbed, or the one that it was part of."
         ),
     ] = []
+    owner: Owner | None = None
+    id: ShortText
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):

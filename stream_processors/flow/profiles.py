@@ -29,16 +29,16 @@ from identity.nodes import from_hex
 from schemas import topics
 from schemas.clock import Clock, iso
 from schemas.errors import Broken
-from schemas.records import Rejection
+from schemas.records import Rejection, Transition
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.writing import ProfileRows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
-from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.judge import Case, Judge
 from stream_processors.state.poison import CODE, Culprit, Poison, profile_name
 from stream_processors.state.states import Looked, States
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.touches import Touch, Touches
 
 GROUP: Final = "profiles"
@@ -306,7 +306,7 @@ class ProfilesStage:
     # ---- publishing and showing
 
     def _publish(self, transitions: list[Transition], work: Mapping[int, Work]) -> None:
-        published = self._teller.publish([(work[from_hex(r["profile"])].part, r) for r in transitions])
+        published = self._teller.publish([ToPublish(work[from_hex(one.profile)].part, one) for one in transitions])
         self._checkpoint("segments")
         self._rows.published(published)
 

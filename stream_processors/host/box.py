@@ -55,7 +55,7 @@ from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
@@ -325,7 +325,7 @@ class Box:
             for one in self.judge.difference(segment, members, before.get(segment, {}), causes[segment])
         )
         while chunk := list(islice(transitions, _READ)):
-            published = self._teller.publish([(_PART, one) for one in chunk])
+            published = self._teller.publish([ToPublish(_PART, one) for one in chunk])
             self._checkpoint("segments")
             self._rows.published(published)
             self._rows.write_all()

@@ -25,13 +25,14 @@ from stream_processors.rows.identity import (
 )
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import KnownKeys
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
+from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
 from stream_processors.views.recent import RecentViews, View
 from warehouse.client import Writer
@@ -83,7 +84,7 @@ class _Recorded:
     seen: events.Seen = field(default_factory=dict)
     members: list[ProfileMember] = field(default_factory=list)
     decisions: list[Decided] = field(default_factory=list)
-    transitions: list[Numbered] = field(default_factory=list)
+    transitions: list[Published] = field(default_factory=list)
     keys: set[int] = field(default_factory=set)
     """The nodes and profiles that the rows are about."""
 
@@ -202,7 +203,7 @@ class Lingering:
         self._recorded.keys.update(shown.states, shown.gone)
         self.changed()
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         self._recorded.transitions += transitions
         if transitions:
             self.changed()

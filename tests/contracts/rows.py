@@ -4,6 +4,7 @@ them. Subclass `RowsContract` and give `tables`."""
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from schemas.records import Transition
 from stream_processors.parse.batch import Batch
 from stream_processors.rows.events import seen_identifiers
 from stream_processors.rows.identity import Folded, Home, ProfileMember
@@ -11,6 +12,7 @@ from stream_processors.rows.writing import Rows, Shown
 from stream_processors.state.judge import Judge
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import History, Looked
+from stream_processors.state.teller import Published
 from tests.contracts.directory import CARD, MAIL, U1, U2, batch_of, event, node
 from tests.properties.installation import Clock
 from warehouse.client import Writer
@@ -78,18 +80,18 @@ class RowsContract:
             assert count(tables, "profile_rows", "profile = 7 AND live") == len(states)
 
     def test_what_is_published_lands_in_both_tables(self, tables: Tables) -> None:
-        told = {
-            "id": "trn_1",
-            "segment": "vip",
-            "version": 1,
-            "profile": f"{7:032x}",
-            "kind": "entered",
-            "at": 5,
-            "entered_at": 5,
-            "cause": "event",
-        }
+        entered = Transition(
+            segment="vip",
+            version=1,
+            profile=f"{7:032x}",
+            kind="entered",
+            at=5,
+            entered_at=5,
+            cause="event",
+            id="trn_1",
+        )
         write(tables)
-        tables.rows.published([(3, told)])
+        tables.rows.published([Published(3, entered)])
         tables.land()
         assert count(tables, "transitions", "off = 3") == 1
         assert tables.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member") == [("vip", 7)]

@@ -11,11 +11,11 @@ from identity.graph import IdentityGraph
 from identity.nodes import to_hex
 from producers.door import Refused
 from producers.incoming import Incoming
-from schemas.records import IdentityRecord, Link
+from schemas.records import IdentityRecord, Link, Transition
 from stream_processors.host import box, worker
 from stream_processors.parse.batch import Batch
 from stream_processors.state.directory import GraphDirectory, News, TableDirectory
-from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.judge import Case, Judge
 from tests.properties.pipeline_world import SOURCES, make_door
 
 
