@@ -60,6 +60,7 @@ from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
 from stream_processors.views.showing import show_members
+from warehouse import latest
 from warehouse.client import Writer
 
 GROUP: Final = "projections"
@@ -375,8 +376,7 @@ class Box:
         return cold.due(self._writer, now)
 
     def live_profiles(self) -> list[int]:
-        sql = "SELECT DISTINCT profile FROM identity WHERE profile != 0"
-        return [p for (p,) in self._writer.rows(sql) if self.graph.profile_of(p) == p]
+        return [p for (p,) in self._writer.rows(latest.PROFILES) if self.graph.profile_of(p) == p]
 
     def forget_states(self) -> list[int]:
         """Empty the cache: it is rebuilt from rows. Returns the profiles that it held, those used last at the end."""

@@ -40,6 +40,7 @@ from stream_processors.state.states import States
 from stream_processors.state.teller import Published, Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import REPLAY, Touch
+from warehouse import latest
 from warehouse.client import Writer
 
 READ: Final = 20_000
@@ -167,7 +168,7 @@ class Rebuild:
     def everybody(self) -> list[int]:
         """All profiles, and those that an earlier try has shown and that are no more."""
         profile_of = self._identity.graph.profile_of
-        founders = [node for (node,) in self._writer.rows("SELECT DISTINCT profile FROM identity WHERE profile != 0")]
+        founders = [node for (node,) in self._writer.rows(latest.PROFILES)]
         shown = [profile for (profile,) in self._writer.rows("SELECT DISTINCT profile FROM profile_rows")]
         live = {profile for profile in founders if profile_of(profile) == profile}
         return sorted(live.union(shown))
