@@ -151,9 +151,13 @@ class ProfilesStage:
             return {}
         self._poison.read_on()
         self._teller.claim(partitions, term)
-        self._terms.update(dict.fromkeys(partitions, term))
+        self.hold(partitions, term)
         committed = self._log.committed(GROUP, topics.TOUCHED)
         return {part: committed[part] for part in sorted(partitions)}
+
+    def hold(self, partitions: Collection[int], term: int) -> None:
+        """Hold these partitions. Whoever calls has seen to it that nobody else publishes for them."""
+        self._terms.update(dict.fromkeys(partitions, term))
 
     def revoke(self, partitions: Collection[int]) -> None:
         self._teller.let_go(partitions)

@@ -181,6 +181,8 @@ class Box:
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
+        self._profiles.hold([_PART], self._term)
+        self._poison.look_again()
         self._redo()
         self._rows.changed()
         self.commit()
@@ -284,8 +286,16 @@ class Box:
         self._rows.commit()
 
     def idle(self, seconds: float) -> bool:
-        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
-        return self._rows.write_when_due(seconds)
+        """There is nothing to read: see to what no record starts, and to the rows. Blocks up to `seconds`; False where
+        there was nothing to do."""
+        self._profiles.idle()
+        if self._bus.is_empty:
+            return self._rows.write_when_due(seconds)
+        self.commit()
+        self._alone()
+        self._look()
+        self.commit()
+        return True
 
     def _positions_now(self) -> Positions:
         return {
@@ -365,11 +375,6 @@ class Box:
     def _alone(self) -> None:
         """A step without events begins."""
         self._rows.begin(dict(self.positions), dict(self.positions))
-
-    def returned_profiles(self) -> list[int]:
-        """Profiles that were set aside and are so no more."""
-        self._poison.read_on()
-        return self._poison.take_returned()
 
     def due_profiles(self, now: int) -> list[int]:
         """Profiles whose next change by the passing of time has come."""

@@ -113,6 +113,8 @@ class Poison:
         self._places: dict[str, set[Position]] = {}
         self.profiles: set[int] = set()
         self._returned: set[int] = set()
+        self._taken: set[int] = set()
+        """Of the returned ones, those that somebody looks at, or has looked at."""
         self._stopped: dict[str, tuple[int, str]] = {}
         """Stage -> after how many in a row it has stopped, and why."""
         self._runs: dict[str, _Run] = {}
@@ -136,8 +138,13 @@ class Poison:
 
     def take_returned(self) -> list[int]:
         """The profiles that were set aside and are so no more, as far as nobody has asked: to be looked at again."""
-        taken, self._returned = sorted(self._returned - self.profiles), set()
-        return taken
+        waiting = self._returned - self.profiles - self._taken
+        self._taken |= waiting
+        return sorted(waiting)
+
+    def look_again(self) -> None:
+        """Whoever has taken the returned profiles may not have come to look at them: a try has failed."""
+        self._taken.clear()
 
     def _fold(self, record: Record) -> None:
         try:
@@ -157,6 +164,7 @@ class Poison:
         if topic == PROFILES:
             _put(self.profiles, from_hex(rest), reason is not None)
             _put(self._returned, from_hex(rest), reason is None)
+            self._taken.discard(from_hex(rest))
         else:
             partition, _, offset = rest.partition("/")
             _put(self._places.setdefault(topic, set()), (int(partition), int(offset)), reason is not None)
