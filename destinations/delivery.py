@@ -10,27 +10,11 @@ import orjson
 from destinations.schedule import next_attempt
 from schemas.clock import iso
 from schemas.errors import Broken
+from schemas.records import Transition
 
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A record of simorgh.segments: profiles as 32 hex digits, `at` in ms.
-
-    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty if
-    the record does not say.
-    """
-
-    id: str
-    segment: str
-    profile: str
-    kind: str
-    at: int
-    cause: str
-    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +50,6 @@ class Answer:
     @property
     def ok(self) -> bool:
         return not self.error
-
-
-def parse_transition(value: bytes) -> Transition:
-    """Raises `Broken`: these records are our own."""
-    try:
-        raw = orjson.loads(value)
-        return Transition(
-            raw["id"],
-            raw["segment"],
-            raw["profile"],
-            raw["kind"],
-            raw["at"],
-            raw["cause"],
-            tuple(map(str, raw.get("former", ()))),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise Broken(
-            "simorgh.segments: wanted a transition, got something else; look at what wrote it (the segments stage)"
-        ) from error
 
 
 def delivery_id(trigger: str, transition: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.delivery import Delivery, Transition, delivery_id, parse_transition, schedule, to_record
+from destinations.delivery import Delivery, delivery_id, schedule, to_record
 from destinations.ledger import GROUP, TICK
 from eventlog.fences import Fences
 from eventlog.port import EventLog, present
@@ -13,7 +13,7 @@ from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock
-from schemas.records import read_transition
+from schemas.records import Transition, read_transition
 
 BATCH: Final = 500
 _NOT_SHOWN_SECONDS: Final = 0.002
@@ -63,13 +63,12 @@ class Intake:
         fences = Fences(self._fences.terms)  # a copy: if this fails, the same records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
             records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
-            counted = [
-                record.value
+            transitions += [
+                transition
                 for record in present(records)
                 if fences.counts(record.value)
-                and read_transition(record.value)  # other programs may write to the topic
+                and (transition := read_transition(record.value))  # other programs may write to the topic
             ]
-            transitions.extend(map(parse_transition, counted))
             if records:
                 positions[partition] = records[-1].offset + 1
         # After the read: a trigger that was declared before a transition is called for it.

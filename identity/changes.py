@@ -2,15 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from identity.nodes import to_hex
 from identity.state import State
+from schemas.records import Decision, Merged, Parted
 
 _NOBODY: Final = -1
 _NEW: Final = -2
-
-Decision = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +74,10 @@ class Before:
         if profile not in parts:
             changes.absorbed[self._id(profile)] = self._id(now)
         if parts == {now}:
-            merged = {"outcome": "merged", "survivor": self._hex(now), "absorbed": self._hex(profile)}
-            changes.decisions.append(merged)
+            changes.decisions.append(Merged(survivor=self._hex(now), absorbed=self._hex(profile)))
         elif parts:
             to = sorted(self._hex(part) for part in parts)
-            changes.decisions.append({"outcome": "split", "from": self._hex(profile), "to": to})
+            changes.decisions.append(Parted(from_=self._hex(profile), to=to))
 
     def _id(self, node: int) -> int:
         return self._state.nodes.ids[node] if node >= 0 else 0

@@ -4,10 +4,10 @@ The graph can be rebuilt by folding the topic from offset 0, and is then identic
 receipt, whatever their order in the topic.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
-from identity.changes import Before, Changes, Decision
+from identity.changes import Before, Changes
 from identity.commands import ASIDE, REST, MergeCommand, SplitCommand
 from identity.evidence import JOINED
 from identity.joining import SHARED, broken_limits, play_link, play_merge, play_split, refusal
@@ -16,12 +16,28 @@ from identity.receipt import Receipt
 from identity.refold import decide_late, refold
 from identity.rules import IdentityRules
 from identity.state import State
-from schemas.errors import Broken
+from schemas.records import (
+    Decision,
+    IdentityRecord,
+    Link,
+    Merge,
+    Merged,
+    RefusedDecision,
+    Rules,
+    SharedDecision,
+    Split,
+)
 
 NOBODY: Final = 0
 
-Record = dict[str, Any]
-Refusal = dict[str, Any]
+
+class Refusal(NamedTuple):
+    """A link that does not hold. `a`: the profile's node, `b`: the other; `received_at` in ms."""
+
+    received_at: int
+    a: str
+    b: str
+    reason: str
 
 
 class IdentityGraph:
@@ -38,12 +54,6 @@ class IdentityGraph:
         self._births = self._state.nodes.birth
         self._applied = applied
         self._ruled = ruled
-        self._folds: dict[str, Callable[[Record], Changes]] = {
-            "link": self._link,
-            "merge": self._merge,
-            "split": self._split,
-            "rules": self._rules,
-        }
 
     # Reading
 
@@ -127,10 +137,7 @@ class IdentityGraph:
         return number >= 0 and bool(self._state.nodes.shared[number])
 
     def refusals(self, profile: int) -> list[Refusal]:
-        """The refused links at a profile, oldest first, each once with its latest reason.
-
-        {"a": hex of the profile's node, "b": hex of the other, "reason", "received_at": ms}
-        """
+        """The refused links at a profile, oldest first, each once with its latest reason."""
         state = self._state
         found: list[Refusal] = []
         for member in self._members(profile):
@@ -138,9 +145,8 @@ class IdentityGraph:
                 if state.partition.together(member, other):
                     continue
                 reason = SHARED if state.nodes.shared[other] else state.evidence.reason(entry)
-                ends = {"a": self._hex(member), "b": self._hex(other)}
-                found.append(ends | {"reason": reason, "received_at": state.evidence.at[entry]})
-        return sorted(found, key=lambda r: (r["received_at"], r["a"], r["b"]))
+                found.append(Refusal(state.evidence.at[entry], self._hex(member), self._hex(other), reason))
+        return sorted(found)
 
     def _latest_links(self, node: int) -> dict[int, int]:
         """Other end -> the entry that was received last."""
@@ -163,24 +169,25 @@ class IdentityGraph:
 
     # Folding
 
-    def fold(self, record: Record) -> Changes:
+    def fold(self, record: IdentityRecord) -> Changes:
         """Processes the next record of simorgh.identity, in log order.
 
-        The result is a function of the records so far; the record's own "decisions" are not read. A command that was
-        folded before changes nothing.
+        The result is a function of the records so far. A command that was folded before changes nothing.
         """
-        fold = self._folds.get(record["kind"])
-        if fold is None:
-            raise Broken(
-                "simorgh.identity: wanted a link, merge, split or rules record, got another kind; was it "
-                "written by a newer version?"
-            )
-        return fold(record)
+        match record:
+            case Link():
+                return self._link(record)
+            case Merge():
+                return self._merge(record)
+            case Split():
+                return self._split(record)
+            case Rules():
+                return self._rules(record)
 
-    def _link(self, record: Record) -> Changes:
+    def _link(self, link: Link) -> Changes:
         state, before, decisions = self._state, Before(self._state), list[Decision]()
-        receipt, alias = Receipt.of(record), bool(record.get("alias", False))
-        nodes = [(from_hex(node), type) for node, type in record["nodes"]]
+        receipt, alias = Receipt.of(link), link.alias
+        nodes = [(from_hex(node), type) for node, type in link.nodes]
         in_order = receipt > state.latest
         if in_order:
             state.latest = receipt
@@ -228,7 +235,7 @@ class IdentityGraph:
             for node, newcomer in ((a, b), (b, a)):
                 if self._has_too_many_people(node, newcomer):
                     self._share(node, before)
-                    decisions.append({"outcome": "shared", "node": self._hex(node)})
+                    decisions.append(SharedDecision(node=self._hex(node)))
         if in_order:
             if reason := play_link(state, state.rules, entry, before):
                 decisions.append(self._refused(a, b, reason))
@@ -261,33 +268,33 @@ class IdentityGraph:
         state.partition.reset(node)
         refold(state, profile, before)
 
-    def _merge(self, record: Record) -> Changes:
+    def _merge(self, merge: Merge) -> Changes:
         """Adds a forced edge, which lasts until a split separates its ends. It overrides every limit and records which.
 
         Ends that are unknown or shared are refused. If an end becomes shared later, the edge has no effect.
         """
-        if not self._is_next(record):
+        if not self._is_next(merge):
             return Changes()
         state = self._state
-        a, b = (self._numbers.get(from_hex(record[end]), -1) for end in ("a", "b"))
+        a, b = (self._numbers.get(from_hex(end), -1) for end in (merge.a, merge.b))
         if a < 0 or b < 0 or state.nodes.shared[a] or state.nodes.shared[b]:
             reason = SHARED if a >= 0 and b >= 0 else "unknown"
-            return Changes([_refused(record["a"], record["b"], reason)])
-        merge = MergeCommand(state.latest, record["at"], record["command"], a, b)
-        state.commands.add(merge)
+            return Changes([RefusedDecision(a=merge.a, b=merge.b, reason=reason)])
+        command = MergeCommand(state.latest, merge.at, merge.command, a, b)
+        state.commands.add(command)
         if state.partition.together(a, b):
             return Changes([self._refused(a, b, "same_profile")])
-        overrides = broken_limits(state, state.rules, a, b, record["at"])
+        overrides = broken_limits(state, state.rules, a, b, merge.at)
         before = Before(state)
-        play_merge(state, merge, before)
+        play_merge(state, command, before)
         changes = before.changes([])
-        if overrides:
-            changes.decisions[0]["overrides"] = overrides
-        if merge.lifts:
-            changes.decisions[0]["lifts"] = [split.number for split in merge.lifts]
+        for decision in changes.decisions:
+            if isinstance(decision, Merged):  # the only one
+                decision.overrides = overrides
+                decision.lifts = [split.number for split in command.lifts]
         return changes
 
-    def _split(self, record: Record) -> Changes:
+    def _split(self, split: Split) -> Changes:
         """The listed nodes leave their profile together.
 
         Merges between the two sides are taken back, links between them are cut, and no link joins them again until a
@@ -295,23 +302,24 @@ class IdentityGraph:
         connected the sides, the state is as if that had never happened. Listed nodes that were connected only through
         the others are tied by force; the tie belongs to this command.
         """
-        if not self._is_next(record):
+        if not self._is_next(split):
             return Changes()
         state = self._state
-        listed = {self._numbers.get(from_hex(node), -1) for node in record["nodes"]}
+        listed = {self._numbers.get(from_hex(node), -1) for node in split.nodes}
         profile = self._one_profile(listed)
         if not listed or len(listed) >= len(profile):
-            first = record["nodes"][0] if record["nodes"] else to_hex(NOBODY)
-            return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
+            first = split.nodes[0] if split.nodes else to_hex(NOBODY)
+            other = to_hex(self.profile_of(from_hex(first)))
+            return Changes([RefusedDecision(a=first, b=other, reason="nothing_to_split")])
         side = {node: ASIDE if node in listed else REST for node in profile}
         state.commands.part(side)
-        split = SplitCommand(state.latest, record["at"], record["command"], side)
-        state.commands.add(split)
+        command = SplitCommand(state.latest, split.at, split.command, side)
+        state.commands.add(command)
         before = Before(state)
         refold(state, profile, before)
         if len({state.partition.founder(node) for node in listed}) > 1:
-            split.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
-            play_split(state, split, before)
+            command.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
+            play_split(state, command, before)
         return before.changes([])
 
     def _one_profile(self, listed: Iterable[int]) -> list[int]:
@@ -323,29 +331,25 @@ class IdentityGraph:
             return []
         return sorted(state.partition.members(next(iter(listed))))
 
-    def _is_next(self, record: Record) -> bool:
+    def _is_next(self, steward: Merge | Split) -> bool:
         """Whether the command is new: commands are folded once, in the order of the registry."""
-        if record["command"] <= self._applied:
+        if steward.command <= self._applied:
             return False
-        self._applied = record["command"]
+        self._applied = steward.command
         return True
 
-    def _rules(self, record: Record) -> Changes:
+    def _rules(self, rules: Rules) -> Changes:
         """New rules apply to the links that follow; earlier decisions stay. A replay reads each link under the rules of
         its time. A version that is not newer changes nothing: it is a copy, or comes from an earlier writer.
         """
-        if record["version"] <= self._ruled:
+        if rules.version <= self._ruled:
             return Changes()
-        self._ruled = record["version"]
-        self._state.set_rules(IdentityRules.parse(record["rules"] | {"version": record["version"]}))
+        self._ruled = rules.version
+        self._state.set_rules(IdentityRules.parse(rules.rules | {"version": rules.version}))
         return Changes()
 
     def _refused(self, a: int, b: int, reason: str) -> Decision:
-        return _refused(self._hex(a), self._hex(b), reason)
+        return RefusedDecision(a=self._hex(a), b=self._hex(b), reason=reason)
 
     def _hex(self, number: int) -> str:
         return to_hex(self._state.nodes.ids[number])
-
-
-def _refused(a: str, b: str, reason: str) -> Decision:
-    return {"outcome": "refused", "a": a, "b": b, "reason": reason}

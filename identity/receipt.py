@@ -5,11 +5,11 @@ other, and a backlog is read late. Each link record therefore says when it was r
 that order.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from schemas.errors import Broken
 from schemas.order import KEY_BITS, MOMENT_BITS, MOST_PLACE
+from schemas.records import Link
 
 _DIGITS: Final = 16
 _LEFT_OUT: Final = KEY_BITS - 4 * _DIGITS
@@ -29,16 +29,14 @@ class Receipt(NamedTuple):
     key: int = 0
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Self:
-        """The receipt of a link record. A record of an earlier version may have no place or no key: these count as 0.
-        Raises Broken for a malformed record.
-        """
-        at, place, key = record["received_at"], record.get("place", 0), record.get("key") or "0"
+    def of(cls, link: Link) -> Self:
+        """The receipt of a link record. Raises Broken for a malformed record."""
+        at, place = link.received_at, link.place or 0
         try:
-            receipt = _new(cls, (at, place, int(key[:_DIGITS], 16)))
-        except (TypeError, ValueError):
+            receipt = _new(cls, (at, place, int(link.key[:_DIGITS] or "0", 16)))
+        except ValueError:
             raise Broken("link record, key: wanted 32 hex digits, got another value; was it altered?") from None
-        if type(at) is int and type(place) is int and 0 <= at <= _MOST_MOMENT and 0 <= place <= MOST_PLACE:
+        if 0 <= at <= _MOST_MOMENT and 0 <= place <= MOST_PLACE:
             return receipt
         raise Broken("link record, received_at and place: wanted whole numbers from 0 up, got others; was it altered?")
 

@@ -12,14 +12,14 @@ from identity.normalise import NO_REGION, normalise
 from profile_api.deps import ApiDeps
 from schemas.errors import Backpressure, Conflict, InvalidIdentifier, NotFound, SimorghError
 from stream_processors.views.recent import View
+from warehouse import latest
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
 
 _ORIGINS = """SELECT argMax(traits, ver) AS traits, argMax(provenance, ver) AS provenance, max(ver) AS newest
 FROM profile_rows WHERE profile = {profile:UInt128}"""
-_NODES = """SELECT node, argMax(live, ver) AS here FROM members
-WHERE profile = {profile:UInt128} GROUP BY node HAVING here ORDER BY node"""
+_NODES = latest.nodes("profile = {profile:UInt128}") + " ORDER BY node"
 _TRIES = 2
 _POLL_SECONDS = 0.05
 

@@ -11,8 +11,9 @@ from segments.rule import parse_rule
 from segments.size import check_size
 from segments.sql import Resolve, compile_sql
 from segments.tree import Rule
+from warehouse import latest
 
-_A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
+_A_FEW = f"{latest.PROFILES} LIMIT 10"
 
 
 def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Resolve:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas import topics
 from schemas.envelope import HEX128, MAX_ID, MOMENT, PERSONAL
@@ -44,6 +44,9 @@ class Owner(Struct, array_like=True, frozen=True, gc=False):
     attempt: int
 
 
+TransitionKind = Literal["entered", "exited"]
+
+
 class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     """simorgh.segments: a profile entered or left a segment. Published once, in order for each profile.
 
@@ -55,12 +58,10 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
     segment: ShortText
     version: Annotated[int, Meta(description="Version of the segment's rule.", extra_json_schema={"minimum": 1})]
     profile: Hex128
-    kind: Literal["entered", "exited"]
+    kind: TransitionKind
     at: Milliseconds
     entered_at: Milliseconds
     cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
-    owner: Owner | None = None
-    id: ShortText
     former: Annotated[
         list[Hex128],
         Meta(
@@ -68,6 +69,8 @@ class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
             " that it absorbed, or the one that it was part of."
         ),
     ] = []
+    owner: Owner | None = None
+    id: ShortText
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
@@ -118,17 +121,21 @@ class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link
     key: Annotated[Hex128, Meta(description="Key of the event.")]
     source: Annotated[ShortText, Meta(description="Id of the event's source.")]
     received_at: Milliseconds
+    place: (
+        Annotated[
+            int,
+            Meta(
+                description="Place of the event in its request. Links are decided in the order of receipt.",
+                extra_json_schema={"minimum": 0},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Always written, also where it is 0. The first versions wrote none: that counts as 0."""
     nodes: Annotated[
         list[tuple[Hex128, ShortText]],
         Meta(description="Pairs of node and type.", extra_json_schema={"minItems": 1}),
     ]
-    place: Annotated[
-        int,
-        Meta(
-            description="Place of the event in its request. Links are decided in the order of receipt.",
-            extra_json_schema={"minimum": 0},
-        ),
-    ] = 0
     alias: bool = False
 
 

@@ -15,6 +15,7 @@ from schemas.errors import InvalidRule
 from segments.readings import NEVER, Reading, holds_for_nobody, readings
 from segments.sql_values import Binder, reached
 from segments.tree import All, Any_, Leaf, Not, Rule, SegmentRef
+from warehouse import latest
 
 Resolve = Callable[[str], Rule]
 """The rule of a segment by id; raises `NotFound` if there is none."""
@@ -157,13 +158,13 @@ class Compiler:
         return " ".join(joined)
 
     def _nodes(self) -> str:
-        latest, wanted = "SELECT node, argMax(profile, ver) AS latest FROM identity", "latest != 0"
+        homes, wanted = latest.homes(), "home != 0"
         if self._some is not None:
-            latest += f" WHERE node IN (SELECT node FROM members WHERE profile IN {self._some})"
-            wanted += f" AND has({self._some}, latest)"
+            homes = latest.homes(f"node IN (SELECT node FROM members WHERE profile IN {self._some})")
+            wanted += f" AND has({self._some}, home)"
         elif self._page is not None:
-            wanted += f" AND latest BETWEEN {self._page[0]} AND {self._page[1]}"
-        return f"SELECT node, latest AS profile FROM ({latest} GROUP BY node) WHERE {wanted}"
+            wanted += f" AND home BETWEEN {self._page[0]} AND {self._page[1]}"
+        return f"SELECT node, home AS profile FROM ({homes}) WHERE {wanted}"
 
 
 def circle() -> InvalidRule:

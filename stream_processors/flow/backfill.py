@@ -14,6 +14,7 @@ from schemas.errors import Backpressure, InvalidInput, SimorghError
 from segments.size import size_of
 from segments.sql import Page, Resolve, compile_several
 from segments.tree import Rule
+from warehouse import latest
 from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
@@ -25,7 +26,6 @@ TOGETHER: Final = 300
 _SMALLEST: Final = 1_000
 _END: Final = 2**128
 EVERYBODY: Final = Page(0, _END - 1)
-_COUNT: Final = "SELECT uniq(profile) FROM identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def whole(profiles: int) -> list[Page]:
 
 def count(reader: Reader) -> int:
     """The approximate number of profiles."""
-    return int(reader.fill(_COUNT)[0][0])
+    return int(reader.fill(latest.ABOUT_HOW_MANY)[0][0])
 
 
 def together(segments: Iterable[str], resolve: Resolve) -> list[list[str]]:

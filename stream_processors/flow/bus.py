@@ -59,6 +59,11 @@ class MemoryBus:
     def pass_on(self, touches: Touches) -> Touches:
         return touches
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return not self._waiting.by_profile
+
     def take(self) -> Touches:
         taken, self._waiting = self._waiting, Touches()
         return taken

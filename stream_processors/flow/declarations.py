@@ -227,5 +227,4 @@ def at_once() -> bool:
 def _order(record: Record) -> Message | None:
     """The record of simorgh.identity for a declaration, if it concerns identity."""
     found = declared.read(record)
-    said = declared.identity_record(found, record.offset) if found else None
-    return None if said is None else declared.order(said)
+    return declared.order(found, record.offset) if found else None

@@ -26,13 +26,12 @@ touches are redundant.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from eventlog.port import EventLog, Message, Record
 from schemas import topics
 from schemas.errors import Broken
+from schemas.records import Link, encode_identity
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import Bus
@@ -270,21 +269,15 @@ def _make_rows(derived: Derived) -> None:
     tables(batch, derived.seen, terms)
 
 
-def link_record(batch: Batch, i: int) -> dict[str, Any]:
+def link(batch: Batch, i: int) -> Message:
     """The link of event `i`. It has no decisions, which follow from folding it."""
     event = batch.events[i]
-    link = {
-        "kind": "link",
-        "key": event.key,
-        "source": batch.sources[i],
-        "received_at": batch.received[i],
-        "place": event.place,
-        "nodes": [[identifier.node, identifier.type] for identifier in batch.identifiers[i]],
-    }
-    return {**link, "alias": True, "decisions": []} if event.alias else {**link, "decisions": []}
-
-
-def link(batch: Batch, i: int) -> Message:
-    """The same, as a record to append."""
-    said = link_record(batch, i)
-    return said["key"].encode(), orjson.dumps(said)
+    said = Link(
+        key=event.key,
+        source=batch.sources[i],
+        received_at=batch.received[i],
+        place=event.place,
+        nodes=[(identifier.node, identifier.type) for identifier in batch.identifiers[i]],
+        alias=event.alias is True,
+    )
+    return event.key.encode(), encode_identity(said)

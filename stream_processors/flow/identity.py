@@ -16,28 +16,25 @@ A zombie writes the same rows. Its touches are redundant, its commands are copie
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, Protocol
-
-import orjson
+from typing import Final, Protocol
 
 from eventlog.port import LOST, EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
 from schemas.errors import SimorghError
-from schemas.records import decode_identity
+from schemas.records import IdentityRecord, Link, Parted, Rules, SharedDecision, decode_identity
 from stream_processors.flow import rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.identity import Folded
 from stream_processors.rows.writing import IdentityRows
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import Poison
-from stream_processors.state.touches import MERGE, SPLIT, Touches
+from stream_processors.state.touches import Touches
 
 GROUP: Final = "identity"
 _READ: Final = 20_000
 _LATEST: Final = 10_000_000_000_000
-_COMMANDS: Final = (MERGE, SPLIT)
-_PARTING: Final = ("shared", "split")
+_PARTING: Final = (SharedDecision, Parted)
 
 
 class Beside(Protocol):
@@ -151,9 +148,9 @@ class IdentityStage:
         for record in records:
             if record.offset < self.position:
                 continue
-            if (0, record.offset) not in aside and (body := self._readable(record)):
+            if (0, record.offset) not in aside and (said := self._readable(record)):
                 try:
-                    self._fold_one(record.offset, body)
+                    self._fold_one(record.offset, said)
                 except SimorghError as error:  # the graph has looked at it, and taken nothing in
                     self._leave_out(record, error)
             self.position = record.offset + 1
@@ -197,27 +194,26 @@ class IdentityStage:
         finally:
             self._folded = waiting
 
-    def _readable(self, record: Record) -> dict[str, Any] | None:
+    def _readable(self, record: Record) -> IdentityRecord | None:
         """The record; None if it is not one of identity's, which is kept as rejected."""
         try:
-            decode_identity(record.value)
-            body: dict[str, Any] = orjson.loads(record.value)
-            _check(body)
-        except (ValueError, TypeError, LookupError, SimorghError) as error:
+            said = decode_identity(record.value)
+            _check(said)
+        except (ValueError, SimorghError) as error:
             self._leave_out(record, error)
             return None
-        return body
+        return said
 
     def _leave_out(self, record: Record, error: Exception) -> None:
         if record.value != LOST:
             self._unreadable.append((record, f"not a record of identity ({type(error).__name__})"))
 
-    def _fold_one(self, offset: int, body: dict[str, Any]) -> None:
-        nodes = tuple([from_hex(name) for name, _ in body["nodes"]]) if body["kind"] == "link" else ()
+    def _fold_one(self, offset: int, said: IdentityRecord) -> None:
+        nodes = tuple([from_hex(name) for name, _ in said.nodes]) if isinstance(said, Link) else ()
         fresh = {node for node in nodes if not self.graph.type_of(node)}
-        changes = self.graph.fold(body)
-        self._folded.add(offset, body, nodes, fresh, changes)
-        if not nodes or any(decision["outcome"] in _PARTING for decision in changes.decisions):
+        changes = self.graph.fold(said)
+        self._folded.add(offset, said, nodes, fresh, changes)
+        if not nodes or any(isinstance(decision, _PARTING) for decision in changes.decisions):
             self._parted()
 
     def _touches(self) -> Touches:
@@ -236,8 +232,14 @@ class IdentityStage:
         return found
 
 
-def _check(body: Any) -> None:
+def _check(said: IdentityRecord) -> None:
     """Check what the fold relies on before it changes anything. The fold checks the rest."""
-    wanted = ("received_at",) if body["kind"] == "link" else ("command", "at") if body["kind"] in _COMMANDS else ()
-    if not all(type(body[name]) is int and 0 <= body[name] < _LATEST for name in wanted):
+    match said:
+        case Link():
+            numbers: tuple[int, ...] = (said.received_at,)
+        case Rules():
+            numbers = ()
+        case _:
+            numbers = (said.command, said.at)
+    if not all(0 <= number < _LATEST for number in numbers):
         raise ValueError("moments are milliseconds, from 1970 up to 2286")

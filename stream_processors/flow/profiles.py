@@ -29,16 +29,16 @@ from identity.nodes import from_hex
 from schemas import topics
 from schemas.clock import Clock, iso
 from schemas.errors import Broken
-from schemas.records import Rejection
+from schemas.records import Rejection, Transition
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.writing import ProfileRows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
-from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.judge import Case, Judge
 from stream_processors.state.poison import CODE, Culprit, Poison, profile_name
 from stream_processors.state.states import Looked, States
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.touches import Touch, Touches
 
 GROUP: Final = "profiles"
@@ -152,9 +152,13 @@ class ProfilesStage:
             return {}
         self._poison.read_on()
         self._teller.claim(partitions, term)
-        self._terms.update(dict.fromkeys(partitions, term))
+        self.hold(partitions, term)
         committed = self._log.committed(GROUP, topics.TOUCHED)
         return {part: committed[part] for part in sorted(partitions)}
+
+    def hold(self, partitions: Collection[int], term: int) -> None:
+        """Hold these partitions. Whoever calls has seen to it that nobody else publishes for them."""
+        self._terms.update(dict.fromkeys(partitions, term))
 
     def revoke(self, partitions: Collection[int]) -> None:
         self._teller.let_go(partitions)
@@ -303,7 +307,7 @@ class ProfilesStage:
     # ---- publishing and showing
 
     def _publish(self, transitions: list[Transition], work: Mapping[int, Work]) -> None:
-        published = self._teller.publish([(work[from_hex(r["profile"])].part, r) for r in transitions])
+        published = self._teller.publish([ToPublish(work[from_hex(one.profile)].part, one) for one in transitions])
         self._checkpoint("segments")
         self._rows.published(published)
 

@@ -55,11 +55,12 @@ from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
 from stream_processors.views.showing import show_members
+from warehouse import latest
 from warehouse.client import Writer
 
 GROUP: Final = "projections"
@@ -179,6 +180,8 @@ class Box:
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
+        self._profiles.hold([_PART], self._term)
+        self._poison.look_again()
         self._redo()
         self._rows.changed()
         self.commit()
@@ -282,8 +285,16 @@ class Box:
         self._rows.commit()
 
     def idle(self, seconds: float) -> bool:
-        """There are no new records: write rows. Blocks up to `seconds`; False if there was nothing to do."""
-        return self._rows.write_when_due(seconds)
+        """There are no new records: do what no record starts, and write rows. Blocks up to `seconds`. False: there was
+        nothing to do."""
+        self._profiles.idle()
+        if self._bus.is_empty:
+            return self._rows.write_when_due(seconds)
+        self.commit()
+        self._alone()
+        self._look()
+        self.commit()
+        return True
 
     def _positions_now(self) -> Positions:
         return {
@@ -324,7 +335,7 @@ class Box:
             for one in self.judge.difference(segment, members, before.get(segment, {}), causes[segment])
         )
         while chunk := list(islice(transitions, _READ)):
-            published = self._teller.publish([(_PART, one) for one in chunk])
+            published = self._teller.publish([ToPublish(_PART, one) for one in chunk])
             self._checkpoint("segments")
             self._rows.published(published)
             self._rows.write_all()
@@ -364,18 +375,12 @@ class Box:
         """Begin a step without events."""
         self._rows.begin(dict(self.positions), dict(self.positions))
 
-    def returned_profiles(self) -> list[int]:
-        """Profiles that are no longer set aside."""
-        self._poison.read_on()
-        return self._poison.take_returned()
-
     def due_profiles(self, now: int) -> list[int]:
         """Profiles that are due."""
         return cold.due(self._writer, now)
 
     def live_profiles(self) -> list[int]:
-        sql = "SELECT DISTINCT profile FROM identity WHERE profile != 0"
-        return [p for (p,) in self._writer.rows(sql) if self.graph.profile_of(p) == p]
+        return [p for (p,) in self._writer.rows(latest.PROFILES) if self.graph.profile_of(p) == p]
 
     def forget_states(self) -> list[int]:
         """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""

@@ -6,9 +6,9 @@ be written again. Profiles are evaluated as by their holders, without publishing
 memberships are remembered, and the next holder processes them again.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
@@ -29,7 +29,6 @@ from stream_processors.flow.profiles import ProfilesStage, Work
 from stream_processors.host import generation
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.tables import TableHistory
-from stream_processors.rows.transitions import Numbered
 from stream_processors.rows.writing import Through
 from stream_processors.state import touches
 from stream_processors.state.copies import Copies
@@ -38,9 +37,10 @@ from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.poison import Poison
 from stream_processors.state.states import States
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Published, Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import REPLAY, Touch
+from warehouse import latest
 from warehouse.client import Writer
 
 READ: Final = 20_000
@@ -136,8 +136,8 @@ class Rebuild:
         """Write the published transitions that count, to the end of simorgh.segments, a chunk at each step."""
         while records := self._read_on(topics.SEGMENTS, self.transitions_end):
             counted = [record for record in present(records) if self._fences.counts(record.value)]
-            told = [(record.offset, orjson.loads(record.value)) for record in counted if read_transition(record.value)]
-            self._rows.published(told)
+            read = [(record.offset, read_transition(record.value)) for record in counted]
+            self._rows.published([Published(offset, transition) for offset, transition in read if transition])
             self._rows.join()
             self.transitions_end = records[-1].offset + 1
             yield
@@ -168,7 +168,7 @@ class Rebuild:
     def everybody(self) -> list[int]:
         """All profiles, and those that an earlier attempt has shown and that no longer exist."""
         profile_of = self._identity.graph.profile_of
-        founders = [node for (node,) in self._writer.rows("SELECT DISTINCT profile FROM identity WHERE profile != 0")]
+        founders = [node for (node,) in self._writer.rows(latest.PROFILES)]
         shown = [profile for (profile,) in self._writer.rows("SELECT DISTINCT profile FROM profile_rows")]
         live = {profile for profile in founders if profile_of(profile) == profile}
         return sorted(live.union(shown))
@@ -245,12 +245,12 @@ class _Beside(Through):
 class _Withheld(Teller):
     """Publishes nothing, and remembers the profiles of the transitions."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, log: EventLog, write: Callable[[Sequence[Published]], None], checkpoint: Checkpoint) -> None:
+        super().__init__(log, write, checkpoint)
         self.profiles: set[int] = set()
 
-    def publish(self, records: Sequence[tuple[int, dict[str, Any]]]) -> list[Numbered]:
-        self.profiles.update(from_hex(record["profile"]) for _, record in records)
+    def publish(self, transitions: Sequence[ToPublish]) -> list[Published]:
+        self.profiles.update(from_hex(one.transition.profile) for one in transitions)
         return []
 
     def verify(self, parts: Collection[int]) -> None:

@@ -21,7 +21,6 @@ from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import MOST_IN_A_ROW, Poison, Stopped
 from stream_processors.state.profile import CACHED_PROFILES
-from stream_processors.state.touches import EVENT
 from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse
 
@@ -110,8 +109,6 @@ class Runner:
             done += self.box.process(records)
         else:
             done += self.box.idle(_ROWS_SECONDS)
-        if not done:
-            self._see_returned()
         return done + rejected.step(self._log, self._writer)
 
     def drain(self) -> None:
@@ -127,10 +124,6 @@ class Runner:
             if records := self._log.read(topics.EVENTS, partition, position, self._batch):
                 pieces.append((records, len(records) == self._batch))
         return abreast(pieces)
-
-    def _see_returned(self) -> None:
-        if returned := self.box.returned_profiles():
-            self.box.look(returned, EVENT)
 
     # ---- the thread
 

@@ -14,16 +14,25 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.rows import events
-from stream_processors.rows.identity import Folded, decision_rows, identity_rows, member_rows
+from stream_processors.rows.identity import (
+    Decided,
+    Folded,
+    Home,
+    ProfileMember,
+    decision_rows,
+    identity_rows,
+    member_rows,
+)
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import KnownKeys
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
+from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
 from stream_processors.views.recent import RecentViews, View
 from warehouse.client import Writer
@@ -51,7 +60,7 @@ class Linger(NamedTuple):
 class _Profiles:
     """The profiles of nodes, and the states of profiles when their rows are made."""
 
-    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    identity: list[Home] = field(default_factory=list)
     views: dict[int, View] = field(default_factory=dict)
     states: dict[int, ProfileState] = field(default_factory=dict)
 
@@ -73,9 +82,9 @@ class _Recorded:
     batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
     """Each with the indices of the events whose id, and whose row, must be written."""
     seen: events.Seen = field(default_factory=dict)
-    members: list[tuple[int, int, int, int]] = field(default_factory=list)
-    decisions: list[tuple[int, dict[str, object]]] = field(default_factory=list)
-    transitions: list[Numbered] = field(default_factory=list)
+    members: list[ProfileMember] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
+    transitions: list[Published] = field(default_factory=list)
     keys: set[int] = field(default_factory=set)
     """The nodes and profiles that the rows are about."""
 
@@ -194,7 +203,7 @@ class Lingering:
         self._recorded.keys.update(shown.states, shown.gone)
         self.changed()
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         self._recorded.transitions += transitions
         if transitions:
             self.changed()

@@ -13,8 +13,9 @@ from stream_processors.parse.batch import Batch
 from stream_processors.rows import events
 from stream_processors.rows.identity import Folded, decision_rows, identity_rows, link_rows, member_rows
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.state.profile import ProfileState
+from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
 from warehouse.client import Writer
 
@@ -72,7 +73,7 @@ class ProfileRows(Protocol):
         one finds it in the view."""
         ...
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         """Transitions that count, once they are in simorgh.segments."""
         ...
 
@@ -115,7 +116,7 @@ class Through:
         for table, rows in shown_tables(shown).items():
             self._insert(table, rows)
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         if transitions:
             rows = transition_rows(transitions)
             self._insert("transitions", rows)

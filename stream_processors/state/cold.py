@@ -8,6 +8,7 @@ from segments.sql import Page
 from stream_processors.parse.money import micros
 from stream_processors.state.bounds import LATEST, Kept
 from stream_processors.state.profile import ProfileState
+from warehouse import latest
 from warehouse.client import Writer
 
 _CHUNK = 4_000
@@ -72,9 +73,7 @@ def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str
     return found
 
 
-_MEMBERS = """SELECT segment, profile, argMax(entered_at, ver) FROM memberships
-    WHERE segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
-    GROUP BY segment, profile HAVING argMax(member, ver) = 1"""
+_MEMBERS = latest.memberships("segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}")
 
 
 def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, dict[int, int]]:
@@ -86,9 +85,13 @@ def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, di
     return found
 
 
-_DUE = """WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now
-    SELECT profile FROM profile_rows WHERE profile IN (SELECT profile FROM profile_rows WHERE due <= now)
-    GROUP BY profile HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= now LIMIT 20000"""
+_DUE = (
+    "WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now "
+    + latest.profiles(
+        "", "profile IN (SELECT profile FROM profile_rows WHERE due <= now)", "argMax(due, (ver, due)) <= now"
+    )
+    + " LIMIT 20000"
+)
 
 
 def due(writer: Writer, now: int) -> list[int]:

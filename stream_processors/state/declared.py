@@ -8,9 +8,8 @@ segments.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -21,6 +20,7 @@ from registry.models import SET_ASIDE, RegistryRecord
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import InvalidInput, SimorghError
+from schemas.records import Merge, Rules, Split, encode_identity
 from segments.live import LiveRules, topological
 from segments.rule import parse_rule
 from segments.tree import Rule, SegmentRef, nodes, segments_of
@@ -63,21 +63,24 @@ def _check(declared: RegistryRecord) -> None:
             int(body["offset"])
 
 
-def identity_record(declared: RegistryRecord, offset: int) -> dict[str, Any] | None:
-    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's merge
-    or split, or other rules. None: it is not for identity.
-    """
+def identity_record(declared: RegistryRecord, offset: int) -> Merge | Split | Rules | None:
+    """What a declaration at `offset` says to identity: a steward's merge or split, or other rules. None: nothing."""
+    body, by, at = declared.body, declared.by, declared.at
     match declared.kind:
-        case "merge" | "split":
-            return {"kind": declared.kind, "command": offset, **declared.body, "by": declared.by, "at": declared.at}
+        case "merge":
+            return Merge(command=offset, a=body["a"], b=body["b"], reason=str(body.get("reason", "")), by=by, at=at)
+        case "split":
+            nodes = list(body["nodes"])
+            return Split(command=offset, nodes=nodes, reason=str(body.get("reason", "")), by=by, at=at)
         case "rules":
-            return {"kind": "rules", "version": offset + 1, "rules": declared.body, "at": declared.at}
+            return Rules(version=offset + 1, rules=body, at=at)
     return None
 
 
-def order(said: Mapping[str, Any]) -> Message:
-    """What `identity_record` answers, as a record of simorgh.identity."""
-    return str(said["kind"]).encode(), orjson.dumps({**said, "decisions": []})
+def order(declared: RegistryRecord, offset: int) -> Message | None:
+    """The same as a record to append to simorgh.identity."""
+    said = identity_record(declared, offset)
+    return (declared.kind.encode(), encode_identity(said)) if said else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from identity.receipt import Receipt
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.state.cold import milliseconds
 from stream_processors.state.touches import EVENT, Touches
+from warehouse import latest
 from warehouse.client import Writer
 
 MOST_TUPLES: Final = 400_000
@@ -24,9 +25,8 @@ TOLD_MS: Final = 1_000
 
 _LOOKED_UP = 20_000
 _LINKS = """SELECT link, min(at), max(alias) FROM links WHERE link IN {links:Array(UInt128)} GROUP BY link"""
-_HOMES = """SELECT node, argMax(profile, ver) FROM identity WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
-_MEMBERS = """SELECT profile, node FROM members WHERE profile IN {profiles:Array(UInt128)}
-    GROUP BY profile, node HAVING argMax(live, ver) = 1"""
+_HOMES = latest.homes("node IN {nodes:Array(UInt128)}")
+_MEMBERS = latest.nodes("profile IN {profiles:Array(UInt128)}")
 
 Nodes = tuple[int, ...]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from identity.nodes import to_hex
 from schemas.clock import Clock
+from schemas.records import Transition, TransitionKind
 from segments.live import LiveRules, ProfileFacts
 from segments.tree import Rule
 from stream_processors.state.bounds import Kept
@@ -27,8 +28,7 @@ _NO_PAYLOAD: Mapping[str, Any] = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, REPLAY})
 _MOVED = frozenset({MERGE, SPLIT})
-
-Transition = dict[str, Any]
+_NOT_PUBLISHED = ""
 
 
 @dataclass(slots=True)
@@ -111,7 +111,8 @@ class Judge:
     # ---- deciding
 
     def decide(self, cases: Sequence[Case], filling: Mapping[str, str]) -> list[Transition]:
-        """The transitions of these profiles; the states' memberships are brought up to date.
+        """The transitions of these profiles, without the ids that they get when they are published; the states'
+        memberships are brought up to date.
 
         `filling`: the segments whose transitions a declaration causes, with that cause.
         """
@@ -119,10 +120,10 @@ class Judge:
         for case in cases:
             cause = case.cause if case.cause in _HAPPENED else EVENT
             for record in self._decide(case, cause):
-                if filling and record["cause"] == cause and record["segment"] in filling:
-                    record["cause"] = filling[record["segment"]]
-                if record["cause"] in _MOVED and (former := case.former - {case.profile}):
-                    record["former"] = [to_hex(one) for one in sorted(former)]
+                if filling and record.cause == cause and record.segment in filling:
+                    record.cause = filling[record.segment]
+                if record.cause in _MOVED and (former := case.former - {case.profile}):
+                    record.former = [to_hex(one) for one in sorted(former)]
                 records.append(record)
         return records
 
@@ -186,16 +187,17 @@ class Judge:
         ]
         return entered + exited
 
-    def _record(self, profile: int, segment: str, kind: str, entered: int, cause: str) -> Transition:
-        return {
-            "segment": segment,
-            "version": self.versions.get(segment, 1),
-            "profile": to_hex(profile),
-            "kind": kind,
-            "at": self.now,
-            "entered_at": entered,
-            "cause": cause,
-        }
+    def _record(self, profile: int, segment: str, kind: TransitionKind, entered: int, cause: str) -> Transition:
+        return Transition(
+            segment=segment,
+            version=self.versions.get(segment, 1),
+            profile=to_hex(profile),
+            kind=kind,
+            at=self.now,
+            entered_at=entered,
+            cause=cause,
+            id=_NOT_PUBLISHED,
+        )
 
 
 def _kept(live: LiveRules) -> Kept:

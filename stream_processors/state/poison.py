@@ -114,6 +114,8 @@ class Poison:
         self._places: dict[str, set[Position]] = {}
         self.profiles: set[int] = set()
         self._returned: set[int] = set()
+        self._taken: set[int] = set()
+        """Of the returned ones, those that somebody looks at, or has looked at."""
         self._stopped: dict[str, tuple[int, str]] = {}
         """Stage -> the number of failures in a row after which it stopped, and the reason."""
         self._runs: dict[str, _Run] = {}
@@ -137,8 +139,13 @@ class Poison:
 
     def take_returned(self) -> list[int]:
         """The profiles that are no longer set aside, each returned once: process them again."""
-        taken, self._returned = sorted(self._returned - self.profiles), set()
-        return taken
+        waiting = self._returned - self.profiles - self._taken
+        self._taken |= waiting
+        return sorted(waiting)
+
+    def look_again(self) -> None:
+        """Return the profiles once more: a try has failed, and may not have processed them."""
+        self._taken.clear()
 
     def _fold(self, record: Record) -> None:
         try:
@@ -158,6 +165,7 @@ class Poison:
         if topic == PROFILES:
             _put(self.profiles, from_hex(rest), reason is not None)
             _put(self._returned, from_hex(rest), reason is None)
+            self._taken.discard(from_hex(rest))
         else:
             partition, _, offset = rest.partition("/")
             _put(self._places.setdefault(topic, set()), (int(partition), int(offset)), reason is not None)

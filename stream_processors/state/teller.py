@@ -14,15 +14,13 @@ Side effects of `claim`: 1 the claims  2 transitions, memberships: rows of what 
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
-
-import orjson
+from typing import Final, NamedTuple
 
 from eventlog.fences import Fences, Term
 from eventlog.port import EventLog, Record, present
 from schemas import topics
 from schemas.errors import Broken
-from schemas.records import encode, read_transition
+from schemas.records import Owner, Transition, encode, read_transition
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.state.stage import Superseded
 
@@ -30,8 +28,19 @@ _READ: Final = 20_000
 _REMEMBER_EVERY: Final = 20_000
 """The number of records of simorgh.segments that a new holder may have to read, in addition to other holders'."""
 
-Numbered = tuple[int, dict[str, Any]]
-"""A transition with its offset."""
+
+class ToPublish(NamedTuple):
+    """A transition with its profile's partition of simorgh.touched."""
+
+    part: int
+    transition: Transition
+
+
+class Published(NamedTuple):
+    """A transition with its offset in simorgh.segments."""
+
+    offset: int
+    transition: Transition
 
 
 def told_group(part: int) -> str:
@@ -43,7 +52,7 @@ def told_group(part: int) -> str:
 class Teller:
     """Publishes for the partitions of simorgh.touched that one holder has. One thread."""
 
-    def __init__(self, log: EventLog, write: Callable[[Sequence[Numbered]], None], checkpoint: Checkpoint) -> None:
+    def __init__(self, log: EventLog, write: Callable[[Sequence[Published]], None], checkpoint: Checkpoint) -> None:
         """`write` writes the rows of transitions that count."""
         self._log = log
         self._write = write
@@ -103,29 +112,29 @@ class Teller:
 
     # ---- publishing
 
-    def publish(self, records: Sequence[tuple[int, dict[str, Any]]]) -> list[Numbered]:
-        """Append transitions, each with its profile's partition of simorgh.touched, and return them with offsets.
+    def publish(self, transitions: Sequence[ToPublish]) -> list[Published]:
+        """Append transitions, under the ids that they get here, and return them with offsets.
 
         The caller writes their rows. Raises `Superseded` if another worker holds one of the partitions by now: then
         none of them counts, or the new holder writes the rows of those that do.
         """
-        if not records:
+        if not transitions:
             return []
-        for part, record in records:
+        for part, transition in transitions:
             generation, attempt = self._terms[part]
             if self._remembered is not None:
-                record["owner"] = [part, generation, attempt]
-            record["id"] = f"trn_{part}.{generation}.{attempt}.{self._published}"
+                transition.owner = Owner(part, generation, attempt)
+            transition.id = f"trn_{part}.{generation}.{attempt}.{self._published}"
             self._published += 1
-        messages = [(record["profile"].encode(), orjson.dumps(record)) for _, record in records]
+        messages = [(transition.profile.encode(), encode(transition)) for _, transition in transitions]
         positions = self._log.append(topics.SEGMENTS, messages)
         if positions[0][1] == self.position and positions[-1][1] == self.position + len(positions) - 1:
             self.position += len(positions)  # nobody has come between
         else:
             self._hear(positions[-1][1] + 1, ())
-        for part, _ in records:
+        for part, _ in transitions:
             self._check(part)
-        return [(offset, record) for (_, offset), (_, record) in zip(positions, records, strict=True)]
+        return [Published(offset, one) for (_, offset), (_, one) in zip(positions, transitions, strict=True)]
 
     def _check(self, part: int) -> None:
         if self._fences.terms.get(part) != self._terms[part]:
@@ -150,9 +159,9 @@ class Teller:
 
     # ---- the fold of published transitions
 
-    def _hear(self, upto: int, wanted: Collection[int] | None) -> list[Numbered]:
+    def _hear(self, upto: int, wanted: Collection[int] | None) -> list[Published]:
         """Read on up to an offset; returns the transitions that count, of the wanted partitions (None: all)."""
-        found: list[Numbered] = []
+        found: list[Published] = []
         while self.position < upto:
             records = self._log.read(topics.SEGMENTS, 0, self.position, min(_READ, upto - self.position))
             if not records:
@@ -161,18 +170,18 @@ class Teller:
             self.position = records[-1].offset + 1
         return found
 
-    def _counted(self, records: Sequence[Record], wanted: Collection[int] | None) -> list[Numbered]:
-        found: list[Numbered] = []
+    def _counted(self, records: Sequence[Record], wanted: Collection[int] | None) -> list[Published]:
+        found: list[Published] = []
         for record in present(records):
             if wanted is not None and not wanted and b'"claimed"' not in record.value:
                 continue  # only claims matter: others' transitions are not even parsed
-            if self._fences.counts(record.value) and read_transition(record.value):
-                body = orjson.loads(record.value)
-                if wanted is None or (body.get("owner") or [-1])[0] in wanted:
-                    found.append((record.offset, body))
+            if self._fences.counts(record.value) and (transition := read_transition(record.value)):
+                owner = transition.owner
+                if wanted is None or (owner is not None and owner.partition in wanted):
+                    found.append(Published(record.offset, transition))
         return found
 
-    def _mirror(self, told: list[Numbered]) -> None:
+    def _mirror(self, told: list[Published]) -> None:
         for start in range(0, len(told), _READ):
             self._write(told[start : start + _READ])
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from stream_processors.views.recent import RecentViews, View
+from warehouse import latest
 from warehouse.reader import Reader
 
 _NOBODY: Final = 0
@@ -11,11 +12,8 @@ _NOBODY: Final = 0
 # A profile has a few versions that are not merged yet: choosing the latest here is quicker than in SQL.
 _VIEWS = """SELECT profile, ver, live, view, segments, arrayMap(at -> toUnixTimestamp64Milli(at), entered) AS entered_ms
 FROM views WHERE profile IN {profiles:Array(UInt128)}"""
-_VIEWS_OF_NODE = _VIEWS.replace(
-    "IN {profiles:Array(UInt128)}", "= (SELECT argMax(profile, ver) FROM identity WHERE node = {node:UInt128})"
-)
-_OWNERS = """SELECT node, argMax(profile, ver) AS profile FROM identity
-WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
+_VIEWS_OF_NODE = _VIEWS.replace("IN {profiles:Array(UInt128)}", "= (" + latest.home("node = {node:UInt128}") + ")")
+_OWNERS = latest.homes("node IN {nodes:Array(UInt128)}")
 
 
 class Views:
@@ -31,7 +29,7 @@ class Views:
         unknown = [node for node, profile in owners.items() if profile is None]
         rows = self._reader.look_up(_OWNERS, {"nodes": unknown}) if unknown else []
         found = {node: profile for node, profile in owners.items() if profile}
-        return found | {row["node"]: row["profile"] for row in rows if row["profile"]}
+        return found | {row["node"]: row["home"] for row in rows if row["home"]}
 
     def of(self, profiles: Sequence[int]) -> dict[int, View]:
         """The views of the live ones among these profiles."""
@@ -60,9 +58,9 @@ class Views:
 
 
 def _latest(rows: Iterable[dict[str, Any]]) -> dict[int, View]:
-    latest: dict[int, View] = {}
+    newest: dict[int, View] = {}
     for row in rows:
         memberships = list(zip(row["segments"], row["entered_ms"], strict=True))
         view = View(row["ver"], bool(row["live"]), row["view"], memberships)
-        latest[row["profile"]] = max(latest.get(row["profile"], view), view)
-    return latest
+        newest[row["profile"]] = max(newest.get(row["profile"], view), view)
+    return newest
