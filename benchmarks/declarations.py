@@ -25,12 +25,13 @@ from simorgh.interpreter import tune_interpreter
 from stream_processors.host.box import GROUP
 from stream_processors.host.runner import Runner
 from stream_processors.views.recent import RecentViews
+from warehouse import latest
 from warehouse.client import Warehouse
 from warehouse.reader import Reader
 
 EVENTS, PEOPLE, RULES = 100_000, 3_000, 20
 _TOKEN = "a-token-of-the-benchmark"
-_NODES = "SELECT node, argMax(profile, ver) AS profile FROM identity GROUP BY node HAVING profile != 0"
+_NODES = f"SELECT node, home AS profile FROM ({latest.homes()}) WHERE home != 0"
 
 
 class Box:

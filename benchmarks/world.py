@@ -16,6 +16,8 @@ from schemas.errors import Broken
 
 EVENTS_PER_PERSON = 40
 _BATCH = 500
+_REQUEST = 20
+"""Events of a request, which share the moment of receipt; the next request comes a millisecond later."""
 
 
 def fill_log(path: Path, events: int, rules: int, people: int | None = None) -> None:
@@ -38,10 +40,12 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
     catalog = Catalog.load()
     door = Door(b"benchmark-secret", "default", lambda: DEFAULT_RULES, catalog, random_id)
     now = system_clock()
-    request = SdkRequest(source=source, kind=None, members={}, body=b"", received_at=now)
+    began = now - events // _REQUEST
     batch = []
-    for message in messages(events, people or max(1, events // EVENTS_PER_PERSON), now_ms=now):
-        verdict = request.verdict(door, catalog, random_id, message)
+    for n, message in enumerate(messages(events, people or max(1, events // EVENTS_PER_PERSON), now_ms=began)):
+        number, place = divmod(n, _REQUEST)
+        request = SdkRequest(source=source, kind=None, members={}, body=b"", received_at=began + number)
+        verdict = request.verdict(door, catalog, random_id, message, place)
         if isinstance(verdict, Refused):
             raise Broken(f"benchmark: wanted accepted events, got one refused ({verdict.code}); fix the workload")
         batch.append(verdict)

@@ -1,4 +1,5 @@
-"""The table of deliveries, for the trigger stage and for replay: rows in, pending ones out, who a profile is."""
+"""The table of deliveries, for the trigger stage and for replay: writing rows, reading pending ones, and identities of
+profiles."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -8,7 +9,7 @@ import pyarrow as pa
 
 from warehouse.client import Writer
 
-# A delivery that is due has a row that says so, though a later row may say otherwise: few candidates, found in two
+# A due delivery has a row that says so, though a later row may differ: few candidates, found in two
 # narrow columns. Only the latest rows of those chosen are read whole: a body is about 1 KB, and most deliveries are
 # done.
 _PENDING = """WITH wanted AS (
@@ -58,21 +59,20 @@ class ShownTransition(Protocol):
 
 
 class ShownBy(Protocol):
-    """Where profiles are looked up. Any thread may ask; blocks for a query or two."""
+    """Looks up profiles. Any thread may call; blocks for a query or two."""
 
     def owners(self, nodes: Iterable[int]) -> dict[int, int]:
         """The present profile of each node that has one."""
         ...
 
     def of(self, profiles: Sequence[int]) -> Mapping[int, ShownTransition]:
-        """The views of those of these profiles that are live."""
+        """The views of the live ones among these profiles."""
         ...
 
 
 def identities_of(views: ShownBy, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
-    """Profile -> its identities {"type", "value"}; a profile that has none is missing.
-
-    A profile that was absorbed has the identities of its heir: the profile that its founding node is in now.
+    """Profile -> its identities {"type", "value"}; a profile without any is missing. An absorbed profile has the
+    identities of its heir: the present profile of its founding node.
     """
     found = dict(views.of(profiles))
     heirs = views.owners(profile for profile in profiles if profile not in found)

@@ -10,27 +10,11 @@ import orjson
 from destinations.schedule import next_attempt
 from schemas.clock import iso
 from schemas.errors import Broken
+from schemas.records import Transition
 
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A record of simorgh.segments: profiles as 32 hex digits, `at` in ms.
-
-    `former`: after a merge, the profiles that this one absorbed; after a split, the one that it was part of. Empty
-    where the record does not say.
-    """
-
-    id: str
-    segment: str
-    profile: str
-    kind: str
-    at: int
-    cause: str
-    former: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +38,9 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an attempt came to. `code`: the destination's own, 0 where it gave none. `error`: one of our words (see
-    docs/webhooks.md), '' when the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants
-    nothing more, ever."""
+    """The outcome of an attempt. `code`: the destination's own, 0 if it gave none. `error`: one of our words (see
+    docs/webhooks.md), '' if the delivery has arrived. `retry_after`: ms from now. `gone`: the destination wants no more
+    deliveries."""
 
     code: int
     error: str = ""
@@ -66,25 +50,6 @@ class Answer:
     @property
     def ok(self) -> bool:
         return not self.error
-
-
-def parse_transition(value: bytes) -> Transition:
-    """Raises `Broken`: these records are our own."""
-    try:
-        raw = orjson.loads(value)
-        return Transition(
-            raw["id"],
-            raw["segment"],
-            raw["profile"],
-            raw["kind"],
-            raw["at"],
-            raw["cause"],
-            tuple(map(str, raw.get("former", ()))),
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise Broken(
-            "simorgh.segments: wanted a transition, got something else; look at what wrote it (the segments stage)"
-        ) from error
 
 
 def delivery_id(trigger: str, transition: str) -> str:
@@ -137,7 +102,7 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
 
 
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
-    """The state when it will not be attempted again, for a reason that is not the destination's."""
+    """The state if it will not be attempted again, for a reason other than the destination."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
 
 

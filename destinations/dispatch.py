@@ -25,10 +25,10 @@ class Counters:
 class Dispatcher:
     """One queue and one sender per trigger. Used on the loop's thread only; nothing here blocks.
 
-    `settle` gets each outcome at once and must not block; whoever records the outcome then calls `release`. Until then
-    the delivery stays held, so that the table, which may be a moment behind, cannot bring it back. `disable` is called
-    for a trigger whose destination wants nothing more. `hungry` says that a queue with an overflow has room again
-    (true: the queue of a trigger that is gone). `crash` gets what a task of ours raised.
+    `settle` gets each outcome at once and must not block; the caller records the outcome and then calls `release`.
+    Until then the delivery stays held, so that it is not read again from the table, which may be a moment behind.
+    `disable` is called for a trigger whose destination wants no more deliveries. `hungry` says that a queue with an
+    overflow has room again (true: the queue of a deleted trigger). `crash` gets the error of a task of ours.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Dispatcher:
         self._triggers: Mapping[str, Trigger] = {}
         self._queues: dict[str, Queue] = {}
         self._senders: dict[str, tuple[Trigger, Sender]] = {}
-        """By trigger: its sender, and the declaration that this was opened for."""
+        """By trigger: its sender, and the declaration that it was opened for."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: set[str] = set()
         self._stopping = False
@@ -71,7 +71,7 @@ class Dispatcher:
         return len(self._tasks)
 
     def use(self, triggers: Mapping[str, Trigger]) -> bool:
-        """Take over what is declared now; true when a trigger was deleted or disabled since the last call."""
+        """Read the present declarations. True if a trigger was deleted or disabled since the last call."""
         if triggers is self._triggers:
             return False
         live = {id for id, trigger in triggers.items() if trigger.enabled}
@@ -84,7 +84,7 @@ class Dispatcher:
         return trigger is not None and trigger.enabled
 
     def offer_new(self, deliveries: Iterable[Delivery]) -> None:
-        """First attempts, in the order of their transitions. What finds no room waits in the table."""
+        """First attempts, in the order of their transitions. Deliveries without room wait in the table."""
         for delivery in deliveries:
             queue = self._queue(delivery.trigger)
             if queue.overflow >= 0 or not queue.has_room:
@@ -93,8 +93,8 @@ class Dispatcher:
                 self._hold(queue, delivery)
 
     def offer_stored(self, deliveries: Iterable[Delivery], on_record: int) -> None:
-        """What the table holds as pending, at most CAPACITY of each trigger, read when it held all records below offset
-        `on_record`. Those of live triggers that are not due yet stay there; the due ones are held."""
+        """The pending deliveries in the table, at most CAPACITY of each trigger, read when it held all records below
+        offset `on_record`. Deliveries of live triggers that are not due yet stay there; due ones are held."""
         now = self._clock()
         due: Counter[str] = Counter()
         for delivery in deliveries:
@@ -111,7 +111,7 @@ class Dispatcher:
                 queue.overflow = -1
 
     def release(self, ids: Iterable[str]) -> None:
-        """These outcomes are recorded: forget them, and ask for more where the table has some."""
+        """These outcomes are recorded: forget them, and ask for more if the table has some."""
         self._held.difference_update(ids)
         hungry = [id for id, queue in self._queues.items() if queue.overflow >= 0 and queue.size < CAPACITY // 2]
         if hungry:
@@ -130,7 +130,7 @@ class Dispatcher:
         self.stopped = True
 
     async def tidy(self) -> None:
-        """Let go of what nobody will use any more: connections, and all that belongs to triggers that are gone."""
+        """Release unused connections, and everything of deleted triggers."""
         for id in [id for id, queue in self._queues.items() if queue.is_idle and not self.is_live(id)]:
             del self._queues[id]
         gone = [id for id in self._senders if id not in self._queues]
@@ -183,7 +183,7 @@ class Dispatcher:
         self._settle(outcome)
 
     async def _sender(self, trigger: Trigger) -> Sender:
-        """The trigger's sender; another one when the trigger has been declared anew since."""
+        """The trigger's sender; a new one if the trigger has been declared again."""
         known = self._senders.get(trigger.id)
         if known is not None and known[0] is trigger:
             return known[1]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.delivery import Delivery, Transition, delivery_id, parse_transition, schedule, to_record
+from destinations.delivery import Delivery, delivery_id, schedule, to_record
 from destinations.ledger import GROUP, TICK
 from eventlog.fences import Fences
 from eventlog.port import EventLog, present
@@ -13,18 +13,18 @@ from registry.models import Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import Clock
-from schemas.records import read_transition
+from schemas.records import Transition, read_transition
 
 BATCH: Final = 500
 _NOT_SHOWN_SECONDS: Final = 0.002
 
 IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
-"""Profiles to their identities, `{"type", "value"}` each; a profile that has none may be missing."""
+"""Profiles to their identities, `{"type", "value"}` each; a profile without any may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransitionBatch:
-    """What one read of the log gave: new deliveries in the order of their transitions, all of them in the log."""
+    """The result of one read of the log: new deliveries in the order of their transitions, all of them in the log."""
 
     triggers: Mapping[str, Trigger]
     deliveries: list[Delivery]
@@ -51,7 +51,7 @@ class Intake:
         self._clock = clock
         self._reached = reached
         self._shown = shown
-        self._known = known  # scheduled before a crash and not committed: bounded by what waited for one round
+        self._known = known  # scheduled before a crash and not committed: at most one round's deliveries
         self.positions = log.committed(GROUP, topics.SEGMENTS)
         self._fences = Fences.at(log, self.positions[0])
 
@@ -63,12 +63,12 @@ class Intake:
         fences = Fences(self._fences.terms)  # a copy: if this fails, the same records are read again
         for partition, (offset, shown) in enumerate(zip(self.positions, self._shown(), strict=True)):
             records = self._log.read(topics.SEGMENTS, partition, offset, max(0, min(BATCH, shown - offset)))
-            counted = [
-                record.value
+            transitions += [
+                transition
                 for record in present(records)
-                if fences.counts(record.value) and read_transition(record.value)  # anybody may write to the topic
+                if fences.counts(record.value)
+                and (transition := read_transition(record.value))  # other programs may write to the topic
             ]
-            transitions.extend(map(parse_transition, counted))
             if records:
                 positions[partition] = records[-1].offset + 1
         # After the read: a trigger that was declared before a transition is called for it.
@@ -83,7 +83,7 @@ class Intake:
         return TransitionBatch(triggers, deliveries, positions)
 
     def _wait(self) -> None:
-        """Up to a tick, until there is a transition that views show."""
+        """Wait up to a tick for a transition that views show."""
         until = time.monotonic() + TICK
         if self._log.wait(topics.SEGMENTS, self.positions, TICK):
             while time.monotonic() < until and all(map(int.__ge__, self.positions, self._shown())):

@@ -1,7 +1,7 @@
 """The record of all deliveries: outcomes are appended to the log, rows written to the table, positions committed, and
 due deliveries read back.
 
-One round at a time and one writer, so what is read from the table is never older than what this stage wrote before.
+One round at a time and one writer, so a read of the table never misses rows that this stage has written.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from schemas.clock import Clock
 GROUP: Final = "triggers"
 
 LINGER: Final = 0.2
-"""Seconds that a round waits for more to record: 5 rounds a second at most, each with one log sync, one insert and one
-commit. What was attempted this long before a crash is attempted again."""
+"""Seconds that a round waits for more outcomes: at most 5 rounds a second, each with one log sync, one insert and one
+commit. Attempts in this time before a crash are repeated."""
 
 TICK: Final = 0.25
 """Seconds between looks at the clock when nothing happens."""
 
 LOOK_AHEAD: Final = 60_000
-"""Ms: the table is read once in this time, and also when a retry that it showed becomes due."""
+"""Ms: the table is read once in this time, and when a retry in it becomes due."""
 
 FOREVER: Final = 1 << 41
 """Ms, the year 2039: every pending delivery is due by then."""
@@ -46,7 +46,7 @@ call."""
 
 
 class Ledger:
-    """Used on the loop's thread; what blocks runs in a thread of its own, one step at a time."""
+    """Used on the loop's thread; blocking steps run in a thread of its own, one at a time."""
 
     def __init__(
         self,
@@ -76,10 +76,10 @@ class Ledger:
         self._sweep = False
         self._busy = False
 
-    # ---- what the stage reports
+    # ---- reports of the stage
 
     def scheduled(self, deliveries: Iterable[Delivery], positions: Mapping[int, int]) -> None:
-        """These are in the log; once their rows are in the table, commit `positions` of simorgh.segments."""
+        """These deliveries are in the log; once their rows are in the table, commit `positions` of simorgh.segments."""
         self._scheduled.extend(deliveries)
         self._positions.update(positions)
         self._work.set()
@@ -106,17 +106,17 @@ class Ledger:
 
     @property
     def idle(self) -> bool:
-        """Nothing to record, to commit or to read back."""
+        """Whether there is nothing to record, to commit or to read back."""
         return not (self._busy or self.backlog or self._positions or self.look_is_due)
 
     # ---- rounds
 
     async def recover(self) -> set[str]:
-        """Write again what the log has beyond the committed position; returns the ids met there."""
+        """Write the rows of the log's records after the committed position again; returns their ids."""
         return await self._run(self._thread, self._recover)
 
     async def wait(self) -> None:
-        """Until there may be something for a round to do."""
+        """Wait until there may be work for a round."""
         if not self.look_is_due:
             await _within(TICK, self._work)
         if self._work.is_set():
@@ -187,7 +187,7 @@ class Ledger:
             self._reached("written")
 
     def _commit(self, segments: dict[int, int], scheduled: list[Delivery], outcomes: list[Delivery]) -> None:
-        # The intake appends to this topic too: commit only up to where every record has its row.
+        # The intake appends to this topic too: commit only as far as every record has its row.
         self._ahead.update(delivery.ver for delivery in (*scheduled, *outcomes))
         on_record = self._on_record
         while on_record in self._ahead:
@@ -199,7 +199,8 @@ class Ledger:
         self._reached("committed")
 
     def _wake_for(self, deliveries: Iterable[Delivery]) -> None:
-        """Remember, to the second, when those of the near future are due: at most one entry per second ahead."""
+        """Remember, to the second, when the deliveries of the near future are due: at most one entry for each
+        second."""
         now = self._clock()
         for delivery in deliveries:
             if delivery.status == PENDING and now < delivery.next_at <= self._next_look:

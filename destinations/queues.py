@@ -1,7 +1,5 @@
-"""What waits for one trigger: bounded, fair between profiles, in order within a profile.
-
-Each trigger has a queue of its own, so a receiver that is slow or dead delays nobody else. Used on the
-loop's thread only.
+"""The queue of one trigger: bounded, fair between profiles, in order within a profile. Each trigger has its own, so a
+slow or dead receiver delays no other. Used on the loop's thread only.
 """
 
 from collections import deque
@@ -17,7 +15,7 @@ CONCURRENCY: Final = 16
 
 SUSPECT_AFTER: Final = 5
 PROBES: Final = 2
-"""After `SUSPECT_AFTER` failures in a row a destination gets only so many attempts at a time, which spares it and our
+"""After `SUSPECT_AFTER` failures in a row a destination gets only so many attempts at a time, to spare it and our
 sockets."""
 
 
@@ -31,8 +29,8 @@ class Queue:
         self.waiting = 0
         self.in_flight = 0
         self.overflow = -1
-        """The highest `ver` that found no room and waits in the table; -1: none. While there is one, newer
-        deliveries must wait in the table too, or they would overtake it."""
+        """The highest `ver` without room, which waits in the table; -1: none. While there is one, newer deliveries must
+        wait in the table too, or they would overtake it."""
 
     @property
     def size(self) -> int:
@@ -44,7 +42,7 @@ class Queue:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing is held here, and nothing waits in the table because there was no room."""
+        """Whether no delivery is held here or waits in the table for room."""
         return not self.size and self.overflow < 0
 
     def add(self, delivery: Delivery) -> None:
@@ -58,7 +56,7 @@ class Queue:
         self.waiting += 1
 
     def take(self) -> Delivery | None:
-        """The next delivery to attempt, or None when nothing may be attempted now."""
+        """The next delivery to attempt, or None if none may be attempted now."""
         allowed = PROBES if self._failures >= SUSPECT_AFTER else CONCURRENCY
         if not self._ready or self.in_flight >= allowed:
             return None

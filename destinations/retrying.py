@@ -1,4 +1,4 @@
-"""Runs the stage's own steps again until they succeed, and says which of them fail now."""
+"""Retries the stage's own steps until they succeed, and reports those that fail now."""
 
 import asyncio
 import logging
@@ -26,13 +26,12 @@ class Retrying:
 
     @property
     def failing(self) -> str:
-        """Why a step is being tried again; '' while all is well."""
+        """Why a step is being retried; '' while none is."""
         return next(iter(self._failing.copy().values()), "")
 
     async def run(self, thread: Executor, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a blocking step in `thread`, again after growing pauses while it fails. Every step can be repeated.
-
-        A fault of the outside is tried again for as long as it lasts. After a few faults in a row that are our own, the
+        """Run a blocking step in `thread`, and retry it after growing pauses while it fails. Every step can be
+        repeated. A fault of the outside is retried for as long as it lasts. After a few faults of our own in a row, the
         latest is raised. Cancelling it interrupts a pause.
         """
         failures = Failures(self._pauses)
@@ -53,5 +52,5 @@ class Retrying:
 
 
 def reason_of(error: BaseException) -> str:
-    """For people, without anything that a customer sent: our own messages hold nothing of it, others may."""
+    """An error for people, without a customer's data: our own messages contain none, others may."""
     return error.message if isinstance(error, SimorghError) else type(error).__name__

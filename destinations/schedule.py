@@ -1,4 +1,4 @@
-"""When a failed delivery is tried again: a pure function of what happened and of one random number."""
+"""When a failed delivery is retried: a pure function of its history and of one random number."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ Ten attempts over 75 h 35 min: a receiver that breaks on Friday evening still ge
 MAX_ATTEMPTS: Final = len(DELAYS) + 1
 MAX_RETRY_AFTER: Final = 24 * HOUR
 JITTER: Final = 0.1
-"""Up to a tenth is added, so that what failed together does not return together."""
+"""Up to a tenth is added, so that deliveries that failed together do not return together."""
 
 
 def next_attempt(attempts: int, now: int, *, retry_after: int | None = None, random: float = 0.0) -> int | None:

@@ -16,8 +16,8 @@ one trigger about one profile in the order of its transitions.
 Threads: the stage's own, which runs an event loop (attempts, and the order of everything else), and one each for the
 blocking work of the intake and of the ledger.
 
-What fails is tried again (`schemas.retry`): a fault of the outside for as long as it lasts, shown as
-`status().failing`; a fault of our own a few times in a row, then the stage stops and `status().error` says why.
+Failures are retried (`schemas.retry`): a fault of the outside for as long as it lasts, shown as `status().failing`; a
+fault of our own a few times in a row, then the stage stops and `status().error` says why.
 """
 
 import asyncio
@@ -44,13 +44,13 @@ from schemas.clock import Clock, system_clock
 _LOG = logging.getLogger(__name__)
 
 MAX_BACKLOG: Final = 5000
-"""Deliveries that may wait for their rows before no more transitions are read."""
+"""The number of deliveries that may wait for their rows; beyond it no more transitions are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class TriggerStatus:
-    """`held`: deliveries in memory (the table has all that are pending); `failing`: why a step of ours is being tried
-    again, or ''; `error`: why the stage has stopped, or ''."""
+    """`held`: deliveries in memory (the table has all pending ones); `failing`: why a step of ours is being retried, or
+    ''; `error`: why the stage has stopped, or ''."""
 
     running: bool
     held: int
@@ -84,8 +84,8 @@ class TriggerStage:
         reached: Callable[[str], None] = lambda step: None,
         shown: Callable[[], Sequence[int]] | None = None,
     ) -> None:
-        """`shown`: the offsets of simorgh.segments up to which views show the transitions; nobody is called before.
-        None: all of it.
+        """`shown`: the offsets of simorgh.segments up to which views show the transitions. Later transitions wait.
+        None: views show all.
         """
         self._log = log
         self._shown = shown or (lambda: log.ends(topics.SEGMENTS))
@@ -108,9 +108,9 @@ class TriggerStage:
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
         self._intake_thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-intake")
         self._begun = threading.Event()
-        """There is a loop to talk to, or there was."""
+        """The loop is running, or has ended."""
         self._ready = threading.Event()
-        """Recovered, or ended."""
+        """Recovery is complete, or the stage has ended."""
         self._progress = asyncio.Condition()
         self._disabling: set[asyncio.Task[None]] = set()
         self._intake: Intake | None = None
@@ -122,15 +122,13 @@ class TriggerStage:
     # ---- from any thread
 
     def start(self) -> None:
-        """Begin to recover, and then to read transitions. Returns at once."""
+        """Start to recover, then read transitions. Returns at once."""
         self._thread.start()
         self._begun.wait()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Read no more, finish and record the attempts in flight, for at most about `timeout` seconds.
-
-        What was not attempted stays pending in the table. May be called twice, and after the stage has ended by
-        itself.
+        """Stop reading, and finish and record the attempts in flight, for at most about `timeout` seconds. Other
+        deliveries stay pending in the table. May be called twice, and after the stage has ended by itself.
         """
         if self._loop is not None:
             # The loop is closed when the stage has ended by itself; then there is nothing to stop.
@@ -139,9 +137,8 @@ class TriggerStage:
             self._thread.join(timeout + 5)
 
     def flush(self, timeout: float = 30.0) -> bool:
-        """Block until all that is in the log and due by the clock has been attempted, recorded and committed.
-
-        False when that took more than `timeout` seconds or the stage has ended.
+        """Block until all due deliveries in the log have been attempted, recorded and committed. False if that takes
+        more than `timeout` seconds or the stage has ended.
         """
         deadline = time.monotonic() + timeout
         self._ready.wait(timeout)
@@ -153,7 +150,7 @@ class TriggerStage:
         except RuntimeError:  # the loop is closed
             flushing.close()
             return False
-        # In slices: a loop that ends at this moment may never run what it was handed.
+        # In slices: a loop that ends at this moment may never run the call.
         while self._thread.is_alive() and time.monotonic() < deadline:
             with contextlib.suppress(TimeoutError, CancelledError):
                 done.result(min(0.1, timeout))
@@ -180,7 +177,7 @@ class TriggerStage:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:  # nothing above this thread would report it
+        except BaseException as error:  # no caller of this thread would report it
             self._error = f"{type(error).__name__}: {error}"
             _LOG.error("triggers: the stage has stopped; nothing is lost: %s", self._error)
         finally:
@@ -293,7 +290,7 @@ class TriggerStage:
             self._over.set_exception(error)
 
     def _disable(self, id: str) -> None:
-        """The destination wants nothing more. Declared, so that people see it and can change it back."""
+        """The destination wants no more deliveries. This is declared, so that people see it and can revert it."""
         assert self._loop is not None
         task = self._loop.create_task(self._retrying.run(self._intake_thread, self._declare_disabled, id))
         self._disabling.add(task)

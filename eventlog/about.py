@@ -1,7 +1,6 @@
-"""What a log says about itself: its format, and what must never change beside it. A few short texts in a topic of
-their own, `simorgh.about`, so that every adapter keeps them alike.
-
-The first record of a name holds: of two processes that write at once, both read the same afterwards.
+"""The facts about a log: its format, and facts that must never change with it. They are short texts in a topic of their
+own, `simorgh.about`, so that all adapters store them alike. The first record of a name counts: if two processes write
+at once, both read the same afterwards.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +11,8 @@ from schemas.errors import InvalidSettings
 from schemas.topics import ABOUT, ALL
 
 FORMAT: Final = 2
-"""Of the logs that this release writes: envelopes of version 2, and chunks with checksums where the log is a file.
-From 2 on every format stays readable."""
+"""The format that this release writes: envelopes of version 2, and in files chunks with checksums. From 2 on every
+format stays readable."""
 
 OLDEST: Final = 2
 """The first format that this release reads."""
@@ -24,7 +23,7 @@ _READ: Final = 1000
 
 
 def read_about(log: RecordLog) -> Mapping[str, str]:
-    """Name -> text, of all that was ever claimed."""
+    """Name -> text, for all facts that were ever claimed."""
     found: dict[str, str] = {}
     for name, text in _all(log):
         found.setdefault(name, text)
@@ -32,7 +31,7 @@ def read_about(log: RecordLog) -> Mapping[str, str]:
 
 
 def claim(log: RecordLog, name: str, text: str) -> str:
-    """Write it down unless the name is there already; what holds from now on, for all. Blocks until durable."""
+    """Record it, unless the name has a text already. Returns the text that counts from now on. Blocks until durable."""
     found = read_about(log)
     if name not in found:
         log.append(ABOUT, [(name.encode(), text.encode())])
@@ -41,10 +40,10 @@ def claim(log: RecordLog, name: str, text: str) -> str:
 
 
 def claim_format(log: RecordLog, where: str) -> None:
-    """Mark a new log with our format; for adapters that have no better place for it than a record.
+    """Mark a new log with our format, for adapters that store it in a record.
 
-    A log with records and without a mark was made before there were marks. The ends are asked for first: whoever
-    appends has made the mark before. Raises `InvalidSettings` for a format that this release does not read.
+    A log with records and without a mark was made before marks existed. The ends are read first, since every writer
+    sets the mark before it appends. Raises `InvalidSettings` for a format that this release does not read.
     """
     used = any(any(log.ends(topic)) for topic in ALL if topic != ABOUT)
     formats = [text for name, text in _all(log) if name == _NAME]
@@ -75,12 +74,12 @@ def other_format(where: str, found: int) -> InvalidSettings:
 
 
 def lost_record(topic: str, partition: int, offsets: range, now: int) -> Message:
-    """What a repair writes down about records that it could not save."""
+    """The record of a repair about records that it could not save."""
     return f"{_LOST}{topic}/{partition}/{offsets[0]}-{offsets[-1]}".encode(), str(now).encode()
 
 
 def lost(about: Mapping[str, str]) -> Mapping[str, int]:
-    """topic/partition/first-last of what was given up when a damaged log was repaired -> when, in ms."""
+    """topic/partition/first-last of the records that a repair gave up -> when, in ms."""
     return {name.removeprefix(_LOST): int(text) for name, text in about.items() if name.startswith(_LOST)}
 
 

@@ -1,4 +1,4 @@
-"""What every adapter refuses, in the same words."""
+"""Checks that every adapter makes, with the same messages."""
 
 from collections.abc import Collection, Sequence
 

@@ -1,8 +1,8 @@
-"""Many records as one row of the file: how the SQLite adapter stores what it appends.
+"""Many records as one row of the file: the storage format of the SQLite adapter.
 
-A row per record would be simpler to look at, but each row that SQLite steps over hands the interpreter lock
-away: with two busy threads beside it a writer of rows fell from 240,000 records/s to 600, and a reader from
-900,000 to 600. So the records that one transaction brings to a partition are laid end to end in one row.
+A row per record would be simpler, but SQLite releases the interpreter lock at each row: with two busy threads, a writer
+of rows fell from 240,000 records/s to 600, and a reader from 900,000 to 600. So one row holds all records that a
+transaction adds to a partition.
 """
 
 import struct
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from eventlog.port import Message, Record
 
 MOST_RECORDS = 500
-"""Records in one chunk at most: what a reader of one record may have to load."""
+"""The largest number of records in a chunk: a reader of one record may have to load as many."""
 
 ENOUGH_BYTES = 256 * 1024
 """Small chunks are joined only up to this size; one large record may exceed it."""
@@ -49,7 +49,7 @@ def _pack_some(messages: Sequence[Message]) -> list[Chunk]:
 
 
 def join_small(chunks: Iterable[Chunk]) -> list[Chunk]:
-    """The same records in the same order in fewer chunks, within both limits where the input is."""
+    """The same records in the same order in fewer chunks, within both limits if the input is."""
     joined: list[Chunk] = []
     group: list[Chunk] = []
     count = size = 0
@@ -83,4 +83,4 @@ def unpack(partition: int, first: int, chunk: Chunk, appended_at: int, wanted: r
     keys = [body[a:b] for a, b in zip(edges[2 * low : 2 * high : 2], edges[2 * low + 1 :: 2], strict=False)]
     values = [body[a:b] for a, b in zip(edges[2 * low + 1 : 2 * high : 2], edges[2 * low + 2 :: 2], strict=False)]
     columns = zip(repeat(partition), range(first + low, first + high), keys, values, repeat(appended_at), strict=False)
-    return map(partial(tuple.__new__, Record), columns)  # what `Record` does, without a step in Python for each
+    return map(partial(tuple.__new__, Record), columns)  # like `Record(…)`, but without a Python call for each

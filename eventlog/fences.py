@@ -1,12 +1,12 @@
-"""Which owners may publish: the fold of `simorgh.segments` that leaves out what a superseded owner published.
+"""Which holders may publish: the fold of `simorgh.segments` that omits the transitions of superseded holders.
 
-On a cluster many owners append to simorgh.segments. Each begins with a claim on its partitions of simorgh.touched; a
-transition names its owner, and counts unless a later owner of that partition stands before it in the log. Every reader
-of the topic folds this in the same way, so an owner that was stopped and wakes up is heard by nobody. Transitions
-without an owner come from the one process of the embedded path and always count.
+On a cluster many workers append to simorgh.segments. Each begins with a claim on its partitions of simorgh.touched. A
+transition names its holder as `owner`, and counts unless a claim of a later owner of that partition precedes it in the
+log. Every reader of the topic folds it in the same way, so all ignore a worker that was frozen and resumes. Transitions
+without an owner come from the only process of one machine and always count.
 
-Who begins in the middle of the topic goes back to the claim before it. On one box there is none to find, so it is kept
-in the log up to where nobody needs to look (`UNCLAIMED`).
+A reader that starts in the middle of the topic goes back to the claim before it. On one machine there is none, so the
+log records up to which offset a search is useless (`UNCLAIMED`).
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ from schemas.records import Claim, Owner, Transition, decode_claim, decode_told
 UNCLAIMED: Final = "segments.unclaimed"
 """The consumer group (without members) before whose position in simorgh.segments there is no claim.
 
-The log before an offset never changes, so whatever was true of it stays true: anybody may commit at any time, and where
-a smaller position comes after a larger one, or is forgotten, more is read and nothing is wrong."""
+The log before an offset never changes, so any process may commit at any time. If a smaller position replaces a larger
+one, or the position is lost, more is read and nothing is wrong."""
 
 _OWNED: Final = b'"owner"'
 _CHUNK: Final = 5_000
 
 Term = tuple[int, int]
-"""An owner's consumer generation, and the number of its try within that generation: both grow."""
+"""An owner's consumer generation, and its attempt in that generation. Both grow."""
 
 
 class Fences:
@@ -39,8 +39,8 @@ class Fences:
 
     @classmethod
     def at(cls, log: EventLog, offset: int) -> "Fences":
-        """The fences before this offset. Reads back to the claim before it, which says what held then, or to where
-        there is none."""
+        """The fences before this offset. Reads back to the claim before it, which lists the fences of that moment, or
+        to where there is none."""
         end, unclaimed = offset, _unclaimed(log)
         while end > unclaimed:
             start = max(unclaimed, end - _CHUNK)
@@ -65,14 +65,15 @@ class Fences:
         return fences
 
     def remember(self, log: EventLog, offset: int) -> None:
-        """Where these fences hold before this offset and are none: let nobody look there again. Blocks while it is
-        committed, once in some thousand records."""
+        """If there is no fence before this offset, record that, so that nobody searches there again. Blocks while it
+        commits, once in some thousand records."""
         if not self.terms and offset - _unclaimed(log) >= _CHUNK:
             with suppress(SimorghError):  # the read succeeded, even if this commit is refused or fails
                 log.commit(UNCLAIMED, {topics.SEGMENTS: {0: offset}})
 
     def counts(self, value: bytes) -> bool:
-        """`hears`, of a record's bytes. Those of the embedded path are not parsed; what cannot be read counts not."""
+        """`hears`, for a record's bytes. Transitions of one machine are not parsed; an unreadable record does not
+        count."""
         if _OWNED not in value:
             return True
         try:
@@ -81,7 +82,7 @@ class Fences:
             return False
 
     def hears(self, record: Transition | Claim) -> bool:
-        """Take in the next record of the topic; whether it is a transition that counts."""
+        """Process the next record of the topic. Returns whether it is a transition that counts."""
         owner = record.owner
         if owner is None:
             return True
@@ -92,7 +93,8 @@ class Fences:
         return _term(owner) >= latest
 
     def claim(self, part: int, term: Term, upto: int) -> Claim:
-        """The record by which an owner takes a partition over; `upto`: the offset before which these fences hold."""
+        """The record with which an owner takes a partition over; `upto`: the offset up to which these fences are
+        known."""
         fences = [Owner(p, *known) for p, known in sorted(self.terms.items())]
         return Claim(owner=Owner(part, *term), upto=upto, fences=fences)
 

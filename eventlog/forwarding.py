@@ -1,4 +1,4 @@
-"""A log whose records are another's: for those whose positions stand elsewhere."""
+"""A log with the records of another one, for adapters that store positions elsewhere."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -7,7 +7,7 @@ from eventlog.port import EventLog, Message, Position, Record
 
 
 class ForwardedRecords:
-    """The records of `log`, as they are. See `eventlog.port.RecordLog`."""
+    """The records of `log`, unchanged. See `eventlog.port.RecordLog`."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log

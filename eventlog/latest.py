@@ -1,8 +1,8 @@
-"""What the embedded log has in memory of its file: the newest chunks of each partition, and the committed positions.
+"""The part of the embedded log's file that is in memory: the newest chunks of each partition, and committed positions.
 
-Those who keep up with the log, and who asks how far they are, need no query: a query hands the interpreter away several
-times, and beside busy threads each time costs a turn. One thread changes these, any thread reads: what is read is never
-changed, only replaced.
+Readers that keep up with the log, and reads of positions, need no query: a query releases the interpreter lock several
+times, and next to busy threads each time costs a wait. One thread changes this data, and any thread reads it: values
+are never changed, only replaced.
 """
 
 from bisect import bisect_right
@@ -14,11 +14,11 @@ from eventlog.chunks import Chunk
 
 MOST_CHUNKS: Final = 64
 MOST_BYTES: Final = 1024 * 1024
-"""Of a partition's chunks, but for the newest, which may be larger."""
+"""The limit for a partition's chunks, except for the newest one, which may be larger."""
 
 
 class Stored(NamedTuple):
-    """A chunk as it stands in the file: `first` is the offset of its first record."""
+    """A chunk as stored in the file: `first` is the offset of its first record."""
 
     first: int
     appended_at: int
@@ -31,13 +31,13 @@ class Stored(NamedTuple):
 
 
 class Tails:
-    """The newest chunks of each partition, without gaps up to its end; none for what was there before the start."""
+    """The newest chunks of each partition, without gaps up to its end; none from before the start."""
 
     def __init__(self) -> None:
         self._tails: dict[tuple[str, int], Sequence[Stored]] = {}
 
     def add(self, topic: str, partition: int, stored: Iterable[Stored]) -> None:
-        """What follows the chunks that are here; the oldest beyond the bounds are let go."""
+        """Add the next chunks. The oldest beyond the bounds are dropped."""
         tail = (*self._tails.get((topic, partition), ()), *stored)[-MOST_CHUNKS:]
         size, kept = 0, len(tail)
         while kept and (kept == len(tail) or size + len(tail[kept - 1].chunk.body) <= MOST_BYTES):
@@ -46,7 +46,7 @@ class Tails:
         self._tails[topic, partition] = tail[kept:]
 
     def holding(self, topic: str, partition: int, wanted: range) -> Sequence[Stored] | None:
-        """The chunks that hold these offsets, as far as there are any; None where the file must be asked."""
+        """The chunks that hold these offsets, as far as they exist; None if they must be read from the file."""
         tail = self._tails.get((topic, partition), ())
         if not tail or tail[0].first > wanted.start:
             return None
@@ -56,7 +56,7 @@ class Tails:
 
 
 class Commits:
-    """What consumer groups committed."""
+    """The committed positions of consumer groups."""
 
     def __init__(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
         """`rows`: group, topic, partition, next offset."""
@@ -64,7 +64,7 @@ class Commits:
         self.set(rows)
 
     def set(self, rows: Iterable[tuple[str, str, int, int]]) -> None:
-        """Of each group and topic, all at once."""
+        """Replaces the positions of each group and topic at once."""
         changed: defaultdict[tuple[str, str], dict[int, int]] = defaultdict(dict)
         for group, topic, partition, offset in rows:
             changed[group, topic][partition] = offset
@@ -72,5 +72,5 @@ class Commits:
             self._positions[key] = {**self._positions.get(key, {}), **positions}
 
     def of(self, group: str, topic: str) -> Mapping[int, int]:
-        """Partition -> next offset, of those that were ever committed."""
+        """Partition -> next offset, for partitions that were ever committed."""
         return self._positions.get((group, topic), {})

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 class Record(NamedTuple):
     """One record as read. Offsets are dense from 0 in a partition; `appended_at` is the log's clock, in ms.
 
-    A tuple rather than a dataclass: a million of them a second are made.
+    A tuple and not a dataclass: a million of them are made per second.
     """
 
     partition: int
@@ -29,12 +29,12 @@ Position = tuple[int, int]
 
 
 LOST: Final = b'{"lost":"damage"}'
-"""The value, under an empty key, of a record that stands where one was lost when a damaged log was repaired: offsets
-stay dense. It says nothing and counts as nothing; see `present`."""
+"""The value, with an empty key, of a record that replaces one that was lost when a damaged log was repaired, so that
+offsets stay dense. Readers ignore it; see `present`."""
 
 
 def present(records: Iterable[Record]) -> list[Record]:
-    """Without those that stand for lost ones."""
+    """The records without those that replace lost ones."""
     return [record for record in records if record.value != LOST]
 
 
@@ -45,10 +45,10 @@ class RecordLog(Protocol):
     def append(self, topic: str, messages: Sequence[Message]) -> list[Position]:
         """Append in order and block until all are durable: on the disk, or with the replicas in sync.
 
-        What fails leaves nothing in the embedded log; on Kafka it may leave some, which come twice if offered again.
-        A message goes to the partition that its key selects, so equal keys meet in one partition, in order.
-        Returns one position per message. Raises `Backpressure` when the log cannot take more now, and
-        `InvalidInput` for a topic that `schemas.topics` does not name (so do the other methods).
+        A failed append leaves nothing in the embedded log; on Kafka it may leave some records, which come twice if it
+        is retried. A message goes to the partition that its key selects, so equal keys meet in one partition, in order.
+        Returns one position per message. Raises `Backpressure` when the log cannot take more now, and `InvalidInput`
+        for a topic that `schemas.topics` does not name (so do the other methods).
         """
         ...
 
@@ -63,8 +63,8 @@ class RecordLog(Protocol):
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
         """Up to `limit` records from `offset` on, in order; empty at the end and past it.
 
-        Never blocks for new ones. Fewer than `limit` come only where the partition ends, or before damage. Raises
-        `Damaged` when the record at `offset` is lost: its bytes are not what was written.
+        Never blocks for new ones. Returns fewer than `limit` only at the end of the partition, or before damage. Raises
+        `Damaged` if the record at `offset` is lost: its bytes have changed.
         """
         ...
 
@@ -75,7 +75,7 @@ class RecordLog(Protocol):
     def wait(self, topic: str, beyond: Sequence[int], timeout: float) -> bool:
         """Block up to `timeout` seconds until some partition's end is greater than `beyond[partition]`.
 
-        False when the time passed without. Any number of threads may wait.
+        False if it did not happen in time. Any number of threads may wait.
         """
         ...
 
@@ -86,18 +86,18 @@ class PositionStore(Protocol):
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         """Store durably, for a consumer group, the next offset to read: {topic: {partition: offset}}.
 
-        Stored as said, all or nothing: a smaller offset than before rewinds the group. Partitions that are
-        not named keep theirs. Blocks until durable.
+        All or nothing. A smaller offset than before rewinds the group. Other partitions keep theirs. Blocks until
+        durable.
         """
         ...
 
     def committed(self, group: str, topic: str) -> list[int]:
-        """The group's next offset of each partition; 0 where nothing was committed."""
+        """The group's next offset of each partition; 0 if none was committed."""
         ...
 
 
 class EventLog(RecordLog, PositionStore, Protocol):
-    """Both, as whoever opens a log has them."""
+    """Both ports: an open log."""
 
     def close(self) -> None:
         """Flush what was submitted and close. Idempotent; from then on the other methods, and a `wait` that

@@ -1,8 +1,8 @@
 """The embedded log: one SQLite file, one writing thread, group commit.
 
-What a submit brings is packed in the caller's thread; the writing thread takes all that waits, stores it in
-one transaction with one sync, then resolves the futures. What is new is read from memory (see `latest`), all else
-over connections of the readers' own.
+A submit is packed in the caller's thread. The writing thread takes all waiting submits, stores them in one transaction
+with one sync, then resolves the futures. New records are read from memory (see `latest`), others over the readers' own
+connections.
 """
 
 import sqlite3
@@ -58,7 +58,7 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Request:
-    """What one caller wants stored as a whole: batches, or positions."""
+    """A unit to store, all or nothing: batches, or positions."""
 
     batches: list[_Batch]
     commits: list[Committed] = field(default_factory=list)
@@ -191,7 +191,7 @@ class SqliteEventLog:
                 self._store(running)
 
     def _take(self) -> list[_Request] | None:
-        """All that waits; blocks for the first; None once the log is closed and nothing is left."""
+        """All waiting submits; blocks for the first; None once the log is closed and nothing is left."""
         with self._work:
             while not self._queue:
                 if self._closed:
@@ -201,7 +201,7 @@ class SqliteEventLog:
             return requests
 
     def _store(self, requests: list[_Request]) -> None:
-        """Store and answer. When all together fail, each is tried alone, so that only the guilty fail."""
+        """Store and answer. If all together fail, each is tried alone, so that only faulty ones fail."""
         try:
             results = self._transaction(requests)
         except Exception as error:
@@ -306,7 +306,7 @@ class SqliteEventLog:
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
-        """A connection that no other thread uses meanwhile; as many are kept as ever read at once."""
+        """A connection for one thread at a time. As many are kept as ever read at once."""
         self._check_open()
         try:
             db = self._idle_readers.pop()
@@ -323,7 +323,7 @@ class SqliteEventLog:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        """What is left of SQLite's faults where damage is told apart: something that may be there again."""
+        """The faults of SQLite that are not damage: something is missing that may return."""
         try:
             yield
         except sqlite3.Error as error:
@@ -371,7 +371,7 @@ class SqliteEventLog:
 
 
 def _place(batch: _Batch, ends: list[int]) -> list[Position]:
-    """The positions of a batch that goes to the ends given; moves the ends."""
+    """The positions of a batch that is appended at the given ends. Moves the ends."""
     if batch.order is None:
         start = ends[0]
         ends[0] += batch.records
@@ -385,7 +385,7 @@ def _place(batch: _Batch, ends: list[int]) -> list[Position]:
 def _stored(
     chunks: Mapping[tuple[str, int], list[Chunk]], starts: Mapping[str, tuple[int, ...]], now: int
 ) -> dict[tuple[str, int], list[Stored]]:
-    """The chunks of each partition as they go to the file, from where it ends."""
+    """The chunks of each partition to append to the file."""
     stored = {}
     for (topic, partition), small in chunks.items():
         joined = join_small(small)

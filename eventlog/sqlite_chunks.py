@@ -1,11 +1,11 @@
-"""Chunks in the file and out of it again, each with a checksum that is verified whenever it is read from the disk.
+"""Writing chunks to the file and reading them, each with a checksum that is verified at every read from the disk.
 
-A chunk whose checksum does not match, and one that SQLite cannot read, is as good as gone: what is left is a gap
-between the offsets of its neighbours, and a gap is damage. Nothing of a damaged chunk is ever taken for a record.
+A chunk whose checksum does not match, and one that SQLite cannot read, counts as missing. It leaves a gap between the
+offsets of its neighbours, and a gap is damage. Nothing of a damaged chunk is ever read as a record.
 
-The checksum is CRC-32 over topic and partition, offset, time, number, sizes and bytes. It is there against disks, not
-against people; one changed chunk in four thousand million passes. zlib does a gigabyte and more in a second, without a
-library of its own, so that ingesting and replaying stay as fast as they were.
+The checksum is CRC-32 over topic and partition, offset, time, number, sizes and bytes. It protects against disks, not
+against people: one changed chunk in four thousand million passes. zlib does over a gigabyte per second without another
+dependency, so ingest and replay stay as fast.
 """
 
 import sqlite3
@@ -32,7 +32,7 @@ _OF_THE_DISK: Final = frozenset(
     }
 )
 FAULTS: Final = (sqlite3.DatabaseError, UnicodeError)
-"""What a damaged file raises: where SQLite's message quotes bytes of it, Python cannot read the message."""
+"""The errors of a damaged file. If SQLite's message quotes its bytes, Python cannot decode the message."""
 
 _Row = tuple[int, int, int, int, bytes, bytes]
 """As `COLUMNS`."""
@@ -51,7 +51,7 @@ class ChunkPlace(NamedTuple):
 
 
 def is_damage(error: Exception) -> bool:
-    """Whether the file itself is wrong; else something is missing that may be there again, such as a descriptor."""
+    """Whether the file itself is wrong. Otherwise something is missing that may return, such as a descriptor."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)  # none: a value that Python cannot make sense of
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _OF_THE_DISK
 
@@ -97,7 +97,7 @@ def _connected(place: ChunkPlace, rows: Iterable[_Row], offset: int) -> list[Sto
 
 
 def _first_from(db: sqlite3.Connection, place: ChunkPlace, offset: int, end: int) -> Stored:
-    """The chunk that holds `offset`, looked for in the slow and careful way."""
+    """The chunk that holds `offset`, by a slow and careful search."""
     for stored in sound_chunks(db, place, max(0, offset - MOST_RECORDS + 1)):
         if stored.end > offset:
             if stored.first <= offset:
@@ -107,7 +107,7 @@ def _first_from(db: sqlite3.Connection, place: ChunkPlace, offset: int, end: int
 
 
 def walk(db: sqlite3.Connection, place: ChunkPlace, end: int) -> Iterator[Stored | range]:
-    """All that is in a partition up to `end`, in order: sound chunks, and the offsets of what is lost between them."""
+    """All chunks of a partition up to `end`, in order, and the offsets of lost records between them."""
     offset = 0
     for stored in sound_chunks(db, place, 0):
         if not offset <= stored.first < end:
@@ -155,7 +155,7 @@ def sound_chunks(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> Iter
 
 
 def _readable_from(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> list[_Row] | None:
-    """The row at `offset` or after it, else the next one that SQLite finds past what it cannot read. None: no more."""
+    """The row at `offset` or after it, else the next one that SQLite can read. None: no more."""
     found = _first_row(db, place, offset)
     bad, good = offset, offset
     while found is None:
@@ -180,19 +180,19 @@ def _first_row(db: sqlite3.Connection, place: ChunkPlace, offset: int) -> list[_
 
 
 def _rows(db: sqlite3.Connection, place: ChunkPlace, which: str, *bound: int) -> sqlite3.Cursor:
-    """`_Row`s. The casts are for damage that makes a text of what was bytes: it would have to be UTF-8."""
+    """`_Row`s. The casts are for damage that turns bytes into text, which Python would decode as UTF-8."""
     columns = "first, count, at, sum, CAST(sizes AS BLOB), CAST(body AS BLOB)"
     return db.execute(f"SELECT {columns} FROM {place.table} {which}", bound)
 
 
 def _require_damage(error: Exception) -> None:
-    """Raises the error again unless it says that the file itself is wrong."""
+    """Raises the error again unless it means that the file itself is wrong."""
     if not is_damage(error):
         raise error
 
 
 def _sound(place: ChunkPlace, row: _Row) -> Stored | None:
-    """None where something is not as it was written, be it only a type."""
+    """None if something has changed since it was written, even a type."""
     first, count, at, sum_, sizes, body = row
     try:
         stored = Stored(first, at, Chunk(count, sizes, body))

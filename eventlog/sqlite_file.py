@@ -32,8 +32,8 @@ Committed = tuple[str, str, int, int]
 class Lock:
     """One writer per file, between processes and within one: flock on `<path>.lock`.
 
-    The kernel lets go of it when the process ends in whatever way, so a crash leaves nothing to clean up.
-    Children made by a bare fork would share it; processes started by exec do not.
+    The kernel releases it when the process ends, however it ends, so a crash leaves nothing to clean up. Children made
+    by a bare fork would share it; processes started by exec do not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -65,14 +65,14 @@ def connect(path: Path, mode: Literal["rw", "ro"] = "rw") -> sqlite3.Connection:
 
 
 def _text(raw: bytes) -> str:
-    """Damage may have made something else of it: what cannot be read is known by its checksum, not by an exception."""
+    """Damage may have changed it: the checksum finds it, not an exception."""
     return raw.decode(errors="replace")
 
 
 def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
-    """The one writing connection; makes the file and what it lacks. Raises `Broken` for what is no log,
-    `InvalidSettings` for a log of a format that we do not read, and leaves it as it is."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # people's data: only for the owner
+    """The one writing connection. Creates the file and missing tables. Raises `Broken` for a file that is not a log,
+    and `InvalidSettings` for a log of a format that we do not read; neither is changed."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # customers' data: readable only by the owner
     with readable(path):
         require_journal(path)
     db = connect(path)
@@ -87,7 +87,7 @@ def open_writer(path: Path, partitions: int) -> sqlite3.Connection:
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Makes one line of what SQLite says about a file that it cannot read."""
+    """Turns SQLite's error about a file that it cannot read into one line."""
     try:
         yield
     except FAULTS as error:
@@ -107,7 +107,7 @@ def _said(error: Exception) -> str:
 
 
 def prepare(db: sqlite3.Connection, path: Path, wanted: Mapping[str, int]) -> None:
-    """Make what the file lacks of these topics (name -> partitions); a topic that is there stays as it is."""
+    """Create missing topics (name -> partitions). An existing topic stays as it is."""
     (found,) = db.execute("PRAGMA user_version").fetchone()
     if found:  # 0: the file is new
         check_format(str(path), found)
@@ -158,7 +158,7 @@ def store_commits(db: sqlite3.Connection, commits: Iterable[Committed]) -> None:
 
 
 def load_commits(db: sqlite3.Connection) -> tuple[list[Committed], list[Committed]]:
-    """All that consumer groups ever committed: what is as it was written, and what is not."""
+    """All positions of consumer groups: sound ones, and damaged ones."""
     sound: list[Committed] = []
     damaged: list[Committed] = []
     for *commit, sum_ in db.execute("SELECT grp, topic, partition, next, sum FROM commits").fetchall():
@@ -167,7 +167,7 @@ def load_commits(db: sqlite3.Connection) -> tuple[list[Committed], list[Committe
 
 
 def require_commits(db: sqlite3.Connection, path: Path) -> list[Committed]:
-    """What was committed. Raises `Broken` where some of it is damaged: its group would miss records, or repeat them."""
+    """The committed positions. Raises `Broken` if one is damaged: its group would miss or repeat records."""
     sound, damaged = load_commits(db)
     if damaged:
         raise Broken(

@@ -1,8 +1,8 @@
-"""The journal of a log that was not closed: SQLite's own checksums end it where they do not fit, without a word.
+"""The journal of a log that was not closed. SQLite silently ends it at the first checksum that does not match.
 
-After a kill or a power cut, transactions that were answered are in the journal only. SQLite takes up those before the
-first frame that is not as it was written, and would write over the rest. So what it took up is compared with what is
-there, before anything is written. One transaction more may have been under way, and was not answered; two were not.
+After a kill or a power cut, some acknowledged transactions are only in the journal. SQLite recovers those before the
+first damaged frame, and would overwrite the rest. So the recovered transactions are compared with the journal before
+anything is written. One more transaction may have been in progress and not acknowledged; two cannot.
 """
 
 import sqlite3
@@ -18,20 +18,21 @@ _TAKEN_UP_AT: Final = 16  # mxFrame in the index beside the journal, in the mach
 
 
 def lost_transactions(path: Path) -> int:
-    """How many transactions are in the journal of `path` beyond those that SQLite takes up, but for one that may not
-    have been answered. To be asked before the file is opened for writing: who closes it then, folds the journal in."""
+    """The number of transactions in the journal of `path` beyond those that SQLite recovers, except for one that may
+    not have been acknowledged. Call it before the file is opened for writing, since closing it then merges the
+    journal."""
     ends = _transactions(path.with_name(path.name + "-wal"))
     if not ends:
         return 0
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # it takes the journal up
+        db.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # recovers the journal
         with path.with_name(path.name + "-shm").open("rb") as file:
             taken_up: int = struct.unpack_from("=I", file.read(_TAKEN_UP_AT + 4), _TAKEN_UP_AT)[0]
     return max(0, sum(end > taken_up for end in ends) - 1)
 
 
 def require_journal(path: Path) -> None:
-    """Raises `Broken` where transactions are lost."""
+    """Raises `Broken` if transactions are lost."""
     lost = lost_transactions(path)
     if lost:
         raise Broken(

@@ -1,7 +1,7 @@
-"""A log whose file is damaged: what is lost, and how to go on without it.
+"""A damaged log file: finding lost records, and continuing without them.
 
-`check` only reads, also beside the process that has the log open. `repair` writes a new file with all that can still be
-read. In the place of each lost record stands one that says so (`port.LOST`), so that every offset means what it meant.
+`check` only reads, even while another process has the log open. `repair` writes a new file with everything that can
+still be read. Each lost record is replaced by a marker (`port.LOST`), so that all offsets stay the same.
 
 Side effects of `repair`, and what a crash after each means:
   1 a file that was cut short is as long again as it says, by zeros     as before
@@ -43,7 +43,7 @@ _COPIED_AT_ONCE: Final = 64
 
 
 class Loss(NamedTuple):
-    """Records of a partition that are not what was written; `offsets` is never empty."""
+    """Records of a partition that have changed; `offsets` is never empty."""
 
     place: ChunkPlace
     offsets: range
@@ -55,15 +55,15 @@ class Loss(NamedTuple):
 
 
 class Findings(NamedTuple):
-    """`positions`: of readers' groups; which topic and partition of which group, as far as that can be read.
-    `transactions`: lost with a damaged journal; which records they held nobody knows."""
+    """`positions`: damaged positions (group, topic and partition, as far as they can be read). `transactions`: lost
+    with a damaged journal; their records are unknown."""
 
     losses: list[Loss]
     positions: list[Committed]
     transactions: int
 
     def lines(self) -> list[str]:
-        """One for each; none where the log is sound."""
+        """One line for each; none if the log is sound."""
         positions = [
             f"position of group {group} in {topic}, partition {n}: lost" for group, topic, n, _ in self.positions
         ]
@@ -78,7 +78,7 @@ class Repaired(NamedTuple):
 
 
 def check(path: Path) -> Findings:
-    """Read all of the file and compare. Raises `Broken` where not even its tables can be listed."""
+    """Read and verify the whole file. Raises `Broken` if not even its tables can be listed."""
     with readable(path), closing(connect(path, "ro")) as db:
         check_format(str(path), db.execute("PRAGMA user_version").fetchone()[0])
         losses = [
@@ -91,12 +91,10 @@ def check(path: Path) -> Findings:
 
 
 def repair(path: Path, now: int) -> Repaired:
-    """Go on without what is lost, and say so in `simorgh.about`, forever. `now`: ms.
-
-    Keeps the damaged file beside the new one. Wants the log closed, and room for a copy.
-
-    A position that is lost becomes the end of its partition: what was done is not done again. Raises `Conflict` while
-    another process has the log open, `Broken` where positions or the list of tables cannot be read: a backup helps.
+    """Continue without the lost records, and record that in `simorgh.about` permanently. `now`: ms. Keeps the damaged
+    file next to the new one. The log must be closed, and there must be room for a copy. A lost position becomes the end
+    of its partition, so that nothing is processed twice. Raises `Conflict` while another process has the log open, and
+    `Broken` if positions or the list of tables cannot be read: restore a backup then.
     """
     lock = Lock(path)
     try:
@@ -122,7 +120,7 @@ def repair(path: Path, now: int) -> Repaired:
 
 
 def _lengthen(path: Path) -> None:
-    """SQLite reads nothing of a file that is shorter than its first page says."""
+    """SQLite does not read a file that is shorter than its first page says."""
     with path.open("rb") as file:
         header = file.read(100)
     size, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
@@ -131,7 +129,7 @@ def _lengthen(path: Path) -> None:
 
 
 def _copy(damaged: sqlite3.Connection, path: Path, now: int) -> Findings:
-    """Everything sound, and what stands for the rest, as a new log at `path`."""
+    """Write all sound records, and markers for the others, as a new log at `path`."""
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closing(connect(path)) as fresh:
         prepare(fresh, path, partitions_found(damaged))
@@ -198,7 +196,7 @@ def _places(db: sqlite3.Connection) -> list[ChunkPlace]:
 
 
 def _end(db: sqlite3.Connection, place: ChunkPlace, commits: Iterable[Committed]) -> int:
-    """Of a partition whose last chunks SQLite may be unable to find: no less than its readers have reached."""
+    """The end of a partition whose last chunks SQLite may not find: at least the position of its readers."""
     try:
         return end_of(db, place)
     except FAULTS:

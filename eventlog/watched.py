@@ -1,4 +1,4 @@
-"""A log that remembers whether it took what it was offered last: while it does not, events are refused."""
+"""A log that remembers whether its latest append failed: until one succeeds, events are refused."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -8,14 +8,14 @@ from schemas import topics
 from schemas.errors import Backpressure, Broken, SimorghError
 
 _PROBES = "readiness"
-"""The consumer group whose position is written to find out whether the log takes anything again. Nobody reads it."""
+"""The consumer group whose position is written to test whether the log accepts writes again. Nobody reads it."""
 
 _REFUSALS = (Backpressure, Broken)
-"""What speaks of the log; other errors speak of what it was offered."""
+"""Errors of the log itself; other errors are about the submitted records."""
 
 
 class WatchedLog:
-    """Any log. `refusing` is the error of the latest append, None where that was stored. Any thread may read it."""
+    """Wraps any log. `refusing` is the error of the latest append, None if it was stored. Any thread may read it."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -42,13 +42,13 @@ class WatchedLog:
             self.refusing = error if isinstance(error, _REFUSALS) else None
 
     def probe(self) -> None:
-        """Where the latest append failed, try a small write: nobody sends events to a log that is said to refuse them,
-        so somebody has to look. Blocks; raises what the log raises."""
+        """If the latest append failed, try a small write, since no events arrive while the log is reported as refusing.
+        Blocks; raises the log's errors."""
         if self.refusing is not None:
             self._log.commit(_PROBES, {topics.REGISTRY: {0: 0}})
             self.refusing = None
 
-    # ---- as the log does
+    # ---- delegated to the log
 
     def read(self, topic: str, partition: int, offset: int, limit: int) -> list[Record]:
         return self._log.read(topic, partition, offset, limit)

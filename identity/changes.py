@@ -1,28 +1,25 @@
-"""What folding one record changed, worked out by comparing profiles before and after."""
+"""The changes that folding one record makes, computed by comparing profiles before and after."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from identity.nodes import to_hex
 from identity.state import State
+from schemas.records import Decision, Merged, Parted
 
 _NOBODY: Final = -1
 _NEW: Final = -2
-
-Decision = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """The effect of one record.
 
-    `decisions`: as in the record formats of simorgh.identity; refusals first in the order of the record, then
-    what became of the profiles, by profile.
-    `moved`: node -> profile now (0 = nobody), for nodes that are new or whose profile changed.
-    `left`: the same nodes -> profile before (0 = none).
-    `absorbed`: a profile that ceased -> the profile of its founding node now (0 = nobody).
-    `touched`: every profile, old or new, that lost or gained a node.
+    `decisions`: as in the record formats of simorgh.identity; first refusals in the order of the record, then changes
+    of profiles, by profile. `moved`: node -> profile now (0 = nobody), for nodes that are new or whose profile changed.
+    `left`: the same nodes -> profile before (0 = none). `absorbed`: a profile that no longer exists -> the profile of
+    its founding node now (0 = nobody). `touched`: every profile, old or new, that lost or gained a node.
     """
 
     decisions: list[Decision] = field(default_factory=list)
@@ -53,7 +50,7 @@ class Before:
         return _NOBODY if self._state.nodes.shared[node] else self._state.partition.founder(node)
 
     def changes(self, decisions: list[Decision]) -> Changes:
-        """The difference to the state now; what became of profiles is appended to `decisions`."""
+        """The difference to the present state. Appends the changes of profiles to `decisions`."""
         changes = Changes(decisions)
         became: dict[int, set[int]] = {}
         for node, old in self._profile.items():
@@ -77,11 +74,10 @@ class Before:
         if profile not in parts:
             changes.absorbed[self._id(profile)] = self._id(now)
         if parts == {now}:
-            merged = {"outcome": "merged", "survivor": self._hex(now), "absorbed": self._hex(profile)}
-            changes.decisions.append(merged)
+            changes.decisions.append(Merged(survivor=self._hex(now), absorbed=self._hex(profile)))
         elif parts:
             to = sorted(self._hex(part) for part in parts)
-            changes.decisions.append({"outcome": "split", "from": self._hex(profile), "to": to})
+            changes.decisions.append(Parted(from_=self._hex(profile), to=to))
 
     def _id(self, node: int) -> int:
         return self._state.nodes.ids[node] if node >= 0 else 0

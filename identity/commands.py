@@ -1,8 +1,8 @@
 """Stewards' merges and splits as parts of the history that a refold plays again.
 
-A command stands right after the link with the latest receipt that the topic holds before it. So it acts on everything
-that the topic holds before it. A link that comes later in the topic stands before the command if it was received before
-that moment: then the command acts on it too.
+The place of a command is right after the latest receipt among the links before it in the topic. So it acts on
+everything before it in the topic. A link later in the topic is placed before the command if it was received before that
+moment; then the command acts on it too.
 """
 
 from bisect import bisect_left
@@ -17,12 +17,11 @@ ASIDE, REST = 0, 1
 
 @dataclass(slots=True, eq=False)
 class SplitCommand:
-    """A standing constraint: no link joins components that hold nodes of both sides, whenever it was received.
+    """A lasting constraint: no link joins components with nodes of both sides, whenever it was received.
 
-    `side` maps nodes to ASIDE or REST. `groups` are the parts of the listed nodes that stay together by
-    force: none where their links hold them together, which may change as it would have without the split;
-    else all of them, until a later split separates some. `lifted_by` is the merge in force that lifts the
-    constraint.
+    `side` maps nodes to ASIDE or REST. `groups` are the listed nodes that the split keeps together by force: none if
+    their links connect them (which may change as without the split); else all of them, until a later split separates
+    some. `lifted_by` is the merge in force that lifts the constraint.
     """
 
     after: Receipt  # the latest of the links before it in the topic
@@ -40,7 +39,7 @@ class SplitCommand:
 
 @dataclass(slots=True, eq=False)
 class MergeCommand:
-    """A forced edge. `taken_back` for good by a split with one end on each side."""
+    """A forced edge. `taken_back` permanently by a split with one end on each side."""
 
     after: Receipt
     at: int
@@ -83,7 +82,7 @@ class Commands:
             self._splits.append(command)
 
     def none_between(self, a: Receipt, b: Receipt) -> bool:
-        """Do links that were received then stand before and after the same commands?"""
+        """Whether links with these receipts are placed before and after the same commands."""
         return bisect_left(self._after, a) == bisect_left(self._after, b)
 
     def of(self, node: int) -> list[Command]:

@@ -1,7 +1,6 @@
-"""Evidence: every link that was ever logged, as a graph in flat arrays.
-
-Nodes are dense numbers here (see `state`). A link is one entry. Entries are numbered as they came and decided in the
-order of receipt. They are never removed: what was refused or cut counts again when its surroundings are refolded.
+"""Evidence: every link in the log, as a graph in flat arrays. Nodes are dense numbers here (see `state`). A link is one
+entry. Entries are numbered in the order of their arrival and decided in the order of receipt. They are never removed: a
+refused or cut link counts again when its surroundings are refolded.
 """
 
 from array import array
@@ -12,7 +11,7 @@ from identity.receipt import Receipt
 from schemas.order import PLACE_BITS
 
 JOINED: Final = 0
-"""Outcome of an entry whose two ends are together; any other outcome is the code of a reason."""
+"""The outcome of an entry whose two ends are together; any other outcome is the code of a reason."""
 
 # Above this many entries a node gets an index by neighbour, so that a kiosk costs no walk over its million
 # links.
@@ -45,13 +44,13 @@ class Evidence:
         *("at", "_place", "_key", "alias", "outcome", "_prior"),
         *("_target", "_next", "_head", "degree"),
     )
-    """What is kept of it in a snapshot; the index of hubs follows from them."""
+    """The columns in a snapshot; the index of hubs is derived from them."""
 
     def __init__(self) -> None:
         self.at = array("q")  # received_at, ms
         self._place = array("Q")  # place of the receipt, then which link of its record it is
         self._key = array("Q")  # key of the receipt
-        self._prior = array("i")  # the entry that came before it between the same two nodes, -1 when there is none
+        self._prior = array("i")  # the previous entry between the same two nodes, -1 if there is none
         self.alias = bytearray()
         self.outcome = array("H")
         self._codes = {"": JOINED}  # reason -> its code, in the order of the codes
@@ -70,7 +69,7 @@ class Evidence:
         self.degree.append(0)
 
     def add(self, a: int, b: int, receipt: Receipt, nth: int, alias: bool, prior: int) -> int:
-        """Appends the link a - b, the `nth` of its record, and answers its entry. `prior`: of `find(a, b)`."""
+        """Appends the link a - b, the `nth` of its record, and returns its entry. `prior`: of `find(a, b)`."""
         at, place, key = receipt
         entry = len(self.at)
         self._prior.append(prior)
@@ -84,7 +83,7 @@ class Evidence:
         return entry
 
     def antedate(self, entry: int, receipt: Receipt, nth: int) -> None:
-        """The link was received earlier than it was known to be."""
+        """Notes that the link was received earlier than known."""
         self.at[entry], place, self._key[entry] = receipt
         self._place[entry] = place << _NTH_BITS | nth
 
@@ -117,7 +116,7 @@ class Evidence:
             half = self._next[half]
 
     def find(self, a: int, b: int) -> int:
-        """The entry between two nodes that came last, -1 when there is none."""
+        """The latest entry between two nodes, -1 if there is none."""
         degree = self.degree
         if degree[a] > degree[b]:
             a, b = b, a
@@ -132,18 +131,18 @@ class Evidence:
         return -1
 
     def between(self, a: int, b: int) -> Iterator[int]:
-        """Every entry between two nodes, as they came, the last first."""
+        """Every entry between two nodes, the latest first."""
         entry = self.find(a, b)
         while entry >= 0:
             yield entry
             entry = self._prior[entry]
 
     def before(self, entry: int) -> int:
-        """The entry that came before this one between the same two nodes, -1 when there is none."""
+        """The entry before this one between the same two nodes, -1 if there is none."""
         return self._prior[entry]
 
     def of(self, node: int) -> Iterator[tuple[int, int]]:
-        """(entry, other end) of every link at a node, as they came, the last first."""
+        """(entry, other end) of every link at a node, the latest first."""
         for half in self._halves(node):
             yield half >> 1, self._target[half]
 
@@ -170,7 +169,7 @@ class Evidence:
         return list(self._codes)
 
     def index_hubs(self) -> None:
-        """Builds the index anew, after the columns were filled."""
+        """Rebuilds the index after the columns were filled."""
         for node, degree in enumerate(self.degree):
             if degree > HUB:
                 self._index(node)

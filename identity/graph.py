@@ -1,13 +1,13 @@
 """The identity graph of a workspace: the fold of simorgh.identity in memory.
 
-Truth is the topic; this is rebuilt by folding it from offset 0, and gives the same answer to the bit. Links are decided
-in the order of receipt, whatever their order in the topic.
+The graph can be rebuilt by folding the topic from offset 0, and is then identical. Links are decided in the order of
+receipt, whatever their order in the topic.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
 
-from identity.changes import Before, Changes, Decision
+from identity.changes import Before, Changes
 from identity.commands import ASIDE, REST, MergeCommand, SplitCommand
 from identity.evidence import JOINED
 from identity.joining import SHARED, broken_limits, play_link, play_merge, play_split, refusal
@@ -16,35 +16,46 @@ from identity.receipt import Receipt
 from identity.refold import decide_late, refold
 from identity.rules import IdentityRules
 from identity.state import ERASED, State
-from schemas.errors import Broken
+from schemas.records import (
+    Decision,
+    Erase,
+    Erased,
+    IdentityRecord,
+    Link,
+    Merge,
+    Merged,
+    RefusedDecision,
+    Rules,
+    SharedDecision,
+    Split,
+)
 
 NOBODY: Final = 0
 
-Record = dict[str, Any]
-Refusal = dict[str, Any]
+
+class Refusal(NamedTuple):
+    """A link that does not hold. `a`: the profile's node, `b`: the other; `received_at` in ms."""
+
+    received_at: int
+    a: str
+    b: str
+    reason: str
 
 
 class IdentityGraph:
-    """Who is who. One writer folds; not for several threads at once.
+    """The identity graph. One thread at a time may use it.
 
-    Links are evidence and are kept forever, refused or not. Profiles are what follows from them under the
-    rules, the stewards' commands and the degree cap. A profile is named by its founding node.
+    Links are evidence and are kept forever, refused or not. Profiles are computed from them, the rules, the stewards'
+    commands and the degree cap. A profile is named by its founding node.
     """
 
     def __init__(self, rules: IdentityRules, state: State | None = None, *, applied: int = -1, ruled: int = 0) -> None:
-        """`rules` are in force at first. The rest is for `identity.snapshot`, to go on from a state."""
+        """`rules` are the initial rules. The other arguments are for `identity.snapshot`, to continue from a state."""
         self._state = state or State(rules)
         self._numbers = self._state.nodes.index
         self._births = self._state.nodes.birth
         self._applied = applied
         self._ruled = ruled
-        self._folds: dict[str, Callable[[Record], Changes]] = {
-            "link": self._link,
-            "merge": self._merge,
-            "split": self._split,
-            "erase": self._erase,
-            "rules": self._rules,
-        }
 
     # Reading
 
@@ -55,7 +66,7 @@ class IdentityGraph:
 
     @property
     def state(self) -> State:
-        """For `identity.snapshot`, which reads it between two records."""
+        """The state, for `identity.snapshot`, which reads it between two records."""
         return self._state
 
     @property
@@ -69,10 +80,10 @@ class IdentityGraph:
         return self._state.rules
 
     def knows(self, nodes: Sequence[int], receipt: Receipt, *, alias: bool = False) -> bool:
-        """Would a link record of these nodes (anchor first) tell nothing new?
+        """Whether a link record of these nodes (anchor first) would bring nothing new.
 
-        False when a node, a link or an earlier receipt of one is new, and when a refused link would no longer be
-        refused, or for another reason: then a record must be logged and folded.
+        False when a node, a link or an earlier receipt of one is new, or when a refused link would now be accepted, or
+        refused for another reason: then a record must be logged and folded.
         """
         numbers, births, at = self._numbers, self._births, receipt.at
         anchor = -1
@@ -102,7 +113,7 @@ class IdentityGraph:
         if entry >= 0 and evidence.receipt(entry) <= receipt:
             return True
         if receipt <= state.latest or state.partition.together(a, b):
-            return False  # decided at its place; or together by other ways: a split must find this link
+            return False  # already decided; or connected otherwise, but a split must find this link
         as_alias = alias or bool(evidence.alias[latest])
         return refusal(state, state.rules, a, b, receipt.at, alias=as_alias) == evidence.reason(latest)
 
@@ -112,7 +123,7 @@ class IdentityGraph:
         return NOBODY if number < 0 else self._profile(number)
 
     def nodes_of(self, profile: int) -> list[int]:
-        """The nodes of a live profile by first sight, founder first; [] when there is no such profile."""
+        """The nodes of a live profile in the order of first sight, founder first; [] if there is no such profile."""
         nodes = self._state.nodes
         members = sorted(self._members(profile), key=nodes.age)
         return [nodes.ids[member] for member in members]
@@ -123,15 +134,12 @@ class IdentityGraph:
         return "" if number < 0 else self._state.nodes.type(number)
 
     def is_shared(self, node: int) -> bool:
-        """Is it an identifier of so many people that it belongs to nobody?"""
+        """Whether so many people have the identifier that it belongs to nobody."""
         number = self._numbers.get(node, -1)
         return number >= 0 and bool(self._state.nodes.shared[number])
 
     def refusals(self, profile: int) -> list[Refusal]:
-        """The links at a profile that do not hold, oldest first, each once with its latest reason.
-
-        {"a": hex of the profile's node, "b": hex of the other, "reason", "received_at": ms}
-        """
+        """The refused links at a profile, oldest first, each once with its latest reason."""
         state = self._state
         found: list[Refusal] = []
         for member in self._members(profile):
@@ -139,9 +147,8 @@ class IdentityGraph:
                 if state.partition.together(member, other):
                     continue
                 reason = SHARED if state.nodes.shared[other] else state.evidence.reason(entry)
-                ends = {"a": self._hex(member), "b": self._hex(other)}
-                found.append(ends | {"reason": reason, "received_at": state.evidence.at[entry]})
-        return sorted(found, key=lambda r: (r["received_at"], r["a"], r["b"]))
+                found.append(Refusal(state.evidence.at[entry], self._hex(member), self._hex(other), reason))
+        return sorted(found)
 
     def _latest_links(self, node: int) -> dict[int, int]:
         """Other end -> the entry that was received last."""
@@ -164,24 +171,27 @@ class IdentityGraph:
 
     # Folding
 
-    def fold(self, record: Record) -> Changes:
-        """Takes in the next record of simorgh.identity (the formats: README.md), in log order.
+    def fold(self, record: IdentityRecord) -> Changes:
+        """Processes the next record of simorgh.identity, in log order.
 
-        Deterministic: a function of the records so far; the record's own "decisions" are not read. A command
-        that was folded already changes nothing.
+        The result is a function of the records so far. A command that was folded before changes nothing.
         """
-        fold = self._folds.get(record["kind"])
-        if fold is None:
-            raise Broken(
-                "simorgh.identity: wanted a link, merge, split, erase or rules record, got another kind; was it "
-                "written by a newer version?"
-            )
-        return fold(record)
+        match record:
+            case Link():
+                return self._link(record)
+            case Merge():
+                return self._merge(record)
+            case Split():
+                return self._split(record)
+            case Erase():
+                return self._erase(record)
+            case Rules():
+                return self._rules(record)
 
-    def _link(self, record: Record) -> Changes:
+    def _link(self, link: Link) -> Changes:
         state, before, decisions = self._state, Before(self._state), list[Decision]()
-        receipt, alias = Receipt.of(record), bool(record.get("alias", False))
-        nodes = [(from_hex(node), type) for node, type in record["nodes"]]
+        receipt, alias = Receipt.of(link), link.alias
+        nodes = [(from_hex(node), type) for node, type in link.nodes]
         in_order = receipt > state.latest
         if in_order:
             state.latest = receipt
@@ -192,12 +202,12 @@ class IdentityGraph:
             if new := entry < 0:
                 entry = state.evidence.add(numbers[0], other, receipt, nth, alias, prior)
             elif in_order or not self._antedate(entry, receipt, nth):
-                continue  # several writers may log one piece of evidence: it weighs once
+                continue  # several writers may log the same evidence: it counts once
             decisions += self._take(entry, new, in_order, before)
         return before.changes(decisions)
 
     def _antedate(self, entry: int, receipt: Receipt, nth: int) -> bool:
-        """Was the link received earlier than it was known to be?"""
+        """Whether the link was received earlier than known."""
         evidence = self._state.evidence
         if (evidence.receipt(entry), evidence.nth(entry)) <= (receipt, nth):
             return False
@@ -205,7 +215,7 @@ class IdentityGraph:
         return True
 
     def _mention(self, node: int, type: str, at: int, before: Before) -> int:
-        """The number of a node, which may be new or now be known from an earlier moment."""
+        """The number of a node, which may be new, or known from an earlier moment now."""
         number = self._numbers.get(node, -1)
         if number < 0:
             number = self._state.add_node(node, type, at)
@@ -220,7 +230,8 @@ class IdentityGraph:
         return number
 
     def _take(self, entry: int, new: bool, in_order: bool, before: Before) -> list[Decision]:
-        """Decides a link; first the degree cap, since a shared end joins nobody. `in_order`: no other came later."""
+        """Decides a link. The degree cap comes first, since a shared end joins nobody. `in_order`: no other link was
+        received later."""
         state, evidence = self._state, self._state.evidence
         a, b = evidence.ends(entry)
         decisions = list[Decision]()
@@ -228,7 +239,7 @@ class IdentityGraph:
             for node, newcomer in ((a, b), (b, a)):
                 if self._has_too_many_people(node, newcomer):
                     self._share(node, before)
-                    decisions.append({"outcome": "shared", "node": self._hex(node)})
+                    decisions.append(SharedDecision(node=self._hex(node)))
         if in_order:
             if reason := play_link(state, state.rules, entry, before):
                 decisions.append(self._refused(a, b, reason))
@@ -240,7 +251,7 @@ class IdentityGraph:
         return decisions
 
     def _has_too_many_people(self, node: int, newcomer: int) -> bool:
-        """Has the degree of `node` passed the cap by the link with `newcomer`? All evidence counts."""
+        """Whether the link with `newcomer` has raised the degree of `node` above the cap. All evidence counts."""
         state, nodes = self._state, self._state.nodes
         cap = state.rules.shared_after
         if cap is None or state.evidence.degree[node] <= cap or nodes.shared[node]:
@@ -251,9 +262,8 @@ class IdentityGraph:
         return len({other for _, other in state.evidence.of(node) if nodes.type(other) == person}) > cap
 
     def _share(self, node: int, before: Before) -> None:
-        """Detaches a node as if it had never joined anybody.
-
-        Only what it had been joined with can change: elsewhere all its links were refused.
+        """Detaches a node as if it had never joined any other. Only the nodes that it was joined with can change: all
+        its other links were refused.
         """
         state = self._state
         profile = list(state.partition.members(node))
@@ -262,79 +272,80 @@ class IdentityGraph:
         state.partition.reset(node)
         refold(state, profile, before)
 
-    def _merge(self, record: Record) -> Changes:
-        """A forced edge, kept in force until a split parts its ends. It overrides every limit and says which.
+    def _merge(self, merge: Merge) -> Changes:
+        """Adds a forced edge, which lasts until a split separates its ends. It overrides every limit and records which.
 
-        Ends that are unknown or shared are refused. When an end becomes shared later, the edge holds nobody.
+        Ends that are unknown or shared are refused. If an end becomes shared later, the edge has no effect.
         """
-        if not self._is_next(record):
+        if not self._is_next(merge):
             return Changes()
         state = self._state
-        a, b = (self._numbers.get(from_hex(record[end]), -1) for end in ("a", "b"))
+        a, b = (self._numbers.get(from_hex(end), -1) for end in (merge.a, merge.b))
         if a < 0 or b < 0 or state.nodes.shared[a] or state.nodes.shared[b]:
             reason = SHARED if a >= 0 and b >= 0 else "unknown"
-            return Changes([_refused(record["a"], record["b"], reason)])
-        merge = MergeCommand(state.latest, record["at"], record["command"], a, b)
-        state.commands.add(merge)
+            return Changes([RefusedDecision(a=merge.a, b=merge.b, reason=reason)])
+        command = MergeCommand(state.latest, merge.at, merge.command, a, b)
+        state.commands.add(command)
         if state.partition.together(a, b):
             return Changes([self._refused(a, b, "same_profile")])
-        overrides = broken_limits(state, state.rules, a, b, record["at"])
+        overrides = broken_limits(state, state.rules, a, b, merge.at)
         before = Before(state)
-        play_merge(state, merge, before)
+        play_merge(state, command, before)
         changes = before.changes([])
-        if overrides:
-            changes.decisions[0]["overrides"] = overrides
-        if merge.lifts:
-            changes.decisions[0]["lifts"] = [split.number for split in merge.lifts]
+        for decision in changes.decisions:
+            if isinstance(decision, Merged):  # the only one
+                decision.overrides = overrides
+                decision.lifts = [split.number for split in command.lifts]
         return changes
 
-    def _split(self, record: Record) -> Changes:
+    def _split(self, split: Split) -> Changes:
         """The listed nodes leave their profile together.
 
-        Merges between the two sides are taken back, links between them are cut, and no link joins them again
-        until a steward merges. The state is the refold of all that any evidence connects with them: if
-        nothing but a merge connected the sides, it is as if that had never been. Listed nodes that held
-        together only through those who stay are tied by force; that tie belongs to this command.
+        Merges between the two sides are taken back, links between them are cut, and no link joins them again until a
+        steward merges. The state is the refold of everything that evidence connects with them: if only a merge
+        connected the sides, the state is as if that had never happened. Listed nodes that were connected only through
+        the others are tied by force; the tie belongs to this command.
         """
-        if not self._is_next(record):
+        if not self._is_next(split):
             return Changes()
         state = self._state
-        listed = {self._numbers.get(from_hex(node), -1) for node in record["nodes"]}
+        listed = {self._numbers.get(from_hex(node), -1) for node in split.nodes}
         profile = self._one_profile(listed)
         if not listed or len(listed) >= len(profile):
-            first = record["nodes"][0] if record["nodes"] else to_hex(NOBODY)
-            return Changes([_refused(first, to_hex(self.profile_of(from_hex(first))), "nothing_to_split")])
+            first = split.nodes[0] if split.nodes else to_hex(NOBODY)
+            other = to_hex(self.profile_of(from_hex(first)))
+            return Changes([RefusedDecision(a=first, b=other, reason="nothing_to_split")])
         side = {node: ASIDE if node in listed else REST for node in profile}
         state.commands.part(side)
-        split = SplitCommand(state.latest, record["at"], record["command"], side)
-        state.commands.add(split)
+        command = SplitCommand(state.latest, split.at, split.command, side)
+        state.commands.add(command)
         before = Before(state)
         refold(state, profile, before)
         if len({state.partition.founder(node) for node in listed}) > 1:
-            split.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
-            play_split(state, split, before)
+            command.groups = [sorted(listed, key=state.nodes.ids.__getitem__)]
+            play_split(state, command, before)
         return before.changes([])
 
-    def _erase(self, record: Record) -> Changes:
+    def _erase(self, erase: Erase) -> Changes:
         """All nodes of the profile belong to nobody from now on, like shared ones: links with them join nobody, however
         early they were received. Nobody else changes, since the profile is a whole component."""
-        if not self._is_next(record):
+        if not self._is_next(erase):
             return Changes()
         state = self._state
-        number = self._numbers.get(from_hex(record["profile"]), -1)
+        number = self._numbers.get(from_hex(erase.profile), -1)
         if number < 0 or state.nodes.shared[number]:
-            return Changes([_refused(record["profile"], to_hex(NOBODY), "unknown")])
+            return Changes([RefusedDecision(a=erase.profile, b=to_hex(NOBODY), reason="unknown")])
         profile = sorted(state.partition.members(number), key=state.nodes.ids.__getitem__)
-        erased = {"outcome": "erased", "profile": self._hex(state.partition.founder(number))}
+        founder = self._hex(state.partition.founder(number))
         before = Before(state)
         before.note(profile)
         for node in profile:
             state.nodes.shared[node] = ERASED
             state.partition.reset(node)
-        return before.changes([{**erased, "nodes": [self._hex(node) for node in profile]}])
+        return before.changes([Erased(profile=founder, nodes=[self._hex(node) for node in profile])])
 
     def _one_profile(self, listed: Iterable[int]) -> list[int]:
-        """The members of the profile that holds all the listed nodes; [] when there is none such."""
+        """The members of the profile that contains all listed nodes; [] if there is none."""
         state = self._state
         if any(number < 0 or state.nodes.shared[number] for number in listed):
             return []
@@ -342,32 +353,25 @@ class IdentityGraph:
             return []
         return sorted(state.partition.members(next(iter(listed))))
 
-    def _is_next(self, record: Record) -> bool:
-        """Commands are folded once, in the order of the registry; a copy is left out."""
-        if record["command"] <= self._applied:
+    def _is_next(self, steward: Merge | Split | Erase) -> bool:
+        """Whether the command is new: commands are folded once, in the order of the registry."""
+        if steward.command <= self._applied:
             return False
-        self._applied = record["command"]
+        self._applied = steward.command
         return True
 
-    def _rules(self, record: Record) -> Changes:
-        """New rules hold for the links that follow; what was decided stays.
-
-        A replay reads each link under the rules of its time.
-
-        A version that is no newer changes nothing: it is a copy, or an earlier writer's.
+    def _rules(self, rules: Rules) -> Changes:
+        """New rules apply to the links that follow; earlier decisions stay. A replay reads each link under the rules of
+        its time. A version that is not newer changes nothing: it is a copy, or comes from an earlier writer.
         """
-        if record["version"] <= self._ruled:
+        if rules.version <= self._ruled:
             return Changes()
-        self._ruled = record["version"]
-        self._state.set_rules(IdentityRules.parse(record["rules"] | {"version": record["version"]}))
+        self._ruled = rules.version
+        self._state.set_rules(IdentityRules.parse(rules.rules | {"version": rules.version}))
         return Changes()
 
     def _refused(self, a: int, b: int, reason: str) -> Decision:
-        return _refused(self._hex(a), self._hex(b), reason)
+        return RefusedDecision(a=self._hex(a), b=self._hex(b), reason=reason)
 
     def _hex(self, number: int) -> str:
         return to_hex(self._state.nodes.ids[number])
-
-
-def _refused(a: str, b: str, reason: str) -> Decision:
-    return {"outcome": "refused", "a": a, "b": b, "reason": reason}

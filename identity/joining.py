@@ -1,4 +1,4 @@
-"""One link, merge or split against the state: may it join two components, and joining them.
+"""Applying one link, merge or split to the state: whether it may join two components, and joining them.
 
 The fold and the refold both play history through these functions, so that they cannot differ.
 """
@@ -20,7 +20,7 @@ _ALIAS_OVERRIDES: Final = "user_id"
 
 
 def play_link(state: State, rules: IdentityRules, entry: int, before: Before) -> str:
-    """Joins the ends of a link unless something forbids it; answers the reason, "" when they are together."""
+    """Joins the ends of a link unless something forbids it. Returns the reason, "" if they are together."""
     a, b = state.evidence.ends(entry)
     if state.nodes.shared[a] or state.nodes.shared[b]:
         reason = SHARED
@@ -38,17 +38,18 @@ def play_link(state: State, rules: IdentityRules, entry: int, before: Before) ->
 
 
 def rejoin(state: State, entry: int) -> None:
-    """Joins the ends of a link that held, in a region that is played again up to a link that came later."""
+    """Joins the ends of a link that was accepted, in a region that is played again up to a late link."""
     a, b = state.evidence.ends(entry)
     if not state.partition.together(a, b):
         _unite(state, a, b, state.evidence.at[entry])
 
 
 def competes(state: State, a: int, b: int) -> bool:
-    """May it matter when a link between these nodes was received, or may it be joined as if it were the latest?
+    """Whether it may matter when a link between these nodes was received. Otherwise it is joined as if it were the
+    latest.
 
-    It matters not where no link of their profiles was ever refused, no steward was at work, and one profile of both
-    breaks no limit: then no smaller profile did on the way, in whatever order its links were received.
+    It does not matter if no link of their profiles was ever refused, no steward has changed them, and one profile of
+    both breaks no limit: then no smaller profile did before, whatever the order of its links.
     """
     members = list(state.partition.members(a))
     if not state.partition.together(a, b):
@@ -66,7 +67,7 @@ def competes(state: State, a: int, b: int) -> bool:
 
 
 def join_late(state: State, entry: int, before: Before) -> None:
-    """Joins the ends of a link that competes with none, and notes that they stopped being alone when it came."""
+    """Joins the ends of a link that competes with no other, and notes when they stopped being alone."""
     a, b = state.evidence.ends(entry)
     joined, at = state.nodes.joined, state.evidence.at[entry]
     if not state.partition.together(a, b):
@@ -91,7 +92,7 @@ def play_merge(state: State, merge: MergeCommand, before: Before) -> None:
 
 
 def play_split(state: State, split: SplitCommand, before: Before) -> None:
-    """Ties the listed nodes together where the links alone would not: they leave together."""
+    """Ties the listed nodes together if their links do not: they leave together."""
     for group in split.groups:
         tied = [node for node in group if not state.nodes.shared[node]]
         for node in tied[1:]:
@@ -102,13 +103,14 @@ def play_split(state: State, split: SplitCommand, before: Before) -> None:
 
 
 def _is_parted_later(parting: list[SplitCommand], command: MergeCommand | SplitCommand) -> bool:
-    """Whether a split that came after the command keeps these components apart: a steward's last word holds, also
-    where a refold plays the earlier command again and finds other nodes around its ends."""
+    """Whether a split that came after the command keeps these components apart: a steward's latest decision stays, even
+    if a refold plays the earlier command again and finds other nodes around its ends."""
     return any(split.order > command.order for split in parting)
 
 
 def refusal(state: State, rules: IdentityRules, a: int, b: int, at: int, *, alias: bool) -> str:
-    """Why a link may not join two different components, "" when it may. The most telling reason counts."""
+    """Why a link may not join two different components, "" if it may. Of several reasons the most informative one
+    counts."""
     if state.partition.marks and _parting(state, a, b):
         return SPLIT
     broken = broken_limits(state, rules, a, b, at)
@@ -118,8 +120,8 @@ def refusal(state: State, rules: IdentityRules, a: int, b: int, at: int, *, alia
 def broken_limits(state: State, rules: IdentityRules, a: int, b: int, at: int) -> list[str]:
     """The limits that one profile of both components would break, the highest-ranked type first.
 
-    A type counts only when both bring some of it: a profile over its limit by a steward's doing may still
-    grow in other types.
+    A type counts only if both have nodes of it: a profile over a limit, because of a steward, may still grow in other
+    types.
     """
     few, many = (_types(state, state.partition.members(end)) for end in (a, b))
     if len(few) > len(many):
@@ -157,7 +159,7 @@ def _parting(state: State, a: int, b: int) -> list[SplitCommand]:
 
 
 def _types(state: State, members: Iterable[int]) -> dict[str, int]:
-    """How many nodes of each type there are."""
+    """The number of nodes of each type."""
     kind, kinds = state.nodes.kind, state.nodes.kinds
     counts: dict[str, int] = {}
     for member in members:

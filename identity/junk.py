@@ -1,7 +1,8 @@
-"""Values that programs and people send when they know nobody, by kind: RE2 patterns, matched whole, in any case.
+"""Values that programs and people send for an unknown person, by kind: RE2 patterns that match whole values, ignoring
+case.
 
-One such value joins strangers. Each kind is caught in any quotes, brackets and signs, since exports, templates and
-languages each put their own around it: `null`, `"null"`, `(null)`, `<null>`, `#null!`.
+Such a value would join strangers. Each kind is matched in any quotes, brackets and signs, since exports, templates and
+languages add their own: `null`, `"null"`, `(null)`, `<null>`, `#null!`.
 """
 
 from typing import Final
@@ -12,7 +13,7 @@ _GAP: Final = r"[\pP\s\x{200c}]*"
 
 
 def _dressed(*words: str) -> str:
-    """Any of the words, once or again and again, with whatever signs around them."""
+    """Any of the words, once or repeated, with any signs around them."""
     return f"(?:{_AROUND}(?:{'|'.join(words)}))(?:[\\pP\\pS\\s]+(?:{'|'.join(words)}))?{_AROUND}"
 
 

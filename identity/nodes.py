@@ -1,7 +1,7 @@
-"""Keyed hashes: what identifiers, events and business facts are called everywhere behind the door.
+"""Keyed hashes: the names of identifiers, events and business facts behind the door.
 
-They are keyed with the workspace's secret, so that nobody who reads the log or a backup can find a phone number by
-trying them all. Each of the three has a domain of its own: no event can be given the hash of a node.
+They are keyed with the workspace's secret, so that a reader of the log or a backup cannot find a phone number by trying
+all of them. Each of the three has its own domain: no event can have the hash of a node.
 
 In Python a node is an int of 128 bits, in JSON 32 hex digits, in a profile id these after "prf_". 0 is nobody.
 """
@@ -21,13 +21,14 @@ _KNOWN_NODES: Final = 1 << 17
 
 
 def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
-    """The node of an identifier. `secret` is the workspace's, 16 to 64 bytes; losing it loses who is who."""
+    """The node of an identifier. `secret` is the workspace's, 16 to 64 bytes; without it, returning customers are not
+    recognised."""
     text = f"{workspace}\x1f{type}\x1f{normalised}"
     return int.from_bytes(blake2b(text.encode(), digest_size=16, key=secret).digest(), "big")
 
 
 class Hasher(Protocol):
-    """What `hashlib` answers with, as far as keys need it."""
+    """The part of `hashlib`'s objects that keys need."""
 
     def copy(self) -> "Hasher": ...
 
@@ -37,7 +38,7 @@ class Hasher(Protocol):
 
 
 def event_hasher(secret: bytes, workspace: str, source: str) -> Hasher:
-    """What the keys of a source's events begin with. A copy of it, updated with the id in UTF-8, gives the key."""
+    """The hasher of a source's events. A copy, updated with the id in UTF-8, gives the key."""
     return blake2b(f"{workspace}\x1f{source}\x1f".encode(), digest_size=16, key=secret, person=_EVENT)
 
 
@@ -47,7 +48,7 @@ def event_key(secret: bytes, workspace: str, source: str, id: str) -> str:
 
 
 def fact_hasher(secret: bytes, workspace: str, book: str, type: str) -> Hasher:
-    """What the keys of a book's facts of one event type begin with; with the business key's value they are whole."""
+    """The hasher of a book's facts of one event type. A copy, updated with the business key's value, gives the key."""
     return blake2b(f"{workspace}\x1f{book}\x1f{type}\x1f".encode(), digest_size=16, key=secret, person=_FACT)
 
 
@@ -66,7 +67,7 @@ def to_hex(node: int) -> str:
 def from_hex(text: str) -> int:
     """Raises InvalidIdentifier unless `text` is 32 lower-case hex digits.
 
-    Customers come again, and each of their names passes several stages: most have been read before.
+    Most texts repeat: customers return, and each node passes several stages.
     """
     if not _HEX.fullmatch(text):
         raise InvalidIdentifier("node: wanted 32 lower-case hex digits, got another shape; pass a node as it was given")
@@ -79,7 +80,7 @@ def profile_id(node: int) -> str:
 
 
 def parse_profile_id(text: str) -> int:
-    """The founding node in a profile id. Raises InvalidIdentifier when it is none."""
+    """The founding node in a profile id. Raises InvalidIdentifier for any other text."""
     if not text.startswith(_PREFIX) or not _HEX.fullmatch(text, len(_PREFIX)):
         raise InvalidIdentifier(
             "profile id: wanted prf_ and 32 hex digits, got another shape; pass an id as it was given"

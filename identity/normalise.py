@@ -1,7 +1,7 @@
-"""One spelling per identifier, so that the same person typed twice gives the same node.
+"""One spelling per identifier, so that different spellings of one person give the same node.
 
-The normalised value is stored in the envelope with `NORMALISER_VERSION`, and replay uses the stored one: a
-change of behaviour here needs a new version and an explicit migration, or history gets other nodes.
+The normalised value is stored in the envelope with `NORMALISER_VERSION`, and a replay uses the stored value. A change
+of behaviour here needs a new version and an explicit migration, or past events would get other nodes.
 """
 
 import re
@@ -17,7 +17,7 @@ from schemas.errors import InvalidIdentifier
 NORMALISER_VERSION: Final = 1
 
 NO_REGION: Final = "phone_without_region"
-"""Code of the error for a number that would be one, were its country known."""
+"""Code of the error for a phone number that is valid only with a country."""
 _LOCAL_DIGITS: Final = 5
 
 MAX_LENGTH: Final = 500
@@ -43,7 +43,7 @@ def normalise(type: str, value: object, *, region: str | None = None) -> str:
 
 
 def is_region(region: str) -> bool:
-    """Is it a country (ISO 3166, "IR") whose phone numbers are known?"""
+    """Whether it is a country (ISO 3166, "IR") with known phone numbers."""
     return region in phonenumbers.SUPPORTED_REGIONS
 
 
@@ -63,7 +63,7 @@ def _text(type: str, value: object) -> str:
         if value.bit_length() > 1024:  # also keeps str() away from its limit of 4,300 digits
             raise _invalid(type, f"at most {MAX_LENGTH} characters", "a longer number")
         return str(value)
-    if len(value) > 4 * MAX_LENGTH:  # before any work is done on it
+    if len(value) > 4 * MAX_LENGTH:  # before anything is computed from it
         raise _invalid(type, f"at most {MAX_LENGTH} characters", f"{len(value)}")
     return _bounded(type, trim(unicodedata.normalize("NFC", value)))
 

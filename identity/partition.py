@@ -1,7 +1,7 @@
-"""The partition of nodes into profiles: joins, members and founders, in flat arrays.
+"""The partition of nodes into profiles, with joins, members and founders, in flat arrays.
 
-Joining relabels the smaller side (profiles are small by rule), so that looking up a node's profile is one
-read. Taking a join back means `reset` of all nodes concerned and joining again; `refold` does that.
+Joining relabels the smaller side (profiles are small by rule), so that looking up a node's profile is one read. To
+revert a join, `refold` resets all nodes concerned and joins them again.
 """
 
 from array import array
@@ -10,7 +10,7 @@ from typing import Final
 
 
 class Partition:
-    """Nodes are dense numbers. A component is named by its root; which member that is means nothing.
+    """Nodes are dense numbers. A component is named by its root, which may be any member.
 
     `marks` are the sides of standing splits that a component has members of (see `commands`).
     """
@@ -18,7 +18,7 @@ class Partition:
     __slots__ = ("_founder", "_next", "_size", "marks", "root")
 
     COLUMNS: Final = ("root", "_next", "_size", "_founder")
-    """What is kept of it in a snapshot, beside `marks`."""
+    """The columns in a snapshot, apart from `marks`."""
 
     def __init__(self) -> None:
         self.root = array("i")

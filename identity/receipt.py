@@ -1,15 +1,15 @@
-"""The order of links: who was first is whoever was received first.
+"""The order of links: the order of their receipt.
 
-Links reach simorgh.identity in another order than that in which the door received them: partitions are read one after
-the other, and a backlog is read late. Each link record therefore says when it was received, and its links are decided
-in that order.
+Links reach simorgh.identity in another order than the door received them, since partitions are read one after the
+other, and a backlog is read late. Each link record therefore says when it was received, and its links are decided in
+that order.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from schemas.errors import Broken
 from schemas.order import KEY_BITS, MOMENT_BITS, MOST_PLACE
+from schemas.records import Link
 
 _DIGITS: Final = 16
 _LEFT_OUT: Final = KEY_BITS - 4 * _DIGITS
@@ -20,8 +20,8 @@ _MOST_MOMENT: Final = (1 << MOMENT_BITS) - 1
 class Receipt(NamedTuple):
     """When the event of a link was received; the earlier of two is the smaller.
 
-    `at`: ms. `place`: within its request, which has one moment of receipt. `key`: the first 64 bits of the event's key,
-    which decide between two requests of the same millisecond.
+    `at`: ms. `place`: within its request, whose events share one receipt. `key`: the first 64 bits of the event's key,
+    which decide between two requests of one millisecond.
     """
 
     at: int
@@ -29,23 +29,20 @@ class Receipt(NamedTuple):
     key: int = 0
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> Self:
-        """Of a link record. One of an earlier version may have no place or no key: these count as 0.
-
-        Raises Broken where the record is not as it was written.
-        """
-        at, place, key = record["received_at"], record.get("place", 0), record.get("key") or "0"
+    def of(cls, link: Link) -> Self:
+        """The receipt of a link record. Raises Broken for a malformed record."""
+        at, place = link.received_at, link.place or 0
         try:
-            receipt = _new(cls, (at, place, int(key[:_DIGITS], 16)))
-        except (TypeError, ValueError):
+            receipt = _new(cls, (at, place, int(link.key[:_DIGITS] or "0", 16)))
+        except ValueError:
             raise Broken("link record, key: wanted 32 hex digits, got another value; was it altered?") from None
-        if type(at) is int and type(place) is int and 0 <= at <= _MOST_MOMENT and 0 <= place <= MOST_PLACE:
+        if 0 <= at <= _MOST_MOMENT and 0 <= place <= MOST_PLACE:
             return receipt
         raise Broken("link record, received_at and place: wanted whole numbers from 0 up, got others; was it altered?")
 
     @classmethod
     def event(cls, at: int, place: int, key: int) -> Self:
-        """Of an event. `key`: its whole key."""
+        """The receipt of an event. `key`: its whole key."""
         return _new(cls, (at, place, key >> _LEFT_OUT))
 
 

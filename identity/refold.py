@@ -1,9 +1,9 @@
-"""Playing a region of the history again: how merges, links and shared identifiers are taken back exactly, and how a
-link that comes late is decided at its place.
+"""Playing a region of the history again. This reverts merges, links and shared identifiers exactly, and decides a late
+link at its place.
 
-A region is closed: no link whose decision is open and no command leads out of it, except through shared nodes, which
-join nobody. So playing its part of the history alone gives the same as playing all of it. History is played in the
-order of receipt, with each command at its place in it (`identity.commands`).
+A region is closed: no open link and no command leads out of it, except through shared nodes, which join nobody. So
+playing its part of the history alone gives the same as playing all of it. History is played in the order of receipt,
+with each command at its place in it (`identity.commands`).
 """
 
 from collections import deque
@@ -17,16 +17,15 @@ from identity.state import ALONE, Order, State
 
 
 def refold(state: State, seeds: Iterable[int], before: Before) -> None:
-    """Plays the regions of `seeds` again under the shared nodes, commands and constraints of now."""
+    """Plays the regions of `seeds` again under the present shared nodes, commands and constraints."""
     nodes, entries = _region(state, seeds, None)
     _replay(state, nodes, entries, None, before)
 
 
 def decide_late(state: State, entry: int, before: Before, *, new: bool) -> list[int]:
-    """Decides a link that was received before others that are decided, and decides again what depends on it.
-
-    `new`: it was never decided, unlike one that was thought to be received later. Answers the other links that held and
-    are refused now, by receipt.
+    """Decides a link that was received before decided ones, and decides again what depends on it. `new`: it was never
+    decided, unlike one with a later known receipt. Returns the other links that were accepted and are refused now, by
+    receipt.
     """
     a, b = state.evidence.ends(entry)
     if state.nodes.shared[a] or state.nodes.shared[b]:
@@ -54,7 +53,7 @@ def _commands_after(state: State, nodes: Iterable[int], entry: int) -> bool:
 def _region(state: State, seeds: Iterable[int], since: Order | None) -> tuple[set[int], list[int]]:
     """Nodes and entries that the seeds reach by evidence or command; the entries in the order of receipt.
 
-    `since`: links refused before that stay so, and lead nowhere. None: any link may be decided otherwise.
+    `since`: links refused before it stay refused, and lead nowhere. None: any link may be decided differently.
     """
     shared, evidence = state.nodes.shared, state.evidence
     nodes = {node for node in seeds if not shared[node]}

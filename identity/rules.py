@@ -22,8 +22,7 @@ ANY_TYPE: Final = "*"
 
 
 class Limit(BaseModel):
-    """At most `max` identifiers of a type per profile; with `within_days`, that many joining in any such
-    window."""
+    """At most `max` identifiers of a type per profile; with `within_days`, at most `max` that join in such a window."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,17 +35,18 @@ class Limit(BaseModel):
 
 
 class IdentityRules(BaseModel):
-    """Who may be joined with whom. Immutable; `model_dump(mode="json")` and `parse` are inverse."""
+    """Which identifiers may be joined. Immutable; `model_dump(mode="json")` and `parse` are inverse."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: int = Field(default=1, ge=1)
     priorities: tuple[str, ...] = ("user_id", "email")
-    """The most telling types in order; every other type follows them in alphabetical order."""
+    """The types with the highest priority, in order; all other types follow in alphabetical order."""
     limits: dict[str, Limit] = Field(
         default_factory=lambda: {"user_id": Limit(max=1), "anonymous_id": Limit(max=20, within_days=7)}
     )
-    """A browser's cookie often lives a week, so a customer has ever more anonymous ids: only their rate is limited."""
+    """A browser's cookie often lives a week, so a customer gets more and more anonymous ids: only their rate is
+    limited."""
     default_limit: Limit | None = Limit(max=5)
     """For types without a limit of their own; None: no limit."""
     blocked: dict[str, tuple[str, ...]] = Field(
@@ -58,7 +58,7 @@ class IdentityRules(BaseModel):
             "phone": JUNK_PHONES,
         }
     )
-    """RE2 patterns per type, "*" for all; a value that one of them matches as a whole is no identifier."""
+    """RE2 patterns per type, "*" for all; a value that one of them matches as a whole is not an identifier."""
     persons: tuple[str, ...] = ("user_id", "email", "phone", "loyalty_card")
     """Types that stand for a person, the surest first."""
     shared_after: int | None = Field(default=10, ge=1)
@@ -77,10 +77,10 @@ class IdentityRules(BaseModel):
             ) from None
 
     def rank(self, type: str) -> int:
-        """Smaller is more telling: 1, 2, … for `priorities`, then every other type in its alphabetical place.
+        """Smaller is higher priority: 1, 2, … for `priorities`, then every other type in alphabetical order.
 
-        Only the order of ranks means something: a type that comes later must find a place between any two, so
-        those of the other types are their names read as numbers.
+        Only the order of ranks has a meaning. A new type must fit between any two, so the ranks of other types are
+        their names read as numbers.
         """
         return _rank(self.priorities, type)
 
@@ -88,19 +88,19 @@ class IdentityRules(BaseModel):
         return self.limits.get(type, self.default_limit)
 
     def is_blocked(self, type: str, normalised: str) -> bool:
-        """Is it junk that must never join people? Linear in the value's length, whatever the pattern."""
+        """Whether it is junk, which must never join people. Linear in the value's length, whatever the pattern."""
         matchers = self.matchers
         return bool((matchers.get(type) or matchers[ANY_TYPE]).Match(normalised))
 
     @cached_property
     def has_windows(self) -> bool:
-        """Is there a limit that holds for some days only, so that a refused link may be accepted later?"""
+        """Whether a limit applies to some days only, so that a refused link may be accepted later."""
         limits = (self.default_limit, *self.limits.values())
         return any(limit is not None and limit.within_days is not None for limit in limits)
 
     @cached_property
     def matchers(self) -> dict[str, Any]:
-        """Compiled `blocked`: per type what holds for it and for all."""
+        """Compiled `blocked`: for each type its own patterns and those for all."""
         common = self.blocked.get(ANY_TYPE, ())
         own = {type: (*common, *patterns) for type, patterns in self.blocked.items() if type != ANY_TYPE}
         return {type: _compile(patterns) for type, patterns in {ANY_TYPE: common, **own}.items()}

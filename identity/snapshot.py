@@ -1,8 +1,8 @@
-"""A graph as bytes and back, so that a start need not fold the whole topic.
+"""Saving a graph as bytes and loading it, so that a start need not fold the whole topic.
 
-A snapshot is a cache: truth stays simorgh.identity. It names the last record that it holds and that record's digest,
-and is of use only where the log holds the same record at the same offset; anything else (another log, another version
-of the fold, damage) answers None, and the topic is folded from its beginning.
+A snapshot is a cache of simorgh.identity. It names its last record and that record's digest, and is valid only if the
+log has the same record at the same offset. In all other cases (another log, another version of the fold, damage)
+loading returns None, and the topic is folded from its beginning.
 
 Format: BLAKE2b-256 of what follows, then one MessagePack document (`_Document`). Arrays are the machine's own bytes,
 little-endian.
@@ -26,7 +26,7 @@ from identity.rules import IdentityRules
 from identity.state import Nodes, State
 
 FOLD_VERSION: Final = 2
-"""Raised whenever the fold decides anything otherwise than before, or the format changes."""
+"""Incremented whenever the fold decides anything differently, or the format changes."""
 
 _DIGEST: Final = 32
 _NODE: Final = 16
@@ -77,7 +77,7 @@ class _Document(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a graph was at one moment. `encode` may run in another thread while the graph folds on."""
+    """A copy of a graph at one moment. `encode` may run in another thread while the graph continues."""
 
     _document: _Document
     _ids: list[int]
@@ -89,7 +89,8 @@ class Taken:
 
 
 def take(graph: IdentityGraph, mark: Mark) -> Taken:
-    """The graph that folded everything up to `mark`, itself included. Quick: its columns are copied as they are."""
+    """Copy the graph that has folded everything up to and including `mark`. Quick: its columns are copied as they
+    are."""
     state = graph.state
     document = _Document(
         version=FOLD_VERSION,
@@ -111,13 +112,13 @@ def take(graph: IdentityGraph, mark: Mark) -> Taken:
 
 
 def mark_of(snapshot: bytes) -> Mark | None:
-    """The last record that a snapshot holds; None where the snapshot is of no use to this version."""
+    """The last record of a snapshot; None if this version cannot use the snapshot."""
     document = _read(snapshot)
     return document.mark if document else None
 
 
 def load(snapshot: bytes, rules: IdentityRules) -> IdentityGraph | None:
-    """The graph as it was; None where the snapshot is damaged, of another version, or began with other rules."""
+    """The graph of a snapshot; None if it is damaged, of another version, or began with other rules."""
     document = _read(snapshot)
     if document is None or document.rules[0][1] != rules.model_dump_json().encode():
         return None
@@ -180,7 +181,8 @@ def _command(command: MergeCommand | SplitCommand) -> _Command:
 
 
 def _restore_commands(commands: Commands, stored: list[_Command]) -> None:
-    """In their order; then what lifts what, for a merge may lift a split on either side of it."""
+    """Reads commands in their order, then the references between them, since a merge may lift a split before or after
+    it."""
     made: list[MergeCommand | SplitCommand] = []
     for one in stored:
         command: MergeCommand | SplitCommand

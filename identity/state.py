@@ -15,7 +15,7 @@ from identity.receipt import NEVER, Receipt
 from identity.rules import MS_PER_DAY, IdentityRules
 
 ALONE: Final = -1
-"""`joined` of a node that no link has joined with another yet."""
+"""The `joined` of a node that no link has joined with another yet."""
 
 
 SHARED: Final = 1
@@ -32,7 +32,7 @@ class Nodes:
     __slots__ = ("_kind_numbers", "birth", "contested", "ids", "index", "joined", "kind", "kinds", "shared")
 
     COLUMNS: Final = ("birth", "joined", "shared", "contested", "kind")
-    """What is kept of it in a snapshot, beside `ids` and `kinds`."""
+    """The columns in a snapshot, apart from `ids` and `kinds`."""
 
     def __init__(self) -> None:
         self.index: dict[int, int] = {}  # node -> dense number
@@ -40,7 +40,7 @@ class Nodes:
         self.birth = array("q")  # first received_at of a link record with the node, ms
         self.joined = array("q")  # received_at of the link by which it stopped being alone, ms
         self.shared = bytearray()  # SHARED or ERASED: belongs to nobody
-        self.contested = bytearray()  # 1: a link of it was refused once: what comes late may change who is first
+        self.contested = bytearray()  # 1: a link of it was refused once, so a late link may change who is first
         self.kind = array("H")
         self.kinds: list[tuple[str, int]] = []
         self._kind_numbers: dict[tuple[str, int], int] = {}
@@ -59,7 +59,7 @@ class Nodes:
         return number
 
     def restore(self, ids: list[int], kinds: list[tuple[str, int]]) -> None:
-        """What is no column of bytes, into a new, empty one."""
+        """Load the parts that are not columns of bytes into a new, empty state."""
         self.ids = ids
         self.index = {node: number for number, node in enumerate(ids)}
         self.kinds = kinds
@@ -69,7 +69,7 @@ class Nodes:
         return self.kinds[self.kind[number]][0]
 
     def older(self, a: int, b: int) -> int:
-        """Which of two founds a profile of both: first seen, then more telling, then the smaller node."""
+        """Which of two nodes founds a profile of both: first seen, then higher priority, then the smaller node."""
         if self.birth[a] != self.birth[b]:
             return a if self.birth[a] < self.birth[b] else b
         return min(a, b, key=self.age)
@@ -80,7 +80,7 @@ class Nodes:
 
 
 Order = tuple[int, int, int, int, int, int]
-"""Where a link stands: its receipt, its anchor, which link of its record it is, its other end. No two are equal."""
+"""The place of a link: its receipt, its anchor, its number in its record, its other end. No two are equal."""
 
 
 class State:
@@ -118,7 +118,7 @@ class State:
         return self.nodes.add(node, type, self.rules.rank(type), birth)
 
     def set_rules(self, rules: IdentityRules) -> None:
-        """For the links that come from now on."""
+        """Apply rules to links from now on."""
         self.add_rules(rules, len(self.evidence))
 
     def add_rules(self, rules: IdentityRules, position: int) -> None:
@@ -151,11 +151,10 @@ class State:
         return (*self.evidence.receipt(entry), self.nodes.ids[a], self.evidence.nth(entry), self.nodes.ids[b])
 
     def counted(self, latest: int, anchor: int, receipt: Receipt, *, alias: bool) -> int:
-        """The entry that stands for a link received at `receipt`, -1 when there is none yet.
-
-        `latest`: the entry that came last between the two nodes. Of the links from an anchor to a node only the first
-        of a day counts, under the same rules and between the same commands. The others could be accepted only where a
-        window lapsed within the day; without windows, never.
+        """The entry that represents a link received at `receipt`, -1 if there is none yet. `latest`: the latest entry
+        between the two nodes. Of the links from an anchor to a node only the first of a day counts, under the same
+        rules and between the same commands. The others could be accepted only if a window ended within the day; without
+        windows, never.
         """
         evidence, rules_since, entry = self.evidence, self._rule_positions[-1], latest
         while entry >= rules_since:
@@ -165,7 +164,7 @@ class State:
         return -1
 
     def _is_one(self, entry: int, receipt: Receipt) -> bool:
-        """Are these receipts of one day, with no command between them?"""
+        """Whether these receipts are of one day, with no command between them."""
         evidence = self.evidence
         if self.rules.has_windows and evidence.at[entry] // MS_PER_DAY != receipt.at // MS_PER_DAY:
             return False

@@ -40,7 +40,7 @@ def opened(topic: str, records: Sequence[Record], keyring: Keyring) -> list[Reco
 
 def _seal_rejection(message: Message, keyring: Keyring) -> Message:
     body = _parsed(message[1])
-    content = {name: body.pop(name) for name in _PAYLOADS if name in body}
+    content: Body = {name: body.pop(name) for name in _PAYLOADS if name in body}
     if not content or not {"id", "source", "digest"} <= body.keys():
         return message
     node = keyring.node_of_rejection(body["source"], body["id"], body["digest"])

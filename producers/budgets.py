@@ -1,10 +1,10 @@
-"""What one source may bring, so that a public key makes nothing grow without bound.
+"""Budgets: the limits of one source, so that a public key makes nothing grow without bound.
 
-Events and bytes are buckets that fill up again: a request that finds one empty is answered 429 and may come again.
-Names (of event types outside of the catalogue, of traits and properties) and identifiers are counted by the day: once
-as many *new* ones came as may, an event with another one is rejected and kept, and all other events go on. What is in
-the contract, or was seen today or yesterday, is not new: whoever spends a source's budget stops no event that
-the source has been sending. In memory, by process; see docs/security.md for how much.
+Events and bytes are buckets that refill: a request that finds one empty is answered with 429 and may be sent again.
+Names (of event types outside of the catalogue, of traits and properties) and identifiers are counted by day: once the
+limit of *new* ones is reached, an event with another one is rejected and kept, and all other events are accepted. Names
+in the contract, and names seen today or yesterday, are not new: an attacker who uses up a source's budget stops no
+event that the source has been sending. In memory, per process; docs/security.md has the sizes.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -16,16 +16,16 @@ from schemas.errors import InvalidEvent, Throttled
 
 DAY_MS: Final = 86_400_000
 BURST_SECONDS: Final = 60
-"""What was not used up within the last minute may come at once."""
+"""The unused part of the last minute may come at once."""
 
 LEAST_BURST: Final = 2_500
 """Events: one whole batch."""
 
 LONG_NAME: Final = 64
-"""Characters. A longer name counts as often as it holds so many: what counts is what remembering it takes."""
+"""Characters. A longer name counts once for each so many, in proportion to the memory that it takes."""
 
 MOST_DAYS: Final = 16
-"""Days' worth of names that are remembered at most."""
+"""The largest number of names in memory, in days' worth."""
 
 MOST_SOURCES: Final = 1_000
 LONGEST_WAIT: Final = 3_600
@@ -34,7 +34,7 @@ _LOW: Final = (1 << 64) - 1
 
 
 class Bucket:
-    """Holds up to `most`, filled by `rate` a second; full at first. What is taken may overdraw it once."""
+    """Holds up to `most`, and refills by `rate` per second; full at first. It may be overdrawn once."""
 
     __slots__ = ("_at", "_left", "_most", "_rate")
 
@@ -53,7 +53,7 @@ class Bucket:
 
 
 class Names:
-    """The names that are known, of which `most` may become so in a day. 0: any."""
+    """The known names, of which at most `most` may be added in a day. 0: any number."""
 
     def __init__(self, most: int, always: Iterable[str] = ()) -> None:
         self._most = most
@@ -66,7 +66,7 @@ class Names:
         self.known, self._old, self._spent = set(self._always), self.known, 0
 
     def take(self, *names: Collection[str]) -> bool:
-        """Whether all of them are known, or could become so; else none becomes known."""
+        """Whether all of them are known or could be added; otherwise none is added."""
         if not self._most:
             return True
         young = self.known
@@ -81,8 +81,9 @@ class Names:
 
 
 class Sketch:
-    """A Bloom filter over nodes, which are random bits already: it never denies what was seen, and takes 1.4 % of
-    what was not for seen once it holds `most`. Two of sixteen bits each: every person who is not cached comes by."""
+    """A Bloom filter over nodes, which are random bits already. It recognises every node that was seen, and once it
+    holds `most`, it takes 1.4 % of new nodes for seen. It has sixteen bits for each and sets only two, since every
+    person who is not cached passes it."""
 
     def __init__(self, most: int) -> None:
         self._size = 16 * max(1_000, most)
@@ -105,7 +106,7 @@ class Sketch:
 
 
 class Identifiers:
-    """The nodes that are known, of which `most` may become so in a day. 0: any."""
+    """The known nodes, of which at most `most` may be added in a day. 0: any number."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -116,7 +117,7 @@ class Identifiers:
         self._young, self._old, self._spent = Sketch(self._most), self._young, 0
 
     def take(self, nodes: Iterable[int]) -> bool:
-        """Whether all of them are known, or could become so; else none becomes known."""
+        """Whether all of them are known or could be added; otherwise none is added."""
         if not self._most:
             return True
         unseen = [node for node in nodes if node not in self._young]
@@ -130,7 +131,7 @@ class Identifiers:
 
 
 class Spending:
-    """What one source has brought, against what it may."""
+    """The use of one source's budget."""
 
     def __init__(self, source: Source, may: Callable[[str], int], contract: Iterable[str], now: int) -> None:
         self.source = source
@@ -150,16 +151,17 @@ class Spending:
 
 
 class Budgets:
-    """Of all sources. `ask` and `take` are for requests, the other two for the door. Belongs to one thread."""
+    """The budgets of all sources. `ask` and `take` are for requests, the other two for the door. For one thread."""
 
     def __init__(self, defaults: Budget, catalog: Catalog) -> None:
-        """`defaults`: for what a source's own budget leaves open."""
+        """`defaults`: for limits that a source's own budget does not set."""
         self._defaults = defaults
         self._contract = frozenset(name for event in catalog.all() for name in _properties(catalog, event.type))
         self._spendings: dict[str, Spending] = {}
 
     def ask(self, source: Source, now: int) -> None:
-        """May a request of this source come now? Raises `Throttled` (codes `budget_events`, `budget_bytes`)."""
+        """Check whether a request of this source may come now. Raises `Throttled` (codes `budget_events`,
+        `budget_bytes`)."""
         spending = self._of(source, now)
         if spending is None:
             return
@@ -175,7 +177,7 @@ class Budgets:
                 )
 
     def take(self, source: Source, events: int, size: int, now: int) -> None:
-        """Count what a request has brought: `size` in bytes, undone."""
+        """Count a request: its events, and its `size` in bytes, decompressed."""
         spending = self._of(source, now)
         if spending is None:
             return
@@ -188,7 +190,7 @@ class Budgets:
     def names(
         self, source: Source, type_: str | None, traits: Collection[str], properties: Collection[str], now: int
     ) -> None:
-        """Count an event's names; `type_` is None where the catalogue knows it. Raises `InvalidEvent` (codes
+        """Count an event's names; `type_` is None if the catalogue knows it. Raises `InvalidEvent` (codes
         `budget_types`, `budget_names`)."""
         spending = self._spendings.get(source.id)
         if spending is None or spending.source is not source:

@@ -33,10 +33,8 @@ _OURS: Final = ("identifiers", "traits", "properties")
 
 
 def events_of(headers: Mapping[str, str], body: bytes) -> tuple[list[object], bool, bool]:
-    """The events of a request as structured JSON, whether it was a batch, and whether its events are `doubtful`, as
-    `parse` has it.
-
-    Raises `InvalidEvent` where the request as a whole cannot be read. `headers` have lower-case names.
+    """The events of a request as structured JSON, whether it was a batch, and whether its events are `doubtful` (see
+    `parse`). Raises `InvalidEvent` if the request as a whole cannot be read. `headers` have lower-case names.
     """
     if "ce-specversion" in headers or "ce-id" in headers:
         return [_from_binary(headers, body)], False, False
@@ -59,10 +57,9 @@ def _from_binary(headers: Mapping[str, str], body: bytes) -> dict[str, object]:
 
 
 def event_id(event: object) -> str | None:
-    """Ours for the sender's (source, id): the same for every copy. None where the sender gave none.
-
-    The id as sent, `~`, and what its `source` comes to: two producers that share a write key and number alike stay
-    apart, and the id is still read, found and written into a path. Too long a one is hashed whole.
+    """Our id for the sender's (source, id): the same for every copy. None if the sender gave none. It is the id as
+    sent, `~`, and a hash of its `source`. So two producers that share a write key and use the same numbers stay apart,
+    and the id stays readable and fits into a path. An id that is too long is hashed as a whole.
     """
     if not isinstance(event, dict):
         return None
@@ -70,7 +67,7 @@ def event_id(event: object) -> str | None:
     if source is None or given is None:
         return None
     try:
-        given.encode()  # must be text that can be written
+        given.encode()  # must be valid Unicode
         id = f"{given}~{blake2b(source.encode(), digest_size=6).hexdigest()}"
         return id if len(id) <= MAX_ID else str(uuid.uuid5(uuid.NAMESPACE_URL, f"{source}\x1f{given}"))
     except UnicodeEncodeError:
@@ -80,9 +77,8 @@ def event_id(event: object) -> str | None:
 def to_incoming(
     event: object, id: str, *, source: Source, received_at: int, catalog: Catalog, place: int = 0
 ) -> Incoming:
-    """Raises `InvalidEvent` for what is no CloudEvent, or was refused by its sender.
-
-    What is odd in its data is noted and left out, as in an SDK's message.
+    """Raises `InvalidEvent` for anything that is not a CloudEvent, or that its sender refused. Odd values in its data
+    are noted and left out, as in an SDK's message.
     """
     if not isinstance(event, dict):
         raise InvalidEvent("event: wanted a JSON object, got something else; send an object", code="invalid_event")
@@ -134,7 +130,7 @@ def _check_attributes(event: Object) -> None:
 
 
 def _text(value: object) -> str | None:
-    """A text, or a whole number as one; None for "" and all else."""
+    """A text, or a whole number as text; None for "" and everything else."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return value if isinstance(value, str) and value else None
@@ -173,7 +169,7 @@ def _data(event: Object, odd: Odd) -> Object:
 
 
 def _decoded(encoded: str) -> object:
-    """JSON that was sent as bytes; None for other bytes."""
+    """JSON from bytes; None for other bytes."""
     try:
         return orjson.loads(base64.b64decode(encoded, validate=True))
     except ValueError:
@@ -188,8 +184,8 @@ def _member(data: Object, name: str, odd: Odd) -> Object:
 
 
 def _type(given: object, source: Source, catalog: Catalog) -> tuple[str, str | None]:
-    """(type, dataschema where it is not the newest). A known type in any spelling is that type; any other name is
-    custom, named by its words."""
+    """(type, dataschema if it is not the newest). A known type is recognised in any spelling; any other name is
+    custom."""
     name = str(given)
     if catalog.by_type(name) is not None:
         return name, None
@@ -202,7 +198,7 @@ def _type(given: object, source: Source, catalog: Catalog) -> tuple[str, str | N
 
 
 def _identifiers(data: Object, odd: Odd) -> list[tuple[str, object] | tuple[str, object, str]]:
-    """(type, value), with `hint` behind where the sender says so: what somebody merely typed, or a URL carried."""
+    """(type, value), with `hint` at the end if the sender marks it: somebody merely typed it, or a URL carried it."""
     listed = data.get("identifiers")
     if listed is None:
         return []

@@ -1,8 +1,8 @@
 """The collector: SDKs' and CloudEvents requests in, records in the log, then the answer.
 
-One request is one append: its accepted events go to simorgh.events and its refused ones to simorgh.rejected
-in the same transaction, and the answer waits for the disk. A well-formed SDK request is answered 200 whatever
-becomes of its events; what is wrong with single ones stands in the answer.
+One request is one append: its accepted events go to simorgh.events and its refused ones to simorgh.rejected in the same
+transaction, and the answer waits for the disk. A well-formed SDK request is answered with 200, whatever happens to its
+events; the answer lists the refused ones.
 """
 
 import asyncio
@@ -32,18 +32,18 @@ from schemas.errors import Backpressure, InvalidEvent, SimorghError, Throttled
 from schemas.topics import EVENTS, REJECTED
 
 SLICE: Final = 100
-"""Events that are admitted before other requests get their turn: some 3 ms."""
+"""The number of events that are admitted before other requests get their turn: some 3 ms."""
 
 RETRY_AFTER: Final = 1
 """Seconds."""
 
 ALL_ACCEPTED: Final = answer({"success": True})
-"""What nearly every request is answered with."""
+"""The answer to nearly every request."""
 
 
 @dataclass(slots=True)
 class _Judged:
-    """The events of one request: the records of the accepted, the refused by their place in the request."""
+    """The events of one request: the records of accepted ones, and refused ones by their place in the request."""
 
     accepted: list[Message] = field(default_factory=list)
     refused: dict[int, Refused] = field(default_factory=dict)
@@ -64,20 +64,20 @@ class Collector:
     throttle: Throttle
 
     async def sdk(self, request: Request, kind: str | None, limit: int) -> Response:
-        """A Segment or RudderStack request: one event of `kind`, or a batch where `kind` is None."""
+        """A Segment or RudderStack request: one event of `kind`, or a batch if `kind` is None."""
         return await self._guarded(lambda: self._sdk(request, kind, limit))
 
     async def cloudevents(self, request: Request) -> Response:
-        """A CloudEvents request. One bad event answers 400; the good ones of its batch are kept anyway."""
+        """A CloudEvents request. A refused event makes the answer 400; the valid events of its batch are accepted."""
         return await self._guarded(lambda: self._cloudevents(request))
 
     async def source(self, request: Request) -> Response:
-        """Which source the request's key is of."""
+        """The source of the request's key."""
         return await self._guarded(lambda: self._source(request))
 
     def source_of(self, key: str | None, request: Request) -> Source | None:
-        """The source of a write key, None for an unknown one. Raises `RequestRefused`: 404 for a disabled one, 429
-        where too many unknown ones came from the same address."""
+        """The source of a write key, None for an unknown one. Raises `RequestRefused`: 404 for a disabled one, 429 if
+        too many unknown ones came from the same address."""
         if not key:
             return None
         address = request.client.host if request.client else ""
@@ -202,10 +202,10 @@ class Collector:
         await self._append(source, judged)
         return _cloudevents_answer(judged, ids, batched)
 
-    # --- What both share ---
+    # --- Shared by both ---
 
     def _ask(self, source: Source) -> None:
-        """Raises `RequestRefused` 429 where the source's budget is used up."""
+        """Raises `RequestRefused` 429 if the source's budget is used up."""
         try:
             self.budgets.ask(source, self.clock())
         except Throttled as error:
@@ -221,7 +221,7 @@ class Collector:
             raise
 
     async def _keep_whole(self, error: InvalidEvent, body: bytes, source: Source | None, received_at: int) -> Response:
-        """400, the body being kept as one rejected event if it is known who sent it."""
+        """400. The body is kept as one rejected event if the sender is known."""
         if source is None:
             raise RequestRefused(400, error.message, code=error.code)
         self.budgets.take(source, 1, len(body), received_at)
@@ -247,7 +247,7 @@ class Collector:
 
 
 async def _done(stored: Future[list[list[Position]]]) -> None:
-    """Wait for the log, and raise what it raises. A request that is cancelled does not cancel what the log writes.
+    """Wait for the log, and raise its errors. Cancelling a request does not cancel the log's write.
 
     `asyncio.wrap_future` in `shield` does as much, with three times the callbacks.
     """
@@ -306,7 +306,7 @@ def _check_count(events: Sequence[object]) -> None:
 
 
 def _report(judged: _Judged) -> list[dict[str, object]]:
-    """What the answer says of refused events."""
+    """The refused events, for the answer."""
     return [{"index": index, "code": one.code, "reason": one.reason} for index, one in judged.refused.items()]
 
 

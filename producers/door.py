@@ -1,9 +1,9 @@
 """The door: the one place where an envelope is made. Made once, never recomputed.
 
-Every way in (SDKs, CloudEvents, vendors' webhooks, files) brings its events here as `Incoming`. The door
-checks, corrects the clock, normalises and hashes identifiers, reads the money, and answers with the record to
-append: one for `simorgh.events`, or one for `simorgh.rejected` that holds the original bytes and the reason.
-It never raises for what a sender sent, does no I/O and may be called from any thread.
+Every connector (SDKs, CloudEvents, vendors' webhooks, files) passes its events here as `Incoming`. The door checks
+them, corrects the clock, normalises and hashes identifiers, reads the money, and returns the record to append: one for
+`simorgh.events`, or one for `simorgh.rejected` that holds the original bytes and the reason. It raises for nothing that
+a sender sends, does no I/O and may be called from any thread.
 """
 
 import base64
@@ -58,10 +58,10 @@ CACHED_BOOKS: Final = 1024
 """Of each type."""
 CACHED_PERSONS: Final = 65_536
 CACHED_IDENTIFIERS: Final = 16_384
-"""The same people come again and again; phones take libphonenumber 100 µs each. Some 60 MB when full."""
+"""The same people return again and again, and a phone number costs libphonenumber 100 µs. Some 60 MB when full."""
 
 LONGEST_CACHED: Final = 400
-"""Bytes of the identifiers of a person that is kept: the cache must stay small whatever is sent."""
+"""The largest size in bytes of a cached person's identifiers: the cache must stay small, whatever is sent."""
 
 
 class Refused(NamedTuple):
@@ -75,12 +75,12 @@ class Refused(NamedTuple):
 
 
 Verdict = Message | Refused
-"""What goes to simorgh.events; or that the event was refused, and why."""
+"""The record for simorgh.events, or that the event was refused and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A type of the catalogue. `is_valid` may say no to what the catalogue takes, never yes to what it refuses."""
+    """A type of the catalogue. `is_valid` may reject what the catalogue accepts, never the other way round."""
 
     dataschema: str
     is_valid: Callable[[Object], bool]
@@ -107,11 +107,9 @@ _RANK: Final = attrgetter("rank")
 
 
 class Defaults(NamedTuple):
-    """What a workspace says where a source says nothing.
-
-    `transit`: ms that a request may be on the way before its sender's clock is taken for a slow one. `region` (ISO
-    3166) holds for phone numbers without a country, `currency` (ISO 4217, or IRT) for orders without one; None and "":
-    unknown.
+    """The workspace's defaults for sources. `transit`: ms that a request may be on the way before its sender's clock
+    counts as slow. `region` (ISO 3166) applies to phone numbers without a country, `currency` (ISO 4217, or IRT) to
+    orders without one; None and "": unknown.
     """
 
     transit: int = TRANSIT
@@ -120,9 +118,8 @@ class Defaults(NamedTuple):
 
 
 class Door:
-    """`secret` keys the hashes, `rules` answers with the identity rules in force.
-
-    `defaults`: what holds for the sources that do not say.
+    """`secret` keys the hashes, `rules` returns the current identity rules. `defaults`: for sources without their own
+    settings.
 
     Events received in the same millisecond, such as those of one request, are read under the same rules.
     """
@@ -166,7 +163,7 @@ class Door:
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
     def admit(self, incoming: Incoming, raw: bytes | Object) -> Verdict:
-        """Check the event and make its record. Never raises for what was sent.
+        """Check the event and make its record. Never raises because of the event.
 
         `raw`: the event's original bytes, or the parsed JSON of one that is within the limit of one event; kept if
         the event is refused.
@@ -224,13 +221,12 @@ class Door:
         if self._sealer is not None:
             self._sealer.forget_cached()
 
-    # --- The envelope: what many events share is written once ---
+    # --- The envelope: parts that many events share are written once ---
 
     def record(self, incoming: Incoming) -> Message:  # noqa: PLR0912, PLR0915 - see below: what is usual stands in place
-        """The record for simorgh.events. The size of what came is the caller's to check.
-
-        Raises `InvalidEvent`. Every event of every customer comes through here: what is usual stands in place, for
-        a call takes as long as two of its lines, and what is rare is called.
+        """The record for simorgh.events. The caller checks the size of the event. Raises `InvalidEvent`. Every event
+        passes through here. The usual case is inline, since a call takes as long as two of its lines; rare cases are
+        calls.
         """
         type_, id, source, odd = incoming.type, incoming.id, incoming.source, incoming.odd
         received_at, sent_at, original = incoming.received_at, incoming.sent_at, incoming.original_time
@@ -309,7 +305,7 @@ class Door:
         )
 
     def _read_shared(self, source: str, channel: str, received_at: int, sent_at: int | None) -> tuple[bytes, Hasher]:
-        """The brace and the members with which all events of a request begin, and what their keys begin with."""
+        """The brace and the first members of all events of a request, and the hasher of their keys."""
         members: dict[str, object] = {
             "specversion": "1.0",
             "source": f"/sources/{source}",
@@ -322,9 +318,8 @@ class Door:
         return b"{" + _members(members), event_hasher(self._secret, self._workspace, source)
 
     def _fit(self, type_: str, traits: Object, properties: Object, source: Source, odd: Odd) -> tuple[Object, Object]:
-        """Traits and properties as the schema wants them.
-
-        Raises `InvalidEvent` where the source refuses what does not fit.
+        """Traits and properties converted to the schema. Raises `InvalidEvent` if they do not fit and the source
+        refuses that.
         """
         member, values = ("traits", traits) if type_ == IDENTIFIED else ("properties", properties)
         fitted, faults = self._catalog.fit(type_, values)
@@ -337,7 +332,7 @@ class Door:
         return (fitted, properties) if type_ == IDENTIFIED else (traits, fitted)
 
     def _add_fact(self, own: dict[str, object], type_: str, sent: Object, source: Source, odd: Odd) -> None:
-        """Which order it is, and what it is worth. `sent`: the properties as they came, read to the last digit."""
+        """The order's fact and its amount. `sent`: the properties as sent, read to the last digit."""
         if type_ in MONEY_TYPES:
             money = money_of(type_, sent, source.currency or self._currency, odd)
             if money is not None:
@@ -350,7 +345,7 @@ class Door:
     def _add_business(
         self, own: dict[str, object], type_: str, member: str, value: str, source: Source, odd: Odd
     ) -> None:
-        """The fact that the event tells. A junk key is no key."""
+        """The fact that the event reports. A junk key does not count."""
         if self._rules.is_blocked(member, value):
             odd.flag(KEY_IGNORED)
             return
@@ -370,10 +365,9 @@ class Door:
         odd: Odd,
         of_nobody: bool,
     ) -> _Person:
-        """What the values say together: `identifiers` and `subject` of the envelope as JSON, kept under `who`.
-
-        What identifies nobody is noted in `odd`. Raises `InvalidEvent` where an event needs somebody, and what came
-        for its identifiers were no identifiers.
+        """`identifiers` and `subject` of the envelope as JSON, cached under `who`. Invalid identifiers are noted in
+        `odd`. Raises `InvalidEvent` if an event must identify somebody and all its identifiers are invalid, or if one
+        is of somebody who was forgotten.
         """
         found: dict[int, _Identifier] = {}
         hints: dict[int, _Identifier] = {}
@@ -441,7 +435,7 @@ class Door:
             self.forget_cached()
 
     def _read_identifier(self, type_: str, value: str, region: str | None) -> _Identifier | None:
-        """None where the rules block it. Raises `InvalidIdentifier`."""
+        """None if the rules block it. Raises `InvalidIdentifier`."""
         normalised = normalise(type_, value, region=region)
         if self._rules.is_blocked(type_, normalised):
             return None
@@ -460,7 +454,7 @@ def _members(values: Object) -> bytes:
 
 
 def dump(value: object) -> bytes:
-    """Parsed JSON as bytes again, whatever the parser let through (deep nesting, lone surrogates, NaN)."""
+    """Parsed JSON as bytes again, including anything that the parser accepts (deep nesting, lone surrogates, NaN)."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -468,7 +462,7 @@ def dump(value: object) -> bytes:
 
 
 def dump_as_sent(value: object) -> bytes:
-    """The same for what is no JSON: a NaN stays one, half a character an escape."""
+    """The same for values outside JSON: NaN stays NaN, half a character becomes an escape."""
     try:
         return json.dumps(value).encode()
     except RecursionError:
@@ -501,7 +495,7 @@ def _check_unplanned(source: Source) -> None:
 
 
 def _check_objects(odd: Odd) -> None:
-    """For sources that refuse what does not fit: a connector leaves out what is no object at all."""
+    """For sources that refuse values that do not fit: a connector leaves out anything that is not an object."""
     for pointer in _OBJECTS:
         if pointer in odd.original and f"{LEFT_OUT}:{pointer}" in odd.flags:
             raise InvalidEvent(

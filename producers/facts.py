@@ -1,4 +1,4 @@
-"""Business keys: what an event says of the fact that it tells, such as the number of an order."""
+"""Business keys: the key of the fact that an event reports, such as the number of an order."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""What every way in over HTTP needs: reading a body within bounds, finding the write key, answering errors.
+"""Shared by all HTTP connectors: reading a body within bounds, finding the write key, answering errors.
 
 Nothing here knows events.
 """
@@ -17,14 +17,14 @@ from schemas.errors import SimorghError
 from schemas.problems import CONTENT_TYPE, problem_body
 
 ENCODINGS: Final = ("gzip", "deflate")
-"""Of bodies. Brotli and Zstandard would need a library in the way of every stranger's bytes."""
+"""The encodings of bodies. Brotli and Zstandard would expose another library to strangers' bytes."""
 
 _GZIP: Final = b"\x1f\x8b"
 _MOST_MEMBERS: Final = 100
-"""A tool that compresses in blocks makes one of each 64 KB: that is 4 MB and more."""
+"""A tool that compresses in blocks makes one for each 64 KB, so this allows over 4 MB."""
 
 _DRAIN: Final = 32 * 1024 * 1024
-"""How much of a refused body is read and thrown away, so that the client gets to read the answer."""
+"""How many bytes of a refused body are read and dropped, so that the client can read the answer."""
 
 CORS: Final = {
     "access-control-allow-origin": "*",
@@ -40,11 +40,11 @@ PREFLIGHT: Final = {
     ),
     "access-control-max-age": "86400",
 }
-"""What a browser asks before it sends; in other answers it does not look for these."""
+"""Headers of the answer to a browser's preflight request, which ignores them in other answers."""
 
 
 class RequestRefused(SimorghError):
-    """The whole request is answered with `status`. `body` is what was read of it, for keeping as rejected;
+    """The whole request is refused with `status`. `body` is the part that was read, to keep it as rejected;
     `retry_after`: seconds after which the same may be sent again."""
 
     def __init__(
@@ -72,8 +72,8 @@ def problem(status: int, code: str, message: str, *, retry_after: int | None = N
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body in UTF-8, undone from gzip or deflate. Raises `RequestRefused`: 413 above `limit` bytes, read or undone
-    (never more than that is held), 400 for broken compression, 415 for a compression that is not known."""
+    """The body in UTF-8, decompressed from gzip or deflate. Raises `RequestRefused`: 413 above `limit` bytes, as read
+    or decompressed (never more than that is in memory), 400 for broken compression, 415 for an unknown one."""
     raw = await _read_capped(request, limit)
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "x-gzip", *ENCODINGS):
@@ -106,9 +106,8 @@ async def _read_capped(request: Request, limit: int) -> bytes:
 
 
 def undone(raw: bytes, limit: int) -> bytes:
-    """What gzip (of one or several members), zlib or bare deflate made of at most `limit` bytes.
-
-    All of `raw` belongs to it, or `RequestRefused` says that it does not.
+    """Decompress gzip (of one or several members), zlib or bare deflate to at most `limit` bytes. Raises
+    `RequestRefused` if a part of `raw` does not belong to it.
     """
     body = _members(raw, limit) if raw.startswith(_GZIP) else _deflated(raw, limit)
     if len(body) > limit:
@@ -129,7 +128,7 @@ def _members(raw: bytes, limit: int) -> bytes:
 
 
 def _deflated(raw: bytes, limit: int) -> bytes:
-    """`deflate` means zlib's format; some clients send it bare. A zlib header does not say for certain which it is."""
+    """`deflate` means zlib's format; some clients send it bare. A zlib header alone does not decide."""
     is_zlib = len(raw) > 1 and raw[0] & 15 == 8 and int.from_bytes(raw[:2], "big") % 31 == 0
     if is_zlib:
         try:
@@ -147,7 +146,7 @@ def _whole(raw: bytes, limit: int, wbits: int) -> bytes:
 
 
 def _undo(data: bytes, most: int, wbits: int, raw: bytes) -> tuple[bytes, bytes]:
-    """At most `most` bytes of what was compressed, and what follows it."""
+    """At most `most` decompressed bytes, and the rest of the input."""
     decompressor = zlib.decompressobj(wbits=wbits)
     try:
         body = decompressor.decompress(data, most)
@@ -163,8 +162,8 @@ def _broken(wanted: str, came: str, raw: bytes) -> RequestRefused:
 
 
 def in_utf8(body: bytes) -> bytes:
-    """Without a byte order mark. One of UTF-16 says how to read the text: PowerShell and .NET write such. What cannot
-    be read so stays as it is, for the parser to refuse."""
+    """Removes a byte order mark. One of UTF-16, as PowerShell and .NET write, selects the decoding. Text that cannot be
+    decoded stays as it is, and the parser refuses it."""
     if body.startswith(codecs.BOM_UTF8):
         return body[len(codecs.BOM_UTF8) :]
     if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -197,7 +196,7 @@ def _basic(credentials: str) -> str | None:
     except (binascii.Error, ValueError):
         return None
     key, colon, password = text.rpartition(":")
-    # Keys may hold a colon themselves; SDKs send an empty password.
+    # Keys may contain a colon; SDKs send an empty password.
     if colon and not password:
         return key or None
     return text or None

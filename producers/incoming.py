@@ -1,7 +1,7 @@
-"""One event as a connector understood it: what every way in hands to the door.
+"""One event as read by a connector: the input of the door.
 
-The types are distinct so that a connector that takes one member for another does not pass the type checker: the
-members are given by name, and no time or object fits in the place of another.
+The types are distinct, so that the type checker finds a connector that confuses two members. Members are given by name,
+and no time or object has the type of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,13 +29,11 @@ Values = Sequence[tuple[str, object] | tuple[str, object, str]]
 class Incoming(msgspec.Struct, kw_only=True, gc=False):
     """One event, before any check of ours. Times in ms.
 
-    `id`: unique within its source, stable over the sender's retries. `received_at`: by our clock. `place`: which one of
-    its request it is, from 0.
-    `identifiers`: (type, value as received), or (type, value, "hint"); None and "" are skipped.
-    `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest.
-    `alias`: its links override the limit of one user id.
-    `odd`: what the connector had to read otherwise, or to leave out.
-    `of_nobody`: it is kept where all of its identifiers are wrong; else it is refused.
+    `id`: unique within its source, stable over the sender's retries. `received_at`: by our clock. `place`: its index in
+    its request, from 0. `identifiers`: (type, value as received), or (type, value, "hint"); None and "" are skipped.
+    `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest. `alias`: its links
+    override the limit of one user id. `odd`: values that the connector had to convert or leave out. `of_nobody`: it is
+    kept even if all its identifiers are invalid; else it is refused.
     """
 
     type: str

@@ -1,4 +1,4 @@
-"""How much one request and one event may hold. Segment's published limits where it has one."""
+"""Limits of one request and one event. They are Segment's published limits where it has one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -45,11 +45,11 @@ def check_size(raw: bytes) -> None:
 
 
 def may_be_large(events: Sequence[object], size: int) -> bool:
-    """Could one of these events, which came in a body of `size` bytes, be over the limit of one event?
+    """Whether one of these events, from a body of `size` bytes, may be over the limit of one event.
 
-    What counts is the event as UTF-8 JSON without blanks, whatever surrounds it and however its text was spelled. Takes
-    events from the body until the rest is within the limit: cheaper than to measure each of a batch, and escapes
-    and blanks only make the rest look larger.
+    The size of an event is that of its UTF-8 JSON without blanks, however it was written. Subtracts events from the
+    body until the rest is within the limit. This is cheaper than measuring each event, and escapes and blanks only make
+    the rest look larger.
     """
     for start in range(0, len(events), _MEASURED):
         if size <= MAX_EVENT:
@@ -57,7 +57,7 @@ def may_be_large(events: Sequence[object], size: int) -> bool:
         try:
             measured = len(orjson.dumps(events[start : start + _MEASURED]))
         except TypeError:
-            return True  # nested too deeply, for example: whoever looks at it finds out
+            return True  # nested too deeply, for example: a later check finds it
         if measured > MAX_EVENT:
             return True
         size -= measured
@@ -80,7 +80,7 @@ def too_deep() -> InvalidEvent:
 def encode(envelope: Mapping[str, object]) -> bytes:
     """The envelope, or members of it, as JSON.
 
-    Raises `InvalidEvent` where it is nested too deeply or holds no valid Unicode.
+    Raises `InvalidEvent` if it is nested too deeply or contains invalid Unicode.
     """
     try:
         value = orjson.dumps(envelope)
@@ -106,7 +106,7 @@ def _unwritable(error: TypeError) -> InvalidEvent:
 
 
 def _deeper_than(levels: int, container: object) -> bool:
-    """Is it nested in more levels, itself being the first? Most events end at the fourth."""
+    """Whether it has more levels, counting itself. Most events end at the fourth."""
     for child in container.values() if type(container) is dict else container:  # type: ignore[attr-defined]
         kind = type(child)
         if (kind is dict or kind is list) and (levels == 1 or _deeper_than(levels - 1, child)):

@@ -1,10 +1,10 @@
-"""What the collector counts. The one list of its metrics' names."""
+"""The collector's metrics: the one list of their names."""
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
 
 class CollectorMetrics:
-    """Counters by source and, for what went wrong, by code. `source` is empty where the key is unknown."""
+    """Counters by source and, for what went wrong, by code. `source` is empty if the key is unknown."""
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.accepted = Counter(

@@ -1,7 +1,7 @@
 """An order's money as exact decimal text, read once at the door.
 
-The amount is the first of the type's fields that says a number; the currency is `currency`, in any of the spellings
-below, else the default of the source. Properties stay as they were sent: only `money` is on one scale.
+The amount is the first of the type's fields with a number; the currency is `currency`, in any of the spellings below,
+else the default of the source. Properties stay as they were sent: only `money` is on one scale.
 """
 
 import re
@@ -21,9 +21,9 @@ FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
 REFUND: Final = "order.refunded"
 
 UNCOUNTED: Final = "money_uncounted"
-"""An order or refund whose amount or currency is not known: it counts as an order, and nowhere as money."""
+"""An order or refund with an unknown amount or currency: it counts as an order, but in no sum of money."""
 ASSUMED: Final = "currency_assumed"
-"""None was sent: the default of the source, or of the workspace, was taken."""
+"""No currency was sent: the default of the source or the workspace applies."""
 
 AMOUNT: Final = "/money/amount"
 CURRENCY: Final = "/money/currency"
@@ -41,20 +41,20 @@ def _codes(listed: str) -> frozenset[str]:
 
 
 _USUAL: Final = _codes("EUR USD GBP IRR JPY CHF CAD AUD CNY INR RUB TRY AED SEK NOK DKK PLN CZK BRL MXN")
-"""Found by one look; any other code is read."""
+"""The fast path; other codes are parsed."""
 
 
 def money_of(event_type: str, properties: Mapping[str, object], default: str, odd: Odd) -> Money | None:
     """{"amount": decimal text of at most 6 decimals, "currency": 3 capitals or ""}; None without a number.
 
-    More decimals are rounded half to even. `properties` as they came: texts are read to the last digit. `default`:
-    the currency where none was sent, or "". What was read otherwise than it came, or is missing, is noted in `odd`.
+    More decimals are rounded half to even. `properties` as they came: texts are read to the last digit. `default`: the
+    currency if none was sent, or "". Converted and missing values are noted in `odd`.
     """
     for field in FIELDS.get(event_type, ()):
         value = properties.get(field)
         text = _usual(value) if event_type != REFUND else None
         if text is None and (amount := _amount(value)) is not None:
-            if amount < 0 and event_type == REFUND:  # given back is given back, whichever sign a shop writes
+            if amount < 0 and event_type == REFUND:  # a refund is the amount given back, whichever sign a shop writes
                 odd.read(AMOUNT, value)
                 amount = -amount
             text = _text(amount)
@@ -65,7 +65,7 @@ def money_of(event_type: str, properties: Mapping[str, object], default: str, od
 
 
 def _usual(value: object) -> str | None:
-    """What the way through Decimal gives, for nearly every price: of such a size it is written without an exponent."""
+    """The same as through Decimal, for nearly every price: numbers of this size are written without an exponent."""
     if isinstance(value, float) and 0.01 <= value < 1e15:
         text = repr(value)
         if len(text) - text.index(".") <= 7:
@@ -80,7 +80,7 @@ def _amount(value: object) -> Decimal | None:
     if isinstance(value, int):
         amount: Decimal | None = Decimal(value)
     elif isinstance(value, float):
-        amount = Decimal(repr(value))  # the shortest text that reads back as this float: what the client wrote
+        amount = Decimal(repr(value))  # the shortest text that reads back as this float, as the client wrote it
     else:
         amount = exact_number(value) if isinstance(value, str) else None
     if amount is None or not abs(amount) < _LIMIT:  # also NaN and the infinite ones
@@ -123,16 +123,15 @@ def _with_currency(amount: str, sent: object, default: str, odd: Odd) -> Money |
 
 
 class Currency(NamedTuple):
-    """`units`: how many of it one of what was written is."""
+    """`units`: how many of it one unit of the written currency is."""
 
     code: str
     units: int = 1
 
 
 def currency_of(sent: object, default: str = "") -> Currency | None:
-    """The currency that a text names: a code in any case, a symbol or a word. None where it is not known which.
-
-    A symbol of several currencies (`$`, `¥`, `kr`) is the default where that is one of them.
+    """The currency that a text names: a code in any case, a symbol or a word. None if it is unknown. A symbol of
+    several currencies (`$`, `¥`, `kr`) is the default if that is one of them.
     """
     if not isinstance(sent, str):
         return None
@@ -145,10 +144,10 @@ def currency_of(sent: object, default: str = "") -> Currency | None:
 
 
 _TOMAN: Final = Currency("IRR", 10)
-"""Not in ISO 4217, and what Iranian shops count in: one toman is ten rials."""
+"""The unit of Iranian shops, which is not in ISO 4217: one toman is ten rials."""
 
 _NO_CODES: Final = frozenset({"nan", "nil", "xxx", "non", "yok"})
-"""Three letters that say that there is none."""
+"""Three letters that mean no currency."""
 
 _WORDS: Final[Mapping[str, Currency]] = {
     **dict.fromkeys(("irt", "tom", "toman", "tomans", "تومان", "تومن", "تومان ایران"), _TOMAN),

@@ -1,4 +1,4 @@
-"""What of an event is odd: read otherwise than it came, left out, or assumed. Such an event is kept and says so."""
+"""The odd parts of an event: converted, left out, or assumed values. Such an event is kept and flagged."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -9,14 +9,15 @@ from schemas.reading import Fault
 READ: Final = "value_read"
 LEFT_OUT: Final = "value_left_out"
 ALIAS_OF_ITSELF: Final = "alias_of_itself"
-"""It links nothing: the id used before is the one used now."""
+"""The flag of an alias that links nothing: both ids are equal."""
 
 MAX_FLAGS: Final = 32
-"""Odd values that are told one by one; with more, each member of the envelope's objects is told and kept as a whole."""
+"""Odd values that are flagged one by one; with more, whole members of the envelope's objects are flagged and kept."""
 
 
 class Odd:
-    """The flags of one event, in order and each once, and what came: JSON pointer into the envelope -> value."""
+    """The flags of one event, in order and each once, and the values as sent: JSON pointer into the envelope ->
+    value."""
 
     __slots__ = ("flags", "original")
 
@@ -28,7 +29,7 @@ class Odd:
         return bool(self.flags)
 
     def told_in(self, envelope: dict[str, object]) -> tuple[str, ...]:
-        """The flags; what came is written into the envelope."""
+        """The flags. Writes the values as sent into the envelope."""
         if self.original:
             envelope["original"] = self.original
         return tuple(self.flags)
@@ -38,7 +39,7 @@ class Odd:
             self.flags.append(flag)
 
     def read(self, pointer: str, came: object) -> None:
-        """The value is understood, and stands there in its own form."""
+        """The value was converted, and is in the envelope in its new form."""
         self.flag(f"{READ}:{pointer}")
         self.original[pointer] = came
 
@@ -47,7 +48,7 @@ class Odd:
         self.original["/time"] = came
 
     def add_faults(self, member: str, values: Mapping[str, object], faults: Sequence[Fault]) -> None:
-        """Faults of a member of the envelope, such as `/properties`, whose values these are."""
+        """Faults of the values of a member of the envelope, such as `/properties`."""
         if len(faults) <= MAX_FLAGS:
             for fault in faults:
                 note = self.read if fault.is_read else self.left_out
@@ -59,6 +60,6 @@ class Odd:
             note(f"{member}/{name}", values.get(name.replace("~1", "/").replace("~0", "~")))
 
     def left_out(self, pointer: str, came: object) -> None:
-        """Nobody can tell what the value says: it stands nowhere else."""
+        """The value has no certain reading: it is nowhere else in the envelope."""
         self.flag(f"{LEFT_OUT}:{pointer}")
         self.original[pointer] = came

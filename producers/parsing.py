@@ -28,7 +28,7 @@ def parse(body: bytes) -> tuple[object, bool]:
 def recheck(event: T) -> T:
     """An event of a batch that only the lenient parser could read, as the strict one reads it alone.
 
-    So its neighbours change nothing: a number of 30 digits is the same number beside a NaN. Raises `InvalidEvent`.
+    So its neighbours change nothing: a number of 30 digits stays the same next to a NaN. Raises `InvalidEvent`.
     """
     try:
         again: T = orjson.loads(json.dumps(event))
@@ -41,7 +41,7 @@ def recheck(event: T) -> T:
 
 
 def invalid_json(error: orjson.JSONDecodeError) -> InvalidEvent:
-    """The place is told, the text is not."""
+    """The message names the position, without the text."""
     return InvalidEvent(
         f"body: wanted JSON in UTF-8, got something else in line {error.lineno}, column {error.colno}; fix it",
         code="invalid_json",
@@ -49,7 +49,7 @@ def invalid_json(error: orjson.JSONDecodeError) -> InvalidEvent:
 
 
 def _parse_batch_leniently(body: bytes) -> object | None:
-    """None for what is no batch. A byte that is no UTF-8 becomes half a character: it costs its event alone."""
+    """None if it is not a batch. A byte outside UTF-8 becomes half a character: it affects only its event."""
     try:
         parsed = json.loads(body.decode(errors="surrogateescape"))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A second try for a rejected event, under the same id, time of receipt and place, perhaps with its bytes fixed."""
+"""Retries a rejected event under the same id, time of receipt and place, perhaps with corrected bytes."""
 
 import base64
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from schemas.errors import InvalidEvent, NotFound
 def retry_rejected(
     record: Mapping[str, Any], payload: bytes | None, *, door: Door, registry: Registry, catalog: Catalog
 ) -> Verdict:
-    """Show a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were fixed.
+    """Pass a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were fixed.
 
-    The verdict has the record's id. Nothing is appended: that is the caller's. Payloads are SDK messages or
-    CloudEvents, one event each; anything else is refused again. Raises `NotFound` when the source is gone.
+    The verdict has the record's id. The caller appends it. Payloads are SDK messages or CloudEvents, one event each;
+    anything else is refused again. Raises `NotFound` if the source no longer exists.
     """
     source = registry.sources.get(record["source"])
     if source is None:
@@ -51,7 +51,7 @@ def retry_rejected(
 
 
 def bytes_of(record: Mapping[str, Any]) -> bytes:
-    """The bytes that came."""
+    """The original bytes."""
     encoded = record.get("payload_base64")
     return base64.b64decode(encoded) if encoded is not None else str(record["payload"]).encode()
 

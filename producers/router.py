@@ -97,9 +97,10 @@ def collector_router(
     throttle: Throttle | None = None,
     public_url: str = "",
 ) -> APIRouter:
-    """Every path by which events get in, and the settings that browser SDKs fetch first.
+    """Every path that accepts events, and the settings that browser SDKs fetch first.
 
-    `public_url`: what these settings point to; empty: the address that a request came to. `budgets`: none by default.
+    `public_url`: the address in these settings; empty: the address that a request arrived at. `budgets`: none by
+    default.
     """
     budgets = budgets or Budgets(UNLIMITED, catalog)
     throttle = throttle or Throttle(clock)
@@ -122,7 +123,7 @@ def collector_router(
         _CLOUDEVENT_EXAMPLE,
         _CLOUDEVENT,
     )
-    _post(router, "/v1/m", _ignore, "Browser SDKs' own metrics: taken and ignored", {"series": []}, {})
+    _post(router, "/v1/m", _ignore, "The browser SDKs' own metrics: accepted and ignored", {"series": []}, {})
     _add_source(router, collector)
     _add_settings(router, collector, public_url)
     return router
@@ -151,7 +152,7 @@ def _post(
     example: dict[str, object],
     schema: dict[str, object] = _OBJECT,
 ) -> None:
-    """An empty `schema`: whatever comes is taken, nothing too."""
+    """An empty `schema` accepts any body, and none."""
     content = {"application/json": {"schema": schema, "example": example}}
     extra: dict[str, Any] = {"requestBody": {"required": bool(schema), "content": content}}
     router.add_api_route(
@@ -168,7 +169,7 @@ def _post(
 
 
 async def _preflight(request: Request) -> Response:
-    """What a browser asks before it sends an event to another origin."""
+    """A browser's preflight request before it sends an event to another origin."""
     return Response(status_code=200, headers=PREFLIGHT)
 
 
@@ -177,7 +178,7 @@ async def _ignore(request: Request) -> Response:
 
 
 def is_collectors(method: str, path: str) -> bool:
-    """Whether a request is one of this router's: other methods of the same paths may be somebody else's."""
+    """Whether a request belongs to this router: other methods of the same paths may belong to another."""
     if path == _SOURCE or path.startswith(_SETTINGS):
         return True
     return method in ("POST", "OPTIONS") and path in _POSTED
@@ -190,8 +191,8 @@ def _add_source(router: APIRouter, collector: Collector) -> None:
     router.add_api_route(
         _SOURCE,
         source,
-        summary="Which source the write key is of",
-        description="An event's id is unique within its source: a sender learns here which events are its own.",
+        summary="The source of a write key",
+        description="Return the source of a write key. The id of an event is unique within its source.",
         response_model=None,
         responses={200: {"content": {"application/json": {"schema": _OBJECT, "example": {"id": "shop-web"}}}}},
     )
@@ -216,10 +217,15 @@ def _add_settings(router: APIRouter, collector: Collector, public_url: str) -> N
         return settings_for(key, source_config, request)
 
     path = "/v1/projects/{write_key}/settings"
-    router.add_api_route(path, segment, summary="What Segment's browser SDK fetches first", response_model=None)
+    router.add_api_route(
+        path, segment, summary="The settings that Segment's browser SDK fetches first", response_model=None
+    )
     router.add_api_route(path, _preflight, methods=["OPTIONS"], include_in_schema=False)
     for config in ("/sourceConfig", "/sourceConfig/"):
         router.add_api_route(
-            config, rudderstack, summary="What RudderStack's browser SDK fetches first", response_model=None
+            config,
+            rudderstack,
+            summary="The settings that RudderStack's browser SDK fetches first",
+            response_model=None,
         )
         router.add_api_route(config, _preflight, methods=["OPTIONS"], include_in_schema=False)

@@ -28,11 +28,11 @@ KINDS: Final = ("identify", "track", "page", "screen", "group", "alias")
 _WORD_START: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _LONG_NAME: Final = 200
-"""Longer names are not cached: the cache must stay small whatever is sent."""
+"""Longer names are not cached: the cache must stay small, whatever is sent."""
 
 
 def event_id(message: Message, new_id: IdMaker) -> str:
-    """The `messageId` as it is, a number as text; a fresh id where there is none that could be one."""
+    """The `messageId` as it is, a number as text; a fresh id if there is no usable one."""
     given = message.get("messageId")
     if isinstance(given, str) and given:
         return given
@@ -42,7 +42,7 @@ def event_id(message: Message, new_id: IdMaker) -> str:
 
 
 def complete(message: Message, request: Message, ip: str | None) -> None:
-    """Write into the message what its request says for all: the batch's `context`, and the sender's address where the
+    """Write the request's common members into the message: the batch's `context`, and the sender's address if the
     client asks for it (`context.direct`)."""
     own = message.get("context")
     if "context" in request and (own is None or isinstance(own, dict)):
@@ -66,7 +66,7 @@ def _add_address(context: dict[str, object], ip: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SharedFields:
-    """What one request says for all of its events. Times in ms; `ip` is the sender's address."""
+    """The common members of one request's events. Times in ms; `ip` is the sender's address."""
 
     source: Source
     received_at: int
@@ -82,7 +82,7 @@ def shared_by(request: Message, source: Source, received_at: int, ip: str | None
 def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
     message: Message, id: str, place: int, shared: SharedFields, catalog: Catalog
 ) -> Incoming:
-    """Raises `InvalidEvent` for what cannot be an event: without a type, a name or an identifier.
+    """Raises `InvalidEvent` for a message without a type, a name or an identifier.
 
     May write the sender's address into its context.
     """
@@ -124,7 +124,7 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
     if person:
         identifiers += _contacts(person)
     consent = None
-    if not _TELLING.isdisjoint(context):  # false for most: nothing more to look for
+    if not _TELLING.isdisjoint(context):  # false for most, which skips the checks below
         _add_address(where, shared.ip)
         identifiers += _contacts(None if person else context.get("traits"))
         identifiers += _context_ids(context)
@@ -154,13 +154,13 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
 
 
 _NONE: Final[Message] = {}
-"""Nobody writes into it."""
+"""A shared empty object: do not change it."""
 
 
 def _objects(
     context: object, properties: object, traits: object, kind: object
 ) -> tuple[Message, Message, Message, Odd | None]:
-    """The three as objects; one that came as something else is left out."""
+    """The three as objects; one that is not an object is left out."""
     odd = Odd()
     found: list[Message] = []
     places = ("/context", "/properties", "/properties/traits" if kind == "group" else "/traits")
@@ -177,7 +177,7 @@ def _person(traits: Object, context: Object) -> Traits:
     return Traits({**others, **traits} if isinstance(others, dict) and others else traits)
 
 
-# --- One reader a kind: what the call says ---
+# --- One reader for each kind of call ---
 
 
 _Call = tuple[str, Object, str | None, str | None]
@@ -280,8 +280,8 @@ _sent_once: Final = cast(Callable[[object, tzinfo], SentAt | None], read_moment)
 def _claimed(
     message: Message, stated: ClaimedAt | None, sent_at: SentAt | None, source: Source
 ) -> tuple[ClaimedAt | None, SentAt | None]:
-    """(original, sent at). `timestamp` beside another `originalTimestamp` is a chosen moment on a good clock
-    and not corrected: RudderStack keeps it, events that Segment forwards carry it corrected."""
+    """(original, sent at). If `timestamp` and `originalTimestamp` differ, `timestamp` is a moment that the sender
+    chose, and is not corrected: RudderStack keeps it, and in events that Segment forwards it is corrected already."""
     original = _claimed_at(message["originalTimestamp"], source.zone)
     if stated is None:
         return original, sent_at
@@ -289,7 +289,7 @@ def _claimed(
 
 
 def _without_time(message: Message, odd: Odd | None) -> Odd | None:
-    """Was none sent, or none that can be read?"""
+    """Whether none was sent, or none is readable."""
     for member in ("timestamp", "originalTimestamp"):
         if (came := message.get(member)) is not None and came != "":
             odd = odd or Odd()
@@ -299,7 +299,7 @@ def _without_time(message: Message, odd: Odd | None) -> Odd | None:
 
 
 def _sent_at(value: object, zone: tzinfo) -> SentAt | None:
-    """None where it cannot be read: the client's clock stays uncorrected, no reason to refuse what it tells."""
+    """None if it cannot be read: then the client's clock stays uncorrected. That is no reason to refuse the event."""
     if not isinstance(value, str) or len(value) > LONGEST:
         return _sent_once(value, zone)
     return _sent_again(value, zone)
@@ -314,13 +314,12 @@ _sent_again: Final = lru_cache(maxsize=64)(_sent_once)
 _Found = tuple[tuple[str, object], ...]
 
 _TELLING: Final = frozenset({"traits", "device", "externalIds", "externalId", "consent", "direct"})
-"""The members of a context that say who it is, where from, or what is allowed."""
+"""The members of a context with identifiers, the address, or consent."""
 
 
 def _former_ids(message: Message, odd: Odd | None) -> tuple[_Found, Odd | None]:
-    """Which of the two a previous id was cannot be known here: it names both.
-
-    SDKs alias an id to itself when somebody is aliased who is known already: that names nobody else.
+    """A previous id may be a user id or an anonymous id, so it becomes both. SDKs alias an id to itself for a known
+    user, which links nothing.
     """
     previous, now = message.get("previousId"), message.get("userId")
     if previous is None or previous == "":
@@ -375,7 +374,7 @@ def _consent(context: Object) -> Consent | None:
 
 
 def purposes(given: object) -> dict[str, bool | str] | None:
-    """The purposes with a yes, a no or a word; None where there is none."""
+    """The purposes with true, false or a word; None if there is none."""
     if not isinstance(given, dict):
         return None
     return {purpose: value for purpose, value in given.items() if isinstance(value, bool | str)} or None

@@ -1,4 +1,4 @@
-"""What browser SDKs fetch before they send: the shapes that they insist on, pointing back at this server."""
+"""The settings that browser SDKs fetch before they send, in the shapes that they need, with this server's address."""
 
 from urllib.parse import urlsplit
 
@@ -6,14 +6,14 @@ from fastapi import Request
 
 
 def address_of(request: Request) -> str:
-    """Where the request arrived, by the socket: the Host header says what its sender likes."""
+    """The address at which the request arrived, from the socket: the sender chooses the Host header."""
     host, port = request.scope.get("server") or ("127.0.0.1", None)
     host = f"[{host}]" if ":" in host else host
     return f"{request.scope['scheme']}://{host}" + (f":{port}" if port else "")
 
 
 def browser_settings(write_key: str, public_url: str) -> dict[str, object]:
-    """For Segment's analytics.js: every integration off but this server as its `Segment.io`."""
+    """For Segment's analytics.js: all integrations are off, except this server as its `Segment.io`."""
     address = urlsplit(public_url)
     enabled = {"enabled": True, "integrations": {}}
     return {

@@ -1,8 +1,7 @@
-"""The paths by which events get in, found by one look.
+"""The paths that accept events, found by one look-up.
 
-FastAPI asks one route after the other, and those of included routers twice: that alone cost a request 0.1 to 0.3 ms,
-in an app without other paths (docs/benchmarks.md). And what it does around every route, for parameters and files,
-is not needed here.
+FastAPI tries one route after the other, and those of included routers twice. That alone cost a request 0.1 to 0.3 ms,
+in an app without other paths. Its work around every route, for parameters and files, is not needed here.
 """
 
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ def add_collector(app: FastAPI, router: APIRouter) -> None:
 
 
 class _Shortcut:
-    """Answers what is posted to one of these paths; all else goes on to the app."""
+    """Answers POST requests to these paths; all others go to the app."""
 
     def __init__(self, app: ASGIApp, handlers: Mapping[str, Handler]) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Clients' clocks: bringing their times onto the server's. `schemas.moments` reads them.
+"""Clients' clocks: converting their times to the server's clock. `schemas.moments` reads them.
 
 Everything here is in milliseconds since 1970-01-01 UTC.
 """
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 TRANSIT: Final = 60_000
-"""How long a request may have been on the way before its sender's clock is taken for a slow one."""
+"""How long a request may have been on the way before its sender's clock counts as slow."""
 
 FAST: Final = "clock_fast"
 SLOW: Final = "clock_slow"
@@ -23,8 +23,8 @@ def correct(
 ) -> tuple[int, tuple[str, ...]]:
     """The event's time on the server's clock, and a flag for each correction: docs/envelope.md has them as a table.
 
-    `trusted`: the source's clock is right, so what was sent long ago was held up, not misdated. `transit`: how long
-    a request may be on the way anyway, in ms.
+    `trusted`: the source's clock is right, so an event that was sent long ago was held up, not misdated. `transit`: how
+    long a request may be on the way anyway, in ms.
     """
     if original is None:
         return received_at, ()

@@ -15,10 +15,8 @@ from schemas.errors import InvalidEvent
 
 @dataclass(slots=True)
 class SdkRequest:
-    """What one SDK request says for all of its events.
-
-    `members` is the parsed body, `kind` the path's type of event (None for a batch), `doubtful` is `parse`'s,
-    `large` whether an event of it may be over the limit of one event.
+    """The common data of one SDK request's events. `members` is the parsed body, `kind` the path's type of event (None
+    for a batch), `doubtful` is `parse`'s, `large` whether an event of it may be over the limit of one event.
     """
 
     source: Source
@@ -31,9 +29,9 @@ class SdkRequest:
     large: bool = True
     _shared: SharedFields = field(init=False)
     _is_plain: bool = field(init=False)
-    """Nothing has to be looked at before an event is read."""
+    """Whether events need no check before they are read."""
     _is_whole: bool = field(init=False)
-    """The body can stand for its one event: it says its type, and no key."""
+    """Whether the body can be kept for its one event: it has a type, and no key."""
 
     def __post_init__(self) -> None:
         self._shared = segment.shared_by(self.members, self.source, self.received_at, self.ip)
@@ -42,7 +40,7 @@ class SdkRequest:
         self._is_whole = not is_batch and self.members.get("type") == self.kind and "writeKey" not in self.members
 
     def verdict(self, door: Door, catalog: Catalog, new_id: IdMaker, message: object, place: int = 0) -> Verdict:
-        """`place`: which one of its request it is, from 0. May complete `message`, as it stands."""
+        """`place`: its index in its request, from 0. May complete `message` in place."""
         if not isinstance(message, dict):
             error = InvalidEvent(
                 "event: wanted a JSON object, got something else; send an object", code="invalid_event"
@@ -59,7 +57,8 @@ class SdkRequest:
             return self._refuse(door, error, id, self._raw(message), place)
 
     def _checked(self, message: dict[str, object]) -> dict[str, object]:
-        """The message with what its request says for all, within its limit, and JSON. Raises `InvalidEvent`."""
+        """The message with the common members of its request, within its limit, and valid JSON. Raises
+        `InvalidEvent`."""
         if self.doubtful:
             message = recheck(message)
         message.pop("writeKey", None)
@@ -68,7 +67,7 @@ class SdkRequest:
         return message
 
     def _raw(self, message: dict[str, object]) -> bytes:
-        """What is kept of a refused event: it alone suffices to try again, and holds no key."""
+        """The part of a refused event that is kept: enough for a retry, without the key."""
         if self._is_whole:
             return self.body
         message.pop("writeKey", None)
@@ -93,9 +92,8 @@ def cloudevent_verdict(
     doubtful: bool = False,
     id: str | None = None,
 ) -> Verdict:
-    """`large`: the event may be over the limit of one event, so its size has to be looked at. `doubtful` is `parse`'s.
-
-    `id` takes the place of the one that the event's own source and id give.
+    """`large`: the event may be over the limit of one event, so its size must be checked. `doubtful`: see `parse`. `id`
+    replaces the one made from the event's own source and id.
     """
     id = id or cloudevents.event_id(event) or new_id()
     try:

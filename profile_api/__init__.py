@@ -1,1 +1,1 @@
-"""What the platform shows: profiles, segments, triggers, status, rejected events; and who may see it."""
+"""The HTTP API: profiles, segments, triggers, status and rejected events, and access to them."""

@@ -1,4 +1,4 @@
-"""What came of each source: how much, and when the latest came. Who has fallen silent?"""
+"""Numbers of each source's events, and the time of its latest one, which shows silent sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ WHERE NOT resolved GROUP BY source"""
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """By source; `known` is False where the warehouse does not tell."""
+    """By source; `known` is False if the warehouse does not say."""
 
     accepted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     waiting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Arrivals:
 
 
 class Activity:
-    """Any thread may ask. Unique events are counted once, and those that came since when asked again."""
+    """For any thread. Unique events are counted once; later calls count only newer ones."""
 
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps

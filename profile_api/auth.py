@@ -1,6 +1,4 @@
-"""Who may call what: a Bearer token with scopes. Deny by default: an endpoint that declares no scope
-answers nobody.
-"""
+"""Authorisation: a Bearer token with scopes. Deny by default: an endpoint without a scope is closed."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
@@ -17,7 +15,7 @@ from schemas.errors import Denied, Throttled
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
-_bearer = HTTPBearer(auto_error=False, description="A token made by `POST /v1/tokens`, or SIMORGH_API_TOKEN.")
+_bearer = HTTPBearer(auto_error=False, description="A token from `POST /v1/tokens`, or SIMORGH_API_TOKEN.")
 
 
 def scope(name: Scope) -> Callable[[Endpoint], Endpoint]:
@@ -31,7 +29,7 @@ def scope(name: Scope) -> Callable[[Endpoint], Endpoint]:
 
 
 def scope_of(endpoint: Any) -> Scope | None:
-    """The scope that an endpoint declares; None where it declares none."""
+    """The scope that an endpoint declares; None if it declares none."""
     return getattr(endpoint, "scope", None)
 
 
@@ -81,7 +79,7 @@ def _token(deps: ApiDeps, credentials: HTTPAuthorizationCredentials | None, addr
 
 
 async def caller(request: Request) -> str:
-    """Who is calling, for the record of what they declare: the token's id."""
+    """The caller, for the record of a declaration: the token's id."""
     token: Token = request.state.token
     return f"token:{token.id}"
 

@@ -1,7 +1,6 @@
-"""How much there is: the numbers of `GET /v1/status`, as functions of what the projections have committed.
-
-What lies before a committed position never changes, so what was counted once is kept: an idle system answers
-from memory, a busy one counts what is new. The two caches hold a few numbers each, for one generation.
+"""The counts of `GET /v1/status`, as functions of the committed positions. Rows before a committed position never
+change, so counts are kept: an idle system answers from memory, a busy one counts only new rows. The two caches hold a
+few numbers each, for one generation.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Opaque cursors: where a list goes on, as signed text. A cursor holds sort keys, never a row number, so
+"""Opaque cursors: the place at which a list continues, as signed text. A cursor holds sort keys, never a row number, so
 rows that come or go between two pages neither shift nor repeat the others.
 """
 

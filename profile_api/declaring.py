@@ -1,4 +1,4 @@
-"""What people declare over the API: one shape for all kinds of it, and waiting until it is in effect."""
+"""Declarations over the API: one shape for all kinds, and waiting until they are in effect."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -22,10 +22,9 @@ D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger)
 
 @dataclass(frozen=True)
 class Resource(Generic[D]):
-    """A kind of thing that has an id and is listed, read, created, replaced and deleted over the API.
-
-    `by` is whoever declares, for the record. `waits`: an answer waits until the projections have passed the change
-    (see `wait_until_visible`); else the registry alone puts it into effect.
+    """A kind of declaration with an id that is listed, read, created, replaced and deleted over the API. `by` names the
+    caller, for the record. `waits`: an answer waits until the projections have passed the change (see
+    `wait_until_visible`); else the registry alone applies it.
     """
 
     kind: Kind
@@ -65,7 +64,7 @@ class Resource(Generic[D]):
         return known
 
     def put(self, deps: ApiDeps, name: str, body: Mapping[str, Any], by: str) -> D:
-        """Declare all of it, in place of what is there under this id."""
+        """Declare it as a whole, replacing the former declaration with this id."""
         offset = deps.registry.declare(self.kind, name, body, by)
         if self.waits:
             wait_until_visible(deps, offset)
@@ -94,7 +93,7 @@ def declare(deps: ApiDeps, kind: Kind, name: str, body: dict[str, Any], by: str)
 def wait_until_visible(deps: ApiDeps, offset: int) -> None:
     """Block until the projections have passed this offset of simorgh.registry.
 
-    Raises `Backpressure` after `visible_within` seconds: the declaration stands and will be taken in.
+    Raises `Backpressure` after `visible_within` seconds: the declaration is recorded and will be applied.
     """
     if not reached(deps, offset):
         raise Backpressure(

@@ -1,4 +1,4 @@
-"""What the API is made of: handed over by the composition root, kept with the app, asked for by its routes."""
+"""The API's dependencies: made by the composition root, kept with the app, used by its routes."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class Projections:
     stages: Sequence[Stage] = ONE_BOX
     """The stages that follow the log, upstream first."""
     conditions: Callable[[], Mapping[str, Condition]] = dict
-    """How the stages that this process runs stand, by consumer group. Empty where they run elsewhere."""
+    """The conditions of this process's stages, by consumer group. Empty if they run elsewhere."""
     shown: Callable[[], list[int]] | None = None
     """Up to which offsets of simorgh.events views hold all that came of it, by partition. None: as far as the
     projections have come, since one process does them together."""
@@ -39,18 +39,18 @@ class Projections:
     """Whether log and declarations answer from this process's memory: then a view that is there, too, is answered in
     the event loop, without a turn in a thread."""
     recent: RecentViews = field(default_factory=RecentViews)
-    """What is shown before its rows are in the warehouse: empty, but where the projections run in this process."""
+    """Views whose rows are not in the warehouse yet: empty unless the projections run in this process."""
     visible_within: float = 10.0
-    """Seconds that a request waits until the projections have passed what it declared."""
+    """Seconds that a request waits until the projections have passed its declaration."""
     filled: Callable[[str], float | None] = lambda segment: None
-    """How far the filling of a segment is, from 0 to 1; None where it is not being filled, or another process does."""
+    """The progress of filling a segment, from 0 to 1; None if it is not being filled, or another process fills it."""
     replay: Callable[[], dict[str, Any]] | None = None
     """Starts a rebuild and returns its state. None: this process cannot replay."""
     replay_state: Callable[[], dict[str, Any]] = lambda: {"state": "idle"}
 
     @property
     def rebuilding(self) -> bool:
-        """Whether the tables lack what the log holds, so that what is not found may be there all the same."""
+        """Whether the tables are incomplete, so that something that is not found may exist."""
         return any(stands.state == "rebuilding" for stands in self.conditions().values())
 
 
@@ -79,7 +79,8 @@ class ApiDeps:
     heavy: Heavy = field(default_factory=Heavy)
     """Where requests that read much take their turn."""
     declaring: Heavy = field(default_factory=lambda: Heavy(32, 96, 60.0))
-    """Where those wait that declare something, until it is visible. What is declared meanwhile is filled together."""
+    """The threads in which declarations wait until they are visible. Segments declared meanwhile are filled
+    together."""
     turns: Semaphore = field(default_factory=lambda: Semaphore(4))
     """Of those who declare: how many ask the warehouse at once. A handle on the embedded engine costs 20 ms to open."""
     trees: Trees = field(default_factory=Trees)
@@ -109,7 +110,7 @@ def deps_of(request: Request) -> ApiDeps:
 
 
 def one_per_app(make: Callable[[ApiDeps], T]) -> Callable[[Request], Awaitable[T]]:
-    """A dependency that is made by `make` when the first request of an app asks for it, and kept with the app."""
+    """A dependency that `make` makes at the first request of an app, kept with the app."""
 
     async def kept(request: Request) -> T:
         made: dict[Any, T] = request.app.state.made
@@ -125,4 +126,4 @@ async def _deps(request: Request) -> ApiDeps:  # a coroutine, so that it takes n
 
 
 Deps = Annotated[ApiDeps, Depends(_deps)]
-"""A parameter by which a route gets what the API is made of."""
+"""A parameter by which a route gets the API's dependencies."""

@@ -23,7 +23,7 @@ from schemas import topics
 
 View = Callable[[Mapping[str, Any]], dict[str, Any]]
 Found = tuple[tuple[int, int, int], dict[str, Any]]
-"""A view with what it is sorted by."""
+"""A view with its sort key."""
 
 _SHOWN: tuple[tuple[str, View], ...] = (
     (topics.EVENTS, views.accepted_view),
@@ -39,7 +39,7 @@ class ListPlace(NamedTuple):
 
 
 Positions = dict[ListPlace, int]
-"""Up to where each partition has been shown: the next offset."""
+"""The next offset of each partition to show."""
 
 
 def ends(log: RecordLog) -> Positions:
@@ -71,7 +71,7 @@ def _tail(log: RecordLog, place: ListPlace, end: int, limit: int) -> Iterator[Fo
 
 
 def later(log: RecordLog, after: Positions, limit: int) -> tuple[list[dict[str, Any]], Positions]:
-    """Events from `after` on, oldest first, each once: of up to `limit` records, and where to go on.
+    """Events from `after` on, oldest first, each once, from up to `limit` records, and the position to continue at.
 
     Between partitions the log's clock decides, within one its order.
     """
@@ -89,8 +89,8 @@ def _records(log: RecordLog, place: ListPlace, offset: int, limit: int) -> list[
 
 
 def _shown(record: Record) -> dict[str, Any] | None:
-    """The event of a record; None where it shows none: a note that a rejection is settled, or what is no JSON object
-    and came past the collectors (the projections reject it, with its reason)."""
+    """The event of a record; None if it has none: a note that a rejection is resolved, or a record that is not a JSON
+    object and did not come from a collector (the projections reject it)."""
     try:
         body = orjson.loads(record.value)
     except orjson.JSONDecodeError:
@@ -115,16 +115,16 @@ routes = guarded("events")
 @reads_much
 def latest_events(
     deps: Deps,
-    limit: Annotated[int, Query(ge=1, le=1000, description="How many events at most.")] = 50,
+    limit: Annotated[int, Query(ge=1, le=1000, description="The largest number of events.")] = 50,
     after: Annotated[
         str | None,
-        Query(max_length=4000, description="`follow` of an answer before: what came since, oldest first."),
+        Query(max_length=4000, description="`follow` of an earlier answer, for the events since then, oldest first."),
     ] = None,
 ) -> JsonReply:
-    """The latest events, accepted and rejected, newest first, straight from the log.
+    """List the latest events, accepted and rejected, newest first, straight from the log.
 
-    To follow them, pass `follow` back as `after`: each event comes once, none is skipped, oldest first. `behind`
-    says how many records of the log are still to come.
+    To follow the log, pass `follow` back as `after`: the answer has each event since once, oldest first. `behind` is
+    the number of records that are still to come.
     """
     until = ends(deps.log)
     if after is None:

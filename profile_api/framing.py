@@ -35,7 +35,7 @@ PREFIXES: Final = tuple(
 
 _CONTENT_TYPE: Final = b"content-type"
 _UNSAID: Final = frozenset({"", "application/x-www-form-urlencoded", "text/plain", "application/octet-stream"})
-"""What clients send of themselves where nobody told them what the body is."""
+"""Types that clients send by default if the user names none."""
 
 
 class Framing:
@@ -95,7 +95,7 @@ def _limited(receive: Receive) -> Receive:
 
 
 async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer as GET would, and end with the head of the answer: what would follow may have no end."""
+    """Answer as GET would, and end after the head, since the body may be endless."""
     inner = {**scope, "method": "GET"}
     begun = asyncio.Event()
 

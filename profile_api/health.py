@@ -1,6 +1,5 @@
-"""Health, readiness and metrics: what a supervisor asks of any process that speaks HTTP, without a key.
-
-None of them waits for a thread that requests use: a process that is busy is well.
+"""Health, readiness and metrics of any process with HTTP, without a key. None of them waits for a thread that requests
+use: a busy process is healthy.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from profile_api.replies import JsonReply
 
 _NOT_READY: dict[str, object] = {
     "model": NotReady,
-    "description": "Send requests elsewhere, or later: `code` and `message` say why, `faults` all that is wrong.",
+    "description": "Send requests elsewhere, or later: `code` and `message` say why, and `faults` lists all faults.",
     "content": {"application/problem+json": {"example": example_of(NotReady)}},
 }
 
@@ -57,13 +56,13 @@ routes = APIRouter(tags=["health"])
 
 @routes.get("/healthz", response_model=Ready, responses=example(Ready))
 async def healthz() -> JsonReply:
-    """Whether the process lives."""
+    """Say that the process is alive."""
     return JsonReply({"status": "ok"})
 
 
 @routes.get("/readyz", response_model=Ready, responses={**example(Ready), 503: _NOT_READY})
 async def readyz(health: HealthOf) -> JsonReply:
-    """Whether requests belong here: 200 as soon as they are taken, however far the projections are.
+    """Say whether to send requests here: 200 as soon as they are accepted, whatever the lag of the projections.
 
     503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs
     does not answer.

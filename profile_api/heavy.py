@@ -1,8 +1,7 @@
-"""Requests that read much: a few at a time, a few waiting, and none for a caller who has gone.
+"""Heavy requests: a few run at a time, a few wait, and none runs for a caller who has disconnected.
 
-Previews, lists, searches, timelines and why go through `Heavy` (see `turns`); whoever looks up one profile, sends
-events or asks for health does not wait behind them. Declarations, which wait for the projections, have a pool of their
-own.
+Previews, lists, searches, timelines and why go through `Heavy` (see `turns`); look-ups of one profile, events and
+health checks do not wait behind them. Declarations, which wait for the projections, have a pool of their own.
 """
 
 import asyncio
@@ -39,10 +38,9 @@ class Heavy:
         self._closed = False
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
-        """What `work` returns, which runs in a thread.
-
-        Raises `Throttled` where too many wait, and `Backpressure` where it takes too long. When the caller leaves, its
-        queries are ended. A place is free again once its thread is.
+        """The result of `work`, which runs in a thread. Raises `Throttled` if too many wait, and `Backpressure` if it
+        takes too long. When the caller disconnects, its queries are cancelled. A place is free again once its thread
+        is.
         """
         if self._closed or len(self._under_way) >= self._places:
             raise Throttled(
@@ -61,7 +59,7 @@ class Heavy:
     async def _watched(self, request: Request, ticket: Ticket, future: "Future[T]") -> T:
         deadline = time.monotonic() + self._seconds
         waited = asyncio.wrap_future(future)
-        waited.add_done_callback(_seen)  # nobody may be left to look at what it ends with
+        waited.add_done_callback(_seen)  # there may be no caller left to read the outcome
         while not (await asyncio.wait({waited}, timeout=_ASK_EVERY))[0]:
             if self._closed or await request.is_disconnected():
                 raise _called_off()
@@ -80,7 +78,7 @@ class Heavy:
             self._call_off(ticket)
 
     def close(self) -> None:
-        """Take nothing more and call off what is under way. Returns at once; any thread may call."""
+        """Accept no more work and cancel what is running. Returns at once; any thread may call."""
         self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 

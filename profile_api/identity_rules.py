@@ -23,7 +23,7 @@ routes = guarded("identity")
 @routes.get("/v1/identity-rules", response_model=RulesView, responses=example(RulesView))
 @scope(READ)
 def identity_rules(deps: Deps) -> JsonReply:
-    """The rules in force: priorities, limits, blocked values, the cap on shared identifiers."""
+    """Return the current identity rules: priorities, limits, blocked values, and when an identifier is shared."""
     return JsonReply({"rules": in_force(deps).model_dump(mode="json")})
 
 
@@ -31,6 +31,6 @@ def identity_rules(deps: Deps) -> JsonReply:
 @scope(ADMIN)
 @declares
 def change_identity_rules(deps: Deps, body: IdentityRules, by: Caller) -> JsonReply:
-    """Replace the rules. They hold for links from now on; what was decided stays decided."""
+    """Replace the identity rules. They apply to links from now on. Earlier decisions stay."""
     declare(deps, "rules", "identity", body.model_dump(mode="json"), by)
     return JsonReply({"rules": in_force(deps).model_dump(mode="json")})

@@ -1,4 +1,4 @@
-"""`POST /v1/events/known`: which of these events are here already? So that an import can tell new from sent before."""
+"""`POST /v1/events/known`: which of these events are here already. Imports use it to distinguish new events."""
 
 import time
 from collections.abc import Sequence
@@ -52,10 +52,12 @@ routes = guarded("events")
 def known_events(
     deps: Deps,
     body: KnownIn,
-    wait: Annotated[bool, Query(description="First let the projections pass all that is in the log now.")] = False,
+    wait: Annotated[
+        bool, Query(description="Wait until the projections have processed everything that is in the log now.")
+    ] = False,
 ) -> JsonReply:
-    """Which of up to 1,000 events are here already, in the order of the question. What waits in the log to be
-    processed is not known yet."""
+    """Say which of up to 1,000 events are here already, in the order of the request. Records that wait in the log are
+    not known yet."""
     if wait:
         wait_until_counted(deps)
     return JsonReply({"known": known(deps, body.events)})

@@ -27,7 +27,7 @@ def names(seen: Seen, of: Of, event_type: str) -> list[dict[str, Any]]:
 
 
 def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any]]:
-    """Raises `InvalidInput` for what has no values of its own."""
+    """Raises `InvalidInput` for a kind without values."""
     match of:
         case "traits":
             found = seen.values((name,), None)
@@ -69,13 +69,13 @@ routes = guarded("schemas")
 @reads_much
 def seen_names(
     seen: SeenOf,
-    of: Annotated[Of, Query(description="What is asked for.")],
+    of: Annotated[Of, Query(description="The kind of names.")],
     event_type: Annotated[
         str,
         Query(
             alias="type",
             max_length=200,
-            description="Whose properties are meant, with `of=properties`.",
+            description="With `of=properties`, the event type.",
             examples=["order.completed"],
         ),
     ] = "",
@@ -83,13 +83,13 @@ def seen_names(
         str,
         Query(
             max_length=500,
-            description="A trait or a property: its values instead, up to 100, the commonest first.",
+            description="A trait or a property. Lists its values instead, up to 100, the most frequent first.",
             examples=["currency"],
         ),
     ] = "",
 ) -> JsonReply:
-    """Names of event types, properties, traits, consents and identifiers that were really seen, or the values of one.
+    """List the names of event types, properties, traits, consents or identifiers in past events, or the values of one.
 
-    Properties and values are those of a sample; an answer may be half a minute old.
+    Properties and values come from a sample. An answer may be half a minute old.
     """
     return JsonReply(page(values(seen, of, event_type, name) if name else names(seen, of, event_type)))

@@ -1,4 +1,4 @@
-"""Parameters that many routes share, and what they say about themselves in OpenAPI."""
+"""Parameters that many routes share, with their descriptions in OpenAPI."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -15,13 +15,13 @@ PathText = Annotated[str, AfterValidator(unquote)]
 ProfileKey = Annotated[
     PathText,
     Path(
-        description="`type:value`, split at the first colon, percent-encoded where needed, or a profile id.",
+        description="`type:value`, split at the first colon and percent-encoded if necessary, or a profile id.",
         examples=["user_id:u42", "email:sara%40example.com", "prf_0123456789abcdef0123456789abcdef"],
     ),
 ]
 Name = Annotated[PathText, Path(description="The id.", examples=["repeat-buyers"])]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many items at most.")]
-Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The largest number of items.")]
+Cursor = Annotated[str | None, Query(max_length=4000, description="`next_cursor` of the previous page.")]
 
 
 END_OF_TIME: Final = 10_413_791_999_000

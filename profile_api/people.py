@@ -1,6 +1,4 @@
-"""Finding profiles: from what a caller writes to a node, and from nodes to the rows that the views are made
-of.
-"""
+"""Finding profiles: from a caller's text to a node, and from nodes to the rows of views."""
 
 import time
 from collections.abc import Sequence
@@ -14,20 +12,20 @@ from identity.normalise import NO_REGION, normalise
 from profile_api.deps import ApiDeps
 from schemas.errors import Backpressure, Conflict, InvalidIdentifier, NotFound, SimorghError
 from stream_processors.views.recent import View
+from warehouse import latest
 from warehouse.reader import Reader
 
 Row = dict[str, Any]
 
 _ORIGINS = """SELECT argMax(traits, ver) AS traits, argMax(provenance, ver) AS provenance, max(ver) AS newest
 FROM profile_rows WHERE profile = {profile:UInt128}"""
-_NODES = """SELECT node, argMax(live, ver) AS here FROM members
-WHERE profile = {profile:UInt128} GROUP BY node HAVING here ORDER BY node"""
+_NODES = latest.nodes("profile = {profile:UInt128}") + " ORDER BY node"
 _TRIES = 2
 _POLL_SECONDS = 0.05
 
 
 def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
-    """The node of an identifier as it is shown, or as a caller writes it. Raises `InvalidIdentifier`."""
+    """The node of an identifier, as shown or as a caller writes it. Raises `InvalidIdentifier`."""
     return node_of(deps.secret, deps.workspace, kind, normalise(kind, value))
 
 
@@ -110,7 +108,7 @@ def absent(deps: ApiDeps) -> SimorghError:
 
 
 def rebuilding(deps: ApiDeps) -> SimorghError | None:
-    """What to say instead of "nobody": while the tables are being rebuilt, somebody may be there all the same."""
+    """The answer instead of "nobody" while the tables are being rebuilt, since the profile may exist."""
     if not deps.projections.rebuilding:
         return None
     return Backpressure(
@@ -127,7 +125,7 @@ def require_everybody(deps: ApiDeps) -> None:
 
 
 def recent_row(deps: ApiDeps, key: str) -> Row | None:
-    """`profile_row` without a query; None where it takes one to know."""
+    """`profile_row` without a query; None if it needs one."""
     nodes = nodes_of_key(deps, key)
     found = deps.views.recent_of_node(nodes[0]) if len(nodes) == 1 else None
     return _opened(*found) if found else None

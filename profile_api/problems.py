@@ -1,7 +1,7 @@
-"""Errors as problem+json: the one place where the error tree becomes HTTP.
+"""Errors as problem+json: the one place that turns the error tree into HTTP.
 
 Every body has `type, title, status, detail` and, for clients that read them, `code` and `message` (`schemas.problems`).
-What a caller sent is never repeated, neither in an answer nor in a line of the log.
+A caller's values are never repeated, neither in an answer nor in a log line.
 """
 
 import logging
@@ -55,7 +55,7 @@ _OF_FRAMEWORK: Final[Mapping[int, tuple[str, str]]] = {
     404: ("not_found", "There is nothing at this path: /openapi.json lists what there is."),
     405: ("method_not_allowed", "This path does not offer this method: the header Allow lists those that it does."),
 }
-"""Status -> code and message of what the framework refuses by itself, in words that say nothing."""
+"""Status -> code and message of the framework's own refusals, whose texts do not help."""
 
 _CODES: Final[Mapping[int, str]] = {413: "too_large", 415: "unsupported_media_type"}
 
@@ -86,7 +86,7 @@ def status_of(error: SimorghError) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of the app that is ours or the framework's as a problem. `watch` answers the others."""
+    """Answer every error of ours and of the framework as a problem. `watch` answers all others."""
     app.add_exception_handler(SimorghError, _own)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _framework)
@@ -122,7 +122,7 @@ def _invalid_request(request: Request, error: Exception) -> ProblemReply:
 
 
 def _place(path: tuple[str | int, ...]) -> str:
-    """`body /rule`, `query limit`: in which part of a request, and where there."""
+    """`body /rule`, `query limit`: the part of a request, and the place in it."""
     place, *inside = path or ("request",)
     if place == "body":
         return f"body {''.join(f'/{part}' for part in inside)}".strip()
@@ -160,12 +160,12 @@ def allowed(request: Request) -> list[str]:
 
 
 def route_of(scope: Scope) -> str:
-    """The route of a request as it is declared, such as `/v1/profiles/{key}`: a path may name a customer."""
+    """The declared route of a request, such as `/v1/profiles/{key}`: a path may name a customer."""
     return getattr(scope.get("route"), "path_format", None) or _NOWHERE
 
 
 def told(error: BaseException) -> str:
-    """An error's class and where it was raised, innermost first. Never its text, which may quote what a caller sent."""
+    """An error's class and where it was raised, innermost first. Never its text, which may quote a caller's value."""
     said = []
     while True:
         frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])

@@ -30,7 +30,7 @@ _PART = "|".join(views.PARTS)
 Include = Annotated[
     str | None,
     Query(
-        description=f"Parts of the view, by comma: {', '.join(views.PARTS)}. Without it: all but events.",
+        description=f"Parts of the view, comma-separated: {', '.join(views.PARTS)}. Default: all but events.",
         json_schema_extra={"pattern": f"^(({_PART})(,({_PART}))*)?$"},
         examples=["traits,segments"],
     ),
@@ -123,8 +123,8 @@ def names_of(reader: Reader, nodes: Collection[str]) -> dict[str, str]:
 
 
 def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
-    """One item per key, in order, in a handful of queries however many keys there are. Null: nobody has the key, or
-    nobody alone (see `people.node_of_key`)."""
+    """One item per key, in order, with a few queries however many keys there are. Null: nobody has the key, or several
+    do (see `people.node_of_key`)."""
     fresh = freshness(deps)
     nodes = {key: _nodes_or_none(deps, key) for key in keys}
     owners = deps.views.owners(node for some in nodes.values() for node in some)
@@ -137,7 +137,7 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
 
 
 def _only(profiles: Set[int]) -> int:
-    """The one profile; 0 where there is none, or several."""
+    """The one profile; 0 if there is none, or several."""
     return next(iter(profiles)) if len(profiles) == 1 else 0
 
 
@@ -149,11 +149,10 @@ def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
 
 
 def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
-    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text.
-
-    A walk by `id` meets whoever is there from its first page to its last, once. By `newest` (first seen) as well, but
-    for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) is a view of now: who is seen
-    again is at its top again.
+    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text. Reading
+    by `id` meets every profile that exists from the first page to the last exactly once. Reading by `newest` (first
+    seen) does too, except for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) shows
+    the present: an active profile moves to the top.
     """
     people.require_everybody(deps)
     order = order or ("newest" if text else "id")
@@ -230,20 +229,20 @@ def find_profiles(
         Query(
             alias="search",
             max_length=500,
-            description="An identifier, or the beginning of a name or e-mail.",
+            description="An identifier, or the beginning of a name or e-mail address.",
         ),
     ] = "",
     order: Annotated[
         Order | None,
         Query(
-            description="`id`, `newest` (first seen last) or `latest` (last seen first; a view of now)."
-            " Without it: `newest` with `search`, else `id`.",
+            description="`id`, `newest` (the most recent first sight first) or `latest` (the most recent"
+            " activity first). Default: `newest` with `search`, else `id`.",
         ),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
+    """Find profiles by identifier, name or e-mail address. Without `search`, list all profiles by id."""
     return JsonReply(search(deps, search_for, limit, cursor, order))
 
 
@@ -251,7 +250,7 @@ def find_profiles(
 @scope(READ)
 @reads_much
 def look_up_profiles(deps: Deps, body: LookupIn) -> JsonReply:
-    """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
+    """Look up the 360° views of up to 1,000 identifiers and 1,000 profile ids at once."""
     keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
     parts = parts_of(None if body.include is None else ",".join(body.include))
     return JsonReply({"items": lookup(deps, keys, parts)})
@@ -275,7 +274,7 @@ def profile_events(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """The profile's timeline, newest first."""
+    """List the events of a profile, newest first."""
     row = people.profile_row(deps, key)
     return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
 
@@ -288,7 +287,7 @@ def profile_identities(
     key: ProfileKey,
     explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
 ) -> JsonReply:
-    """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
+    """List the identifiers of a profile, and with `explain=true` the decisions about them."""
     row = people.profile_row(deps, key)
     answer = page(views.identities(row["identifiers"]))
     if explain:
@@ -304,7 +303,7 @@ async def profile(
     include: Include = None,
     provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
 ) -> JsonReply:
-    """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
+    """Return the 360° view of a profile, by any identifier or by its id. The id of a merged profile works too."""
     parts = parts_of(include)
     if deps.projections.at_hand and "events" not in parts and not provenance:
         fresh = freshness(deps)

@@ -1,7 +1,6 @@
-"""Whether requests belong here: what a load balancer asks, answered from what the process really has.
-
-Each check asks one part that the process cannot do without. It may block, so it runs in a thread of its own; one that
-does not come back in time counts as no. Answers are kept for a moment, so that asking often costs nothing.
+"""Readiness: whether a load balancer should send requests here. Each check tests one part that the process needs. It
+may block, so it runs in a thread of its own; a check that does not return in time has failed. Results are cached for a
+moment, so frequent requests cost nothing.
 """
 
 import asyncio
@@ -29,7 +28,7 @@ class ReadinessFault:
 
 
 Check = Callable[[], ReadinessFault | None]
-"""None: nothing is wrong. May block; what it raises is a fault, too."""
+"""None: no fault. May block; an exception is a fault too."""
 
 
 class Readiness:
@@ -43,8 +42,8 @@ class Readiness:
         patience: float = PATIENCE_SECONDS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`checks` by the name of the part that is asked; `at_once`: those that never block, whose answers are always
-        new, and come first; `patience`: seconds until a part has not answered."""
+        """`checks` by the name of the part; `at_once`: checks that never block: they are never cached, and come first;
+        `patience`: seconds until a part counts as silent."""
         self._at_once = at_once
         self._checks = [_Asked(name, check, patience, now) for name, check in checks.items()]
 
@@ -88,7 +87,7 @@ class _Asked:
 
 
 def _in_a_thread(name: str, check: Check) -> "Future[ReadinessFault | None]":
-    """A daemon, so that a part that never answers does not hold the process up at its end."""
+    """A daemon, so that a part that never answers does not keep the process from ending."""
     answer: Future[ReadinessFault | None] = Future()
 
     def run() -> None:
@@ -101,11 +100,11 @@ def _in_a_thread(name: str, check: Check) -> "Future[ReadinessFault | None]":
     return answer
 
 
-# ---- what is asked
+# ---- the checks
 
 
 class Probed(Protocol):
-    """A log that knows whether it takes what it is offered (`eventlog.watched`)."""
+    """A log that knows whether it accepts appends (`eventlog.watched`)."""
 
     refusing: SimorghError | None
 
@@ -115,7 +114,7 @@ class Probed(Protocol):
 
 
 def log_takes_events(log: Probed, topic: str) -> Check:
-    """The log answers, and stored what it was offered last, or does so now."""
+    """The log answers, and stored the latest append, or stores one now."""
 
     def check() -> ReadinessFault | None:
         log.ends(topic)
@@ -142,7 +141,7 @@ def tables_answer(reader: Reader, damage: Callable[[], SimorghError | None] = la
 
 
 def stages_run(conditions: Callable[[], Mapping[str, Condition]]) -> Check:
-    """No stage of this process has stopped or gets nowhere, and the tables hold what they should."""
+    """No stage of this process has stopped or keeps failing, and the tables are complete."""
 
     def check() -> ReadinessFault | None:
         faults = [fault for name, stands in conditions().items() if (fault := _fault_of(name, stands))]

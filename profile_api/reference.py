@@ -79,7 +79,7 @@ def _template() -> "Template":
     return made.get_template("reference.html")
 
 
-# ---- what the template shows of the document
+# ---- the parts of the document for the template
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _content(part: Json) -> Json:
 
 
 def _example(content: Json, models: Json) -> Any:
-    """The example of a body, its own or its model's; None where there is none."""
+    """The example of a body, its own or its model's; None if there is none."""
     if "example" in content:
         return content["example"]
     schema = content.get("schema", {})

@@ -39,12 +39,12 @@ _ONE = f"""SELECT {_COLUMNS} FROM rejected FINAL
 WHERE id = {{id:String}} AND ({{source:String}} = '' OR source = {{source:String}})
 ORDER BY resolved, received_at DESC, digest DESC LIMIT 1 BY source LIMIT 20"""
 
-Source = Annotated[str, Query(max_length=200, description="Its source, where several sources sent this id.")]
+Source = Annotated[str, Query(max_length=200, description="Its source, if several sources sent this id.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """Which rejected events; what is not given does not matter. Moments are ms, `until` is not in."""
+    """A filter for rejected events. Empty members match all. Moments are ms; `until` is exclusive."""
 
     source: str = ""
     code: str = ""
@@ -61,9 +61,8 @@ class Which:
 
 
 def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
-    """The row of a rejected event; of several under one id of a source, the latest that still waits.
-
-    Raises `NotFound`, and `Conflict` (code `ambiguous_id`) where several sources have one of this id and none is named.
+    """The row of a rejected event; of several with one id of a source, the latest open one. Raises `NotFound`, and
+    `Conflict` (code `ambiguous_id`) if several sources have this id and none is named.
     """
     rows = deps.reader.rows(_ONE, {"id": name, "source": source})
     if not rows:
@@ -112,7 +111,7 @@ def dismiss(deps: ApiDeps, rows: list[dict[str, Any]]) -> None:
 
 
 def retried(deps: ApiDeps, row: dict[str, Any]) -> str:
-    """`accepted`, or `rejected`: also where its source is gone."""
+    """`accepted`, or `rejected`, also if its source no longer exists."""
     try:
         return str(deps.retry_rejected(record_of(row), None)["status"])
     except NotFound:
@@ -120,7 +119,7 @@ def retried(deps: ApiDeps, row: dict[str, Any]) -> str:
 
 
 def several(deps: ApiDeps, body: RejectedFilter) -> tuple[str | None, list[dict[str, Any]]]:
-    """Those that a request about several names, a page of them. Raises `InvalidInput` where it names all."""
+    """The rejected events that a request selects, one page. Raises `InvalidInput` if it selects all."""
     which = Which(body.source, body.code, moment_of("since", body.since), moment_of("until", body.until))
     if which == Which():
         raise InvalidInput(
@@ -144,22 +143,22 @@ def list_rejected(
     deps: Deps,
     source: Annotated[str, Query(max_length=200, description="Only from this source.")] = "",
     code: Annotated[str, Query(max_length=200, description="Only with this code.")] = "",
-    since: Annotated[Moment | None, Query(description="Only those received then or later.")] = None,
-    until: Annotated[Moment | None, Query(description="Only those received earlier.")] = None,
+    since: Annotated[Moment | None, Query(description="Only events received then or later.")] = None,
+    until: Annotated[Moment | None, Query(description="Only events received earlier.")] = None,
     resolved: Annotated[
-        bool, Query(description="Those that a retry or a dismissal has settled instead of those that wait.")
+        bool, Query(description="Only events that a retry or a dismissal has resolved, instead of the open ones.")
     ] = False,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Rejected events that wait to be fixed, latest first."""
+    """List the open rejected events, latest first."""
     return JsonReply(listed(deps, Which(source, code, since, until), limit, cursor, resolved=resolved))
 
 
 @routes.post("/retry", response_model=Retried, responses=example(Retried))
 @scope(ADMIN)
 def retry_several(deps: Deps, body: RejectedFilter) -> JsonReply:
-    """Admit all rejected events again that a filter names, as they came, latest first. Go on with `next_cursor`."""
+    """Retry all rejected events that match a filter, as sent, latest first. Continue with `next_cursor`."""
     following, rows = several(deps, body)
     outcomes = Counter(retried(deps, row) for row in rows)
     counts = {name: outcomes[name] for name in ("accepted", "rejected")}
@@ -169,7 +168,7 @@ def retry_several(deps: Deps, body: RejectedFilter) -> JsonReply:
 @routes.post("/dismiss", response_model=Dismissed, responses=example(Dismissed))
 @scope(ADMIN)
 def dismiss_several(deps: Deps, body: RejectedFilter) -> JsonReply:
-    """Settle all rejected events that a filter names without admitting them. Go on with `next_cursor`."""
+    """Dismiss all rejected events that match a filter. Continue with `next_cursor`."""
     following, rows = several(deps, body)
     dismiss(deps, rows)
     return JsonReply({"dismissed": len(rows), "next_cursor": following})
@@ -181,7 +180,7 @@ def dismiss_several(deps: Deps, body: RejectedFilter) -> JsonReply:
     responses=example(RetryOutcome),
     openapi_extra={
         "requestBody": {
-            "description": "The corrected event. Without a body, the original bytes are tried again.",
+            "description": "The corrected event. Without a body, the original bytes are retried.",
             "required": False,
             "content": {"application/json": {"schema": {}, "example": {"type": "track", "event": "Signed Up"}}},
         }
@@ -191,9 +190,9 @@ def dismiss_several(deps: Deps, body: RejectedFilter) -> JsonReply:
 def retry_rejected(
     deps: Deps, name: Name, payload: Annotated[bytes, Depends(raw_body)], source: Source = ""
 ) -> JsonReply:
-    """Admit a rejected event again, as it came or corrected, under its id and its time of arrival.
+    """Retry a rejected event, as sent or corrected, under its id and its time of receipt.
 
-    A `conflicting_copy` cannot be: under its id it would be a copy again.
+    A `conflicting_copy` cannot be retried, since under its id it would be a copy again.
     """
     return JsonReply(deps.retry_rejected(record_of(find(deps, name, source)), payload or None))
 
@@ -201,11 +200,11 @@ def retry_rejected(
 @routes.post(
     "/{name:path}/dismiss",
     status_code=204,
-    responses={204: {"description": "It waits no more. It stays on record."}},
+    responses={204: {"description": "Dismissed. It stays on record."}},
 )
 @scope(ADMIN)
 def dismiss_rejected(deps: Deps, name: Name, source: Source = "") -> Response:
-    """Settle a rejected event without admitting it: it leaves the list of those that wait."""
+    """Dismiss a rejected event. It leaves the list of open events and stays on record."""
     dismiss(deps, [find(deps, name, source)])
     return Response(status_code=204)
 
@@ -213,5 +212,5 @@ def dismiss_rejected(deps: Deps, name: Name, source: Source = "") -> Response:
 @routes.get("/{name:path}", response_model=RejectedEvent, responses=example(RejectedEvent))
 @scope(ADMIN)
 def one_rejected(deps: Deps, name: Name, source: Source = "") -> JsonReply:
-    """One rejected event with its original bytes."""
+    """Return a rejected event with its original bytes."""
     return JsonReply(views.rejected_view(find(deps, name, source)))

@@ -1,4 +1,4 @@
-"""What the API takes, with examples: nothing beyond these members is accepted."""
+"""The API's requests, with examples: unknown members are refused."""
 
 from typing import Any, Literal
 from zoneinfo import available_timezones
@@ -44,7 +44,7 @@ class LookupIn(Request):
 
 
 class EventName(Request):
-    """An event by its name: the source that sent it, and its id there, as `GET /v1/events` shows them."""
+    """The name of an event: its source and its id, as in `GET /v1/events`."""
 
     model_config = ConfigDict(extra="forbid")
     source: str = Field(min_length=1, max_length=200)
@@ -71,7 +71,9 @@ class SplitIn(Request):
     )
     identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
     reason: str = Field(default="", max_length=1000)
-    dry_run: bool = Field(default=False, description="Change nothing; answer which side would keep the profile's id.")
+    dry_run: bool = Field(
+        default=False, description="Change nothing, and answer which side would keep the id of the profile."
+    )
 
 
 class EraseIn(Request):
@@ -121,7 +123,7 @@ class PreviewIn(Request):
 
 
 class WebhookIn(Request):
-    """`secret`: `whsec_` and base64 of 24 to 64 bytes; made here when it is absent."""
+    """`secret`: `whsec_` and the base64 of 16 to 64 bytes (use at least 24); generated if absent."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     url: str = Field(min_length=1, max_length=2000, json_schema_extra={"format": "uri"})
@@ -131,7 +133,7 @@ class WebhookIn(Request):
 _CAUSES = Field(
     default=list(DEFAULT_CAUSES),
     min_length=1,
-    description="Why a profile entered or left. Without it: all that happens to a customer, except a split.",
+    description="The causes of entering or leaving that call the trigger. Default: event, time, merge and consent.",
 )
 
 
@@ -146,7 +148,7 @@ class TriggerIn(Request):
         closed=True,
     )
     id: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Without one, one is made."
+        default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Generated if absent."
     )
     segment: str = Field(min_length=1, max_length=100)
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
@@ -156,7 +158,7 @@ class TriggerIn(Request):
 
 
 class TriggerChange(Request):
-    """The secret stays as it is when it is absent."""
+    """An absent secret stays the same."""
 
     model_config = with_example(
         {
@@ -184,24 +186,26 @@ class TokenIn(Request):
 
 
 class RejectedFilter(Request):
-    """Rejected events that wait, by one or more of the members but `limit` and `cursor`. `until` is not in."""
+    """Selects open rejected events by one or more members, apart from `limit` and `cursor`. `until` is exclusive."""
 
     model_config = with_example({"source": "shop", "code": "missing_identifier", "limit": 100}, closed=True)
     source: str = Field(default="", max_length=200)
     code: str = Field(default="", max_length=200)
-    since: str | int | None = Field(default=None, description="Received then or later: ISO 8601, or ms since 1970.")
+    since: str | int | None = Field(
+        default=None, description="Received at this time or later: ISO 8601, or ms since 1970."
+    )
     until: str | int | None = Field(default=None, description="Received earlier: ISO 8601, or ms since 1970.")
-    limit: int = Field(default=100, ge=1, le=1000, description="How many at most in this request.")
-    cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the answer before.")
+    limit: int = Field(default=100, ge=1, le=1000, description="The largest number of events in this request.")
+    cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the previous answer.")
 
 
 class SourceChange(Request):
-    """How events of this source are read. What is left out is as by default: see docs/sending.md.
+    """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
-    `unplanned`: what happens to events whose type is not in the contract; `schema_faults`: to those with a value that
-    does not fit. `clock`: whether its time is right. `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217,
-    or IRT for tomans) hold where an event names none. Of the events of one `book` that report one order, that of the
-    source with the lowest `trust` counts. `aliases`: names of track events of one's own, with the types that they are.
+    `unplanned`: whether to accept events whose type is not in the contract; `schema_faults`: whether to accept those
+    with a value that does not fit. `clock`: whether to trust its times. `time_zone` (IANA), `region` (ISO 3166) and
+    `currency` (ISO 4217, or IRT for tomans) apply if an event names none. Of the events of one `book` that report one
+    order, that of the source with the lowest `trust` counts. `aliases`: your own names of track events -> event types.
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)

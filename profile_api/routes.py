@@ -1,7 +1,5 @@
-"""What the routes of all topics have in common: a token with their scope, JSON as the body, problems as errors.
-
-A topic declares its routes when it is imported. They are the same for every app: `deps` says how a route finds what
-belongs to its own.
+"""Shared by the routes of all topics: a token with their scope, JSON as the body, problems as errors. A topic declares
+its routes when it is imported, for every app: with `deps` a route finds the dependencies of its own app.
 """
 
 from fastapi import APIRouter, Depends, FastAPI

@@ -1,4 +1,4 @@
-"""A segment's rule at the door: read, measured with what it names, and really tried on a few profiles."""
+"""Checks of a declared segment rule: it is read, measured with its nested rules, and tried on a few profiles."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +11,13 @@ from segments.rule import parse_rule
 from segments.size import check_size
 from segments.sql import Resolve, compile_sql
 from segments.tree import Rule
+from warehouse import latest
 
-_A_FEW = "SELECT DISTINCT profile FROM identity WHERE profile != 0 LIMIT 10"
+_A_FEW = f"{latest.PROFILES} LIMIT 10"
 
 
 def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) -> Resolve:
-    """What nested segments stand for; `own` is the one that is being declared, with its new rule."""
+    """The rules of nested segments; `own` is the one that is being declared, with its new rule."""
 
     def resolve(name: str) -> Rule:
         if rule is not None and name == own:
@@ -34,7 +35,7 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
 
 
 def try_out(deps: ApiDeps, rule: Rule, own: str) -> None:
-    """Let the engine run a `checked` rule on a few profiles. Raises `InvalidRule` where it does not."""
+    """Let the engine run a `checked` rule on a few profiles. Raises `InvalidRule` if it does not run."""
     few = [row["profile"] for row in deps.reader.look_up(_A_FEW)]
     trial.try_out(deps, compile_sql(rule, deps.clock(), resolver(deps, own, rule), few))
 
@@ -81,7 +82,7 @@ def _all_users(deps: ApiDeps, name: str) -> Iterator[str]:
 def _check_user(user: str, resolve: Callable[[str], Rule]) -> None:
     try:
         check_size(resolve(user), resolve)
-    except (Conflict, NotFound):  # it is set aside already, or what it names is
+    except (Conflict, NotFound):  # it, or a segment that it names, is set aside already
         pass
     except InvalidRule as error:
         if error.code == "segment_cycle":

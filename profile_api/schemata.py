@@ -1,4 +1,4 @@
-"""The contract as the API shows it: event types, their JSON Schemas, and custom types that nobody planned."""
+"""The contract in the API: event types, their JSON Schemas, and unplanned custom types."""
 
 from typing import Annotated, Any
 
@@ -50,17 +50,17 @@ def list_schemas(
     deps: Deps,
     show_unplanned: Annotated[
         bool,
-        Query(alias="unplanned", description="The custom types that were seen, with their numbers, instead."),
+        Query(alias="unplanned", description="List the custom types that were seen instead, with their counts."),
     ] = False,
 ) -> JsonReply:
-    """Every event type of the contract, in its newest version."""
+    """List all event types of the contract, in their newest versions."""
     return JsonReply(page(unplanned(deps) if show_unplanned else [type_view(event) for event in catalog.all()]))
 
 
 @routes.get("/{name:path}", response_model=Anything, responses=example(Anything))
 @scope(READ)
 def one_schema(name: Name) -> JsonReply:
-    """The JSON Schema of an event type such as `order.completed`."""
+    """Return the JSON Schema of an event type such as `order.completed`."""
     schema = catalog.schema(name)
     if schema is None:
         raise NotFound("event type: wanted one of the contract, got another name; see /v1/schemas")

@@ -1,8 +1,7 @@
-"""Names that were really seen: of event types, their properties, traits. And what in a rule has none of them.
-
-A rule may be declared before its first event comes, so a name that nobody has heard of is answered with a warning that
-names near ones, never refused. What is known comes from the catalogue and from the warehouse, whose answers are kept
-for a while: a name that has come since may be warned of, and no more.
+"""Names in past events: event types, properties, traits. Also the names in a rule that were never seen. A rule may be
+declared before its first event arrives, so an unknown name gets a warning with similar names, and is never refused.
+Known names come from the catalogue and from the warehouse, whose answers are cached for a while, so a very recent name
+may still get a warning.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -50,7 +49,7 @@ T = TypeVar("T")
 
 
 class Seen:
-    """May be called from any thread. The warehouse is asked one thing at a time, however many declare and preview."""
+    """For any thread. The warehouse gets one query at a time, however many callers declare and preview."""
 
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps
@@ -114,7 +113,7 @@ class Seen:
 
     def values(self, path: Path, event_type: str | None) -> list[tuple[Any, int]]:
         """Up to 100 texts, numbers and booleans at a path from an envelope's root, or of a trait where there is no
-        type; the commonest first, with how often each was seen among those that were looked at."""
+        type; the most frequent first, with its count in the sample."""
 
         def look() -> list[tuple[Any, int]]:
             binder = Binder()
@@ -158,7 +157,7 @@ class Seen:
         known = self._fresh(key)
         if known is None:
             with self._looking:
-                known = self._fresh(key)  # somebody may have looked meanwhile
+                known = self._fresh(key)  # another thread may have read it meanwhile
                 if known is None:
                     if len(self._kept) >= _MOST_KEPT:
                         self._kept = {}
@@ -171,17 +170,18 @@ class Seen:
 
 
 def warnings(seen: Seen, rule: Rule) -> list[dict[str, Any]]:
-    """Each `path` of a rule (JSON pointer) that names what was never seen, with a `message` and the names `near` it."""
+    """Each `path` of a rule (JSON pointer) to a name that was never seen, with a `message` and similar names
+    (`near`)."""
     found = list(_warnings(seen, rule, ""))
-    if found:  # what came a moment ago is not warned of
+    if found:  # no warning for names of the last moment
         seen.forget()
         found = list(_warnings(seen, rule, ""))
     return found
 
 
 def refuse_objects(seen: Seen, rule: Rule, at: str = "") -> None:
-    """Raises `InvalidRule` where a test of texts or numbers meets what is an object by the contract: it would never
-    hold."""
+    """Raises `InvalidRule` for a test of texts or numbers on a value that the contract says is an object: it would
+    never hold."""
     for step, child in children(rule):
         refuse_objects(seen, child, f"{at}{step}")
     for pointer, path in _tested(rule, at) if isinstance(rule, EventLeaf) else ():
@@ -236,7 +236,7 @@ def _names(path: Path) -> Path:
 
 
 def _tested(leaf: EventLeaf, at: str) -> Iterator[tuple[str, Path]]:
-    """The paths whose values are to be texts, numbers or booleans."""
+    """The paths whose values must be texts, numbers or booleans."""
     asked = {
         f"{at}/where/{i}/property" for i, one in enumerate(leaf.where) if isinstance(one, Where) and _only_exists(one)
     }

@@ -68,7 +68,7 @@ def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any
 
 
 def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """How far the latest declaration or deletion of a segment is, and the reason where it is set aside."""
+    """The state of the latest declaration or deletion of a segment, and the reason if it is set aside."""
     effect = deps.registry.effects.get(name)
     if effect is None:
         return {"state": LIVE}
@@ -86,7 +86,7 @@ def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
 
 
 def one(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """A segment as it is declared; one that was deleted as long as members are leaving it."""
+    """A declared segment, or a deleted one as long as members are leaving it."""
     effect = deps.registry.effects.get(name)
     if effect and effect.leaving and position(deps) <= effect.offset:
         return view(deps, effect.leaving, sizes(deps, [name]).get(name, 0))
@@ -122,12 +122,11 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[st
 
 
 def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
-    """The truth of each node of the segment's rule for one profile, now, and what decided it.
-
-    `member` is what was told last; it may trail `why.holds` by the projections' lag.
+    """The present truth of each node of the segment's rule for one profile, with its evidence. `member` is the
+    membership published last; it may lag behind `why.holds`.
     """
     now, resolve = deps.clock(), resolver(deps)
-    rule = resolve(segment.id)  # raises where it is set aside
+    rule = resolve(segment.id)  # raises if it is set aside
     truths, evidence = {}, {}
     for pointer, query in compile_why(rule, now, row["profile"], resolve):
         answer = deps.reader.rows(query.sql, query.parameters)[0]
@@ -154,8 +153,8 @@ def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:
-    """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 where that takes
-    longer than a request should, or cannot be: the state says which."""
+    """Declare a segment and wait until it is live and back-filled: `done` is the status then. 202 if that takes longer
+    than a request should, or is impossible: the state says which."""
     rule = rules.checked(deps, body["rule"], name)
     refuse_objects(names, rule)
     with deps.turns:
@@ -180,7 +179,7 @@ def _place(name: str) -> dict[str, str]:
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {
         "model": SegmentAnswer,
-        "description": "Recorded, and not in effect yet, or set aside: ask again where `Location` says.",
+        "description": "Recorded, but not in effect yet, or set aside: `Location` says where to ask.",
     }
 }
 
@@ -192,7 +191,7 @@ routes = guarded("segments", "/v1/segments")
 @scope(READ)
 @reads_much
 def list_segments(deps: Deps) -> JsonReply:
-    """Every segment with its size, by id."""
+    """List all segments with their size, by id."""
     declared = SEGMENTS.all(deps)
     size = sizes(deps, [segment.id for segment in declared])
     return JsonReply(page([view(deps, segment, size.get(segment.id, 0)) for segment in declared]))
@@ -207,7 +206,7 @@ def list_segments(deps: Deps) -> JsonReply:
 @scope(WRITE)
 @declares
 def create_segment(deps: Deps, names: SeenOf, body: SegmentIn, by: Caller) -> JsonReply:
-    """Declare a segment. Answers once it is live and back-filled; the back-fill calls no trigger."""
+    """Declare a segment. The answer comes once it is live and back-filled. The back-fill calls no trigger."""
     SEGMENTS.require_new(deps, body.id)
     return put(deps, names, body.id, {"name": body.name, "rule": body.rule, "version": 1}, by, 201)
 
@@ -216,14 +215,14 @@ def create_segment(deps: Deps, names: SeenOf, body: SegmentIn, by: Caller) -> Js
 @scope(READ)
 @reads_much
 def preview_segment(deps: Deps, names: SeenOf, body: PreviewIn) -> JsonReply:
-    """How many profiles a rule would have now, with up to ten of them. Declares nothing."""
+    """Count the profiles that meet a rule now, and return up to ten of them. Declares nothing."""
     return JsonReply(preview(deps, names, body.rule))
 
 
 @routes.get("/{name}", response_model=SegmentAnswer, responses=example(SegmentAnswer))
 @scope(READ)
 def one_segment(deps: Deps, name: Name) -> JsonReply:
-    """One segment with its rule, size and state."""
+    """Return a segment with its rule, size and state."""
     return JsonReply(one(deps, name))
 
 
@@ -231,8 +230,8 @@ def one_segment(deps: Deps, name: Name) -> JsonReply:
 @scope(WRITE)
 @declares
 def change_segment(deps: Deps, names: SeenOf, name: Name, body: SegmentChange, by: Caller) -> JsonReply:
-    """Change a segment's rule or name: the next version. Answers once its members are those of the new
-    rule.
+    """Change the rule or the name of a segment, which makes the next version. The answer comes once its members are
+    those of the new rule.
     """
     known = SEGMENTS.to_change(deps, name, body.id)
     title = known.name if body.name is None else body.name
@@ -244,7 +243,7 @@ def change_segment(deps: Deps, names: SeenOf, name: Name, body: SegmentChange, b
     "/{name}",
     status_code=204,
     response_class=Response,
-    responses={204: {"description": "Its members have left it."}, **_ACCEPTED},
+    responses={204: {"description": "Its members have left."}, **_ACCEPTED},
 )
 @scope(WRITE)
 @declares
@@ -266,7 +265,7 @@ def delete_segment(deps: Deps, name: Name, by: Caller) -> Response:
 @scope(READ)
 @reads_much
 def segment_members(deps: Deps, name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
-    """The profiles in a segment, by profile id."""
+    """List the members of a segment, by profile id."""
     SEGMENTS.found(deps, name)
     return JsonReply(members(deps, name, limit, cursor))
 
@@ -275,7 +274,7 @@ def segment_members(deps: Deps, name: Name, limit: Limit = 100, cursor: Cursor =
 @scope(READ)
 @reads_much
 def why(deps: Deps, name: Name, key: ProfileKey) -> JsonReply:
-    """Why a profile is in a segment or not: the truth of each node of the rule, and what decided."""
+    """Explain why a profile is in a segment or not: whether each node of the rule holds, and the evidence."""
     segment = SEGMENTS.found(deps, name)
     row = people.profile_row(deps, key)
     return JsonReply(explained(deps, segment, row))

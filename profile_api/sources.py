@@ -27,7 +27,7 @@ _SHOWN = 12
 
 
 def view(source: Source) -> dict[str, Any]:
-    """A source; of its keys only what tells them apart, the older one first."""
+    """A source; of each key only its id and first characters, the older key first."""
     shown = source.model_dump(mode="json", exclude={"write_key_sha256", "key_notes"})
     return shown | {"keys": [_key_view(source, digest) for digest in source.write_key_sha256]}
 
@@ -40,7 +40,7 @@ def _key_view(source: Source, digest: str) -> dict[str, Any]:
 
 
 def settings(body: SourceIn | SourceChange, known: Source | None = None) -> dict[str, Any]:
-    """A source with these settings and the keys of the `known` one, as it is declared."""
+    """The declaration of a source with these settings and the keys of the `known` one."""
     kept = {} if known is None else known.model_dump(mode="json", include={"write_key_sha256", "key_notes"})
     return body.model_dump(exclude={"id"}) | kept
 
@@ -60,7 +60,7 @@ routes = guarded("administration", "/v1/sources")
 @routes.get("", response_model=SourcePage, responses=example(SourcePage))
 @scope(ADMIN)
 def list_sources(deps: Deps, activity: ActivityOf) -> JsonReply:
-    """Every source with its settings, by id, and what came of it: who has fallen silent?"""
+    """List all sources by id, with their settings, their numbers of events, and the time of their last event."""
     seen = activity.of_sources()
     return SOURCES.listed(deps, lambda source: view(source) | seen.of(source.id))
 
@@ -68,7 +68,7 @@ def list_sources(deps: Deps, activity: ActivityOf) -> JsonReply:
 @routes.post("", status_code=201, response_model=SourceAnswer, responses=example(SourceAnswer, 201, "Declared."))
 @scope(ADMIN)
 def create_source(deps: Deps, body: SourceIn, by: Caller) -> JsonReply:
-    """Declare a source. It takes events once it has a key: `POST /v1/sources/{id}/keys`."""
+    """Declare a source. It accepts events once it has a key: `POST /v1/sources/{id}/keys`."""
     SOURCES.require_new(deps, body.id)
     return JsonReply(view(SOURCES.put(deps, body.id, settings(body), by)), 201)
 
@@ -76,29 +76,29 @@ def create_source(deps: Deps, body: SourceIn, by: Caller) -> JsonReply:
 @routes.get("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
 @scope(ADMIN)
 def one_source(deps: Deps, name: Name, activity: ActivityOf) -> JsonReply:
-    """One source with its settings, and what came of it."""
+    """Return a source with its settings and its numbers of events."""
     return JsonReply(view(SOURCES.found(deps, name)) | activity.of_sources().of(name))
 
 
 @routes.put("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
 @scope(ADMIN)
 def change_source(deps: Deps, name: Name, body: SourceChange, by: Caller) -> JsonReply:
-    """Change a source's settings; its keys stay."""
+    """Replace the settings of a source. Its keys stay."""
     changed = settings(body, SOURCES.found(deps, name))
     return JsonReply(view(SOURCES.put(deps, name, changed, by)))
 
 
-@routes.delete("/{name}", status_code=204, responses={204: {"description": "Its keys open nothing any more."}})
+@routes.delete("/{name}", status_code=204, responses={204: {"description": "Deleted. Its keys no longer work."}})
 @scope(ADMIN)
 def delete_source(deps: Deps, name: Name, by: Caller) -> Response:
-    """Delete a source with its keys; its events stay."""
+    """Delete a source and its keys. Its events stay."""
     return SOURCES.delete(deps, name, by)
 
 
 @routes.post("/{name}/keys", status_code=201, response_model=NewKey, responses=example(NewKey, 201, "Shown once."))
 @scope(ADMIN)
 def create_key(deps: Deps, name: Name, by: Caller) -> JsonReply:
-    """Make a write key. It is shown this once; a source has at most two."""
+    """Create a write key. Only this answer shows it. A source has at most two."""
     source = SOURCES.found(deps, name)
     if len(source.write_key_sha256) >= _KEYS:
         raise Conflict(f"source: wanted at most {_KEYS} keys, got one more; delete one first", code="too_many_keys")
@@ -109,10 +109,12 @@ def create_key(deps: Deps, name: Name, by: Caller) -> JsonReply:
     return JsonReply(_key_view(changed, digest) | {"source": name, "write_key": key}, 201)
 
 
-@routes.delete("/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "It opens nothing now."}})
+@routes.delete(
+    "/{name}/keys/{key_id}", status_code=204, responses={204: {"description": "Deleted. It no longer works."}}
+)
 @scope(ADMIN)
 def delete_key(deps: Deps, name: Name, key_id: Name, by: Caller) -> Response:
-    """Delete a write key by its id, the fingerprint that the source shows."""
+    """Delete a write key by its id, which the source lists."""
     source = SOURCES.found(deps, name)
     kept = tuple(digest for digest in source.write_key_sha256 if digest[:_SHOWN] != key_id)
     if len(kept) == len(source.write_key_sha256):

@@ -1,4 +1,4 @@
-"""How far the projections are, and what they hold: `GET /v1/status`, and the freshness of every view."""
+"""The progress and the counts of the projections: `GET /v1/status`, and the freshness of every view."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -29,16 +29,15 @@ PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
 
 ELSEWHERE = "elsewhere"
-"""The state of a stage that other processes run: their own readiness and metrics tell it."""
+"""The state of a stage that other processes run: see their readiness and metrics."""
 
 _NO_COUNTS: Final = dict.fromkeys(("logged", "unique", "duplicates", "rejected"))
 
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """What a consumer group has read of some topics, against their ends.
-
-    `oldest` is when the oldest record that waits was appended (ms), None when none waits.
+    """The positions of a consumer group in some topics, and the ends. `oldest` is when the oldest waiting record was
+    appended (ms), None if none waits.
     """
 
     positions: dict[str, list[int]]
@@ -108,12 +107,13 @@ def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, A
         lag += stands.total - stands.done
         done = _against_ends(deps.log, {topic: [0] * len(deps.log.ends(topic)) for topic in reads})
     if stands and not stands.is_complete:
-        lag = max(lag, 1)  # what is committed may not be in the tables
+        lag = max(lag, 1)  # committed rows may be missing from the tables
     return told | {"positions": done.positions, "lag_events": lag, "lag_seconds": done.lag_seconds(deps.clock())}
 
 
 def gauges(deps: ApiDeps) -> Callable[[], None]:
-    """Adds the stages' lag, and what was set aside, to the metrics; what is returned sets them anew."""
+    """Adds the stages' lag, and the number of inputs set aside, to the metrics; returns a function that updates
+    them."""
     events = Gauge(
         "simorgh_lag_events",
         "Records of the log whose effects are not known to be visible.",
@@ -147,9 +147,8 @@ def gauges(deps: ApiDeps) -> Callable[[], None]:
 
 
 def overview(deps: ApiDeps, counts: Counts, faults: Sequence[ReadinessFault]) -> dict[str, Any]:
-    """The body of `GET /v1/status`. Progress is read before the counts: what no longer lags is in them.
-
-    Counts are null where the warehouse refuses to count: the rest is wanted then more than ever.
+    """The body of `GET /v1/status`. Progress is read before the counts, so that the counts include everything that no
+    longer lags. Counts are null if the warehouse refuses to count, since the rest is most useful then.
     """
     stages = projections(deps)
     numbers: dict[str, Any] = {"events": _NO_COUNTS, "profiles": None, "identities": None}
@@ -182,10 +181,10 @@ routes = guarded("status")
 @routes.get("/v1/status", response_model=Status, responses=example(Status))
 @scope(READ)
 async def status(deps: Deps, counts: CountsOf) -> JsonReply:
-    """How many events, profiles and identities there are, how each projection stands and how far it is.
+    """Count the events, profiles and identities, and report the state and lag of each projection.
 
-    Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults`
-    is what `/readyz` says. Counts are null where the warehouse refuses to count.
+    Once a request is answered, `lag_events == 0` in all projections means that its effects are visible. `faults` are
+    those of `/readyz`. Counts are null if the warehouse refuses to count.
     """
     faults = await deps.readiness.faults()
     return JsonReply(await run_in_threadpool(overview, deps, counts, faults))

@@ -1,6 +1,4 @@
-"""Stewardship: merging two profiles by hand, and splitting one. Commands are records too, so a replay
-repeats them.
-"""
+"""Stewardship: merging two profiles manually, and splitting one. Commands are records too, so a replay repeats them."""
 
 from collections.abc import Collection
 from typing import Any
@@ -89,8 +87,7 @@ def _sides(deps: ApiDeps, row: people.Row, identities: list[IdentifierIn]) -> tu
 
 
 def _node(deps: ApiDeps, identity: IdentifierIn, present: Collection[int]) -> int:
-    """The node of an identity in its profile, 0 where it is not there. Text that is no identifier of its type is in no
-    profile."""
+    """The node of an identity in its profile, 0 if it is not there. An invalid identifier is in no profile."""
     try:
         nodes = people.nodes_of_identifier(deps, identity.type, identity.value)
     except InvalidIdentifier:
@@ -114,7 +111,7 @@ routes = guarded("profiles", "/v1/profiles")
 @scope(STEWARD)
 @declares
 def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> JsonReply:
-    """Merge another profile into this one. Answers once the change is visible, with the one profile."""
+    """Merge another profile into this one. The answer comes once the change is visible, with the merged profile."""
     return JsonReply({"profiles": merge(deps, key, body.with_, body.reason, by)})
 
 
@@ -122,9 +119,9 @@ def merge_profiles(deps: Deps, key: ProfileKey, body: MergeIn, by: Caller) -> Js
 @scope(STEWARD)
 @declares
 def split_profile(deps: Deps, key: ProfileKey, body: SplitIn, by: Caller) -> JsonReply:
-    """Split identities off this profile. They leave together; later events do not bring the two
-    together again until a steward merges them. Answers once the change is visible, with the profiles
-    that are left. With `dry_run` it changes nothing, and answers which side would keep the profile's id.
+    """Split identities off this profile. They leave together, and stay apart until a steward merges them again. The
+    answer comes once the change is visible, with the resulting profiles. With `dry_run` nothing changes, and the
+    answer says which side would keep the id of the profile.
     """
     if body.dry_run:
         return JsonReply({"dry_run": True, "profiles": split_preview(deps, key, body.identities)})

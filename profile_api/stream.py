@@ -1,4 +1,4 @@
-"""`GET /v1/segments/{id}/stream`: transitions as they are told, as server-sent events."""
+"""`GET /v1/segments/{id}/stream`: transitions as they are published, as server-sent events."""
 
 import asyncio
 import time
@@ -37,14 +37,14 @@ _RETRY_AFTER = 15
 
 
 class Streams:
-    """How many streams each token has open, and whether they may go on. Belongs to the event loop."""
+    """The open streams of each token, and whether they may continue. For the event loop."""
 
     def __init__(self, deps: ApiDeps) -> None:
         self._deps = deps
         self._open: Counter[str] = Counter()
 
     def open(self, token: Token) -> None:
-        """Raises `Throttled` where the token has as many as it may; else `close` has to follow."""
+        """Raises `Throttled` if the token has too many; otherwise `close` must follow."""
         if self._open[token.id] >= self._deps.streams_per_token:
             raise Throttled(
                 f"stream: wanted at most {self._deps.streams_per_token} open ones of one token, got one more; close one"
@@ -60,7 +60,7 @@ class Streams:
             del self._open[token.id]
 
     def watch(self, token: Token, segment: str) -> Callable[[], Awaitable[bool]]:
-        """Asks whether a stream may go on: its token and its segment are still there, and the process is to stay."""
+        """Whether a stream may continue: its token and its segment still exist, and the process is not stopping."""
         deps, asked = self._deps, time.monotonic()
 
         async def may_go_on() -> bool:
@@ -83,8 +83,8 @@ async def always() -> bool:
 async def transitions(
     log: EventLog, segment: str, after: int, may_go_on: Callable[[], Awaitable[bool]] = always
 ) -> AsyncIterator[bytes]:
-    """A segment's transitions from the log offset `after` on, for as long as they may go on. No thread is held while
-    nothing comes.
+    """A segment's transitions from the log offset `after` on, as long as the stream may continue. No thread waits while
+    none arrive.
     """
     quiet = 0
     fences = await run_in_threadpool(Fences.at, log, after)
@@ -154,11 +154,13 @@ async def stream_segment(
     name: Name,
     request: Request,
     streams: StreamsOf,
-    last_event_id: Annotated[str | None, Header(description="Where a broken stream goes on.")] = None,
+    last_event_id: Annotated[
+        str | None, Header(description="The last id of a broken stream, to continue from there.")
+    ] = None,
 ) -> StreamReply:
-    """Who enters and leaves a segment from now on, as server-sent events (`entered`, `exited`).
+    """Stream each profile that enters or leaves a segment from now on, as server-sent events (`entered`, `exited`).
 
-    It ends when its token is deleted or expires, and when the segment is deleted.
+    The stream ends when its token is deleted or expires, or when the segment is deleted.
     """
     SEGMENTS.found(deps, name)
     token: Token = request.state.token

@@ -29,7 +29,7 @@ def view(token: Token) -> dict[str, Any]:
 
 
 def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
-    """When a token expires, in ms. Raises `InvalidInput` for what has been."""
+    """When a token expires, in ms. Raises `InvalidInput` for a time in the past."""
     ms = moment_of("expires_at", at)
     if ms is not None and ms <= deps.clock():
         raise InvalidInput(
@@ -45,7 +45,7 @@ routes = guarded("administration")
 @routes.get("/v1/tokens", response_model=TokenPage, responses=example(TokenPage))
 @scope(ADMIN)
 def list_tokens(deps: Deps) -> JsonReply:
-    """Every token with its scopes, never the token itself."""
+    """List all tokens with their scopes, without the tokens themselves."""
     return TOKENS.listed(deps, view)
 
 
@@ -57,7 +57,7 @@ def list_tokens(deps: Deps) -> JsonReply:
 )
 @scope(ADMIN)
 def create_token(deps: Deps, body: TokenIn, by: Caller) -> JsonReply:
-    """Make a token with these scopes, until `expires_at` if it is given. It is shown this once."""
+    """Create a token with these scopes, valid until `expires_at` if given. Only this answer shows it."""
     token, name = new_token(), f"tok_{secrets.token_hex(6)}"
     declared = {
         "name": body.name,
@@ -71,14 +71,14 @@ def create_token(deps: Deps, body: TokenIn, by: Caller) -> JsonReply:
 @routes.get("/v1/tokens/{name}", response_model=TokenView, responses=example(TokenView))
 @scope(ADMIN)
 def one_token(deps: Deps, name: Name) -> JsonReply:
-    """One token's name and scopes."""
+    """Return the name and the scopes of a token."""
     return JsonReply(view(TOKENS.found(deps, name)))
 
 
-@routes.delete("/v1/tokens/{name}", status_code=204, responses={204: {"description": "It opens nothing now."}})
+@routes.delete("/v1/tokens/{name}", status_code=204, responses={204: {"description": "Deleted. It no longer works."}})
 @scope(ADMIN)
 def delete_token(deps: Deps, name: Name, by: Caller) -> Response:
-    """Delete a token: it opens nothing any more."""
+    """Delete a token. It stops working at once."""
     return TOKENS.delete(deps, name, by)
 
 
@@ -86,11 +86,11 @@ def delete_token(deps: Deps, name: Name, by: Caller) -> Response:
     "/v1/replay",
     status_code=202,
     response_model=ReplayState,
-    responses=example(ReplayState, 202, "Begun."),
+    responses=example(ReplayState, 202, "Started."),
 )
 @scope(ADMIN)
 def replay(deps: Deps) -> JsonReply:
-    """Rebuild the projections beside the live ones and swap them in when they are complete."""
+    """Rebuild the projections next to the live ones, and swap them in when they are complete."""
     if deps.projections.replay is None:
         raise Conflict(
             "replay: wanted a process that runs the projections, got one that does not; ask one that does",
@@ -102,5 +102,5 @@ def replay(deps: Deps) -> JsonReply:
 @routes.get("/v1/replay", response_model=ReplayState, responses=example(ReplayState))
 @scope(ADMIN)
 def replay_state(deps: Deps) -> JsonReply:
-    """How the replay that runs, or the latest one, stands."""
+    """Return the state of the current or latest replay."""
     return JsonReply(deps.projections.replay_state())

@@ -1,4 +1,4 @@
-"""The rules of declared segments as trees: each is parsed once for as long as its declaration stands."""
+"""The rules of declared segments as trees: each is parsed once as long as its declaration lasts."""
 
 from typing import Final
 
@@ -17,16 +17,16 @@ class Trees:
         self._known: dict[str, tuple[SegmentDeclaration, Rule, frozenset[str]]] = {}
 
     def keep(self, segment: SegmentDeclaration, rule: Rule) -> None:
-        """A rule that was parsed already, as the one of a segment, where that was declared so."""
+        """A rule that was parsed already, as a segment's, if a segment was declared with it."""
         if segment.rule == rule.written:
             self._keep(segment, rule)
 
     def tree(self, segment: SegmentDeclaration) -> Rule:
-        """Raises `InvalidRule` for what an earlier version took."""
+        """Raises `InvalidRule` for a rule that only an earlier version accepts."""
         return self._parsed(segment)[1]
 
     def names(self, segment: SegmentDeclaration) -> frozenset[str]:
-        """The segments that it names; none where its rule cannot be read."""
+        """The segments that it names; none if its rule cannot be read."""
         try:
             return self._parsed(segment)[2]
         except InvalidRule:  # it is set aside

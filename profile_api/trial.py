@@ -10,8 +10,9 @@ from segments.sql import Query
 
 
 def rows(deps: ApiDeps, query: Query) -> list[dict[str, Any]]:
-    """Run it within the limits of a caller's query. Raises `InvalidRule` that says what to do where it goes over one
-    (`query_too_large`) or the engine does not take it (`rule_does_not_run`), and `Backpressure` while that is away."""
+    """Run it within the limits of a caller's query. Raises `InvalidRule`, which says what to do, if it exceeds one
+    (`query_too_large`) or the engine refuses it (`rule_does_not_run`), and `Backpressure` while the engine is
+    unavailable."""
     with _rule_at_fault():
         return deps.reader.rows(query.sql, query.parameters)
 

@@ -56,8 +56,8 @@ def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict
 
 
 def checked(deps: ApiDeps, webhook: WebhookIn, known_secret: str | None = None) -> dict[str, str]:
-    """The webhook as it is stored; a secret that is not given is the known one, or a fresh one. Raises `InvalidInput`
-    for a URL that is refused."""
+    """The webhook to store; an absent secret is the known one, or a fresh one. Raises `InvalidInput` for a refused
+    URL."""
     given = {"url": webhook.url}
     if secret := webhook.secret or known_secret:
         given["secret"] = secret
@@ -80,7 +80,7 @@ routes = guarded("triggers", "/v1/triggers")
 @routes.get("", response_model=TriggerPage, responses=example(TriggerPage))
 @scope(READ)
 def list_triggers(deps: Deps) -> JsonReply:
-    """Every trigger by id, secrets masked."""
+    """List all triggers by id, with masked secrets."""
     return TRIGGERS.listed(deps, view)
 
 
@@ -88,12 +88,12 @@ def list_triggers(deps: Deps) -> JsonReply:
     "",
     status_code=201,
     response_model=TriggerAnswer,
-    responses=example(TriggerAnswer, 201, "With its secret, once."),
+    responses=example(TriggerAnswer, 201, "With its secret, which is shown only once."),
 )
 @scope(WRITE)
 @declares
 def create_trigger(deps: Deps, body: TriggerIn, by: Caller) -> JsonReply:
-    """Declare a trigger. The answer shows the webhook's secret, this once."""
+    """Declare a trigger. Only this answer shows the secret of the webhook."""
     name = body.id or f"trg_{secrets.token_hex(6)}"
     TRIGGERS.require_new(deps, name)
     webhook = checked(deps, body.webhook)
@@ -103,7 +103,7 @@ def create_trigger(deps: Deps, body: TriggerIn, by: Caller) -> JsonReply:
 @routes.get("/{name}", response_model=TriggerAnswer, responses=example(TriggerAnswer))
 @scope(READ)
 def one_trigger(deps: Deps, name: Name) -> JsonReply:
-    """One trigger, its secret masked."""
+    """Return a trigger, with a masked secret."""
     return JsonReply(view(TRIGGERS.found(deps, name)))
 
 
@@ -111,17 +111,19 @@ def one_trigger(deps: Deps, name: Name) -> JsonReply:
 @scope(WRITE)
 @declares
 def change_trigger(deps: Deps, name: Name, body: TriggerChange, by: Caller) -> JsonReply:
-    """Change a trigger; without a secret it keeps the one that it has."""
+    """Replace a trigger. Without a secret it keeps its own."""
     known = TRIGGERS.to_change(deps, name, body.id)
     webhook = checked(deps, body.webhook, known.webhook.secret.get_secret_value())
     return JsonReply(view(put(deps, name, body, webhook, by)))
 
 
-@routes.delete("/{name}", status_code=204, responses={204: {"description": "It is called no more."}})
+@routes.delete(
+    "/{name}", status_code=204, responses={204: {"description": "Deleted. Its webhook is no longer called."}}
+)
 @scope(WRITE)
 @declares
 def delete_trigger(deps: Deps, name: Name, by: Caller) -> Response:
-    """Delete a trigger; its deliveries stay on record."""
+    """Delete a trigger. Its deliveries stay on record."""
     return TRIGGERS.delete(deps, name, by)
 
 
@@ -132,11 +134,11 @@ def trigger_deliveries(
     deps: Deps,
     name: Name,
     status: Annotated[
-        Literal["pending", "delivered", "gave_up"] | None, Query(description="Only those in this state.")
+        Literal["pending", "delivered", "gave_up"] | None, Query(description="Only deliveries in this state.")
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """What became of each call of a trigger, latest first."""
+    """List the deliveries of a trigger and their outcomes, latest first."""
     TRIGGERS.found(deps, name)
     return JsonReply(deliveries(deps, name, limit, cursor, status or ""))

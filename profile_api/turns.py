@@ -1,7 +1,5 @@
-"""Decorators of routes that block for long: in which pool of threads they take their turn.
-
-They stand below the route's decorator and its scope. A route that blocks for a moment only needs none: FastAPI runs it
-in a thread of its own pool.
+"""Decorators of routes that block for long: they choose the pool of threads. They are below the route's decorator and
+its scope. A route that blocks briefly needs none: FastAPI runs it in a thread of its own pool.
 """
 
 import inspect
@@ -21,7 +19,7 @@ T = TypeVar("T")
 
 
 def reads_much(handle: Callable[..., T]) -> Callable[..., Any]:
-    """For what reads many rows: a few run, a few wait, and none for a caller who has gone."""
+    """For requests that read many rows: a few run, a few wait, and none runs for a caller who has disconnected."""
     return _in_turn(handle, lambda deps: deps.heavy)
 
 

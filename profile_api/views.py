@@ -1,4 +1,4 @@
-"""From warehouse rows to the JSON that the API answers. Pure: no I/O, no clock."""
+"""From warehouse rows to the API's JSON. Pure: no I/O, no clock."""
 
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
@@ -16,7 +16,7 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """What `include` may name."""
 
 DEFAULT_PARTS: Final = PARTS[:-1]
-"""What a view holds without `include`: all but events."""
+"""The parts of a view without `include`: all but events."""
 
 
 def profile_view(
@@ -27,8 +27,8 @@ def profile_view(
     *,
     events: Json | None = None,
 ) -> Json:
-    """The 360° view of a profile row (`people.profile_row`), with the parts asked for; its traits with their origins
-    where it holds `provenance`."""
+    """The 360° view of a profile row (`people.profile_row`), with the requested parts; traits have their origins if the
+    row has `provenance`."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
         "traits": lambda: _with_origins(row["traits"], row["provenance"]) if "provenance" in row else row["traits"],
@@ -79,9 +79,9 @@ _TIMELINE_MEMBERS = (
 
 
 def event_view(payload: str | bytes, names: Mapping[str, str]) -> Json:
-    """An envelope as the timeline shows it: without what is only for machines (nodes, versions).
+    """An envelope for the timeline, without internal members (nodes, versions).
 
-    `names`: node in hex -> what it stands for, normalised, where the envelope does not say it.
+    `names`: node in hex -> its identifier, normalised, for envelopes that do not have it.
     """
     envelope = orjson.loads(payload)
     view = {name: envelope[name] for name in _TIMELINE_MEMBERS if name in envelope}
@@ -93,18 +93,18 @@ def event_view(payload: str | bytes, names: Mapping[str, str]) -> Json:
 
 
 def nodes_of(payload: str | bytes) -> list[str]:
-    """The nodes that an envelope names without saying what they stand for, in hex."""
+    """The nodes of an envelope's identifiers whose value it does not have, in hex."""
     return [one["node"] for one in orjson.loads(payload).get("identifiers", []) if "normalised" not in one]
 
 
 def told_view(payload: str | bytes, names: Mapping[str, str], *, counts: bool) -> Json:
-    """`event_view`, with `counts` where another event tells the same fact, and is the one that counts."""
+    """`event_view`, with `counts` if another event reports the same fact and counts instead."""
     view = event_view(payload, names)
     return view if counts else view | {"counts": False}
 
 
 def _identifier_view(one: Mapping[str, Any], names: Mapping[str, str]) -> Json:
-    """`trust` is there where the identifier is a hint, which links nobody."""
+    """`trust` is present if the identifier is a hint, which links nobody."""
     view: Json = {"type": one.get("type"), "value": one.get("normalised") or names.get(one.get("node", ""))}
     return view | {"trust": one["trust"]} if "trust" in one else view
 
@@ -128,7 +128,7 @@ def refused_view(record: Mapping[str, Any]) -> Json:
 
 
 def rejected_view(row: Mapping[str, Any]) -> Json:
-    """A rejected event with its original bytes: `payload`, or `payload_base64` where they are not UTF-8."""
+    """A rejected event with its original bytes: `payload`, or `payload_base64` if they are not UTF-8."""
     view: Json = {name: row[name] for name in ("id", "code", "reason", "source", "channel")}
     view["received_at"] = iso(row["received_ms"])
     if row["is_text"]:
@@ -141,7 +141,7 @@ def rejected_view(row: Mapping[str, Any]) -> Json:
 
 
 def delivery_view(row: Mapping[str, Any]) -> Json:
-    """A webhook delivery. `response_code` is null when nobody answered, `next_at` null when it is over."""
+    """A webhook delivery. `response_code` is null without an answer, `next_at` null if there is no further attempt."""
     return {
         "id": row["id"],
         "trigger": row["trigger"],
@@ -166,8 +166,8 @@ def _json_or_text(text: str) -> Any:
 def decision_view(
     row: Mapping[str, Any], identifiers: Mapping[str, list[Json]], events: Mapping[str, tuple[str, int]]
 ) -> Json:
-    """A decision of identity with its reason. `identifiers` says what the nodes (hex) in it stand for, `events` gives
-    id and time in ms of the events (by key, hex) that decisions came of.
+    """A decision of identity with its reason. `identifiers` maps its nodes (hex) to identifiers; `events` has id and
+    time in ms of the events (by key, hex) that caused decisions.
     """
     detail: Json = orjson.loads(row["detail"] or b"{}")
     view: Json = {"outcome": row["outcome"], "at": iso(row["at_ms"])}

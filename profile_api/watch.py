@@ -1,7 +1,6 @@
-"""What stands around a whole app: every request is counted by its route, and an error that nobody expected is answered.
-
-Labels and log lines name routes as they are declared, such as `/v1/profiles/{key}`: a path may hold a customer's
-identifier, and every customer would be a series of their own.
+"""The outer layer of an app: it counts every request by its route, and answers unexpected errors. Labels and log lines
+name declared routes, such as `/v1/profiles/{key}`: a path may contain a customer's identifier, and every customer would
+be a series of metrics.
 """
 
 import logging
@@ -32,8 +31,8 @@ Key = tuple[str, str, int]
 
 
 def watch(app: FastAPI, registry: CollectorRegistry, literal: Iterable[str] = ()) -> None:
-    """Call it last: it makes the app ready for its first request, and what is added to the app afterwards stands
-    outside. `literal`: paths that are answered before the app's own routing, and are their own route."""
+    """Call it last: it makes the app ready for its first request, and later additions are not covered. `literal`: paths
+    that are answered before the app's own routing, and are their own route."""
     times = RequestTimes()
     registry.register(times)
     app.add_middleware(_Watch, times=times, literal=frozenset(literal))
@@ -41,10 +40,9 @@ def watch(app: FastAPI, registry: CollectorRegistry, literal: Iterable[str] = ()
 
 
 class RequestTimes(Collector):
-    """A histogram for each method, route and status, which are of our making: their number is bounded.
-
-    The event loop adds, any thread reads. The library's own histogram takes ten times as long to add to, and this
-    stands before every request to the collector.
+    """A histogram for each method, route and status. All are our own, so their number is bounded. The event loop adds,
+    any thread reads. Adding to the library's own histogram takes ten times as long, and every request to the collector
+    does it.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,9 @@
-"""Write keys and tokens: how they are made, and what is kept of them.
+"""Write keys and tokens: how they are generated, and what is stored of them.
 
-`smg_wk_<id>_<secret><check>`: a prefix that secret scanners find, a public id of 8 characters to speak of a
-key without showing it, 32 characters of secret (190 bits) and a checksum of 6, all base62. Only the SHA-256
-is kept, and a key is found by it: a slow hash would add nothing, since nobody goes through 2^190 secrets,
-and the time that a look-up takes depends on a digest that the caller cannot steer.
+`smg_wk_<id>_<secret><check>`: a prefix that secret scanners find, a public id of 8 characters that names a key without
+showing it, 32 characters of secret (190 bits) and a checksum of 6, all base62. Only the SHA-256 is stored, and a key is
+looked up by it. A slow hash would add nothing, since nobody can try 2^190 secrets, and the time of a look-up depends on
+a digest that the caller cannot control.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from zlib import crc32
 
 Random = Callable[[int], bytes]
-"""So many random bytes, fit for secrets."""
+"""A function that returns so many random bytes, fit for secrets."""
 
 system_random: Random = secrets.token_bytes
 
@@ -30,13 +30,13 @@ def new_token(random: Random = system_random) -> str:
 
 
 def is_well_formed(key: str) -> bool:
-    """Whether it is a generated key with the right checksum: tells a typo from a key that is not known."""
+    """Whether it is a generated key with the right checksum. This distinguishes a typo from an unknown key."""
     found = _FORM.fullmatch(key)
     return found is not None and found[2] == _checksum(found[1])
 
 
 def beginning(key: str) -> str:
-    """What tells a generated key from others without opening anything: its prefix and public id."""
+    """The prefix and the public id of a generated key: they identify it, and give no access."""
     return "_".join(key.split("_")[:3]) + "_…" if is_well_formed(key) else ""
 
 

@@ -1,4 +1,4 @@
-"""What people declare, as frozen models, and the record that a declaration is in the log.
+"""Declarations as frozen models, and their record in the log.
 
 Times are int ms since 1970 UTC. Unknown fields are refused: a misspelt setting is not silently ignored.
 """
@@ -21,7 +21,7 @@ EventName = Annotated[str, Field(min_length=1, max_length=200)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 IdentityRules = dict[str, Any]
-"""The body of a `rules` declaration; `identity.rules` gives it meaning."""
+"""The body of a `rules` declaration; `identity.rules` defines its meaning."""
 
 
 class Declaration(BaseModel):
@@ -29,14 +29,14 @@ class Declaration(BaseModel):
 
 
 TRUSTED_CHANNELS: Final = frozenset({"server", "pos", "email", "chat", "social", "phone", "feedback"})
-"""Where computers of a company or a vendor send, not people's browsers and devices."""
+"""Channels on which computers of a company or a vendor send, not people's browsers and devices."""
 TRUSTED_RANK: Final = 10
 OTHER_RANK: Final = 20
-"""Ranks of trust by channel: what a till or a server tells counts before what a browser does."""
+"""Ranks of trust by channel: the report of a till or a server counts before that of a browser."""
 
 
 class Budget(Declaration):
-    """How much a source may bring. None: the workspace's default (SIMORGH_BUDGET_…); 0: any number."""
+    """How much a source may send. null: the workspace's default (SIMORGH_BUDGET_…); 0: no limit."""
 
     events_per_second: Annotated[int, Field(ge=0)] | None = None
     megabytes_per_day: Annotated[int, Field(ge=0)] | None = None
@@ -48,22 +48,22 @@ class Budget(Declaration):
 UNLIMITED: Final = Budget(
     events_per_second=0, megabytes_per_day=0, types_per_day=0, names_per_day=0, identifiers_per_day=0
 )
-"""For what the operator does: imports, retries."""
+"""For the operator's own actions: imports, retries."""
 
 
 class KeyNote(Declaration):
-    """What may be told of a write key: when it was made, and its beginning, which is no secret."""
+    """The public part of a write key: when it was created, and its first characters."""
 
     created_at: int
     begins: Annotated[str, Field(max_length=40)]
 
 
 class Source(Declaration):
-    """Where events come from, and how what is unclear in them is read: docs/sending.md tells each setting.
+    """A source of events, and how unclear values in its events are read: docs/sending.md explains each setting.
 
-    Two keys may live side by side, so that a key can be changed without a gap. None: as the workspace has it, or as
-    the channel suggests. Whether a type, region or zone exists is asked where it is declared, not here: a record
-    that was once taken is always read.
+    A source may have two keys, so that a key can be changed without a gap. None: the default of the workspace or the
+    channel. Whether a type, region or zone exists is checked at its declaration, not here: a record that was accepted
+    once can always be read.
     """
 
     id: Slug
@@ -75,11 +75,11 @@ class Source(Declaration):
     enabled: bool = True
     unplanned: Literal["accept", "reject"] = "accept"
     schema_faults: Literal["accept", "reject"] = "accept"
-    """accept: what does not fit its schema is read or left out, and flagged."""
+    """accept: a value that does not fit its schema is converted or left out, and flagged."""
     allowed_origins: tuple[str, ...] = ("*",)
     budget: Budget = Budget()
     clock: Literal["trusted", "untrusted"] | None = None
-    """Whether what was sent long before it came was held up, or misdated."""
+    """Whether events that were sent long before their receipt were held up (trusted), or misdated."""
     time_zone: Annotated[str, Field(max_length=100)] | None = None
     """IANA's name, for times without an offset; None: UTC."""
     region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
@@ -89,9 +89,9 @@ class Source(Declaration):
     book: Slug | None = None
     """Tellings of one fact are compared within a book. None: the source's own id."""
     trust: Annotated[int, Field(ge=0, le=1000)] | None = None
-    """Of two tellings of one fact, that of the lowest number counts. None: as the channel suggests."""
+    """Of two tellings of one fact, that of the lowest number counts. None: the default of the channel."""
     aliases: Annotated[dict[EventName, EventName], Field(max_length=200)] = {}
-    """Names of track events of one's own -> types of the catalogue."""
+    """The sender's own names of track events -> types of the catalogue."""
 
     @cached_property
     def trusts_clock(self) -> bool:
@@ -123,7 +123,7 @@ class Token(Declaration):
     scopes: frozenset[Scope]
     expires_at: int | None = None
     created_at: int | None = None
-    """None: made by an earlier version, or the environment's."""
+    """None: created by an earlier version, or by the environment."""
 
 
 class SegmentDeclaration(Declaration):
@@ -137,7 +137,7 @@ class SegmentDeclaration(Declaration):
 
 
 class Webhook(Declaration):
-    """The secret signs deliveries, so the log keeps it in plain; `repr`, `str` and dumps mask it."""
+    """The secret signs deliveries, so the log stores it in plain text; `repr`, `str` and dumps mask it."""
 
     url: Annotated[str, Field(min_length=1, max_length=2000)]
     secret: Annotated[SecretStr, Field(min_length=1, max_length=500)]
@@ -149,17 +149,17 @@ class Webhook(Declaration):
 
 
 Cause = Literal["event", "time", "merge", "split", "consent", "erased", "backfill", "edited", "deleted"]
-"""Why a profile entered or left a segment: the causes that a trigger may ask for. Transitions have two more, `replay`
-and `absorbed`, which call nobody: nothing has changed for the customer, nor in the segment's rule."""
+"""Why a profile entered or left a segment: the causes that a trigger may ask for. Transitions have two more causes,
+`replay` and `absorbed`, which call nobody: neither the customer nor the segment's rule has changed."""
 
 DEFAULT_CAUSES: Final[tuple[Cause, ...]] = ("event", "time", "merge", "consent", "erased")
-"""What happened to the customer; `erased` tells other systems to forget whoever was forgotten here. Not `split`: both
-sides were one profile before, which has been greeted already. Nor what an operator did to the segment (`backfill`,
-`edited`, `deleted`): editing a rule must not page a million people."""
+"""What happened to the customer; `erased` tells other systems to forget whoever was forgotten here. Without `split`:
+both sides were one profile before, which has been greeted already. Without changes of the segment by an operator
+(`backfill`, `edited`, `deleted`): editing a rule must not call a million people."""
 
 
 class Trigger(Declaration):
-    """Calls `webhook` about the profiles that enter or leave `segment`, as `on` says, for one of the `causes`."""
+    """Calls `webhook` when profiles enter or leave `segment` (`on`), for one of the `causes`."""
 
     id: Id
     segment: Slug
@@ -178,16 +178,16 @@ SET_ASIDE = "set_aside"
 `reason`."""
 
 POISON = "poison"
-"""The kind of a record of the projections: an input, named by its place in the log, or a profile, is left out by every
-process from here on, for a `reason`. A `delete` takes that back."""
+"""The kind of a record of the projections: from here on every process leaves out an input, named by its position in the
+log, or a profile, for a `reason`. A `delete` reverts that."""
 
 STOPPED = "stopped"
 """The kind of a record of the projections: a stage, by its name, has stopped for a `reason`, after `most` inputs in a
-row that failed alone. A `delete` says that it went on."""
+row that failed alone. A `delete` says that it has continued."""
 
 
 class RegistryRecord(BaseModel):
-    """One record of `simorgh.registry`. The body is left out of `repr`: it may hold a secret."""
+    """One record of `simorgh.registry`. `repr` omits the body, which may contain a secret."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,4 +1,4 @@
-"""Declarations: appended to `simorgh.registry`, folded by every process that wants to know them."""
+"""Declarations: appended to `simorgh.registry`, and folded by every process that needs them."""
 
 import logging
 import threading
@@ -33,7 +33,7 @@ ENV_SOURCE = "default"
 """Id of the source that `SIMORGH_WRITE_KEY` belongs to."""
 
 ENV_TOKEN = "env"
-"""Id of the token that `SIMORGH_API_TOKEN` is."""
+"""Id of the token in `SIMORGH_API_TOKEN`."""
 
 LOCAL = "local"
 """Id of the token of this machine's command line."""
@@ -45,14 +45,14 @@ STEP = 1000  # records per read
 
 
 class Registry:
-    """What is declared now, as far as `refresh` has read. All methods may be called from any thread.
+    """The present declarations, as far as `refresh` has read. All methods may be called from any thread.
 
     The properties and `authenticate_…` never touch the log: they answer from an immutable snapshot, which
     `refresh` replaces. Of two processes that declare the same thing at once, the later record wins.
 
-    `env_write_key` and `env_token` (1 to 200 printable characters, else `InvalidSettings`) hold as long as
-    this object lives and are never written to the log. While the write key is set, the source `default` is
-    the environment's, with default settings; keys declared for `default` go on working and lead to it.
+    `env_write_key` and `env_token` (1 to 200 printable characters, else `InvalidSettings`) are valid as long as this
+    object lives and are never written to the log. While the write key is set, the source `default` is the
+    environment's, with default settings; keys declared for `default` continue to work and belong to it.
     """
 
     def __init__(
@@ -75,13 +75,13 @@ class Registry:
 
     def trust(self, secret: str) -> None:
         """Accept `secret` as a token with every scope and as the write key of the source `files`, as long as this
-        object lives: how the command line of this machine speaks to the process that has the folder open."""
+        object lives. The command line of this machine uses it to call the process that has the folder open."""
         digest = sha256_hex(secret)
         token = Token(id=LOCAL, name="command line", token_sha256=digest, scopes=ALL_SCOPES)
         source = Source(id=FILES_SOURCE, name="imported files", channel="server", budget=UNLIMITED)
         self._local = {digest: (source, token)}
 
-    # --- what is declared
+    # --- declarations
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -97,7 +97,7 @@ class Registry:
 
     @property
     def effects(self) -> Mapping[str, Effect]:
-        """How far the latest declaration or deletion of each segment is."""
+        """The progress of the latest declaration or deletion of each segment."""
         return self._now.declared.effects
 
     @property
@@ -106,12 +106,12 @@ class Registry:
 
     @property
     def rules(self) -> Mapping[str, Any] | None:
-        """The latest identity rules that were declared, None when nobody declared any."""
+        """The latest declared identity rules; None if there are none."""
         return self._now.rules
 
     @property
     def poison(self) -> Mapping[str, Mapping[str, Any]]:
-        """What the projections have set aside, by its name."""
+        """The inputs that the projections have set aside, by name."""
         return self._now.declared.poison
 
     @property
@@ -125,7 +125,7 @@ class Registry:
         return self._now.declared.position
 
     def refresh(self) -> bool:
-        """Fold what was appended since the last time. True when there was something; cheap when not."""
+        """Fold the records appended since the last time. True if there were any; cheap if not."""
         with self._refreshing:
             before = self._now.declared
             if self._log.ends(REGISTRY)[0] <= before.position:
@@ -145,9 +145,7 @@ class Registry:
                     logger.warning("registry record %d is left out: %s", offset, type(error).__name__)
 
     def records_from(self, offset: int) -> list[tuple[int, RegistryRecord]]:
-        """Every record from `offset` to the end, with its offset; unreadable ones are left out with a
-        warning.
-        """
+        """Every record from `offset` to the end, with its offset. Unreadable ones are skipped with a warning."""
         parsed = ((record.offset, _parse(record)) for record in self._read(offset))
         return [(position, record) for position, record in parsed if record is not None]
 
@@ -160,19 +158,17 @@ class Registry:
     # --- declaring
 
     def declare(self, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
-        """Check, append, refresh; the record's offset. `by` says who, for the record.
-
-        The body need not hold the `id`, nor `created_at` (kept from what it replaces, else now). What is
-        stored is complete: it replaces all of what was there. Raises `InvalidInput` naming the fields that
-        are wrong, and `Conflict` for the source or token that the environment holds. Webhook secrets come
-        in plain.
+        """Check, append, refresh; returns the record's offset. `by` says who declares it. The body may omit `id` and
+        `created_at` (the one of the replaced declaration, else now). The stored declaration is complete: it replaces
+        the former one. Raises `InvalidInput` naming the fields that are wrong, and `Conflict` for the source or token
+        that the environment holds. Webhook secrets come in plain.
         """
         self._refuse_environment(kind, id)
         self.refresh()
         return self._append("put", kind, id, self._checked(kind, id, dict(body)), by)
 
     def withdraw(self, kind: Kind, id: str, by: str) -> int:
-        """Take a declaration back; the record's offset. Raises `NotFound` when there is none."""
+        """Withdraw a declaration; returns the record's offset. Raises `NotFound` when there is none."""
         self._refuse_environment(kind, id)
         self.refresh()
         if id not in self._now.declared.ids(kind):
@@ -180,7 +176,7 @@ class Registry:
         return self._append("delete", kind, id, {}, by)
 
     def take_back(self, name: str, by: str) -> int:
-        """Have the projections try again what they have set aside; the record's offset."""
+        """Let the projections retry an input that they have set aside; returns the record's offset."""
         return self._append("delete", POISON, name, {}, by)
 
     def _append(self, op: str, kind: str, id: str, body: Mapping[str, Any], by: str) -> int:
@@ -223,7 +219,7 @@ class Registry:
                 " or use another id"
             )
 
-    # --- who is asking
+    # --- authentication
 
     def authenticate_write_key(self, key: str) -> Source | None:
         """The enabled source of this key; None when there is none or it is disabled."""
@@ -241,7 +237,7 @@ class Registry:
         return known
 
     def holds(self, token: Token) -> bool:
-        """Whether a token that was accepted earlier still is: the same, and not expired."""
+        """Whether a token that was accepted earlier is still valid: unchanged, and not expired."""
         digest = token.token_sha256
         local = self._local.get(digest)
         known = local[1] if local else self._now.by_token.get(digest)

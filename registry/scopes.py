@@ -1,4 +1,4 @@
-"""What a token may do. Deny by default: every route names the one scope it wants."""
+"""The scopes of a token. Deny by default: every route names the one scope that it needs."""
 
 from collections.abc import Set as AbstractSet
 from typing import Final, Literal
@@ -15,7 +15,7 @@ STEWARD: Final = "steward"
 """Merge and split profiles."""
 
 ADMIN: Final = "admin"
-"""Sources, keys, rejected events, and all that the other scopes allow."""
+"""Sources, keys, rejected events, and everything that the other scopes allow."""
 
 ALL_SCOPES: Final[frozenset[Scope]] = frozenset({READ, WRITE, STEWARD, ADMIN})
 

@@ -1,4 +1,4 @@
-"""What is declared after a number of records: the fold, and the view that readers get. Immutable."""
+"""The declarations after a number of records: the fold, and the immutable view for readers."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,8 @@ _MOST_LEAVING = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How far the latest declaration or deletion of a segment is: its offset, and why it is set aside, if it is."""
+    """The progress of the latest declaration or deletion of a segment: its offset, and why it is set aside, if it
+    is."""
 
     offset: int
     aside: str | None = None
@@ -61,13 +62,13 @@ class Declared:
     poison: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """What the projections have set aside, by its name: the stage, and the reason."""
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
-    """The stages that have stopped after too much of that: the reason."""
+    """The stages that have stopped after setting aside too many inputs -> the reason."""
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
-        """With the records at these offsets; None stands for one that could not be read.
+        """The snapshot with the records at these offsets added; None stands for an unreadable record.
 
-        Merges and splits are commands, not declarations: they only move the position. A body that does not
-        fit is left out with a warning, since one bad record must not stop the rest.
+        Merges and splits are commands, not declarations: they only move the position. An invalid body is skipped with a
+        warning, since one bad record must not stop the rest.
         """
         position = self.position
         folded: dict[str, dict[str, Any]] = {
@@ -92,7 +93,7 @@ class Declared:
         return Declared(position, sources, tokens, segments, triggers, rules, effects, poison, stopped)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
-        """The declarations of one kind by id; none for commands."""
+        """The declarations of one kind by id; empty for commands."""
         of_kind: dict[str, Mapping[str, Any]] = {
             "source": self.sources,
             "token": self.tokens,
@@ -106,7 +107,7 @@ class Declared:
 def _note_effect(
     effects: dict[str, Effect], segments: Mapping[str, SegmentDeclaration], offset: int, record: RegistryRecord
 ) -> None:
-    """`segments`: as they are before the record."""
+    """`segments`: those before the record."""
     if record.kind == SET_ASIDE:
         known = effects.get(record.id)
         if known and known.leaving is None and known.offset == record.body.get("offset"):
@@ -140,7 +141,7 @@ def _apply(declarations: dict[str, Any], offset: int, record: RegistryRecord) ->
 
 
 def _unfit(record: RegistryRecord) -> SegmentDeclaration:
-    """What can be shown of a segment that does not fit: the projections set it aside, and somebody is to delete it."""
+    """The readable part of an invalid segment: the projections set it aside, and an operator can delete it."""
     name, rule, version = (record.body.get(key) for key in ("name", "rule", "version"))
     return SegmentDeclaration.model_construct(
         id=record.id,
@@ -152,12 +153,12 @@ def _unfit(record: RegistryRecord) -> SegmentDeclaration:
 
 
 def faults(error: ValidationError) -> str:
-    """Which fields are wrong and what was wanted; never what came."""
+    """The wrong fields and what was wanted, without the values."""
     return "; ".join(f"{'.'.join(map(str, part.path)) or 'body'}: {part.message}" for part in wrong_parts(error))
 
 
 class Snapshot:
-    """What is declared, together with what the environment declares, indexed for authentication."""
+    """The declarations, with those of the environment, indexed for authentication."""
 
     def __init__(self, declared: Declared, env_source: Source | None, env_token: Token | None) -> None:
         sources, tokens = dict(declared.sources), dict(declared.tokens)
@@ -171,7 +172,7 @@ class Snapshot:
         self.segments = MappingProxyType(declared.segments)
         self.triggers = MappingProxyType(declared.triggers)
         self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
-        """The identity rules that were declared last."""
+        """The latest declared identity rules."""
         self.by_write_key = _by_write_key(declared.sources, env_source)
         self.by_token = {token.token_sha256: token for token in tokens.values()}
         if env_token is not None:
@@ -179,7 +180,7 @@ class Snapshot:
 
 
 def _by_write_key(declared: Mapping[str, Source], env_source: Source | None) -> dict[str, Source]:
-    """Enabled sources by key digest. Keys declared for the environment's source lead to that one."""
+    """Enabled sources by key digest. Keys declared for the environment's source belong to that one."""
     index: dict[str, Source] = {}
     for source in declared.values():
         if source.enabled:

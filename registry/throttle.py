@@ -1,7 +1,8 @@
-"""Guessing is slow: who shows wrong keys or tokens, from one address or of one prefix, is not listened to for a while.
+"""Slows down guessing: after too many wrong keys or tokens from one address, or with one prefix, further ones are
+refused for a while.
 
-Whoever has shown a right one from the same address lately goes on undisturbed: a shop behind one address with a thief
-must not lose its own access. In memory, by process; bounded tables.
+A caller who has shown a valid one from the same address lately is not affected: a shop that shares an address with an
+attacker must not lose its access. In memory, per process; the tables are bounded.
 """
 
 from ipaddress import IPv6Address, ip_address
@@ -16,7 +17,7 @@ MOST: Final = 10_000
 """Entries of each table; the oldest ones are forgotten first."""
 
 PREFIX: Final = 15
-"""Characters of a secret by which tries belong together: all of `smg_at_`, and the public id of a generated key."""
+"""The first characters of a secret, by which attempts are grouped: `smg_at_` and the public id of a generated key."""
 
 
 K = TypeVar("K")
@@ -24,7 +25,7 @@ V = TypeVar("V")
 
 
 def network_of(address: str) -> str:
-    """What one party has: an IPv4 address, or an IPv6 network of 64 bits."""
+    """The network of one party: an IPv4 address, or an IPv6 network of 64 bits."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -35,10 +36,9 @@ def network_of(address: str) -> str:
 
 
 class Throttle:
-    """`most` failures of one network, or of one prefix over all networks, within a minute. Belongs to one thread.
-
-    Keys that are public, such as write keys in a page, are told apart by their network only: what old pages show must
-    not shut out a key that begins like theirs.
+    """`most` failures of one network, or of one prefix over all networks, within a minute. For one thread. Public keys,
+    such as write keys in a page, are counted by network only: old pages with old keys must not lock out a new key with
+    the same prefix.
     """
 
     def __init__(self, clock: Clock, most: int = 30) -> None:
@@ -49,14 +49,14 @@ class Throttle:
         self._blocks_until = 0  # nobody is over the limit after that: the usual, quick way
 
     def succeeded(self, secret: str, address: str) -> None:
-        """Told of every right one."""
+        """Called for every valid one."""
         pair, now = (address, hash(secret)), self._clock()
         if self._known.get(pair, 0) < now + KNOWN_MS // 2:
             self._known.pop(pair, None)
             _put(self._known, pair, now + KNOWN_MS)
 
     def failed(self, secret: str, address: str, *, public: bool = False) -> None:
-        """Told of every wrong one that was looked at."""
+        """Called for every wrong one that was checked."""
         now = self._clock()
         for name in _names(secret, address, public):
             since, count = self._failures.pop(name, (now, 0))
@@ -67,7 +67,7 @@ class Throttle:
                 self._blocks_until = max(self._blocks_until, since + WINDOW_MS)
 
     def wait(self, secret: str, address: str, *, public: bool = False) -> int:
-        """Seconds after which this secret may be shown from there; 0: now. Asked before the secret is looked at."""
+        """Seconds until this secret may be tried from there; 0: now. Called before the secret is checked."""
         now = self._clock()
         if now >= self._blocks_until or self._known.get((address, hash(secret)), 0) > now:
             return 0
@@ -81,7 +81,7 @@ class Throttle:
 
 def _names(secret: str, address: str, public: bool) -> list[str]:
     network = f"network {network_of(address)}"
-    # The prefix is hashed: memory should not hold what somebody mistyped.
+    # The prefix is hashed: memory should not hold mistyped secrets.
     return [network] if public else [network, f"prefix {sha256_hex(secret[:PREFIX])[:16]}"]
 
 

@@ -26,7 +26,7 @@ __all__ = ["Catalog", "EventType", "custom_type"]
 EVENTS_FOLDER: Final = Path(__file__).parent / "events"
 
 _CALLS_ONLY: Final = frozenset({"identify", "group", "alias"})
-"""What such a call says of people, a track event of that name does not: it stays a track event."""
+"""A call describes people, and a track event of that name does not: it stays a track event."""
 
 _QUICK_LIMIT: Final = 10**18
 
@@ -35,10 +35,9 @@ _QUICK_LIMIT: Final = 10**18
 class EventType:
     """One version of an event type.
 
-    `name` is the track name that carries it, or the `call` that is made into it (identify, page, screen, group,
-    alias). `business_key` is the property that names the fact itself (two events of one type and one key
-    are one fact). `personal` holds JSON pointers into the properties (into the traits for
-    `profile.identified`).
+    `name` is its track name, or `call` the call that it is made from (identify, page, screen, group, alias).
+    `business_key` is the property that names the fact (two events of one type with one key are one fact). `personal`
+    holds JSON pointers into the properties (into the traits for `profile.identified`).
     """
 
     type: str
@@ -51,7 +50,7 @@ class EventType:
 
     @property
     def dataschema(self) -> str:
-        """Type and version as the envelope carries them: `order.completed/1`."""
+        """Type and version as in the envelope: `order.completed/1`."""
         return f"{self.type}/{self.version}"
 
 
@@ -77,21 +76,20 @@ class Catalog:
         return Catalog(read_schemas(EVENTS_FOLDER))
 
     def by_track_name(self, name: str) -> EventType | None:
-        """The type that a track event of this name is; None for a name that no table knows.
+        """The type of a track event with this name; None for a name that no table knows.
 
-        How it is spelled does not matter, every word does: `Order Completed`, `order.completed`, `OrderCompleted`
-        and `ORDER_COMPLETED` are one. Google Analytics' recommended names answer too (`schemas.sets.ga4`), and names
-        of Segment's e-commerce version 1, with the version whose shape their payload has: stamp `.dataschema` of
-        what is returned.
+        The spelling does not matter, but every word does: `Order Completed`, `order.completed`, `OrderCompleted` and
+        `ORDER_COMPLETED` are one. Google Analytics' recommended names are known too (`schemas.sets.ga4`), and names of
+        Segment's e-commerce version 1, with the version of their payload: use `.dataschema` of the result.
         """
         return self._names.get(folded(name))
 
     def by_type(self, type: str) -> EventType | None:
-        """The newest version of this type; None for `custom.*` and whatever else is not in the catalogue."""
+        """The newest version of this type; None for `custom.*` and all other types outside the catalogue."""
         return self._newest.get(type)
 
     def check(self, type: str, properties: Mapping[str, object]) -> str | None:
-        """Why these properties (traits, for `profile.identified`) cannot be of this type; None when they can.
+        """Why these properties (traits, for `profile.identified`) do not fit this type; None if they do.
 
         The hot path. The reason is `<JSON pointer>: wanted <what>, got <JSON type>` for the first fault, and
         never shows a value; the pointer of the whole is empty, so a caller can put `properties` before it.
@@ -105,11 +103,12 @@ class Catalog:
         return f"{faults[0].pointer}: {faults[0].reason}" if faults else None
 
     def fit(self, type: str, properties: Mapping[str, object]) -> tuple[dict[str, object], list[Fault]]:
-        """The properties as the schema of a known type wants them, and each value that did not fit (`reading.fit`)."""
+        """The properties converted to the schema of a known type, and each value that did not fit (`reading.fit`)."""
         return fit(self._schemas[type], properties)
 
     def quick_check(self, type: str) -> Callable[[Mapping[str, object]], bool]:
-        """A look that is cheaper than `check`: what passes it has no fault, `check` and `fit` know about the rest."""
+        """A cheaper test than `check`: properties that pass it have no fault; `check` and `fit` decide about the
+        rest."""
         quick: Callable[[Mapping[str, object]], bool] = self._quick[type].is_valid
         return quick
 
@@ -118,7 +117,7 @@ class Catalog:
         return tuple(self._newest.values())
 
     def dataschema(self, type: str) -> str:
-        """What the envelope's `dataschema` says for this type: `order.completed/1`, or `custom`."""
+        """The envelope's `dataschema` for this type: `order.completed/1`, or `custom`."""
         event = self._newest.get(type)
         return "custom" if event is None else event.dataschema
 
@@ -133,7 +132,7 @@ def compiled(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
 
 
 def _exact(schema: Any) -> Any:
-    """The same schema with each limit as the whole number that its text says, not as the double nearest to it.
+    """The same schema with each limit as the exact whole number of its text, not as the nearest double.
 
     The double 1e30 is 10^30 + 19,884,624,838,656: a validator that compares exactly (jsonschema-rs since 0.61)
     lets whole numbers between the two pass, one that compares as doubles does not. With 10^30 both say the same.
@@ -146,11 +145,11 @@ def _exact(schema: Any) -> Any:
 
 
 def _narrowed(schema: Any) -> Any:
-    """The same schema with each limit of 1e30 drawn in to 10^18: what it takes, the schema takes.
+    """The same schema with each limit of 1e30 reduced to 10^18: whatever it accepts, the schema accepts.
 
-    jsonschema-rs compares with a bound beyond 64 bits some 1 µs slower than with one within, and some of its
-    versions let a large integer pass one. Nearly every event passes the narrow validator, so an order of five
-    products is checked 3 to 4 times faster; `schemas.reading` decides about the rest.
+    In jsonschema-rs a bound beyond 64 bits costs some 1 µs more than one within, and some of its versions let a large
+    integer pass such a bound. Nearly every event passes the narrow validator, so an order of five products is checked 3
+    to 4 times faster; `schemas.reading` decides about the rest.
     """
     if isinstance(schema, Mapping):
         return {

@@ -53,7 +53,7 @@ def check_published(root: Path = HERE, lifted: Container[tuple[str, int]] = UPCA
 
 
 def unpublished(root: Path = HERE) -> list[str]:
-    """The files that no lock holds yet: they may still change."""
+    """The files that are not in the lock yet: they may still change."""
     return sorted(set(_texts(root)) - set(read_lock(root)))
 
 

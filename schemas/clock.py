@@ -20,7 +20,7 @@ def system_clock() -> int:
 
 
 class Forward:
-    """A clock that never steps back: when the one it follows does, it stays where it was. For use by any thread."""
+    """A clock that never goes back: if the clock that it follows does, it stays where it was. For any thread."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ def random_id() -> str:
 def iso(ms: int) -> str:
     """RFC 3339 in UTC with exactly three decimals, as stored in envelopes and answered by the API.
 
-    Put together from ready parts: `strftime` would take ten times as long, and every event has three times.
+    Assembled from cached parts: `strftime` takes ten times as long, and every event has three times.
     """
     second, milli = divmod(ms, 1000)
     hour, second = divmod(second, 3600)

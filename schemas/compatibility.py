@@ -1,14 +1,14 @@
-"""What a change of a schema breaks: is everything that the old one takes taken by the new one?
+"""What a change of a schema breaks: does the new schema accept everything that the old one accepts?
 
-Compared by place (a JSON pointer into the schema), on the keywords that our schemas use. A field that is new
-may have any type: what no table named was never promised.
+Compared by place (a JSON pointer into the schema), on the keywords that our schemas use. A new field may have any type,
+since no table promised it before.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 Summary = dict[str, dict[str, Any]]
-"""By place: the keywords there that limit what is taken. Plain JSON, kept in the lock file."""
+"""By place: the keywords that limit the accepted values. Plain JSON, stored in the lock file."""
 
 _LIMITING: Final = ("type", "enum", "const", "required", "format", "pattern", "additionalProperties")
 _AT_LEAST: Final = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
@@ -25,7 +25,7 @@ def summary(schema: Mapping[str, Any]) -> Summary:
 
 
 def breaks(old: Summary, new: Summary) -> list[str]:
-    """What the new schema refuses or drops that the old one took, one sentence each, sorted by place."""
+    """What the new schema refuses or drops although the old one accepts it: one sentence each, sorted by place."""
     return [f"{place or '(root)'} {fault}" for place in sorted(old) for fault in _faults(old[place], new.get(place))]
 
 

@@ -1,4 +1,4 @@
-"""How the stages of one process stand: running or not, and why. Status, readiness and metrics tell it from here.
+"""The conditions of the stages of one process: running or not, and why. Status, readiness and metrics read them here.
 
 One process runs identity, profiles, segments and rejected events in one thread (group `projections`), and triggers in
 another; a worker of a cluster has a lane for each stage.
@@ -11,20 +11,20 @@ from schemas.errors import SimorghError
 from schemas.retry import Pauses
 
 PAUSES: Final = Pauses(0.2, 10.0)
-"""Between two tries of a stage, or of all that one thread runs."""
+"""Pauses between two attempts of a stage, or of all stages of one thread."""
 
 State = Literal["starting", "running", "rebuilding", "failing", "stopped"]
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a stage stands.
+    """The condition of a stage.
 
-    starting    it finishes what an earlier process began: what its tables hold is not known yet
+    starting    it finishes the work of an earlier process; its tables may be incomplete
     running     it follows the log
     rebuilding  its tables are being built from the log: `done` of `total` events
-    failing     its latest try failed with `reason`; it tries again
-    stopped     it has ended with `reason`, and does nothing until it is started again
+    failing     its latest attempt failed with `reason`; it retries
+    stopped     it has ended with `reason`, and does nothing until a restart
     """
 
     state: State
@@ -34,7 +34,7 @@ class Condition:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the tables are known to hold all that the stage has committed."""
+        """Whether the tables certainly hold everything that the stage has committed."""
         return self.state in ("running", "failing")
 
 
@@ -43,5 +43,5 @@ STARTING: Final = Condition("starting")
 
 
 def said_of(error: BaseException) -> str:
-    """An error for people, without anything that a customer sent: our own messages hold none, others may."""
+    """An error for people, without a customer's data: our own messages contain none, others may."""
     return error.message if isinstance(error, SimorghError) else type(error).__name__

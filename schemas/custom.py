@@ -8,7 +8,7 @@ from typing import Final
 PREFIX: Final = "custom."
 
 MAX_WORDS: Final = 100
-"""Characters after the prefix. Types are keys of tables and metrics; a name beyond this is a mistake."""
+"""Characters after the prefix. Types are keys of tables and metrics; a longer name is a mistake."""
 
 UNNAMED: Final = "unnamed"
 
@@ -30,12 +30,12 @@ def custom_type(name: str) -> str:
 
 
 def folded(name: str) -> str:
-    """The letters and digits of a name, whatever parts and joins its words: what its spellings have in common."""
+    """The letters and digits of a name without its separators: the same for all spellings."""
     return custom_type(name).removeprefix(PREFIX).replace("_", "")
 
 
 def _is_word(char: str) -> bool:
-    """Letters, marks (Arabic vowels, Indic signs), numbers. ZWNJ is none: it parts the pieces of a word."""
+    """Letters, marks (Arabic vowels, Indic signs), numbers. Not ZWNJ, which separates the pieces of a word."""
     return unicodedata.category(char)[0] in "LMN"
 
 

@@ -1,4 +1,4 @@
-"""Digits of every script, and the marks that programs paste around a value: what readers of texts share."""
+"""Digits of every script, and the marks that programs paste around a value. Shared by all readers of texts."""
 
 import re
 import unicodedata
@@ -28,7 +28,7 @@ def trim(text: str) -> str:
 
 
 def exact_number(text: str) -> Decimal | None:
-    """The number that a text says, whoever reads it: `49.99`, ` -3 `, `1e3`, `۴۹٫۹۹`.
+    """The number in a text, if every reader would read the same: `49.99`, ` -3 `, `1e3`, `۴۹٫۹۹`.
 
     None for all else: `1,990` and `12,50` mean different things in different countries.
     """
@@ -37,7 +37,7 @@ def exact_number(text: str) -> Decimal | None:
 
 
 def json_number(exact: Decimal) -> int | float | None:
-    """The JSON number that reads back as exactly this; None where there is none."""
+    """The JSON number that reads back as exactly this value; None if there is none."""
     if exact.adjusted() > 400:
         return None
     if exact == exact.to_integral_value() and abs(exact) < 2**63:

@@ -42,9 +42,13 @@ class Identifier(Contract):
     """One identifier of an event. `node` is the keyed hash under which everything is stored."""
 
     type: ShortText
-    value: str | None = Field(default=None, description="As received. Absent if sealed.", json_schema_extra=PERSONAL)
+    value: str | None = Field(
+        default=None, description="The value as received. Absent if sealed.", json_schema_extra=PERSONAL
+    )
     normalised: str | None = Field(
-        default=None, description="As compared. Absent if sealed.", json_schema_extra=PERSONAL
+        default=None,
+        description="The value in its standard spelling, which is compared. Absent if sealed.",
+        json_schema_extra=PERSONAL,
     )
     normaliser: int = Field(ge=1, description="Version of the normaliser that made it.")
     node: Hex128
@@ -64,7 +68,7 @@ class Money(Contract):
 
 
 class Business(Contract):
-    """The fact that an event reports. It serves to recognise one fact that is reported twice."""
+    """The fact that an event reports. It shows that two events report the same fact."""
 
     book: ShortText = Field(description="Book of the source, by default its id. Reports are compared within one book.")
     key: Hex128 = Field(description="Keyed hash of workspace, book, type and the business key's value.")
@@ -82,12 +86,12 @@ class Sealed(Contract):
 
 
 class Envelope(Contract):
-    """One customer event as the log keeps it. Members without a value are absent, never null."""
+    """One customer event as stored in the log. Members without a value are absent, never null."""
 
     specversion: Literal["1.0"] = "1.0"
     key: Hex128 = Field(description="Keyed hash of source and id. It identifies the event and is its key in the log.")
     id: ShortText = Field(description="The sender's own id, unique within its source. If sealed, the same as `key`.")
-    source: str = Field(pattern=r"^/sources/.+", description="The source that it came through: `/sources/<id>`.")
+    source: str = Field(pattern=r"^/sources/.+", description="The source that sent it: `/sources/<id>`.")
     type: ShortText = Field(description="Event type, such as `order.completed` or `custom.foo_bar`.")
     time: Moment = Field(description="When it happened, corrected for the sender's clock.")
     subject: str | None = Field(
@@ -105,7 +109,7 @@ class Envelope(Contract):
     )
     original: dict[str, Any] | None = Field(
         default=None,
-        description="JSON pointer into this envelope -> the value as it came, if it was read as another or left out.",
+        description="JSON pointer into this envelope -> the value as sent, if it was read as another or left out.",
         json_schema_extra=PERSONAL,
     )
     identifiers: tuple[Identifier, ...] = Field(description="In order of priority; the first is the anchor.")

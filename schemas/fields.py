@@ -1,8 +1,8 @@
-"""The words that the event tables (`schemas/sets/`) are written in, and how they become JSON Schema 2020-12.
+"""The vocabulary of the event tables (`schemas/sets/`), and its translation to JSON Schema 2020-12.
 
-A field says what its value must be *when it is there*: no field is ever required, `null` is always allowed
-and fields that no table names are accepted, because real SDKs send all three. Each word below is one line of
-meaning; `schema_of` turns an event into the file that is published for it.
+A field describes its value *if it is present*: no field is ever required, `null` is always allowed and fields that no
+table names are accepted, because real SDKs send all three. Each word below is one line of meaning; `schema_of` turns an
+event into the file that is published for it.
 """
 
 from collections.abc import Mapping
@@ -12,20 +12,20 @@ from typing import Any, Final
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 MONEY_LIMIT: Final = 1e30
-"""Amounts are kept with 30 digits before the point; what does not fit is left out, never cut."""
+"""Amounts have at most 30 digits before the point; larger ones are left out, never truncated."""
 
 MAX_TRAITS: Final = 300
-"""Traits of one person or group in one event; more is a runaway loop in somebody's code, not a customer."""
+"""Traits of one person or group in one event; more come from a bug in the sender's code."""
 
 Schema = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Field:
-    """One property: name, JSON Schema without `null`, meaning, and whether it tells who somebody is.
+    """One property: name, JSON Schema without `null`, meaning, and whether it identifies a person.
 
-    `fact`: it tells what was bought, where or by which campaign, and nothing of who: it stays readable when the rest
-    of an event is sealed.
+    `fact`: it describes what was bought, where or by which campaign, and not the person: it stays readable when the
+    rest of an event is sealed.
     """
 
     name: str
@@ -57,7 +57,7 @@ def identifier(name: str, description: str) -> Field:
 
 
 def number(name: str, description: str, *, at_least: float = -MONEY_LIMIT, at_most: float = MONEY_LIMIT) -> Field:
-    """A number. A text is read where it says exactly one (`schemas.reading`): nobody knows what `"1,990"` means."""
+    """A number. A text is read if it has exactly one reading (`schemas.reading`): `"1,990"` has several."""
     low = "exclusiveMinimum" if at_least == -MONEY_LIMIT else "minimum"
     high = "exclusiveMaximum" if at_most == MONEY_LIMIT else "maximum"
     return Field(name, {"type": "number", low: at_least, high: at_most}, description)
@@ -78,7 +78,7 @@ def date(name: str, description: str) -> Field:
 
 
 def either(name: str, types: tuple[str, ...], description: str) -> Field:
-    """A field that the wild spells in several JSON types."""
+    """A field that senders write as several JSON types."""
     return Field(name, {"type": list(types)}, description)
 
 
@@ -87,7 +87,7 @@ def anything(name: str, description: str) -> Field:
 
 
 def nested(name: str, fields: tuple[Field, ...], description: str, *, most: int | None = None) -> Field:
-    """An object of its own with these fields; `most` limits how many it may hold."""
+    """An object with these fields; `most` limits their number."""
     return Field(name, _object(fields, most), description)
 
 
@@ -98,12 +98,12 @@ def several(name: str, fields: tuple[Field, ...], description: str) -> Field:
 
 
 def personal(known: Field) -> Field:
-    """The same field, marked: erasing a person must reach it, and no error message may show it."""
+    """The same field, marked as personal: erasing a person must include it, and no error message may show it."""
     return replace(known, personal=True)
 
 
 def fact(known: Field) -> Field:
-    """The same field, marked: it is counted and reported, whatever becomes of the rest of its event."""
+    """The same field, marked as a fact: it is counted and reported even if the rest of its event is sealed."""
     return replace(known, fact=True)
 
 
@@ -111,10 +111,10 @@ def fact(known: Field) -> Field:
 class EventRow:
     """One row of an event table: one version of one event type.
 
-    `name` is the track name that carries this version, `aliases` are other names whose payload has the same
-    shape; an event without a name is made from a `call` (identify, page, …). `business_key` is the field that
-    names the fact itself, so that one order told by two routes can be recognised. `most` limits the number of
-    properties. `applies_to` is the member of the envelope that the schema holds for.
+    `name` is the track name of this version; `aliases` are other names with the same payload. An event without a name
+    is made from a `call` (identify, page, …). `business_key` is the field that names the fact, so that one order
+    reported by two routes is recognised. `most` limits the number of properties. `applies_to` is the member of the
+    envelope that the schema holds for.
     """
 
     type: str
@@ -131,7 +131,7 @@ class EventRow:
 
 @dataclass(frozen=True)
 class EventSet:
-    """One table: the events of one area, in the order in which its documentation tells them."""
+    """One table: the events of one area, in the order of the documentation."""
 
     name: str
     title: str

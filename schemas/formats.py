@@ -1,4 +1,4 @@
-"""The formats that our schemas name, each as one function that both validators are given.
+"""The formats in our schemas, each as one function for both validators.
 
 The two libraries understand `format` differently (one takes any text with an `@` for an email, the other
 follows RFC 5321), so neither's own idea is used. Both checks are lenient: they catch a value in the wrong
@@ -42,4 +42,4 @@ def _is_day(text: str) -> bool:
 FORMATS: Final[dict[str, Callable[[str], bool]]] = {"email": is_email, "iso-8601": is_iso_8601}
 
 WANTED: Final = {"email": "an email address", "iso-8601": "a date such as 2024-05-01 or 2024-05-01T09:30:00Z"}
-"""How an error message calls each format."""
+"""The name of each format in error messages."""

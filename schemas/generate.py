@@ -4,7 +4,7 @@
 - `schemas/envelope.v2.json` and `schemas/records/*.json` from the models
 - `docs/events.md`, the page that lists every event
 
-It only ever writes these files; a published one that would change is for `python -m schemas.check` to find.
+It writes only these files. `python -m schemas.check` finds published ones that have changed.
 """
 
 import json
@@ -57,6 +57,7 @@ def _model_files() -> dict[str, str]:
 
 def _record_schemas() -> dict[str, dict[str, Any]]:
     transition, rejection = _open_schema(Transition), _open_schema(Rejection)
+    _move_to_end(transition["properties"], "former")
     return {
         "records/segments.transition.v1.json": _record(
             "segments.transition:1", "simorgh.segments", _without(transition, "owner", "former")
@@ -72,10 +73,13 @@ def _record_schemas() -> dict[str, dict[str, Any]]:
 def _identity_schema() -> dict[str, Any]:
     """Of the records as they are written: with their decisions."""
     schema, decided = _open_schema(IdentityRecord), _open_schema(Decisions)
+    link = schema["$defs"]["Link"]["properties"]
+    link["place"]["default"] = 0  # what it counts as where it is absent
+    _move_to_end(link, "place", "alias")
     for name in ("Link", "Merge", "Split"):
         schema["$defs"][name]["properties"]["decisions"] = decided
         schema["$defs"][name]["required"].append("decisions")
-    schema["$defs"] |= decided.pop("$defs")  # the references to them hold where they stand now
+    schema["$defs"] |= decided.pop("$defs")  # references to them stay valid here
     return schema
 
 
@@ -90,6 +94,12 @@ def _open_schema(type_: Any) -> dict[str, Any]:
         if part.get("type") == "object":
             part["additionalProperties"] = True
     return schema | ({"$defs": parts} if parts else {})
+
+
+def _move_to_end(properties: dict[str, Any], *members: str) -> None:
+    """Published files list members in the order in which they were added, which is not always that of the records."""
+    for name in members:
+        properties[name] = properties.pop(name)
 
 
 def _without(schema: dict[str, Any], *members: str) -> dict[str, Any]:

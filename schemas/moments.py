@@ -46,9 +46,9 @@ _MOMENT: Final = re.compile(
 
 
 def read_moment(value: object, zone: tzinfo = UTC) -> int | None:
-    """Milliseconds since 1970 of a time, within the years 1000 to 9999; None for what is none.
+    """Milliseconds since 1970 of a time in the years 1000 to 9999; None for any other value.
 
-    `zone` holds for a text that names no offset. What is absent (None, "") is the caller's to tell apart.
+    `zone` applies to a text without an offset. The caller handles absent values (None, "").
     """
     ms: int | None = None
     if isinstance(value, str):
@@ -94,7 +94,7 @@ def _from_text(text: str, zone: tzinfo) -> int | None:
 
 
 def _from_parts(found: re.Match[str], zone: tzinfo) -> int:
-    """Raises `ValueError` or `OverflowError` for a day or hour that there is not."""
+    """Raises `ValueError` or `OverflowError` for a day or hour that does not exist."""
     part = found.groupdict()
     day = datetime.combine(_day(part), datetime.min.time())
     moment = day + _within_day(part)

@@ -1,8 +1,8 @@
-"""The total order of events: which is earlier and which is later, everywhere and to the last tie.
+"""The total order of events: which of two events is earlier, without ties, everywhere.
 
 Events are ordered by `(time, received_at, place, key)`: when it happened, when it was received, its place within its
-request, and its key, which no other event has. Whoever needs the latest trait, the newest event of a timeline or the
-next page of one asks here, so all of them agree, and none of them depends on the order of processing.
+request, and its key, which no other event has. Traits, timelines and their pages all use this order, so they agree, and
+none depends on the order of processing.
 """
 
 from typing import Final

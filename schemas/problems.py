@@ -1,4 +1,4 @@
-"""An error as RFC 9457 problem+json: the one form in which every face of the product that speaks HTTP says no."""
+"""An error as RFC 9457 problem+json: the form of every error over HTTP."""
 
 from http import HTTPStatus
 from typing import Any, Final
@@ -9,8 +9,8 @@ CONTENT_TYPE: Final = "application/problem+json"
 def problem_body(status: int, code: str, message: str, **more: Any) -> dict[str, Any]:
     """The members of a problem: `code` and `message` stand beside RFC 9457's own, for clients that read those alone.
 
-    `code` is stable and machine-readable (snake_case). `message` says where, what was wanted, what came and what to
-    do, and never holds a value that a caller sent. `more` are further members, such as `errors`.
+    `code` is stable and machine-readable (snake_case). `message` has the form `where: wanted this, got that; do this`,
+    and never contains a value that a caller sent. `more` are further members, such as `errors`.
     """
     return {
         "type": f"urn:simorgh:problem:{code}",
@@ -48,11 +48,11 @@ _SCHEMA: Final = {
 
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": _response(
-        "The request is at fault: `code` says how, `errors` where.",
+        "The request is wrong: `code` says why, and `errors` where.",
         problem_body(404, "not_found", "No profile has this key."),
     ),
     "5XX": _response(
-        "The platform is at fault, or cannot do it now: `code` says how. 503: ask again later.",
+        "The server failed, or cannot answer now: `code` says why. 503: try again later.",
         problem_body(503, "warehouse_unavailable", "warehouse: the server did not answer; try again later"),
     ),
 }

@@ -1,4 +1,4 @@
-"""Values that do not fit a schema, one by one: read where they say exactly one thing, left out where they do not.
+"""Values that do not fit a schema, one by one: read if they have exactly one reading, else left out.
 
 A walk along one of our own schemas (`schemas.fields`), for the few events that the quick check has said no to. It
 goes as deep as the schema does, whatever the value holds.
@@ -35,7 +35,7 @@ class Fault(NamedTuple):
 
 
 class _Nothing:
-    """In the place of a value that is left out."""
+    """Stands for a value that is left out."""
 
 
 _NOTHING: Final = _Nothing()
@@ -44,9 +44,9 @@ _TRUTHS: Final[Mapping[object, bool]] = {"true": True, "false": False, "1": True
 
 
 def fit(schema: Schema, values: Mapping[str, object]) -> tuple[dict[str, object], list[Fault]]:
-    """The values as the schema wants them, and the faults in their order. What no field names stays as it is.
+    """The values converted to the schema, and the faults in their order. Unknown fields stay as they are.
 
-    A list keeps its length: `null` stands for what is left out of it.
+    A list keeps its length, with `null` for each value that is left out.
     """
     faults: list[Fault] = []
     if _too_many(schema, values):
@@ -133,7 +133,7 @@ def _too_many(schema: Schema, values: Mapping[str, object]) -> bool:
 
 
 def _read(schema: Schema, value: object) -> object:
-    """What the value says exactly, as one of the types that the schema wants; `_NOTHING` where nobody can tell."""
+    """The exact value as one of the types of the schema; `_NOTHING` if there is no certain reading."""
     types = schema.get("type", ())
     if isinstance(value, str):
         return _read_text(schema, types, value)
@@ -182,7 +182,7 @@ def _as_json(text: str) -> object:
 
 
 def _as_list(value: dict[str, object]) -> list[object]:
-    """PHP writes a list with a gap in it as an object of its indices; one thing alone is a list of one."""
+    """PHP writes a list with a gap as an object with its indices; a single value becomes a list of one."""
     if value and all(name.isascii() and name.isdecimal() for name in value):
         return [value[name] for name in sorted(value, key=int)]
     return [value]

@@ -1,4 +1,4 @@
-"""What a schema wanted and what came, in words that name the place and the types and never the value."""
+"""What a schema wanted and what it got, as text with the place and the types, never the value."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ def pointer(path: Sequence[str | int]) -> str:
 
 
 def wanted_by(schema: Mapping[str, Any], keyword: str) -> str:
-    """What this schema asks of a value, as far as the keyword that failed is concerned."""
+    """What this schema wants of a value, for the keyword that failed."""
     if keyword == "maxProperties":
         return f"at most {schema['maxProperties']} entries"
     if keyword == "format":
@@ -44,7 +44,7 @@ def _bound(schema: Mapping[str, Any], words: str, keyword: str) -> str:
 
 
 def came(value: object, keyword: str) -> str:
-    """What was there instead."""
+    """What it got instead."""
     if keyword == "maxProperties" and isinstance(value, Mapping):
         return f"{len(value)}"
     if keyword == "format":

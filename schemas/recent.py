@@ -1,4 +1,4 @@
-"""A cache that costs one look-up: what was asked for lately, within bounds."""
+"""A bounded cache of recent values that costs one look-up."""
 
 from collections.abc import Collection
 from typing import Final, TypeVar
@@ -10,9 +10,9 @@ V = TypeVar("V")
 class Recent(dict[K, V | None]):
     """Keeps at least the `size // 2` and at most the `size` values that were put or found last.
 
-    Two generations: the younger, which is this dict, fills up and becomes the older; what is found in the older
-    moves to the younger. An `lru_cache` moves links at every hit, which with many keys takes longer than what it
-    saves. `recent[key]` is None for what is not there. May be used from any thread.
+    There are two halves: the younger one, which is this dict, fills up and becomes the older; a value found in the
+    older moves to the younger. An `lru_cache` moves links at every hit, which with many keys takes longer than it
+    saves. `recent[key]` is None for a missing key. May be used from any thread.
     """
 
     def __init__(self, size: int) -> None:

@@ -1,19 +1,19 @@
 """The records of the log's other topics, as the code writes and reads them: identity, transitions, touches and
 rejected events. The published files (`schemas/records/*.json`) are generated from these types.
 
-Writing: members stand in this order, and what is None, False or empty by default is left out. Reading: members that
-are not known are passed over, so that an older version reads what a newer one wrote; the limits that a published file
-names (patterns, lengths, lists of words) are promised to whoever reads, and checked by nobody. A record that lacks a
+Writing: members are in this order. Members with a default of None, False or empty are omitted if they have it.
+Reading: unknown members are ignored, so an older version reads the records of a newer one. The limits in the published
+files (patterns, lengths, lists of words) are promises to readers; our code does not check them. A record that lacks a
 member, or has one of another type, raises `Broken`; the message names the topic and shows no value.
 
-Members may be added. They are never removed and never change their meaning within a version.
+Members may be added. Within a version they are never removed, and their meaning never changes.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from schemas import topics
 from schemas.envelope import HEX128, MAX_ID, MOMENT, PERSONAL
@@ -36,45 +36,53 @@ _CAUSES: Final = (*_TOUCHES, "replay", "consent", "absorbed")
 
 
 class Owner(Struct, array_like=True, frozen=True, gc=False):
-    """Partition of simorgh.touched, generation of the consumer group, and attempt in that generation."""
+    """The holder of a partition of simorgh.touched: partition, generation of the consumer group, and attempt in that
+    generation."""
 
     partition: int
     generation: int
     attempt: int
 
 
-class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """simorgh.segments: a profile entered or left a segment. Told once, in order per profile.
+TransitionKind = Literal["entered", "exited"]
 
-    With an owner, it counts unless the topic holds, before it, a claim of a later owner of the same partition (one with
-    a higher generation, or the same generation and a higher try): whoever told it had lost the partition by then.
+
+class Transition(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """simorgh.segments: a profile entered or left a segment. Published once, in order for each profile.
+
+    A transition with an owner counts unless a claim of a later owner of the same partition stands before it in the
+    topic. A later owner has a higher generation, or the same generation and a higher attempt. A transition
+    that does not count was written after its owner had lost the partition.
     """
 
     segment: ShortText
     version: Annotated[int, Meta(description="Version of the segment's rule.", extra_json_schema={"minimum": 1})]
     profile: Hex128
-    kind: Literal["entered", "exited"]
+    kind: TransitionKind
     at: Milliseconds
     entered_at: Milliseconds
     cause: Annotated[str, Meta(extra_json_schema={"enum": _CAUSES})]
-    owner: Owner | None = None
-    id: ShortText
     former: Annotated[
         list[Hex128],
         Meta(
-            description="After a merge or a split, the profiles that the nodes which it gained were in before: those"
+            description="After a merge or a split, the previous profiles of the nodes that this profile gained: those"
             " that it absorbed, or the one that it was part of."
         ),
     ] = []
+    owner: Owner | None = None
+    id: ShortText
 
 
 class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
-    """simorgh.segments: from here on, this owner publishes the transitions of the profiles in its partition of
+    """simorgh.segments: from this record on, this owner publishes the transitions of the profiles in its partition of
     simorgh.touched."""
 
     owner: Owner
     upto: Annotated[
-        int, Meta(description="`fences` covers the records before this offset.", extra_json_schema={"minimum": 0})
+        int,
+        Meta(
+            description="`fences` takes into account all claims before this offset.", extra_json_schema={"minimum": 0}
+        ),
     ]
     fences: Annotated[list[Owner], Meta(description="The latest owner of each partition.")]
 
@@ -83,47 +91,51 @@ class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
 
 
 class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
-    """simorgh.touched: something changed about a profile, or about nodes that its writer counts to that profile. The
-    record says only where to look."""
+    """simorgh.touched: a profile, or nodes that the writer takes for part of it, may have changed. The record only says
+    where to look."""
 
     profile: Hex128
     cause: Annotated[str, Meta(extra_json_schema={"enum": _TOUCHES})]
     nodes: list[Hex128] = []
     inherited: Annotated[
         dict[str, Milliseconds],
-        Meta(description="Memberships of profiles that this one absorbed: segment -> entered_at."),
+        Meta(description="Memberships of the profiles that this one absorbed: segment -> entered_at."),
     ] = {}
     former: Annotated[
         list[Hex128],
-        Meta(description="The profiles that its nodes were in before, where a merge or a split moved them."),
+        Meta(description="The previous profiles of its nodes, if a merge or a split moved them."),
     ] = []
     anew: Annotated[
         bool,
-        Meta(description="Something that may have been counted counts no more: what its holder remembers is void."),
+        Meta(description="An event that may have been counted no longer counts: compute the profile's state again."),
     ] = False
 
 
-# ---- simorgh.identity: one total order per workspace, kept forever; it is truth
+# ---- simorgh.identity: one total order per workspace, kept forever and never derived again
 
 
 class Link(Struct, kw_only=True, omit_defaults=True, tag_field="kind", tag="link", gc=False):
     """The identifiers of one event belong together. The first node is the anchor. A link with a single node says that
-    the node was seen for the first time."""
+    this node was seen for the first time."""
 
     key: Annotated[Hex128, Meta(description="Key of the event.")]
     source: Annotated[ShortText, Meta(description="Id of the event's source.")]
     received_at: Milliseconds
+    place: (
+        Annotated[
+            int,
+            Meta(
+                description="Place of the event in its request. Links are decided in the order of receipt.",
+                extra_json_schema={"minimum": 0},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    """Always written, also where it is 0. The first versions wrote none: that counts as 0."""
     nodes: Annotated[
         list[tuple[Hex128, ShortText]],
         Meta(description="Pairs of node and type.", extra_json_schema={"minItems": 1}),
     ]
-    place: Annotated[
-        int,
-        Meta(
-            description="Place of the event in its request. Links are decided in the order of receipt.",
-            extra_json_schema={"minimum": 0},
-        ),
-    ] = 0
     alias: bool = False
 
 
@@ -173,7 +185,7 @@ class Rules(Struct, kw_only=True, tag_field="kind", tag="rules", gc=False):
 
 
 IdentityRecord = Link | Merge | Split | Erase | Rules
-"""What was said, without what it came to: decisions follow from folding the records, so nobody of ours reads them."""
+"""A record without its decisions. Our code never reads decisions: it folds the records."""
 
 
 class Merged(Struct, kw_only=True, omit_defaults=True, tag_field="outcome", tag="merged", gc=False):
@@ -181,9 +193,9 @@ class Merged(Struct, kw_only=True, omit_defaults=True, tag_field="outcome", tag=
 
     survivor: Hex128
     absorbed: Hex128
-    overrides: Annotated[list[str], Meta(description="The limits that a steward's merge broke.")] = []
+    overrides: Annotated[list[str], Meta(description="The limits that a steward's merge overrides.")] = []
     lifts: Annotated[
-        list[int], Meta(description="Offsets in simorgh.registry of the splits that a steward's merge took back.")
+        list[int], Meta(description="Offsets in simorgh.registry of the splits that a steward's merge reverts.")
     ] = []
 
 
@@ -219,7 +231,7 @@ Decision = Merged | RefusedDecision | SharedDecision | Parted | Erased
 
 
 Decisions = Annotated[
-    Sequence[Decision], Meta(description="What it came to, for those who read the topic without folding it.")
+    Sequence[Decision], Meta(description="The results of the record, for readers of the topic that do not fold it.")
 ]
 
 
@@ -250,7 +262,7 @@ class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
             description="Digest of the bytes; equal bytes have equal digests. Of the content for a `conflicting_copy`.",
         ),
     ]
-    resolved: Annotated[bool, Meta(description="True once it was accepted on a retry, or dismissed.")] = False
+    resolved: Annotated[bool, Meta(description="True after a retry was accepted, or after a dismissal.")] = False
 
 
 # ---- as bytes
@@ -272,13 +284,13 @@ def encode(record: Transition | Claim | Touch | Rejection) -> bytes:
 
 
 def encode_identity(record: IdentityRecord, decisions: Decisions = ()) -> bytes:
-    """A record with what it came to; without decisions where that is for others to find out."""
-    said = _encode(record)[:-1]
-    return said + b',"decisions":' + _encode(decisions) + b"}" if decisions else said + _UNDECIDED
+    """A record with its decisions. A writer that does not fold the topic gives none."""
+    encoded = _encode(record)[:-1]
+    return encoded + b',"decisions":' + _encode(decisions) + b"}" if decisions else encoded + _UNDECIDED
 
 
 def decode_transition(value: bytes) -> Transition:
-    """A record of simorgh.segments that is no claim."""
+    """A record of simorgh.segments that is not a claim."""
     try:
         return _transition(value)
     except _UNREADABLE as error:
@@ -286,7 +298,7 @@ def decode_transition(value: bytes) -> Transition:
 
 
 def read_transition(value: bytes) -> Transition | None:
-    """`decode_transition`; None where it is none: anybody may write to the topic."""
+    """`decode_transition`, or None for any other record: other programs may write to the topic."""
     try:
         return _transition(value)
     except _UNREADABLE:
@@ -294,13 +306,13 @@ def read_transition(value: bytes) -> Transition | None:
 
 
 def decode_claim(value: bytes) -> Claim | None:
-    """A record of simorgh.segments, where it is a claim. Most transitions are passed over without being parsed."""
+    """A record of simorgh.segments if it is a claim, else None. Most transitions are not parsed for this."""
     if _CLAIMED not in value:
         return None
     try:
         return _claim(value)
     except _UNREADABLE:
-        return None  # a segment may be called that, too
+        return None  # a segment may have this name
 
 
 def decode_told(value: bytes) -> Transition | Claim:

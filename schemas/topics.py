@@ -6,16 +6,16 @@ EVENTS: Final = "simorgh.events"
 """Customers' events. Key: `key` of the envelope, as 32 hex digits. Value: the envelope (`schemas.envelope`)."""
 
 IDENTITY: Final = "simorgh.identity"
-"""Links, merges, splits, rules. One partition: one total order per workspace, kept forever; it is truth."""
+"""Links, merges, splits, rules. One partition: one total order per workspace, kept forever and never derived again."""
 
 TOUCHED: Final = "simorgh.touched"
-"""Profiles to evaluate, keyed by profile. Between processes, and from a replay to whoever goes on from it."""
+"""Profiles to evaluate. Key: profile. Passed between processes, and from a replay to the process that continues."""
 
 SEGMENTS: Final = "simorgh.segments"
-"""Transitions: the record of what was told. Key: profile."""
+"""Published transitions. Key: profile."""
 
 REJECTED: Final = "simorgh.rejected"
-"""What failed, with reason and original bytes. Key: rejected id."""
+"""Refused events, with reason and original bytes. Key: rejected id."""
 
 REGISTRY: Final = "simorgh.registry"
 """Declarations and stewards' commands. One partition."""
@@ -24,9 +24,9 @@ DELIVERIES: Final = "simorgh.deliveries"
 """Webhook deliveries: scheduled, attempted, delivered, given up. One partition."""
 
 ABOUT: Final = "simorgh.about"
-"""What the log says about itself: its format, and what must never change beside it. Key: name. One partition."""
+"""The log's format, and facts that must never change. Key: name. One partition."""
 
 SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
-"""Topics that have one partition on one machine; the others have `partitions` of them."""
+"""Topics with one partition on one machine; the others have `partitions`."""
 
 ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT)

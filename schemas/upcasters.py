@@ -1,4 +1,4 @@
-"""Events are never edited; old ones are lifted when they are read.
+"""Events are never edited; old ones are lifted to the newest version when they are read.
 
 An upcaster is a pure function from the properties of one version to those of the next. To add version 3 of a
 type: write its row in `schemas/sets/`, an `upcast_<type>_v2_v3` here, a line in `UPCASTERS`, and a stored
@@ -13,7 +13,7 @@ Upcaster = Callable[[Properties], Properties]
 
 
 def upcast_product_v1_v2(properties: Properties) -> Properties:
-    """Segment's e-commerce version 1 calls the product's id `id`; a `product_id` that is there wins."""
+    """Segment's e-commerce version 1 calls the product's id `id`; a `product_id`, if present, wins."""
     lifted = {name: value for name, value in properties.items() if name != "id"}
     if "id" in properties and lifted.get("product_id") is None:
         lifted["product_id"] = properties["id"]
@@ -25,7 +25,7 @@ UPCASTERS: Final[Mapping[tuple[str, int], Upcaster]] = {
     ("product.added", 1): upcast_product_v1_v2,
     ("product.removed", 1): upcast_product_v1_v2,
 }
-"""By type and the version that is lifted to the next."""
+"""By type, and the version that the upcaster lifts to the next one."""
 
 
 def lift(dataschema: str, properties: Properties) -> tuple[str, Properties]:

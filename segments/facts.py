@@ -1,4 +1,4 @@
-"""What the live back end is told about one profile."""
+"""The input of the live back end about one profile."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from typing import Any
 from segments.folds import State
 
 Leaves = dict[int, State]
-"""One profile's states by the number of the leaf, which is that of one `LiveRules` and means nothing to another."""
+"""One profile's states by leaf number. Numbers belong to one `LiveRules`."""
 
 
 @dataclass(slots=True)
 class ProfileFacts:
-    """What the rules may ask about one profile, brought up to date by the caller.
+    """The facts about one profile that rules may read, updated by the caller.
 
     Times are ms since epoch; money is exact, by currency; the metrics count the events of all the profile's
     nodes.
@@ -30,9 +30,9 @@ class ProfileFacts:
     last_seen: int | None = None
     leaves: Leaves = field(default_factory=dict)
     true_leaves: set[int] | None = None
-    """The leaves that held when `LiveRules.update` last looked; None: look at all (new, merged, reloaded)."""
+    """The leaves that held at the last `LiveRules.update`; None: evaluate all (new, merged, reloaded)."""
     due: int | None = None
-    """When `LiveRules.update` must look again though nothing happened; None: never."""
+    """When `LiveRules.update` must be called again even if nothing happens; None: never."""
 
 
 @dataclass(slots=True)

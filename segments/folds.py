@@ -1,10 +1,9 @@
-"""The state of one event leaf for one profile: what to keep of its events so that truth at any later instant
-is exact.
+"""The state of one event leaf for one profile: it keeps enough of the events for an exact truth at any later instant.
 
-A fold adds events in any order and absorbs the state of another profile (merge); the outcome depends on the
-set of events only. Windowed folds keep rows; what can no longer matter is dropped while adding, so an instant
-before the latest `now` given to `add` must not be asked about. States are plain Python values, owned by their
-profile; no state (None) means no event. Truth without a state is `empty`.
+A fold adds events in any order and absorbs the state of another profile (merge); the outcome depends on the set of
+events only. Windowed folds keep rows and drop those that can no longer matter while adding. So do not ask about an
+instant before the latest `now` given to `add`. States are plain Python values, owned by their profile; no state (None)
+means no event. Truth without a state is `empty`.
 """
 
 from abc import ABC, abstractmethod
@@ -15,18 +14,18 @@ from typing import Any, Final
 from segments.tree import EventLeaf, NumberTest, compare, holds_for
 
 State = Any
-"""int, list, tuple, set or dict, as its fold says."""
+"""int, list, tuple, set or dict, depending on the fold."""
 
 _EVERYTHING: Final = 10**9
 _ABOVE: Final = 10**60  # above every value that is folded, for bisecting (time, value) rows
 _SLACK: Final = 16
 
 _GROWS: Final = {"count": "up", "sum": "up", "distinct": "up", "max": "up", "min": "down", "days_since_last": "down"}
-"""Which way an aggregate moves with one more event; a sum, with one of no negative value."""
+"""The direction in which an aggregate moves with one more event; a sum, with one without a negative value."""
 
 
 class Fold(ABC):
-    """One leaf's state kept per profile."""
+    """The fold of one leaf, with a state per profile."""
 
     timed = False
     """Whether truth may change by the passing of time alone."""
@@ -41,7 +40,7 @@ class Fold(ABC):
         counts_nothing = leaf.aggregate in ("count", "sum", "distinct")
         self.empty = counts_nothing and holds_for(leaf.tests, 0)
         self.stays = self._stays(_GROWS.get(leaf.aggregate))
-        """Whether an event of up to now leaves a true leaf true, and only puts off its due moment."""
+        """Whether an event of up to now leaves a true leaf true, and only postpones its due moment."""
 
     def _stays(self, way: str | None) -> bool:
         wanted = {"up": ("gte", "gt"), "down": ("lte", "lt")}.get(way or "", ())
@@ -49,7 +48,7 @@ class Fold(ABC):
 
     @abstractmethod
     def add(self, state: State, time: int, value: Any, now: int) -> State:
-        """The state with one more event; may change `state` in place. None: still nothing to keep."""
+        """The state with one more event; may change `state` in place. None: there is still no state."""
 
     @abstractmethod
     def absorb(self, state: State, other: State) -> State:
@@ -60,7 +59,7 @@ class Fold(ABC):
         """The leaf's truth."""
 
     def settled(self, state: State, now: int) -> bool:
-        """Whether the events added since an earlier `due`, having left truth as it is, only put it off."""
+        """Whether the events added since an earlier `due`, which did not change the truth, only postpone it."""
         return False
 
     def due(self, state: State, now: int) -> int | None:
@@ -326,7 +325,7 @@ def add_time(times: list[int] | None, time: int, now: int, window: int, keep: in
 
 
 def number_check(tests: tuple[NumberTest, ...]) -> Callable[[int], bool]:
-    """All tests as one function; the commonest, a single lower bound, is a plain comparison."""
+    """All tests as one function; the most frequent one, a single lower bound, is a plain comparison."""
     if len(tests) == 1 and tests[0].op == "gte":
         return tests[0].operand.__le__
     return lambda value: holds_for(tests, value)
@@ -338,7 +337,7 @@ def average_passes(tests: tuple[NumberTest, ...], total: int, count: int) -> boo
 
 
 def age_due(tests: tuple[NumberTest, ...], since: int, now: int) -> int | None:
-    """When `now - since` next reaches or passes an operand."""
+    """The next moment at which `now - since` reaches or passes an operand."""
     moments = (since + test.operand + step for test in tests for step in (0, 1))
     return min((moment for moment in moments if moment > now), default=None)
 

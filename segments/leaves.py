@@ -1,7 +1,7 @@
 """The event and fact leaves of live rules, compiled: each once, however many segments share it.
 
-A leaf has a number for as long as some rule has it. Numbers are given in order and never again, so what a profile's
-states hold of other leaves stays right when rules come and go.
+A leaf keeps its number as long as some rule contains it. Numbers are assigned in order and never reused, so the states
+of other leaves stay valid when rules change.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Set
@@ -37,9 +37,9 @@ class LiveLeaves:
         self._steady: dict[int, Fold] = {}
         self._facts_leaves: dict[int, None] = {}
         self._blank_leaves: set[int] = set()
-        """Those that hold for a profile of which nothing is known: at any time the same ones."""
+        """The leaves that hold for an unknown profile: always the same ones."""
 
-    # What there is
+    # Contents
 
     @property
     def event_types(self) -> Set[str]:
@@ -68,8 +68,8 @@ class LiveLeaves:
     ) -> set[int]:
         """Add one event (its envelope; may be empty if not `needs_payload`) and return the leaves it touched.
 
-        Each event once; in any order. `now_ms`: no later question is about an instant before it. `held`: the leaves
-        that are remembered as true; most of them one more event leaves so, and they are not touched.
+        Each event once, in any order. `now_ms`: later calls must not ask about an earlier instant. `held`: the leaves
+        that are known to be true; most stay so with one more event, and are not touched.
         """
         touched: set[int] = set()
         past = time_ms <= now_ms
@@ -93,7 +93,7 @@ class LiveLeaves:
         return touched
 
     def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
-        """Add what an event with a list brings to one leaf; whether anything was kept."""
+        """Add the values of an event with a list to one leaf. Returns whether any was kept."""
         add, state = self._folds[leaf].add, leaves.get(leaf)
         kept = False
         for value in values:
@@ -112,7 +112,7 @@ class LiveLeaves:
         now_ms: int,
         held: Set[int] = frozenset(),
     ) -> set[int]:
-        """The same of one row of the table `events`; the payload is read only where it is needed."""
+        """The same for one row of the table `events`. The payload is read only if needed."""
         event = orjson.loads(payload) if event_type in self._payload_types else {}
         return self.fold_event(leaves, event_type, time_ms, event, now_ms, held)
 
@@ -126,7 +126,7 @@ class LiveLeaves:
                 survivor[leaf] = self._folds[leaf].absorb(mine, state)
         return survivor
 
-    # What the other leaves read
+    # Inputs of the other leaves
 
     def leaves_of(
         self,
@@ -157,8 +157,8 @@ class LiveLeaves:
     def next_change(self, facts: ProfileFacts, now_ms: int, leaves: Iterable[int] | None = None) -> int | None:
         """The earliest instant after `now_ms` at which truth may change by time alone; None: never.
 
-        May be early, is never late. With `leaves`, looks at these only: enough when they are all that changed
-        and the answer is taken together with the earlier one.
+        May be early, never late. With `leaves`, looks at these only, which is enough if no others have changed and the
+        result is combined with the earlier one.
         """
         due: int | None = None
         for leaf in self._timed if leaves is None else leaves:
@@ -170,7 +170,7 @@ class LiveLeaves:
     # Compiling
 
     def _number(self, leaf: Leaf) -> int:
-        """The number of a leaf, which is compiled where no rule had it."""
+        """The number of a leaf, which is compiled if no rule contained it."""
         if (known := self._ids.get(leaf)) is not None:
             return known
         i = self._ids[leaf] = self._numbered
@@ -192,13 +192,13 @@ class LiveLeaves:
         return i
 
     def _take_in(self, leaf: EventLeaf, i: int) -> None:
-        """Feed events to a leaf that has its fold."""
+        """Add events to a leaf with a fold."""
         self._feeds.setdefault(leaf.type, []).append(_feed(i, leaf, self._folds[i]))
         if _looks_into(leaf):
             self._payload_types.add(leaf.type)
 
     def _drop(self, leaf: Leaf) -> None:
-        """Forget a leaf that no rule has any more."""
+        """Forget a leaf that no rule contains any more."""
         i = self._ids.pop(leaf)
         if (fact := truths.reads(leaf)) is not None:
             discard(self._readers, fact, i)

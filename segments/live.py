@@ -28,7 +28,7 @@ __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
 class LiveRules(LiveLeaves):
     """The live segments, compiled together: equal leaves are shared, nested segments come before their users.
 
-    Raises `InvalidRule` where segments contain each other in a circle or name one that is not there.
+    Raises `InvalidRule` if segments contain each other in a circle, or name one that does not exist.
     """
 
     def __init__(self, rules: Mapping[str, Rule]) -> None:
@@ -45,9 +45,8 @@ class LiveRules(LiveLeaves):
         self.become(rules)
 
     def become(self, rules: Mapping[str, Rule]) -> None:
-        """Have these rules from now on. Compiles those that are new or changed, and nothing else.
-
-        The states of leaves that stay are good as they are. Changes nothing where it raises `InvalidRule`.
+        """Use these rules from now on. Compiles only new and changed ones. The states of leaves that stay remain valid.
+        Changes nothing if it raises `InvalidRule`.
         """
         ended = {segment: rule for segment, rule in self.rules.items() if segment not in rules}
         changed = {segment: rule for segment, rule in rules.items() if _differ(self.rules.get(segment), rule)}
@@ -63,7 +62,7 @@ class LiveRules(LiveLeaves):
         reached |= self._leaves_below(changed)
         for leaf in reached & self._uses.keys():
             self._affected[leaf] = frozenset(self._with_users(self._uses[leaf]))
-        for segment in {*changed, *(shared & rules.keys())}:  # shared leaves are asked once a pass
+        for segment in {*changed, *(shared & rules.keys())}:  # shared leaves are evaluated once per pass
             self._truths[segment] = self._truth(rules[segment])
         self._blank_truths |= self.evaluate_some(ProfileFacts(), self._with_users(changed), self._blank_members(), 0)
 
@@ -72,7 +71,7 @@ class LiveRules(LiveLeaves):
         """The segments, nested ones first."""
         return tuple(sorted(self.rules, key=self._rank.__getitem__))
 
-    # What a change can change
+    # The effects of a change
 
     def affected(self, leaves: Iterable[int]) -> set[str]:
         """The segments whose truth may change when these leaves do, users of nested segments included."""
@@ -93,9 +92,9 @@ class LiveRules(LiveLeaves):
         """The truth of the segments that may have changed since the last update of these facts; sets
         `facts.due`.
 
-        `touched`: the leaves whose inputs changed since. Leaves that turn out as before affect nothing, which
-        is the usual case and saves the evaluation. A due moment that has come is attended to as well. After a
-        merge or a reload of `facts.leaves` set `facts.true_leaves` to None: then everything is looked at.
+        `touched`: the leaves whose inputs changed since. Leaves with the same truth as before affect nothing, which is
+        the usual case and saves the evaluation. A due moment that has come is handled as well. After a merge or a
+        reload of `facts.leaves` set `facts.true_leaves` to None, so that everything is evaluated.
         """
         if facts.true_leaves is None:
             return self._first_update(facts, now_ms)
@@ -110,7 +109,7 @@ class LiveRules(LiveLeaves):
         return self.evaluate_some(facts, self.affected(flipped), current, now_ms) if flipped else {}
 
     def _first_update(self, facts: ProfileFacts, now_ms: int) -> dict[str, bool]:
-        """The truth of all segments. Only leaves that have something to look at can differ from those of nobody."""
+        """The truth of all segments. Only leaves with data can differ from those of an unknown profile."""
         looked_at = [*self._facts_leaves, *(leaf for leaf in facts.leaves if leaf in self._folds)]
         facts.true_leaves = set(self._blank_leaves)
         flipped = self._flipped(facts, looked_at, now_ms)
@@ -118,12 +117,12 @@ class LiveRules(LiveLeaves):
         return self._decide(facts, self.affected(flipped), dict(self._blank_truths), (), now_ms)
 
     def _settled(self, facts: ProfileFacts, leaf: int, now_ms: int) -> bool:
-        """Whether a touched leaf that did not flip can do without a new due moment."""
+        """Whether a touched leaf whose truth did not change needs no new due moment."""
         fold = self._steady.get(leaf)
         return fold is not None and fold.settled(facts.leaves[leaf], now_ms)
 
     def _flipped(self, facts: ProfileFacts, leaves: Iterable[int], now_ms: int) -> set[int]:
-        """The leaves whose truth is not as remembered; remembers the new one."""
+        """The leaves whose truth has changed. Stores the new truth."""
         one = Pass(facts, now_ms, {}, ())
         known = facts.true_leaves if facts.true_leaves is not None else set()
         flipped = {leaf for leaf in leaves if self._leaf_truths[leaf](one) != (leaf in known)}
@@ -138,7 +137,7 @@ class LiveRules(LiveLeaves):
     def evaluate_some(
         self, facts: ProfileFacts, segments: Iterable[str], current: Container[str], now_ms: int
     ) -> dict[str, bool]:
-        """The truth of these segments, in one pass; nested ones not among them are taken from `current`."""
+        """The truth of these segments, in one pass. Other nested segments are taken from `current`."""
         return self._decide(facts, segments, {}, current, now_ms)
 
     def _decide(
@@ -149,7 +148,7 @@ class LiveRules(LiveLeaves):
         current: Container[str],
         now_ms: int,
     ) -> dict[str, bool]:
-        """Evaluate these segments into `decided`; others are taken from there, or else from `current`."""
+        """Evaluate these segments into `decided`. Others are taken from there, else from `current`."""
         one = Pass(facts, now_ms, decided, current)
         for segment in sorted(segments, key=self._rank.__getitem__):
             decided[segment] = self._truths[segment](one)
@@ -158,7 +157,8 @@ class LiveRules(LiveLeaves):
     # Compiling
 
     def _ranked(self, rules: Mapping[str, Rule], touched: Set[str]) -> dict[str, int]:
-        """Ranks by which nested segments come first. Only what names others or is named can make a circle or a gap."""
+        """Ranks by which nested segments come first. Only segments that name others, or are named, can make a circle or
+        a gap."""
         if self._users.keys().isdisjoint(touched) and not any(
             segments_of(rules[one]) for one in touched & rules.keys()
         ):
@@ -166,7 +166,7 @@ class LiveRules(LiveLeaves):
         return {segment: rank for rank, segment in enumerate(topological(rules))}
 
     def _uses_of(self, rule: Rule) -> Iterable[str]:
-        """The segments that alone have had some leaf of the rule."""
+        """The segments that were the only ones with some leaf of the rule."""
         for leaf in leaves_in(rule):
             uses = self._uses.get(self._ids.get(leaf, -1), ())
             if len(uses) == 1:
@@ -193,7 +193,7 @@ class LiveRules(LiveLeaves):
             self._uses.setdefault(self._number(leaf), set()).add(segment)
 
     def _strike(self, segment: str, former: Rule, rule: Rule | None) -> None:
-        """Take out of use what a segment's former rule had and its rule, if there is one, has not."""
+        """Forget what a segment's former rule contained and its present rule, if any, does not."""
         kept = set(leaves_in(rule)) if rule else set()
         for nested in segments_of(former) - (segments_of(rule) if rule else frozenset()):
             discard(self._users, nested, segment)
@@ -207,7 +207,7 @@ class LiveRules(LiveLeaves):
             del self._truths[segment], self._blank_truths[segment]
 
     def _blank_members(self) -> frozenset[str]:
-        """The segments that a profile is in of which nothing is known: at any time the same ones."""
+        """The segments of an unknown profile: always the same ones."""
         return frozenset(segment for segment, holds in self._blank_truths.items() if holds)
 
     def _with_users(self, segments: Iterable[str]) -> set[str]:

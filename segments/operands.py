@@ -30,7 +30,7 @@ Unit = Callable[[object, str], int]
 
 
 def wrong(at: str, wanted: str, todo: str, came: object = None, *, got: str = "") -> NoReturn:
-    """Refuse the rule. Says what kind of thing came, never the thing; `got` says it in words of its own."""
+    """Refuse the rule. The message names the type of the value, never the value; `got` describes it in other words."""
     found = got or ("another value" if came is None else _kind_of(came))
     raise InvalidRule(f"rule at {at or 'its root'}: wanted {wanted}, got {found}; {todo}", path=at)
 
@@ -87,17 +87,17 @@ def moment(value: object, at: str) -> int:
 
 
 def integer(value: object, at: str) -> int:
-    """A whole number that counts something."""
+    """A whole number for a count."""
     return _exact(value, 1, at, "a whole number")
 
 
 def scaled(unit: int) -> Unit:
-    """A number in the given unit per 1, refused where that is not whole."""
+    """A number in the given unit per 1, refused if that is not whole."""
     return lambda value, at: _exact(value, unit, at, "a number with at most 6 decimals")
 
 
 def days(value: object, at: str) -> int:
-    """A number of days in ms, refused where that is not whole."""
+    """A number of days in ms, refused if that is not whole."""
     return _exact(value, DAY_MS, at, "days with at most 5 decimals")
 
 

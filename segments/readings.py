@@ -1,7 +1,7 @@
-"""What leaves read of a table in SQL, each part of it once: a row for each profile, a column for each leaf.
+"""The reads of leaves from tables in SQL, each part of a table once: a row for each profile, a column for each leaf.
 
-There is one reading of the events' own columns, one for each type of event whose payload some leaf looks into, one of
-traits and consent, and one of identifiers.
+There is one reading of the events' own columns, one for each type of event whose payload some leaf reads, one of traits
+and consent, and one of identifiers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ from segments.tree import (
 )
 
 NEVER: Final = 1 << 60
-"""A moment that does not come."""
+"""A moment that never comes."""
 
 _MONEY_TYPES: Final = {"revenue": "order.completed", "refunds": "order.refunded"}
 _ENVELOPE, _ITEM = 2, 1
@@ -44,7 +44,7 @@ _VALUED: Final = ("sum", "avg", "min", "max", "distinct")
 
 @dataclass(slots=True)
 class Reading:
-    """One look at a table. `columns`: of its rows, besides the node; `latest`: aggregates of a profile's rows that
+    """One scan of a table. `columns`: of its rows, besides the node; `latest`: aggregates of a profile's rows that
     `tests` (leaf column -> whether its tests pass or fail) and `dues` (moments in ms, `NEVER`) are made from.
     """
 
@@ -70,7 +70,7 @@ class Reading:
 
 
 def holds_for_nobody(leaf: Leaf) -> bool:
-    """Whether the leaf holds for a profile of which there is nothing to read."""
+    """Whether the leaf holds for a profile without rows."""
     match leaf:
         case Trait(tests=tests) | Consent(tests=tests):
             return all(_passes_missing(test) for test in tests)
@@ -85,8 +85,8 @@ def holds_for_nobody(leaf: Leaf) -> bool:
 
 
 def readings(leaves: Mapping[Leaf, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
-    """Of leaves with the names of their columns. `due`: with the moments at which time alone may change them: perhaps
-    early, never late."""
+    """Of leaves with the names of their columns. `due`: with the moments at which time alone may change them, which may
+    be early, never late."""
     look = _Look(binder, now, due)
     plain: dict[Leaf, str] = {}
     stored: dict[Trait | Consent, str] = {}
@@ -161,21 +161,21 @@ class _Look:
         return reading
 
     def _bounds(self, leaves: Iterable[EventLeaf]) -> Iterator[str]:
-        """What the times of all these leaves' events have in common; those to come matter to what is due."""
+        """The common time range of these leaves' events. Future events matter for due moments."""
         starts = [self._now - leaf.within if leaf.within else (leaf.between or (None,))[0] for leaf in leaves]
         known = [start for start in starts if start is not None]
         if len(known) == len(starts):
             yield f"time >= {instant(self._binder, min(known))}"
 
     def _values(self, leaf: EventLeaf) -> str:
-        """The numbers or values that a row brings to the leaf's aggregate, as an array: several, with a list."""
+        """The numbers or values that a row adds to the leaf's aggregate, as an array: several, with a list."""
         path = leaf.of or ()
         items = entered(reached(self._binder, "payload", path[:_ENVELOPE], path[_ENVELOPE:]))
         value = distinct_key("x") if leaf.aggregate == "distinct" else "toDecimal256(toDecimal128OrNull(x, 6), 6)"
         return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
 
     def _event(self, reading: Reading, leaf: EventLeaf, column: str, matches: str, values: str) -> None:
-        """`matches`: whether a row counts, whenever it was; `values`: the column of what it brings."""
+        """`matches`: whether a row counts, at any time; `values`: the column of its values."""
         counts = self._in_time(leaf, matches)
         tests = [self._aggregate(leaf, test, counts, values) for test in leaf.tests]
         reading.test(column, leaf, " AND ".join(tests))
@@ -190,7 +190,7 @@ class _Look:
         return f"({matches})"
 
     def _aggregate(self, leaf: EventLeaf, test: NumberTest, counts: str, values: str) -> str:
-        """One test of what is gathered from the rows that count."""
+        """One test of an aggregate of the rows that count."""
         many = f"sumIf(length({values}), {counts})" if leaf.aggregate in _VALUED else f"countIf({counts})"
         match leaf.aggregate:
             case "count":
@@ -214,7 +214,7 @@ class _Look:
         return f"{'max' if aggregate == 'days_since_last' else 'min'}If(at, {counts})"
 
     def _event_dues(self, leaf: EventLeaf, matches: str, counts: str) -> Iterator[str]:
-        """An event enters a window when its moment comes, and leaves it later; and what is so old grows older."""
+        """An event enters a window when its moment comes, and leaves it later; and ages only grow."""
         if leaf.within is not None:
             now, window = self._ms(self._now), self._ms(leaf.within)
             yield f"ifNull(minOrNullIf(at, {counts}) + {window}, {NEVER})"
@@ -294,7 +294,7 @@ class _Look:
 
 
 def event_conditions(binder: Binder, leaf: EventLeaf, now: int) -> list[str]:
-    """What a row of `events` must meet to count for the leaf."""
+    """The condition for a row of `events` to count for the leaf."""
     parts = [f"type = {binder.bind(leaf.type, 'String')}"]
     if leaf.within is not None:
         parts.append(f"time > {instant(binder, now - leaf.within)}")
@@ -306,12 +306,12 @@ def event_conditions(binder: Binder, leaf: EventLeaf, now: int) -> list[str]:
 
 
 def where_conditions(binder: Binder, where: Sequence[Condition], now: int) -> list[str]:
-    """What the payload of an event must meet."""
+    """The condition on the payload of an event."""
     return [part for condition in where for part in _conditions(binder, "payload", condition, _ENVELOPE, now)]
 
 
 def _conditions(binder: Binder, document: str, condition: Condition, head: int, now: int) -> list[str]:
-    """What a JSON text must meet. `head`: how many of a path's first parts cannot be lists."""
+    """The condition on a JSON text. `head`: how many of a path's first parts cannot be lists."""
     found = reached(binder, document, condition.path[:head], condition.path[head:])
     if isinstance(condition, AnyItem):
         inner = [part for below in condition.where for part in _conditions(binder, "item", below, _ITEM, now)]
@@ -324,5 +324,5 @@ def instant(binder: Binder, ms: int) -> str:
 
 
 def _passes_missing(test: ValueTest) -> bool:
-    """Whether a test of a value holds where there is no value."""
+    """Whether a test of a value holds if there is no value."""
     return test.op in ("ne", "not_in") or (test.op == "exists" and not test.operand)

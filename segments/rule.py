@@ -1,4 +1,4 @@
-"""Reading a segment rule: JSON in, a checked tree out, or `InvalidRule` that points at what is wrong."""
+"""Reading a segment rule: JSON in, a checked tree out, or `InvalidRule` with a pointer to the fault."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,7 +76,7 @@ def parse_rule(obj: object) -> Rule:
 
 
 class _Parser:
-    """One reading of one rule; counts its nodes."""
+    """Reads one rule, and counts its nodes."""
 
     def __init__(self) -> None:
         self._nodes = 0

@@ -1,7 +1,7 @@
-"""How large a rule is with the rules of the segments that it names in their place, and how large one may be.
+"""The size of a rule, including the rules of the segments that it names, and its limits.
 
-The limits are what the engine answers in seconds (`tests/unit/test_segments_size.py` asks it at each of them): a leaf
-costs it some 10 ms before it reads a row, a test some 3 ms.
+Within the limits the engine answers in seconds (`tests/unit/test_segments_size.py` tries each of them). A leaf costs it
+some 10 ms before it reads a row, a test some 3 ms.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Size(NamedTuple):
 
 
 def check_size(rule: Rule, resolve: Resolve) -> None:
-    """Raises `InvalidRule` (code `rule_too_large`) over a limit, or where a segment contains itself."""
+    """Raises `InvalidRule` (code `rule_too_large`) over a limit, or if a segment contains itself."""
     nodes, tests, levels, text = size_of(rule, resolve)
     nested = ", with the segments that it names"
     if nodes > MAX_NODES:
@@ -49,12 +49,12 @@ def check_size(rule: Rule, resolve: Resolve) -> None:
 
 
 def size_of(rule: Rule, resolve: Resolve) -> Size:
-    """With the segments that the rule names in their place. Raises `InvalidRule` where one contains itself."""
+    """The size with all nested segments. Raises `InvalidRule` if one contains itself."""
     return _Sizes(resolve).of(rule)
 
 
 class _Sizes:
-    """Each segment is measured once, however often it is named."""
+    """Measures each segment once, however often it is named."""
 
     def __init__(self, resolve: Resolve) -> None:
         self._resolve = resolve
@@ -85,7 +85,7 @@ class _Sizes:
 
 
 def _tests(rule: Rule) -> Sequence[object]:
-    """The tests of a leaf; a leaf that asks for being there alone counts as one."""
+    """The number of tests of a leaf; one if it only tests that something exists."""
     match rule:
         case EventLeaf(where=where, tests=tests):
             return [*_where_tests(where), *tests]

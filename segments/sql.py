@@ -1,12 +1,10 @@
 """The SQL back end: rules as one SELECT of the live profiles that satisfy them at an instant.
 
-Used for back-fill, preview, full recompute and why. Every value that a caller gave is a bound parameter; the
-text is put together from constants of this package only. The statement reads the tables of one generation's
-database: `identity` and `members` (who is who), `counted` (the events that count), `traits`, `identifiers`.
-
-However many rules there are, and leaves in them, each part of a table is read once (`segments.readings`): a reading
-has one row for each profile of which there is anything to read, and a column for each leaf. A leaf's column says
-whether it holds, or, where it holds for a profile without any row, whether it does not.
+Used for back-fill, preview, full recompute and why. Every value from a caller is a bound parameter; the text consists
+of constants of this package only. The statement reads the tables of one generation's database: `identity` and `members`
+(who is who), `counted` (the events that count), `traits`, `identifiers`. Each part of a table is read once, however
+many rules and leaves there are (`segments.readings`). A reading has one row for each profile with data, and a column
+for each leaf. The column says whether the leaf holds; for a leaf that holds without data, it says whether it does not.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,9 +15,10 @@ from schemas.errors import InvalidRule
 from segments.readings import NEVER, Reading, holds_for_nobody, readings
 from segments.sql_values import Binder, reached
 from segments.tree import All, Any_, Leaf, Not, Rule, SegmentRef
+from warehouse import latest
 
 Resolve = Callable[[str], Rule]
-"""The rule of a segment by id; raises `NotFound` where there is none."""
+"""The rule of a segment by id; raises `NotFound` if there is none."""
 
 _LATEST = "argMax(tuple(value), ver).1"
 
@@ -33,23 +32,24 @@ class Query:
 
 
 class Page(NamedTuple):
-    """The profiles from an id to another, both included. Ids are keyed hashes: pages of one width hold alike many."""
+    """The profiles from one id to another, both included. Ids are keyed hashes, so pages of the same width hold about
+    as many."""
 
     first: int
     last: int
 
 
 Only = Sequence[int] | Page | None
-"""The profiles to look at: some, those of a page, or all."""
+"""The profiles to evaluate: some, those of a page, or all."""
 
 MOST_LEAVES: Final = 5_000
-"""In one statement, nested segments included. A bound for what was never checked; the door's limits lie far below."""
+"""In one statement, nested segments included. A bound for unchecked rules; the limits of declarations are far below."""
 
 
 def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Only = None) -> Query:
     """The live profiles (one column `profile`, UInt128, no order) that satisfy the rule at `now_ms`.
 
-    `only` looks at these profiles alone and reads the rows of their nodes. Nested segments are inlined; a segment
+    `only` evaluates these profiles alone and reads only the rows of their nodes. Nested segments are inlined; a segment
     that names itself, however far down, and more than `MOST_LEAVES` raise `InvalidRule`.
     """
     compiler = Compiler(now_ms, resolve, only)
@@ -57,10 +57,10 @@ def compile_sql(rule: Rule, now_ms: int, resolve: Resolve, only: Only = None) ->
 
 
 def compile_several(rules: Sequence[Rule], now_ms: int, resolve: Resolve, only: Only = None) -> Query:
-    """The live profiles that satisfy any of the rules, or may come to by the passing of time, in one statement.
+    """The live profiles that satisfy any of the rules, or may do so later by the passing of time, in one statement.
 
     Columns: `profile`, `held` (the indices of the rules that it satisfies), and `due`: a moment after `now_ms`, in ms,
-    before which time alone changes none of the leaves; 0 where it never does. Raises as `compile_sql` does.
+    before which time alone changes none of the leaves; 0 if it never does. Raises as `compile_sql` does.
     """
     compiler = Compiler(now_ms, resolve, only)
     return compiler.query(compiler.several(rules))
@@ -100,8 +100,8 @@ class Compiler:
         return f"SELECT profile, held, due FROM ({select}) WHERE notEmpty(held) OR due != 0"
 
     def latest_value(self, kind: str, path: tuple[str, ...]) -> str:
-        """One row: the JSON text of the stored value at a path, or NULL; for one profile (`only`). Where the path leads
-        to several values, of a list of them.
+        """One row: the JSON text of the stored value at a path, or NULL, for one profile (`only`). If the path leads to
+        several values, the text is a list of them.
         """
         found = f"arrayFilter(x -> x != '', {reached(self.binder, 'latest', (), path[1:])})"
         shown = f"if(length({found}) > 1, concat('[', arrayStringConcat({found}, ', '), ']'), nullIf({found}[1], ''))"
@@ -145,12 +145,12 @@ class Compiler:
         return condition
 
     def _readings(self, *, due: bool = False) -> Mapping[str, Reading]:
-        """By name, of all leaves that were met."""
+        """By name, for all leaves of the rules."""
         found = readings(self._columns, self.binder, self._now, due=due)
         return {f"r{number}": reading for number, reading in enumerate(found)}
 
     def _everybody(self, read: Mapping[str, Reading]) -> str:
-        """Every live profile, with what is read of it."""
+        """Every live profile, with its readings."""
         joined = ["(SELECT DISTINCT profile FROM nodes) AS everybody"]
         for name, reading in read.items():
             rows = self.rows(reading.table, ", ".join(reading.columns), reading.wanted)
@@ -158,13 +158,13 @@ class Compiler:
         return " ".join(joined)
 
     def _nodes(self) -> str:
-        latest, wanted = "SELECT node, argMax(profile, ver) AS latest FROM identity", "latest != 0"
+        homes, wanted = latest.homes(), "home != 0"
         if self._some is not None:
-            latest += f" WHERE node IN (SELECT node FROM members WHERE profile IN {self._some})"
-            wanted += f" AND has({self._some}, latest)"
+            homes = latest.homes(f"node IN (SELECT node FROM members WHERE profile IN {self._some})")
+            wanted += f" AND has({self._some}, home)"
         elif self._page is not None:
-            wanted += f" AND latest BETWEEN {self._page[0]} AND {self._page[1]}"
-        return f"SELECT node, latest AS profile FROM ({latest} GROUP BY node) WHERE {wanted}"
+            wanted += f" AND home BETWEEN {self._page[0]} AND {self._page[1]}"
+        return f"SELECT node, home AS profile FROM ({homes}) WHERE {wanted}"
 
 
 def circle() -> InvalidRule:

@@ -1,4 +1,4 @@
-"""What a JSON value means to a rule, in SQL: the twin of `values`, kept equal by a property test."""
+"""The meaning of JSON values in rules, in SQL: the counterpart of `values`. A property test compares them."""
 
 import struct
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ _NUMBER_SQL = {"eq": "=", "ne": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": 
 _LONGEST_LIST = 1_000_000
 _LONGEST_PARAMETER = 24_000
 
-# Below, `x` is a JSON text as the engine writes it (`reached`), so that its first character tells its type. Numbers are
-# their shortest decimals, integers where they are whole and below 10^21.
+# Below, `x` is a JSON text as the engine writes it (`reached`), so its first character shows its type. Numbers are
+# their shortest decimals, integers if they are whole and below 10^21.
 _IS_TEXT = "startsWith(x, '\"')"
 _IS_NUMBER = "(x >= '-' AND x < ':')"  # '-' and the digits lie between these
 _TEXT = "JSONExtractString(x)"
@@ -33,12 +33,12 @@ _MOMENT = f"""arrayMap(s -> multiIf(
     toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull({_TEXT}, 3, 'UTC')),
     abs(s) < {MS_FROM}, toInt64(s * 1000),
     abs(s) < {LATEST}, toInt64(s), NULL), [{_SECONDS}])"""
-"""A JSON value as a moment in ms since epoch, or NULL, in an array of one: the twin of `values.moment_of`."""
+"""A JSON value as a moment in ms since epoch, or NULL, in an array of one: the counterpart of `values.moment_of`."""
 
 
 class Binder:
     """Names the bound parameters of one statement: p0, p1, …; equal texts and numbers share a name, so that the engine
-    sees what is the same and computes it once."""
+    recognises and computes equal expressions once."""
 
     def __init__(self) -> None:
         self.parameters: dict[str, Any] = {}
@@ -74,10 +74,9 @@ def number_condition(binder: Binder, value: str, test: NumberTest, unit: str, ti
 
 
 def reached(binder: Binder, document: str, head: Sequence[str], steps: Sequence[str]) -> str:
-    """What is at a path in a JSON text, as an array of JSON texts: '' where there is nothing, several where the path
-    passes through lists.
-
-    `head`: keys of objects that are sure to be no lists; `steps`: the parts from where lists may be on.
+    """The values at a path in a JSON text, as an array of JSON texts: '' if there is nothing, several if the path
+    passes through lists. `head`: keys of objects that are certainly not lists; `steps`: the other parts, which may be
+    in lists.
     """
     found = f"[JSONExtractRaw({', '.join([document, *(binder.bind(key, 'String') for key in head)])})]"
     for step in steps:
@@ -86,7 +85,7 @@ def reached(binder: Binder, document: str, head: Sequence[str], steps: Sequence[
 
 
 def entered(found: str) -> str:
-    """With the items of lists in place of these: what a test is about."""
+    """The texts with lists replaced by their items: the values to test."""
     return f"arrayFlatten(arrayMap(x -> if(startsWith(x, '['), JSONExtractArrayRaw(x), [x]), {found}))"
 
 
@@ -103,14 +102,14 @@ def _step(binder: Binder, step: str) -> str:
 
 
 def moments(items: str) -> str:
-    """Those of some JSON texts that are moments, in ms since epoch."""
+    """The moments among some JSON texts, in ms since epoch."""
     found = f"arrayFlatten(arrayMap(x -> {_MOMENT}, {items}))"
     known = f"arrayMap(at -> ifNull(at, {LATEST}), {found})"
     return f"arrayFilter(at -> at >= {EARLIEST} AND at < {LATEST}, {known})"
 
 
 def value_conditions(binder: Binder, found: str, tests: Sequence[ValueTest], now: int) -> list[str]:
-    """All tests of what was `reached`, as conditions that are never NULL. The twin of `values.ValueTests`."""
+    """All tests of the `reached` values, as conditions that are never NULL. The counterpart of `values.ValueTests`."""
     items = entered(found)
     conditions: list[str] = []
     wanted: list[str] = []
@@ -166,7 +165,7 @@ def _ordered(binder: Binder, sign: str, operand: int | float) -> str:
 
 
 def _in_parts(strings: Sequence[str]) -> list[list[str]]:
-    """A server takes a parameter of at most 128 KiB, each character of which may be escaped."""
+    """A server accepts a parameter of at most 128 KiB, and each character may need an escape."""
     parts: list[list[str]] = []
     room = 0
     for one in strings:
@@ -203,7 +202,7 @@ def _timed(binder: Binder, test: ValueTest, now: int) -> str:
 
 
 def distinct_key(item: str) -> str:
-    """The JSON text of a string, number or boolean; NULL, not counted, for the rest."""
+    """The JSON text of a string, number or boolean; NULL, which is not counted, for other values."""
     kept = f"{item} NOT IN ('', 'null') AND NOT startsWith({item}, '[') AND NOT startsWith({item}, '{{')"
     return f"if({kept}, if({item} = '-0', '0', {item}), NULL)"
 

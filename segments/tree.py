@@ -1,8 +1,8 @@
 """The syntax tree of a segment rule: frozen, typed, comparable.
 
-Two leaves that mean the same are equal, so that segments share them: `written` (the JSON as the user wrote
-it) takes no part in equality. Every number that is compared with an aggregate is an integer in the unit of
-that aggregate: counts as they are, money and other decimals in millionths (`MICROS`), days in milliseconds.
+Two leaves with the same meaning are equal, so that segments share them: `written` (the JSON as the user wrote it) is
+not compared. Every number that is compared with an aggregate is an integer in the unit of that aggregate: counts as
+units, money and other decimals in millionths (`MICROS`), days in milliseconds.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ MICROS = 1_000_000
 DAY_MS = 86_400_000
 
 Scalar = str | bool | int | float
-"""An operand as it was written; numbers are compared exactly."""
+"""An operand as written; numbers are compared exactly."""
 
 Written = Mapping[str, Any]
 
@@ -29,7 +29,7 @@ MoneyMetric = Literal["revenue", "refunds"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Node:
-    """What every node has: the JSON that it was read from."""
+    """The base of all nodes: the JSON that it was read from."""
 
     written: Written = field(default_factory=dict, compare=False, repr=False)
 
@@ -38,8 +38,8 @@ class _Node:
 class ValueTest:
     """A test of one JSON value. `before`, `after`: ms since epoch; `within`: ms; `in`, `not_in`: a tuple.
 
-    `kind` tells apart operands that Python calls equal (`1`, `True`): "string", "number", "bool",
-    comma-separated for a list.
+    `kind` distinguishes operands that are equal in Python (`1`, `True`): "string", "number", "bool", comma-separated
+    for a list.
     """
 
     op: ValueOp
@@ -65,7 +65,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class AnyItem:
-    """Conditions that one and the same object in the list at `path` meets; theirs are paths into that object."""
+    """Conditions that one object in the list at `path` must meet together. Their paths start at that object."""
 
     path: tuple[str, ...]
     where: tuple["Condition", ...]
@@ -140,7 +140,7 @@ class CountMetric(_Node):
 
 @dataclass(frozen=True, slots=True)
 class SumMetric(_Node):
-    """Money of the profile in one currency, in millionths; 0 where there was none."""
+    """Money of the profile in one currency, in millionths; 0 if there is none."""
 
     name: MoneyMetric
     currency: str

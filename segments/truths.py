@@ -1,4 +1,4 @@
-"""The parts that `live` is put together from: each function compiles one kind of node into a closure."""
+"""The parts of `live`: each function compiles one kind of node into a closure."""
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
@@ -59,7 +59,7 @@ def any_of(below: Sequence[Truth]) -> Truth:
 
 
 def nested(segment: str) -> Truth:
-    """A segment decided in this pass, else as it is remembered."""
+    """A segment as decided in this pass, else as stored."""
 
     def truth(one: Pass) -> bool:
         decided = one.segments.get(segment)
@@ -69,7 +69,7 @@ def nested(segment: str) -> Truth:
 
 
 def once(leaf: int, truth: Truth) -> Truth:
-    """A leaf that several segments share is evaluated once a pass."""
+    """A leaf that several segments share, evaluated once per pass."""
 
     def remembered(one: Pass) -> bool:
         known = one.leaves.get(leaf)
@@ -161,7 +161,7 @@ def matcher(leaf: EventLeaf) -> Matches | None:
 
 
 def reader(leaf: EventLeaf) -> Reads | None:
-    """The value that an event brings to the aggregate, a list of them where it brings several; None where none."""
+    """The value that an event adds to the aggregate, a list of values if it adds several, None if none."""
     path = leaf.of
     if path is None:
         return None
@@ -180,7 +180,7 @@ def reader(leaf: EventLeaf) -> Reads | None:
 
 
 def stays(leaf: EventLeaf) -> Callable[[Any], bool]:
-    """Of a leaf whose aggregate moves one way: whether it does so with an event of this value."""
+    """For a leaf whose aggregate moves in one direction: whether it does so with an event of this value."""
     return _not_negative if leaf.aggregate == "sum" else _always
 
 
@@ -234,7 +234,7 @@ def _condition(condition: Condition) -> Matches:
 
 
 def _getter(path: tuple[str, ...]) -> Reads:
-    """`at_path` for one path; nearly all are as short as a property of an event, and this is the hot path."""
+    """`at_path` for one path. Nearly all paths are short, and this is the hot path."""
     if len(path) != 2:
         return lambda event: at_path(event, path)
     root, name = path

@@ -1,8 +1,8 @@
-"""What a JSON value means to a rule, in Python; `sql_values` says the same in SQL and a property test compares them.
+"""The meaning of JSON values in rules, in Python. `sql_values` is the same in SQL, and a property test compares them.
 
 A value is missing when it is absent or null. The type of the operand decides: numbers are compared with JSON numbers
-only, and exactly; strings with strings, booleans with booleans; with anything else a test is false, but for `ne` and
-`not_in`, which are the negations of `eq` and `in`, and for `exists`.
+only, and exactly; strings with strings, booleans with booleans; with anything else a test is false, except for `ne` and
+`not_in`, the negations of `eq` and `in`, and for `exists`.
 
 Lists are entered: a test of a list holds when it holds for one of its items, see `ValueTests.several`.
 """
@@ -25,10 +25,10 @@ DATE_PATTERN = (
 """An ISO 8601 date or datetime of the years 1900 to 2299, in RE2 syntax, used by both back ends."""
 
 EPOCH_PATTERN = r"^-?[0-9]{9,13}$"
-"""Seconds or milliseconds since 1970 as a text. Shorter ones would take a year or a basic date for seconds."""
+"""Seconds or milliseconds since 1970 as a text. With shorter ones, a year or a basic date would count as seconds."""
 
 MS_FROM: Final = 100_000_000_000
-"""From this on a number is in milliseconds: as seconds it would lie beyond the year 5000."""
+"""From this value on a number is in milliseconds: as seconds it would be after the year 5000."""
 
 EARLIEST: Final = -2_208_988_800_000
 LATEST: Final = 10_413_792_000_000
@@ -38,7 +38,7 @@ EXACT: Final = 2**53
 """Below this, a comparison with a double is exact for every JSON number."""
 
 WRITTEN_OUT: Final = 10**21
-"""From this on, shortest decimals of doubles are written with an exponent, and no JSON integer is as large."""
+"""From this value on, shortest decimals of doubles have an exponent, and no JSON integer is as large."""
 
 _MICRO_LIMIT = 10**38  # Decimal(38, 6)
 _SAFE = 10**15
@@ -62,10 +62,9 @@ _EPOCH = re2.compile(EPOCH_PATTERN)
 
 
 def at_path(root: Any, path: Sequence[str]) -> Any:
-    """The value at a path of object keys, None where there is none.
-
-    A path that passes through a list goes on in each of its items, or in one of them where the next key is a number:
-    then the answer is a tuple of what was reached there. (JSON has no tuples.)
+    """The value at a path of object keys, None if there is none. A path that reaches a list continues in each of its
+    items, or in one of them if the next key is a number. Then the answer is a tuple of the values there. (JSON has no
+    tuples.)
     """
     value = root
     for key in path:
@@ -76,12 +75,12 @@ def at_path(root: Any, path: Sequence[str]) -> Any:
 
 
 def index_of(key: str) -> int | None:
-    """The place in a list that a part of a path names, from 0; None where it is a name."""
+    """The index in a list that a part of a path names, from 0; None if the part is a name."""
     return int(key) if key.isascii() and key.isdigit() else None
 
 
 def items_of(value: Any) -> Sequence[Any]:
-    """What a test is about: the items of a list, or the value itself. A list inside of a list is not entered."""
+    """The values to test: the items of a list, or the value itself. A list inside a list is not entered."""
     if type(value) is list:
         return value
     if type(value) is tuple:
@@ -106,7 +105,7 @@ def _through_lists(root: Any, path: Sequence[str]) -> tuple[Any, ...]:
 
 
 def parse_date(text: str) -> int | None:
-    """Milliseconds since epoch, digits beyond cut off; no zone means UTC. None when it is no date we know."""
+    """Milliseconds since epoch, further digits are cut off; no zone means UTC. None for any other text."""
     if not _DATE.match(text):
         return None
     try:
@@ -147,8 +146,8 @@ def micros(value: Any) -> int | None:
 
 
 def _float_micros(value: float) -> int:
-    """Of the shortest decimal that reads as this double. Two decimals of up to 15 digits never read as the same one, so
-    where some whole number of millionths does, it is that decimal: five times as quick as asking for its digits."""
+    """Of the shortest decimal that reads as this double. Two decimals of up to 15 digits never read as the same double,
+    so if a whole number of millionths does, it is that decimal. This is five times as fast as formatting the digits."""
     scaled = value * MICROS
     if -_SAFE < scaled < _SAFE and (nearest := round(scaled)) / MICROS == value:
         return nearest
@@ -156,7 +155,7 @@ def _float_micros(value: float) -> int:
 
 
 def distinct_key(value: Any) -> object | None:
-    """What makes a value distinct: strings, numbers and booleans each on their own; None: not counted."""
+    """The key of a value for `distinct`: strings, numbers and booleans are kept apart; None: not counted."""
     kind = type(value)
     if kind is str or kind is int:
         return cast(object, value)
@@ -166,14 +165,14 @@ def distinct_key(value: Any) -> object | None:
 
 
 def exact(number: int | float) -> int | float:
-    """The number that its JSON text says: a double stands for its shortest decimal."""
+    """The number in its JSON text: a double stands for its shortest decimal."""
     if type(number) is float and EXACT <= abs(number) < WRITTEN_OUT:
         return int(Decimal(repr(number)))
     return number
 
 
 def is_wide(number: int | float) -> bool:
-    """Whether doubles may not tell this number from its neighbours among the JSON integers."""
+    """Whether a double may not distinguish this number from its neighbours among the JSON integers."""
     return EXACT <= abs(number) < WRITTEN_OUT
 
 
@@ -182,13 +181,13 @@ class ValueTests:
     """The compiled tests of one value. Neither function raises, whatever the value."""
 
     one: Check
-    """All of them, of what is neither a list nor a tuple of `at_path`."""
+    """Whether a value that is neither a list nor a tuple of `at_path` passes all tests."""
     several: Check
-    """All of them, of a list or such a tuple: some item passes all that are neither of the following; no item is equal
-    to what `ne` and `not_in` name; `exists` asks whether there is a value at all, an empty list included."""
+    """Whether a list or such a tuple passes all tests: no item is equal to an operand of `ne` and `not_in`; `exists`
+    asks whether there is a value at all, an empty list included; one item passes all other tests."""
 
     def pass_for(self, value: Any, now: int) -> bool:
-        """Of any value. (The hot path looks at the type itself and saves the call.)"""
+        """For any value. (The hot path checks the type itself and saves the call.)"""
         return (self.several if type(value) is list or type(value) is tuple else self.one)(value, now)
 
 
@@ -221,7 +220,7 @@ def _is_there(value: Any) -> bool:
 
 
 def _check(test: ValueTest) -> Check:
-    """One test of what is no list."""
+    """One test of a value that is not a list."""
     if test.op in ("ne", "not_in"):
         positive = _equal_to(test)
         return lambda value, now: not positive(value, now)
@@ -237,7 +236,7 @@ def _check(test: ValueTest) -> Check:
 
 
 def by_type(operands: Iterable[Scalar]) -> tuple[list[str], list[int | float], list[bool]]:
-    """Operands of `in` apart by JSON type."""
+    """The operands of `in`, separated by JSON type."""
     strings: list[str] = []
     numbers: list[int | float] = []
     booleans: list[bool] = []

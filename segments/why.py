@@ -1,8 +1,7 @@
-"""Why a profile is, or is not, in a segment: the truth of each node of the rule and what decided it.
-
-Two steps, so that the caller owns the reading: `compile_why` gives one query per leaf, `why_tree` puts the
-answers together. Leaves are named by JSON pointers into the rule; what a nested segment asks is found below
-`…/segment` of the node that names it, as if its rule stood there.
+"""Why a profile is, or is not, in a segment: the truth of each node of the rule, with its evidence. There are two
+steps, since the caller runs the queries: `compile_why` makes one query per leaf, and `why_tree` combines the answers.
+Leaves are named by JSON pointers into the rule; the leaves of a nested segment are below `…/segment` of the node that
+names it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -27,21 +26,19 @@ from segments.tree import (
 _NAMED: Final = "source, JSONExtractString(payload, 'id') AS id, time, received_at, place, key"
 
 EVIDENCE: Final = 10
-"""How many deciding events are shown, the newest first."""
+"""The number of events shown as evidence, the newest first."""
 
 
 def compile_why(rule: Rule, now_ms: int, profile: int, resolve: Resolve) -> list[tuple[str, Query]]:
-    """One query per leaf, each answering one row: `holds` (0 or 1) and what decided.
-
-    Event leaves add `events`, (source, id, time in ms) of the newest that count, and `matched`, how many do; trait
-    and consent leaves add `value`, the JSON text of the value or NULL.
+    """One query per leaf. Each returns one row: `holds` (0 or 1) and the evidence. Event leaves add `events`, (source,
+    id, time in ms) of the newest events that count, and `matched`, their number. Trait and consent leaves add `value`,
+    the JSON text of the value or NULL.
     """
     return [(pointer, _leaf_query(leaf, now_ms, profile, resolve)) for pointer, leaf in _leaves(rule, "", resolve, ())]
 
 
 def why_tree(rule: Rule, truths: Mapping[str, bool], evidence: Mapping[str, Any], resolve: Resolve) -> dict[str, Any]:
-    """The nested answer: `node` as it was written, `holds`, and `children` or (leaves) `evidence` where
-    given.
+    """The nested answer: `node` as written, `holds`, and `children` or, for leaves, `evidence` if given.
 
     `truths` and `evidence` are keyed by the pointers of `compile_why`; every leaf must have a truth.
     """

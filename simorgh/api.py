@@ -35,7 +35,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
         live = LiveGeneration(base.log)
         warehouse = open_warehouse(settings)
         try:
-            with suppress(OtherTables):  # a worker builds others: until then what is asked of these may fail
+            with suppress(OtherTables):  # a worker builds others; until then queries of these may fail
                 warehouse.migrate(live.number)
             log = StagePositions(GenerationLog(base.log, live), STAGES)
             holds = ViewsHold(log)
@@ -82,18 +82,17 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
             warehouse.close()
 
 
-# ---- replay: asked for here, done by a worker
+# ---- replay: requested here, done by a worker
 
 
 def replay(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
-    """Ask for a replay; how it stands. Raises `Conflict` (`replay_running`) where one is under way."""
+    """Request a replay; returns its state. Raises `Conflict` (`replay_running`) if one is running."""
     generation.want(log)
     return replay_state(log, live)
 
 
 def replay_state(log: EventLog, live: LiveGeneration) -> dict[str, Any]:
-    """How the replay that is under way, or the latest one, stands. Once it is said to be done, this process reads the
-    new tables."""
+    """The state of the current or latest replay. Once it is done, this process reads the new tables."""
     stands = generation.wanted(log)
     live.look()
     if stands.is_under_way:

@@ -4,8 +4,8 @@ A backup is a folder: `log.sqlite`, `keys.json` (not where SIMORGH_SECRET is set
 and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are rebuilt from the
 log at the first start after a restore.
 
-The log is copied by SQLite's online backup within one read transaction, so what comes meanwhile, however much, is
-neither half in it nor delays it. A server that runs on the folder goes on and need not help.
+The log is copied by SQLite's online backup within one read transaction, so later events are not in it, and do not delay
+it. A running server continues, and need not cooperate.
 """
 
 import hashlib
@@ -48,8 +48,8 @@ class File(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup holds. `positions`: the next offset of each partition of each topic. `secret`: a fingerprint.
-    `damage`: what could not be read of the log that was copied, a line each."""
+    """The contents of a backup. `positions`: the next offset of each partition of each topic. `secret`: a fingerprint.
+    `damage`: unreadable parts of the copied log, a line each."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -72,10 +72,10 @@ class Manifest(BaseModel):
 
 
 def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress = lambda done, total: None) -> Manifest:
-    """Make a backup in `target`, a new or an empty folder. `progress` is told bytes. Safe beside a running server.
+    """Make a backup in `target`, a new or an empty folder. `progress` receives bytes. Safe next to a running server.
 
-    1 the log's copy, 2 the secret's, both on disk; 3 the manifest. A crash before 3 leaves what `read_manifest` calls
-    unfinished.
+    1 the log's copy, 2 the secret's, both on disk; 3 the manifest. A crash before 3 leaves a backup that
+      `read_manifest` calls unfinished.
     """
     OneBox(settings, "backup")
     if settings.api:
@@ -171,7 +171,7 @@ def is_backup(folder: Path) -> bool:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises `NotFound` where there is no finished backup, `Broken` for a manifest that cannot be read."""
+    """Raises `NotFound` if there is no finished backup, `Broken` for an unreadable manifest."""
     path = folder / MANIFEST
     try:
         return Manifest.model_validate_json(path.read_bytes())
@@ -184,7 +184,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def problems(folder: Path, manifest: Manifest) -> list[str]:
-    """What is wrong with a backup's files, a line each; none: it can be restored. Changes nothing."""
+    """The faults of a backup's files, a line each; none: it can be restored. Changes nothing."""
     found = []
     for name, wanted in manifest.files.items():
         path = folder / name
@@ -196,7 +196,7 @@ def problems(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def damage_of(settings: Settings) -> list[str]:
-    """What of a free folder's log cannot be read. Raises `Conflict` where a process has it."""
+    """The unreadable parts of a free folder's log. Raises `Conflict` if a process has it open."""
     with taken(settings.data):
         log = OneBox(settings, "doctor").open_log()
         try:
@@ -230,7 +230,7 @@ def unreadable(log: EventLog) -> list[str]:
 
 
 def restore(settings: Settings, source: Path, progress: Progress = lambda done, total: None) -> Manifest:
-    """Put a backup into a data folder that has no data yet. Raises `Conflict` where there is some.
+    """Restore a backup into a data folder without data. Raises `Conflict` if it has data.
 
     1 the log's copy under a name of its own, 2 the secret, 3 the log's name. A crash before 3 leaves a folder without
     a log, on which restore may be run again.

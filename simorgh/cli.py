@@ -82,7 +82,7 @@ def process() -> NoReturn:
 
 
 def fail(message: str, code: int) -> NoReturn:
-    """End with one line that says what is wrong and what to do."""
+    """Exit with one line that says what is wrong and what to do."""
     typer.echo(f"{typer.style('error', fg='red')} {printable(message)}", err=True)
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""What each role of a cluster opens first: the log, the secret, and what is declared, followed until the end."""
+"""Opened first by each role of a cluster: the log, the secret, and the declarations, which it follows until the end."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What each role of a cluster opens first."""
+    """Opened first by each role of a cluster."""
 
     kafka: Connection
     log: WatchedLog

@@ -22,7 +22,7 @@ from simorgh.settings import Settings
 
 
 def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Take events over HTTP until SIGTERM; what is answered is on Kafka's replicas."""
+    """Accept events over HTTP until SIGTERM. Acknowledged events are on Kafka's replicas."""
     addresses = binds(settings, host, port)
     with opened(settings) as base:
         metrics = CollectorRegistry()

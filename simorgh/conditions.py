@@ -1,4 +1,4 @@
-"""How the stages of one box stand, from its start to its end: what the platform does with them, and what they say."""
+"""The conditions of one machine's stages, from its start to its end: set by the platform and by the stages."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,28 +12,29 @@ TRIGGERS = "triggers"
 
 
 class BoxConditions:
-    """By consumer group. The platform says what it does with the runner, one call at a time; any thread may ask."""
+    """By consumer group. The platform reports what it does with the runner, one call at a time; any thread may read."""
 
     def __init__(
         self, runner: Callable[[], Runner], triggers: Callable[[], TriggerStage | None], serves: Callable[[], bool]
     ) -> None:
-        """`serves`: whether triggers are to run: a command that opens the folder for itself calls nobody."""
+        """`serves`: whether triggers run: a command that opens the folder itself calls nobody."""
         self._runner = runner
         self._triggers = triggers
         self._serves = serves
         self._under_way: Condition | None = STARTING
-        """What is done with the runner from outside, which then cannot speak for itself; None: it runs by itself."""
+        """The condition while the platform works on the runner, which then has none of its own; None: it runs by
+        itself."""
 
     def rebuilding(self, done: int, total: int) -> None:
-        """The tables lack what the log holds, until `started`."""
+        """The tables are incomplete until `started`."""
         self._under_way = Condition("rebuilding", "the tables are being rebuilt from the log", done, total)
 
     def swapping(self) -> None:
-        """The runner is at rest while a replay that ran beside it is swapped in."""
+        """The runner pauses while a replay is swapped in."""
         self._under_way = RUNNING
 
     def started(self) -> None:
-        """From here on the runner says how it stands."""
+        """From here on the runner reports its condition."""
         self._under_way = None
 
     def stopped(self, error: BaseException) -> None:
@@ -52,7 +53,7 @@ class BoxConditions:
 
 
 def of_triggers(status: TriggerStatus) -> Condition:
-    """What a trigger stage that was started says of itself."""
+    """The condition of a started trigger stage."""
     if status.error:
         return Condition("stopped", status.error.partition(":")[0])
     if status.failing:

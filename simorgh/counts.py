@@ -33,7 +33,7 @@ class MinuteCounts:
             self.look()
 
     def look(self) -> None:
-        """Say what was appended since the last look."""
+        """Log the number of records appended since the last time."""
         try:
             now = {topic: sum(self._log.ends(topic)) for topic in _COUNTED}
         except SimorghError:

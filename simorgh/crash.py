@@ -8,7 +8,8 @@ from stream_processors.checkpoints import Checkpoint, no_checkpoint
 
 
 def checkpoint_from_environment() -> Checkpoint:
-    """A checkpoint that kills by SIGKILL where the variable says, and does nothing where it is not set."""
+    """A checkpoint that kills the process by SIGKILL at the place in the variable, and does nothing if it is not
+    set."""
     wanted = os.environ.get("SIMORGH_CRASH_AT")
     if not wanted:
         return no_checkpoint

@@ -40,7 +40,7 @@ _OURS: Final = (
     "identity.snapshot",
 )
 _SYNC_SECONDS: Final = 5.0
-_TRIES, _PAUSE = 10, 0.05  # somebody who only looks holds the lock for a moment
+_TRIES, _PAUSE = 10, 0.05  # a process that only checks holds the lock for a moment
 
 
 def require_log_where_tables_are(root: Path, log: Path) -> None:
@@ -72,9 +72,8 @@ class DataDir:
     # ---- having the folder
 
     def take(self) -> "DataDir":
-        """Have the folder, made if it is missing, to this process alone until `release`.
-
-        Raises `Conflict` where another process has it.
+        """Lock the folder for this process until `release`, and create it if missing. Raises `Conflict` if another
+        process has it.
         """
         self._make()
         self._held = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -100,7 +99,7 @@ class DataDir:
             self._held = None
 
     def require_free(self) -> None:
-        """Raises `Conflict` where another process has the folder."""
+        """Raises `Conflict` if another process has the folder open."""
         if self._in_other_hands():
             raise self._in_use()
 
@@ -156,8 +155,8 @@ class DataDir:
     # ---- tables that are not synced row by row
 
     def tables_may_lack_rows(self) -> bool:
-        """Whether the machine went down while a process had the tables open: what it had not written to disk is gone,
-        and what else it was, nobody can tell."""
+        """Whether the machine went down while a process had the tables open: unwritten rows are lost, and it is unknown
+        which."""
         try:
             return self._tables_open.read_text() != _boot()
         except FileNotFoundError:
@@ -190,15 +189,15 @@ class DataDir:
         existed = self.root.exists()
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         if existed and (self.holds_data or not any(self.root.iterdir())):
-            _close(self.root)  # what else lies in a folder of somebody's own is not ours to close
+            _close(self.root)  # do not change other files in a user's folder
 
     def _tighten(self) -> None:
-        """Close what an earlier version, or a copy, left open."""
+        """Correct the modes of files that an earlier version, or a copy, left readable."""
         for path in self.too_open():
             _close(path)
 
     def too_open(self) -> Iterator[Path]:
-        """What is ours in the folder and can be read by others. A closed folder's content is not looked at."""
+        """Our files in the folder that others can read. The content of a closed folder is not checked."""
         for name in _OURS:
             path = self.root / name
             if _is_open(path):
@@ -243,12 +242,12 @@ def _is_open(path: Path) -> bool:
 
 
 def _close(path: Path) -> None:
-    with suppress(PermissionError, FileNotFoundError):  # somebody else's; or gone meanwhile
+    with suppress(PermissionError, FileNotFoundError):  # another user's, or deleted meanwhile
         path.chmod(path.stat().st_mode & ~OTHERS)
 
 
 def _boot() -> str:
-    """Names this start of the machine; empty where the system does not say."""
+    """Names this boot of the machine; empty if the system does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

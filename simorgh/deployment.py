@@ -1,12 +1,12 @@
-"""What the settings point at, and how a command works on it: one object that every command asks.
+"""The deployment in the settings, as one object that every command uses.
 
-    Running      the server that has the folder open: over HTTP, as it said in `server.json`
-    Free         a folder that nobody has open: opened by the command itself
+    Running      the server that has the folder open: over HTTP, at the address in `server.json`
+    Free a folder that no process has open: opened by the command itself
     Elsewhere    a cluster, or a box on another machine: over HTTP, at SIMORGH_API
 
 A cluster is never opened by a command: its workers own it.
 
-What opens a folder is imported where that happens: a second and a half, which a command over HTTP need not wait.
+The modules for opening a folder are imported late: they take a second and a half, which commands over HTTP save.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Session(Protocol):
         ...
 
     def call(self, method: str, path: str, body: object = None) -> Any:
-        """One API call. Answers the JSON; None where there is none. `body`: bytes are JSON already."""
+        """One API call. Returns the JSON; None if there is none. `body`: bytes are JSON already."""
         ...
 
     def sink(self, channel: str) -> "AbstractContextManager[Sink]":
@@ -60,7 +60,7 @@ class Session(Protocol):
 
 class Deployment(Protocol):
     def session(self, *, create: bool = False) -> AbstractContextManager[Session]:
-        """`create`: make the folder of one box where there is none; without it that is `NotFound`."""
+        """`create`: create one machine's folder if missing; otherwise raises `NotFound`."""
         ...
 
     def replay(self, progress: Progress) -> int:
@@ -69,7 +69,7 @@ class Deployment(Protocol):
 
 
 def deployment_of(settings: Settings) -> Deployment:
-    """What the settings point at now. Raises `InvalidSettings` for a cluster whose API is not named."""
+    """The present deployment. Raises `InvalidSettings` for a cluster without an API address."""
     if settings.kafka is not None or settings.api:
         return Elsewhere(settings)
     server = DataDir(settings.data).server()
@@ -162,9 +162,8 @@ def collector_of(settings: Settings) -> tuple[str, str]:
 
 
 def source_of_key(collector: str, key: str) -> str:
-    """The id of the source that a write key is of. Only the collector can tell: keys are declared, or its own setting.
-
-    Raises `SimorghError` where it is of none, or that address is no collector's.
+    """The id of a write key's source. Only the collector knows it: keys are declared, or its own setting. Raises
+    `SimorghError` if the key is unknown, or the address is not a collector's.
     """
     try:
         told = _answer(httpx.get(f"{collector}/v1/source", auth=(key, ""), timeout=_TIMEOUT))
@@ -191,7 +190,7 @@ def _client(url: str, token: str) -> httpx.Client:
 
 
 def unreachable(url: str, error: httpx.TransportError) -> SimorghError:
-    """What a call that got no answer means, in one line."""
+    """The meaning of a call without an answer, in one line."""
     if isinstance(error, httpx.ConnectTimeout | httpx.ReadTimeout):
         came, todo = "none in time", "try again later, it may be overloaded"
     elif isinstance(error, httpx.ConnectError):
@@ -276,7 +275,7 @@ def opened(settings: Settings, purpose: str = "this command") -> "Iterator[Platf
 
 
 class _Here:
-    """The folder is open in this process, its projections run beside."""
+    """The folder is open in this process, and its projections run."""
 
     follows: Final = False
 
@@ -314,7 +313,7 @@ class _Here:
         return FILES_SOURCE
 
     def _settle(self) -> None:
-        """Wait until the projections have taken in what was sent, unless they have stopped."""
+        """Wait until the projections have processed everything sent, unless they have stopped."""
         from simorgh.positions import PROJECTIONS
 
         log = self._platform.log
@@ -326,7 +325,7 @@ class _Here:
 
 
 class Free:
-    """A folder that nobody has open. Nobody else can open it while a session lasts."""
+    """A folder that no process has open. No other can open it during a session."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -347,7 +346,7 @@ class Free:
 
 
 def require_there(settings: Settings) -> None:
-    """Raises `NotFound` where there is no data folder: nothing is made by a typing error."""
+    """Raises `NotFound` if there is no data folder, so that a typing error creates nothing."""
     if settings.kafka is not None:
         return
     require_log_where_tables_are(settings.data, settings.log_path)

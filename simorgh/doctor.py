@@ -131,7 +131,7 @@ def _backup(settings: Settings) -> Iterator[Finding]:
 
 
 def _clickhouse(settings: Settings) -> Iterator[Finding]:
-    """Only where there is a server: the embedded engine is the process that has the folder open."""
+    """Only for a server: the embedded engine runs in the process that has the folder open."""
     if not is_server(settings.warehouse_dsn):
         if settings.kafka is not None:
             yield Finding(False, "clickhouse", "SIMORGH_CLICKHOUSE=http://host:port is wanted on a cluster; set it")
@@ -224,7 +224,7 @@ def _why(answer: httpx.Response) -> str:
 
 
 def _stages(url: str) -> Iterator[Finding]:
-    """What the process says of its own stages: one that has stopped does not go on by itself."""
+    """The process's report on its stages: a stopped one does not continue by itself."""
     text = httpx.get(f"{url}/metrics", timeout=_PATIENCE).text
     for stage, running in re.findall(r'^simorgh_stage_running\{stage="([^"]*)"\} (\S+)$', text, re.MULTILINE):
         if float(running) == 0:
@@ -232,7 +232,7 @@ def _stages(url: str) -> Iterator[Finding]:
             yield Finding(False, f"stage {stage}", says)
 
 
-# ---- what is in it
+# ---- contents
 
 
 def _log(settings: Settings) -> Iterator[Finding]:
@@ -270,7 +270,7 @@ def _cure(error: SimorghError) -> str:
 def _counts(status: dict[str, Any]) -> Iterator[Finding]:
     events = status["events"]
     if events["logged"] is None:
-        return  # the warehouse refuses to count, which is a fault that was told already
+        return  # the warehouse refuses to count, which is reported already
     says = f"{events['logged']:,} logged, {events['duplicates']:,} copies, {events['rejected']:,} rejected"
     fits = events["logged"] == events["unique"] + events["duplicates"]
     yield Finding(fits, "events", says if fits else f"{says}: the tables do not fit the log; simorgh replay")

@@ -1,4 +1,4 @@
-"""What went wrong, as one readable line for whoever typed the command: where, what happened, what to do.
+"""Any error as one readable line for the user of a command: where, what happened, what to do.
 
 The one place that turns any exception into that line. Never an errno alone, never a traceback.
 """
@@ -92,7 +92,7 @@ def _of_system(error: OSError) -> str:
 
 
 def _of_ours(error: BaseException) -> str:
-    """A fault in the program. What the exception says may quote a customer, so only its kind and place are told."""
+    """A fault in the program. The exception's text may quote a customer, so only its type and place are shown."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
     return (

@@ -1,4 +1,4 @@
-"""What commands do with a folder or its stores themselves. What goes through the API is in `simorgh.deployment`."""
+"""Commands' own work on a folder or its stores. Work through the API is in `simorgh.deployment`."""
 
 from schemas.errors import InvalidSettings
 from simorgh import loglines, secret
@@ -14,9 +14,8 @@ from warehouse.ddl import table_names
 
 
 def migrate(settings: Settings) -> str:
-    """Create what is missing, topics on Kafka and tables of the live generation; says where. May run twice.
-
-    On one box the folder must be free; on a ClickHouse server tables may be made before there is a folder.
+    """Create missing topics on Kafka, and missing tables of the live generation; returns where. May run twice. On one
+    machine the folder must be free; on a ClickHouse server tables may be created before there is a folder.
     """
     loglines.begin_of_command(settings)
     if settings.kafka is not None:
@@ -35,7 +34,7 @@ def migrate(settings: Settings) -> str:
 
 
 def renew_secret(settings: Settings) -> None:
-    """Give a free folder's log a new secret, since the old one is lost. Raises `Conflict` where it is not."""
+    """Give a free folder's log a new secret, since the old one is lost. Raises `Conflict` if it is not."""
     require_there(settings)
     keep_files_private()
     with taken(settings.data) as folder:

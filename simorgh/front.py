@@ -1,4 +1,4 @@
-"""The HTTP server around an app: where it listens, what each address shows, how it stops."""
+"""The HTTP server around an app: its addresses, the parts that each one shows, and its end."""
 
 import asyncio
 import errno
@@ -33,15 +33,15 @@ _EVERYTHING: Final[frozenset[Face]] = frozenset({"collector", "api", "metrics"})
 FEW_DESCRIPTORS: Final = 300
 
 ACCEPTORS: Final = 8
-"""uvloop takes one connection of a listener in a turn of its loop. With hundreds knocking and work to do in each turn,
-whoever came last waited 0.6 s; the same listener eight times over takes eight in a turn."""
+"""uvloop takes one connection of a listener in a turn of its loop. With hundreds of new connections and work in each
+turn, the last one waited 0.6 s; with eight copies of the listener it accepts eight in a turn."""
 
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A listening socket and what is shown there; health is shown everywhere."""
+    """A listening socket and the parts that it shows; health is shown everywhere."""
 
     listener: socket.socket
     faces: frozenset[Face] = _EVERYTHING
@@ -104,7 +104,7 @@ def binds(settings: Settings, host: str, port: int, *, api: bool = False) -> lis
 
 
 class Faces:
-    """Shows at each address what belongs there. What is not known to be the collector's is the API's."""
+    """Shows at each address its parts. Paths that are not the collector's belong to the API."""
 
     def __init__(self, app: ASGIApp, opened: Sequence[Bind]) -> None:
         self._app = app
@@ -147,7 +147,7 @@ class Proxies(Container[str]):
 
 
 def limits(settings: Settings) -> Limits:
-    """Raises this process's limit of open files, so call it once what is always open is open."""
+    """Raises this process's limit of open files. Call it after permanent files are open."""
     spare = spare_descriptors()
     most = connections_allowed(settings.http_connections, spare)
     if spare < FEW_DESCRIPTORS:
@@ -164,9 +164,8 @@ def limits(settings: Settings) -> Limits:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """What happens when the process is told to stop: `at_once`, and after half of the time `interrupt`, to end what
-    still runs; both in a thread. What has not ended after all of it is left as it is by leaving: nothing is lost by
-    that, as by any crash."""
+    """The end of the process: `at_once`, and after half of the time `interrupt`, to cancel what still runs; both in a
+    thread. At the end of the time the process exits anyway, which loses nothing, like a crash."""
 
     at_once: list[Callable[[], None]] = field(default_factory=list)
     interrupt: Callable[[], None] = lambda: None

@@ -1,4 +1,4 @@
-"""What `simorgh import` does: sends a file's events, tells new ones from those that were here, asks where all fails."""
+"""The work of `simorgh import`: sends a file's events, distinguishes new ones, and asks if all fail."""
 
 import sys
 import time
@@ -55,7 +55,7 @@ def run(
 
 
 def _checked_alone(data: Path | None, channel: str) -> str:
-    """For a dry run, which needs no data folder: only a channel that is declared somewhere is asked for."""
+    """For a dry run, which needs no data folder: only a declared channel needs a request."""
     if channel in KNOWN:
         return channel
     try:
@@ -71,7 +71,7 @@ def _read(file: Path, rules: Mapping, bar: Progress, sink: Sink | None = None, *
 
 
 def _confirmed(bar: Progress, fault: str) -> bool:
-    """Ask, where there is somebody to ask."""
+    """Ask, if there is a terminal."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     bar.stop()
@@ -84,8 +84,8 @@ def _confirmed(bar: Progress, fault: str) -> bool:
 
 
 class _Known:
-    """Asks the platform which events were here before this import: all that was in the log when it began is counted
-    by then, and an import brings no event twice, so what is known was here."""
+    """Asks the platform which events were here before this import. Everything in the log at its start is counted by
+    then, and an import sends no event twice, so every known event was here before."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -102,7 +102,7 @@ class _Known:
 
 
 def _patiently(api: Api) -> None:
-    """Let the projections pass what is in the log. Raises `Backpressure` when they need too long."""
+    """Wait until the projections have passed the log's records. Raises `Backpressure` if that takes too long."""
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
@@ -118,7 +118,7 @@ def _patiently(api: Api) -> None:
 
 
 def _wait_until_visible(api: Api, bar: Progress) -> None:
-    """Without a server nobody else processes what came in: see it through to the profiles."""
+    """Without a server no other process handles the new events: process them up to the profiles."""
     task = bar.add_task("profiles catch up, events to go", total=None)
     most, moved = 0, time.monotonic()
     before = -1

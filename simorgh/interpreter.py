@@ -5,7 +5,7 @@ import sys
 
 
 def tune_interpreter() -> None:
-    """For one process with a busy event loop and a busy processor thread beside it.
+    """For one process with a busy event loop and a busy processor thread.
 
     Batches make many short-lived containers: collecting them every 700 allocations costs a third of the throughput.
     And a thread that waits for the interpreter waits a switch interval each time, which group commits and views feel.

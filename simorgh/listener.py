@@ -1,9 +1,9 @@
-"""How long and how much a connection may take: uvicorn's HTTP protocol with bounds.
+"""Limits of time and size for connections: uvicorn's HTTP protocol with bounds.
 
 A connection has a *place*. It *waits* from when it opens, or from the end of an answer, until the next request's head
-is complete, and then *sends* until its body is. Places are few, since descriptors are: whoever has waited longest for
-its first request gives theirs up to a newcomer, or else whoever has waited longest for another one, or else sent
-longest. So idle sockets, however many, keep nobody out, and neither does whatever comes byte by byte.
+is complete, and then *sends* until its body is. Places are limited by descriptors. If none is free, a new connection
+takes the place of the one that has waited longest for its first request, else of the one that has waited longest for
+another request, else of the one that has sent longest. So idle sockets, however many, and slow senders lock nobody out.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ MOST_CONNECTIONS: Final = 10_000
 LEAST_CONNECTIONS: Final = 16
 MOST_DESCRIPTORS: Final = 65_536
 ENGINE_FILES: Final = 100
-"""What the embedded engine opens while it works: three for each of its threads, and the parts that it merges."""
+"""Files that the embedded engine opens while it works: three for each of its threads, and the parts that it merges."""
 
 MOST_PIPELINED: Final = 32
 """Requests of one connection that wait for the answer before theirs."""
@@ -40,10 +40,10 @@ FRAMING: Final = 65_536
 """Bytes of a request that are neither head nor body: sizes of chunks, trailers. Beyond, one for each byte of body."""
 
 MOST_BODY: Final = 64 * 1024 * 1024
-"""No path reads as much; what is refused earlier is read up to its own limit, so that the client gets the answer."""
+"""No path reads as much. Refused bodies are read up to their own limit, so that the client gets the answer."""
 
 LINGER: Final = 1.0
-"""Seconds in which a refused sender may read why, what it still sends being thrown away."""
+"""Seconds in which a refused sender may read the answer; what it still sends is dropped."""
 
 NEVER: Final = math.inf
 
@@ -51,7 +51,7 @@ NEVER: Final = math.inf
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Connections at once, of all and of one address; bytes of a head; seconds for a head, for a body (see
-    `BODY_RATE`), between two requests, and for a client to take what it is answered."""
+    `BODY_RATE`), between two requests, and for a client to read the answer."""
 
     connections: int = MOST_CONNECTIONS
     per_address: int = MOST_CONNECTIONS
@@ -108,7 +108,7 @@ class WaitingLine:
 
 
 class Places:
-    """Who is connected, and whom to let go. Belongs to the event loop's thread."""
+    """The open connections, and which to close. For the event loop's thread."""
 
     def __init__(self, limits: Limits, exempt: Container[str] = frozenset()) -> None:
         """`exempt`: addresses that may hold every place, such as a proxy's."""
@@ -123,7 +123,7 @@ class Places:
         return len(self._connections)
 
     def admit(self, new: "HttpConnection") -> bool:
-        """Give it a place, if need be another's; False where all are being served."""
+        """Give it a place, if necessary another's; False if all are being served."""
         limits, address = self.limits, new.address
         if self._at[address] >= limits.per_address and new.peer not in self._exempt:
             found = self._let_go(address)
@@ -179,7 +179,7 @@ class HttpConnection(HttpToolsProtocol):
         self._stalled_due = NEVER
         self._refused = False
 
-    # --- what the transport says
+    # --- called by the transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -226,7 +226,7 @@ class HttpConnection(HttpToolsProtocol):
         self._stalled_due = NEVER
         super().resume_writing()
 
-    # --- what the parser says
+    # --- called by the parser
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers belong to nobody
@@ -253,7 +253,7 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_complete()
         self._wait_if_done()
 
-    # --- what the application says
+    # --- called by the application
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -273,7 +273,7 @@ class HttpConnection(HttpToolsProtocol):
         return now - self._since > allowed and not self.flow.read_paused
 
     def give_up(self, now: float) -> None:
-        """Answer 408 where a request had begun and nothing was said yet; else just close."""
+        """Answer 408 if a request had begun without an answer; else just close."""
         stalled = now > self._stalled_due
         self._places.closed["stalled" if stalled else "head" if now > self._head_due else "body"] += 1
         begun = self._head > 0 or not self._in_head
@@ -291,7 +291,7 @@ class HttpConnection(HttpToolsProtocol):
         self._refuse(400, "invalid_http", "An HTTP/1.1 request was wanted; something else came.")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Say why, unless an answer is under way, and close; what is still sent is thrown away meanwhile."""
+        """Send the reason, unless an answer is in progress, and close; drop what still arrives."""
         self._refused = True
         answering = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if self.transport.is_closing():
@@ -304,7 +304,7 @@ class HttpConnection(HttpToolsProtocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
         if self.cycle is not None and not self.cycle.response_complete:
-            self.cycle.disconnected = True  # whoever handles the request learns that it ended
+            self.cycle.disconnected = True  # the request's handler learns that it ended
             self.cycle.message_event.set()
         self.loop.call_later(LINGER, self.transport.abort)
 

@@ -1,7 +1,7 @@
 """The program's own log lines, on stderr: time, level, stage, what happened. As text, or as JSON.
 
-A fault is written once and then counted: what comes again within a minute is one line at its end, "again 12 times in
-60 s". That holds for our own lines from WARNING on, and for everything that a library says.
+A fault is written once and then counted: repetitions within a minute become one line at its end, "again 12 times in 60
+s". That applies to our own lines from WARNING on, and to all lines of libraries.
 
 Lines never hold a customer's value. Our own messages have none by rule; an exception that is not ours may quote one in
 its text, so of that only the type and the place are shown (below INFO, its text too).
@@ -24,7 +24,7 @@ from schemas.errors import Broken, SimorghError
 from simorgh.settings import Settings
 
 WINDOW: Final = 60.0
-"""Seconds in which what comes again is only counted."""
+"""Seconds in which repetitions are only counted."""
 
 _MOST_KEYS: Final = 1_000
 
@@ -62,13 +62,13 @@ _LIBRARIES: Final[Mapping[str, str]] = {
 }
 
 _OUTSIDE: Final = (SimorghError, OSError)
-"""Their texts are for people and hold nobody's data."""
+"""Their texts are for people and contain no customer's data."""
 
 _VARYING: Final = re.compile(r"0x[0-9a-f]+|\d+(\.\d+)?")
 
 
 def begin(settings: Settings, stream: TextIO | None = None) -> None:
-    """Write the lines of this process from now on, in place of what was set up before."""
+    """Write the lines of this process from now on, instead of any earlier setup."""
     level = logging.getLevelNamesMapping()[settings.log_level]
     form = Json() if settings.log_format == "json" else Text()
     handler = OnceThenCount(stream or sys.stderr, form, detailed=level < logging.INFO)
@@ -84,8 +84,8 @@ def begin(settings: Settings, stream: TextIO | None = None) -> None:
 
 
 def begin_of_command(settings: Settings) -> None:
-    """The same for a command that somebody typed: it prints its own answers and errors, so only what our own code finds
-    wrong is written, and what libraries say of a store that is away is not."""
+    """The same for a command that somebody typed: it prints its own answers and errors, so only our own code's faults
+    are written, not libraries' lines about an unreachable store."""
     if settings.log_level == "DEBUG":
         begin(settings)
         return
@@ -95,7 +95,7 @@ def begin_of_command(settings: Settings) -> None:
 
 
 def end() -> None:
-    """Write what is still only counted."""
+    """Write the pending counts."""
     for handler in logging.getLogger().handlers:
         handler.flush()
 
@@ -105,7 +105,7 @@ def end() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`trace` is of a fault of ours: where it was raised, without what it said."""
+    """`trace` is of a fault of ours: its place, without its text."""
 
     at: float
     level: str
@@ -242,13 +242,13 @@ class OnceThenCount(logging.Handler):
                 self.tell(self._clock())
 
     def tell(self, now: float) -> None:
-        """Write how often what is older than a minute came again; it is new then."""
+        """Write the counts of lines older than a minute; a later repetition is a new line."""
         for key, seen in list(self._seen.items()):
             if now - seen.since >= self._window:
                 del self._seen[key]
                 if seen.again:
                     self._write_again(seen, now)
-                    self._seen[key] = _Seen(seen.line, now)  # it goes on: only counted further
+                    self._seen[key] = _Seen(seen.line, now)  # it continues: keep counting
 
     def _write_again(self, seen: _Seen, now: float) -> None:
         times = "once" if seen.again == 1 else f"{seen.again} times"
@@ -281,7 +281,7 @@ def _is_foreign(logger: str) -> bool:
 
 
 def _key(record: logging.LogRecord) -> tuple[object, ...]:
-    """What makes two lines the same: our template with its words, but not its numbers; a library's without any."""
+    """The identity of a line: our template with its words, without its numbers; a library's template alone."""
     error = record.exc_info[1] if record.exc_info else None
     kind = type(error).__name__ if error else ""
     if _is_foreign(record.name):

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 class OneBox:
-    """Settings whose log is embedded: what a process needs to own everything. There is none for a Kafka log.
-
-    `purpose` is what the caller wants to do, as the error says it.
+    """Settings whose log is embedded: for a process that owns everything. A Kafka log is refused. `purpose` is the
+    caller's purpose, for the error.
     """
 
     def __init__(self, settings: Settings, purpose: str = "this") -> None:
-        """Raises `InvalidSettings` where the settings name a Kafka log."""
+        """Raises `InvalidSettings` if the settings name a Kafka log."""
         if settings.kafka is not None:
             raise InvalidSettings(
                 f"SIMORGH_LOG: wanted the log of one machine for {purpose}, got a Kafka log, which the roles of a"

@@ -1,4 +1,4 @@
-"""What the processors of this process say of themselves, for /metrics."""
+"""Metrics of this process's stages, for /metrics."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -31,7 +31,7 @@ class StageMetrics(Collector):
 
 
 class TriggerMetrics(Collector):
-    """Of the trigger stage alone, where this process runs it now."""
+    """Metrics of the trigger stage alone, if this process runs it now."""
 
     def __init__(self, triggers: Callable[[], TriggerStage | None]) -> None:
         self._triggers = triggers

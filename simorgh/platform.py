@@ -52,7 +52,7 @@ from warehouse.connect import is_server
 _LOG = logging.getLogger(__name__)
 _REST_BESIDE_LIVE = 0.5
 _PAUSES = Pauses(0.5, 30.0)
-"""Between two tries to bring the projections up to date at a start."""
+"""Pauses between two attempts to bring the projections up to date at a start."""
 
 
 class Platform:
@@ -62,10 +62,8 @@ class Platform:
     """
 
     def __init__(self, settings: Settings, purpose: str = "this") -> None:
-        """Takes the folder to this process. `purpose` is what for, as an error says it.
-
-        Raises `InvalidSettings` for a Kafka log, `Conflict` where another process has the folder or the log was
-        written with another secret.
+        """Locks the folder for this process. `purpose` is for the error. Raises `InvalidSettings` for a Kafka log, and
+        `Conflict` if another process has the folder or the log was written with another secret.
         """
         box = OneBox(settings, purpose)
         self.settings = settings
@@ -123,7 +121,7 @@ class Platform:
         return self.warehouse.writer(self.generation)
 
     def start(self) -> None:
-        """Begin to process. Returns at once; what was left unfinished is finished first, in the background."""
+        """Start processing. Returns at once; unfinished work is finished first, in the background."""
         self._processes = True
         self._starting = threading.Thread(target=self._start_processing, name="start", daemon=True)
         self._starting.start()
@@ -134,7 +132,7 @@ class Platform:
             _LOG.info("processing: generation %d, caught up with the log", self.generation)
 
     def _start_stages(self) -> None:
-        """The triggers after the projections: what they publish shows in views first."""
+        """Triggers start after the projections: views show transitions first."""
         triggers = TriggerStage(
             self.log,
             self.registry,
@@ -154,7 +152,8 @@ class Platform:
             triggers.start()
 
     def _recover_insisting(self) -> bool:
-        """Recover, again and again while a store is away or full. False where that is given up, or we are to stop.
+        """Recover, with retries while a store is unavailable or full. False if that fails for good, or the process is
+        stopping.
 
         Events are accepted meanwhile.
         """
@@ -183,7 +182,8 @@ class Platform:
         return False
 
     def recover(self) -> None:
-        """Finish what an earlier process began; rebuild the warehouse where it has lost rows, or has other tables."""
+        """Finish the work of an earlier process; rebuild the warehouse if it has lost rows, or has other table
+        definitions."""
         if self._other_tables:
             self._rebuild(f"warehouse: the tables in {self._other_tables.database} are of another version")
             self._other_tables = None
@@ -231,7 +231,7 @@ class Platform:
     # ---- replay
 
     def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
-        """Rebuild the projections beside the live ones and swap. Blocks. `live`: keep processing until the swap."""
+        """Rebuild the projections next to the live ones and swap. Blocks. `live`: keep processing until the swap."""
         if not self._replay_lock.acquire(blocking=False):
             raise generation.one_runs()
         try:
@@ -270,7 +270,7 @@ class Platform:
             self._replay_lock.release()
 
     def _unless_closing(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
-        """Tells the progress, and ends the rebuild where we are to stop."""
+        """Reports progress, and ends the rebuild if the process is stopping."""
 
         def told(done: int, total: int) -> None:
             if self._closing.is_set():
@@ -282,7 +282,7 @@ class Platform:
         return told
 
     def replay_in_background(self) -> dict[str, Any]:
-        """Begin a replay; answers how it stands. Raises `Conflict` (`replay_running`) where one runs."""
+        """Start a replay; returns its state. Raises `Conflict` (`replay_running`) if one is running."""
         if self.replaying["state"] == "running":
             raise generation.one_runs()
         self.replaying = {"state": "running", "done": 0, "total": 0}
@@ -329,7 +329,7 @@ class Platform:
         )
 
     def _drop_other_generations(self) -> None:
-        """What a replay left behind when it was killed, or had not dropped yet."""
+        """Drop the leftovers of a killed replay, or of one that has not cleaned up yet."""
         for number in self.warehouse.generations():
             if number != self.generation:
                 self.warehouse.drop(number)
@@ -393,7 +393,7 @@ class Platform:
 
 
 def _tenths(what: str) -> Callable[[int, int], None]:
-    """A replay's progress for the process's log: a line for each tenth, as it is passed."""
+    """A replay's progress in the process's log: a line for each tenth."""
     told = 0
 
     def progress(done: int, total: int) -> None:

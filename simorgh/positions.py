@@ -1,4 +1,4 @@
-"""Where a cluster's stages stand, under the name by which one box's API asks for them."""
+"""Positions of a cluster's stages, under the name that one machine's API uses."""
 
 import threading
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PROJECTIONS = "projections"
 
 
 class StagePositions(ForwardedRecords):
-    """An `EventLog` whose group `projections` stands, in each topic, where the stage that reads it stands."""
+    """An `EventLog` whose group `projections` has, in each topic, the position of the stage that reads it."""
 
     def __init__(self, log: EventLog, stages: Sequence[Stage]) -> None:
         super().__init__(log)
@@ -43,10 +43,9 @@ class _Followed:
 
 
 class ViewsHold:
-    """Up to where views on a cluster hold what came in: all stages have passed what came of it.
-
-    Where nothing is under way that is as far as events have come. Under load one state of the log is followed through
-    the stages, a step with each question, and answered once it is through: late, and never too much. Any thread.
+    """The positions up to which views on a cluster are complete: all stages have passed the effects. If nothing is in
+    progress, that is the position of events. Under load it follows one state of the log through the stages, a step with
+    each call, and returns it once it is through: late, but never too far. For any thread.
     """
 
     def __init__(self, log: StagePositions) -> None:
@@ -56,13 +55,13 @@ class ViewsHold:
         self._followed: _Followed | None = None
 
     def forget(self) -> None:
-        """Views are those of another generation: what they hold is to be found out anew."""
+        """Views belong to another generation: start again."""
         with self._lock:
             self._known, self._followed = [0] * len(self._known), None
 
     def positions(self) -> list[int]:
-        """The offsets of simorgh.events, by partition. Upstream is asked first: what a stage has passed it has
-        handed on."""
+        """The offsets of simorgh.events, by partition. Upstream is read first: a stage has passed on everything before
+        its position."""
         with self._lock:
             events = self._log.committed(PROJECTIONS, topics.EVENTS)
             identity = self._log.committed(PROJECTIONS, topics.IDENTITY)[0]

@@ -1,4 +1,4 @@
-"""`simorgh doctor --repair`: go on without what a damaged log has lost."""
+"""`simorgh doctor --repair`: continue without the records that a damaged log has lost."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from simorgh.settings import Settings
 
 
 def repair_log(settings: Settings) -> list[str]:
-    """What was done, line by line. A sound log stays as it is. Raises `Conflict` beside a running server."""
+    """The work done, line by line. A sound log is not changed. Raises `Conflict` if a server is running."""
     if settings.kafka is not None:
         raise InvalidInput(
             "doctor --repair: wanted a log that is a file, got Kafka; use Kafka's own checksums and replicas"

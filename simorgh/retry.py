@@ -1,4 +1,4 @@
-"""Retrying a rejected event: the door's second look, and what it means for the log."""
+"""Retrying a rejected event: through the door again, and into the log."""
 
 from typing import Any
 
@@ -45,8 +45,8 @@ def retry_rejected(
 
 
 def _retry_poison(log: RecordLog, registry: Registry, record: dict[str, Any]) -> dict[str, Any]:
-    """What failed alone comes into the log once more, as it is: its first place stays set aside. A profile is looked at
-    again."""
+    """An input that was set aside is appended to the log again, unchanged: its first position stays set aside. A
+    profile is touched again."""
     id = str(record["id"])
     if id.startswith(f"{poison.PROFILES}/"):
         registry.take_back(id, "retry")

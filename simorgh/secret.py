@@ -1,7 +1,6 @@
-"""The workspace's secret: found, made for a new log only, and held against what the log says about itself.
-
-Every identifier is stored under a hash that is keyed with it. With another secret everybody who comes back is a
-stranger, forever, so a process with a wrong one does not start.
+"""The workspace's secret: read, generated for a new log only, and checked against the log. Every identifier is stored
+under a hash that is keyed with it. With another secret every returning customer would be a stranger, so a process with
+a wrong one does not start.
 """
 
 import json
@@ -26,10 +25,8 @@ _LOOK_AT: Final = 50  # events of a log that says nothing about itself
 
 
 def of_one_box(settings: Settings, folder: DataDir, log: RecordLog) -> bytes:
-    """SIMORGH_SECRET, else that of `keys.json`, which is made for a log without records.
-
-    Raises `Conflict` where the log has records and there is no secret, or another one; `Broken` for a file that holds
-    none.
+    """SIMORGH_SECRET, else that of `keys.json`, which is generated for a log without records. Raises `Conflict` if the
+    log has records and there is no secret, or another one; `Broken` for a file without one.
     """
     where, found = given(settings, folder)
     if found is None:
@@ -67,7 +64,7 @@ def keys_path(folder: DataDir) -> Path:
 
 
 def read(path: Path) -> bytes | None:
-    """The secret in a `keys.json`; None where there is no such file. Raises `Broken` for one that holds none."""
+    """The secret in a `keys.json`; None without such a file. Raises `Broken` for a file without one."""
     try:
         content = path.read_text()
         secret = json.loads(content)["node_secret"]
@@ -146,7 +143,7 @@ def fingerprint(secret: bytes) -> str:
 
 
 def _said(log: RecordLog) -> tuple[int, str | None]:
-    """How often a secret was given up for another one, and the fingerprint of the one that holds; None: nobody said."""
+    """How often the secret was renewed, and the fingerprint of the present one; None: not recorded."""
     claims = read_about(log)
     number = 0
     while _name(number + 1) in claims:
@@ -179,10 +176,10 @@ def _identifiers(value: bytes) -> list[dict[str, str]]:
     try:
         found = orjson.loads(value).get("identifiers", [])
     except (orjson.JSONDecodeError, AttributeError):
-        return []  # what else lies in a log is not asked
+        return []  # other topics are not checked
     return [one for one in found if isinstance(one, dict) and {"type", "normalised", "node"} <= one.keys()]
 
 
 def is_new(log: RecordLog) -> bool:
-    """Whether nothing was ever appended to it but what it says about itself."""
+    """Whether nothing was ever appended except the facts about the log."""
     return not any(end for topic in topics.ALL if topic != topics.ABOUT for end in log.ends(topic))

@@ -56,7 +56,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
 
 
 def warn_of_short_secrets(settings: Settings) -> None:
-    """A given secret is taken as it is; one that can be guessed is worth a line."""
+    """A given secret is used as it is; a guessable one gets a warning."""
     for name in ("api_token", "write_key"):
         given = getattr(settings, name)
         if given is not None and len(given.get_secret_value()) < SHORTEST_SECRET:
@@ -69,7 +69,7 @@ def warn_of_short_secrets(settings: Settings) -> None:
 
 
 def calm_merges() -> None:
-    """Let the embedded engine's background merges give way to whoever waits for an answer. Linux only; else nothing.
+    """Give the embedded engine's background merges a lower priority than queries. Linux only; else nothing.
 
     Priorities are per thread there; the engine names its merging threads.
     """

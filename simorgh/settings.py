@@ -1,7 +1,7 @@
 """One frozen settings object per process, from SIMORGH_* variables or a file of them; all faults are reported at once.
 
 SIMORGH_ENV_FILE names the file (lines of NAME=value); variables override it. An empty variable counts as not set.
-`simorgh.settings_faults` describes what is wrong with the given settings.
+`simorgh.settings_faults` describes faults of the given settings.
 """
 
 import json

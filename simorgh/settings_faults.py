@@ -1,4 +1,4 @@
-"""Faults of the given settings, in words that help: which variable, what was wanted, what came.
+"""Faults of the given settings as helpful text: the variable, what was wanted, what it got.
 
 A misspelt variable would be silently ignored and the default used, so every name that starts with SIMORGH_ must be
 known.

@@ -1,4 +1,4 @@
-"""What every role has, on one box and on a cluster: declarations, identity rules, and the door that they make."""
+"""Shared by all roles, on one machine and on a cluster: declarations, identity rules, and the door made from them."""
 
 import logging
 import random
@@ -57,7 +57,7 @@ class DeclarationsFollower:
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:
-        """The identity rules in force. Cheap: asked for every event, parsed once per declaration."""
+        """The current identity rules. Cheap: called for every event, parsed once per declaration."""
         declared = self.registry.rules
         if declared is None:
             return DEFAULT_RULES

@@ -1,4 +1,4 @@
-"""Opening what the settings name beside the log: the warehouse, and the turns that heavy queries take on it."""
+"""Opening the warehouse in the settings, and the queue of its heavy queries."""
 
 from profile_api.heavy import Heavy
 from simorgh.settings import Settings
@@ -7,7 +7,7 @@ from warehouse.reader import Reader
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
-    """What the settings name. Connects at the first use."""
+    """The warehouse in the settings. Connects at the first use."""
     return Warehouse(
         settings.warehouse_dsn,
         settings.workspace,

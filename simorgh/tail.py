@@ -13,7 +13,7 @@ from simorgh.commands.output import json_text, printable
 _PAGE: Final = 1_000
 _POLL_SECONDS: Final = 0.25
 _FAR_BEHIND: Final = 20_000
-"""Events that wait to be printed, from which on it is said that the terminal, or whoever reads, is too slow."""
+"""The number of events waiting to be printed above which `tail` says that the reader is too slow."""
 _SAY_SO_EVERY_S: Final = 5.0
 
 
@@ -32,8 +32,8 @@ def follow(
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Print the latest `lines` events and then those that come, until interrupted or nobody reads any more; where no
-    server has the folder open nothing can come, and it ends at once."""
+    """Print the latest `lines` events and then new ones, until interrupted or the output is closed. If no server has
+    the folder open, no events can arrive, and it ends at once."""
     show = _as_json if as_json else _as_line
     answer = api.get("/v1/events", limit=max(lines, 1))
     for item in reversed(answer["items"][:lines]):

@@ -56,9 +56,8 @@ each stage in a second."""
 
 
 def work(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Join the workers' group and process what it gives, until SIGTERM: the batch in hand is finished first.
-
-    Raises `Broken` where Faust ended by itself: the supervisor is to start the worker again.
+    """Join the workers' group and process its partitions until SIGTERM; the current batch is finished first. Raises
+    `Broken` if Faust ended by itself: the supervisor should start the worker again.
     """
     with opened(settings) as base, tempfile.TemporaryDirectory(prefix="simorgh-work-") as folder:
         warehouse = open_warehouse(settings)
@@ -119,7 +118,7 @@ class Worker:
         )
         rejected = (
             AgentSource(log, topics.REJECTED) if has_lz4() else None
-        )  # else Faust cannot read what the log writes
+        )  # otherwise Faust cannot read the log's records
         profiles = self._following(ProfilesStage, lambda number: stages.of(number).profiles)
         touches = OnceLevel(LogSource(log, topics.TOUCHED), log, lambda: profiles.generation)
         self.lanes = [
@@ -155,14 +154,14 @@ class Worker:
         self._add_pages()
 
     def _conditions(self) -> dict[str, Condition]:
-        """Of the lanes, and of the triggers where this worker has them."""
+        """The conditions of the lanes, and of the triggers if this worker has them."""
         found = {lane.stage.name: lane.condition for lane in self.lanes}
         if (stage := self.keeper.stage) is not None:
             found["triggers"] = of_triggers(stage.status())
         return found
 
     def _triggers_run(self) -> bool | None:
-        """None where another worker has them, or none yet."""
+        """None if another worker has them, or none yet."""
         stage = self.keeper.stage
         return None if stage is None else stage.status().running
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 Checkpoint = Callable[[str], None]
-"""Called after each side effect, by name, from whatever thread did it."""
+"""Called after each side effect, by name, in the thread that did it."""
 
 CHECKPOINTS = (
     "retellings", "links", "segments", "log_rows", "ids", "events", "tellings", "traits", "identifiers", "identity",
@@ -13,4 +13,4 @@ CHECKPOINTS = (
 
 
 def no_checkpoint(_: str) -> None:
-    """Nothing happens at a checkpoint outside of tests."""
+    """Outside of tests, a checkpoint does nothing."""

@@ -24,14 +24,14 @@ _ARROW_COMPRESSIONS = ("lz4", "zstd")
 class Warehouse:
     """Owns the connections; hands out writers and readers. Threads may share it.
 
-    Every call raises `Backpressure` (code `warehouse_unavailable`) while a server cannot be reached or cannot do it now
-    (the outcome of a write is unknown then: read back), and `Broken` for what the engine refuses.
+    Every call raises `Backpressure` (code `warehouse_unavailable`) while a server is unreachable or unable (the outcome
+    of a write is unknown then: read back), and `Broken` if the engine refuses.
     """
 
     def __init__(self, dsn: str, workspace: str = "default", *, read_dsn: str = "", cluster: str = "") -> None:
         """`dsn`: `chdb:///absolute/path` (one process per path) or `http(s)://user:password@host:port`.
 
-        With a server, `read_dsn` may name a user of fewer rights for what carries a caller's values, and `cluster` the
+        With a server, `read_dsn` may name a less privileged user for queries with a caller's values, and `cluster` the
         cluster on which `migrate` makes replicated and Distributed tables.
         """
         self.address = address(dsn)
@@ -45,9 +45,8 @@ class Warehouse:
         return f"{self._workspace}_g{generation}"
 
     def migrate(self, generation: int) -> None:
-        """Create the generation's database and whatever tables it lacks. Idempotent.
-
-        Raises `OtherTables` where it was made from other tables than this version's, and leaves it as it is.
+        """Create the generation's database and missing tables. Idempotent. Raises `OtherTables` if it was made from
+        other table definitions than this version's, and changes nothing then.
         """
         database = self.database(generation)
         with self._call("admin") as client:
@@ -63,11 +62,11 @@ class Warehouse:
         self._damage.pop(self.database(generation), None)
 
     def damage(self, generation: int) -> SimorghError | None:
-        """The damage on disk that a query of this generation has met since this object was made. Asks nothing."""
+        """The damage on disk that a query of this generation has met since this object was made. Runs no query."""
         return self._damage.get(self.database(generation))
 
     def damaged_tables(self, generation: int) -> list[str]:
-        """The tables of which some file is not what the engine wrote. Reads all of them: seconds to minutes."""
+        """The tables with a damaged file. Reads all tables: seconds to minutes."""
         with self._call("admin") as client:
             return [name for name in table_names() if not _is_sound(client, f"{self.database(generation)}.{name}")]
 
@@ -80,7 +79,7 @@ class Warehouse:
         return sorted(int(n) for n in numbers if n.isdigit())
 
     def version(self) -> str:
-        """The engine's version. Asked of both users, so it also tells whether they may come in."""
+        """The engine's version. Queried as both users, so it also checks that they can log in."""
         with self._call("read") as client:
             client.query("SELECT 1")
         with self._call("admin") as client:
@@ -93,19 +92,19 @@ class Warehouse:
         return WarehouseReader(self, generation)
 
     def settle(self) -> None:
-        """Let the embedded engine open now what it opens, once and for good, at its first error: every library of this
-        process, some hundred files. Whoever shares out descriptors is to know of them."""
+        """Let the embedded engine now open the files that it otherwise opens at its first error and keeps: every
+        library of this process, some hundred files. Call it before descriptors are counted and distributed."""
         if not is_server(self._dsn):
             with suppress(SimorghError), self._call("read") as client:
                 client.query("SELECT throwIf(1)")
 
     def call_off(self, ticket: Ticket) -> None:
-        """End what runs under the ticket."""
+        """Cancel the queries that run under the ticket."""
         ticket.called_off = True
         self._kill(f"query LIKE '%{ticket.comment()}%' AND query NOT LIKE 'KILL %'")
 
     def interrupt(self) -> None:
-        """End all that the embedded engine runs, before this process ends. A server's queries are left to end."""
+        """Cancel all queries of the embedded engine, before this process ends. A server's queries continue."""
         if not is_server(self._dsn):
             self._kill("query NOT LIKE 'KILL %'")
 
@@ -118,7 +117,7 @@ class Warehouse:
 
     @contextmanager
     def _call(self, role: Role, generation: int | None = None) -> Iterator[Any]:
-        """A client for the length of a call; its errors leave as ours."""
+        """A client for one call. Its errors are converted to ours."""
         database = self.database(generation) if generation is not None else None
         with self._connections.handle(role, database) as client:
             try:
@@ -131,7 +130,7 @@ class Warehouse:
 
 
 class OtherTables(Conflict):
-    """A database has other tables than this version's: made by another version, or with another setting."""
+    """A database has other table definitions than this version's: another version made it, or another setting."""
 
     default_code = "other_tables"
 
@@ -144,7 +143,7 @@ class OtherTables(Conflict):
 
 
 class Writer:
-    """Trusted access to one generation: inserts of Arrow tables, and queries of our own making."""
+    """Trusted access to one generation: inserts of Arrow tables, and our own queries."""
 
     def __init__(self, warehouse: Warehouse, generation: int) -> None:
         self._warehouse = warehouse
@@ -154,7 +153,7 @@ class Writer:
         """Write all rows as one part (on a cluster one in each shard), or none. Blocks until it is committed. No rows:
         nothing happens.
 
-        Sent once: when the answer does not come, the rows may or may not be there.
+        Sent once: if the answer is lost, the rows may or may not be there.
         """
         if rows.num_rows:
             settings = dict(self._warehouse._connections.insert_settings)
@@ -168,11 +167,11 @@ class Writer:
             return list(client.query(sql, parameters=bound).result_rows)
 
     def look_up(self, sql: str, parameters: Mapping[str, Any], *, once: bool = True) -> list[tuple[Any, ...]]:
-        """`rows` of a query that names the keys it wants. Such a one reads little: threads would cost more than they
-        give, so it gets one, and needs a fifth less CPU.
+        """`rows` for a query that names its keys. It reads little, so more threads would cost more than they save: with
+        one it needs a fifth less CPU.
 
-        `once` False: what was written twice may come twice, and the caller sees to it. Where a table has parts that
-        are not merged yet, that saves up to half of the query."""
+        `once` False: rows that were written twice may come twice, and the caller handles that. If a table has unmerged
+        parts, this saves up to half of the query."""
         return self.rows(f"{sql} SETTINGS max_threads = 1{'' if once else ', final = 0'}", parameters)
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -181,7 +180,7 @@ class Writer:
             return client.query_arrow(sql, parameters=bound)
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
-        """A statement without an answer; one that writes does so like `insert`."""
+        """Run a statement without a result. One that writes does so like `insert`."""
         settings = dict(self._warehouse._connections.insert_settings)
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
@@ -244,8 +243,8 @@ def _is_sound(client: Any, table: str) -> bool:
 
 
 def _arrow_file(rows: pa.Table, compression: str | None) -> memoryview:
-    """Rows in Arrow's file format. The library's own `insert_arrow` makes the same, and copies it while it holds the
-    interpreter's lock."""
+    """Rows in Arrow's file format. The library's own `insert_arrow` does the same, but copies it while it holds the
+    interpreter lock."""
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression=compression if compression in _ARROW_COMPRESSIONS else None)
     with pa.ipc.new_file(sink, rows.schema, options=options) as out:

@@ -1,10 +1,10 @@
 """The tables of `tables.sql` on a ClickHouse cluster: replicated local tables, and Distributed ones over them.
 
-A table `t` becomes `t_local` (its rows of one shard, replicated) and `t` (Distributed: what is read and written), so
-that every query stays as it is. Pure functions, DDL to DDL; nothing here talks to a server.
+A table `t` becomes `t_local` (the rows of one shard, replicated) and `t` (Distributed, for reads and writes), so that
+no query changes. Pure functions from DDL to DDL.
 
-A row and whatever replaces it must meet in one shard, since only there do they collapse: each sharding column is in its
-table's sorting key (a test says so).
+A row and its replacements must be in one shard, since they collapse only there: each sharding column is in its table's
+sorting key (a test checks it).
 """
 
 import re
@@ -14,7 +14,7 @@ SHARDED_BY: Mapping[str, str] = {
     # one insert of a partition's batch is one part on one shard: the commit point stays all or nothing
     "log_rows": "part",
     "ids": "key",
-    # all that is known of a node in one place: segments and 360° views join these by node
+    # all rows of a node in one place: segments and 360° views join these by node
     "events": "node",
     "traits": "node",
     "identifiers": "node",
@@ -23,7 +23,7 @@ SHARDED_BY: Mapping[str, str] = {
     "links": "link",
     "tellings": "fact",
     "retellings": "node",
-    # all that is known of a profile in one place
+    # all rows of a profile in one place
     "members": "profile",
     "profile_rows": "profile",
     "views": "profile",

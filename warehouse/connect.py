@@ -1,6 +1,6 @@
-"""Handles on the engine: lent for a call on the embedded one, shared by all threads on a server.
+"""Handles to the engine: the embedded one lends them for a call, a server's is shared by all threads.
 
-What decides about correctness is a setting of the handle, stated explicitly, since a server's defaults depend on its
+Settings that correctness depends on are explicit settings of the handle, since a server's defaults depend on its
 version and its users' profiles.
 """
 
@@ -22,7 +22,7 @@ INSERT_SETTINGS: Final[dict[str, Any]] = {
     "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
     "deduplicate_insert": "disable",  # the insert log loses acknowledged rows under kill -9
     "insert_deduplicate": 0,
-    "optimize_on_insert": 0,  # what collapses does so when read or merged: no second sort of each insert
+    "optimize_on_insert": 0,  # rows collapse when read or merged: no second sort of each insert
     "input_format_parallel_parsing": 0,
     "max_insert_threads": 1,
     # one insert = one block = one part: all of its rows or none
@@ -33,7 +33,7 @@ INSERT_SETTINGS: Final[dict[str, Any]] = {
 
 CLUSTER_INSERT_SETTINGS: Final[dict[str, Any]] = {
     "distributed_foreground_insert": 1,  # acknowledged = in its shards' tables, not in a queue on disk
-    "insert_quorum": "auto",  # … and on most replicas: what is read back elsewhere is there
+    "insert_quorum": "auto",  # … and on most replicas, so that others can read it back
 }
 
 QUERY_SETTINGS: Final[dict[str, Any]] = {
@@ -53,23 +53,23 @@ LOOK_UP_SETTINGS: Final[dict[str, Any]] = {
 
 FILL_SETTINGS: Final[dict[str, Any]] = {
     **{name: value for name, value in QUERY_SETTINGS.items() if name not in ("max_result_rows", "readonly")},
-    "max_execution_time": 600,  # how large a segment is, or how long it takes to fill, is no fault
+    "max_execution_time": 600,  # a large segment, or a long fill, is not a fault
     "readonly": 1,
 }
 
 COMMON_SETTINGS: Final[dict[str, Any]] = {
-    "max_query_size": 64 << 20,  # long lists stand in the query (`warehouse.parameters`)
-    "max_ast_elements": 2_000_000,  # a segment's rule of the largest size that is taken, several times over
+    "max_query_size": 64 << 20,  # long lists are in the query (`warehouse.parameters`)
+    "max_ast_elements": 2_000_000,  # several times the largest segment rule that is accepted
     "max_expanded_ast_elements": 4_000_000,
 }
 
 SERVER_SETTINGS: Final[dict[str, Any]] = {
-    "final": 1,  # rows that a worker wrote again, or wrote when it owned nothing any more, are one row when read
+    "final": 1,  # rows that a worker wrote twice, or wrote after it had lost the partition, are one row when read
 }
 
 CLUSTER_SETTINGS: Final[dict[str, Any]] = {
     "distributed_product_mode": "global",  # a subquery is answered by all shards, not by each for itself
-    "optimize_skip_unused_shards": 1,  # what names its node or profile asks that shard alone
+    "optimize_skip_unused_shards": 1,  # a query with its node or profile reads only that shard
     "load_balancing": "in_order",  # all ask the same replica while it lives
 }
 
@@ -80,7 +80,7 @@ _OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {
 }
 
 _EMBEDDED_READ: Final = {
-    "os_threads_nice_value_query": 10,  # whoever sends events or looks up a profile goes first; as root only
+    "os_threads_nice_value_query": 10,  # senders and look-ups of profiles go first; as root only
 }
 
 _REQUIRED: Final = frozenset(
@@ -94,15 +94,15 @@ _TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
 
 
 class Connections(Protocol):
-    """Hands out clickhouse-connect clients. Any thread may call; raises `schemas.errors` when there is no engine."""
+    """Hands out clickhouse-connect clients. Any thread may call; raises `schemas.errors` if there is no engine."""
 
     @property
     def insert_settings(self) -> Mapping[str, Any]:
-        """What goes with each insert."""
+        """The settings of each insert."""
         ...
 
     def handle(self, role: Role, database: str | None) -> AbstractContextManager[Any]:
-        """A client for a role in a database, for one call. A call that ends with an exception did not end well."""
+        """A client for a role in a database, for one call. An exception means that the call failed."""
         ...
 
     def close(self) -> None: ...
@@ -118,7 +118,7 @@ def is_server(dsn: str) -> bool:
 
 
 def address(dsn: str) -> str:
-    """The DSN without what is secret in it, for people."""
+    """The DSN without its secrets, for people."""
     parts = urlsplit(dsn)
     if not is_server(dsn):
         return f"{parts.scheme}://{parts.path}"
@@ -126,16 +126,15 @@ def address(dsn: str) -> str:
 
 
 class Embedded:
-    """Handles are borrowed for a call: one serialises its callers, several on one engine do not.
-
-    There are as many as calls ran side by side at most, and the one that was used last is lent first. (Handles kept by
-    threads would outlive them: pools of threads come and go.)
+    """Handles are lent for a call: one handle serialises its callers, several on one engine do not. There are as many
+    as calls ever ran at once, and the one that was used last is lent first. (Handles of threads would outlive them:
+    pools of threads come and go.)
     """
 
     insert_settings = INSERT_SETTINGS
 
     def __init__(self, dsn: str, *, final: bool = False) -> None:
-        """`final`: rows that were written twice are seen once, as on a server; one box never writes such."""
+        """`final`: rows that were written twice are read once, as on a server. One machine never writes a row twice."""
         self._dsn = dsn
         self._settings = {**COMMON_SETTINGS, "final": int(final)}
         self._free: dict[tuple[Role, str | None], list[Any]] = {}
@@ -143,7 +142,7 @@ class Embedded:
 
     @contextmanager
     def handle(self, role: Role, database: str | None) -> Iterator[Any]:
-        """One that failed may still hold what its query had begun to answer: it is closed, not lent again."""
+        """A failed handle may still hold a part of its answer: it is closed, not lent again."""
         with self._lock:
             free = self._free.setdefault((role, database), [])
             client = free.pop() if free else None
@@ -178,8 +177,8 @@ class Embedded:
 class Server:
     """One client per role and database for all threads: without a session, calls on one run side by side.
 
-    Settings travel with every request. No call is sent twice by the libraries below: an insert whose outcome is unknown
-    is an error here, which its caller handles.
+    Settings travel with every request. The libraries below send no call twice: an insert with an unknown outcome is an
+    error, which the caller handles.
     """
 
     def __init__(self, dsn: str, read_dsn: str, cluster: str) -> None:
@@ -202,10 +201,10 @@ class Server:
 
     @contextmanager
     def handle(self, role: Role, database: str | None) -> Iterator[Any]:
-        """A request that failed takes its connection with it, the client stays good."""
+        """A failed request closes its connection; the client remains usable."""
         client = self._clients.get((role, database))
         if client is None:
-            made = self._connect(role, database)  # not under a lock: it may wait for a server that is not there
+            made = self._connect(role, database)  # not under a lock: it may wait for an unreachable server
             client = self._clients.setdefault((role, database), made)
         yield client
 
@@ -233,14 +232,13 @@ class Server:
         for name, value in _settable(client, role, self._settings[role]).items():
             client.set_client_setting(name, value)
         if role == "write":
-            _settable(client, role, self.insert_settings)  # they go with each insert; better to know at once
+            _settable(client, role, self.insert_settings)  # they are sent with each insert; better to know at once
         return client
 
 
 def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Those of `wanted` that the server's user may set. The others must stand in the user's profile already.
-
-    The operator's limits on time and memory count where they are fixed; `_REQUIRED` ones must be as wanted.
+    """Those of `wanted` that the server's user may set. The others must be in the user's profile already. An operator's
+    fixed limits on time and memory are accepted; `_REQUIRED` settings must be as wanted.
     """
     found: dict[str, Any] = {}
     for name, value in wanted.items():

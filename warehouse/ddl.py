@@ -1,4 +1,4 @@
-"""The DDL of one generation, from `tables.sql`: for one engine as it stands, for a cluster rewritten."""
+"""The DDL of one generation, from `tables.sql`: unchanged for one engine, rewritten for a cluster."""
 
 from hashlib import blake2b
 from pathlib import Path
@@ -24,15 +24,15 @@ def table_names() -> list[str]:
 
 
 def mark(cluster: str = "") -> str:
-    """What the comment of a generation's database says of the tables it was made from. Comments, spaces, and the
-    cluster's name do not matter; that there is one does."""
+    """The mark in the comment of a generation's database, made from the table definitions. Comments, spaces and the
+    cluster's name do not matter; whether there is a cluster does."""
     made = [clustered(table, "database", "cluster") if cluster else [table] for table in table_statements()]
     text = "\n".join(" ".join(statement.split()) for statements in made for statement in statements)
     return f"tables {blake2b(text.encode(), digest_size=8).hexdigest()}"
 
 
 def marks_query(cluster: str = "") -> str:
-    """The different marks of the database `{name}`: none where it is nowhere. A server that is away is not asked."""
+    """The different marks of the database `{name}`: none if it does not exist. Unreachable servers are skipped."""
     if not cluster:
         return "SELECT comment FROM system.databases WHERE name = {name:String}"
     databases = f"clusterAllReplicas('{cluster}', system.databases)"
@@ -40,7 +40,7 @@ def marks_query(cluster: str = "") -> str:
 
 
 def create_statements(database: str, cluster: str = "") -> list[str]:
-    """What makes a generation complete, in order; every statement may run again. `cluster`: its name, or none."""
+    """The statements that make a generation complete, in order; each may run again. `cluster`: its name, or none."""
     where = on_cluster(cluster)
     statements = [f"CREATE DATABASE IF NOT EXISTS {database}{where} COMMENT '{mark(cluster)}'"]
     for table in table_statements():

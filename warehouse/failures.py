@@ -1,6 +1,5 @@
-"""What the engine's errors become: `schemas.errors`, by the error's number alone.
-
-The engine's text may quote a caller's value, and a transport error's the whole request, so neither goes on.
+"""Converts the engine's errors to `schemas.errors`, by the error's number alone. The engine's text may quote a caller's
+value, and that of a transport error the whole request, so neither is passed on.
 """
 
 import re
@@ -20,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
 
 EngineError = (ClickHouseError, HTTPError, OSError)
-"""What clickhouse-connect raises when a call did not end well; of files that it could not open, too."""
+"""The errors of clickhouse-connect for a failed call, and for files that it cannot open."""
 
 UNAVAILABLE: Final = "warehouse_unavailable"
 DAMAGED: Final = "warehouse_damaged"
@@ -63,10 +62,10 @@ _DAMAGED: Final = {
     271: "CANNOT_DECOMPRESS",
     432: "UNKNOWN_CODEC",
 }
-"""What a file of a table that was changed or cut behind the engine's back is met with."""
+"""The engine's errors for a table's file that was changed or truncated on disk."""
 _MISSING: Final = {60: "UNKNOWN_TABLE", 81: "UNKNOWN_DATABASE"}
 _NO_DESCRIPTOR: Final = f"errno: {EMFILE}"
-"""Stands in the embedded engine's messages, whatever it could not open; the number of the error tells less."""
+"""In the embedded engine's message if it cannot open anything; the error's number says less."""
 
 _REFUSED_USER: Final = {
     192: "UNKNOWN_USER",
@@ -88,7 +87,7 @@ def read_failure(error: Exception) -> SimorghError:
 
 
 def failure(error: Exception) -> SimorghError:
-    """For our own: `Backpressure` where the same call may succeed later, else `Broken`."""
+    """For our own queries: `Backpressure` if the same call may succeed later, else `Broken`."""
     return _failure(error, "the rows may be written or not, so read them back, ")
 
 
@@ -121,7 +120,7 @@ def _failure(error: Exception, first: str) -> SimorghError:
 
 
 def damage(how: str) -> Broken:
-    """A table's files are not what the engine wrote. The tables are a projection: the log makes them again."""
+    """A table's files have changed since the engine wrote them. The tables can be rebuilt from the log."""
     return Broken(
         f"warehouse: wanted a table as written, got a damaged one (code {how}); check the disk, then run `simorgh"
         " replay`, which rebuilds all tables from the log",
@@ -134,7 +133,7 @@ def _code(error: Exception) -> int | None:
 
 
 def _transport(error: Exception) -> str | None:
-    """Names a failure between here and the engine; None when the client library itself refused the call."""
+    """Names a failure between us and the engine; None if the client library itself refused the call."""
     if isinstance(error, HTTPError):
         return type(error).__name__
     if isinstance(error, OSError):

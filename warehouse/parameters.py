@@ -1,8 +1,8 @@
 """Long lists of numbers as parameters.
 
 A server takes a parameter of at most 128 KiB (`http_max_field_value_size`, which only its default profile can raise),
-so some 3,000 nodes. A longer list is written into the query, in the way in which the engine itself replaces a
-parameter: a text that is cast to the parameter's type. Lists of numbers only, since these need no quoting.
+so some 3,000 nodes. A longer list is written into the query as the engine itself does it: a text that is cast to the
+parameter's type. Lists of numbers only, since these need no quoting.
 """
 
 import re
@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 LONGEST: Final = 64 * 1024
-"""Characters of a list that is still sent as a parameter."""
+"""The largest list, in characters, that is sent as a parameter."""
 
 
 def write_long_lists(sql: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The same query with its long lists of numbers in its text. Names that are written are no longer parameters."""
+    """The same query with its long lists of numbers in its text. Those names are no longer parameters."""
     left = dict(parameters)
     for name, value in parameters.items():
         text = _numbers(value)

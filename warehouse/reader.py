@@ -1,8 +1,8 @@
-"""Reading the warehouse on behalf of a caller: read-only handles, bound parameters, one place.
+"""Reading the warehouse for a caller: read-only handles and bound parameters, in one place.
 
-The embedded engine runs stacked statements and reads and writes files, so every query that carries anything from
-a caller goes through `Reader`, whose handles have been made read-only for good (`readonly = 1`). Embedded, that
-does not stop `INTO OUTFILE`: the query's text is always ours.
+The embedded engine runs stacked statements and reads and writes files, so every query with a caller's value goes
+through `Reader`, whose handles are permanently read-only (`readonly = 1`). Embedded, that does not stop `INTO OUTFILE`:
+the query's text is always ours.
 """
 
 from collections.abc import Mapping
@@ -17,24 +17,22 @@ class Reader(Protocol):
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
         """Run one SELECT on the current generation's database and return its rows as dicts.
 
-        `sql` names tables without a database and holds no caller's value: those are bound, as `{name:Type}`
-        (UInt128 as a Python int). Blocks. Raises `InvalidInput` (code `query_too_large`) over the limits on time,
-        memory and result rows, `Backpressure` while a server is away, and `Broken` for anything else that the engine
-        refuses.
+        `sql` names tables without a database and holds no caller's value: those are bound, as `{name:Type}` (UInt128 as
+        a Python int). Blocks. Raises `InvalidInput` (code `query_too_large`) over the limits on time, memory and result
+        rows, `Backpressure` while a server is unreachable, and `Broken` for any other refusal of the engine.
         """
         ...
 
     def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """`rows`, for what finds a few rows by their key: at half the CPU, and slowly where it has to read many."""
+        """`rows` for queries that find a few rows by their key: half the CPU, but slow if it reads many rows."""
         ...
 
     def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """`rows`, as tuples, for what may be long: any number of rows, and ten minutes. The memory is as limited: who
-        asks does so in pages."""
+        """`rows`, as tuples, for long results: any number of rows, and ten minutes. The memory limit is the same, so
+        read in pages."""
         ...
 
     def call_off(self, ticket: Ticket) -> None:
-        """End the query that runs under the ticket, and refuse those that would follow it. Blocks a moment.
-
-        A query that cannot be ended ends by its limit on time."""
+        """Cancel the query that runs under the ticket, and refuse later ones. Blocks for a moment. A query that cannot
+        be cancelled ends at its time limit."""
         ...

@@ -1,7 +1,7 @@
-"""Calling off what runs for a caller who no longer waits for it.
+"""Cancelling the queries of a caller who no longer waits.
 
-A ticket is carried by the thread that works for one request. Its tag stands as a comment in every query of that
-thread, which is how the engine, embedded or a server, is told what to end.
+A ticket is carried by the thread that works for one request. Its tag is a comment in every query of that thread, so
+that the engine, embedded or a server, can cancel them.
 """
 
 import secrets
@@ -36,7 +36,7 @@ def carrying(ticket: Ticket) -> Iterator[None]:
 
 
 def tagged(sql: str) -> str:
-    """The query with its ticket's tag. Raises `Backpressure` where it was called off: the next query of several."""
+    """The query with its ticket's tag. Raises `Backpressure` if the ticket was cancelled between two queries."""
     ticket = _CURRENT.get()
     if ticket is None:
         return sql

@@ -1,1 +1,1 @@
-"""How a delivery reaches its destination: one small port, and a sender for each kind of destination."""
+"""Senders: one small port, and a sender for each kind of destination."""

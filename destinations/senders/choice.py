@@ -1,4 +1,4 @@
-"""Which sender a trigger has. A new kind of destination is a branch here, and one more run of the contract."""
+"""Chooses the sender of a trigger. A new kind of destination is a branch here, and another run of the contract."""
 
 import ssl
 

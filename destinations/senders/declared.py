@@ -15,7 +15,7 @@ def checked_webhook(
     allow_private: bool,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> dict[str, str]:
-    """`{"url", "secret"}` as it is to be stored; a missing secret is generated.
+    """`{"url", "secret"}` to be stored; a missing secret is generated.
 
     Raises `InvalidInput` (codes `invalid_webhook`, `invalid_webhook_url`, `invalid_webhook_secret`). The
     host is not looked up: that happens at every connection.

@@ -70,7 +70,7 @@ _LOCAL_NAMES: Final = (".localhost", ".local", ".internal", ".home.arpa", ".loca
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked URL in parts, so that no other parser reads it again and sees another host."""
+    """The parts of a checked URL, so that no other parser reads it again and finds another host."""
 
     scheme: str
     host: str
@@ -157,7 +157,7 @@ def _literal(host: str) -> Address | None:
 
 
 def refusal(address: Address) -> str:
-    """Why this address must not be called; empty when it is global unicast and not one of our own."""
+    """Why this address must not be called; empty if it is global unicast and not one of our own."""
     if isinstance(address, IPv4Address):
         refused = any(address in network for network in _REFUSED_V4)
     else:

@@ -28,8 +28,8 @@ def secret_key(secret: str) -> bytes:
 
     The standard advises 24 bytes or more.
 
-    Raises `InvalidInput` (code `invalid_webhook_secret`) for anything else: a receiver's library decodes
-    base64, so a secret taken as raw text here would never verify there.
+    Raises `InvalidInput` (code `invalid_webhook_secret`) for anything else: a receiver's library decodes base64, so
+    with a secret read as raw text here, no signature would verify there.
     """
     text = secret.removeprefix(PREFIX)
     try:

@@ -22,7 +22,7 @@ from schemas.clock import Clock
 from schemas.errors import InvalidInput
 
 TIMEOUT: Final = 14.0
-"""Seconds from the look-up to the head of the answer, which is what counts."""
+"""Seconds from the look-up to the head of the answer, which decides the outcome."""
 
 DRAIN_TIMEOUT: Final = 1.0
 """Seconds for the rest of the answer, which only decides whether its connection is kept."""
@@ -31,10 +31,10 @@ KEEP_ALIVE: Final = 4.0
 """Seconds; common servers close an idle connection after 5, and a request must not meet that."""
 
 MAX_BODY: Final = 64 * 1024
-"""Bytes of an answer that are read, and thrown away, to keep its connection."""
+"""Bytes of an answer that are read and dropped, to keep its connection."""
 
 GONE: Final = 410
-"""The answer of a receiver that wants nothing more."""
+"""The status of a receiver that wants no more deliveries."""
 
 
 class WebhookSender:
@@ -60,7 +60,7 @@ class WebhookSender:
         self._closed = False
 
     async def attempt(self, delivery: Delivery) -> Answer:
-        """Redirects are answers, and are not followed."""
+        """Redirects count as answers and are not followed."""
         try:
             return await self._post(delivery)
         except InvalidInput as error:
@@ -162,7 +162,8 @@ def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str | None:
 
 
 async def _drain(response: httpcore.Response) -> bool:
-    """Read and forget up to MAX_BODY bytes of the answer's body; whether it ended there. The answer counts already."""
+    """Read and drop up to MAX_BODY bytes of the answer's body. Returns whether it ended. The outcome is known
+    already."""
     size = 0
     try:
         async with asyncio.timeout(DRAIN_TIMEOUT):

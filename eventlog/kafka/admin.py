@@ -1,6 +1,5 @@
-"""Topics, ends and positions: small requests to the broker, through kafka-python whichever client publishes.
-
-Each is tried again until the connection's patience ends; then `Backpressure` with code `log_unavailable`.
+"""Topics, ends and positions: small requests to the broker, through kafka-python, whichever client publishes. Each is
+retried until the connection's patience ends; then it raises `Backpressure` with code `log_unavailable`.
 """
 
 import contextlib
@@ -22,13 +21,13 @@ from schemas.errors import Backpressure, InvalidSettings
 T = TypeVar("T")
 
 BRIEF: Final = 1.0
-"""Seconds for which the lock is held at most, but by who connects."""
+"""The longest time in seconds that a thread holds the lock, unless it connects."""
 
 KEEP: Final = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-"""The log is truth: no topic forgets. Checked on topics that were there before, too."""
+"""Everything is computed from the log, so no topic may delete records. Existing topics are checked too."""
 
 _PASSING: Final = (errors.UnknownBrokerIdError,)
-"""Not to be tried again, says the library; it is a partition without a leader for a moment, seen in old metadata."""
+"""The library says not to retry; but old metadata show this for a partition that has no leader for a moment."""
 
 
 class Admin:
@@ -47,10 +46,10 @@ class Admin:
     # --- topics
 
     def ensure_topics(self, wanted: Mapping[str, int], replication: int, min_insync: int) -> dict[str, int]:
-        """Make the topics that are missing ({name: partitions}); the partitions that each topic has now.
+        """Create missing topics ({name: partitions}). Returns the number of partitions of each topic.
 
-        Any number of processes may do so at once. `replication` -1 and `min_insync` 0 leave it to the broker.
-        Raises `InvalidSettings` for a topic that would forget records.
+        Any number of processes may do so at once. `replication` -1 and `min_insync` 0 leave it to the broker. Raises
+        `InvalidSettings` for a topic that would delete records.
         """
         missing = {name: count for name, count in wanted.items() if name not in self._partitions(wanted)}
         if missing:
@@ -87,7 +86,7 @@ class Admin:
             ) from error
 
     def _partitions(self, names: Mapping[str, int]) -> dict[str, int]:
-        """Of the topics that exist and have all their leaders."""
+        """The topics that exist and have leaders for all partitions."""
         described = self._try("describing topics", lambda client: client.describe_topics(list(names)))
         return {
             topic["name"]: len(topic["partitions"])
@@ -145,8 +144,8 @@ class Admin:
         return [max(found[partition].offset, 0) if partition in found else 0 for partition in wanted]
 
     def close(self) -> None:
-        """Does not wait for a thread that is connecting, which takes long where no broker answers: that one closes its
-        client itself."""
+        """Does not wait for a thread that is connecting, which takes long if no broker answers. That thread closes its
+        client."""
         self._closed.set()
         if self._lock.acquire(timeout=BRIEF):
             try:
@@ -155,16 +154,16 @@ class Admin:
                 self._lock.release()
 
     def _close_client(self) -> None:
-        """Whoever calls holds the lock."""
+        """The caller holds the lock."""
         if self._client is not None:
             self._client.close()
             self._client = None
 
-    # --- trying
+    # --- retrying
 
     def _try(self, what: str, call: Callable[[Any], T], patience: float | None = None, *, reconnect: bool = False) -> T:
-        """`reconnect`: the next try is made by a fresh client. The library keeps forever which broker a group's
-        coordinator was; a fresh one asks again.
+        """`reconnect`: the next attempt uses a new client. The library never forgets which broker was a group's
+        coordinator; a new client asks again.
         """
         deadline = time.monotonic() + (self._connection.patience if patience is None else patience)
         failures = 0
@@ -208,7 +207,8 @@ class Admin:
 
 
 def _no_answer(connection: Connection) -> str:
-    """The library does not say why: a broker that is away, one that wants TLS, and a wrong password look the same."""
+    """The library does not say why: an unreachable broker, one that requires TLS, and a wrong password look the
+    same."""
     return (
         f"Kafka: connecting: wanted an answer of {connection.bootstrap} within {connection.patience:g} s, got none;"
         " look whether it is there (SIMORGH_LOG) and lets us in (SIMORGH_KAFKA_SECURITY)"

@@ -1,4 +1,4 @@
-"""What the adapter asks of a client library: to publish, and to read one partition. Two libraries answer."""
+"""What the adapter needs of a client library: publishing, and reading one partition. Two libraries implement it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ LINGER_MS: Final = 2
 """How long a message waits for others to share its request."""
 
 FETCH_WAIT_MS: Final = 50
-"""How long the broker holds a fetch that finds nothing. A reader that jumps elsewhere waits for it to end."""
+"""How long the broker holds a fetch that finds nothing. A reader that moves elsewhere waits for it to end."""
 
 FETCH_BYTES: Final = 4 * 1024 * 1024
 BATCH_BYTES: Final = 512 * 1024
@@ -46,15 +46,14 @@ def headers_of(topic: str) -> Headers:
 
 
 PAUSES: Final = Pauses(0.1, 1.0)
-"""Between two tries of one request, as long as the connection's patience lasts."""
+"""Pauses between two attempts of a request, as long as the connection's patience lasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the brokers are and how to speak to them. `bootstrap` is `host:port[,host:port]`.
-
-    `patience`: seconds after which a broker that does not answer is given up. `security`: see `SECURITY`.
-    `largest`: bytes of one message. Raises `InvalidSettings` for security settings that do not pass through.
+    """The brokers' addresses and how to connect. `bootstrap` is `host:port[,host:port]`. `patience`: seconds to wait
+    for a broker that does not answer. `security`: see `SECURITY`. `largest`: bytes of one message. Raises
+    `InvalidSettings` for security settings that do not pass through.
     """
 
     bootstrap: str
@@ -71,7 +70,7 @@ class Connection:
 
 
 class Outcome(Protocol):
-    """Is told what becomes of each message, by its number, once. From any thread."""
+    """Receives the outcome of each message, by its number, once. Called from any thread."""
 
     def delivered(self, number: int, partition: int, offset: int) -> None: ...
 
@@ -82,7 +81,7 @@ class Publisher(Protocol):
     """Idempotent, acknowledged by all replicas in sync, partition by murmur2 of the key. For any thread."""
 
     def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
-        """Hand over; the messages of one thread keep their order in a partition. Never blocks for the broker.
+        """Publish messages. Those of one thread keep their order in a partition. Never waits for the broker.
 
         Every message, from number `first` on, has its outcome within the connection's patience.
         """
@@ -90,7 +89,7 @@ class Publisher(Protocol):
 
     @property
     def broken(self) -> bool:
-        """It cannot publish any more, or no longer in order: to be closed and replaced."""
+        """Whether it can no longer publish, or not in order: close it and replace it."""
         ...
 
     def close(self, timeout: float) -> None:
@@ -104,7 +103,7 @@ class PartitionReader(Protocol):
     def seek(self, offset: int) -> None: ...
 
     def take(self, count: int, timeout: float) -> list[Record]:
-        """The next `count` records. Fewer only when `timeout` seconds have passed: ask for what exists."""
+        """The next `count` records, which must exist. Fewer only if `timeout` seconds have passed."""
         ...
 
     def close(self) -> None: ...
@@ -133,12 +132,12 @@ class Client(Protocol):
     def reader(self, topic: str, partition: int) -> PartitionReader: ...
 
     def ends(self) -> Ends | None:
-        """Its own way of asking for ends. None: it has none that would be cheaper than the admin requests."""
+        """Its own way to read ends. None: it has none that is cheaper than the admin requests."""
         ...
 
 
 def unavailable(what: str, why: object) -> Backpressure:
-    """The broker is away or cannot do it now: offer the same again later. `why` holds no customer's data."""
+    """The broker is unavailable: submit the same again later. `why` contains no customer's data."""
     return Backpressure(
         f"Kafka: {what}: wanted an answer of the broker, got {why}; offer the same again later", code="log_unavailable"
     )

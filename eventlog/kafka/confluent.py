@@ -33,13 +33,13 @@ LONGEST_WAVE: Final = 0.5
 """Seconds that messages wait for the outcome of others."""
 
 AHEAD_KB: Final = 16 * 1024
-"""What one reader may hold in memory, read ahead."""
+"""How many bytes one reader may read ahead into memory."""
 
 SHORTEST_LOOK: Final = 1.0
-"""Seconds that a question for ends is given at least: a busy broker is not one that is away."""
+"""The shortest timeout in seconds of a request for ends: a busy broker is not an unreachable one."""
 
 YOUNG: Final = 1.0
-"""Seconds for which a client that does not know the leaders may still learn of them."""
+"""Seconds in which a client may still learn of the leaders."""
 
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -70,12 +70,10 @@ class _Send(NamedTuple):
 
 
 class ConfluentPublisher:
-    """Outcomes are told in a thread of its own.
-
-    What is sent while messages are under way goes in one wave after them. An idempotent producer may have five requests
-    under way, one for each batch of a partition; with more to send, librdkafka (2.16) does not sleep until the broker
-    answers but looks again and again, with a core to itself: where the broker shares the machine it hardly gets to
-    answer. Waves make few requests, and large ones.
+    """Outcomes are reported in a thread of its own. Messages submitted while others are in flight go in one wave after
+    them. An idempotent producer may have five requests in flight, one for each batch of a partition. With more to send,
+    librdkafka (2.16) polls without sleeping and uses a whole core; a broker on the same machine hardly gets to answer.
+    Waves make few and large requests.
     """
 
     def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
@@ -122,9 +120,8 @@ class ConfluentPublisher:
         self._next_wave()
 
     def _next_wave(self) -> None:
-        """Send what is held if nothing is under way, or for so long that a broker must be away; others may be there.
-
-        Where another thread is handing a wave over, that one looks again after it.
+        """Send the held messages if none are in flight, or if those have been for so long that a broker must be
+        unreachable; others may answer. If another thread is sending a wave, it checks again after it.
         """
         looking = True
         while looking and self._held and self._sending.acquire(blocking=False):
@@ -134,7 +131,7 @@ class ConfluentPublisher:
                 self._sending.release()
 
     def _send_wave(self) -> bool:
-        """False where it is too early."""
+        """False if it is too early."""
         with self._gate:
             if self._under_way and time.monotonic() - self._wave_at < LONGEST_WAVE:
                 return False
@@ -234,10 +231,10 @@ class ConfluentReader:
 
 
 class ConfluentEnds:
-    """One request a question, where kafka-python's takes two and nine times the CPU: everybody who waits asks it.
+    """One request each time, where kafka-python takes two and nine times the CPU: every waiting thread asks.
 
-    One client as long as it knows the leaders: whoever made another after each question that a busy broker did not
-    answer in time would add connections to its troubles, until it answers nobody.
+    It keeps its client as long as that knows the leaders: a new client after each timeout would add connections to a
+    busy broker until it answers nobody.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -286,7 +283,7 @@ class ConfluentEnds:
 
 
 def _told(offset: int) -> int:
-    """librdkafka (2.16) answers -1001, and no error, where the leader went away while it was asked."""
+    """librdkafka (2.16) returns -1001 without an error if the leader disappears during the request."""
     if offset < 0:
         raise KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION))
     return offset
@@ -330,12 +327,12 @@ _BREAKING: Final = {
 
 
 def _passing(error: KafkaError) -> bool:
-    """An error of a reader that the library itself gets over."""
+    """An error of a reader from which the library recovers by itself."""
     return error.code() not in _REFUSED | _GONE and not error.fatal()
 
 
 def explain(what: str, error: KafkaError) -> SimorghError:
-    """Which of our errors an error of the library is. Gives its name only: its text may hold values."""
+    """Our error for an error of the library. It contains only the name, since the text may contain values."""
     code, name = error.code(), error.name()
     if code in _TOO_LARGE:
         return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {name}; split it", code="too_large")

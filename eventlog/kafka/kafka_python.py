@@ -1,4 +1,4 @@
-"""Publishing and reading with kafka-python: pure Python, there wherever Simorgh is."""
+"""Publishing and reading with kafka-python: pure Python, always installed."""
 
 import contextlib
 import time
@@ -45,7 +45,7 @@ class KafkaPythonClient:
 
 
 class KafkaPythonPublisher:
-    """Outcomes are told in the library's own thread."""
+    """Outcomes are reported in the library's own thread."""
 
     def __init__(self, connection: Connection, topics: Sequence[str]) -> None:
         patience = int(connection.patience * 1000)
@@ -145,10 +145,8 @@ class KafkaPythonReader:
 
 
 def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) -> Any:
-    """A client of a kind of the library.
-
-    When the library cannot connect it raises, and leaves its thread behind, which looks for the broker for as long as
-    the process lives (kafka-python 3.0): close what it made.
+    """A client of one of the library's classes. If the library cannot connect, it raises and leaves a thread behind
+    that looks for the broker until the process ends (kafka-python 3.0), so that thread is closed here.
     """
     made: list[KafkaNetClient] = []
 
@@ -165,7 +163,7 @@ def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) ->
 
 
 def common_settings(connection: Connection) -> dict[str, Any]:
-    """What every kind of client of the library takes."""
+    """Options of all of the library's clients."""
     patience = int(connection.patience * 1000)
     return {
         "bootstrap_servers": connection.bootstrap.split(","),
@@ -181,12 +179,12 @@ _TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
 def _passing(error: Exception) -> bool:
-    """Whether it may well work later, with the same client."""
+    """Whether the same client may succeed later."""
     return bool(getattr(error, "retriable", False))
 
 
 def explain(what: str, error: Exception) -> SimorghError:
-    """Which of our errors an error of the library is. Names its class only: its text may hold values."""
+    """Our error for an error of the library. It names only the class, since the text may contain values."""
     kind = type(error).__name__
     if isinstance(error, _TOO_LARGE):
         return InvalidInput(f"Kafka: {what}: wanted a smaller message, got {kind}; split it", code="too_large")

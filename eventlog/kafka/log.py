@@ -27,9 +27,9 @@ from schemas.errors import Backpressure, InvalidSettings
 
 FIRST_LOOK: Final = 0.002
 LAST_LOOK: Final = 0.1
-"""Seconds between two looks at a topic's ends while somebody waits: the longer it has not grown, the more. Each look
-costs the broker a request, and a cluster without traffic has some ten who wait. On the way from an event to a webhook
-there are four topics: a first event after a pause may wait four times as long."""
+"""Seconds between two reads of a topic's ends while threads wait: longer, the longer it has not grown. Each read is a
+request to the broker, and an idle cluster has some ten waiting threads. Between an event and its webhook are four
+topics, so a first event after a pause may wait four times as long."""
 
 
 class KafkaEventLog:
@@ -168,7 +168,7 @@ class KafkaEventLog:
     def _has_grown(self, name: str, beyond: Sequence[int]) -> bool:
         return any(end > known for end, known in zip(self._known[name], beyond, strict=True))
 
-    # --- what is known of the ends
+    # --- known ends
 
     def _pause(self, name: str) -> float:
         return min(LAST_LOOK, max(FIRST_LOOK, (time.monotonic() - self._grew[name]) / 3))
@@ -182,7 +182,8 @@ class KafkaEventLog:
         return ends
 
     def _look_again(self, name: str, age: float, patience: float) -> None:
-        """Look unless somebody looked within `age` seconds: many may wait. A broker that is away tells nothing."""
+        """Read the ends unless another thread did within `age` seconds, since many may wait. An unreachable broker
+        changes nothing."""
         with self._looking[name]:
             if time.monotonic() - self._looked[name] >= age:
                 self._readers.let_go()
@@ -225,7 +226,7 @@ class KafkaEventLog:
 
 
 def make_client(name: ClientName, connection: Connection, names: Sequence[str]) -> Client:
-    """`auto`: confluent-kafka where it is installed. Raises `InvalidSettings` for one that is not."""
+    """`auto`: confluent-kafka if it is installed. Raises `InvalidSettings` for a client that is not installed."""
     if name == "auto":
         name = "confluent" if find_spec("confluent_kafka") else "kafka-python"
     if name == "kafka-python":

@@ -1,4 +1,4 @@
-"""From submits to acknowledged positions: what waits is bounded, and a broken publisher is replaced."""
+"""From submits to acknowledged positions. The queue is bounded, and a broken publisher is replaced."""
 
 import logging
 import random
@@ -19,13 +19,13 @@ Write = tuple[str, Sequence[Message]]
 """The topic's name on the broker, and its messages."""
 
 LOOK: Final = 0.25
-"""Seconds between two looks at the publisher's health."""
+"""Seconds between two checks of the publisher's health."""
 
 PAUSES: Final = Pauses(0.5, 5.0)
-"""Between two tries to replace a broken publisher."""
+"""Pauses between two attempts to replace a broken publisher."""
 
 AFTER: Final = 2.0
-"""Seconds on top of the patience for the last outcomes to be told."""
+"""Seconds in addition to the patience for the last outcomes to arrive."""
 
 
 class Submission:
@@ -39,7 +39,7 @@ class Submission:
         self.records = sum(len(messages) for _, messages in writes)
         self.size = sum(len(key) + len(value) for _, messages in writes for key, value in messages)
         self.future: Future[list[list[Position]]] = Future()
-        self.future.set_running_or_notify_cancel()  # what was handed over cannot be called back
+        self.future.set_running_or_notify_cancel()  # published messages cannot be recalled
         self._positions: list[Position | None] = [None] * self.records
         self._left = self.records
         self._error: SimorghError | None = None
@@ -64,7 +64,7 @@ class Submission:
             self._done(self)
 
     def abandon(self) -> None:
-        """Fail for want of outcomes; what still comes is ignored."""
+        """Fail because outcomes are missing. Later ones are ignored."""
         with self._lock:
             if self._left <= 0:
                 return
@@ -86,10 +86,9 @@ class Submission:
 
 
 class Publishing:
-    """Submits, for any thread. `grown` is told (topic's name, positions) before a future is done.
-
-    A publisher that broke, or tells no outcomes, is replaced in the background; until then submits get
-    `Backpressure`. So every submit has its answer, whatever the library does.
+    """Submits, for any thread. `grown` is called with (topic's name, positions) before a future is done. A publisher
+    that is broken or reports no outcomes is replaced in the background; until then submits get `Backpressure`. So every
+    submit gets an answer, whatever the library does.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class Publishing:
             self._retire(sick)
 
     def _is_sick(self) -> bool:
-        """Broken, or silent for longer than it may be. The mutex is held."""
+        """Whether it is broken, or silent for too long. The mutex is held."""
         oldest = next(iter(self._outstanding), None)
         overdue = oldest is not None and self._is_overdue(oldest)
         return self._publisher is not None and (self._publisher.broken or overdue)
@@ -197,7 +196,7 @@ class Publishing:
             submission.abandon()
 
     def _install(self) -> bool:
-        """A new publisher in the place of the old; False when there is no broker to be had."""
+        """Replace the publisher. False if no broker is available."""
         try:
             publisher = self._client.publisher()
         except SimorghError as error:
@@ -211,7 +210,7 @@ class Publishing:
         return True
 
     def _retire(self, publisher: Publisher) -> None:
-        """What it still holds gets its outcome while others go on with another; then it is let go."""
+        """Its messages get their outcomes while other submits use the new one; then it is closed."""
 
         def done() -> bool:
             return publisher not in self._outstanding.values()
@@ -226,7 +225,7 @@ class Publishing:
     # --- the end
 
     def close(self) -> None:
-        """Wait for what is on its way, within the patience, then let go of the broker. Called once."""
+        """Wait for messages in flight, within the patience, then disconnect. Called once."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Readers at work: each stands in one partition and reads ahead, so that reading on costs no round trip."""
+"""A pool of readers: each follows one partition and reads ahead, so that reading on needs no round trip."""
 
 import threading
 import time
@@ -10,21 +10,22 @@ from eventlog.kafka.client import PartitionReader, unavailable
 from eventlog.port import Record
 
 MOST_READERS: Final = 48
-"""Of one log. Each has a connection and read ahead; beyond this, the one longest idle is closed."""
+"""Readers of one log. Each has a connection and reads ahead; beyond this number, the one that was idle longest is
+closed."""
 
 MOST_BESIDE: Final = 3
-"""Of one partition: for those who follow it from different places. More share, and jump."""
+"""Readers of one partition, for callers at different positions. More callers share them, and they jump."""
 
 LONGEST_IDLE: Final = 10.0
-"""Seconds after which a reader that nobody asked is closed: at a partition's end it asks the broker twenty times a
-second, for nothing. Where something comes again, another one is made, in some hundredths of a second."""
+"""Seconds after which an unused reader is closed: at a partition's end it asks the broker twenty times a second, for
+nothing. When records arrive again, making another one takes some hundredths of a second."""
 
 Spot = tuple[str, int]
 """A topic's name on the broker, and a partition."""
 
 
 class _Reader:
-    """A reader and where it stands; None: nowhere."""
+    """A reader and its position; None: nowhere."""
 
     def __init__(self, reader: PartitionReader) -> None:
         self.reader = reader
@@ -32,10 +33,10 @@ class _Reader:
         self.used = 0.0
 
     def read(self, offset: int, count: int, patience: float) -> list[Record]:
-        """Exactly `count` records, which exist. Raises `Backpressure` when they do not come in time."""
+        """Exactly `count` records, which must exist. Raises `Backpressure` if they do not arrive in time."""
         if self.offset != offset:
             self.reader.seek(offset)
-        self.offset = None  # until it went well
+        self.offset = None  # until it has succeeded
         records = self.reader.take(count, patience)
         if len(records) < count:
             raise unavailable("reading", f"{len(records)} of {count} records in {patience:g} s")
@@ -66,7 +67,7 @@ class Readers:
         return records
 
     def _take(self, spot: Spot, offset: int) -> _Reader:
-        """One that stands at `offset`, else a new one, else the one that was used least recently."""
+        """A reader at `offset`, else a new one, else the one that was used least recently."""
         with self._lock:
             idle = self._idle[spot]
             there = next((reader for reader in idle if reader.offset == offset), None)
@@ -86,7 +87,7 @@ class Readers:
             each.reader.close()
 
     def _surplus(self) -> list[_Reader]:
-        """Takes out what is too many, or all once the readers are closed. The lock is held."""
+        """Removes surplus readers, or all once the pool is closed. The lock is held."""
         idle = sorted(
             ((reader.used, spot, reader) for spot, readers in self._idle.items() for reader in readers),
             key=lambda found: found[0],
@@ -97,7 +98,7 @@ class Readers:
         return [reader for _, _, reader in surplus]
 
     def let_go(self, idle: float = LONGEST_IDLE) -> None:
-        """Close those that were not used for this long. Cheap where there are none: to be called again and again."""
+        """Close readers that were not used for this long. Cheap if there are none, so call it often."""
         before = time.monotonic() - idle
         with self._lock:
             old = [(spot, each) for spot, readers in self._idle.items() for each in readers if each.used <= before]

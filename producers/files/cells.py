@@ -17,7 +17,7 @@ _TENTHS_OF_NOTHING = re.compile(r"\d+\.0")
 
 
 class Cells:
-    """The readings of one file's cells, remembered for a while: neighbouring lines repeat their values."""
+    """The parsed cells of one file, cached for a while, since neighbouring lines repeat values."""
 
     def __init__(self, form: Format, time: Time) -> None:
         self._blanks = form.blanks
@@ -30,7 +30,7 @@ class Cells:
         self.instant: Callable[[object], int] = lru_cache(1_024, typed=True)(self._instant)
 
     def _text(self, value: object) -> str:
-        """Trimmed text; "" for nothing. A whole number stored as a float loses its ".0"."""
+        """Trimmed text; "" for an empty cell. A whole number stored as a float loses its ".0"."""
         if value is None or (isinstance(value, float) and math.isnan(value)):
             return ""
         if isinstance(value, float) and value.is_integer():
@@ -46,7 +46,7 @@ class Cells:
         return text, False
 
     def _number(self, value: object) -> Decimal:
-        """Exact: a float counts as the decimal that it prints as."""
+        """Exact: a float means its printed decimal."""
         if isinstance(value, bool):
             raise ValueError("not_a_number")
         if isinstance(value, (int, Decimal)):

@@ -14,20 +14,20 @@ from producers.files.streak import GoOn, Streak
 from schemas.errors import InvalidInput
 
 Progress = Callable[[int, int], None]
-"""Told now and then: rows read so far, rows in all."""
+"""Called now and then with the rows read so far, and all rows."""
 
 Known = Callable[[list[Event]], list[bool]]
-"""Which of these events (up to 1,000) were here before this import?"""
+"""Says which of these events (up to 1,000) were here before this import."""
 
 _BATCH = 1_000
 
 
 def _nobody(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+    """Progress that is not shown."""
 
 
 def _always(fault: str) -> bool:
-    """Go on, whatever fails."""
+    """Continue, whatever fails."""
     return True
 
 
@@ -44,11 +44,11 @@ def import_file(
 ) -> Report:
     """Read `path` by `mapping`, send the events to `sink`, and report.
 
-    `channel` overrides the mapping's. Without a sink it is a dry run: all is read and checked, nothing sent.
-    `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. With `known` the report tells new
-    events from those that were here. `go_on` is asked when everything fails for one reason. Blocks until every event
-    was answered. Raises `InvalidInput` when the file or the mapping cannot be used at all, `SameFault` when `go_on`
-    says no, and what the sink raises; what was sent until then stays, and a second import adds the rest.
+    `channel` overrides the mapping's. Without a sink it is a dry run: everything is read and checked, and nothing is
+    sent. `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. With `known` the report
+    distinguishes new events from those that were here. `go_on` is called when everything fails for one reason. Blocks
+    until every event is answered. Raises `InvalidInput` if the file or the mapping cannot be used at all, `SameFault`
+    if `go_on` returns false, and the sink's errors. Events sent before that stay, and a second import adds the rest.
     """
     report = Report(dry_run=sink is None, tells_new=known is not None)
     started = time.perf_counter()
@@ -73,7 +73,7 @@ def read_events(
     shift_weeks: int = 0,
     go_on: GoOn = _always,
 ) -> Iterator[Event]:
-    """The CloudEvents of a file, made while they are drawn. Reads it twice: first for where documents end."""
+    """The CloudEvents of a file, generated lazily. Reads the file twice: first to find where documents end."""
     chosen = channel or mapping.channel
     if chosen is None:
         raise InvalidInput(

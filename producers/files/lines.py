@@ -1,7 +1,7 @@
-"""Lines of a file, within bounds, whose bytes can still be told once they turn out to be no row.
+"""Lines of a file, within bounds. Their bytes stay available in case they are not a valid row.
 
-A line may be as long as its file. Of one over `MAX_ROW` no more than that is ever in memory: it is passed over, and
-its beginning is kept like that of any other row that cannot be read.
+A line may be as long as its file. Of a line over `MAX_ROW`, no more than that is ever in memory: it is skipped, and its
+beginning is kept, as for every unreadable row.
 """
 
 import base64
@@ -12,16 +12,16 @@ from typing import Any, BinaryIO, Final, NamedTuple, TextIO
 import orjson
 
 MAX_ROW: Final = 1 << 20
-"""Characters (of JSON Lines: bytes) that one row may have, all of its lines together."""
+"""The largest size of a row in characters (JSON Lines: bytes), all its lines together."""
 
 KEPT: Final = 8 * 1024
-"""Bytes that are kept of a row that cannot be read."""
+"""The bytes that are kept of an unreadable row."""
 
 _STEP: Final = 1 << 16
 
 
 class Raw(NamedTuple):
-    """A row as it stands in the file: the numbers of its first and last line, its size in bytes, and its first `KEPT`
+    """A row as it is in the file: the numbers of its first and last line, its size in bytes, and its first `KEPT`
     bytes."""
 
     first_line: int
@@ -31,11 +31,11 @@ class Raw(NamedTuple):
 
 
 class RowTooLong(Exception):
-    """The row in hand has more than `MAX_ROW` characters. All of its line has been read."""
+    """The present row has more than `MAX_ROW` characters. All of its line has been read."""
 
 
 class TextLines:
-    """What `csv.reader` reads from: the lines of a file that was opened with `newline=""` and `surrogateescape`.
+    """The input of `csv.reader`: the lines of a file that was opened with `newline=""` and `surrogateescape`.
 
     Remembers the lines since `begin`, which make up one row. `__next__` raises `RowTooLong`; the next line follows.
     """
@@ -85,13 +85,13 @@ class TextLines:
 
 
 def _without_mark(encoding: str) -> str:
-    """The encoding for a piece of the file: what is written with these names begins with a byte order mark."""
+    """The encoding for a piece of the file. With these names, Python would write a byte order mark."""
     name = codecs.lookup(encoding).name
     return {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}.get(name, name)
 
 
 def byte_lines(file: BinaryIO) -> Iterator[tuple[bytes, Raw | None]]:
-    """The lines of a file; with a `Raw` where a line is too long, of which only the first `MAX_ROW` bytes come."""
+    """The lines of a file, of at most `MAX_ROW` bytes; with a `Raw` if the line is longer."""
     number = 0
     while line := file.readline(MAX_ROW):
         number += 1
@@ -107,8 +107,8 @@ def byte_lines(file: BinaryIO) -> Iterator[tuple[bytes, Raw | None]]:
 
 
 def kept_bytes(raw: Raw) -> dict[str, Any]:
-    """What a rejected event says of a row: `lines`, `bytes`, and the bytes as `text`, or as `base64` where they are not
-    UTF-8 or mostly escapes. `kept` says how many these are, where they are not all."""
+    """A row in a rejected event: `lines`, `bytes`, and the bytes as `text`, or as `base64` if they are not UTF-8 or
+    mostly escapes. `kept` is their number if some are missing."""
     members: dict[str, Any] = {"lines": [raw.first_line, raw.last_line], "bytes": raw.size}
     head = raw.head
     if len(head) < raw.size:

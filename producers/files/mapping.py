@@ -36,14 +36,14 @@ class _Part(BaseModel):
 
 
 class Format(_Part):
-    """How the file is written. `kind` is taken from the file's ending when absent."""
+    """The format of the file. The default of `kind` comes from the file's ending."""
 
     kind: FileKind | None = None
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     encoding: str = "utf-8"
     decimal: Literal[".", ","] = "."
     blanks: frozenset[str] = frozenset({"", "NULL", "null", "NaN", "nan", "N/A"})
-    """Texts that stand for "nothing here"."""
+    """Texts that mean "no value"."""
 
     @field_validator("delimiter")
     @classmethod
@@ -67,7 +67,7 @@ class Document(_Part):
 
     column: Column
     cancelled_prefix: str = ""
-    """A document whose number starts so is a refund."""
+    """A document whose number starts with this is a refund."""
     cancelled_when_negative: bool = True
     """A document is a refund when its total is below zero, or zero with negative quantities only."""
 
@@ -125,7 +125,7 @@ class LineColumns(_Part):
 
 class Mapping(_Part):
     name: Name
-    """Names the source of the file. With the document's number it makes the event's id: keep it the same."""
+    """Names the source of the file. The event's id is made from it and the document's number: keep it the same."""
     channel: Name | None = None
     """Overridden by `simorgh import --channel`."""
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
@@ -136,7 +136,7 @@ class Mapping(_Part):
     identifiers: tuple[IdentifierColumn, ...] = ()
     """In the order of trust; a line without any is kept as an event that belongs to nobody."""
     traits: dict[str, Column] = {}
-    """Trait name -> column: told once per customer, and again whenever it changes."""
+    """Trait name -> column: sent once per customer, and again whenever it changes."""
 
     @model_validator(mode="after")
     def _traits_need_somebody(self) -> "Mapping":
@@ -145,7 +145,7 @@ class Mapping(_Part):
         return self
 
     def needed_columns(self) -> tuple[str, ...]:
-        """The columns without which no row is a line of an order, each once."""
+        """The columns that every line of an order needs, each once."""
         line = self.line
         return tuple(dict.fromkeys([self.document.column, self.time.column, line.sku, line.quantity, line.price]))
 

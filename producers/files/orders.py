@@ -1,8 +1,8 @@
 """Rows of a till's file to events: each document one `order.completed` or `order.refunded`.
 
-Money is exact: `revenue` is the sum of quantity × price of all lines, in decimals; a refund's is what was
-given back. Equal lines are all counted: a till that rings up the same thing twice means it. A document with a
-faulty row is held back as a whole, since half an order under its id could never be completed.
+Money is exact: `revenue` is the sum of quantity × price of all lines, in decimals; a refund's is what was given back.
+Equal lines all count: a till that records the same thing twice means it. A document with a faulty row is held back as a
+whole, since half an order under its id could never be completed.
 
 Ids are the document's number, so that the same file (or a longer one) sent again changes nothing.
 """
@@ -27,8 +27,8 @@ Event = dict[str, Any]
 """A CloudEvent in JSON's structured form."""
 
 PRODUCTS_BYTES: Final = 24_000
-"""Products of one event. An event may have 32 KB, an invoice a thousand lines: the rest follows in events of
-the type `custom.order_continued` with the same order_id, so that none is lost and no total is doubled."""
+"""The bytes of products in one event. An event may have 32 KB, and an invoice a thousand lines. The rest follows in
+events of the type `custom.order_continued` with the same order_id, so that none is lost and no total is doubled."""
 
 CONTINUED: Final = "custom.order_continued"
 
@@ -39,7 +39,7 @@ Customer = tuple[str, ...]
 
 
 REFUSED = "custom.rows_refused"
-"""The type of rows that cannot become an order. Such an event says so itself, and every door refuses and keeps it."""
+"""The type of rows that cannot become an order. Every door refuses such an event and keeps it."""
 
 
 @dataclass(slots=True)
@@ -61,7 +61,7 @@ class _Document:
     traits: dict[str, str] = field(default_factory=dict)
     lines: list[_Line] = field(default_factory=list)
     raw: list[Row] = field(default_factory=list)
-    """As they came, for the record of a document that cannot become an order."""
+    """The rows as read, for the record of a document that cannot become an order."""
     faults: list[str] = field(default_factory=list)
     rows: int = 0
     faulty: int = 0
@@ -80,7 +80,7 @@ class OrderReader:
         file: str = "",
         told: Callable[[str | None], None] = lambda fault: None,
     ) -> None:
-        """`told` hears of each row why it failed, or None."""
+        """`told` is called for each row with the reason of its failure, or None."""
         self._file = file
         self._told = told
         self._mapping = mapping
@@ -102,11 +102,11 @@ class OrderReader:
         self._seen_traits: dict[Customer, list[tuple[int, str, dict[str, str]]]] = {}
 
     def last_rows(self, rows: Iterable[Row]) -> dict[str, int]:
-        """Document number -> the row where its last line stands; `rows` hold the document's column only."""
+        """Document number -> the row of its last line; `rows` hold only the document's column."""
         return {number: row.number for row in rows if row.values and (number := self._cells.text(row.values[0]))}
 
     def events(self, rows: Iterable[Row], last_rows: Lookup[str, int]) -> Iterator[Event]:
-        """The events of `rows`, whose values stand in the order of `mapping.columns()`.
+        """The events of `rows`, whose values are in the order of `mapping.columns()`.
 
         Orders come in the order in which they end in the file, then the customers' traits. Memory holds the
         documents that are not yet complete, a number per document, and a small tuple per customer's document.
@@ -114,7 +114,7 @@ class OrderReader:
         unfinished: dict[str, _Document] = {}
         for row in rows:
             self._report.rows += 1
-            # a row with a fault may still tell its document, which must then not be taken for a whole one
+            # a faulty row may still name its document, which must not count as complete then
             number = self._cells.text(row.values[self._document_at]) if row.values else ""
             if not number:
                 fault = row.fault or "missing_document"
@@ -125,7 +125,7 @@ class OrderReader:
             self._take(row, document)
             if row.number == last_rows.get(number):
                 yield from self._finish(unfinished.pop(number))
-        for document in unfinished.values():  # only where the file changed between the two readings
+        for document in unfinished.values():  # only if the file changed between the two passes
             yield from self._finish(document)
         yield from self._trait_changes()
 
@@ -150,7 +150,7 @@ class OrderReader:
         self._take_customer(row.values, document)
 
     def _line(self, row: Row) -> tuple[_Line, int]:
-        """The line and its time. Raises `ValueError` with the reason why there is none."""
+        """The line and its time. Raises `ValueError` with a reason code."""
         if row.fault:
             raise ValueError(row.fault)
         values, cells = row.values, self._cells
@@ -203,7 +203,7 @@ class OrderReader:
         yield from self._order(document, time, customer)
 
     def _order(self, document: _Document, time: int, customer: Customer) -> Iterator[Event]:
-        """The order itself, then what of its products did not fit into one event."""
+        """The order itself, then the products that did not fit into its event."""
         total = _total(document.lines)
         refunded = self._is_refund(document, total)
         sign = -1 if refunded else 1
@@ -231,9 +231,8 @@ class OrderReader:
         return rule.cancelled_when_negative and (total < 0 or nothing_sold)
 
     def _trait_changes(self) -> Iterator[Event]:
-        """One `profile.identified` where a customer's traits are first told, and one for each later change.
-
-        Customers in the order in which the file names them; each one's changes by time, whatever that order.
+        """One `profile.identified` for a customer's first traits, and one for each later change. Customers are in the
+        order of the file, and each one's changes are in the order of time.
         """
         for customer, told in self._seen_traits.items():
             before: dict[str, str] = {}
@@ -244,7 +243,7 @@ class OrderReader:
                     yield self._event(f"{number}/traits", "profile.identified", time, customer, {}, traits=changed)
 
     def _refused(self, number: str, faults: list[str], rows: list[Row]) -> Iterator[Event]:
-        """Rows that cannot become an order, for the rejected events: what is sent is kept, whatever it is.
+        """Rows that cannot become an order, as events that will be rejected and kept.
 
         One event; several, numbered from 2 on, where the rows are too many for one.
         """
@@ -263,7 +262,7 @@ class OrderReader:
             }
 
     def _kept(self, row: Row) -> dict[str, Any]:
-        """A row as it stood in the file: its bytes where it could not be taken apart, else its cells."""
+        """A row as it is in the file: its bytes if it could not be parsed, else its cells."""
         if row.raw is not None:
             return {"row": row.number} | kept_bytes(row.raw)
         cells = zip(self._mapping.columns(), row.values, strict=False)
@@ -310,7 +309,7 @@ def _product(line: _Line, sign: int) -> dict[str, Any]:
 
 @lru_cache(8_192)
 def _as_number(exact: Decimal) -> int | float:
-    """The JSON number that reads back as exactly this decimal. Raises `ValueError` where there is none."""
+    """The JSON number that reads back as exactly this decimal. Raises `ValueError` if there is none."""
     if exact == exact.to_integral_value():
         if abs(exact) < 2**53:
             return int(exact)

@@ -1,4 +1,4 @@
-"""POST until the server has taken it: servers restart, and say when they are full."""
+"""POST, and retry until the server accepts it: servers restart, and report when they are full."""
 
 import random
 import time
@@ -11,7 +11,7 @@ from schemas.retry import Pauses
 
 _PAUSES = Pauses(0.2, 10.0)
 _PATIENCE_S = 120.0
-"""How long one request is tried again before its sender gives up (and can simply be started again)."""
+"""How long one request is retried before the import gives up. It can simply be started again."""
 
 
 def post(
@@ -25,8 +25,8 @@ def post(
 ) -> httpx.Response:
     """The answer, with any status but 401, 403, 429 and 5xx. Blocks.
 
-    Raises `Denied` when the write key is refused, `Backpressure` when the server stayed away or full for two
-    minutes. What is sent must carry ids, so that sending it again does not count it again.
+    Raises `Denied` if the write key is refused, and `Backpressure` if the server is unreachable or full for two
+    minutes. The events need ids, so that events that are sent again count once.
     """
     waited, failures = 0.0, 0
     while True:
@@ -56,5 +56,5 @@ def post(
 def _retry_after(response: httpx.Response) -> float:
     try:
         return float(response.headers.get("retry-after", "0"))
-    except ValueError:  # the other form is a date: the usual delay serves as well
+    except ValueError:  # the other form is a date: use the usual delay
         return 0.0

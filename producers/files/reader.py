@@ -24,12 +24,12 @@ _LOOKED_AT: Final = 1_000
 _NAMES_SHOWN: Final = 40
 _NAME_SHOWN: Final = 60
 _IS_DATA: Final = re.compile(r"@|^[+-]?[\d.,:/ -]*\d[\d.,:/ T-]*$")
-"""An address, a number, a time: no name of a column."""
+"""An address, a number or a time, which is not a column's name."""
 
 
 class Row(NamedTuple):
-    """Values in the order of the columns asked for; with a `fault` (a reason code) what could be
-    read of them, or nothing, and the row's bytes."""
+    """Values in the order of the columns asked for; with a `fault` (a reason code) the readable ones, if any, and the
+    row's bytes."""
 
     number: int
     values: tuple[object, ...]
@@ -40,8 +40,8 @@ class Row(NamedTuple):
 def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
     """Stream the named columns.
 
-    A row that cannot be read comes with its fault and does not stop the others. Raises `InvalidInput` when
-    the file as a whole cannot be read or lacks a column.
+    A row that cannot be read comes with its fault and does not stop the others. Raises `InvalidInput` if the file as a
+    whole cannot be read or lacks a column.
     """
     _require_file(path)
     kind = kind_of(path, form.kind)
@@ -57,7 +57,7 @@ def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]
 def check_columns(path: Path, mapping: Mapping) -> None:
     """Raises `InvalidInput` that names every column of the mapping which the file lacks, or has twice.
 
-    JSON Lines have no header: there, needed columns that none of the first rows has are missing.
+    JSON Lines have no header: there, a needed column is missing if none of the first rows has it.
     """
     _require_file(path)
     if kind_of(path, mapping.format.kind) != "jsonl":
@@ -82,7 +82,7 @@ def _require_file(path: Path) -> None:
 
 
 def _positions(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
-    """Where the columns stand. Raises `InvalidInput` with all that are missing, and all that are there twice."""
+    """The positions of the columns. Raises `InvalidInput` with all missing columns, and all that occur twice."""
     faults = []
     if missing := [column for column in columns if column not in header]:
         faults.append(f"no {_listed(missing)}")
@@ -111,7 +111,7 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _what_there_is(header: Sequence[str], missing: Sequence[str]) -> str:
-    """Names of columns for people. A first line that is data may be somebody's data: it is not shown."""
+    """Names of columns for people. A first line that looks like data may be personal: it is not shown."""
     if not missing:
         return ""
     if not any(header):
@@ -126,7 +126,7 @@ def _what_there_is(header: Sequence[str], missing: Sequence[str]) -> str:
 
 
 def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str]) -> Iterator[Row]:
-    # utf-8-sig swallows the mark that spreadsheets put first; surrogateescape: a bad byte spoils only its row
+    # utf-8-sig removes the mark of spreadsheets; surrogateescape: a bad byte affects only its row
     encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
         lines = TextLines(file, encoding)
@@ -246,7 +246,9 @@ def _sheet(path: Path) -> Iterator[tuple[object, ...]]:
             yield from book.worksheets[0].iter_rows(values_only=True)
         finally:
             book.close()
-    except Exception as error:  # a parser of others meets a file of others: zip, XML, keys, types, all of it
+    except (
+        Exception
+    ) as error:  # any error may come from a third-party parser with somebody's file: zip, XML, keys, types
         raise InvalidInput(
             f"{path.name}: wanted an Excel workbook, got another or a damaged file ({type(error).__name__}); save it"
             " again as .xlsx, or as CSV",

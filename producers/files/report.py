@@ -1,4 +1,4 @@
-"""What an import found: counted while it runs, printed at its end. Row numbers, never a cell's value."""
+"""The report of an import: counted while it runs, printed at its end. It has row numbers, never a cell's value."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Report:
     tells_new: bool = False
     """Whether `already_here` was asked for."""
     already_here: int = 0
-    """Of the accepted ones, those that an earlier import had brought: copies, which change nothing."""
+    """The accepted ones that an earlier import had sent: copies, which change nothing."""
     repaired: Counter[str] = field(default_factory=Counter)
     rejected: dict[str, Rejections] = field(default_factory=dict)
     held_back: int = 0
@@ -63,11 +63,11 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Nothing of it could be used."""
+        """Whether nothing of it could be used."""
         return bool(self.rejected) and not self.total
 
     def as_json(self) -> dict[str, Any]:
-        """The counts for programs. `new` and `already_here` are null where nobody asked which were here."""
+        """The counts for programs. `new` and `already_here` are null if it was not checked which were here."""
         return {
             "dry_run": self.dry_run,
             "rows": self.rows,

@@ -14,13 +14,13 @@ from producers.limits import MAX_BODY
 from schemas.errors import Broken
 
 MAX_BATCH = 500
-"""Events of one request: few enough that an answer comes soon, many enough that requests cost nothing."""
+"""Events of one request: few enough for a quick answer, many enough for cheap requests."""
 
 _BATCH_TYPE = "application/cloudevents-batch+json"
 
 
 class SendOutcome(NamedTuple):
-    """What became of one event; `code` and `reason` are empty for an accepted one."""
+    """The outcome of one event; `code` and `reason` are empty for an accepted one."""
 
     accepted: bool
     code: str = ""
@@ -32,9 +32,8 @@ ACCEPTED = SendOutcome(True)
 
 class Sink(Protocol):
     def send(self, events: Sequence[Event]) -> list[SendOutcome]:
-        """Hand over events, in order, and block until they are safe; one outcome per event.
-
-        Sending an event again does not count it again. Raises `SimorghError` when nothing can be sent.
+        """Send events, in order, and block until they are on disk; returns one outcome per event. An event that is sent
+        again counts once. Raises `SimorghError` if nothing can be sent.
         """
         ...
 

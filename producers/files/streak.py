@@ -1,4 +1,4 @@
-"""One fault again and again: mostly the mapping is wrong, not the rows. Noticed before all of them are sent."""
+"""The same fault again and again usually means a wrong mapping. This notices it before all rows are sent."""
 
 from collections.abc import Callable
 from typing import Final
@@ -6,20 +6,20 @@ from typing import Final
 from schemas.errors import InvalidInput
 
 LIMIT: Final = 1_000
-"""Rows (or events) in a row that fail for one reason, after which somebody is asked."""
+"""Rows (or events) in a row that fail for one reason before the user is asked."""
 
 GoOn = Callable[[str], bool]
-"""Asked with a line for people: go on all the same?"""
+"""Called with a line for people; returns whether to continue."""
 
 
 class SameFault(InvalidInput):
-    """The import was stopped, since everything failed for one reason. What was sent until then stays."""
+    """The import was stopped, since everything failed for one reason. Events sent before that stay."""
 
     default_code = "same_fault"
 
 
 class Streak:
-    """What comes of one row after the other. Asks `go_on` once for each reason; raises `SameFault` on a no."""
+    """Watches the outcomes of rows. Calls `go_on` once for each reason; raises `SameFault` if it returns false."""
 
     def __init__(self, what: str, go_on: GoOn) -> None:
         """`what`: one of them with its verb, in the plural: "rows failed"."""

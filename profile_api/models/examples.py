@@ -1,4 +1,4 @@
-"""What the models' examples share, and how a model carries its example into /openapi.json."""
+"""Shared parts of the models' examples, and how an example gets into /openapi.json."""
 
 from typing import Any
 
@@ -22,12 +22,12 @@ CURSOR = "x5Y0W3sxNzE0"
 
 
 def with_example(value: Any, *, closed: bool = False) -> ConfigDict:
-    """`closed`: for what comes in: nothing beyond its members is taken, and 0 is not false."""
+    """`closed`: for requests: unknown members are refused, and 0 is not false."""
     return ConfigDict(json_schema_extra={"examples": [value]}, extra="forbid" if closed else "allow", strict=closed)
 
 
 def example(model: type[BaseModel], status: int = 200, description: str = "Done.") -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers this model, with the model's example."""
+    """The `responses` of a route with this model, with its example."""
     content = {"application/json": {"example": example_of(model)}}
     return {status: {"description": description, "content": content}}
 

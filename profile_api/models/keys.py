@@ -1,4 +1,4 @@
-"""What is told about sources and tokens."""
+"""Answers about sources and tokens."""
 
 from typing import Any
 
@@ -35,8 +35,9 @@ _ACTIVE: dict[str, Any] = _SOURCE | {"events": 12000, "rejected": 3, "last_event
 
 
 class SourceView(BaseModel):
-    """Its settings; of its keys what tells them apart, the older one first. `events`: unique ones, `rejected`: those
-    that wait, `last_event_at`: when the latest accepted one came; null where there is none, or nobody can tell now.
+    """The settings; the id and the first characters of each key, the older key first. `events`: the number of unique
+    events; `rejected`: of open rejected ones; `last_event_at`: the receipt of the latest accepted event, null if
+    there is none, or if it is not known now.
     """
 
     model_config = with_example(_ACTIVE)
@@ -51,7 +52,7 @@ class SourcePage(BaseModel):
 
 
 class NewKey(BaseModel):
-    """A write key; it is shown this once."""
+    """A write key. Only this answer shows it."""
 
     model_config = with_example(_KEY | {"source": "shop", "write_key": "smg_wk_4fGh81Qz_…"})
     id: str
@@ -69,7 +70,7 @@ _TOKEN: dict[str, Any] = {
 
 
 class TokenView(BaseModel):
-    """`expires_at`: from then on it opens nothing; null: never. `created_at`: null for the environment's."""
+    """`expires_at`: it stops working then; null: never. `created_at`: null for the token of SIMORGH_API_TOKEN."""
 
     model_config = with_example(_TOKEN)
     id: str
@@ -79,7 +80,7 @@ class TokenView(BaseModel):
 
 
 class NewToken(BaseModel):
-    """A token; it is shown this once."""
+    """A token. Only this answer shows it."""
 
     model_config = with_example(_TOKEN | {"token": "smg_at_…"})
     id: str

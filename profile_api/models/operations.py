@@ -1,4 +1,4 @@
-"""What is told about the platform itself: errors, status, rejected events, readiness, replay, rules."""
+"""Answers about the platform: errors, status, rejected events, readiness, replay, rules."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from profile_api.models.examples import AT, CURSOR, with_example
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). `errors` names the parts of the request at fault by JSON pointer."""
+    """An error (RFC 9457). `errors` has a JSON pointer to each wrong part of the request."""
 
     model_config = with_example(
         {
@@ -37,17 +37,17 @@ class EventCounts(BaseModel):
 
 
 class Rebuilt(BaseModel):
-    """Events of the log that a rebuild has done, of those that it has to do."""
+    """The number of events that a rebuild has processed, and of all that it must process."""
 
     done: int
     total: int
 
 
 class Projection(BaseModel):
-    """`lag_events`: records of the log whose effects are not known to be visible; 0 is said only where all are.
-    `lag_seconds`: how long the oldest of them has been waiting. `state`: `running`, `starting` (it finishes what an
-    earlier process began), `rebuilding` (with `rebuilt`), `failing` (it tries again) and `stopped`, both with `reason`;
-    `elsewhere` where workers run the stages.
+    """`lag_events`: records of the log whose effects may not be visible yet; 0 only if all are visible. `lag_seconds`:
+    how long the oldest of them has waited. `state`: `running`, `starting` (it finishes the work of an earlier process),
+    `rebuilding` (with `rebuilt`), `failing` (it retries) or `stopped` (both with `reason`), or `elsewhere` if workers
+    run the stages.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Projection(BaseModel):
 
 class Status(BaseModel):
     """`logged` = `unique` + `duplicates`; `identities`: identifiers that belong to one of the `profiles`.
-    `faults`: what `/readyz` says. Counts are null where the warehouse refuses to count."""
+    `faults`: those of `/readyz`. Counts are null if the warehouse refuses to count."""
 
     model_config = with_example(
         {
@@ -88,8 +88,8 @@ class Status(BaseModel):
 
 
 class LatestEvents(BaseModel):
-    """`status` is `accepted`, or `rejected` with `code` and `reason`. `follow` is where to go on (`?after=`), `behind`
-    how many records of the log wait there now."""
+    """`status` is `accepted`, or `rejected` with `code` and `reason`. `follow` continues from here (`?after=`);
+    `behind` is the number of records that are still to come."""
 
     model_config = with_example(
         {
@@ -123,7 +123,7 @@ class LatestEvents(BaseModel):
 
 
 class KnownEvent(BaseModel):
-    """For each event of the question whether it is here."""
+    """Whether an event of the request is here."""
 
     model_config = with_example({"known": [True, False]})
     known: list[bool]
@@ -141,7 +141,7 @@ _REJECTED = {
 
 
 class RejectedEvent(BaseModel):
-    """`payload_base64` instead of `payload` where the original bytes are not UTF-8."""
+    """`payload_base64` instead of `payload` if the original bytes are not UTF-8."""
 
     model_config = with_example(_REJECTED)
     id: str
@@ -166,7 +166,7 @@ class RetryOutcome(BaseModel):
 
 
 class Retried(BaseModel):
-    """Of those that matched, how many were accepted, and how many refused again. `next_cursor`: there are more."""
+    """How many of the matching events were accepted, and how many refused again. With `next_cursor` there are more."""
 
     model_config = with_example({"matched": 100, "accepted": 97, "rejected": 3, "next_cursor": None})
     matched: int
@@ -210,7 +210,7 @@ class Ready(BaseModel):
 
 
 class NotReady(Problem):
-    """Why requests do not belong here. `faults` holds all that is wrong, the gravest first."""
+    """Why this process is not ready. `faults` lists all faults, the gravest first."""
 
     model_config = with_example(
         {
@@ -227,7 +227,7 @@ class NotReady(Problem):
 
 
 class ReplayState(BaseModel):
-    """How a replay stands: `idle`, `running`, `done` (then `generation` is live) or `failed`."""
+    """The state of a replay: `idle`, `running`, `done` (then `generation` is live) or `failed`."""
 
     model_config = with_example({"state": "running", "done": 20000, "total": 91148})
 
@@ -239,7 +239,7 @@ class ReplayState(BaseModel):
 
 
 class RulesView(BaseModel):
-    """The identity rules, whole."""
+    """All identity rules."""
 
     model_config = with_example({"rules": {"version": 1, "priorities": ["user_id", "email"], "max_nodes": 1000}})
 

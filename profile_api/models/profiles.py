@@ -1,4 +1,4 @@
-"""What is told about people: the 360° view, its parts, events, identities."""
+"""Answers about people: the 360° view, its parts, events, identities."""
 
 from typing import Any, Literal
 
@@ -35,7 +35,7 @@ class Metrics(BaseModel):
 
 
 class Freshness(BaseModel):
-    """The view holds everything received up to `as_of`, and the log's records before `positions`."""
+    """The view includes everything received up to `as_of`, and the log's records before `positions`."""
 
     as_of: str
     positions: dict[str, list[int]]
@@ -94,7 +94,7 @@ class EventPage(BaseModel):
 
 
 class Profile(BaseModel):
-    """The 360° view. Parts that `include` does not name are absent.
+    """The 360° view. Parts that `include` omits are absent.
 
     With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
     until there are models.
@@ -120,7 +120,7 @@ class ProfilePage(BaseModel):
 
 
 class Profiles(BaseModel):
-    """The profiles that a merge or a split left."""
+    """The profiles after a merge or a split."""
 
     model_config = with_example({"profiles": [_VIEW]})
     profiles: list[Profile]
@@ -135,7 +135,7 @@ class Side(BaseModel):
 
 
 class SplitPreview(BaseModel):
-    """What a split would come to: the side that stays, then the side that leaves."""
+    """The result that a split would have: the side that stays, then the side that leaves."""
 
     model_config = with_example(
         {
@@ -164,7 +164,7 @@ class Found(BaseModel):
 
 
 class LookupAnswer(BaseModel):
-    """One item per key, in the request's order; `profile` is null where nobody has the key."""
+    """One item per key, in the order of the request; `profile` is null if nobody has the key."""
 
     model_config = with_example(
         {"items": [{"key": "user_id:u42", "profile": _VIEW}, {"key": OTHER_ID, "profile": None}]}
@@ -173,9 +173,7 @@ class LookupAnswer(BaseModel):
 
 
 class Identities(BaseModel):
-    """With `explain=true`, `decisions` holds the merges, refusals and splits that concern the profile, with
-    reasons.
-    """
+    """With `explain=true`, `decisions` lists the merges, refusals and splits of the profile, with their reasons."""
 
     model_config = with_example(
         {

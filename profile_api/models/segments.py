@@ -1,4 +1,4 @@
-"""What is told about segments, triggers and deliveries."""
+"""Answers about segments, triggers and deliveries."""
 
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ _SEGMENT: dict[str, Any] = {
 
 
 class Warned(BaseModel):
-    """A name in the rule that nothing seen so far has. `near`: names that may have been meant."""
+    """A name in the rule that was never seen. `near`: names that may have been meant."""
 
     path: str
     message: str
@@ -26,12 +26,12 @@ class Warned(BaseModel):
 
 
 class Segment(BaseModel):
-    """`size`: how many profiles are in it now. `version` grows by one with each change of the rule.
+    """`size`: the number of members now. `version` grows by one with each change of the rule.
 
-    `state`: `live`; `pending` or `filling`, on its way to be; `deleting`, members are leaving; or `set_aside`: it
-    cannot be put into effect, for a `reason`, and what was in effect before still is. `progress`: while it is being
-    filled, the share of all profiles that has been looked at, from 0 to 1; not where other processes do that.
-    `warnings` come with the answer to a declaration only.
+    `state`: `live`; `pending` or `filling` (not yet in effect); `deleting` (members are leaving); or `set_aside`: it
+    cannot take effect, for a `reason`, and the former version stays in effect. `progress`: while the segment is filled,
+    the share of all profiles that has been processed, from 0 to 1; absent if other processes fill it. Only the answer
+    to a declaration has `warnings`.
     """
 
     model_config = with_example(_SEGMENT)
@@ -67,8 +67,8 @@ class Members(BaseModel):
 
 
 class Why(BaseModel):
-    """`why` is a tree like the rule: each `node` as it was written, whether it `holds`, its `children` or the
-    `evidence` that decided. `member` is what was told last.
+    """`why` is a tree like the rule: each `node` as written, whether it `holds`, and its `children` or the `evidence`.
+    `member` is the membership that was published last.
     """
 
     model_config = with_example(
@@ -105,7 +105,7 @@ _TRIGGER: dict[str, Any] = {
 
 
 class TriggerView(BaseModel):
-    """The secret is shown once, in the answer that creates it."""
+    """Only the answer that creates the trigger shows its secret."""
 
     model_config = with_example(_TRIGGER)
     id: str

@@ -44,7 +44,7 @@ def json_text(value: Json, indent: int | None = None) -> str:
 
 
 def show(answer: Mapping[str, Json], columns: Sequence[str], *, as_json: bool = False) -> None:
-    """A list as the API answers it: `{"items", "next_cursor"}`. `columns` are members of its items."""
+    """A list as in the API's answers: `{"items", "next_cursor"}`. `columns` are members of its items."""
     if as_json:
         tell(answer, as_json=True)
         return

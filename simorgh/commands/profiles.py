@@ -130,8 +130,8 @@ def merge(
 @commands.command()
 def split(
     key: Key,
-    identity: Annotated[list[str], typer.Option(help="type:value of what leaves; give it again for more.")],
-    reason: Annotated[str, typer.Option(help="Why; it goes on record.")] = "",
+    identity: Annotated[list[str], typer.Option(help="type:value of an identity that leaves. May be repeated.")],
+    reason: Annotated[str, typer.Option(help="The reason, which is kept on record.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; show which side would keep the profile's id.")
     ] = False,

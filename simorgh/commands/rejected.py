@@ -148,7 +148,7 @@ def _outcome(api: Api, rejected_id: str, source: str) -> Json:
 
 
 def _dismiss_all(api: Api, which: dict[str, str]) -> int:
-    """Dismiss all that match now. Events that arrive meanwhile stay, since nobody has seen them."""
+    """Dismiss all that match now. Events that arrive meanwhile stay open."""
     body: dict[str, Json] = {"until": iso(system_clock()), **which, "limit": 1_000}
     count: int = 0
     while True:

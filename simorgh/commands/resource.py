@@ -1,6 +1,5 @@
-"""The commands that all declared things have: list, show, create, update, enable and delete, over the API.
-
-A file of a group calls these in the order of its help, and has only what is its own.
+"""The commands of all kinds of declarations: list, show, create, update, enable and delete, over the API. The file of a
+group calls these in the order of its help, and contains only its own parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +24,8 @@ class ResourceCommands:
         where: str = "",
         settings: Callable[[Json], Json] = lambda shown: shown,
     ) -> None:
-        """`where` people find an id, for its help; `settings`: what of an answer may be sent back to change it."""
+        """`where`: where people find an id, for its help; `settings`: the members of an answer that may be sent back in
+        a change."""
         self._commands = commands
         self._path = f"{one}s"
         self._settings = settings

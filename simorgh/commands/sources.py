@@ -67,10 +67,8 @@ def update(
         tell(sources.change(api, source_id, changes), as_json=as_json)
 
 
-sources.switch(
-    "disable", "Let a source rest: its keys are refused until it is enabled.", enabled=False, done="disabled"
-)
-sources.switch("enable", "Let a source send again.", enabled=True, done="enabled")
+sources.switch("disable", "Disable a source: its keys are refused until it is enabled.", enabled=False, done="disabled")
+sources.switch("enable", "Enable a source, so that it can send again.", enabled=True, done="enabled")
 sources.delete("Delete a source and its keys; its events stay.")
 
 
@@ -95,7 +93,7 @@ def add_key(source_id: SourceId, data: Data = None, as_json: AsJson = False) -> 
 @key_commands.command("remove")
 def remove_key(
     source_id: SourceId,
-    key_id: Annotated[str, typer.Argument(help="As in `simorgh sources key list`.")],
+    key_id: Annotated[str, typer.Argument(help="The key's id, as in `simorgh sources key list`.")],
     data: Data = None,
 ) -> None:
     """Remove a write key; it is refused at once."""

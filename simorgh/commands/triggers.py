@@ -29,10 +29,10 @@ triggers.create(
     "Declare a trigger. Its secret is shown once.", "A JSON file: segment, webhook; optionally id, on, causes, enabled."
 )
 triggers.update("Replace a trigger.", "A JSON file with the whole trigger; without a secret it keeps its own.")
-triggers.switch("pause", "Let a trigger rest: it calls nobody until it is resumed.", enabled=False, done="paused")
+triggers.switch("pause", "Pause a trigger: it calls nobody until it is resumed.", enabled=False, done="paused")
 triggers.switch(
     "resume",
-    "Let a trigger call again. What changed while it rested is not told afterwards.",
+    "Resume a trigger. It does not report the changes that happened while it was paused.",
     enabled=True,
     done="resumed",
 )

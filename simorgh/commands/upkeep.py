@@ -31,7 +31,7 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
 
 def tail(
     data: Data = None,
-    lines: Annotated[int, typer.Option(help="How many of the latest events to show first.", min=0, max=1000)] = 10,
+    lines: Annotated[int, typer.Option(help="The number of latest events to show first.", min=0, max=1000)] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show events as they arrive, accepted and rejected, each once and in order. Stop with Ctrl-C."""

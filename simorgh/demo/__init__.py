@@ -1,1 +1,1 @@
-"""The demo: a year of real purchases, a simulated web beside it, and what the platform makes of both."""
+"""The demo: a year of real purchases, simulated web visits around them, and the platform's findings."""

@@ -1,4 +1,4 @@
-"""What the demo prints: plain tables that also read well in a file. No request is made here."""
+"""The demo's output: plain tables that also read well in a file. Makes no request."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from producers.files.report import Report
 from simorgh.demo.simulation import HEAVY_DEVICES, VISITORS
 
 PARTS: Final = "traits,identities,segments,metrics,consent,events"
-"""Of a 360° view, what is shown."""
+"""The parts of a 360° view that are shown."""
 
 CUSTOMERS: Final = 4_372
 DEFAULT_LIMIT: Final = 5
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was accepted. `seconds`: from the first row to the last effect being visible."""
+    """The accepted events. `seconds`: from the first row until the last effect is visible."""
 
     purchases: Report
     simulated: int
@@ -34,7 +34,7 @@ class Loaded:
 
 
 def print_opening(console: Console, weeks: int, last: int, now: int) -> None:
-    """What is real and what is not. `last`: when the last purchase is, moved by `weeks`, in ms."""
+    """The real and the simulated part. `last`: when the last purchase is, moved by `weeks`, in ms."""
     day = datetime.fromtimestamp(last / 1000, UTC)
     console.print(
         Text.assemble(

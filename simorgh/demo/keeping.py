@@ -1,4 +1,4 @@
-"""What becomes of the demo's data: said, asked where somebody can be asked, and never left behind without a word."""
+"""Keeping or removing the demo's data: the demo asks on a terminal, and always says where the data is."""
 
 import shlex
 import shutil
@@ -55,8 +55,8 @@ def _asked(question: str) -> bool | None:
 
 def keep_or_remove(stay: Stay, *, wish: bool | None, ours: bool, say: Say) -> None:
     """At the end of the demo, its server stopped. `wish`: keep (or not), as the command line said; `ours`: the folder
-    was made by the demo, not named by its caller. Whoever named a folder keeps it; else somebody is asked, if there is
-    somebody."""
+    was made by the demo, not named by its caller. A named folder is kept; otherwise the user is asked, if there is a
+    terminal."""
     if wish is None and ours and sys.stdin.isatty() and sys.stdout.isatty():
         wish = _asked(f"\nKeep the demo's data, {stay.size()} in {stay.folder}?")
     if wish is False:

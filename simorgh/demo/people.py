@@ -1,4 +1,4 @@
-"""The people of the simulation: real customers of the till's file, given an invented life on the web.
+"""The people of the simulation: real customers of the till's file, with an invented life on the web.
 
 The names, addresses and numbers are made up: @example.com belongs to nobody (RFC 2606), and the telephone
 numbers are those that Ofcom keeps free for films (07700 900000 to 900999).
@@ -48,7 +48,7 @@ History = dict[str, list[Purchase]]
 
 
 class HistoryKeeper:
-    """A sink that hands on to another one and remembers who bought what."""
+    """A sink that passes events to another one and remembers who bought what."""
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
@@ -99,7 +99,7 @@ class Person:
 
 
 def make_people(history: History, count: int, seed: int) -> list[Person]:
-    """`count` of the customers (or all, where there are fewer), sorted by card."""
+    """`count` of the customers (or all, if there are fewer), sorted by card."""
     chosen = sorted(Random(f"{seed}/who").sample(sorted(history), min(count, len(history))))
     return [_make(card, place, history[card], seed) for place, card in enumerate(chosen)]
 

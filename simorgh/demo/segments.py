@@ -1,4 +1,4 @@
-"""The segments that the demo declares: plain JSON, as anybody would post it to `/v1/segments`."""
+"""The segments that the demo declares: plain JSON, as posted to `/v1/segments`."""
 
 from typing import Any, Final
 

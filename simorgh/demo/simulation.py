@@ -1,7 +1,7 @@
 """SIMULATED: what the till's real customers might have done on the web, in their mail and in chats.
 
-Nothing here is a measurement. It follows the real purchases (people look at what they buy later), it is the
-same for the same seed and the same `now`, and it holds the troubles of identity, each in a known number:
+Nothing here is a measurement. It follows the real purchases (people look at what they buy later), it is the same for
+the same seed and the same `now`, and it contains typical problems of identity, each in a known number:
 
 - people come anonymously on one to three devices and log in only later;
 - `VISITORS` never log in;
@@ -69,12 +69,12 @@ def families(crowd: list[Person]) -> list[tuple[Person, Person]]:
 
 
 def heavy_user(crowd: list[Person]) -> Person:
-    """Who bought most often."""
+    """The customer who bought most often."""
     return max(crowd, key=lambda person: (len(person.purchases), person.card))
 
 
 def kiosk_users(crowd: list[Person]) -> list[Person]:
-    """Who logs in at the shop's tablet."""
+    """The customers who log in at the shop's tablet."""
     return crowd[:: max(1, len(crowd) // KIOSK_USERS)][:KIOSK_USERS]
 
 
@@ -100,7 +100,7 @@ def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[Dem
     events.sort(key=lambda event: (event["time"], event["id"]))
     for start in range(0, len(web), BATCH):
         batch = web[start : start + BATCH]
-        # without sentAt: these clocks are right, and the past is told as it was
+        # without sentAt: these clocks are right, so past times stay
         yield DemoRequest("/v1/batch", {"batch": batch}, len(batch))
     for start in range(0, len(events), BATCH):
         yield DemoRequest("/v1/events", events[start : start + BATCH], len(events[start : start + BATCH]))
@@ -139,7 +139,7 @@ def _kiosk(person: Person, now: int) -> list[Message]:
 
 
 def _broken(now: int) -> list[Message]:
-    """Events as faulty pages send them: a price in words, a time in words, and nobody to belong to."""
+    """Events as faulty pages send them: a price in words, a time in words, and no identifier."""
     faults: tuple[Message, ...] = (
         {
             "type": "track",

@@ -46,7 +46,7 @@ _PATIENCE_S: Final = 600.0
 
 @dataclass
 class Posted:
-    """What came of the simulated requests. `chatty` are the cards of people who also chatted."""
+    """The outcomes of the simulated requests. `chatty` are the cards of people who also chatted."""
 
     events: int = 0
     rejected: int = 0
@@ -65,12 +65,12 @@ def run_demo(
     connections: int = 3,
     shown_url: str = "",
 ) -> None:
-    """Load a year of a shop into the server at `base_url` and print what it made of it.
+    """Load a year of a shop into the server at `base_url` and print the findings.
 
     Blocks until all effects are visible. `people`: how many of the customers get a simulated life on the web;
-    `shown_url`: the address in the requests to try, where that is not `base_url`.
-    Running it again on the same data counts nothing twice. Raises `SimorghError` when the server refuses the
-    keys, goes away or does not finish within ten minutes.
+    `shown_url`: the address in the printed requests, if not `base_url`. Running it again on the same data counts
+    nothing twice. Raises `SimorghError` if the server refuses the keys, disappears or does not finish within ten
+    minutes.
     """
     now = clock()
     weeks = weeks_to(now)
@@ -172,7 +172,7 @@ def _wait_until_visible(api: httpx.Client, progress: Progress) -> None:
 
 
 def _declare_segments(api: httpx.Client, progress: Progress) -> list[dict[str, Any]]:
-    """The segments with their sizes. One that is declared already (a second run) stays as it is."""
+    """The segments with their sizes. A segment that is declared already (a second run) stays unchanged."""
     task = progress.add_task("segments declared and filled", total=len(SEGMENTS))
     found: list[dict[str, Any]] = []
     for segment in SEGMENTS:
@@ -206,7 +206,7 @@ def _get(api: httpx.Client, path: str) -> dict[str, Any]:
 
 
 def _decisions(api: httpx.Client, crowd: list[Person]) -> dict[str, list[dict[str, Any]]]:
-    """What identity decided about people in each trouble, told by the API: trouble -> decisions."""
+    """The decisions of identity for each problem, from the API: problem -> decisions."""
     about = {
         f"one customer with {HEAVY_DEVICES} browsers": heavy_user(crowd),
         "two customers with one email address": families(crowd)[0][1],
@@ -219,6 +219,6 @@ def _decisions(api: httpx.Client, crowd: list[Person]) -> dict[str, list[dict[st
 
 
 def _somebody(crowd: list[Person], chatty: set[str]) -> str:
-    """The user id of somebody known on every channel: of those who chatted, the one who bought most often."""
+    """The user id of a customer known on every channel: of those who chatted, the one who bought most often."""
     candidates = [person for person in crowd if person.card in chatty] or crowd
     return max(candidates, key=lambda person: (len(person.purchases), person.card)).user_id

@@ -1,6 +1,7 @@
-"""Members of segments by a query over all history, of several at once, page by page, so that no size is too large.
+"""Finds the members of segments by a query over all history, for several at once and page by page, so that no size is
+too large.
 
-A page is a range of profile ids. One that goes over the engine's limits of time or memory is asked for in halves.
+A page is a range of profile ids. A page that exceeds the engine's limits of time or memory is queried in halves.
 """
 
 import logging
@@ -13,6 +14,7 @@ from schemas.errors import Backpressure, InvalidInput, SimorghError
 from segments.size import size_of
 from segments.sql import Page, Resolve, compile_several
 from segments.tree import Rule
+from warehouse import latest
 from warehouse.reader import Reader
 
 _LOG = logging.getLogger(__name__)
@@ -24,7 +26,6 @@ TOGETHER: Final = 300
 _SMALLEST: Final = 1_000
 _END: Final = 2**128
 EVERYBODY: Final = Page(0, _END - 1)
-_COUNT: Final = "SELECT uniq(profile) FROM identity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class PageOfMembers:
 
     @property
     def share(self) -> float:
-        """How much of all profiles this page and those before it are."""
+        """The share of all profiles in this page and those before it."""
         return (self.page.last + 1) / _END
 
 
@@ -48,8 +49,8 @@ def whole(profiles: int) -> list[Page]:
 
 
 def count(reader: Reader) -> int:
-    """How many profiles there are, about."""
-    return int(reader.fill(_COUNT)[0][0])
+    """The approximate number of profiles."""
+    return int(reader.fill(latest.ABOUT_HOW_MANY)[0][0])
 
 
 def together(segments: Iterable[str], resolve: Resolve) -> list[list[str]]:
@@ -72,8 +73,8 @@ def together(segments: Iterable[str], resolve: Resolve) -> list[list[str]]:
 def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, clock: Clock) -> Iterator[PageOfMembers]:
     """All pages in order, each with the profiles in it that satisfy the segments' rules when it is asked for.
 
-    Raises what the reader does; `InvalidInput` (`query_too_large`) where not even a small page can be answered, and
-    `InvalidRule` for rules that make no statement.
+    Raises the reader's errors; `InvalidInput` (`query_too_large`) if not even a small page succeeds, and `InvalidRule`
+    for rules that cannot be compiled.
     """
     names = list(segments)
     rules: list[Rule] = [resolve(name) for name in names]
@@ -100,7 +101,7 @@ def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, c
 
 
 def fails(reader: Reader, resolve: Resolve, segment: str, clock: Clock) -> bool:
-    """Whether a segment's members cannot be found, for a reason that does not pass. Keeps none of them."""
+    """Whether a segment's members cannot be found, for a permanent reason. Keeps none of them."""
     try:
         for _ in members_by_page(reader, [segment], resolve, clock):
             pass

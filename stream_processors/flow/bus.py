@@ -1,7 +1,7 @@
-"""The bus of touches: from whoever knows that something is new about profiles to the holders of these profiles.
+"""The bus of touches: from stages with news about profiles to the holders of these profiles.
 
-In memory where one process holds everything: what is lost at a crash is derived again from what was not committed. A
-topic where there are several.
+It is in memory if one process holds everything: touches that are lost at a crash are derived again from uncommitted
+records. It is a topic if there are several processes.
 """
 
 from typing import Protocol
@@ -16,11 +16,11 @@ class Bus(Protocol):
     """One thread."""
 
     def send(self, touches: Touches) -> None:
-        """Hand over what identity or events touch. The rows that it is about can be read."""
+        """Pass on touches of identity or events. Their rows can be read."""
         ...
 
     def pass_on(self, touches: Touches) -> Touches:
-        """Hand over what a holder of profiles found to be others'. Returns what comes back to it at once."""
+        """Pass on touches of others' profiles. Returns those that come back at once."""
         ...
 
 
@@ -58,6 +58,11 @@ class MemoryBus:
 
     def pass_on(self, touches: Touches) -> Touches:
         return touches
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to take."""
+        return not self._waiting.by_profile
 
     def take(self) -> Touches:
         taken, self._waiting = self._waiting, Touches()

@@ -1,12 +1,12 @@
-"""Copies that say something else than the event whose id they came under are kept among the rejected events.
+"""Copies whose content differs from the first event with their id are kept among the rejected events.
 
-A copy changes nothing: mostly it is the same event, sent again. Where its content is another one, a sender has used an
-id twice, and an event would be lost without a word. So each copy is compared with the first one, which is read where it
-stands in the log, many at a time. A conflicting copy is kept once per content, and at most `MOST_CONTENTS` of an event,
-whoever sends how many; it stays a duplicate in the counts.
+A copy changes nothing: usually it is the same event, sent again. If its content differs, a sender has used an id twice,
+and an event would be lost silently. So each copy is compared with the first one, which is read from its place in the
+log, many at a time. A conflicting copy is kept once per content, at most `MOST_CONTENTS` for an event; it stays a
+duplicate in the counts.
 
-What was kept is known from the table `rejected` and from the end of its topic that the table lacks: nothing is in
-memory, and a second try keeps nothing twice.
+Kept copies are read from the table `rejected`, and from the end of its topic that is not in the table yet. Nothing is
+in memory, and a second attempt keeps nothing twice.
 """
 
 import json
@@ -27,10 +27,10 @@ from warehouse.client import Writer
 
 CODE: Final = "conflicting_copy"
 MOST_CONTENTS: Final = 20
-"""Kept of one event."""
+"""The largest number of contents kept for one event."""
 
 _GAP: Final = 200
-"""Records between two wanted ones that are read with them, rather than to begin anew."""
+"""The largest gap between two wanted records that are read together."""
 _MOST_READ: Final = 5_000
 _DIGITS: Final = 10
 _READ: Final = 20_000
@@ -106,7 +106,7 @@ def _told(log: EventLog, writer: Writer, names: set[Name]) -> dict[Name, set[int
 
 
 def _waiting(log: EventLog) -> Iterator[tuple[Name, int]]:
-    """The conflicting copies that are in the topic, and not sure to be in the table yet."""
+    """The conflicting copies in the topic that may not be in the table yet."""
     for partition, offset in enumerate(log.committed(rejections.GROUP, topics.REJECTED)):
         position = offset
         while records := log.read(topics.REJECTED, partition, position, _READ):
@@ -136,7 +136,7 @@ def _conflicts(log: EventLog, batch: Batch, firsts: Mapping[int, First]) -> Iter
 
 
 def _written_alike(a: Envelope, b: Envelope) -> bool:
-    """Whether both have the same content to the byte, as an event has that is sent again."""
+    """Whether both have the same bytes of content, as an event that is sent again has."""
     return (
         bytes(a.properties) == bytes(b.properties)
         and a.traits == b.traits
@@ -148,7 +148,7 @@ def _written_alike(a: Envelope, b: Envelope) -> bool:
 
 
 def _same_moment(a: Envelope, b: Envelope) -> bool:
-    """Whether both claim the same time, or none. Who claims none has the receipt; so has who claims just that."""
+    """Whether both claim the same time, or none. An event without a claimed time has the receipt."""
     claims = _claimed(a), _claimed(b)
     return claims[0] == claims[1] or claims in ((None, a.time), (b.time, None))
 
@@ -158,7 +158,7 @@ def _claimed(event: Envelope) -> str | None:
 
 
 def _content(event: Envelope) -> dict[str, Any]:
-    """What the sender said, as it came: how the door read it may change from one version to the next."""
+    """The content as sent, since the door's conversions may change from one version to the next."""
     content: dict[str, Any] = {
         "type": event.type,
         "time": _claimed(event),
@@ -172,7 +172,7 @@ def _content(event: Envelope) -> dict[str, Any]:
 
 
 def _put(content: dict[str, Any], pointer: str, value: Any) -> None:
-    """Put a value back where it came from; where that place is no more, it counts as a property."""
+    """Put a value back in its place; if the place no longer exists, it counts as a property."""
     *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]] or [pointer]
     at: Any = content
     for part in parents:
@@ -212,7 +212,7 @@ def _read(log: EventLog, firsts: Mapping[int, First]) -> Iterator[tuple[int, Rec
 
 
 def _runs(places: Sequence[Position]) -> Iterator[list[Position]]:
-    """Places in order, as runs that are worth one reading."""
+    """Positions in order, as runs that are worth one read."""
     for _, group in groupby(places, key=lambda place: place[0]):
         run: list[Position] = []
         for place in group:

@@ -1,8 +1,8 @@
-"""The declarations stage: what people declare and what time changes, put into effect.
+"""The declarations stage: puts declarations into effect, and changes by time.
 
-Declarations come into effect in rounds. A round takes everything that was declared since the last one, and fills the
-segments among it together. Its phases wait, without blocking, until whoever holds the profiles concerned has seen to
-them; on one box that is at once. Side effects, and what a crash after each means:
+Declarations come into effect in rounds. A round takes all declarations since the last one, and fills the segments among
+them together. Its phases wait, without blocking, until the holders of the affected profiles have processed them; on one
+machine that is at once. Side effects, and what a crash after each means:
 
   1 commands and rules go to identity    a copy of a command folds to nothing
   wait: transitions under the former rules are published, and in the tables
@@ -12,8 +12,8 @@ them; on one box that is at once. Side effects, and what a crash after each mean
   wait: these profiles, and their heirs, are seen to
   4 the position in simorgh.registry is committed: the declarations are in effect, and the API answers 201
 
-A crash anywhere begins the round again from the last commit. A zombie does the same things as the new owner and commits
-only what is true, but may set the position back; the owner commits it again every two seconds.
+After a crash the round begins again from the last commit. A zombie does the same as the new holder and commits only
+true positions, but may set the position back; the holder commits it again every two seconds.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -37,22 +37,23 @@ EVERY_MS: Final = 2_000
 """How often to look for profiles that are due, and at the committed position."""
 
 Passed = Callable[[], bool]
-"""Says, whenever asked, whether the next phase may begin."""
+"""Returns whether the next phase may begin. May be called often."""
 Phase = Callable[[], Passed]
 Answer = Mapping[str, Collection[int]]
 """Segment -> the profiles of a page that satisfy its rule."""
 
 
 class Effects(Protocol):
-    """How declarations and time reach profiles: directly, or through those who hold them."""
+    """How declarations and time reach profiles: directly, or through their holders."""
 
     def order(self, orders: Sequence[Message]) -> Passed:
-        """Give records to simorgh.identity. Passed: they, and everything before them, are seen to and in the tables."""
+        """Append records to simorgh.identity. Passed: they, and everything before them, are processed and in the
+        tables."""
         ...
 
     def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
         """Make the memberships in a page of profiles equal to the answer, with the cause for each segment. `due`:
-        profile -> the moment, in ms, at which its rows are to be due at the latest."""
+        profile -> the latest moment, in ms, for its rows to be due."""
         ...
 
     def look(self, profiles: Collection[int], cause: str) -> Passed:
@@ -60,7 +61,7 @@ class Effects(Protocol):
         ...
 
     def filled(self) -> Passed:
-        """Passed: everybody whom `fill` concerned is seen to."""
+        """Passed: all profiles of `fill` are processed."""
         ...
 
     def in_effect(self, position: int) -> None:
@@ -91,7 +92,7 @@ class Declarations:
         self._progress = progress or FillingProgress()
 
     def restore(self) -> None:
-        """Begin where the last round ended."""
+        """Start where the last round ended."""
         self._segments = LiveSegments(self._log)
         self._committed = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
         self._segments.read_on(self._committed)
@@ -101,7 +102,7 @@ class Declarations:
         self._looked_at = 0
 
     def step(self) -> bool:
-        """Do what there is to do now; never waits. Whether there was anything."""
+        """Do the present work; never waits. Returns whether there was any."""
         done = self._begin() if not self._phases and self._passed() else False
         while self._phases and self._passed():
             self._passed = self._phases.pop(0)()
@@ -181,7 +182,7 @@ class Declarations:
         changes: Sequence[Change],
         share: tuple[float, float],
     ) -> None:
-        """Of segments that cannot be filled together: a record says which declaration is to be set aside."""
+        """For segments that cannot be filled together: a record says which declaration is set aside."""
         failed: set[int] = set()
         for segment in segments:
             change = next(change for change in changes if segment in change.filled)
@@ -220,7 +221,7 @@ class Declarations:
     # ---- time
 
     def _look_at_time(self, now: int) -> None:
-        """See to the profiles whose next change by the passing of time has come; not again before that is done."""
+        """Process the profiles that are due, and not again before that is done."""
         if due := cold.due(self._writer, now):
             self._due_passed = self._effects.look(due, touches.TIME)
 
@@ -236,7 +237,6 @@ def at_once() -> bool:
 
 
 def _order(record: Record) -> Message | None:
-    """The record of simorgh.identity that a declaration comes to, if it is one for identity."""
+    """The record of simorgh.identity for a declaration, if it concerns identity."""
     found = declared.read(record)
-    said = declared.identity_record(found, record.offset) if found else None
-    return None if said is None else declared.order(said)
+    return declared.order(found, record.offset) if found else None

@@ -1,7 +1,7 @@
 """The events stage: a partition of simorgh.events -> rows, news for identity, touches. Holders by partition.
 
-All of a batch is computed before anything comes of it. Where that fails, the records that fail alone are set aside
-(`state.poison`), and it is computed without them.
+A batch is computed completely before it has any effect. If that fails, the records that fail alone are set aside
+(`state.poison`), and the batch is computed without them.
 
 Side effects of `process`, in order, and what a crash, or a loss of the partition, after each means. The next holder
 derives everything again from what was committed, at least up to the highest offset in `log_rows`.
@@ -17,23 +17,22 @@ derives everything again from what was committed, at least up to the highest off
   6 touches            touched again: nothing will have changed
   – the host commits   the next batch
 
-Where rows are written through, the order is the guarantee: rows are in the warehouse before identity or a profile's
-holder hears of them, and nobody hears of an event whose offset is not in `log_rows`. Whoever finds an offset there
-finds all rows of it and of those before it in the other tables: holders of profiles count on that (`rows.tables`). A
-zombie's rows are the ones that the new holder writes, under a lower `gen`, since a function of the log has one value;
-what it publishes and touches is redundant.
+If rows are written through, the order is the guarantee: rows are in the warehouse before identity or a profile's holder
+gets a record about them, and nobody gets one about an event whose offset is not in `log_rows`. For an offset there, all
+rows of it and of those before it are in the other tables: holders of profiles rely on that (`rows.tables`). A zombie
+writes the same rows as the new holder, under a lower `gen`, since they are a function of the log; its records and
+touches are redundant.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from eventlog.port import EventLog, Message, Record
 from privacy.keyring import Names, no_names
 from schemas import topics
 from schemas.errors import Broken
+from schemas.records import Link, encode_identity
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import conflicts, rejected
 from stream_processors.flow.bus import Bus
@@ -54,7 +53,7 @@ _REDO: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What a batch comes to, before anything has come of it."""
+    """The computed batch, before it has any effect."""
 
     batch: Batch
     seen: Seen
@@ -97,10 +96,10 @@ class EventsStage:
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
         self._doubtful = False
-        """Whether an earlier try failed: what it held may have been counted."""
+        """Whether an earlier attempt failed, so that its events may have been counted."""
         self.positions: dict[int, int] = {}
         self.careful = False
-        """Whether to compute rows beforehand, too, where they would be made later: an earlier try failed."""
+        """Whether to compute rows in advance too, which are usually made later: after a failed attempt."""
 
     # ---- ownership
 
@@ -134,7 +133,7 @@ class EventsStage:
             self._terms.pop(part, None)
 
     def _redo(self, part: int, end: int) -> None:
-        """Derive again what an earlier holder may have left undone."""
+        """Derive again the effects that an earlier holder may not have completed."""
         while (start := self.positions[part]) < end:
             records = self._log.read(topics.EVENTS, part, start, min(_REDO, end - start))
             if not records:
@@ -172,7 +171,7 @@ class EventsStage:
         return retold
 
     def publish(self, derived: Derived, counted: Sequence[tuple[int, Telling]]) -> None:
-        """Tell identity what is new to it, and the holders of profiles the rest. `counted`: retellings that their
+        """Append news to identity, and touch the profiles of the other events. `counted`: retellings that their
         profiles may have counted."""
         self._take_out(counted, derived.news.touches)
         if derived.links:
@@ -184,7 +183,8 @@ class EventsStage:
     # ---- computing, without any effect but that what fails alone is set aside
 
     def derive(self, records: Sequence[Record], *, told: bool = False) -> Derived:
-        """What records come to, without those that fail alone. `told`: others have heard of them; rows are wanted."""
+        """Compute records, without those that fail alone. `told`: they were published before, and only rows are
+        needed."""
         well = True
         while True:
             try:
@@ -200,7 +200,7 @@ class EventsStage:
                 return derived
 
     def _set_aside(self, records: Sequence[Record], error: Exception, told: bool) -> None:
-        """Set aside the records that fail alone. Raises `error` where none does."""
+        """Set aside the records that fail alone. Raises `error` if none does."""
         if not may_be_the_inputs(error):
             raise error
         aside = self._poison.places(topics.EVENTS)
@@ -214,7 +214,7 @@ class EventsStage:
         )
 
     def _parse(self, records: Sequence[Record]) -> Batch:
-        """Without those that are set aside, which are listed as unreadable."""
+        """The records without those that are set aside, which are listed as unreadable."""
         aside = self._poison.places(topics.EVENTS)
         if not aside:
             return parse(records)
@@ -239,17 +239,18 @@ class EventsStage:
         return rejected.message(found.kept)
 
     def _take_out(self, counted: Sequence[tuple[int, Telling]], touches: Touches) -> None:
-        """Have the profiles of these made anew. Where identity has not heard of a node, nobody has counted it."""
+        """Touch the profiles of these, so that their states are computed again. A node that identity does not know was
+        counted by nobody."""
         nodes = {telling.node for _, telling in counted} - {0}
         for node, home in self._directory.homes(nodes).items() if nodes else ():
             if home:
                 touches.add(home, EVENT, (node,), anew=True)
 
     def idle(self) -> None:
-        """Nothing happens here without a record."""
+        """Does nothing: this stage has no work without records."""
 
     def _checked(self, records: Sequence[Record]) -> dict[int, int]:
-        """The offset after the records, by partition. A gap would stay forever, so it is refused."""
+        """The offset after the records, by partition. A gap would be permanent, so it is refused."""
         ends: dict[int, int] = {}
         part, end = -1, -1
         for record in records:
@@ -266,27 +267,21 @@ class EventsStage:
 
 
 def _make_rows(derived: Derived) -> None:
-    """To see whether they can be made."""
+    """Make the rows, to test whether they can be made."""
     batch = derived.batch
     terms = {record.partition: 0 for record in (*batch.records, *batch.aside, *(one for one, _ in batch.unreadable))}
     tables(batch, derived.seen, terms)
 
 
-def link_record(batch: Batch, i: int) -> dict[str, Any]:
-    """What event `i` says about identity. A link record has no decisions: these are for whoever folds it."""
-    event = batch.events[i]
-    link = {
-        "kind": "link",
-        "key": event.key,
-        "source": batch.sources[i],
-        "received_at": batch.received[i],
-        "place": event.place,
-        "nodes": [[identifier.node, identifier.type] for identifier in batch.identifiers[i]],
-    }
-    return {**link, "alias": True, "decisions": []} if event.alias else {**link, "decisions": []}
-
-
 def link(batch: Batch, i: int) -> Message:
-    """The same, as a record to append."""
-    said = link_record(batch, i)
-    return said["key"].encode(), orjson.dumps(said)
+    """The link of event `i`. It has no decisions, which follow from folding it."""
+    event = batch.events[i]
+    said = Link(
+        key=event.key,
+        source=batch.sources[i],
+        received_at=batch.received[i],
+        place=event.place,
+        nodes=[(identifier.node, identifier.type) for identifier in batch.identifiers[i]],
+        alias=event.alias is True,
+    )
+    return event.key.encode(), encode_identity(said)

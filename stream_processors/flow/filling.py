@@ -1,4 +1,4 @@
-"""What declarations of segments come to when they are put into effect together, and how far that is."""
+"""The changes of segments that take effect together, and their progress."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class Filling:
 
 
 def filling(changes: Iterable[Change], live: Mapping[str, tuple[Rule, int]]) -> Filling:
-    """Of all changes, with the segments that are live after them: each segment once, for the first cause."""
+    """Combines all changes, with the segments that are live after them: each segment once, with the first cause."""
     filled: dict[str, str] = {}
     gone: dict[str, None] = {}
     for change in changes:
@@ -28,16 +28,16 @@ def filling(changes: Iterable[Change], live: Mapping[str, tuple[Rule, int]]) -> 
 
 
 class FillingProgress:
-    """How far the segments being filled are. One thread notes, any thread asks."""
+    """The progress of filling segments. One thread writes it, any thread reads it."""
 
     def __init__(self) -> None:
         self._now: tuple[frozenset[str], float] = frozenset(), 0.0
 
     def note(self, segments: Iterable[str], share: float) -> None:
-        """Of these, such a share of all profiles is looked at (0 to 1). No segments: nothing is being filled."""
+        """For these segments, this share of all profiles is processed (0 to 1). No segments: none is being filled."""
         self._now = frozenset(segments), share
 
     def of(self, segment: str) -> float | None:
-        """None where the segment is not being filled."""
+        """None if the segment is not being filled."""
         segments, share = self._now
         return share if segment in segments else None

@@ -1,47 +1,44 @@
 """The identity stage: simorgh.identity -> who is who, and touches. One holder, which runs the declarations stage, too.
 
 Side effects of `process`, in order, and what a crash, or a loss of the partition, after each means. The next holder
-folds the topic up to the last commit and processes the rest again: the fold is a function of the log, and a row's
-version is the offset of its record, so what is written again is what is there.
+folds the topic up to the last commit and processes the rest again. The fold is a function of the log, and a row's
+version is the offset of its record, so the same rows are written again.
 
   0 simorgh.rejected   what is no record of identity: kept again under the same name
   1 members, identity, decisions, links   in this order: whoever finds a link in `links` finds its nodes in the others
   2 touches                               touched again: nothing will have changed
   – the host commits                      the next batch
 
-A record that the graph cannot fold is set aside (`state.poison`), and the graph is made anew without it: what it has
-changed before it failed is not known.
+A record that the graph cannot fold is set aside (`state.poison`), and the graph is rebuilt without it, since its
+partial changes are unknown.
 
 A zombie writes the same rows. Its touches are redundant, its commands are copies.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, Protocol
-
-import orjson
+from typing import Final, Protocol
 
 from eventlog.port import LOST, EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
 from schemas.errors import SimorghError
-from schemas.records import decode_identity
+from schemas.records import Erased, IdentityRecord, Link, Parted, Rules, SharedDecision, decode_identity
 from stream_processors.flow import rejected
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.identity import Folded
 from stream_processors.rows.writing import IdentityRows
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import Poison
-from stream_processors.state.touches import MERGE, SPLIT, Touches
+from stream_processors.state.touches import Touches
 
 GROUP: Final = "identity"
 _READ: Final = 20_000
 _LATEST: Final = 10_000_000_000_000
-_COMMANDS: Final = (MERGE, SPLIT, "erase")
-_PARTING: Final = ("shared", "split", "erased")
+_PARTING: Final = (SharedDecision, Parted, Erased)
 
 
 class Beside(Protocol):
-    """What the holder of identity does beside it: see `flow.declarations`."""
+    """The other work of identity's holder: see `flow.declarations`."""
 
     def restore(self) -> None: ...
 
@@ -67,9 +64,8 @@ class IdentityStage:
         parted: Callable[[], None] = lambda: None,
         group: str = GROUP,
     ) -> None:
-        """`graphs`: where the graph is kept across starts; without it a start folds the topic from its beginning.
-
-        `parted` is called where nodes that were together may be so no more.
+        """`graphs`: keeps the graph across starts; without it a start folds the topic from its beginning. `parted` is
+        called if nodes that were together may no longer be.
         """
         self._log = log
         self._rows = rows
@@ -142,24 +138,25 @@ class IdentityStage:
             self._unreadable = []
 
     def note(self, committed: int) -> None:
-        """Everything before this offset is committed: see to the snapshot of the graph."""
+        """Everything before this offset is committed: update the snapshot of the graph."""
         self._graphs.note(self._log, self.graph, self.position, committed)
 
     def _fold(self, records: Sequence[Record]) -> None:
-        """Fold what was not folded before: after a failure the records come again, and their effects still wait."""
+        """Fold the records that were not folded before. After a failure the same records come again, and their effects
+        are still pending."""
         aside = self._poison.places(topics.IDENTITY)
         for record in records:
             if record.offset < self.position:
                 continue
-            if (0, record.offset) not in aside and (body := self._readable(record)):
+            if (0, record.offset) not in aside and (said := self._readable(record)):
                 try:
-                    self._fold_one(record.offset, body)
+                    self._fold_one(record.offset, said)
                 except SimorghError as error:  # the graph has looked at it, and taken nothing in
                     self._leave_out(record, error)
             self.position = record.offset + 1
 
     def _fold_new(self, records: Sequence[Record]) -> None:
-        """`_fold`, and what cannot be folded is set aside."""
+        """`_fold`, and set aside records that cannot be folded."""
         if self.position < records[0].offset:  # an earlier try has not come this far with a graph made anew
             self._catch_up(records[0].offset)
         well = True
@@ -174,7 +171,7 @@ class IdentityStage:
             self._poison.went_well(self.name)
 
     def _set_aside(self, record: Record, error: Exception) -> None:
-        """Set the record aside, and make the graph anew without it. Raises `error` where it is not at fault."""
+        """Set the record aside, and rebuild the graph without it. Raises `error` if the record is not at fault."""
 
         def again(some: Sequence[Record]) -> None:
             if some:
@@ -188,7 +185,7 @@ class IdentityStage:
             self._make_anew(record.offset)
 
     def _make_anew(self, upto: int) -> None:
-        """What a record has changed in the graph before it failed is not known: fold all before it again."""
+        """Rebuild the graph by folding everything before the failed record, whose partial changes are unknown."""
         self._parted()
         waiting, self._folded = self._folded, Folded()
         try:
@@ -197,32 +194,31 @@ class IdentityStage:
         finally:
             self._folded = waiting
 
-    def _readable(self, record: Record) -> dict[str, Any] | None:
-        """The record; None where it is none of identity's, which is kept as rejected."""
+    def _readable(self, record: Record) -> IdentityRecord | None:
+        """The record; None if it is not one of identity's, which is kept as rejected."""
         try:
-            decode_identity(record.value)
-            body: dict[str, Any] = orjson.loads(record.value)
-            _check(body)
-        except (ValueError, TypeError, LookupError, SimorghError) as error:
+            said = decode_identity(record.value)
+            _check(said)
+        except (ValueError, SimorghError) as error:
             self._leave_out(record, error)
             return None
-        return body
+        return said
 
     def _leave_out(self, record: Record, error: Exception) -> None:
         if record.value != LOST:
             self._unreadable.append((record, f"not a record of identity ({type(error).__name__})"))
 
-    def _fold_one(self, offset: int, body: dict[str, Any]) -> None:
-        nodes = tuple([from_hex(name) for name, _ in body["nodes"]]) if body["kind"] == "link" else ()
+    def _fold_one(self, offset: int, said: IdentityRecord) -> None:
+        nodes = tuple([from_hex(name) for name, _ in said.nodes]) if isinstance(said, Link) else ()
         fresh = {node for node in nodes if not self.graph.type_of(node)}
-        changes = self.graph.fold(body)
-        self._folded.add(offset, body, nodes, fresh, changes)
-        if not nodes or any(decision["outcome"] in _PARTING for decision in changes.decisions):
+        changes = self.graph.fold(said)
+        self._folded.add(offset, said, nodes, fresh, changes)
+        if not nodes or any(isinstance(decision, _PARTING) for decision in changes.decisions):
             self._parted()
 
     def _touches(self) -> Touches:
-        """Every profile that a record reached. An absorbed one passes on to its heir, with what it leaves, and with the
-        former profiles of the heir's nodes."""
+        """Touches of every profile that a record changed. An absorbed one is passed on to its heir, with its
+        memberships and the former profiles of the heir's nodes."""
         found = Touches()
         folded, profile_of = self._folded, self.graph.profile_of
         heirs = {profile_of(profile) for profile in folded.absorbed}
@@ -236,8 +232,14 @@ class IdentityStage:
         return found
 
 
-def _check(body: Any) -> None:
-    """What the fold relies on before it changes anything; the rest it checks itself."""
-    wanted = ("received_at",) if body["kind"] == "link" else ("command", "at") if body["kind"] in _COMMANDS else ()
-    if not all(type(body[name]) is int and 0 <= body[name] < _LATEST for name in wanted):
+def _check(said: IdentityRecord) -> None:
+    """Check what the fold relies on before it changes anything. The fold checks the rest."""
+    match said:
+        case Link():
+            numbers: tuple[int, ...] = (said.received_at,)
+        case Rules():
+            numbers = ()
+        case _:
+            numbers = (said.command, said.at)
+    if not all(0 <= number < _LATEST for number in numbers):
         raise ValueError("moments are milliseconds, from 1970 up to 2286")

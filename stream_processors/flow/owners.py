@@ -1,4 +1,4 @@
-"""Declarations and time on a cluster: whoever owns a profile is told to look at it, through simorgh.touched."""
+"""Declarations and time on a cluster: touches in simorgh.touched make holders look at profiles."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
@@ -18,7 +18,7 @@ _CHUNK: Final = 5_000
 
 
 class Owners:
-    """`flow.declarations.Effects` by touches. One thread, the identity stage's."""
+    """`flow.declarations.Effects` by touches. For the identity stage's thread."""
 
     def __init__(
         self, log: EventLog, writer: Writer, identity_position: Callable[[], int], checkpoint: Checkpoint
@@ -36,7 +36,7 @@ class Owners:
         return self._seen_to()
 
     def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
-        """An owner finds out by itself who enters or leaves, and when a profile is due."""
+        """Holders find out by themselves who enters or leaves, and when a profile is due."""
         before = cold.members(self._writer, answer, page)
         for segment, members in answer.items():
             self._touch(before.get(segment, {}).keys() ^ set(members), causes[segment])
@@ -61,7 +61,7 @@ class Owners:
             self._log.append(topics.TOUCHED, [touches.message(Touch(profile, cause)) for profile in chunk])
 
     def _seen_to(self) -> Passed:
-        """Identity, and then the owners of profiles, have seen to all that is in their topics now."""
+        """Identity, and then the holders of profiles, have processed everything that is in their topics now."""
         end = self._log.ends(topics.IDENTITY)[0]
         then: list[Passed] = []
 

@@ -12,12 +12,12 @@ the partition, after each means. Touches are read again from the last commit.
   4 transitions, memberships   written by the next holder, which mirrors what counts
   – the host commits   the next batch
 
-All of the batch is computed before 2. Where that fails, the profiles that fail alone are set aside (`state.poison`):
-they have no view from then on, what was published of them stays, and the others are computed without them.
+The whole batch is computed before 2. If that fails, the profiles that fail alone are set aside (`state.poison`): they
+have no view from then on, their published transitions stay, and the others are computed without them.
 
-A zombie: its profile rows have a lower version than the new holder's, which writes a row of every profile that the
-zombie looked at, alive or gone. What the zombie publishes counts nowhere, and it notices, so it writes no rows of it;
-what it passes on is redundant. A holder that fails after 1 claims its partitions anew before it tries again.
+A zombie's profile rows have a lower version than the new holder's, which writes a row of every profile that the zombie
+processed, alive or gone. The zombie's transitions do not count; it notices that, and writes no rows of them. The
+touches that it passes on are redundant. A holder that fails after 1 claims its partitions again before it retries.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
@@ -29,37 +29,38 @@ from identity.nodes import from_hex
 from schemas import topics
 from schemas.clock import Clock, iso
 from schemas.errors import Broken
-from schemas.records import Rejection
+from schemas.records import Rejection, Transition
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
 from stream_processors.rows.writing import ProfileRows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
-from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.judge import Case, Judge
 from stream_processors.state.poison import CODE, Culprit, Poison, profile_name
 from stream_processors.state.states import Looked, States
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.touches import Touch, Touches
 
 GROUP: Final = "profiles"
 TERM_BITS: Final = 40
 """A profile row's version: the holder's term above the sum of the touch's offset and the holder's position in
-simorgh.segments. Partitions may be added, since the term grows; another try's version is higher, since it claims first.
+simorgh.segments. Partitions may be added, since the term grows. A later attempt has a higher version, since it claims
+first.
 """
 RETURNED_EVERY_MS: Final = 2_000
-"""How often to look for profiles that are set aside no more."""
+"""How often to look for profiles that are no longer set aside."""
 
 
 class LiveRulesSource(Protocol):
-    """The live segments, as far as they are to be in effect."""
+    """The live segments that should be in effect."""
 
     def bring_up(self, judge: Judge) -> bool:
-        """Give the judge the rules that it has not got yet; whether there were any."""
+        """Give new rules to the judge. Returns whether there were any."""
         ...
 
     def filling(self) -> Mapping[str, str]:
-        """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what
-        changes there is the declaration's doing, whatever made us look."""
+        """Segment -> the cause of its transitions, for segments whose declaration is not in effect everywhere yet:
+        changes there are caused by the declaration, whatever the touch."""
         ...
 
 
@@ -74,8 +75,8 @@ class Work:
 
 @dataclass(slots=True)
 class _Sorted:
-    """What a batch comes to: profiles alive -> their nodes, profiles that are no more -> their heirs (0: nobody), and
-    what goes to others."""
+    """The work of a batch: live profiles -> their nodes, profiles that no longer exist -> their heirs (0: nobody), and
+    touches for others."""
 
     live: dict[int, list[int]] = field(default_factory=dict)
     gone: dict[int, int] = field(default_factory=dict)
@@ -84,8 +85,8 @@ class _Sorted:
 
 @dataclass(slots=True)
 class _Looks:
-    """What there is to look at: profiles alive with their nodes, those that are no more with their heirs and what these
-    leave, and those that are set aside."""
+    """The profiles to process: live ones with their nodes; those that no longer exist, with their heirs and their
+    memberships; and those that are set aside."""
 
     work: Mapping[int, Work]
     fresh: Set[int]
@@ -100,7 +101,7 @@ class _Looks:
                 self.aside.append(profile)
 
     def only(self, some: Iterable[int]) -> "_Looks":
-        """Some of the profiles alive, and no others."""
+        """Only some of the live profiles."""
         return _Looks(self.work, self.fresh, {profile: self.live[profile] for profile in some}, {}, {})
 
 
@@ -138,10 +139,10 @@ class ProfilesStage:
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
         self._doubtful = False
-        """Whether an earlier try failed: what it published may or may not be in the log, and in the tables."""
+        """Whether an earlier attempt failed: its transitions may be in the log and in the tables, or not."""
         self._looked_for_returned = 0
         self.careful = False
-        """Whether to compute rows beforehand, too, where they would be made later: an earlier try failed."""
+        """Whether to compute rows in advance too, which are usually made later: after a failed attempt."""
 
     # ---- ownership
 
@@ -151,9 +152,13 @@ class ProfilesStage:
             return {}
         self._poison.read_on()
         self._teller.claim(partitions, term)
-        self._terms.update(dict.fromkeys(partitions, term))
+        self.hold(partitions, term)
         committed = self._log.committed(GROUP, topics.TOUCHED)
         return {part: committed[part] for part in sorted(partitions)}
+
+    def hold(self, partitions: Collection[int], term: int) -> None:
+        """Hold these partitions. Whoever calls has seen to it that nobody else publishes for them."""
+        self._terms.update(dict.fromkeys(partitions, term))
 
     def revoke(self, partitions: Collection[int]) -> None:
         self._teller.let_go(partitions)
@@ -162,7 +167,7 @@ class ProfilesStage:
             self._terms.pop(part, None)
 
     def idle(self) -> None:
-        """Touch the profiles that were set aside, and are so no more."""
+        """Touch the profiles that are no longer set aside."""
         now = self._clock()
         if self._terms and now - self._looked_for_returned >= RETURNED_EVERY_MS:
             self._looked_for_returned = now
@@ -186,10 +191,7 @@ class ProfilesStage:
         self._doubtful = False
 
     def see_to(self, work: dict[int, Work], fresh: Set[int]) -> None:
-        """Look at these profiles, publish what changes, and see to their rows.
-
-        `fresh`: nodes of which nothing was known before what is new about them.
-        """
+        """Process these profiles, publish their transitions, write their rows. `fresh`: nodes without earlier rows."""
         self._judge.tick()
         self._states.begin()
         if self._rules.bring_up(self._judge):
@@ -234,9 +236,8 @@ class ProfilesStage:
     def _at_home(
         self, work: dict[int, Work], fresh: Set[int]
     ) -> tuple[dict[int, list[int]], dict[int, int], dict[int, dict[str, int]]]:
-        """The profiles alive with their nodes, those that are no more with their heirs, and what these leave.
-
-        What is others' is passed on, and what comes back at once is added to the work.
+        """Live profiles with their nodes; those that no longer exist, with their heirs and their memberships. Touches
+        of others' profiles are passed on, and those that come back at once are added.
         """
         live: dict[int, list[int]] = {}
         gone: dict[int, int] = {}
@@ -252,7 +253,7 @@ class ProfilesStage:
         return {profile: nodes for profile, nodes in live.items() if profile not in gone}, gone, left
 
     def _came_back(self, back: Touches, work: dict[int, Work]) -> dict[int, Work]:
-        """Add it to the work; returns what of it was not looked for before."""
+        """Add touches to the work; returns the profiles that were not looked up before."""
         new: dict[int, Work] = {}
         for profile, touch in back.by_profile.items():
             known = work.get(profile)
@@ -264,8 +265,8 @@ class ProfilesStage:
         return new
 
     def _sort(self, work: Mapping[int, Work]) -> _Sorted:
-        """Who the touched are now. A node that identity has not heard of, or a profile between two of its tables, is
-        left: identity touches it when its rows are there."""
+        """The present profiles of the touched nodes. A node that identity does not know, or a profile between two of
+        its tables, is skipped: identity touches it when its rows are there."""
         members = self._directory.members(list(work))
         found = _Sorted({profile: nodes for profile, nodes in members.items() if profile in nodes})
         elsewhere = _elsewhere(found.live, work)
@@ -293,7 +294,7 @@ class ProfilesStage:
         return found
 
     def _take_leave(self, found: _Sorted, work: Mapping[int, Work], fresh: Set[int]) -> dict[int, dict[str, int]]:
-        """What those who are gone leave; their heirs are to get it."""
+        """The memberships of absorbed profiles, for their heirs."""
         if not found.gone:
             return {}
         anew = {profile for profile in found.gone if work[profile].touch.anew}
@@ -306,12 +307,13 @@ class ProfilesStage:
     # ---- publishing and showing
 
     def _publish(self, transitions: list[Transition], work: Mapping[int, Work]) -> None:
-        published = self._teller.publish([(work[from_hex(r["profile"])].part, r) for r in transitions])
+        published = self._teller.publish([ToPublish(work[from_hex(one.profile)].part, one) for one in transitions])
         self._checkpoint("segments")
         self._rows.published(published)
 
     def _shown(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition]]:
-        """Compute how the profiles stand, but for those that fail alone, and show it. What there is to publish."""
+        """Compute the states of the profiles, except those that fail alone, and show them. Returns the transitions to
+        publish."""
         well = True
         while True:
             try:
@@ -328,7 +330,7 @@ class ProfilesStage:
                 return looked, transitions
 
     def _computed(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition], Shown]:
-        """Without any effect."""
+        """Computes without any effect."""
         live, gone, work = looks.live, looks.gone, looks.work
         anew = {profile for profile in live if work[profile].touch.anew}
         looked = self._states.look(live, {profile: work[profile].part for profile in live}, looks.fresh, anew)
@@ -345,7 +347,7 @@ class ProfilesStage:
         return looked, transitions, Shown(states, no_more, versions, homes)
 
     def _set_aside(self, looks: _Looks, error: Exception) -> None:
-        """Set aside the profiles that fail alone, and take them out. Raises `error` where none does."""
+        """Set aside the profiles that fail alone, and remove them. Raises `error` if none does."""
         self._forget()
 
         def attempt(some: Sequence[int]) -> None:
@@ -358,7 +360,7 @@ class ProfilesStage:
         looks.set_aside(failed)
 
     def _forget(self) -> None:
-        """What was computed comes to nothing: states are loaded anew."""
+        """Discard the computed states, which are loaded again."""
         self._states.begin()
         self._states.forget()
 
@@ -378,7 +380,7 @@ class ProfilesStage:
 
 
 def add(work: dict[int, Work], item: Work) -> None:
-    """Add what a touch comes to."""
+    """Add a touch."""
     known = work.get(item.touch.profile)
     if known is None:
         work[item.touch.profile] = item
@@ -388,7 +390,7 @@ def add(work: dict[int, Work], item: Work) -> None:
 
 
 def _elsewhere(live: Mapping[int, Collection[int]], work: Mapping[int, Work]) -> set[int]:
-    """The touched profiles and nodes that are not where the touch takes them to be: identity says where they are."""
+    """The touched profiles and nodes that are not where the touch says: identity has their present place."""
     wanted = {profile for profile in work if profile not in live}
     for profile, item in work.items():
         wanted.update(item.touch.nodes.difference(live.get(profile, ())))

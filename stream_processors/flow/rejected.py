@@ -1,4 +1,4 @@
-"""The rejected stage: `simorgh.rejected` -> the table, and what processors themselves have to reject.
+"""The rejected stage: `simorgh.rejected` -> the table, and what the stages themselves reject.
 
 Side effects of `step`: 1 the rows (idempotent: latest version wins)  2 commit (a crash before it writes them again).
 """
@@ -22,7 +22,7 @@ from warehouse.client import Writer
 
 GROUP = "rejected"
 UNREADABLE: Final = (Broken, ValueError, ArithmeticError, pa.ArrowException)
-"""What a record raises that is no rejected event, or holds what no row can."""
+"""The errors of a record that is not a rejected event, or does not fit into a row."""
 _LIMIT = 2_000
 
 
@@ -37,7 +37,8 @@ def step(log: EventLog, writer: Writer) -> int:
 
 
 def rows(records: Sequence[Record]) -> pa.Table:
-    """A row of each. A record that is no rejected event becomes one itself: anybody may write to the topic."""
+    """A row for each. A record that is not a rejected event becomes one itself, since other programs may write to the
+    topic."""
     found = present(records)
     try:
         return _rows([(record.offset, decode_rejection(record.value)) for record in found])
@@ -86,7 +87,7 @@ def payload_of(rejection: Rejection) -> bytes:
 
 
 def unreadable(topic: str, records: Sequence[tuple[Record, str]]) -> list[Message]:
-    """Records that are not what the topic holds, for simorgh.rejected: under an id made of their place."""
+    """Unreadable records of a topic, for simorgh.rejected, under an id made of their position."""
     found = []
     for record, reason in records:
         where = place(topic, record)
@@ -95,8 +96,8 @@ def unreadable(topic: str, records: Sequence[tuple[Record, str]]) -> list[Messag
 
 
 def poisoned(topic: str, record: Record, reason: str) -> Culprit:
-    """A record that fails alone, as it is kept in simorgh.rejected: an event under its own id, so that it can be sent
-    again under that."""
+    """A record that fails alone, for simorgh.rejected. An event keeps its own id, so that it can be retried under
+    that."""
     where = place(topic, record)
     said = f"{where}: wanted a record that can be processed, got {reason}; retry it once that is fixed"
     event = read_again(record) if topic == topics.EVENTS else None

@@ -1,8 +1,8 @@
-"""The flow through the house, declared once, as data.
+"""The flow, declared once, as data.
 
-The picture in the README and the table in docs/scaling.md are printed from this list, and a test compares them.
-`group` is the consumer group whose committed positions say how far the stage has come. One box runs all stages that
-follow events together, batch by batch, and commits them together: `ONE_BOX`.
+The picture in the README and the table in docs/scaling.md are printed from this list, and a test compares them. `group`
+is the consumer group whose committed positions are the stage's progress. One machine runs all stages that follow events
+together, batch by batch, and commits them together: `ONE_BOX`.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from typing import Final
 from schemas import topics
 
 TOGETHER: Final = "projections"
-"""The group of the stages that one box runs together."""
+"""The group of the stages that one machine runs together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ TOPOLOGY = (
     ),
     Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
 )
-"""Upstream first: where none of them lags, in this order, nothing is under way."""
+"""Upstream first: if none of them lags, checked in this order, nothing is in progress."""
 
 
 def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
@@ -89,7 +89,7 @@ def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
 
 
 def _together(stage: Stage) -> Stage:
-    """A stage as one box runs it: touches are in memory, so events and identity say how far it has come."""
+    """A stage on one machine: touches are in memory, so its progress is that of events and identity."""
     if stage.name not in ("events", "declarations", "identity", "profiles"):
         return stage
     reads = (topics.EVENTS, topics.IDENTITY) if stage.reads == (topics.TOUCHED,) else stage.reads
@@ -100,9 +100,8 @@ ONE_BOX = tuple(_together(stage) for stage in projections(TOPOLOGY))
 
 
 def picture() -> str:
-    """The flow as text: what is read on one line, and below it each stage that reads it with what it writes.
-
-    Lines end without blanks and the last one without a line break.
+    """The flow as text: inputs on one line, and below it each stage that reads them, with its outputs. Lines have no
+    trailing blanks, and the last one no line break.
     """
     lines: list[str] = []
     for reads, readers in groupby(TOPOLOGY, key=lambda stage: stage.reads):
@@ -122,7 +121,7 @@ def _branch(stage: Stage, *, last: bool) -> str:
 
 
 def ownership() -> str:
-    """The stages that share partitions out, as a table in Markdown. The last line ends without a line break."""
+    """The stages whose partitions are shared, as a table in Markdown. The last line ends without a line break."""
     rows = [("stage", "owns a partition of", "by", "writes, in this order"), ("---",) * 4]
     for stage in projections(TOPOLOGY):
         rows.append((f"`{stage.name}`", _code(stage.reads), stage.key, _code(stage.writes)))

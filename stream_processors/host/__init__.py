@@ -1,1 +1,1 @@
-"""The worker's host: Faust says which partitions are ours, lanes read and process them. Why so: `docs/faust.md`."""
+"""The hosts. On a worker Faust assigns partitions, and lanes read and process them: see `docs/faust.md`."""

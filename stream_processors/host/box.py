@@ -1,8 +1,8 @@
-"""One box: the stages in one process that holds everything, run together on each micro-batch.
+"""One machine: the stages in one process that holds everything, run together on each micro-batch.
 
-Touches are handed over in memory, the graph is at hand, rows linger. Side effects, in order, and what a crash after
-each means. `recover` reads again all that was not committed, as one batch that holds at least what was under way: then
-what is published is what would have been published.
+Touches are passed in memory, the graph is in memory, rows linger. Side effects, in order, and what a crash after each
+means. `recover` reads all uncommitted records again, as one batch that includes everything in progress. So it publishes
+exactly what would have been published.
 
   1 simorgh.rejected   what cannot be read is kept, and copies with other content; the same again is the same rejected
                        event
@@ -56,21 +56,23 @@ from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
 from stream_processors.state.stored import stored_end
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
 from stream_processors.views.recent import RecentViews
 from stream_processors.views.showing import show_members
+from warehouse import latest
 from warehouse.client import Writer
 
 GROUP: Final = "projections"
 _PART: Final = 0
-"""There are no partitions of touches here."""
+"""One machine has no partitions of touches."""
 
 _CHUNK = 2_000
 _READ: Final = 20_000
 _MOST_UNCOMMITTED = 50_000
-"""Records that are not committed: what a start after a crash reads again, of each partition, as one batch."""
+"""The largest number of uncommitted records: a start after a crash reads as many of each partition again, as one
+batch."""
 
 
 class Box:
@@ -91,9 +93,9 @@ class Box:
         careful: bool = False,
         names: Names = no_names,
     ) -> None:
-        """`recent`: where views are shown before their rows are in the warehouse. `graphs`: where the identity graph
-        is kept across starts; without it the topic is folded from its beginning, as a replay has to. `poison`: what is
-        known to be set aside; `careful`: an earlier try failed; `names`: what nodes stand for."""
+        """`recent`: views whose rows are not in the warehouse yet. `graphs`: keeps the identity graph across starts;
+        without it the topic is folded from its beginning, as in a replay. `poison`: the known inputs that are set
+        aside; `careful`: an earlier attempt failed; `names`: the identifiers of nodes."""
         self._log = log
         self._writer = writer
         self._checkpoint = checkpoint
@@ -162,10 +164,8 @@ class Box:
     # ---- start
 
     def recover(self) -> None:
-        """Fold what the log holds, process again what was not committed, and commit it. Blocks until done.
-
-        Raises `WarehouseBehind` where rows that were committed are gone from `log_rows` (a power cut: the warehouse is
-        not synced).
+        """Fold the log, process uncommitted records again, and commit. Blocks until done. Raises `WarehouseBehind` if
+        committed rows are missing from `log_rows` (after a power cut: the warehouse is not synced).
         """
         positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
         if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
@@ -183,14 +183,16 @@ class Box:
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
+        self._profiles.hold([_PART], self._term)
+        self._poison.look_again()
         self._redo()
         self._rows.changed()
         self.commit()
         self._look_again()
 
     def _look_again(self) -> None:
-        """Look at the profiles that simorgh.touched holds: those that a replay found to differ from what was
-        published."""
+        """Process the profiles in simorgh.touched: those whose memberships a replay found to differ from the published
+        ones."""
         for part in range(len(self._log.ends(topics.TOUCHED))):
             while records := self._log.read(topics.TOUCHED, part, self._seen_to(part), _READ):
                 found = filter(None, map(touches.parsed, records))
@@ -203,7 +205,7 @@ class Box:
         return self._log.committed(GROUP, topics.TOUCHED)[part]
 
     def _redo(self) -> None:
-        """Process again what was not committed, writing only what is missing."""
+        """Process uncommitted records again, and write only missing rows."""
         before = dict(self.positions)
         records: list[Record] = []
         for partition, position in before.items():
@@ -246,7 +248,7 @@ class Box:
     def process(self, records: Sequence[Record]) -> int:
         """One micro-batch, through all the stages. Returns how many records it held.
 
-        Rows may be on their way on return: later calls, `idle` or `commit` see them landed and commit.
+        On return rows may still be being written: later calls, `idle` or `commit` wait for them and commit.
         """
         if self._rows.records + len(records) > _MOST_UNCOMMITTED:
             self.commit()
@@ -261,12 +263,12 @@ class Box:
         return len(records)
 
     def _take_in_identity(self) -> None:
-        """Fold what simorgh.identity has got."""
+        """Fold new records of simorgh.identity."""
         while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
             self._identity.take_in(records)
 
     def _look(self, *, again: bool = False) -> None:
-        """See to the profiles that were touched. `again`: something may have been published of new ones, too."""
+        """Process the touched profiles. `again`: transitions of new ones may have been published too."""
         touched = self._bus.take()
         if touched.by_profile:
             version = self._next_version()
@@ -275,7 +277,7 @@ class Box:
         self._recent.position = self._teller.position
 
     def _next_version(self) -> int:
-        """Of profile rows: above all that were given out before."""
+        """The version of profile rows, above all earlier ones."""
         self._version += 1
         return self._term << TERM_BITS | self._version
 
@@ -286,8 +288,16 @@ class Box:
         self._rows.commit()
 
     def idle(self, seconds: float) -> bool:
-        """There is nothing to read: see to the rows. Blocks up to `seconds`; False where there was nothing to do."""
-        return self._rows.write_when_due(seconds)
+        """There are no new records: do what no record starts, and write rows. Blocks up to `seconds`. False: there was
+        nothing to do."""
+        self._profiles.idle()
+        if self._bus.is_empty:
+            return self._rows.write_when_due(seconds)
+        self.commit()
+        self._alone()
+        self._look()
+        self.commit()
+        return True
 
     def _positions_now(self) -> Positions:
         return {
@@ -306,7 +316,7 @@ class Box:
     # ---- declarations and time: `flow.declarations.Effects`
 
     def order(self, orders: Sequence[Message]) -> Passed:
-        """Records of simorgh.identity that stewards or rules come to, through to the profiles' rows. Applied once."""
+        """Apply records of simorgh.identity from stewards or rules, up to the profiles' rows. Applied once."""
         self.commit()
         if orders:
             self._log.append(topics.IDENTITY, orders)
@@ -318,7 +328,7 @@ class Box:
         return at_once
 
     def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
-        """Tables and views say so on return."""
+        """Tables and views are up to date on return."""
         self.judge.tick()
         self._rules.bring_up(self.judge)
         before = cold.members(self._writer, answer, page)
@@ -328,7 +338,7 @@ class Box:
             for one in self.judge.difference(segment, members, before.get(segment, {}), causes[segment])
         )
         while chunk := list(islice(transitions, _READ)):
-            published = self._teller.publish([(_PART, one) for one in chunk])
+            published = self._teller.publish([ToPublish(_PART, one) for one in chunk])
             self._checkpoint("segments")
             self._rows.published(published)
             self._rows.write_all()
@@ -339,7 +349,7 @@ class Box:
         self._recent.position = self._teller.position
 
     def look(self, profiles: Collection[int], cause: str) -> Passed:
-        """Look at profiles anew, whether or not anything happened to them."""
+        """Process profiles again, whether or not anything has changed."""
         self.refresh(profiles, cause)
         self.commit()
         return at_once
@@ -365,28 +375,22 @@ class Box:
             self._rows.write_all()
 
     def _alone(self) -> None:
-        """A step without events begins."""
+        """Begin a step without events."""
         self._rows.begin(dict(self.positions), dict(self.positions))
 
-    def returned_profiles(self) -> list[int]:
-        """Profiles that were set aside and are so no more."""
-        self._poison.read_on()
-        return self._poison.take_returned()
-
     def due_profiles(self, now: int) -> list[int]:
-        """Profiles whose next change by the passing of time has come."""
+        """Profiles that are due."""
         return cold.due(self._writer, now)
 
     def live_profiles(self) -> list[int]:
-        sql = "SELECT DISTINCT profile FROM identity WHERE profile != 0"
-        return [p for (p,) in self._writer.rows(sql) if self.graph.profile_of(p) == p]
+        return [p for (p,) in self._writer.rows(latest.PROFILES) if self.graph.profile_of(p) == p]
 
     def forget_states(self) -> list[int]:
-        """Empty the cache: it is rebuilt from rows. Returns the profiles that it held, those used last at the end."""
+        """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""
         return self._states.forget()
 
     def close(self) -> None:
-        """Wait for the inserts under way; one that fails is for the next try, which finds it missing."""
+        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
         self._rows.close()
 
 

@@ -1,7 +1,7 @@
-"""The Faust app of a worker: membership in the group, assignment and rebalance, the web face, low-volume agents.
+"""The Faust app of a worker: membership in the group, assignment and rebalance, web pages, low-volume agents.
 
-What Faust does here, and what is kept away from it, is argued in `docs/faust.md`. In short: its streams carry a few
-thousand records a second and acknowledge in `finally`, so
+`docs/faust.md` explains what Faust does here and what it does not. In short: its streams carry a few thousand records a
+second and acknowledge in `finally`, so
 
 - no topic is acknowledged by Faust (`acks=False`): it commits nothing, tracks nothing, waits for nothing;
 - partitions of topics that lanes read are paused for Faust's own fetcher as soon as a rebalance ends;
@@ -41,7 +41,7 @@ LONGEST_END: Final = 2.0
 
 
 class Owner(Protocol):
-    """Who is told what this worker owns of a topic: a lane, or the trigger stage's keeper."""
+    """Receives this worker's partitions of a topic: a lane, or the trigger stage's keeper."""
 
     topic: str
 
@@ -65,8 +65,8 @@ class GroupSettings:
 
 
 class ConsumerThread(WorkerThread):
-    """Where Faust's consumer lives. While the broker is away it may never end, and nobody waits for it: neither the
-    loop that stops it, nor the process at its exit."""
+    """The thread of Faust's consumer. While the broker is unreachable it may never end, so nothing waits for it:
+    neither the loop that stops it, nor the process at its exit."""
 
     def __init__(self, service: Any, **options: Any) -> None:
         super().__init__(service, **options)
@@ -149,7 +149,7 @@ class Membership:
     def agent(self, topic: str, offer: Callable[[list[Record]], Awaitable[None]], most: int, within: float) -> None:
         """Let Faust read a topic and offer it in micro-batches of up to `most`, gathered for `within` seconds.
 
-        `offer` returns when the batch is done with; it must not raise: an agent that dies takes its stream along.
+        `offer` returns when the batch is processed; it must not raise, since an agent that dies ends its stream.
         """
         self.app.hot -= {self._settings.prefix + topic}
 
@@ -162,7 +162,7 @@ class Membership:
     # ---- from Faust
 
     async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
-        """Every rebalance takes everything first: lanes finish what they have in hand, as long as the group waits."""
+        """Every rebalance first revokes everything: lanes finish their current batch, as long as the group waits."""
         patience = self._settings.session * 0.4
         held = await asyncio.gather(*(asyncio.to_thread(owner.hold, patience) for owner in self._owners))
         for owner, still in zip(self._owners, held, strict=True):
@@ -205,7 +205,7 @@ class Membership:
             self._on_consumer(ask)
 
     def _on_consumer(self, call: Callable[[Any], Any]) -> Any:
-        """Run a coroutine of the aiokafka consumer in the thread whose loop it lives in. A future of its result."""
+        """Run a coroutine of the aiokafka consumer in the thread of its loop. Returns a future of its result."""
         thread: Any = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
         if consumer is None or thread.thread_loop.is_closed():
@@ -215,9 +215,8 @@ class Membership:
     # ---- life
 
     async def run(self) -> BaseException | None:
-        """Join, and stay until `leave`. Returns why Faust crashed, None where it was asked to stop.
-
-        Leaving: lanes finish and commit what they have in hand (`stop` of theirs comes first), then the group is left.
+        """Join, and stay until `leave`. Returns why Faust crashed, None after `leave`. When leaving, lanes finish and
+        commit their current batch (their `stop` comes first), then the worker leaves the group.
         """
         await self.app.start()
         ends = [asyncio.create_task(self._leaving.wait()), asyncio.create_task(self.app.wait_until_stopped())]

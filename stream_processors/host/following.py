@@ -1,14 +1,15 @@
-"""Stages that follow the live generation: when a replay makes another one live, they go on in that one.
+"""Stages that follow the live generation: when a replay makes another one live, they continue in that one.
 
-A lane holds partitions; what it does with them is done by a stage of one generation. When the pointer has moved, the
-stage is let go of and one of the new generation takes the partitions over, from where the replay noted that this
-generation stands. The pointer is asked for after each takeover, too. So whoever claims a partition of profiles after
-it has moved does so for the new generation, or knows before it publishes.
+A lane holds partitions, and a stage of one generation processes them. When the pointer has moved, the stage is dropped,
+and one of the new generation takes the partitions over, from the positions that the replay noted. The pointer is also
+read after each takeover. So a worker that claims a partition of profiles after the move does so for the new generation,
+or notices before it publishes.
 
-**Level.** The new holder of profiles must not publish before its tables hold all that its predecessor may have
-published of: else profiles would leave again what they have entered. Its claim ends what the predecessor can publish.
-What that was is in simorgh.events and simorgh.identity before their ends at this moment. So it waits until the other
-stages have passed these, puts that on record for the partition, and begins. Nothing is lost meanwhile: touches wait.
+**Level.** The new holder of profiles must not publish before its tables include everything that its predecessor may
+have published about: otherwise profiles would leave segments that they have entered. After its claim the predecessor's
+transitions do not count. Their causes are in simorgh.events and simorgh.identity before the ends at this moment. So it
+waits until the other stages have passed these ends, records that for the partition, and begins. Nothing is lost
+meanwhile: touches wait.
 """
 
 import threading
@@ -24,11 +25,11 @@ from stream_processors.host.lane import Replaced, Source
 from stream_processors.state.stage import Stage
 
 _FIRST: Final = 1
-"""The generation that no other one was before."""
+"""The first generation, which has no predecessor."""
 
 
 class Kind(Protocol):
-    """What all generations' stages of a kind have in common."""
+    """The common parts of all generations' stages of a kind."""
 
     name: str
     topic: str
@@ -36,14 +37,14 @@ class Kind(Protocol):
 
 
 class Following:
-    """See `state.stage.Stage`. A stage of whichever generation is live; one thread, but for `generation`."""
+    """See `state.stage.Stage`. The stage of the live generation. One thread, except for `generation`."""
 
     def __init__(self, kind: Kind, live: LiveGeneration, open: Callable[[int], Stage]) -> None:
-        """`open` makes the stage of a generation. It may raise: it is asked again at the next takeover."""
+        """`open` makes the stage of a generation. It may raise: it is called again at the next takeover."""
         self.name = kind.name
         self.topic = kind.topic
         self.generation = 0
-        """Whose stage this is; 0 before the first takeover."""
+        """The stage's generation; 0 before the first takeover."""
         self._group = kind.group
         self._live = live
         self._open = open
@@ -51,7 +52,7 @@ class Following:
 
     @property
     def group(self) -> str:
-        """Where this generation's positions are kept."""
+        """The name of the group with this generation's positions."""
         return generation.group_of(self._group, self.generation)
 
     def assign(self, partitions: Collection[int], term: int) -> dict[int, int]:

@@ -1,16 +1,16 @@
-"""Which generation of the tables is live, which one is wanted, and where each stands in the log.
+"""Which generation of the tables is live, which one is wanted, and the positions of each.
 
-All of it is kept as committed positions of consumer groups, so it is as durable as they are, and every process that
-reaches the log can read it:
+All of it is stored as committed positions of consumer groups, so it is as durable as they are, and every process with
+access to the log can read it:
 
     generation          the live generation: the one pointer that a replay moves
     generation.wanted   the generation that a replay was asked to build; above the live one while it does
     generation.failed   the wanted generation that could not be built
 
-On a cluster each generation stands where it stands by itself. `GenerationLog` gives the stages of one generation
-positions of their own, under the groups' names with `.g2` and so on behind them (the first one has the plain names).
-So the commit that moves the pointer moves all positions with it, and whoever still works for the old generation moves
-the old one's positions only. One box stops its only holder before it swaps: its positions are those of both.
+On a cluster each generation has its own positions. `GenerationLog` gives them to the stages, under the groups' names
+with `.g2` and so on appended (the first one has the plain names). So the commit that moves the pointer moves all
+positions with it, and a worker that still serves the old generation moves only the old positions. One machine stops its
+only holder before it swaps, so both generations share its positions.
 """
 
 import logging
@@ -38,13 +38,13 @@ _FAILED: Final = "generation.failed"
 _TERMS: Final = "terms"
 
 LEVEL: Final = "profiles.level"
-"""The group whose position in a partition of simorgh.touched is 1 where a new generation has caught up with the one
-before it: see `host.following`."""
+"""The group whose position in a partition of simorgh.touched is 1 if a new generation is level with the one before it:
+see `host.following`."""
 
 _OWN: Final = frozenset({events.GROUP, identity.GROUP, profiles.GROUP, rejected.GROUP, REGISTRY_GROUP, LEVEL, TRIGGERS})
 _TOLD: Final = told_group(0)[:-1]
 _SHARED: Final = frozenset({(TRIGGERS, topics.SEGMENTS)})
-"""What was called for a transition was called, whichever tables are live."""
+"""Groups that all generations share: a webhook that was called stays called, whichever tables are live."""
 
 LOOK_SECONDS: Final = 1.0
 _PAUSES: Final = Pauses(LOOK_SECONDS, 10.0)
@@ -61,18 +61,18 @@ def swap(log: EventLog, generation: int) -> None:
 
 
 def next_term(log: EventLog) -> int:
-    """A number above each that was given out before in this log, from 1."""
+    """A number above all earlier ones in this log, from 1."""
     term = log.committed(_TERMS, topics.SEGMENTS)[0] + 1
     log.commit(_TERMS, {topics.SEGMENTS: {0: term}})
     return term
 
 
-# ---- what a cluster is asked for
+# ---- requests on a cluster
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The live generation, and the one that a replay is to build, or was; 0 where none ever was."""
+    """The live generation, and the latest requested one; 0 if none was ever requested."""
 
     live: int
     wanted: int
@@ -89,7 +89,7 @@ def wanted(log: EventLog) -> Wanted:
 
 
 def want(log: EventLog) -> int:
-    """Ask for a replay; returns the generation to be built. Raises `Conflict` (`replay_running`) where one runs."""
+    """Request a replay; returns the generation to build. Raises `Conflict` (`replay_running`) if one is running."""
     stands = wanted(log)
     if stands.is_under_way:
         raise one_runs()
@@ -101,14 +101,14 @@ def one_runs() -> Conflict:
 
 
 def want_anew(log: EventLog, stands: Wanted) -> int:
-    """Ask for a generation under a number that no try had before, whether or not one is wanted."""
+    """Request a generation under a new number, whether or not one is wanted."""
     number = max(stands.live, stands.wanted) + 1
     _write(log, _WANTED, number)
     return number
 
 
 def fail(log: EventLog, generation: int) -> None:
-    """Say that this wanted generation cannot be built."""
+    """Record that this wanted generation cannot be built."""
     _write(log, _FAILED, generation)
 
 
@@ -124,7 +124,7 @@ def _write(log: EventLog, group: str, number: int) -> None:
 
 
 def group_of(group: str, generation: int) -> str:
-    """The name under which a generation's stages keep a group's positions."""
+    """The group name for the positions of a generation's stages."""
     return group if generation == 1 else f"{group}.g{generation}"
 
 
@@ -133,10 +133,10 @@ def _is_own(group: str, topic: str) -> bool:
 
 
 class GenerationLog(ForwardedRecords):
-    """A cluster's log as one generation's projections see it: an `EventLog` with positions of their own."""
+    """A cluster's log for one generation's stages: an `EventLog` with their own positions."""
 
     def __init__(self, log: EventLog, generation: Callable[[], int]) -> None:
-        """`generation` is asked at each call."""
+        """`generation` is read at each call."""
         super().__init__(log)
         self._generation = generation
 
@@ -144,7 +144,7 @@ class GenerationLog(ForwardedRecords):
         return self._log.committed(self._named(group, topic), topic)
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
-        """Positions that all generations share first: between the two commits less is known to be done, never more."""
+        """Shared positions come first: a crash between the two commits leaves positions too low, never too high."""
         shared = {topic: found for topic, found in positions.items() if not _is_own(group, topic)}
         own = {topic: found for topic, found in positions.items() if topic not in shared}
         if shared:
@@ -160,7 +160,7 @@ class GenerationLog(ForwardedRecords):
 
 
 class LiveGeneration:
-    """The live generation as one process of a cluster knows it: at most a second or so old. Any thread may ask."""
+    """The live generation as known by one process of a cluster: at most about a second old. For any thread."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -174,7 +174,7 @@ class LiveGeneration:
         return self.number
 
     def look(self) -> int:
-        """Ask the log. An answer that is overtaken by another thread's does not take the number back."""
+        """Read the log. If another thread has read a newer number meanwhile, that one stays."""
         number = current(self._log)
         with self._moving:
             moved, self.number = number > self.number, max(number, self.number)
@@ -185,7 +185,7 @@ class LiveGeneration:
         return self.number
 
     def follow(self) -> None:
-        """Look again and again, in a thread, until `close`."""
+        """Read it repeatedly, in a thread, until `close`."""
         threading.Thread(target=self._follow, name="generation", daemon=True).start()
 
     def _follow(self) -> None:

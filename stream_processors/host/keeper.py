@@ -1,8 +1,8 @@
-"""Who runs the trigger stage: the worker that owns partition 0 of simorgh.segments.
+"""Runs the trigger stage on the worker that holds partition 0 of simorgh.segments.
 
-The trigger stage reads all partitions of its topic and keeps one book, so it has one owner. While the group is
-rebalanced it goes on: it stops only where the group has given the partition to another. For the moment in which both
-run, a webhook may be attempted twice, under the same `webhook-id`, as after any crash.
+The trigger stage reads all partitions of its topic and keeps one ledger, so it has one holder. It continues during a
+rebalance, and stops only if the group has assigned the partition to another worker. For the moment in which both run, a
+webhook may be attempted twice, under the same `webhook-id`, as after any crash.
 """
 
 import logging
@@ -44,7 +44,7 @@ class TriggerKeeper:
         return True
 
     def renew(self) -> None:
-        """Make the stage anew, where this worker has it. From any thread."""
+        """Replace the stage, if this worker has it. From any thread."""
         self._orders.put(_RENEW)
 
     def stop(self, timeout: float) -> bool:

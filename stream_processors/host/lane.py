@@ -1,10 +1,9 @@
-"""A lane: one thread that drives one stage over the partitions that this worker owns.
+"""A lane: one thread that drives one stage over this worker's partitions.
 
-Faust's loop tells it what is owned (`own`) and to hold still while the group is rebalanced (`hold`); neither waits for
-the network. Everything else happens in the lane's thread, in the order that `stream_processors.state.stage` asks
-for: take over, read, process, commit. What goes wrong is tried again, with growing pauses, until it goes right or the
-partitions go elsewhere; where the fault is ours, a few times, and then the lane stops. Nothing is committed that was
-not processed.
+Faust's loop gives it partitions (`own`) and pauses it during a rebalance (`hold`); neither waits for the network.
+Everything else happens in the lane's thread, in the order that `stream_processors.state.stage` asks for: take over,
+read, process, commit. Failures are retried with growing pauses, until they end or the partitions move; if the fault is
+ours, a few times, and then the lane stops. Only processed records are committed.
 """
 
 import logging
@@ -26,29 +25,30 @@ from stream_processors.state.stage import Stage, Superseded
 _LOG = logging.getLogger(__name__)
 
 BATCH: Final = 10_000
-"""Records in hand at most, over all partitions of a lane."""
+"""The largest number of records in a batch, over all partitions of a lane."""
 
 IDLE_SECONDS: Final = 0.1
 ANEW_EVERY: Final = 5
-"""Every n-th failure in a row lets go of all partitions and takes them over anew, from what is stored."""
+"""Every n-th failure in a row releases all partitions and takes them over again, from the stored state."""
 
 _NEVER: Final = 2**62
 
 
 class NotMember(Conflict):
-    """The group has gone on without us, or is being rebalanced: what is ours now will be told soon."""
+    """The group has moved on without us, or is being rebalanced: the next assignment follows soon."""
 
     default_code = "not_member"
 
 
 class Replaced(Conflict):
-    """Another generation of the tables is live: what is held is to be taken over anew, in that one."""
+    """Another generation of the tables is live: take the partitions over again, in that one."""
 
     default_code = "replaced"
 
 
 class Fence(Protocol):
-    """Commits in the workers' own group, which Kafka refuses to those who are no members of its present generation."""
+    """Commits in the workers' own group, which Kafka refuses unless the worker is a member of its present
+    generation."""
 
     def __call__(self, topic: str, positions: Mapping[int, int]) -> None:
         """Raises `NotMember`; blocks until the broker has answered."""
@@ -56,7 +56,7 @@ class Fence(Protocol):
 
 
 class Source(Protocol):
-    """Where a lane's records come from."""
+    """The source of a lane's records."""
 
     def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
         """Up to `limit` records from these positions on, of each partition a run without gaps; waits for the first
@@ -65,7 +65,7 @@ class Source(Protocol):
 
 
 class LogSource:
-    """Reads in big batches through the log's port: the way of the hot topics."""
+    """Reads in big batches through the log's port, for the hot topics."""
 
     def __init__(self, log: EventLog, topic: str) -> None:
         self._log = log
@@ -88,7 +88,7 @@ class LogSource:
 
 @dataclass
 class Progress:
-    """What a lane says of itself. Written by its thread, read by any: single values, each right on its own."""
+    """The progress of a lane. Written by its thread, read by any: each value is consistent by itself."""
 
     positions: dict[int, int] = field(default_factory=dict)
     batches: int = 0
@@ -100,11 +100,11 @@ class Progress:
     takeovers: int = 0
     superseded: int = 0
     failing: str = ""
-    """What failed at the latest try; '' while things go right."""
+    """Why the latest attempt failed; '' after a success."""
     doing: str = "waiting"
     """waiting (for an assignment), taking over, working."""
     beat: float = field(default_factory=time.monotonic)
-    """When the thread last came to the end of something, well or not."""
+    """When the thread last finished a step, successfully or not."""
 
 
 class Lane:
@@ -124,9 +124,10 @@ class Lane:
         pauses: Pauses = PAUSES,
         random: Callable[[], float] = random,
     ) -> None:
-        """`superseded`: called where a later owner was met, so that the worker joins its group again; `counted`: with
-        the stage's name, records and seconds of each batch; `every`: seconds from the beginning of one batch to that
-        of the next, at least; the first after a pause does not wait. `pauses` between tries, shortened at `random`."""
+        """`superseded`: called if there is a later holder, so that the worker joins its group again; `counted`: called
+        with the stage's name, records and seconds of each batch; `every`: the shortest time in seconds between the
+        starts of two batches; the first after a pause does not wait. `pauses` between attempts, shortened at
+        `random`."""
         self.stage = stage
         self.topic = stage.topic
         self.progress = Progress()
@@ -140,15 +141,15 @@ class Lane:
         self._next_at = 0.0
         self._told = threading.Condition()
         self._wanted: tuple[frozenset[int], int] | None = None
-        """What the group says is ours and since which generation; None while it is being rebalanced."""
+        """The partitions assigned to us and the generation; None during a rebalance."""
         self._still = True
-        """The thread does nothing for the partitions until it is told what is owned."""
+        """The thread does nothing for the partitions until the next assignment."""
         self._stopping = False
         self._held: dict[int, int] = {}
         """Partition -> the generation that it was taken over in."""
         self._seen_generation = 0
         self._dropped = 0
-        """A generation in which a later owner was met: nothing is done until there is another one."""
+        """A generation in which there was a later holder: the lane waits for another one."""
         self._failures = Failures(pauses)
         self._random = random
         self._ended_by: BaseException | None = None
@@ -160,14 +161,14 @@ class Lane:
         self._thread.start()
 
     def own(self, partitions: Iterable[int], generation: int) -> None:
-        """These and no others are ours from now on. Does not wait."""
+        """These and no others are our partitions from now on. Does not wait."""
         with self._told:
             self._wanted = (frozenset(partitions), generation)
             self._told.notify_all()
 
     def hold(self, timeout: float) -> bool:
-        """Finish the batch in hand and commit it, then do nothing until `own`. False where that took too long:
-        what is still under way then is fenced off, and what follows waits for its end all the same.
+        """Finish and commit the current batch, then do nothing until `own`. False if that takes too long: the rest of
+        the batch is fenced off, and later work still waits for its end.
         """
         with self._told:
             self._wanted = None
@@ -175,7 +176,7 @@ class Lane:
             return self._told.wait_for(lambda: self._still or not self._thread.is_alive(), timeout)
 
     def stop(self, timeout: float) -> bool:
-        """Finish the batch in hand, commit, let go, end the thread."""
+        """Finish the current batch, commit, release the partitions, end the thread."""
         with self._told:
             self._wanted = None
             self._stopping = True
@@ -186,7 +187,7 @@ class Lane:
 
     @property
     def condition(self) -> Condition:
-        """How the stage stands in this worker."""
+        """The condition of the stage in this worker."""
         if self._thread.ident is not None and not self._thread.is_alive():
             return Condition("stopped", said_of(self._ended_by) if self._ended_by else "its thread has ended")
         if self.progress.failing:
@@ -216,7 +217,7 @@ class Lane:
         self._let_go(list(self._held))
 
     def _next_order(self) -> tuple[frozenset[int], int] | None:
-        """What is to be done now; waits while the group is rebalanced. None: stop."""
+        """The next order; waits during a rebalance. None: stop."""
         with self._told:
             while not self._stopping and (self._wanted is None or self._wanted[1] == self._dropped):
                 self._still = True
@@ -227,7 +228,7 @@ class Lane:
             return None if self._stopping else self._wanted
 
     def _follow(self, partitions: frozenset[int], generation: int) -> bool:
-        """Whether all that there is to do was tried."""
+        """Whether all available work was attempted."""
         if self._seen_generation != generation:
             self._settle(partitions, generation)
         if self._missing(partitions):
@@ -236,8 +237,8 @@ class Lane:
         return self._step()
 
     def _settle(self, partitions: frozenset[int], generation: int) -> None:
-        """Let go of what is lost. What was ours in the generation just before this one nobody else has had: it is
-        kept as it stands, with all that the stage has in memory."""
+        """Release lost partitions. No other worker can have had a partition that was ours in the previous generation:
+        it is kept, with the stage's state in memory."""
         unbroken = generation == self._seen_generation + 1
         lost = [p for p in self._held if not unbroken or p not in partitions]
         self._let_go(lost)
@@ -282,8 +283,8 @@ class Lane:
         return early <= 0
 
     def _commit(self, positions: dict[int, int]) -> None:
-        """First where Kafka refuses it to those who own nothing any more, then where the stage's position is kept:
-        so a position never passes a record that was processed by somebody who did not own it."""
+        """Commits first in the workers' group, where Kafka refuses it to former holders, then in the stage's own group.
+        So a position never passes a record that a former holder processed."""
         if positions:
             self._fence(self.topic, positions)
             self._log.commit(self.stage.group, {self.topic: positions})
@@ -299,7 +300,7 @@ class Lane:
     # ---- what goes wrong
 
     def _drop(self, generation: int, error: SimorghError) -> None:
-        """The group has gone on without us: let go, and wait to be told what is ours."""
+        """The group has moved on without us: release everything, and wait for the next assignment."""
         _LOG.warning("%s: lets go of %s: %s", self.stage.name, sorted(self._held), error.message)
         self._let_go(list(self._held))
         self._seen_generation = 0
@@ -309,8 +310,8 @@ class Lane:
             self._superseded()
 
     def _failed(self, error: Exception) -> None:
-        """Say so, wait (not where another order has come), and every few times begin anew from what is stored. Stop
-        where the fault is ours and stays."""
+        """Report it, wait (unless a new order arrives), and every few times start again from the stored state. Stop if
+        the fault is ours and permanent."""
         failures = self._failures
         failures.add(error)
         self.progress.failing = said_of(error)

@@ -1,4 +1,4 @@
-"""What a worker says of itself, for Prometheus: read from the lanes at each scrape, but for the seconds of batches."""
+"""Metrics of a worker, read from the lanes at each scrape, except for the seconds of batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
@@ -30,12 +30,12 @@ class BatchMetrics:
 
 
 class LaneMetrics(Collector):
-    """Gauges and counters of the lanes. A log that does not answer costs the lag, not the scrape."""
+    """Gauges and counters of the lanes. If the log does not answer, the lag is missing and the scrape succeeds."""
 
     def __init__(
         self, lanes: Sequence[Lane], log: RecordLog, triggers_run: Callable[[], bool | None] = lambda: None
     ) -> None:
-        """`triggers_run`: whether the trigger stage does; None where another worker has it."""
+        """`triggers_run`: whether the trigger stage runs; None if another worker has it."""
         self._lanes = lanes
         self._log = log
         self._triggers_run = triggers_run
@@ -78,7 +78,7 @@ class LaneMetrics(Collector):
 
 
 def lag(log: RecordLog, lane: Lane) -> float:
-    """Records that wait in the partitions of a lane; NaN where the log does not answer."""
+    """Records that wait in the partitions of a lane; NaN if the log does not answer."""
     try:
         ends = log.ends(lane.topic)
     except SimorghError:

@@ -1,14 +1,14 @@
-"""The rows of a generation, made from the log alone, by the same stages that make them live.
+"""The rows of a generation, computed from the log alone, by the same stages as live ones.
 
-One holder, one thread, no links and no transitions: simorgh.identity and simorgh.segments hold what was decided and
-published, and are folded as they are. So all but the views is a function of the log up to some positions, and any of
-it may be written again. Profiles are evaluated as their holders would, without publishing what that comes to: those
-that differ from what was published are remembered, and whoever goes on from here looks at them again.
+One holder, one thread, no links and no transitions: simorgh.identity and simorgh.segments contain what was decided and
+published, and are folded as they are. So everything except views is a function of the log up to some positions, and may
+be written again. Profiles are evaluated as by their holders, without publishing: those that differ from the published
+memberships are remembered, and the next holder processes them again.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import pyarrow as pa
@@ -30,7 +30,6 @@ from stream_processors.flow.profiles import ProfilesStage, Work
 from stream_processors.host import generation
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.tables import TableHistory
-from stream_processors.rows.transitions import Numbered
 from stream_processors.rows.writing import Through
 from stream_processors.state import touches
 from stream_processors.state.copies import Copies
@@ -39,9 +38,10 @@ from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.poison import Poison
 from stream_processors.state.states import States
-from stream_processors.state.teller import Teller
+from stream_processors.state.teller import Published, Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import REPLAY, Touch
+from warehouse import latest
 from warehouse.client import Writer
 
 READ: Final = 20_000
@@ -50,14 +50,14 @@ PROFILES: Final = 2_000
 
 _PART: Final = 0
 _TRY_BITS: Final = 24
-"""A row's version: the number of the try above that of the chunk. Live holders' are above all of these (`TERM_BITS`)"""
+"""A row's version: the number of the attempt above that of the chunk. Live holders' are above all of these
+(`TERM_BITS`)"""
 _EARLIER_MS: Final = 10_000
-"""What differs has to have differed so long ago. What time changes in these seconds is for the live holders to publish,
-as a change by time."""
+"""A difference must have lasted this long. Live holders publish the changes of these seconds, as changes by time."""
 
 
 class Rebuild:
-    """`positions` of simorgh.events: what is before them is written, and no more is. One thread."""
+    """`positions` of simorgh.events: rows before them are written, and no others. One thread."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Rebuild:
         self._fences = Fences()
         self._version = generation.next_term(log) << _TRY_BITS
         self.transitions_end = self.rejected_end = self.deliveries_end = 0
-        """Up to where each topic's rows are written."""
+        """The position up to which each topic's rows are written."""
         self._copies.load()
         self._tellings.load()
 
@@ -113,7 +113,7 @@ class Rebuild:
 
     @property
     def differing(self) -> set[int]:
-        """The profiles that were found to differ from what was published when they were evaluated last."""
+        """The profiles that differed from the published memberships at their latest evaluation."""
         return self._now.differing
 
     # ---- rows of events
@@ -140,11 +140,11 @@ class Rebuild:
             yield
 
     def transitions(self) -> Iterator[None]:
-        """Write what was published and counts, to the end of simorgh.segments, a chunk at each step."""
+        """Write the published transitions that count, to the end of simorgh.segments, a chunk at each step."""
         while records := self._read_on(topics.SEGMENTS, self.transitions_end):
             counted = [record for record in present(records) if self._fences.counts(record.value)]
-            told = [(record.offset, orjson.loads(record.value)) for record in counted if read_transition(record.value)]
-            self._rows.published(told)
+            read = [(record.offset, read_transition(record.value)) for record in counted]
+            self._rows.published([Published(offset, transition) for offset, transition in read if transition])
             self._rows.join()
             self.transitions_end = records[-1].offset + 1
             yield
@@ -173,15 +173,15 @@ class Rebuild:
                 one.judge.set_segments(self._segments.segments.live)
 
     def everybody(self) -> list[int]:
-        """All profiles, and those that an earlier try has shown and that are no more."""
+        """All profiles, and those that an earlier attempt has shown and that no longer exist."""
         profile_of = self._identity.graph.profile_of
-        founders = [node for (node,) in self._writer.rows("SELECT DISTINCT profile FROM identity WHERE profile != 0")]
+        founders = [node for (node,) in self._writer.rows(latest.PROFILES)]
         shown = [profile for (profile,) in self._writer.rows("SELECT DISTINCT profile FROM profile_rows")]
         live = {profile for profile in founders if profile_of(profile) == profile}
         return sorted(live.union(shown))
 
     def touched(self, records: Iterable[Record]) -> set[int]:
-        """The profiles that touches are about, as of now."""
+        """The present profiles of touches."""
         found: set[int] = set()
         for touch in filter(None, map(touches.parsed, records)):
             found.update(filter(None, map(self._identity.graph.profile_of, (touch.profile, *touch.nodes))))
@@ -193,7 +193,7 @@ class Rebuild:
         return self._evaluate(profiles, self._now)
 
     def confirm(self) -> Iterator[None]:
-        """Evaluate those that differ as of some seconds ago, too, and leave out those that did not differ then."""
+        """Evaluate the differing profiles again as of some seconds ago, and drop those that did not differ then."""
         yield from self._evaluate(self.differing, self._earlier)
         self.differing.intersection_update(self._earlier.differing)
 
@@ -214,7 +214,7 @@ class Rebuild:
 
 
 class _AsDeclared:
-    """The live segments where declarations are put into effect between two steps, and so before every step."""
+    """The live segments, if declarations take effect between two steps, and so before every step."""
 
     def bring_up(self, judge: Judge) -> bool:
         return False
@@ -225,7 +225,7 @@ class _AsDeclared:
 
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
-    """Profiles as they stand at the instants of one clock."""
+    """Profiles at the instants of one clock."""
 
     judge: Judge
     stage: ProfilesStage
@@ -233,7 +233,7 @@ class _Evaluation:
 
 
 class _Beside(Through):
-    """Rows that nobody reads before `join`: written side by side, in any order."""
+    """Rows that nobody reads before `join`: written in parallel, in any order."""
 
     def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
         super().__init__(writer, checkpoint)
@@ -250,18 +250,18 @@ class _Beside(Through):
 
 
 class _Withheld(Teller):
-    """Publishes nothing: remembers whom it would have been about."""
+    """Publishes nothing, and remembers the profiles of the transitions."""
 
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, log: EventLog, write: Callable[[Sequence[Published]], None], checkpoint: Checkpoint) -> None:
+        super().__init__(log, write, checkpoint)
         self.profiles: set[int] = set()
 
-    def publish(self, records: Sequence[tuple[int, dict[str, Any]]]) -> list[Numbered]:
-        self.profiles.update(from_hex(record["profile"]) for _, record in records)
+    def publish(self, transitions: Sequence[ToPublish]) -> list[Published]:
+        self.profiles.update(from_hex(one.transition.profile) for one in transitions)
         return []
 
     def verify(self, parts: Collection[int]) -> None:
-        """Nobody else is to be heard of."""
+        """There are no other holders."""
 
     def settled(self) -> None:
         """Nothing was published."""

@@ -1,7 +1,8 @@
-"""The rejected stage on a cluster, and how it is fed: low volume, so Faust itself reads it and an agent hands it over.
+"""The rejected stage on a cluster, and its source: the volume is low, so Faust reads the topic and an agent passes the
+records on.
 
-What the agent brings is taken where it fits on to what was seen to. Where it does not (Faust's position is its own, and
-a rebalance drops what an agent has gathered) the log is read instead, so nothing depends on Faust's delivery.
+The agent's records are used if they continue the stage's position. Otherwise (Faust has its own position, and a
+rebalance drops an agent's records) the log is read instead, so nothing depends on Faust's delivery.
 """
 
 import threading
@@ -16,7 +17,7 @@ from warehouse.client import Writer
 
 MOST_WAITING: Final = 5_000
 LOOK_EVERY: Final = 5.0
-"""Seconds after which the log is looked at though the agent brought nothing."""
+"""Seconds after which the log is read even if the agent has passed nothing."""
 
 
 class RejectedStage:
@@ -41,7 +42,7 @@ class RejectedStage:
         self._writer.insert("rejected", rejections.rows(records))
 
     def idle(self) -> None:
-        """Nothing happens here without a record."""
+        """Does nothing: this stage has no work without records."""
 
 
 class AgentSource:
@@ -55,7 +56,7 @@ class AgentSource:
         self._looked = 0.0
 
     async def offer(self, records: list[Record]) -> None:
-        """Never waits and never raises. What finds no room is read from the log in its turn."""
+        """Never waits and never raises. Records without room are read from the log later."""
         with self._came:
             self._waiting += records[: MOST_WAITING - len(self._waiting)]
             self._came.notify_all()
@@ -80,7 +81,7 @@ class AgentSource:
 
 
 def _run_from(positions: Mapping[int, int], records: Sequence[Record]) -> list[Record]:
-    """The records that go on from these positions without a gap; what was seen to already is left out."""
+    """The records that continue these positions without a gap; processed ones are omitted."""
     next_ = dict(positions)
     run = []
     for record in records:

@@ -1,20 +1,19 @@
-"""Replay: build the next generation of all tables from the log, beside the live one, and go on with that.
+"""Replay: build the next generation of all tables from the log, next to the live one, and continue with that.
 
-Words. A *generation* is one build of all tables, in a database of its own. The *live* one is what the pointer in the
-log names (`host.generation`). A *cut* is where the live generation stands at one moment: a position in each topic. The
-next generation is *level* once it holds all that the live one holds.
+Words. A *generation* is one build of all tables, in a database of its own. The pointer in the log names the *live* one
+(`host.generation`). A *cut* is the positions of the live generation at one moment, one in each topic. The next
+generation is *level* once it includes everything that the live one includes.
 
-Flow. The log is read up to a cut, the rows of events first, since they are most; then identity, transitions and
-declarations are folded as they are (they are truth and record), and every profile is evaluated. Meanwhile the live
-generation goes on. So cut follows cut, each with less to do: new rows, and the profiles that were touched in between.
-When little is left, the last cut is noted as where the next generation stands, and the pointer moves. Whoever works
-then takes the same step as after any other takeover: it goes on from these positions, and derives again what the old
-generation had beyond them.
+Flow. The log is read up to a cut. The rows of events come first, since they are most. Then identity, transitions and
+declarations are folded as they are, and every profile is evaluated. Meanwhile the live generation continues. So further
+cuts follow, each with less work: new rows, and the profiles touched in between. When little is left, the last cut
+becomes the positions of the next generation, and the pointer moves. The holders then do the same as after any takeover:
+they continue from these positions, and derive again what the old generation had beyond them.
 
-No webhook is called. Nothing is published here. Profiles whose memberships differ from what was published are touched
-with the cause `replay`, which no trigger asks for, and their next holder publishes what differs.
+No webhook is called. Nothing is published here. Profiles whose memberships differ from the published ones are touched
+with the cause `replay`, which calls no trigger, and their next holder publishes the difference.
 
-Side effects, in order, and what a crash after each means. Whoever takes over begins with the positions in 2:
+Side effects, in order, and what a crash after each means. The next one begins with the positions in 2:
 
   1 the database            found, and filled on
   2 rows of events, then the position up to which they are there     written again from it: equal rows are one
@@ -24,13 +23,13 @@ Side effects, in order, and what a crash after each means. Whoever takes over be
   6 positions of the next generation     nobody reads them before 7; noted again
   7 the pointer             done. Generations before the live one are dropped later
 
-One box (`OfOneBox`) builds from nothing each time, since its engine counts equal rows twice. It stops its holder for
-the last cut, so the positions after 7 are the ones before: there is no 6. Its next start looks at what 5 names.
+One machine (`OfOneBox`) starts from nothing each time, since it counts equal rows twice. It stops its holder for the
+last cut, so the positions do not change at 7, and there is no 6. Its next start processes the profiles of 5.
 
-A cluster (`OfGeneration`) goes on all the time. Two things make that safe. Positions belong to a generation, so an old
-holder moves the old ones only. And a new holder of profiles claims its partition, which silences the old holder, then
-waits until the new generation is level with what the old one may have published of (`host.following`): else profiles
-would leave again what they were published to have entered.
+A cluster (`OfGeneration`) never stops. Two things make that safe. Positions belong to a generation, so an old holder
+moves only the old ones. And a new holder of profiles claims its partition, after which the old holder's transitions do
+not count, and waits until the new generation is level (`host.following`): otherwise profiles would leave segments that
+they have entered.
 """
 
 import time
@@ -57,11 +56,11 @@ from stream_processors.state.touches import REPLAY, Touch
 from warehouse.client import Warehouse
 
 _FEW: Final = 2_000
-"""Profiles that were touched since the cut before: so few that another cut does not pay."""
+"""The number of touched profiles since the previous cut below which another cut does not pay."""
 _MOST_CUTS: Final = 10
 
 Progress = Callable[[int, int], None]
-"""Told after each step: events rebuilt so far, events in all. What it raises ends the replay."""
+"""Called after each step with the events rebuilt so far, and all events. An exception ends the replay."""
 
 
 def _quiet(done: int, total: int) -> None: ...
@@ -69,8 +68,8 @@ def _quiet(done: int, total: int) -> None: ...
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where the live generation stands. What it has published of is in the topics before these positions, or is
-    touched at or after `touched`."""
+    """The positions of the live generation. Everything that it has published about is in the topics before these
+    positions, or is touched at or after `touched`."""
 
     registry: int
     deliveries: int
@@ -80,12 +79,12 @@ class Cut:
 
 
 class Standing(Protocol):
-    """Where the live generation stands, and where the next one is to go on."""
+    """The positions of the live generation, and those at which the next one continues."""
 
     def cut(self) -> Cut: ...
 
     def rebuilt(self) -> list[int]:
-        """Up to where an earlier try has written the rows of simorgh.events, by partition."""
+        """The positions up to which an earlier attempt has written the rows of simorgh.events, by partition."""
         ...
 
     def move(self, positions: dict[int, int]) -> None:
@@ -93,12 +92,12 @@ class Standing(Protocol):
         ...
 
     def note(self, cut: Cut, transitions_end: int, rejected_end: int) -> None:
-        """The next generation goes on from here."""
+        """The next generation continues from these positions."""
         ...
 
 
 class OfOneBox:
-    """One holder for everything, which stands still at the last cut."""
+    """One holder for everything, which is stopped at the last cut."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
@@ -113,21 +112,21 @@ class OfOneBox:
         return [0] * len(self._log.ends(topics.EVENTS))
 
     def move(self, positions: dict[int, int]) -> None:
-        """The next try begins anew."""
+        """The next attempt starts from nothing."""
 
     def note(self, cut: Cut, transitions_end: int, rejected_end: int) -> None:
-        """It goes on from where its holder stands."""
+        """It continues from its holder's positions."""
 
 
 class OfGeneration:
-    """Holders that go on, and positions for each generation."""
+    """Holders that never stop, and positions for each generation."""
 
     def __init__(self, log: EventLog, live: int, next: int) -> None:
         self._live = GenerationLog(log, lambda: live)
         self._next = GenerationLog(log, lambda: next)
 
     def cut(self) -> Cut:
-        """Touches first: what was touched before was published, and stands in simorgh.segments by now."""
+        """Touches are read first: the effects of earlier touches are published, and in simorgh.segments by now."""
         committed = self._live.committed
         touched = committed(profiles.GROUP, topics.TOUCHED)
         return Cut(
@@ -186,8 +185,8 @@ class Replay:
         most_set_aside: int = MOST_IN_A_ROW,
         names: Names = no_names,
     ) -> None:
-        """`number`: of the generation to build, whose tables are there. `rest`: seconds to rest per second of work, so
-        that live holders beside it keep their pace. `most_set_aside`: see `Poison`."""
+        """`number`: of the generation to build, whose tables exist. `rest`: seconds to rest per second of work, so that
+        live holders keep their pace. `most_set_aside`: see `Poison`."""
         self._log = log
         self._standing = standing
         self._rest = rest
@@ -199,15 +198,14 @@ class Replay:
         self._total = 0
 
     def catch_up(self, progress: Progress = _quiet) -> None:
-        """Write the rows of all events that the live generation has, and copy what is copied."""
+        """Write the rows of all events of the live generation, and the tables that are plain copies."""
         self._progress = progress
         self._paced(self._events(self._standing.cut().events))
         self._paced(self._rebuild.copied())
 
     def finish(self, commit: Callable[[], None] = lambda: None) -> None:
-        """Evaluate everybody, catch up again until little is left, and make the new generation the live one. Blocks.
-
-        `commit` raises where somebody else is to do it: it is called right before the pointer moves.
+        """Evaluate all profiles, catch up until little is left, and make the new generation the live one. Blocks.
+        `commit` is called right before the pointer moves, and raises if another worker has taken over.
         """
         cut = self._standing.cut()
         self._fold(cut)
@@ -229,12 +227,12 @@ class Replay:
         self._checkpoint("swapped")
 
     def copy_on(self) -> None:
-        """Write the rows of what was rejected and delivered since: where the live holder wrote it elsewhere."""
+        """Write the rows of later rejected events and deliveries, which the live holder wrote to the old tables."""
         for _ in self._rebuild.copied():
             pass
 
     def close(self) -> None:
-        """End what is under way, here or at the end."""
+        """End running work."""
         self._rebuild.close()
 
     # ---- steps
@@ -264,7 +262,7 @@ class Replay:
         return records
 
     def _touched(self, before: Cut, now: Cut) -> set[int]:
-        """The profiles that were touched between two cuts, and those that differed."""
+        """The profiles touched between two cuts, and those that differed."""
         found = set(self._rebuild.differing)
         for partition, (start, end) in enumerate(zip(before.touched, now.touched, strict=True)):
             for position in range(start, end, READ):
@@ -280,7 +278,7 @@ class Replay:
         self._checkpoint("differing")
 
     def _paced(self, steps: Iterator[None]) -> None:
-        """Take the steps, rest after each, and tell the progress."""
+        """Take the steps, rest after each, and report progress."""
         started = time.monotonic()
         for _ in steps:
             time.sleep((time.monotonic() - started) * self._rest)

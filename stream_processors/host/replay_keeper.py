@@ -1,11 +1,11 @@
-"""Who runs a replay on a cluster: the worker that owns partition 0 of simorgh.registry.
+"""Runs a replay on a cluster, on the worker that holds partition 0 of simorgh.registry.
 
-A replay is asked for in the log (`generation.want`), so it goes on until it is done: where its worker ends, or loses
-the partition, the next owner finds it wanted and goes on from what is there. It is asked for by `POST /v1/replay`, and
-by a worker whose tables are of no use: those of another version, and those that have lost rows.
+The request for a replay is in the log (`generation.want`), so it continues until it is done: if its worker ends, or
+loses the partition, the next holder finds the request and continues. `POST /v1/replay` requests it, and so does a
+worker with unusable tables: those of another version, and those that have lost rows.
 
-While the group is rebalanced it goes on, and ends only where the partition was given to another. For the moment in
-which two run, both write the same rows. Only a member of the group as it is now makes a generation live (`lane.Fence`).
+It continues during a rebalance, and ends only if the partition was assigned to another worker. While two run at once,
+both write the same rows. Only a present member of the group can make a generation live (`lane.Fence`).
 """
 
 import logging
@@ -33,18 +33,18 @@ _LOG = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 READERS_SECONDS: Final = 60.0
-"""How long tables are kept after another generation was made live: every process has noticed by then, and its longest
-queries have ended."""
+"""How long old tables are kept after the change: by then every process has noticed, and its longest queries have
+ended."""
 
 _PAUSES: Final = Pauses(0.5, 30.0)
 
 
 class _Ended(Exception):
-    """The partition is another's, or the worker ends."""
+    """The partition belongs to another worker, or this one ends."""
 
 
 class ReplayKeeper:
-    """`own` and `hold` from Faust's loop; a thread of its own looks at what is wanted, and does it."""
+    """`own` and `hold` from Faust's loop; a thread of its own reads requests and performs them."""
 
     topic = topics.REGISTRY
 
@@ -76,7 +76,7 @@ class ReplayKeeper:
         self._stopping = False
         self._told = threading.Condition()
         self._live_since: tuple[int, float] = (0, 0.0)
-        """The live generation, and since when this process has known it."""
+        """The live generation, and the time at which this process learned of it."""
         self._failures = Failures(_PAUSES)
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
 
@@ -94,7 +94,7 @@ class ReplayKeeper:
         return True
 
     def stop(self, timeout: float) -> bool:
-        """End at the next batch; the next owner goes on."""
+        """End at the next batch; the next holder continues."""
         with self._told:
             self._stopping = True
             self._told.notify_all()
@@ -117,14 +117,14 @@ class ReplayKeeper:
                 pause = self._failed(error)
 
     def _waits(self, seconds: float) -> bool:
-        """Until it is time to look, as the owner; False to stop."""
+        """Wait until it is time to check, as the holder; False to stop."""
         with self._told:
             self._told.wait_for(lambda: self._stopping, seconds)
             self._told.wait_for(lambda: self._stopping or self._ours)
             return not self._stopping
 
     def look(self) -> None:
-        """Do what is wanted, as the owner; then drop what nobody reads any more."""
+        """Perform the request, as the holder; then drop unused tables."""
         stands = generation.wanted(self._log)
         if stands.is_under_way:
             self._replay(stands)
@@ -162,7 +162,7 @@ class ReplayKeeper:
             raise _Ended
 
     def _confirm(self) -> None:
-        """Still the owner, as the group knows it."""
+        """Raises unless this worker is still the holder, according to the group."""
         self._go_on(0, 0)
         self._fence(self.topic, {0: 0})
 

@@ -1,4 +1,4 @@
-"""The embedded host: one thread that runs a box over the log, batch after batch, until told to stop."""
+"""The embedded host: one thread that runs a box over the log, batch after batch, until it is stopped."""
 
 import logging
 import threading
@@ -23,16 +23,15 @@ from stream_processors.rows.lingering import Linger
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.poison import MOST_IN_A_ROW, Poison, Stopped
 from stream_processors.state.profile import CACHED_PROFILES
-from stream_processors.state.touches import EVENT
 from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse
 
 _LOG = logging.getLogger(__name__)
 BATCH_PER_PARTITION: Final = 25_000
-"""A larger batch looks at a profile once for more of its events; its memory is some 5 KB an event."""
+"""A larger batch evaluates a profile once for more of its events; it takes some 5 KB of memory per event."""
 _IDLE_SECONDS: Final = 0.02
 _ROWS_SECONDS: Final = 0.005
-"""How long to look at rows on their way before looking for new events again."""
+"""How long to wait for running writes before checking for new events again."""
 
 
 class Runner:
@@ -79,10 +78,10 @@ class Runner:
         self._thread: threading.Thread | None = None
         self._begun: Box | None = None
         self.failure: BaseException | None = None
-        """Why the thread ended by itself, if it did."""
+        """Why the thread ended by itself, if it has."""
 
     def recover(self) -> None:
-        """Finish what an earlier process, or an earlier try, began. Blocks."""
+        """Finish the work of an earlier process or attempt. Blocks."""
         self._let_go()
         self._begun = self.box = Box(
             self._log,
@@ -109,51 +108,45 @@ class Runner:
         return Eraser(self._log, self._writer, self._keyring, self._clock, self._checkpoint)
 
     def _let_go(self) -> None:
-        """End the latest try and wait for its inserts: one that came after the next try has looked for what is
-        missing would be counted twice."""
+        """End the latest attempt and wait for its inserts: an insert after the next attempt's check for missing rows
+        would count twice."""
         if self._begun:
             self._begun.close()
 
     def step(self) -> int:
-        """Do what there is to do now; returns how much that was, 0 for nothing. Rows may be gathered still."""
+        """Do the present work; returns how much there was. Rows may still be waiting to be written."""
         done = int(self.declarations.step())
         records = self.next_records()
         if records:
             done += self.box.process(records)
         else:
             done += self.box.idle(_ROWS_SECONDS)
-        if not done:
-            self._see_returned()
         return done + rejected.step(self._log, self._writer)
 
     def drain(self) -> None:
-        """Do all that there is to do at this instant, and commit it."""
+        """Do all work of this instant, and commit it."""
         while self.step():
             pass
         self.box.commit()
 
     def next_records(self) -> list[Record]:
-        """The next micro-batch: what every partition has, up to the limit, and none of them further than others."""
+        """The next micro-batch: the records of all partitions, up to the limit, none further than the others."""
         pieces: list[Piece] = []
         for partition, position in self.box.positions.items():
             if records := self._log.read(topics.EVENTS, partition, position, self._batch):
                 pieces.append((records, len(records) == self._batch))
         return abreast(pieces)
 
-    def _see_returned(self) -> None:
-        if returned := self.box.returned_profiles():
-            self.box.look(returned, EVENT)
-
     # ---- the thread
 
     def start(self) -> None:
-        """Run in a thread of its own from where `recover` ended."""
+        """Run in a thread of its own, after `recover`."""
         self._thread = threading.Thread(target=self._run, name="runner", daemon=True)
         self._thread.start()
 
     @property
     def condition(self) -> Condition:
-        """How the thread stands; `starting` before there is one."""
+        """The condition of the thread; `starting` before there is one."""
         if self.failure is not None:
             return Condition("stopped", said_of(self.failure))
         if self._thread is None:
@@ -163,8 +156,8 @@ class Runner:
         return RUNNING if (failing := self._failures.latest) is None else Condition("failing", said_of(failing))
 
     def _run(self) -> None:
-        """Steps until stopped. A failure is tried again from the last commit: one of ours a few times in a row, one of
-        a log or warehouse that cannot take more now for as long as it lasts."""
+        """Steps until stopped. A failure is retried from the last commit: a fault of ours a few times in a row, a fault
+        of the outside for as long as it lasts."""
         failures = self._failures
         while not self._stop.is_set():
             try:
@@ -193,7 +186,7 @@ class Runner:
             self._log.wait(topics.EVENTS, list(self.box.positions.values()), _IDLE_SECONDS)
 
     def stop(self) -> None:
-        """Finish the batch in hand and end the thread."""
+        """Finish the current batch and end the thread."""
         self._stop.set()
         if self._thread:
             self._thread.join()

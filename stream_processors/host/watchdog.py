@@ -1,9 +1,8 @@
-"""The watchdog: ends a worker that stands still, so that its supervisor starts it again and others take over.
+"""The watchdog: ends a stalled worker, so that its supervisor restarts it and others take over.
 
-A worker may live, answer its health checks and do nothing: consumers are known to stop fetching without a word, a
-call may never return. What counts as standing still: there are records to do, and for `patience` seconds no try has
-come to an end, well or badly. A worker whose warehouse is down is not still: it tries, says so, and keeps its place
-in the group.
+A worker may be alive, answer its health checks and do nothing: consumers are known to stop fetching silently, and a
+call may never return. A worker is stalled if records wait and no attempt has ended for `patience` seconds, successfully
+or not. A worker whose warehouse is down is not stalled: it retries, reports that, and stays in the group.
 """
 
 import logging
@@ -36,7 +35,7 @@ def _end(why: str) -> None:
 
 
 class Watchdog:
-    """Looks a few times per `patience` (seconds). `end(why)` must not return; tests give another one."""
+    """Checks a few times per `patience` (seconds). `end(why)` must not return; tests pass another one."""
 
     def __init__(
         self,
@@ -66,7 +65,7 @@ class Watchdog:
             self.look()
 
     def look(self) -> None:
-        """One look at every lane."""
+        """Check every lane once."""
         for lane in self._lanes:
             why = self._why_stuck(lane)
             if why and not self._over.is_set():
@@ -85,11 +84,11 @@ class Watchdog:
 
     @staticmethod
     def _awaits_group(lane: Watched) -> bool:
-        """A worker may own nothing forever; one in a rebalance may not."""
+        """A worker may have no partitions forever; a rebalance may not last forever."""
         return bool(getattr(lane, "held", ()))
 
     def _behind(self, progress: Progress, topic: str) -> int:
-        """Records that wait. 0 where the log does not answer: that is no fault of this worker."""
+        """Waiting records. 0 if the log does not answer, which is not this worker's fault."""
         try:
             ends = self._log.ends(topic)
         except SimorghError:

@@ -1,7 +1,8 @@
-"""One worker of a cluster: the stages as objects that share partitions with those of other workers.
+"""One worker of a cluster: its stages share partitions with those of other workers.
 
-What `host.box` has in memory goes through topics and tables here: touches are a topic, who is who is asked of the
-tables, rows are written through. `StagesByGeneration` opens them on the tables of a generation, where these are of use.
+Here topics and tables replace the memory of `host.box`: touches are a topic, the profile of a node is read from the
+tables, rows are written through. `StagesByGeneration` opens the stages on the tables of a generation, if these are
+usable.
 """
 
 import logging
@@ -44,7 +45,7 @@ from warehouse.reader import Reader
 _LOG = logging.getLogger(__name__)
 
 _SURE_SECONDS: Final = 5.0
-"""For so long rows have to be missed before they are taken to be gone: a replica may lag."""
+"""How long rows must be missing before they count as lost: a replica may lag."""
 
 
 class WorkerStages:
@@ -63,7 +64,7 @@ class WorkerStages:
         most_set_aside: int = MOST_IN_A_ROW,
         names: Names = no_names,
     ) -> None:
-        """`graphs`: where the identity graph is kept across starts. `most_set_aside`: see `Poison`."""
+        """`graphs`: keeps the identity graph across starts. `most_set_aside`: see `Poison`."""
 
         def poison() -> Poison:
             return Poison(log, clock, most_set_aside)
@@ -112,10 +113,9 @@ class WorkerStages:
 
 
 class StagesByGeneration:
-    """The stages on the tables of whichever generation is asked for. Any thread.
-
-    Tables of another version, and those that lack rows which were committed, are of no use: a replay is asked for, once
-    in the life of this object, and until another generation is live every call raises `Backpressure` (`rebuilding`).
+    """The stages on the tables of a given generation. For any thread. Tables of another version, and those without
+    committed rows, are unusable: it requests a replay, once in the life of this object, and until another generation is
+    live every call raises `Backpressure` (`rebuilding`).
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class StagesByGeneration:
         )
 
     def _require_rows(self, log: EventLog, writer: Writer) -> None:
-        """Raises `Backpressure` where rows of simorgh.events that were committed are not there."""
+        """Raises `Backpressure` if committed rows of simorgh.events are missing."""
         committed = log.committed(EventsStage.group, topics.EVENTS)  # first: rows are there before they are committed
         if all(stored_end(writer, part) >= offset for part, offset in enumerate(committed)):
             self._missed_since = None

@@ -1,4 +1,4 @@
-"""A micro-batch of `simorgh.events`, parsed once: what every projection of it reads."""
+"""A micro-batch of `simorgh.events`, parsed once for all projections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -20,7 +20,7 @@ from stream_processors.parse.lifting import OLD, lifted
 from stream_processors.parse.money import micros
 
 HINT: Final = "hint"
-"""The trust of an identifier that somebody merely typed: it is shown, and it links nobody."""
+"""The trust of an identifier that somebody merely typed: it is shown, and links nobody."""
 
 UNIQUE, COPY, UNREADABLE = 0, 1, 2
 """The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
@@ -34,15 +34,15 @@ _KEY_LENGTH: Final = 32
 _SOURCES: Final = "/sources/"
 
 _PARTS: Final = 16
-"""Of a batch in which something cannot be read; each is parsed on its own."""
+"""The size of the parts of a batch with an unreadable record; each part is parsed on its own."""
 
 Money = tuple[str, int]
 """Currency and millionths."""
 
 
 class Identifier(msgspec.Struct, gc=False):
-    """One identifier of an envelope; `node` is hex. `trust`: "hint" where it links nobody, else empty. The texts are
-    empty where they are sealed."""
+    """One identifier of an envelope; `node` is hex. `trust`: "hint" if it links nobody, else empty. The texts are empty
+    if they are sealed."""
 
     type: str
     node: str
@@ -57,14 +57,15 @@ class _Money(msgspec.Struct, gc=False):
 
 
 class _Business(msgspec.Struct, gc=False):
-    """The fact that an event tells. `key` is hex; `rank`: the trust of its source, 0 is the most."""
+    """The fact that an event reports. `key` is hex; `rank`: the trust of its source, 0 is the highest."""
 
     key: str
     rank: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class Envelope(msgspec.Struct, gc=False):
-    """What the projections read of an envelope. Traits, properties and context stay JSON until somebody asks."""
+    """The parts of an envelope that projections read. Traits, properties and context stay JSON until they are
+    needed."""
 
     key: str
     id: str
@@ -87,15 +88,15 @@ class Envelope(msgspec.Struct, gc=False):
     context: msgspec.Raw = msgspec.Raw(b"{}")
 
     def guessed(self) -> str | None:
-        """An alias names a previous id without its type: the door links both that it may be, and neither is one that
-        the customer was seen with. The id, where this is an alias."""
+        """The previous id, if this is an alias. An alias does not name its type, so the door links both possible
+        identifiers, and the customer was seen with neither."""
         if not self.alias:
             return None
         previous = orjson.loads(bytes(self.properties)).get("previous_id")
         return None if previous is None else str(previous)
 
     def payload(self) -> dict[str, Any]:
-        """Properties and context, parsed: what segment rules may look into."""
+        """Properties and context, parsed, for segment rules."""
         return {
             "properties": orjson.loads(bytes(self.properties)),
             "context": orjson.loads(bytes(self.context)),
@@ -129,12 +130,12 @@ class Batch:
     writes: list[int] = field(default_factory=list)
     """Indices of the events that carry traits or consent."""
     facts: dict[int, int] = field(default_factory=dict)
-    """Index of each event that tells a fact -> the fact's key."""
+    """Index of each event that reports a fact -> the fact's key."""
     retold: set[int] = field(default_factory=set)
-    """Indices of the events that do not count, since there is a lesser telling of their fact: see `state.tellings`."""
+    """Indices of the events that do not count, because their fact has a lesser telling: see `state.tellings`."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
     aside: list[Record] = field(default_factory=list)
-    """Records that are set aside: not read, and like unreadable ones to all that follows."""
+    """Records that are set aside: not read, and handled like unreadable ones from here on."""
 
     def __len__(self) -> int:
         return len(self.records)
@@ -161,9 +162,8 @@ _COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in 
 
 
 def parse(records: Sequence[Record]) -> Batch:
-    """Parse envelopes. One that cannot be read is listed in `unreadable` and stops none of the others.
-
-    What later steps rely on is checked here, once: anybody may write to the topic.
+    """Parse envelopes. An unreadable one is listed in `unreadable` and stops none of the others. Everything that later
+    steps rely on is checked here, once, since other programs may write to the topic.
     """
     try:
         return _parse_all(records)
@@ -178,7 +178,7 @@ def parse(records: Sequence[Record]) -> Batch:
 
 
 def _parse_all(records: Sequence[Record]) -> Batch:
-    """All of them, column by column, which is quicker than record by record. Raises where one cannot be read."""
+    """All records, column by column, which is faster than record by record. Raises if one cannot be read."""
     texts = [record.value for record in records]
     doubtful = doubts.look(texts)
     events = [_decode(text) for text in texts]
@@ -213,7 +213,7 @@ def _facts(events: list[Envelope]) -> dict[int, int]:
 
 
 def read_again(record: Record) -> Envelope | None:
-    """The envelope of a record that was parsed before; None where this version cannot read it any more."""
+    """The envelope of a record that was parsed before; None if this version can no longer read it."""
     try:
         _, [event] = _lifted([record], [_decode(record.value)])
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError):
@@ -222,7 +222,7 @@ def read_again(record: Record) -> Envelope | None:
 
 
 class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
-    """Identifiers as they stand in envelopes -> read, and their nodes: who comes often in a batch is read once."""
+    """Identifiers as in envelopes -> parsed, and their nodes. A customer who is often in a batch is parsed once."""
 
     def __missing__(self, text: bytes) -> tuple[tuple[Identifier, ...], tuple[int, ...]]:
         identifiers = tuple([one for one in _decode_identifiers(text) if one.trust != HINT])
@@ -234,7 +234,7 @@ class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
 
 
 def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record], list[Envelope]]:
-    """Events of an older version as the present one."""
+    """Lift events of an older version to the present one."""
     for i in [i for i, event in enumerate(events) if event.dataschema in OLD]:
         records[i] = records[i]._replace(value=lifted(records[i].value))
         events[i] = _decode(records[i].value)
@@ -249,7 +249,7 @@ def _money(money: _Money) -> Money | None:
 
 
 def _keys(texts: list[str]) -> list[int]:
-    """Keys as numbers. `ValueError` where some text is not 32 lower-case hex digits."""
+    """Keys as numbers. `ValueError` if a text is not 32 lower-case hex digits."""
     whole = "".join(texts)
     even = {_KEY_LENGTH}.issuperset(map(len, texts))
     # quicker than an expression; what it skips, blanks, leaves too few bytes
@@ -259,7 +259,7 @@ def _keys(texts: list[str]) -> list[int]:
 
 
 def _sources(names: list[str]) -> list[str]:
-    """The ids of sources. `ValueError` where some name is none's."""
+    """The ids of sources. `ValueError` if a name is invalid."""
     ids = {name: name.removeprefix(_SOURCES) for name in set(names)}
     if any(not id or id == name for name, id in ids.items()):
         raise ValueError(f"sources are {_SOURCES} and an id")
@@ -267,14 +267,14 @@ def _sources(names: list[str]) -> list[str]:
 
 
 def _receipts(texts: list[str]) -> list[int]:
-    """The same as `_moments`, quicker where many are equal: a request's events share their receipt."""
+    """The same as `_moments`, faster if many are equal: a request's events share their receipt."""
     distinct = list(set(texts))
     moments = dict(zip(distinct, _moments(distinct), strict=True))
     return [moments[text] for text in texts]
 
 
 def _moments(texts: list[str]) -> list[int]:
-    """Times in ms. `ValueError` where some text is none or lies outside of our years."""
+    """Times in ms. `ValueError` if a text is not a time, or outside of our years."""
     whole = "".join(texts)
     if not {_MOMENT_LENGTH}.issuperset(map(len, texts)) or not _MOMENTS.fullmatch(whole):
         raise ValueError("times are RFC 3339 in UTC with three decimals")

@@ -1,8 +1,7 @@
-"""What the decoder of envelopes lets pass, since it does not look into raw values, and a reader after it does not: text
-that is not UTF-8, numbers out of range, nesting too deep to be written again.
-
-A look at the bytes finds all of it, and a little more; what it finds is parsed for certainty. The look takes as long as
-the decoding and needs no interpreter, so large batches are looked at beside it, on another core.
+"""Faults that the decoder of envelopes accepts, since it does not read raw values, and that later readers refuse: text
+that is not UTF-8, numbers out of range, nesting too deep to be written again. A scan of the bytes finds all of them,
+and a few false ones; its findings are parsed to be certain. The scan takes as long as the decoding and does not need
+the interpreter lock, so large batches are scanned in parallel, on another core.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,32 +12,31 @@ import orjson
 import re2
 
 _MAX_DEPTH: Final = 200
-"""Levels of nesting: what is read here can be written again within an answer, where the writer takes 254."""
+"""Levels of nesting. Values within it can be written again in an answer; the writer accepts 254 levels."""
 
 BETWEEN: Final = b"\0"
-"""Between two texts of JSON: no decoder takes it within one."""
+"""A separator of JSON texts: no decoder accepts it within one."""
 
 _NUMBERS: Final = rb"[:,\[\s]-?[0-9][0-9.]*[eE]\+?[0-9]{3}|[0-9]{200}"
-"""What a number out of range has in it."""
+"""A part of every number out of range."""
 _BRACKETS: Final = rb"(?:[\[{][^\[{\x00]*){%d}" % (_MAX_DEPTH + 1)
-"""Without so many in one text there is no such nesting."""
+"""With fewer of these in a text, it is not nested too deeply."""
 
 _OPTIONS: Final = re2.Options()
 _OPTIONS.max_mem = 64 * 1024 * 1024  # of texts made to need many states; with less it would take ten times as long
 _DOUBTFUL: Final = re2.compile(_NUMBERS + b"|" + _BRACKETS, _OPTIONS)
 
 _PART: Final = 2_000
-"""Texts that are looked at together: joined, they still fit into a core's cache."""
+"""The size of texts that are scanned together: joined, they still fit into a core's cache."""
 _MANY: Final = 1_000
-"""Texts that are worth a turn in a thread."""
+"""The size of texts that is worth another thread."""
 
 _beside: Final = ThreadPoolExecutor(1, thread_name_prefix="doubts")
 
 
 def look(texts: Sequence[bytes]) -> Callable[[], list[bytes]]:
-    """Begin to look at some texts of JSON. What is answered waits for the outcome: those that `check` must see.
-
-    Only texts that the decoder takes are told apart surely.
+    """Start a scan of JSON texts. The returned function waits for the result: the texts that `check` must see. The
+    result is reliable only for texts that the decoder accepts.
     """
     if len(texts) < _MANY:
         found = _doubtful(texts)
@@ -49,7 +47,7 @@ def look(texts: Sequence[bytes]) -> Callable[[], list[bytes]]:
 
 
 def check(text: bytes) -> None:
-    """Raises `ValueError` where there is something to a doubt."""
+    """Raises `ValueError` if a doubt is justified."""
     level = [orjson.loads(text)]
     for _ in range(_MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]

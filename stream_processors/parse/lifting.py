@@ -1,7 +1,7 @@
-"""Events of an old version are lifted to the newest when they are projected; the log keeps what came.
+"""Events of an old version are lifted to the newest when they are projected; the log keeps them as sent.
 
-Segment's e-commerce version 1, which the door still takes, is such an old version. After an update that brings a new
-upcaster, what was projected before stays in the old shape until the next replay.
+Segment's e-commerce version 1, which the door still accepts, is such an old version. After an update with a new
+upcaster, earlier rows keep the old shape until the next replay.
 """
 
 import json
@@ -12,15 +12,14 @@ import msgspec
 from schemas.upcasters import UPCASTERS, lift
 
 OLD: Final = frozenset(f"{type}/{version}" for type, version in UPCASTERS)
-"""The dataschemas that there is something newer for."""
+"""The dataschemas that have a newer version."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def lifted(value: bytes) -> bytes:
-    """The envelope with the newest `dataschema` and `properties`; all else as it was, to the byte.
-
-    Raises `ValueError` for properties that no upcaster can make anything of.
+    """The envelope with the newest `dataschema` and `properties`; all other bytes are unchanged. Raises `ValueError`
+    for properties that no upcaster can lift.
     """
     envelope = _members(value)
     # the standard parser: it keeps whole numbers of any length

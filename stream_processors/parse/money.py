@@ -21,7 +21,7 @@ def decimal(value: int) -> Decimal:
 
 
 def decimal_array(values: Sequence[int]) -> pa.Array:
-    """Millionths -> Arrow decimal128(38, 6). A sum that does not fit is shown as the largest that does."""
+    """Millionths -> Arrow decimal128(38, 6). A sum that does not fit becomes the largest one that does."""
     try:
         raw = _extended(np.array(values, dtype="<i8"))
     except OverflowError:

@@ -1,4 +1,4 @@
-"""A batch -> Arrow tables of events, traits, identifiers and log positions. Pure: whoever asks for them writes them."""
+"""A batch -> Arrow tables of events, traits, identifiers and log positions. Pure: the caller writes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ def log_rows(batch: Batch, terms: Mapping[int, int]) -> pa.Table:
 
 
 def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa.Table]:
-    """All rows of a batch, by table, in the order in which they are written through."""
+    """All rows of a batch, by table, in the order of writing."""
     unique = batch.unique()
     return {
         "events": event_rows(batch, unique),
@@ -83,7 +83,7 @@ def _no_facts(count: int) -> pa.Array:
 
 
 def telling_rows(batch: Batch) -> pa.Table:
-    """One row for each event that tells a fact."""
+    """One row for each event that reports a fact."""
     told = tellings_of(batch)
     tellings = [telling_of(batch, i) for i, _ in told]
     return pa.table(
@@ -145,7 +145,7 @@ def json_text(value: msgspec.Raw) -> str | None:
 
 
 Seen = dict[int, list[Any] | None]
-"""Node -> [type, value, first seen, last seen]; None where an alias only guessed at it."""
+"""Node -> [type, value, first seen, last seen]; None if only an alias names it."""
 
 
 def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:

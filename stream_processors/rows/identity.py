@@ -1,65 +1,107 @@
-"""What records of simorgh.identity come to -> Arrow tables. Pure: whoever asks for them writes them."""
+"""The results of records of simorgh.identity -> Arrow tables. Pure: the caller writes them."""
 
-from collections.abc import Collection, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import NamedTuple
 
+import msgspec
 import orjson
 import pyarrow as pa
 
 from identity.changes import Changes
 from identity.nodes import from_hex
+from schemas.records import (
+    Decision,
+    Erase,
+    Erased,
+    IdentityRecord,
+    Link,
+    Merge,
+    Merged,
+    Parted,
+    RefusedDecision,
+    Rules,
+    SharedDecision,
+    Split,
+)
 from stream_processors.state import touches
 from stream_processors.state.directory import links_of
 from warehouse.client import fixed16
 
-_COMMANDS: Final = {"merge": touches.MERGE, "split": touches.SPLIT, "erase": touches.ERASED}
+
+class Home(NamedTuple):
+    """Where a node is from a version on. `profile`: 0 is nobody."""
+
+    node: int
+    profile: int
+    ver: int
+
+
+class ProfileMember(NamedTuple):
+    """Whether a node is in a profile, from a version on."""
+
+    profile: int
+    node: int
+    live: bool
+    ver: int
+
+
+class Decided(NamedTuple):
+    """A record with what it came to."""
+
+    offset: int
+    record: IdentityRecord
+    decisions: list[Decision]
+
+
+class Heard(NamedTuple):
+    """That identity has heard of these nodes together. `at`: of the receipt, in ms."""
+
+    nodes: tuple[int, ...]
+    at: int
+    alias: bool
 
 
 @dataclass(slots=True)
 class Folded:
-    """What a run of records came to. The version of a row is its record's offset + 1."""
+    """The results of a run of records. The version of a row is its record's offset + 1."""
 
-    identity: list[tuple[int, int, int]] = field(default_factory=list)
-    """Node, its profile now (0: nobody), version."""
-    members: list[tuple[int, int, int, int]] = field(default_factory=list)
-    """Profile, node, whether it is in it, version."""
-    decisions: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
-    """Offset, record with its decisions."""
-    links: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list)
-    """Nodes of an event, received at, whether an alias."""
+    identity: list[Home] = field(default_factory=list)
+    members: list[ProfileMember] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
+    links: list[Heard] = field(default_factory=list)
     reached: dict[int, str] = field(default_factory=dict)
-    """Node -> why its profile is to be looked at."""
+    """Node -> the cause for which its profile is touched."""
     absorbed: dict[int, str] = field(default_factory=dict)
-    """Profile that ceased -> why."""
+    """Profile that no longer exists -> the cause."""
     former: dict[int, set[int]] = field(default_factory=dict)
-    """Profile -> the profiles that the nodes which it gained were in before."""
+    """Profile -> the previous profiles of the nodes that it gained."""
     fresh: set[int] = field(default_factory=set)
     """Nodes that no record had named before."""
 
     def add(
-        self, offset: int, record: dict[str, Any], nodes: tuple[int, ...], fresh: Set[int], changes: Changes
+        self, offset: int, record: IdentityRecord, nodes: tuple[int, ...], fresh: Set[int], changes: Changes
     ) -> None:
-        """Take in the next record. `nodes`: those that a link names; `fresh`: those of them that none named before."""
+        """Add the next record. `nodes`: those in a link; `fresh`: those of them that no earlier record named."""
         ver = offset + 1
         for node, profile in changes.moved.items():
-            self.identity.append((node, profile, ver))
+            self.identity.append(Home(node, profile, ver))
             left = changes.left[node]
             if profile:
-                self.members.append((profile, node, 1, ver))
+                self.members.append(ProfileMember(profile, node, True, ver))
             if left and left != profile:
-                self.members.append((left, node, 0, ver))
+                self.members.append(ProfileMember(left, node, False, ver))
         if changes.decisions:
-            self.decisions.append((offset, {**record, "decisions": changes.decisions}))
-        if nodes:
-            self.links.append((nodes, record["received_at"], int(bool(record.get("alias")))))
+            self.decisions.append(Decided(offset, record, changes.decisions))
+        if isinstance(record, Link) and nodes:
+            self.links.append(Heard(nodes, record.received_at, record.alias))
             self._reach(nodes, touches.EVENT)
         self.fresh |= fresh
         if changes.moved:
-            self._move(changes, _COMMANDS.get(record["kind"]), fresh)
+            self._move(changes, _command(record), fresh)
 
     def _move(self, changes: Changes, command: str | None, fresh: Set[int]) -> None:
-        """Note whom a record moved, and why. `command`: the cause where a steward said so."""
+        """Note which profiles a record moved, and the cause. `command`: the cause if it is a steward's."""
         parted = _parted(changes, fresh) if command is None else frozenset()
         for profile in changes.touched:
             self._reach((profile,), command or (touches.SPLIT if profile in parted else touches.EVENT))
@@ -81,8 +123,20 @@ class Folded:
             reached[node] = cause if known is None else touches.heavier(known, cause)
 
 
+def _command(record: IdentityRecord) -> str | None:
+    """The cause of what a steward's command moves."""
+    match record:
+        case Merge():
+            return touches.MERGE
+        case Split():
+            return touches.SPLIT
+        case Erase():
+            return touches.ERASED
+    return None
+
+
 def _parted(changes: Changes, fresh: Set[int]) -> frozenset[int]:
-    """The profiles that a link took apart, and what became of their parts; and those of nodes that were nobody's."""
+    """The profiles that a link split, and their parts; and those of nodes that belonged to nobody."""
     went: dict[int, set[int]] = {}
     parted: set[int] = set()
     for node, profile in changes.moved.items():
@@ -97,71 +151,89 @@ def _parted(changes: Changes, fresh: Set[int]) -> frozenset[int]:
 
 
 def identity_rows(folded: Folded) -> pa.Table:
-    """Where nodes are now."""
+    """The present profiles of nodes."""
     rows = folded.identity
     return pa.table(
         {
-            "node": fixed16([r[0] for r in rows]),
-            "profile": fixed16([r[1] for r in rows]),
-            "ver": pa.array([r[2] for r in rows], pa.uint64()),
+            "node": fixed16([r.node for r in rows]),
+            "profile": fixed16([r.profile for r in rows]),
+            "ver": pa.array([r.ver for r in rows], pa.uint64()),
         }
     )
 
 
 def member_rows(folded: Folded) -> pa.Table:
-    """Who joined and who left."""
+    """The nodes that joined and left."""
     rows = folded.members
     return pa.table(
         {
-            "profile": fixed16([r[0] for r in rows]),
-            "node": fixed16([r[1] for r in rows]),
-            "live": pa.array([r[2] for r in rows], pa.uint8()),
-            "ver": pa.array([r[3] for r in rows], pa.uint64()),
+            "profile": fixed16([r.profile for r in rows]),
+            "node": fixed16([r.node for r in rows]),
+            "live": pa.array([r.live for r in rows], pa.bool_()).cast(pa.uint8()),
+            "ver": pa.array([r.ver for r in rows], pa.uint64()),
         }
     )
 
 
 def link_rows(folded: Folded) -> pa.Table:
-    rows = [(link, at, alias) for nodes, at, alias in folded.links for link in links_of(nodes)]
+    rows = [(link, heard) for heard in folded.links for link in links_of(heard.nodes)]
     return pa.table(
         {
-            "link": fixed16([r[0] for r in rows]),
-            "at": pa.array([r[1] for r in rows], pa.timestamp("ms", "UTC")),
-            "alias": pa.array([r[2] for r in rows], pa.uint8()),
+            "link": fixed16([link for link, _ in rows]),
+            "at": pa.array([heard.at for _, heard in rows], pa.timestamp("ms", "UTC")),
+            "alias": pa.array([heard.alias for _, heard in rows], pa.bool_()).cast(pa.uint8()),
         }
     )
 
 
-def decision_rows(records: list[tuple[int, dict[str, Any]]]) -> pa.Table:
-    """Every decision by each node that it names, for explain; a steward's with the reason and by whom."""
+def decision_rows(records: Sequence[Decided]) -> pa.Table:
+    """Every decision, by each node in it, for `explain`; a steward's has the reason and the steward."""
     rows = [
-        (node, offset, n, record.get("received_at") or record.get("at") or 0, decision["outcome"], told)
-        for offset, record in records
-        for n, decision in enumerate(record["decisions"])
-        for told in ({**_context(record), **decision},)
+        (node, decided, n, told)
+        for decided in records
+        for n, decision in enumerate(decided.decisions)
+        for told in (_context(decided.record) | msgspec.to_builtins(decision),)
         for node in _named(decision)
     ]
     return pa.table(
         {
-            "node": fixed16([r[0] for r in rows]),
-            "off": pa.array([r[1] for r in rows], pa.uint64()),
-            "n": pa.array([r[2] for r in rows], pa.uint16()),
-            "at": pa.array([r[3] for r in rows], pa.timestamp("ms", "UTC")),
-            "outcome": pa.array([r[4] for r in rows], pa.string()),
-            "detail": pa.array([orjson.dumps(r[5]).decode() for r in rows], pa.string()),
+            "node": fixed16([node for node, _, _, _ in rows]),
+            "off": pa.array([decided.offset for _, decided, _, _ in rows], pa.uint64()),
+            "n": pa.array([n for _, _, n, _ in rows], pa.uint16()),
+            "at": pa.array([_at(decided.record) for _, decided, _, _ in rows], pa.timestamp("ms", "UTC")),
+            "outcome": pa.array([told["outcome"] for _, _, _, told in rows], pa.string()),
+            "detail": pa.array([orjson.dumps(told).decode() for _, _, _, told in rows], pa.string()),
         }
     )
 
 
-def _context(record: dict[str, Any]) -> dict[str, Any]:
-    """What a reader of a decision wants to know of the record that it belongs to. `anchor`: where the event is."""
-    if record["kind"] == "link":
-        return {"key": record.get("key"), "source": record.get("source"), "anchor": record["nodes"][0][0]}
-    return {name: record[name] for name in ("reason", "by") if name in record}
+def _at(record: IdentityRecord) -> int:
+    return record.received_at if isinstance(record, Link) else record.at
 
 
-def _named(decision: dict[str, Any]) -> set[int]:
-    names = {decision[k] for k in ("survivor", "absorbed", "a", "b", "node", "from") if k in decision}
-    names.update(decision.get("to", ()))
-    names.update(decision.get("nodes", ()))
+def _context(record: IdentityRecord) -> dict[str, object]:
+    """The parts of a decision's record that its readers need. `anchor`: the node of the event."""
+    match record:
+        case Link():
+            return {"key": record.key, "source": record.source, "anchor": record.nodes[0][0]}
+        case Rules():
+            return {}
+        case Erase():
+            return {"by": record.by}
+        case _:
+            return {"reason": record.reason, "by": record.by}
+
+
+def _named(decision: Decision) -> set[int]:
+    match decision:
+        case Merged():
+            names = [decision.survivor, decision.absorbed]
+        case RefusedDecision():
+            names = [decision.a, decision.b]
+        case SharedDecision():
+            names = [decision.node]
+        case Parted():
+            names = [decision.from_, *decision.to]
+        case Erased():
+            names = decision.nodes
     return {from_hex(name) for name in names}

@@ -1,4 +1,4 @@
-"""Inserts that go on beside the computing: ClickHouse works outside the interpreter's lock."""
+"""Inserts in parallel with computing: ClickHouse works outside the interpreter lock."""
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -12,7 +12,7 @@ _THREADS = 2
 
 
 class Inserts:
-    """Begun by one thread, run by a small pool in any order between two joins."""
+    """Started by one thread, run by a small pool in any order between two joins."""
 
     def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
         self._writer = writer
@@ -25,21 +25,21 @@ class Inserts:
         self._begun += [self._pool.submit(self._insert, name, rows) for name, rows in tables.items() if rows.num_rows]
 
     def write(self, table: str, rows: pa.Table) -> None:
-        """Write rows at once, beside what is under way. Blocks until they are in the table."""
+        """Write rows at once, in parallel with running inserts. Blocks until they are in the table."""
         self._insert(table, rows)
 
     def done(self, seconds: float = 0.0) -> bool:
-        """Whether nothing is under way (any more), after waiting up to `seconds` for it."""
+        """Whether no insert is running, after waiting up to `seconds`."""
         return not wait(self._begun, seconds).not_done
 
     def join(self) -> None:
-        """Wait for what is under way; raises what one of the inserts raised."""
+        """Wait for running inserts; raises the error of a failed one."""
         begun, self._begun = self._begun, []
         for insert in begun:
             insert.result()
 
     def close(self) -> None:
-        """Wait for what is under way; one that fails is for the next try, which finds its rows missing."""
+        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
         self._pool.shutdown()
 
     def _insert(self, table: str, rows: pa.Table) -> None:

@@ -1,8 +1,8 @@
-"""Rows that linger: gathered over several small batches, made into Arrow tables once for all of them, written together.
+"""Lingering rows: collected over several small batches, converted to Arrow once, and written together.
 
-An insert costs the engine some 6 ms of CPU whatever it holds, and more to merge. One writing at a time; meanwhile the
-next rows are gathered. Nobody waits for them: views show at once what was published (see `views.recent`), and what is
-new about a node is answered from the batch in hand. For one process that holds everything.
+An insert costs the engine some 6 ms of CPU whatever its size, and more to merge. There is one write at a time;
+meanwhile the next rows are collected. Nothing waits for them: views show published transitions at once (see
+`views.recent`), and news about a node comes from the present batch. For one process that holds everything.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,16 +14,25 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.rows import events
-from stream_processors.rows.identity import Folded, decision_rows, identity_rows, member_rows
+from stream_processors.rows.identity import (
+    Decided,
+    Folded,
+    Home,
+    ProfileMember,
+    decision_rows,
+    identity_rows,
+    member_rows,
+)
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import KnownKeys
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
+from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
 from stream_processors.views.recent import RecentViews, View
 from warehouse.client import Writer
@@ -41,7 +50,7 @@ Tables = dict[str, pa.Table]
 
 
 class Linger(NamedTuple):
-    """Seconds: without a change, after which rows are written, and between two writings while events keep coming."""
+    """Seconds without a change after which rows are written, and between two writes while events keep coming."""
 
     quiet: float = 0.2
     busy: float = 1.0
@@ -49,9 +58,9 @@ class Linger(NamedTuple):
 
 @dataclass(slots=True)
 class _Profiles:
-    """Whose a node is, and profiles as they stand when their rows are made."""
+    """The profiles of nodes, and the states of profiles when their rows are made."""
 
-    identity: list[tuple[int, int, int]] = field(default_factory=list)
+    identity: list[Home] = field(default_factory=list)
     views: dict[int, View] = field(default_factory=dict)
     states: dict[int, ProfileState] = field(default_factory=dict)
 
@@ -71,11 +80,11 @@ class _Recorded:
     """The rows of events and records."""
 
     batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
-    """Each with the indices of the events whose id, and whose row, is to be written."""
+    """Each with the indices of the events whose id, and whose row, must be written."""
     seen: events.Seen = field(default_factory=dict)
-    members: list[tuple[int, int, int, int]] = field(default_factory=list)
-    decisions: list[tuple[int, dict[str, object]]] = field(default_factory=list)
-    transitions: list[Numbered] = field(default_factory=list)
+    members: list[ProfileMember] = field(default_factory=list)
+    decisions: list[Decided] = field(default_factory=list)
+    transitions: list[Published] = field(default_factory=list)
     keys: set[int] = field(default_factory=set)
     """The nodes and profiles that the rows are about."""
 
@@ -102,7 +111,7 @@ class _Recorded:
 
 @dataclass(frozen=True, slots=True)
 class _Landing:
-    """A writing under way: what may be committed after it."""
+    """A running write, and the positions that may be committed after it."""
 
     positions: Positions
     records: int
@@ -122,8 +131,8 @@ class Lingering:
         positions: Callable[[], Positions],
         landed: Callable[[Positions], None],
     ) -> None:
-        """`known`: those who remember keys until their rows have landed. `positions`: how far everything is processed
-        now; `landed` is told up to which of them all rows are in the warehouse."""
+        """`known`: sets of keys that remember them until their rows have landed. `positions`: the present progress;
+        `landed` is called with the positions up to which all rows are in the warehouse."""
         self._writer = writer
         self._inserts = inserts
         self._known = known
@@ -140,7 +149,7 @@ class Lingering:
         self._moved: dict[int, int] = {}
         self._uncommitted = False
         self.records = 0
-        """How many of simorgh.events are processed and not committed."""
+        """The number of processed and uncommitted records of simorgh.events."""
         self._batch: tuple[Batch, events.Seen] | None = None
         self._before: Ends = {}
         self._ends: Ends = {}
@@ -148,11 +157,11 @@ class Lingering:
     # ---- a step
 
     def begin(self, before: Ends, ends: Ends) -> None:
-        """A step begins: it takes events from `before` up to `ends`."""
+        """Begin a step with the events from `before` up to `ends`."""
         self._before, self._ends, self._batch = before, ends, None
 
     def tellings(self, batch: Batch) -> None:
-        """They are made of the batch, with its other rows: nobody else asks the table."""
+        """Made from the batch, with its other rows: no other process reads the table."""
 
     def retellings(self, retold: Retold) -> None:
         if retold:
@@ -165,7 +174,7 @@ class Lingering:
     def batch_again(
         self, batch: Batch, ids: Sequence[int], rows: Sequence[int], seen: events.Seen, terms: Mapping[int, int]
     ) -> None:
-        """`batch` where some rows may be in the tables: those at these indices are not."""
+        """`batch`, if some rows may be in the tables already: those at these indices are not."""
         self._add(batch, ids, rows, seen, terms)
 
     def _add(
@@ -194,31 +203,31 @@ class Lingering:
         self._recorded.keys.update(shown.states, shown.gone)
         self.changed()
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         self._recorded.transitions += transitions
         if transitions:
             self.changed()
 
     def end(self) -> None:
-        """The step ends: what its batch holds is of the past."""
+        """End the step: its batch belongs to the past."""
         if self._batch is not None:
             self._recorded.keys.update(self._batch[1])  # not before: a load does not wait for rows of the batch itself
             self._batch = None
         self._before = self._ends
 
     def changed(self, records: int = 0) -> None:
-        """Positions have moved, by so many events: there is something to commit, with or without rows."""
+        """Positions have advanced by so many events, so there is something to commit, with or without rows."""
         self._uncommitted = True
         self._changed_at = monotonic()
         self.records += records
 
-    # ---- what is known about nodes
+    # ---- news about nodes
 
     def ends(self) -> Ends:
         return self._ends
 
     def settle(self, keys: Iterable[int]) -> None:
-        """Not of views and profile rows: in the middle of a batch their states may be half up to date."""
+        """Without views and profile rows, whose states may be half updated in the middle of a batch."""
         wanted = set(keys)
         under_way = (self._landing.recorded if self._landing else None, self._hurried, self._recorded)
         if any(recorded and not recorded.keys.isdisjoint(wanted) for recorded in under_way):
@@ -235,15 +244,14 @@ class Lingering:
     # ---- writing
 
     def _hurry(self) -> None:
-        """Where much was recorded, begin to write it beside the rest of its batch, which will see it landed."""
+        """If there are many rows, start to write them while the rest of the batch is computed."""
         if self._landing is None and self._hurried is None and self._recorded.records >= _WRITE_AT:
             self._hurried = self._recorded
             self._inserts.begin(self._take_recorded())
 
     def write_when_due(self, seconds: float = 0.0) -> bool:
-        """Take note of a writing that has landed and begin the next, where it is due. Blocks up to `seconds`.
-
-        Returns whether there was anything to write, or to wait for.
+        """Note a finished write and start the next one if it is due. Blocks up to `seconds`. Returns whether there was
+        anything to write, or to wait for.
         """
         if self._landing is not None:
             if self._inserts.done(seconds):
@@ -270,11 +278,11 @@ class Lingering:
             self._note_landed(self._positions())
 
     def write_all(self) -> None:
-        """Everything gathered is in the warehouse on return; nothing is committed for that."""
+        """All collected rows are in the warehouse on return. Commits nothing."""
         self._write(self._take_profiles() | self._take_recorded())
 
     def close(self) -> None:
-        """Wait for what is under way; one that fails is for the next try, which finds its rows missing."""
+        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
         self._inserts.close()
 
     def _write(self, tables: Tables) -> None:
@@ -314,13 +322,13 @@ class Lingering:
         self._recent.landed()
 
     def _note_landed(self, positions: Positions) -> None:
-        """Rows of all that lies before these positions are in the warehouse."""
+        """All rows before these positions are in the warehouse."""
         self._all_landed()
         self._has_landed(positions)
 
 
 def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge: Judge) -> None:
-    """Fold what the batch holds about nodes into the states of their holders. The hottest loop: once per event."""
+    """Fold the batch into the states of its nodes' profiles. The hottest loop: once per event."""
     fold_event, get = judge.fold_event, holders.get
     states = batch.state
     if batch.retold:
@@ -366,7 +374,7 @@ def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:
 
 
 def _joined(batches: Sequence[tuple[Batch, Sequence[int], Sequence[int]]]) -> tuple[Batch, list[int], list[int]]:
-    """Several batches as one, with the indices that go with it."""
+    """Join several batches into one, with their indices."""
     joined, ids, rows = Batch(), list[int](), list[int]()
     for batch, its_ids, its_rows in batches:
         ids += [len(joined) + i for i in its_ids]

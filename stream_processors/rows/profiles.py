@@ -1,4 +1,4 @@
-"""States of profiles -> Arrow tables of profile rows and views. Pure: whoever asks for them writes them."""
+"""States of profiles -> Arrow tables of profile rows and views. Pure: the caller writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -46,7 +46,7 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], versio
 
 
 def views_of(states: Mapping[int, ProfileState], gone: Collection[int], versions: Mapping[int, int]) -> dict[int, View]:
-    """What a 360° view says of each of these profiles now; of the `gone`, that they are no more."""
+    """The 360° view of each of these profiles now; `gone` ones are marked as no longer existing."""
     views = {
         profile: View(
             versions[profile], True, view_text(state, state.texts or _NO_TEXTS), sorted(state.memberships.items())
@@ -71,7 +71,7 @@ def view_rows(views: Mapping[int, View]) -> pa.Table:
 
 
 def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
-    """What a 360° view says, but its segments, as one JSON text: a view is read in one column, and quickly."""
+    """The 360° view without its segments, as one JSON text: reading a view from one column is fast."""
     rest = {
         "counts": largest(state.counts, MOST_FREQUENT),
         "events": state.events,
@@ -106,7 +106,7 @@ def _map(rows: Sequence[Mapping[str, int]], values: Callable[[list[int]], pa.Arr
 
 
 def _identity_columns(rows: Sequence[Collection[list[Any]]]) -> dict[str, pa.Array]:
-    """The nested column `identities`, built flat: no text is made for its times."""
+    """The nested column `identities`, built flat, without converting its times to text."""
     flat = [identifier for row in rows for identifier in row]
     offsets = _offsets([len(row) for row in rows])
     columns = {

@@ -1,16 +1,16 @@
-"""The rows about nodes as the tables hold them, where several holders write them: see `state.states.History`.
+"""The rows about nodes in the tables, which several holders write: see `state.states.History`.
 
-The ends are read from `log_rows` before the rows are. The events stage writes an offset there after all rows of it and
-those before it: what lies below an end is in, and stays. Rows beyond are left: their touch comes after their offset is
-in `log_rows`, so whoever looks because of it reads ends that include them.
+The ends are read from `log_rows` before the rows. The events stage writes an offset there after all rows of it and of
+earlier ones: everything below an end is in the tables, and stays. Rows beyond an end are ignored: their touch comes
+after their offset is in `log_rows`, so a read because of it includes them.
 
 - Rows written twice, by a zombie or by another try, have one place in the log: below a state's ends they do not count
   again, above them they count once (`_read_new`), and what is loaded whole the server shows once (`final = 1`).
 - Traits and identifiers have no offsets. They are read whole, and combine by latest, minimum and maximum: what was
   known changes nothing.
 
-What a replica has not got yet would be missed until the state is forgotten: where the warehouse is replicated, holders
-must read what was acknowledged (docs/scaling.md).
+Rows that a replica does not have yet would be missing until the state is forgotten: if the warehouse is replicated,
+holders must read acknowledged rows (docs/scaling.md).
 """
 
 from collections.abc import Collection, Iterable
@@ -26,7 +26,7 @@ from warehouse.client import Writer
 _CHUNK = 4_000
 _NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
     if(type IN {types:Array(String)}, payload, ''), key, fact != 0 FROM events PREWHERE """
-"""PREWHERE: payloads, which are most of what there is to read, of the few rows that are new."""
+"""PREWHERE: reads payloads, which are most of the data, only for the few new rows."""
 
 
 class TableHistory:
@@ -44,7 +44,7 @@ class TableHistory:
         return self._ends
 
     def settle(self, keys: Iterable[int]) -> None:
-        """Rows are written before anybody hears of them."""
+        """Does nothing: rows are written before any record about them."""
 
     def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
         holders = {**loaded, **renewed}
@@ -90,10 +90,8 @@ class TableHistory:
 
 
 def _by_age(nodes: Iterable[int], holders: Holders, ends: Ends) -> dict[int, list[int]]:
-    """Nodes by how much is new since they were looked at, in powers of two; those for whom nothing is are left out.
-
-    A profile that is looked at often has many rows, of which few are new: what is asked for others must not bring them
-    again.
+    """Nodes by the amount of news since their last read, in powers of two, without those that have none. A profile that
+    is read often has many rows and few new ones: a read for others must not repeat them.
     """
     now = sum(ends.values())
     ages: dict[int, int] = {}  # states that were looked at together share their ends
@@ -109,7 +107,7 @@ def _by_age(nodes: Iterable[int], holders: Holders, ends: Ends) -> dict[int, lis
 
 
 def _since(known: Collection[Ends], ends: Ends) -> str:
-    """As SQL: the places from the earliest of the known ends up to `ends`."""
+    """As SQL: the positions from the earliest of the known ends up to `ends`."""
     first = {part: min(one.get(part, 0) for one in known) for part in ends}
     return " OR ".join(f"part = {p} AND off >= {first[p]} AND off < {end}" for p, end in ends.items() if first[p] < end)
 

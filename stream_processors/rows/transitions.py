@@ -1,29 +1,27 @@
-"""Published transitions -> Arrow tables of transitions and memberships. Pure: whoever asks for them writes them."""
+"""Published transitions -> Arrow tables of transitions and memberships. Pure: the caller writes them."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from identity.nodes import from_hex
+from stream_processors.state.teller import Published
 from warehouse.client import fixed16
 
-Numbered = tuple[int, dict[str, Any]]
-"""A transition with its offset in simorgh.segments."""
 
-
-def transition_rows(records: Sequence[tuple[int, dict[str, Any]]]) -> pa.Table:
+def transition_rows(published: Sequence[Published]) -> pa.Table:
+    transitions = [one.transition for one in published]
     stamp = pa.timestamp("ms", "UTC")
     return pa.table(
         {
-            "profile": fixed16([from_hex(r["profile"]) for _, r in records]),
-            "segment": pa.array([r["segment"] for _, r in records], pa.string()),
-            "off": pa.array([offset for offset, _ in records], pa.uint64()),
-            "kind": pa.array([r["kind"] for _, r in records], pa.string()),
-            "at": pa.array([r["at"] for _, r in records], stamp),
-            "cause": pa.array([r["cause"] for _, r in records], pa.string()),
-            "entered_at": pa.array([r["entered_at"] for _, r in records], stamp),
+            "profile": fixed16([from_hex(one.profile) for one in transitions]),
+            "segment": pa.array([one.segment for one in transitions], pa.string()),
+            "off": pa.array([one.offset for one in published], pa.uint64()),
+            "kind": pa.array([one.kind for one in transitions], pa.string()),
+            "at": pa.array([one.at for one in transitions], stamp),
+            "cause": pa.array([one.cause for one in transitions], pa.string()),
+            "entered_at": pa.array([one.entered_at for one in transitions], stamp),
         }
     )
 

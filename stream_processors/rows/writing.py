@@ -1,6 +1,5 @@
-"""Writing what the stages come to: a small port, and the way that writes each thing before the next begins.
-
-The other way, which gathers rows and lets them linger, is `rows.lingering`.
+"""Writing the stages' rows: a small port, and the adapter that writes each table before the next one. The other
+adapter, which collects rows first, is `rows.lingering`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,25 +13,26 @@ from stream_processors.parse.batch import Batch
 from stream_processors.rows import events
 from stream_processors.rows.identity import Folded, decision_rows, identity_rows, link_rows, member_rows
 from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import Numbered, membership_rows, transition_rows
+from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.state.profile import ProfileState
+from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
 from warehouse.client import Writer
 
 
 @dataclass(slots=True)
 class Shown:
-    """Profiles as they stand. `versions`: of the rows of each."""
+    """The states of profiles. `versions`: of the rows of each."""
 
     states: Mapping[int, ProfileState]
     gone: Collection[int]
     versions: Mapping[int, int]
     homes: Mapping[int, int] = field(default_factory=dict)
-    """Node -> its profile, of the nodes that something is new about."""
+    """Node -> its profile, for nodes with news."""
 
 
 def shown_tables(shown: Shown) -> dict[str, pa.Table]:
-    """All rows of profiles as they stand, by table. Views come first: `profile_rows` say when they are due."""
+    """All rows of profiles, by table. Views come first: `profile_rows` say when they are due."""
     gone = list(shown.gone)
     return {
         "views": view_rows(views_of(shown.states, gone, shown.versions)),
@@ -45,11 +45,11 @@ class EventRows(Protocol):
     log, or higher than before."""
 
     def tellings(self, batch: Batch) -> None:
-        """Which facts the batch tells. To be called before others' tellings of them are looked up."""
+        """The tellings of a batch. Call it before other tellings of their facts are looked up."""
         ...
 
     def retellings(self, retold: Retold) -> None:
-        """Events that do not count: in the warehouse on return. Before `batch`, so that nobody counts them."""
+        """Events that do not count; in the warehouse on return. Call it before `batch`, so that nothing counts them."""
         ...
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
@@ -69,11 +69,11 @@ class ProfileRows(Protocol):
     """Rows of profiles and their transitions. One thread."""
 
     def show(self, shown: Shown) -> None:
-        """Views and profile rows. To be called before the transitions are published: whoever is called about one, and
-        asks for the profile, shall see it."""
+        """Views and profile rows. Call it before the transitions are published, so that a receiver that is called about
+        one finds it in the view."""
         ...
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         """Transitions that count, once they are in simorgh.segments."""
         ...
 
@@ -89,7 +89,7 @@ class Through:
         self._writer = writer
         self._checkpoint = checkpoint
         self._entered: dict[int, int] = {}
-        """Partition -> the offset after the last one that an insert into log_rows has held, whatever came of it."""
+        """Partition -> the offset after the last one in an insert into log_rows, whatever its outcome."""
 
     def tellings(self, batch: Batch) -> None:
         if batch.facts:
@@ -116,7 +116,7 @@ class Through:
         for table, rows in shown_tables(shown).items():
             self._insert(table, rows)
 
-    def published(self, transitions: Sequence[Numbered]) -> None:
+    def published(self, transitions: Sequence[Published]) -> None:
         if transitions:
             rows = transition_rows(transitions)
             self._insert("transitions", rows)
@@ -127,7 +127,7 @@ class Through:
         self._checkpoint(table)
 
     def _enter(self, rows: pa.Table, terms: Mapping[int, int]) -> None:
-        """Write the offsets. An insert that failed may yet be in: then only what is missing is written again."""
+        """Write the offsets. A failed insert may still be in the table: then only missing rows are written again."""
         parts, offsets = rows["part"].to_pylist(), rows["off"].to_pylist()
         tried = any(offset < self._entered.get(part, 0) for part, offset in zip(parts, offsets, strict=True))
         if tried:
@@ -138,7 +138,7 @@ class Through:
         self._insert("log_rows", rows)
 
     def _there(self, parts: list[int], offsets: list[int], terms: Mapping[int, int]) -> set[tuple[int, int]]:
-        """Which of these places this holder has entered already."""
+        """The positions that this holder has written already."""
         there: set[tuple[int, int]] = set()
         for part in set(parts):
             own = [offset for p, offset in zip(parts, offsets, strict=True) if p == part]

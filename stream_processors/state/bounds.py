@@ -1,9 +1,9 @@
-"""What a profile holds and shows at most, whatever is sent: bounds that are functions of the set of its events.
+"""The bounds of a profile's state and view, whatever is sent. They depend only on the set of its events.
 
-A view shows the latest written traits and purposes of consent, by the total order of events. A removed one counts
-among them, so a name once passed by so many later ones comes back only when it is written again: what lies beyond the
-bound can be forgotten, and a state is the same in whatever order it was made. Rows stay, and so does whatever name a
-rule reads: a rule answers as if there were no bound.
+A view shows the latest written traits and purposes of consent, by the total order of events. Removed ones count among
+them, so a name beyond the bound returns only if it is written again: it can be forgotten, and a state is the same
+whatever the order of its events. Rows stay, and so does every name that a rule reads: rules answer as if there were no
+bound.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ LATEST: Final = 300
 """Traits, and purposes of consent, that a view shows: those written last."""
 
 SHOWN_LENGTH: Final = 256 * 1024
-"""Characters of these, names and JSON: the earlier ones that find no room any more are not shown."""
+"""Characters of these, names and JSON: earlier ones without room are not shown."""
 
 MOST_FREQUENT: Final = 100
 """Event types that a view counts one by one."""
@@ -36,7 +36,7 @@ class Kept(NamedTuple):
 
 
 def keep_latest(values: dict[str, Written], kept: frozenset[str]) -> None:
-    """Forget what is neither among the latest nor kept."""
+    """Forget names that are neither among the latest nor kept."""
     if len(values) > LATEST + len(kept):
         latest = _latest(values)
         for name in values.keys() - latest.keys() - kept:
@@ -44,7 +44,7 @@ def keep_latest(values: dict[str, Written], kept: frozenset[str]) -> None:
 
 
 def shown(values: Mapping[str, Written]) -> Mapping[str, Written]:
-    """What a view shows of these: the latest, as long as their texts have room."""
+    """The part of these that a view shows: the latest, as long as their texts have room."""
     if len(values) <= LATEST and sum(_size(name, values[name]) for name in values) <= SHOWN_LENGTH:
         return values
     found: dict[str, Written] = {}

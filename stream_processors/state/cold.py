@@ -8,6 +8,7 @@ from segments.sql import Page
 from stream_processors.parse.money import micros
 from stream_processors.state.bounds import LATEST, Kept
 from stream_processors.state.profile import ProfileState
+from warehouse import latest
 from warehouse.client import Writer
 
 _CHUNK = 4_000
@@ -32,7 +33,7 @@ _MEMBERSHIPS = """SELECT profile, segment, argMax(entered_at, off) FROM transiti
 
 
 class LeafFold(Protocol):
-    """What the segments' live back end asks of stored rows."""
+    """The part of the segments' live back end that reads stored rows."""
 
     def row_types(self) -> Mapping[str, bool]:
         """Event type -> whether its rows are needed with their payload."""
@@ -42,14 +43,14 @@ class LeafFold(Protocol):
 
     @property
     def kept(self) -> Kept:
-        """The names of traits and consent that are kept whatever else was written."""
+        """The names of traits and consent that are always kept."""
         ...
 
 
 def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:
     """Add the rows of nodes, given with their profiles' states, at offsets under `before[partition]`.
 
-    The bound keeps out rows of the batch in hand, which its caller adds itself, wherever their insert stands.
+    The bound excludes rows of the present batch, which the caller adds itself, whether or not they are inserted.
     """
     nodes = list(states)
     for start in range(0, len(nodes), _CHUNK):
@@ -64,7 +65,7 @@ def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int
 
 
 def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str, int]]:
-    """Profile -> segment -> entered_at, from what was told; without the profiles that are in none."""
+    """Profile -> segment -> entered_at, from published transitions; without profiles that are in no segment."""
     found: dict[int, dict[str, int]] = {}
     if profiles:
         for profile, segment, entered in writer.look_up(_MEMBERSHIPS, {"profiles": list(profiles)}):
@@ -72,13 +73,11 @@ def memberships(writer: Writer, profiles: Collection[int]) -> dict[int, dict[str
     return found
 
 
-_MEMBERS = """SELECT segment, profile, argMax(entered_at, ver) FROM memberships
-    WHERE segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}
-    GROUP BY segment, profile HAVING argMax(member, ver) = 1"""
+_MEMBERS = latest.memberships("segment IN {s:Array(String)} AND profile BETWEEN {first:UInt128} AND {last:UInt128}")
 
 
 def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, dict[int, int]]:
-    """Segment -> profile -> entered_at of the members in a page, from what was published."""
+    """Segment -> profile -> entered_at of the members in a page, from published transitions."""
     found: dict[str, dict[int, int]] = {}
     bound = {"s": list(segments), "first": page.first, "last": page.last}
     for segment, profile, entered in writer.rows(_MEMBERS, bound):
@@ -86,20 +85,23 @@ def members(writer: Writer, segments: Iterable[str], page: Page) -> dict[str, di
     return found
 
 
-_DUE = """WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now
-    SELECT profile FROM profile_rows WHERE profile IN (SELECT profile FROM profile_rows WHERE due <= now)
-    GROUP BY profile HAVING argMax(live, ver) = 1 AND argMax(due, (ver, due)) <= now LIMIT 20000"""
+_DUE = (
+    "WITH fromUnixTimestamp64Milli({now:Int64}, 'UTC') AS now "
+    + latest.profiles(
+        "", "profile IN (SELECT profile FROM profile_rows WHERE due <= now)", "argMax(due, (ver, due)) <= now"
+    )
+    + " LIMIT 20000"
+)
 
 
 def due(writer: Writer, now: int) -> list[int]:
-    """Profiles whose next change by the passing of time has come. Narrowed down first: few are due of many."""
+    """Profiles that are due. Narrowed down first: few are due of many."""
     return [row[0] for row in writer.rows(_DUE, {"now": now})]
 
 
 def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, ...]]:
-    """Node, kind ('trait', 'consent'), name, and what was written last, as `ProfileState.write` takes it.
-
-    Of each node, all that may be among its profile's latest, and what is kept.
+    """Node, kind ('trait', 'consent'), name, and the latest write, for `ProfileState.write`. For each node, all that
+    may be among its profile's latest, and kept names.
     """
     names = kept.all()
     return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
@@ -133,10 +135,10 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
 
 
 def retellings(writer: Writer, nodes: Collection[int]) -> set[int]:
-    """The keys of the events of these nodes that do not count."""
+    """The keys of these nodes' events that do not count."""
     return {key for (key,) in writer.look_up(_RETELLINGS, {"nodes": list(nodes)})}
 
 
 def milliseconds(moment: datetime) -> int:
-    """The driver answers naive datetimes in UTC."""
+    """The driver returns naive datetimes in UTC."""
     return int(moment.replace(tzinfo=UTC).timestamp() * 1000 + 0.5)

@@ -1,7 +1,7 @@
-"""Finding copies of an event by its key, however late they come, and its place in the log.
+"""Finding copies of an event by its key, however late they arrive, and the place of the first one in the log.
 
-Copies have one key and so one partition, and the first of them there counts: which one is a copy is a function of the
-log alone, the same for a new holder, an earlier one that wakes up, and a second try.
+Copies have one key and so one partition, and the first one there counts. So which one is a copy depends on the log
+alone, and is the same for a new holder, a zombie and a second attempt.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ MOST_IDS: Final = 1 << 23
 looked up."""
 
 First = Record | Position
-"""The first copy of an event: at hand, or where it stands in simorgh.events."""
+"""The first copy of an event: in the batch, or its place in simorgh.events."""
 
 _LOOKED_UP = 20_000
 _KNOWN = "SELECT key, part, off FROM ids WHERE key IN {keys:Array(UInt128)}"
@@ -27,8 +27,8 @@ _KNOWN = "SELECT key, part, off FROM ids WHERE key IN {keys:Array(UInt128)}"
 class Copies(KnownKeys[Position]):
     """The keys of the table `ids`, and of the rows on their way there. One thread.
 
-    The filter holds the ids of every partition as of the latest `load`, and what was remembered since: what others add
-    later belongs to their partitions, where no copy of ours can be. (When the number of partitions grows, all workers
+    The filter holds the ids of every partition as of the latest `load`, and ids added since. Other holders' later ids
+    belong to their partitions, which cannot contain copies of ours. (When the number of partitions grows, all workers
     start again, which loads again.)
     """
 
@@ -62,7 +62,7 @@ class Copies(KnownKeys[Position]):
         self.add({batch.keys[i]: (batch.records[i].partition, batch.records[i].offset) for i in index})
 
     def _places(self, keys: Sequence[int]) -> Mapping[int, Collection[Position]]:
-        """Where the events of these keys are known to stand."""
+        """The known places of the events of these keys."""
         places: dict[int, list[Position]] = {}
         unknown: list[int] = []
         for key in self.maybe(keys):
@@ -77,9 +77,8 @@ class Copies(KnownKeys[Position]):
 
 
 def _first(own: Position, places: Collection[Position]) -> Position | None:
-    """Of an event at its `own` place, where the one was counted that it is a copy of; None where it is no copy.
-
-    A row of its own place was written by an earlier try. Another partition's can only be from a time with fewer
+    """The place of the counted event of which the event at its `own` place is a copy; None if it is not a copy. A row
+    of its own place was written by an earlier attempt. Another partition's can only be from a time with fewer
     partitions.
     """
     earlier = [place for place in places if place[0] == own[0] and place[1] < own[1]]

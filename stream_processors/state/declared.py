@@ -1,16 +1,15 @@
-"""What simorgh.registry declares, read so that nothing in it can stop the pipeline.
+"""The declarations in simorgh.registry, read so that none can stop the pipeline.
 
-The API checks what it appends. Yet a segment may stand there that cannot be put into effect: an earlier version wrote
-it, or another hand; another request of the same moment contradicts it; the engine refuses it when it is filled. Such a
-declaration is *set aside*: what was in effect before stays, everything else goes on, and a later declaration or
-deletion of the segment clears it. That is on record (kind `set_aside`) with its reason, so that every process that
-folds the topic comes to the same segments.
+The API checks what it appends. Yet a segment in it may be unable to take effect: an earlier version or another program
+wrote it, a simultaneous request contradicts it, or the engine refuses it when it is filled. Such a declaration is *set
+aside*: the former version stays in effect, everything else continues, and a later declaration or deletion of the
+segment clears it. A record (kind `set_aside`) has the reason, so that all processes fold the topic to the same
+segments.
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -21,6 +20,7 @@ from registry.models import SET_ASIDE, RegistryRecord
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import InvalidInput, SimorghError
+from schemas.records import Erase, Merge, Rules, Split, encode_identity
 from segments.live import LiveRules, topological
 from segments.rule import parse_rule
 from segments.tree import Rule, SegmentRef, nodes, segments_of
@@ -34,9 +34,8 @@ _LATEST = 10_000_000_000_000
 
 
 def read(record: Record) -> RegistryRecord | None:
-    """The declaration; None, with a warning, where it is none or a command that cannot be followed.
-
-    Rules of segments are read by `Segments`, which sets aside what cannot be.
+    """The declaration; None, with a warning, for an unreadable record or an invalid command. `Segments` reads the rules
+    of segments, and sets aside unreadable ones.
     """
     try:
         declared = RegistryRecord.model_validate_json(record.value)
@@ -66,41 +65,45 @@ def _check(declared: RegistryRecord) -> None:
             int(body["offset"])
 
 
-def identity_record(declared: RegistryRecord, offset: int) -> dict[str, Any] | None:
-    """The record of simorgh.identity, but for its decisions, that a declaration at `offset` comes to: a steward's
-    merge, split or request for erasure, or other rules. None: it is not for identity.
-    """
+def identity_record(declared: RegistryRecord, offset: int) -> Merge | Split | Erase | Rules | None:
+    """What a declaration at `offset` says to identity: a steward's merge or split, a request for erasure, or other
+    rules. None: nothing."""
+    body, by, at = declared.body, declared.by, declared.at
     match declared.kind:
-        case "merge" | "split":
-            return {"kind": declared.kind, "command": offset, **declared.body, "by": declared.by, "at": declared.at}
+        case "merge":
+            return Merge(command=offset, a=body["a"], b=body["b"], reason=str(body.get("reason", "")), by=by, at=at)
+        case "split":
+            nodes = list(body["nodes"])
+            return Split(command=offset, nodes=nodes, reason=str(body.get("reason", "")), by=by, at=at)
         case "erase":
-            profile = declared.body["profile"]
-            return {"kind": "erase", "command": offset, "profile": profile, "by": declared.by, "at": declared.at}
+            return Erase(command=offset, profile=body["profile"], by=by, at=at)
         case "rules":
-            return {"kind": "rules", "version": offset + 1, "rules": declared.body, "at": declared.at}
+            return Rules(version=offset + 1, rules=body, at=at)
     return None
 
 
-def order(said: Mapping[str, Any]) -> Message:
-    """What `identity_record` answers, as a record of simorgh.identity."""
-    return str(said["kind"]).encode(), orjson.dumps({**said, "decisions": []})
+def order(declared: RegistryRecord, offset: int) -> Message | None:
+    """The same as a record to append to simorgh.identity."""
+    said = identity_record(declared, offset)
+    return (declared.kind.encode(), encode_identity(said)) if said else None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a record came to. `filled`: the segment and those that name it, inner ones first; `gone`: live no more."""
+    """The result of a record. `filled`: the segment and those that name it, inner ones first; `gone`: no longer
+    live."""
 
     offset: int
     segment: str
     cause: str | None
-    """BACKFILL, EDITED, or None where it is live no more."""
+    """BACKFILL, EDITED, or None if it is no longer live."""
     filled: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Aside:
-    """A declaration that is not in effect, by its offset, and why."""
+    """A declaration that is not in effect, by its offset, with the reason."""
 
     offset: int
     version: int
@@ -122,7 +125,7 @@ class Segments:
     def __init__(self) -> None:
         self._live: dict[str, _Live] = {}
         self._former: dict[str, _Live] = {}
-        """What was live before the live declaration: comes back where that one is set aside."""
+        """The former declaration, which returns if the live one is set aside."""
         self.aside: dict[str, Aside] = {}
         self._recorded: set[tuple[str, int]] = set()
 
@@ -132,7 +135,8 @@ class Segments:
         return {segment: (live.rule, live.version) for segment, live in self._live.items()}
 
     def fold(self, declared: RegistryRecord, offset: int) -> Change | None:
-        """Take in a record of kind `segment` or `set_aside`; how the live segments changed, None where they did not."""
+        """Take in a record of kind `segment` or `set_aside`; returns the change of the live segments, None if there is
+        none."""
         if declared.kind == SET_ASIDE:
             return self._fold_aside(declared, offset)
         if declared.op == "delete":
@@ -152,7 +156,7 @@ class Segments:
         return Change(offset, declared.id, EDITED if before else BACKFILL, self.with_users(declared.id))
 
     def set_aside(self, segment: str, offset: int, reason: str) -> Change | None:
-        """Take the declaration of this offset out of effect; what was live before it comes back."""
+        """Withdraw the declaration of this offset. The former one returns."""
         live = self._live.get(segment)
         if live is None or live.offset != offset:
             return None
@@ -181,13 +185,14 @@ class Segments:
         return tuple(found)
 
     def record_asides(self, log: RecordLog, clock: Clock) -> None:
-        """Append what was set aside and is not on record yet. The work of the one who puts declarations into effect."""
+        """Append records of set-aside declarations that have none yet. For the process that applies declarations."""
         for segment, aside in self.aside.items():
             if (segment, aside.offset) not in self._recorded:
                 self._say(log, clock, segment, aside)
 
     def say_aside(self, log: RecordLog, clock: Clock, segment: str, offset: int, reason: str) -> None:
-        """Append that the live declaration of this offset is to be set aside: all who fold the topic do, once there."""
+        """Append a record that sets the live declaration of this offset aside: every process that folds the topic
+        obeys."""
         live = self._live.get(segment)
         if live and live.offset == offset and (segment, offset) not in self._recorded:
             self._say(log, clock, segment, Aside(offset, live.version, reason))
@@ -216,7 +221,7 @@ class Segments:
         self.aside.pop(segment, None)
 
     def _end(self, segment: str, offset: int) -> Change | None:
-        """It is live no more, and with it those that name it: they are set aside."""
+        """The segment is no longer live, and those that name it are set aside."""
         self._former.pop(segment, None)
         if segment not in self._live:
             return None
@@ -237,7 +242,7 @@ class Segments:
 
 
 def reason_of(error: Exception) -> str:
-    """For people; our own messages show no customer's value."""
+    """For people. Our own messages contain no customer's value."""
     return error.message if isinstance(error, SimorghError) else f"it cannot be compiled ({type(error).__name__})"
 
 

@@ -1,7 +1,8 @@
-"""The directory: whose a node is, and what identity has heard of it. At hand in the graph, or in the tables.
+"""The directory: which profile a node belongs to, and what identity knows of it. From the graph in memory, or from
+tables.
 
-An event whose nodes and links are known, and hold together, is not published to `simorgh.identity` again. In doubt it
-is: known evidence folds to nothing.
+An event whose nodes and links are known and connected is not appended to `simorgh.identity` again. In doubt it is:
+known evidence changes nothing.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -13,62 +14,64 @@ from identity.receipt import Receipt
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.state.cold import milliseconds
 from stream_processors.state.touches import EVENT, Touches
+from warehouse import latest
 from warehouse.client import Writer
 
 MOST_TUPLES: Final = 400_000
 FRESH_MS: Final = 60_000
-"""After so long a tuple is looked up again: its profile may be absorbed, and every touch of it go a longer way."""
+"""Ms after which a tuple is looked up again: its profile may be absorbed, and every touch would be passed on."""
 TOLD_MS: Final = 1_000
-"""After so long, what was told to identity is looked up: its profile should be known by then."""
+"""Ms after which appended links are looked up: their profiles should be known by then."""
 
 _LOOKED_UP = 20_000
 _LINKS = """SELECT link, min(at), max(alias) FROM links WHERE link IN {links:Array(UInt128)} GROUP BY link"""
-_HOMES = """SELECT node, argMax(profile, ver) FROM identity WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
-_MEMBERS = """SELECT profile, node FROM members WHERE profile IN {profiles:Array(UInt128)}
-    GROUP BY profile, node HAVING argMax(live, ver) = 1"""
+_HOMES = latest.homes("node IN {nodes:Array(UInt128)}")
+_MEMBERS = latest.nodes("profile IN {profiles:Array(UInt128)}")
 
 Nodes = tuple[int, ...]
 
 
 class Known(NamedTuple):
-    """What is known of the nodes of an event: evidence received at `at` or later is no news until `until` (ms)."""
+    """What is known of an event's nodes: evidence received at `at` or later is no news until `until` (ms)."""
 
     at: int
     alias: bool
     until: int
     homes: dict[int, tuple[int, ...]] | None
-    """Profile -> its nodes among these; None where identity has not answered yet."""
+    """Profile -> its nodes among these; None if identity does not know them yet."""
 
 
 @dataclass(slots=True)
 class News:
-    """What a batch brings. `told`: indices of the events to tell identity about; `touches`: profiles of the others."""
+    """The news of a batch. `told`: indices of the events whose links are appended; `touches`: profiles of the
+    others."""
 
     told: list[int] = field(default_factory=list)
     touches: Touches = field(default_factory=Touches)
 
 
 class Directory(Protocol):
-    """One thread. Every answer may be of an earlier moment: whoever acts on it is touched again when that changes."""
+    """One thread. Every answer may be outdated: if it changes, identity touches the profiles again."""
 
     def sort(self, batch: Batch, nodes: Collection[int]) -> News:
-        """Which of the events that count are news for identity, and whose the others are. `nodes`: all of the batch."""
+        """Which of the events that count are news for identity, and the profiles of the others. `nodes`: all of the
+        batch."""
         ...
 
     def told(self, batch: Batch, news: News) -> None:
-        """The news are in simorgh.identity, durable: not to be published again."""
+        """The news are durable in simorgh.identity: do not append them again."""
         ...
 
     def homes(self, nodes: Collection[int]) -> dict[int, int]:
-        """Node -> its profile (0: nobody's); one that identity has not heard of is missing."""
+        """Node -> its profile (0: nobody's); unknown nodes are missing."""
         ...
 
     def members(self, profiles: Collection[int]) -> dict[int, list[int]]:
-        """Profile -> its nodes; those that are no profiles are missing, or lack the node that they are named after."""
+        """Profile -> its nodes. A profile that does not exist is missing, or lacks its founder."""
         ...
 
     def forget(self) -> None:
-        """Empty the cache of what was seen together."""
+        """Empty the cache of identifiers seen together."""
         ...
 
 
@@ -77,16 +80,16 @@ RECENT = 200_000
 
 
 class GraphDirectory:
-    """The graph itself, at hand and up to date: one process holds everything."""
+    """The graph itself, in memory and up to date, for a process that holds everything."""
 
     def __init__(self, graph: Callable[[], IdentityGraph]) -> None:
         self._graph = graph
         self._recent: dict[Nodes, Receipt] = {}
-        """Identifiers that were seen together and belong together -> when: nothing new after that."""
+        """Identifiers that were seen together and belong together -> the time after which they bring no news."""
 
     def sort(self, batch: Batch, nodes: Collection[int]) -> News:
-        """See `Directory.sort`. News come in the order of receipt: the graph decides in that order, and so need not go
-        back."""
+        """See `Directory.sort`. News are in the order of receipt, in which the graph decides, so it need not decide
+        again."""
         news = News()
         graph, recent = self._graph(), self._recent
         told: set[int] = set()
@@ -112,7 +115,7 @@ class GraphDirectory:
         return news
 
     def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
-        """The events that may tell something new, earliest first."""
+        """The events that may bring news, earliest first."""
         seen, found = self._recent.get, list[tuple[Receipt, int]]()
         for i, together in enumerate(batch.nodes):
             if not together or batch.state[i] != UNIQUE:
@@ -126,7 +129,7 @@ class GraphDirectory:
         return found
 
     def told(self, batch: Batch, news: News) -> None:
-        """The graph says so as soon as it has folded them."""
+        """Does nothing: the graph knows them as soon as it has folded them."""
 
     def homes(self, nodes: Collection[int]) -> dict[int, int]:
         graph = self._graph()
@@ -145,7 +148,7 @@ def receipt_of(batch: Batch, i: int) -> Receipt:
 
 
 def _is_more(told: dict[Nodes, tuple[Receipt, bool]], nodes: Nodes, at: Receipt, alias: bool) -> bool:
-    """Whether the batch has not said as much of these nodes yet; remembers it."""
+    """Whether the batch brings this for the first time. Remembers it."""
     known = told.get(nodes)
     if known is not None and known[0] <= at and known[1] >= alias:
         return False
@@ -154,8 +157,8 @@ def _is_more(told: dict[Nodes, tuple[Receipt, bool]], nodes: Nodes, at: Receipt,
 
 
 class TableDirectory:
-    """The tables `identity`, `members` and `links`, where others write them. Answers about tuples of nodes are kept for
-    a while; what a batch does not know is looked up together: a query for links, one for nodes."""
+    """The tables `identity`, `members` and `links`, which others write. Answers about tuples of nodes are cached for a
+    while. A batch looks up all unknown ones together, with one query for links and one for nodes."""
 
     def __init__(self, writer: Writer, clock: Callable[[], int], most: int = MOST_TUPLES) -> None:
         self._writer = writer
@@ -260,7 +263,7 @@ def _touch(touches: Touches, nodes: Nodes, entry: Known) -> None:
 
 
 class _Cache:
-    """Entries of the latest `most` tuples or so: two halves, the older of which is dropped when the younger is full."""
+    """About the latest `most` tuples, in two halves: when the younger is full, the older is dropped."""
 
     def __init__(self, most: int) -> None:
         self._most = most // 2

@@ -1,8 +1,8 @@
 """The identity graph across starts: a snapshot in a file, so that a start need not fold the whole topic.
 
-The file is a cache. It is used only where the log holds, at the same offset, the very record that the snapshot names as
-its last, and only up to what is committed: what was decided after that has effects that a start must see again.
-Anything else is folded from the topic's beginning, as if there were no file.
+The file is a cache. It is used only if the log has the snapshot's last record at the same offset, and only up to the
+committed position: a start must repeat the effects of later records. Otherwise the topic is folded from its beginning,
+as without a file.
 """
 
 import logging
@@ -23,11 +23,12 @@ _LOG = logging.getLogger(__name__)
 _LEAST: Final = 50_000
 """Records of identity between two snapshots at least: some two seconds of folding."""
 _SHARE: Final = 4
-"""And as many as a quarter of all: then taking them costs a few per cent of folding them, however many there are."""
+"""At least a quarter of all records between two snapshots, so that snapshots cost a few per cent of folding, whatever
+the size."""
 
 
 class Graphs:
-    """Where the owner of the graph keeps it. One thread calls; a snapshot is encoded and written beside it."""
+    """Keeps the graph for its holder. For one thread; a snapshot is encoded and written in another."""
 
     def __init__(self, folder: Path | None = None, least: int = _LEAST) -> None:
         """`folder`: None keeps nothing. `least`: records between two snapshots."""
@@ -39,7 +40,7 @@ class Graphs:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="graph")
 
     def restore(self, log: RecordLog, committed: int) -> tuple[IdentityGraph, int]:
-        """A graph, and the offset of simorgh.identity that it is to go on from: at most `committed`."""
+        """A graph, and the offset of simorgh.identity to continue from: at most `committed`."""
         self._taken = None
         content = self._read()
         mark = snapshot.mark_of(content) if content else None
@@ -55,7 +56,7 @@ class Graphs:
     def note(self, log: RecordLog, graph: IdentityGraph, position: int, committed: int) -> None:
         """The graph has folded everything before `position`, and everything before `committed` has had its effects.
 
-        Takes a snapshot where it is time, and writes one whose effects are all committed by now.
+        Takes a snapshot if it is time, and writes one whose effects are all committed by now.
         """
         if self._path is None:
             return
@@ -71,7 +72,7 @@ class Graphs:
             self._latest = position
 
     def close(self) -> None:
-        """Ends what is under way. Idempotent."""
+        """Waits for a running write. Idempotent."""
         self._beside.shutdown()
 
     def _read(self) -> bytes:

@@ -19,7 +19,7 @@ Halves = tuple[np.ndarray, np.ndarray]
 
 
 class IdFilter:
-    """Never says "new" for a hash that was added. `capacity`, a power of two: beyond it, it says "maybe" too often."""
+    """Never says "new" for a hash that was added. Beyond `capacity`, a power of two, it says "maybe" too often."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -66,7 +66,7 @@ FACTS: Final = Keys("tellings", "fact")
 
 
 def add_stored(into: IdFilter, writer: Writer, keys: Keys = IDS) -> None:
-    """Add all hashes of a column. Blocks, about 0.8 s a million; where it raises, some are missing."""
+    """Add all hashes of a column. Blocks, about 0.8 s per million; if it raises, some are missing."""
     sql = _SLICE.format(table=keys.table, column=keys.column)
     for part in range(_SLICES):  # a slice at a time, so that memory stays flat
         rows = writer.arrow(sql, {"a": part << 124, "b": ((part + 1) << 124) - 1})

@@ -10,6 +10,7 @@ from typing import Any
 
 from identity.nodes import to_hex
 from schemas.clock import Clock
+from schemas.records import Transition, TransitionKind
 from segments.live import LiveRules, ProfileFacts
 from segments.tree import Rule
 from stream_processors.state.bounds import Kept
@@ -17,7 +18,7 @@ from stream_processors.state.profile import ProfileState
 from stream_processors.state.touches import DELETED, ERASED, EVENT, MERGE, REPLAY, SPLIT, TIME
 
 SEARCHED = frozenset({"name", "email"})
-"""Traits that profiles are searched by: they stay known, too."""
+"""Traits that profiles are searched by, which are always kept."""
 
 ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
@@ -27,16 +28,14 @@ _NO_PAYLOAD: Mapping[str, Any] = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, ERASED, REPLAY})
 _MOVED = frozenset({MERGE, SPLIT})
-
-Transition = dict[str, Any]
+_NOT_PUBLISHED = ""
 
 
 @dataclass(slots=True)
 class Case:
-    """A profile to decide about. `state` None: it is no more, and `memberships` end.
-
-    `changes`: the leaves that may have changed since the state's memberships were decided; None where all may have.
-    `former`: the profiles that its nodes were in before, where a merge or a split moved them.
+    """A profile to decide about. `state` None: it no longer exists, and its `memberships` end. `changes`: the leaves
+    that may have changed since its memberships were decided; None: all. `former`: the previous profiles of its nodes,
+    if a merge or a split moved them.
     """
 
     profile: int
@@ -66,7 +65,7 @@ class Judge:
     def set_segments(self, segments: Mapping[str, tuple[Rule, int]]) -> None:
         """The live segments: id -> (rule, version). Only rules that are new are compiled.
 
-        Leaf states made before lack what new rules ask for: the caller empties its cache.
+        Existing leaf states lack the leaves of new rules: the caller empties its cache.
         """
         self.live.become({name: rule for name, (rule, _) in segments.items()})
         self.versions = {name: version for name, (_, version) in segments.items()}
@@ -75,7 +74,7 @@ class Judge:
         self._payload_types = {kind for kind in self.live.event_types if self.live.needs_payload(kind)}
 
     def tick(self) -> None:
-        """Read the clock: one step's questions are all about one instant."""
+        """Read the clock: all evaluations of a step are at one instant."""
         self.now = max(self.now, self._clock())
 
     # ---- folding rows into leaf states
@@ -92,7 +91,7 @@ class Judge:
         return self.live.fold_row(facts.leaves, kind, time, payload, self.now, held) | self._metric_leaves
 
     def fold_event(self, facts: ProfileFacts, kind: str, time: int, event: Any) -> set[int]:
-        """The same of an event at hand, whose `payload()` is parsed only where a rule reads it."""
+        """The same for an event of the batch, whose `payload()` is parsed only if a rule reads it."""
         payload = event.payload() if kind in self._payload_types else _NO_PAYLOAD
         held = facts.true_leaves or _NONE_HELD
         touched = self.live.fold_event(facts.leaves, kind, time, payload, self.now, held)
@@ -112,7 +111,8 @@ class Judge:
     # ---- deciding
 
     def decide(self, cases: Sequence[Case], filling: Mapping[str, str]) -> list[Transition]:
-        """The transitions of these profiles; the states' memberships are brought up to date.
+        """The transitions of these profiles, without the ids that they get when they are published; the states'
+        memberships are brought up to date.
 
         `filling`: the segments whose transitions a declaration causes, with that cause.
         """
@@ -120,10 +120,10 @@ class Judge:
         for case in cases:
             cause = case.cause if case.cause in _HAPPENED else EVENT
             for record in self._decide(case, cause):
-                if filling and record["cause"] == cause and record["segment"] in filling:
-                    record["cause"] = filling[record["segment"]]
-                if record["cause"] in _MOVED and (former := case.former - {case.profile}):
-                    record["former"] = [to_hex(one) for one in sorted(former)]
+                if filling and record.cause == cause and record.segment in filling:
+                    record.cause = filling[record.segment]
+                if record.cause in _MOVED and (former := case.former - {case.profile}):
+                    record.former = [to_hex(one) for one in sorted(former)]
                 records.append(record)
         return records
 
@@ -168,7 +168,7 @@ class Judge:
         return records
 
     def _exits(self, profile: int, memberships: Mapping[str, int], cause: str) -> list[Transition]:
-        """Of a profile that leaves all of these."""
+        """The transitions of a profile that leaves all of these."""
         return [self._record(profile, s, "exited", at, cause) for s, at in sorted(memberships.items())]
 
     def difference(
@@ -187,16 +187,17 @@ class Judge:
         ]
         return entered + exited
 
-    def _record(self, profile: int, segment: str, kind: str, entered: int, cause: str) -> Transition:
-        return {
-            "segment": segment,
-            "version": self.versions.get(segment, 1),
-            "profile": to_hex(profile),
-            "kind": kind,
-            "at": self.now,
-            "entered_at": entered,
-            "cause": cause,
-        }
+    def _record(self, profile: int, segment: str, kind: TransitionKind, entered: int, cause: str) -> Transition:
+        return Transition(
+            segment=segment,
+            version=self.versions.get(segment, 1),
+            profile=to_hex(profile),
+            kind=kind,
+            at=self.now,
+            entered_at=entered,
+            cause=cause,
+            id=_NOT_PUBLISHED,
+        )
 
 
 def _kept(live: LiveRules) -> Kept:

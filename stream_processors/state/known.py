@@ -1,7 +1,7 @@
 """The keys of a table, and of rows on their way there: "surely new" for almost every new key, without a query.
 
-A filter in memory says so; the table decides the rest. It takes 16 to 32 bits per key, and grows by being made again at
-twice the size.
+A filter in memory recognises new keys; the table decides about the others. It takes 16 to 32 bits per key, and is
+rebuilt at twice the size when it is full.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ Value = TypeVar("Value")
 
 
 class KnownKeys(Generic[Value]):
-    """Keys with what is known of each while its row is on its way. One thread."""
+    """Keys, with a value for each whose row is not in the table yet. One thread."""
 
     def __init__(self, writer: Writer, keys: Keys, most: int | None, capacity: int, *, lingering: bool) -> None:
-        """`most`: keys in memory; None: all of them. With more, every key is looked up. `lingering`: rows of what is
-        remembered are on their way; else they are in the table."""
+        """`most`: keys in memory; None: all of them. With more, every key is looked up. `lingering`: rows of remembered
+        keys may not be in the table yet; otherwise they are."""
         self._writer = writer
         self._keys = keys
         self._most = most
@@ -28,10 +28,10 @@ class KnownKeys(Generic[Value]):
         self._filter: IdFilter | None = None
         self._gathered: dict[int, Value] = {}
         self._landing: dict[int, Value] = {}
-        """Remembered, and not sure to be in the table yet: rows gathered, rows being written."""
+        """Remembered keys whose rows may not be in the table yet: collected rows, and rows being written."""
 
     def load(self) -> None:
-        """Read the keys anew: partitions were taken over, or the filter is full."""
+        """Read the keys again: partitions were taken over, or the filter is full."""
         self._filter = None
         if self._most == 0:
             return
@@ -62,11 +62,11 @@ class KnownKeys(Generic[Value]):
         return keys if self._filter is None else [keys[i] for i in self._filter.maybe(halves(keys))]
 
     def on_its_way(self, key: int) -> Value | None:
-        """What was remembered last of a key whose row may not be in the table yet."""
+        """The latest value of a key whose row may not be in the table yet."""
         return self._gathered.get(key) or self._landing.get(key)
 
     def writing(self) -> None:
-        """Rows of all that was remembered are being written; so may others be that were begun before."""
+        """All remembered rows are being written now, perhaps with earlier ones."""
         self._landing |= self._gathered
         self._gathered = {}
 

@@ -1,4 +1,4 @@
-"""The live segments as every owner of profiles knows them: a fold of simorgh.registry, and which are being filled."""
+"""The live segments for a holder of profiles: a fold of simorgh.registry, and which are being filled."""
 
 from typing import Final
 
@@ -27,7 +27,7 @@ class LiveSegments:
         self._filling: list[Change] = []
 
     def read_on(self, upto: int | None = None) -> tuple[list[Record], list[Change]]:
-        """Fold what was declared since, to the end or up to an offset; the records, and how segments changed."""
+        """Fold new declarations, to the end or up to an offset; returns the records, and the changes of segments."""
         found: list[Record] = []
         changes: list[Change] = []
         while records := self._log.read(topics.REGISTRY, 0, self.position, self._step(upto)):
@@ -49,15 +49,15 @@ class LiveSegments:
         return self.segments.fold(found, record.offset)
 
     def bring_up(self, judge: Judge) -> bool:
-        """Fold what was declared since, and give it to the judge; whether segments have changed."""
+        """Fold new declarations, and give them to the judge. Returns whether segments have changed."""
         changed = bool(self.read_on()[1])
         if changed:
             judge.set_segments(self.segments.live)
         return changed
 
     def filling(self) -> dict[str, str]:
-        """Segment -> the cause of its transitions, for those whose declaration is not in effect everywhere yet: what
-        changes there is the declaration's doing, whatever made us look."""
+        """Segment -> the cause of its transitions, for segments whose declaration is not in effect everywhere yet:
+        changes there are caused by the declaration, whatever the touch."""
         if self._filling:
             filled = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
             self._filling = [change for change in self._filling if change.offset >= filled]

@@ -1,13 +1,14 @@
-"""Poison: what fails alone is set aside, and everything else goes on. The one rule of all stages, kept in the log.
+"""Poison: an input that fails alone is set aside, and everything else continues. The rule of all stages, kept in the
+log.
 
-When a stage fails for a reason that no store names as its own, its input is halved until what fails alone is found.
-That is tried without effects: the stage computes what it would do, and does none of it. What fails alone is *set aside*
-by a record of kind `poison` in simorgh.registry. Every process reads these records before it processes what they are
-about, so a restart, a replay, and another host leave out the same, whether or not it would fail there, too.
+When a stage fails for a reason that no store names as its own, its input is halved until the inputs that fail alone are
+found. The stage only computes during this search, without effects. An input that fails alone is *set aside* by a record
+of kind `poison` in simorgh.registry. Every process reads these records before it processes their inputs, so a restart,
+a replay and another host leave out the same inputs, even if they would not fail there.
 
-What fails where nothing fails alone is a fault of ours, and so are many failures in a row from several sources: the
-stage stops, and a record of kind `stopped` says so. As long as that record stands nothing is set aside: after a restart
-of the same version the stage stops again at once. It is taken back by the first batch that goes well.
+If no input fails alone, the fault is ours, and so are many failures in a row from several sources: the stage stops, and
+a record of kind `stopped` says so. As long as that record applies, nothing is set aside: after a restart of the same
+version the stage stops again at once. The first successful batch withdraws it.
 
 Side effects of `find`, in order, and what a crash after each means:
 
@@ -36,7 +37,7 @@ from schemas.retry import of_the_outside
 _LOG = logging.getLogger(__name__)
 
 CODE: Final = "poison"
-"""Of what is set aside, among the rejected events."""
+"""The code of inputs that are set aside, among the rejected events."""
 MOST_IN_A_ROW: Final = 100
 PROFILES: Final = "profiles"
 
@@ -47,13 +48,14 @@ Item = TypeVar("Item")
 
 
 class Stopped(Broken):
-    """The stage is at fault, not its input: it ends, and trying again does not help."""
+    """The stage is at fault, not its input: it ends, since retrying does not help."""
 
     default_code = "stage_stopped"
 
 
 class Culprit(NamedTuple):
-    """An input that fails alone. `source`: whose it is; `reason`: what failed; `kept`: what an operator sees of it."""
+    """An input that fails alone. `source`: its source; `reason`: what failed; `kept`: the rejected event that an
+    operator sees."""
 
     name: str
     source: str
@@ -89,17 +91,16 @@ def profile_name(profile: int) -> str:
 
 
 def may_be_the_inputs(error: BaseException) -> bool:
-    """Whether an input may be at fault. Not where the error says whose it is: the outside's, the log's, the tables'.
-    Nor where memory ends, which is for the whole batch to answer for."""
+    """Whether an input may be at fault. Not if the error names another cause: the outside, the log, the tables. Nor if
+    memory runs out, which is a matter of the whole batch."""
     if of_the_outside(error) or isinstance(error, MemoryError):
         return False
     return not isinstance(error, SimorghError) or isinstance(error, InvalidInput)
 
 
 class Poison:
-    """What is set aside, as far as it was read. One thread.
-
-    `read_on` before the first batch, and where partitions were taken over: an earlier holder may have added to it.
+    """The inputs that are set aside, as far as they were read. One thread. Call `read_on` before the first batch, and
+    after partitions were taken over: an earlier holder may have added some.
     """
 
     def __init__(self, log: EventLog, clock: Clock, most: int = MOST_IN_A_ROW) -> None:
@@ -113,21 +114,23 @@ class Poison:
         self._places: dict[str, set[Position]] = {}
         self.profiles: set[int] = set()
         self._returned: set[int] = set()
+        self._taken: set[int] = set()
+        """Of the returned ones, those that somebody looks at, or has looked at."""
         self._stopped: dict[str, tuple[int, str]] = {}
-        """Stage -> after how many in a row it has stopped, and why."""
+        """Stage -> the number of failures in a row after which it stopped, and the reason."""
         self._runs: dict[str, _Run] = {}
 
-    # ---- what is set aside
+    # ---- inputs that are set aside
 
     def places(self, topic: str) -> set[Position]:
-        """Of a topic: partition and offset of the records that are set aside. Not to be changed."""
+        """For a topic: partition and offset of the records that are set aside. Do not change it."""
         return self._places.get(topic, _NOWHERE)
 
     def reason(self, name: str) -> str:
         return self._reasons[name]
 
     def read_on(self) -> None:
-        """Read what was set aside, and taken back, since."""
+        """Read the inputs that were set aside, or released, since the last time."""
         while records := self._log.read(topics.REGISTRY, 0, self._position, _READ):
             for record in records:
                 if b'"poison"' in record.value or b'"stopped"' in record.value:
@@ -135,9 +138,14 @@ class Poison:
             self._position = records[-1].offset + 1
 
     def take_returned(self) -> list[int]:
-        """The profiles that were set aside and are so no more, as far as nobody has asked: to be looked at again."""
-        taken, self._returned = sorted(self._returned - self.profiles), set()
-        return taken
+        """The profiles that are no longer set aside, each returned once: process them again."""
+        waiting = self._returned - self.profiles - self._taken
+        self._taken |= waiting
+        return sorted(waiting)
+
+    def look_again(self) -> None:
+        """Return the profiles once more: a try has failed, and may not have processed them."""
+        self._taken.clear()
 
     def _fold(self, record: Record) -> None:
         try:
@@ -157,6 +165,7 @@ class Poison:
         if topic == PROFILES:
             _put(self.profiles, from_hex(rest), reason is not None)
             _put(self._returned, from_hex(rest), reason is None)
+            self._taken.discard(from_hex(rest))
         else:
             partition, _, offset = rest.partition("/")
             _put(self._places.setdefault(topic, set()), (int(partition), int(offset)), reason is not None)
@@ -175,10 +184,9 @@ class Poison:
         found: Callable[[Item, str], Culprit],
         error: Exception,
     ) -> list[Item]:
-        """Set aside those of a stage's inputs, in order, that fail alone. `error` is why all of them failed.
-
-        `attempt` computes what the stage makes of some of them, without any effect. `found` describes one, given the
-        reason. Raises `error` where none fails alone, and `Stopped` where it is the stage that fails.
+        """Set aside the inputs of a stage, given in order, that fail alone. `error` is why they failed together.
+        `attempt` computes some of them, without any effect. `found` describes one, given the reason. Raises `error` if
+        none fails alone, and `Stopped` if the stage is at fault.
         """
         if not may_be_the_inputs(error):
             raise error
@@ -205,7 +213,7 @@ class Poison:
         return [item for item, _ in fails]
 
     def went_well(self, stage: str) -> None:
-        """A batch went well, without anything that failed alone."""
+        """A batch has succeeded without any input that fails alone."""
         if self._runs or self._stopped:
             self._runs.pop(stage, None)
             if self._stopped.pop(stage, None):
@@ -213,7 +221,7 @@ class Poison:
                 _LOG.warning("%s: goes on, after it had stopped", stage)
 
     def _stands(self, stage: str) -> bool:
-        """Whether a stop is on record that holds under the present limit."""
+        """Whether a recorded stop applies under the present limit."""
         stopped = self._stopped.get(stage)
         return stopped is not None and 0 < self._most <= stopped[0]
 
@@ -251,7 +259,7 @@ _NOWHERE: Final[set[Position]] = set()
 
 
 def _tried(items: Sequence[Item], attempt: Callable[[Sequence[Item]], object]) -> list[tuple[Item, Exception | None]]:
-    """Each with why it fails alone, None where it does not; halved, so that a few cost little."""
+    """Each input with the reason if it fails alone, else None. Found by halving, so that a few cost little."""
     try:
         attempt(items)
     except Exception as error:
@@ -273,7 +281,7 @@ def _put(into: set[Item], item: Item, there: bool) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """What failed and where in our code. Never the error's own text, which may quote what a customer sent."""
+    """What failed and where in our code. Never the error's own text, which may quote a customer's value."""
     if isinstance(error, SimorghError):
         return error.message
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,8 +1,8 @@
 """Profiles in memory: a bounded cache of folds of the warehouse's rows.
 
-A `ProfileState` is a pure function of the rows of its nodes, within the bounds of `state.bounds`. Every
-part of it combines (sums of exact money, minima, maxima, last writer in the total order of events, leaf states), so a
-state can be loaded cold, kept up to date by the batch, or made by absorbing another, in any order, and is the same.
+A `ProfileState` is a pure function of the rows of its nodes, within the bounds of `state.bounds`. Every part of it
+combines (sums of exact money, minima, maxima, last writer in the total order of events, leaf states), so a state is the
+same whether it is loaded cold, updated by batches, or made by absorbing another, in any order.
 """
 
 from collections import OrderedDict
@@ -23,12 +23,12 @@ CACHED_PROFILES: Final = 100_000
 """States in memory at most."""
 
 NEVER = 10_390_000_000_000
-"""A moment in 2299, for `due` and the like: no moment at all."""
+"""A moment in 2299, which means no moment, for `due` and the like."""
 
 
 @dataclass(slots=True)
 class ProfileState:
-    """Times in ms, money in millionths by currency. `facts`: what segment rules may ask; its leaf states are theirs."""
+    """Times in ms, money in millionths by currency. `facts`: the input of segment rules, with their leaf states."""
 
     nodes: set[int] = field(default_factory=set)
     traits: dict[str, Written] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class ProfileState:
             sums[currency] = sums.get(currency, 0) + amount
 
     def add_identifier(self, node: int, kind: str, value: str, first: int, last: int) -> bool:
-        """Whether the state hears of this one for the first time."""
+        """Whether this one is new to the state."""
         known = self.identifiers.get(node)
         if known is None:
             self.identifiers[node] = [kind, value, first, last]
@@ -81,7 +81,7 @@ class ProfileState:
         return False
 
     def absorb(self, other: "ProfileState") -> None:
-        """Become the state of both profiles' rows. Leaf states and memberships are the caller's affair."""
+        """Become the state of both profiles' rows. The caller handles leaf states and memberships."""
         self.nodes |= other.nodes
         for kind, theirs in (("trait", other.traits), ("consent", other.consents)):
             for name, written in theirs.items():
@@ -116,13 +116,12 @@ class ProfileState:
         return types
 
     def keep_latest(self, kept: Kept) -> None:
-        """Stay within the bounds. To be called where much was written at once."""
+        """Apply the bounds. Call it after many writes."""
         keep_latest(self.traits, kept.traits)
         keep_latest(self.consents, kept.consents)
 
     def current_facts(self, *, metrics: bool, kept: Kept) -> ProfileFacts:
-        """The facts, brought up to date with the rest of the state; `metrics` only where some rule asks for them.
-        `kept`: the names that rules ask for."""
+        """The facts, updated from the state; `metrics` only if a rule reads them. `kept`: the names that rules read."""
         facts = self.facts
         if self.texts is None:
             self.keep_latest(kept)
@@ -141,7 +140,7 @@ class ProfileState:
 
 
 def object_text(values: Mapping[str, Written]) -> str:
-    """JSON of what was not removed, by name. Stored values are JSON already: joined, not written again."""
+    """JSON of the values that were not removed, by name. Stored values are JSON already, so they are joined."""
     parts = [f"{_quoted(name)}:{text}" for name, (_, text, _, _) in sorted(values.items()) if text is not None]
     return "{" + ",".join(parts) + "}"
 
@@ -158,7 +157,7 @@ def provenance_text(values: Mapping[str, Written]) -> str:
 
 
 def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:
-    """What is shown, as `text` says, with what is known beside it."""
+    """The shown part, with its `text` and provenance."""
     found: dict[str, Any] = orjson.loads(text)
     if len(shown) < len(values):
         rest = {name: written[1] for name, written in values.items() if name not in shown}
@@ -204,7 +203,7 @@ class ProfileCache(Generic[Cached]):
         return self._states.pop(profile, None)
 
     def trim(self) -> None:
-        """Keep within the bound. Called between batches, since a batch holds on to what it touches."""
+        """Apply the bound. Called between batches, since a batch keeps the states that it touches."""
         while len(self._states) > self._bound:
             self._states.popitem(last=False)
 

@@ -1,8 +1,8 @@
-"""What a stage of the cluster offers its host, and what the host promises.
+"""The contract between a stage and its host on a cluster.
 
-A host (the Faust worker, a test) is told by the consumer group which partitions of a stage's topic are its own, and
-drives the stage with them. Everything that makes effects come once is inside of the stage; the host only has to keep
-the order of the calls. `docs/scaling.md` says what holds when it is killed between any two of them.
+The consumer group assigns partitions of a stage's topic to a host (the Faust worker, a test), which drives the stage
+with them. The stage makes sure that effects happen once; the host only has to keep the order of the calls.
+`docs/scaling.md` says what a kill between any two of them means.
 
     positions = stage.assign({0, 3}, generation)      # blocks; where to read on
     while running:
@@ -23,8 +23,8 @@ from schemas.errors import Broken
 class Stage(Protocol):
     """One step of the flow on a cluster. All calls come from one thread at a time.
 
-    Several objects of one stage, in several processes, share the partitions of `topic`: one owner each. That two of
-    them believe to own one partition for a while (a zombie, stopped and woken up) is harmless.
+    Several objects of one stage, in several processes, share the partitions of `topic`: one holder each. Two of them
+    may take themselves for the holder for a while (a zombie, frozen and resumed), which is harmless.
     """
 
     @property
@@ -34,7 +34,7 @@ class Stage(Protocol):
 
     @property
     def topic(self) -> str:
-        """The topic whose partitions are shared out."""
+        """The topic whose partitions are shared."""
         ...
 
     @property
@@ -43,45 +43,43 @@ class Stage(Protocol):
         ...
 
     def assign(self, partitions: Collection[int], generation: int) -> dict[int, int]:
-        """Take these partitions over, beside those that are held already; returns the next offset to read of each.
+        """Take these partitions over, in addition to those that are held already; returns the next offset to read of
+        each. Blocks while it finishes an earlier holder's work: seconds, for the identity stage as long as folding its
+        whole topic takes. The host reads on from these offsets, which may be before or after the committed position.
 
-        Blocks while what an earlier owner began is finished: seconds, for the identity stage as long as folding its
-        whole topic takes. The host reads on from the answer, which may lie before or after what was committed.
-
-        `generation`: the consumer group's at this assignment, from 1; whoever gets a partition later gets it under a
-        higher one. Assigning a partition that is held takes it over anew. Raises `Superseded` where a later owner has
-        been there, and whatever the log or the warehouse raise; none of `partitions` is held then.
+        `generation`: the consumer group's at this assignment, from 1; later holders of a partition get a higher one.
+        Assigning a partition that is held takes it over again. Raises `Superseded` if there was a later holder, and the
+        errors of log and warehouse; none of `partitions` is held then.
         """
         ...
 
     def revoke(self, partitions: Collection[int]) -> None:
-        """Let go: when this returns nothing is under way for these, and nothing will be written. Others stay.
+        """Release partitions: on return no work for them is running, and nothing will be written. Others stay.
 
         Between two `process`; does not fail. Partitions that are not held are ignored.
         """
         ...
 
     def process(self, records: Sequence[Record]) -> None:
-        """See to records of held partitions: of each partition a run without gaps, in order, from its next offset on.
+        """Process records of held partitions: of each partition a run without gaps, in order, from its next offset on.
 
-        Durable on return: the host may then commit the offset after the last record of each partition. On an
-        exception nothing may be committed, and the host calls again with the same records, with more from the same
-        offsets on, or lets go and assigns again. Records that were seen to before may be given again, too (a host
-        that rewinds). Bad records are the stage's affair (kept in simorgh.rejected), never an exception.
-
-        Raises `Superseded` where another has taken a partition over: the host stops working on what it holds and
-        joins the group again. Blocks: a thousand records take some tens of milliseconds.
+        Durable on return: the host may then commit the offset after the last record of each partition. On an exception
+        nothing may be committed, and the host calls again with the same records, with more from the same offsets on, or
+        releases and assigns again. Processed records may be given again (a host that rewinds). The stage handles bad
+        records (they are kept in simorgh.rejected), which are never an exception. Raises `Superseded` if another worker
+        has taken a partition over: the host releases its partitions and joins the group again. Blocks: a thousand
+        records take some tens of milliseconds.
         """
         ...
 
     def idle(self) -> None:
-        """Work that no record starts: what time changes, what people declare. For a host to call between batches,
-        some ten times a second, as long as it runs. Quick where there is nothing to do; raises as `process` does.
+        """Work without records: changes by time, and declarations. The host calls it between batches, some ten times a
+        second, as long as it runs. Quick if there is no work; raises as `process` does.
         """
         ...
 
 
 class Superseded(Broken):
-    """Another owner has taken the partition over under a higher generation: this one must let go."""
+    """Another worker has taken the partition over under a higher generation: release it."""
 
     default_code = "superseded"

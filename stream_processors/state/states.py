@@ -1,7 +1,7 @@
-"""States of the profiles that a holder looks at: remembered, and brought up to date with what is new; else loaded.
+"""States of the profiles that a holder processes: from memory, updated with news, or else loaded.
 
-**A state is the fold of exactly the rows of its nodes below its `ends`, each counted once.** What is new since is
-answered by `History`: from the tables, or from the batch at hand before its rows are there.
+**A state is the fold of exactly the rows of its nodes below its `ends`, each counted once.** `History` has the news
+since: from the tables, or from the present batch before its rows are there.
 
 - Nodes that a profile has gained are loaded whole, unless a profile that was absorbed in the same step is remembered
   with just these: rows of other nodes are other rows. Nodes of which nothing was known before (`fresh`) have only what
@@ -31,9 +31,8 @@ Ends = Mapping[int, int]
 
 @dataclass(slots=True)
 class Looked:
-    """A profile as it stands. `part`: of simorgh.touched.
-
-    `changes`: the leaves of rules that may have changed since its memberships were decided; None where all may have.
+    """The state of a profile. `part`: of simorgh.touched. `changes`: the leaves of rules that may have changed since
+    its memberships were decided; None: all.
     """
 
     state: ProfileState
@@ -45,14 +44,14 @@ class Looked:
 
 
 Holders = Mapping[int, Looked]
-"""Node -> who counts its rows."""
+"""Node -> the state that counts its rows."""
 
 
 class History(Protocol):
-    """The rows about nodes, wherever they are. One thread."""
+    """The rows about nodes, from any place. One thread."""
 
     def ends(self) -> Ends:
-        """Up to where rows can be read at this moment."""
+        """The positions up to which rows can be read now."""
         ...
 
     def settle(self, keys: Iterable[int]) -> None:
@@ -69,7 +68,8 @@ _NONE: Final[Ends] = {}
 
 
 class States:
-    """What one holder remembers, within a bound. Emptied at any moment, it gives the same states. One thread."""
+    """The states in one holder's memory, within a bound. If it is emptied at any moment, the states are the same. One
+    thread."""
 
     def __init__(self, writer: Writer, judge: Judge, history: History, bound: int = CACHED_PROFILES) -> None:
         self._writer = writer
@@ -80,15 +80,14 @@ class States:
         """Node -> the state of a profile that was absorbed in this step, which has just the rows of that and others."""
 
     def begin(self) -> None:
-        """A step begins. What an earlier one, which failed, has left is not to be relied on."""
+        """Begin a step. Drops the leftovers of a failed one."""
         self._left.clear()
 
     def look(
         self, profiles: Mapping[int, Sequence[int]], parts: Mapping[int, int], fresh: Set[int], anew: Set[int]
     ) -> dict[int, Looked]:
-        """Profiles, given with their nodes now and their partitions, as they stand. To be kept once published.
-
-        `anew`: those of which something was counted that counts no more.
+        """The states of profiles, given with their present nodes and their partitions. Call `keep` after publishing.
+        `anew`: profiles with a counted event that no longer counts.
         """
         for profile in anew:
             self._cache.drop(profile)
@@ -112,7 +111,7 @@ class States:
         return looked
 
     def keep(self, looked: Mapping[int, Looked]) -> None:
-        """What was looked at is published and written: these are the states as of now."""
+        """The processed profiles are published and written: keep these states."""
         for profile, one in looked.items():
             if one.sure:
                 self._cache.put(profile, one)
@@ -120,8 +119,8 @@ class States:
         self._left.clear()
 
     def leave(self, profiles: Collection[int], anew: Set[int]) -> dict[int, dict[str, int]]:
-        """These are no more; returns the memberships that they leave. Until `keep`, an heir is made of what is
-        remembered of them, but for those `anew`: see `look`."""
+        """These profiles no longer exist; returns their memberships. Until `keep`, the state of an heir is made from
+        their states, except for those `anew`: see `look`."""
         left: dict[int, dict[str, int]] = {}
         unknown: list[int] = []
         for profile in profiles:
@@ -139,8 +138,8 @@ class States:
         return left
 
     def forget(self, parts: Collection[int] | None = None) -> list[int]:
-        """Empty the cache, or forget what belongs to some partitions. Returns the profiles, those used last at the
-        end."""
+        """Empty the cache, or forget the profiles of some partitions. Returns the profiles, the most recently used ones
+        last."""
         gone = [profile for profile, one in self._cache.items() if parts is None or one.part in parts]
         for profile in gone:
             self._cache.drop(profile)
@@ -148,7 +147,7 @@ class States:
         return gone
 
     def _taken(self, profile: int, part: int, nodes: Sequence[int]) -> Looked | None:
-        """What is remembered of a profile, unless it is of other circumstances."""
+        """The state of a profile in memory, unless it is outdated."""
         one = self._cache.drop(profile)
         if one is None or one.part != part or not one.state.nodes.issubset(nodes):
             return None
@@ -164,7 +163,7 @@ class States:
     def _shared_out(
         self, profiles: Mapping[int, Sequence[int]], looked: Mapping[int, Looked], fresh: Set[int]
     ) -> tuple[dict[int, Looked], dict[int, Looked], list[tuple[Looked, Looked]]]:
-        """Who counts the rows of which nodes: those to load, those to renew, and the parts that join a state."""
+        """Which state counts the rows of which nodes: nodes to load, nodes to renew, and states that join another."""
         loaded: dict[int, Looked] = {}
         renewed: dict[int, Looked] = {}
         joined: list[tuple[Looked, Looked]] = []

@@ -1,15 +1,16 @@
-"""One fact counts once, by its least telling, however many sources of a book tell it and whatever was processed first.
+"""One fact counts once, by its least telling, however many sources of a book report it and whichever was processed
+first.
 
 A *telling* is one event as the report of its fact (the order `o-1`). Of all tellings of a fact the least counts, by
-(trust of the source, receipt, place, key): a function of the set of events, in which nobody's identity has a part. All
-others are *retellings*. **Once a retelling, always one**: more tellings make none of them the least. So what does not
-count is a set that only grows, whoever adds to it and in whatever order, and writing it twice changes nothing.
+(trust of the source, receipt, place, key): a function of the set of events that does not depend on identity. All others
+are *retellings*. **Once a retelling, always one**: more tellings cannot make it the least. So retellings are a set that
+only grows. Any process may add to it, in any order, and writing it twice changes nothing.
 
-Rows of a batch's tellings are written before others' are looked up, and each telling sees to two things: that it is a
-retelling itself where there is a lesser one, and that the next greater one is a retelling. That suffices, whatever
-holders do at once: of a telling that found no lesser one, the next lesser one was written later, and finds it. And it
-is the same in a redo, whoever came between. A retelling's row is written first; then its profile, which may have
-counted it, is made anew.
+Rows of a batch's tellings are written before others' are looked up, and each telling ensures two things: it is a
+retelling itself if there is a lesser one, and the next greater one is a retelling. That is enough, whatever several
+holders do at once: if a telling found no lesser one, the next lesser one was written later, and finds it. A repetition
+gives the same result. A retelling's row is written first; then the state of its profile, which may have counted it, is
+computed again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,7 @@ _AROUND: Final = """SELECT fact, (trust, toUnixTimestamp64Milli(received_at), pl
     SELECT *, lagInFrame(key, 1, 0) OVER (PARTITION BY fact ORDER BY trust, received_at, place, key) AS lesser
     FROM tellings WHERE fact IN {facts:Array(UInt128)})
     WHERE key NOT IN {keys:Array(UInt128)} AND (lesser = 0 OR lesser IN {keys:Array(UInt128)})"""
-"""Of others' tellings, the least of all, and those that come next after one of ours."""
+"""Of earlier tellings, the least of all, and those that come next after one of ours."""
 
 
 class Telling(NamedTuple):
@@ -58,7 +59,7 @@ class Retold:
 
 
 def telling_of(batch: Batch, i: int) -> Telling:
-    """Of an event that tells a fact."""
+    """The telling of an event that reports a fact."""
     event, record = batch.events[i], batch.records[i]
     node = batch.nodes[i][0] if batch.nodes[i] else 0
     trust = event.business.rank if event.business else 0
@@ -66,7 +67,7 @@ def telling_of(batch: Batch, i: int) -> Telling:
 
 
 def tellings_of(batch: Batch) -> list[tuple[int, int]]:
-    """Index and fact of each event that counts, or may: copies tell nothing."""
+    """Index and fact of each event that counts, or may count: copies report nothing."""
     return [(i, fact) for i, fact in batch.facts.items() if batch.state[i] == UNIQUE]
 
 
@@ -74,12 +75,12 @@ class Tellings(KnownKeys[Telling]):
     """The facts of the table `tellings`, and of rows on their way there. One thread."""
 
     def __init__(self, writer: Writer, *, alone: bool = False, capacity: int = 1 << 14) -> None:
-        """`alone`: nobody else writes tellings, and rows of what is remembered are on their way. Else every fact of a
-        batch is looked up: others tell the same ones."""
+        """`alone`: no other process writes tellings, and rows of remembered ones may not be in the table yet. Otherwise
+        every fact of a batch is looked up, since others may report the same ones."""
         super().__init__(writer, FACTS, None if alone else 0, capacity, lingering=alone)
 
     def mark(self, batch: Batch) -> Retold:
-        """Set `retold` of the batch to the events that do not count, and say whose tellings these are."""
+        """Set `retold` of the batch to the events that do not count; returns their tellings."""
         retold = Retold()
         own: dict[int, dict[Telling, int]] = {}
         for i, fact in tellings_of(batch):
@@ -108,7 +109,7 @@ class Tellings(KnownKeys[Telling]):
         self.add(new)
 
     def _others(self, own: Mapping[int, Iterable[Telling]]) -> dict[int, set[Telling]]:
-        """Others' tellings of these facts: the least, and those that come next after one of ours."""
+        """Earlier tellings of these facts: the least, and those that come next after one of ours."""
         found: dict[int, set[Telling]] = {}
         wanted = list(self.maybe(list(own)))
         for fact in wanted:

@@ -1,8 +1,8 @@
 """`simorgh.touched`: profiles to look at, and why. Part of the public contract (`schemas.records.Touch`).
 
-A touch is a hint, never truth: it may come twice, late, or under a profile that was absorbed meanwhile. Whoever owns
-the profile looks up who the nodes are today and passes on what is not its own. So a touch need not be right about
-profiles; it has to be appended after the rows that it is about are in the warehouse.
+A touch is only a hint: it may come twice, late, or with a profile that was absorbed meanwhile. The holder looks up the
+present profiles of the nodes and passes on those of others. So a touch need not have the right profile, but it must be
+appended after its rows are in the warehouse.
 """
 
 import logging
@@ -30,16 +30,17 @@ DELETED: Final = "deleted"
 REPLAY: Final = "replay"
 
 _WEIGHT: Final = {ERASED: 4, SPLIT: 3, MERGE: 2, EVENT: 1}
-"""Of several causes the weightier one is told."""
+"""Of several causes the weightiest one is published."""
 
 
 @dataclass(slots=True)
 class Touch:
-    """`profile`: whom its sender takes the nodes for. `nodes`: what something is new about, beside the profile itself.
+    """`profile`: the profile of the nodes, according to the sender. `nodes`: nodes with news, in addition to the
+    profile itself.
 
-    `inherited`: memberships (segment -> entered_at in ms) of profiles that this one absorbed. `former`: the profiles
-    that its nodes were in before, where a merge or a split moved them. `anew`: something that may have been counted
-    counts no more, so what is remembered of the profile is void.
+    `inherited`: memberships (segment -> entered_at in ms) of profiles that this one absorbed. `former`: the previous
+    profiles of its nodes, if a merge or a split moved them. `anew`: an event that may have been counted no longer
+    counts, so the profile's state in memory is void.
     """
 
     profile: int
@@ -68,8 +69,7 @@ class Touches:
     def __init__(self) -> None:
         self.by_profile: dict[int, Touch] = {}
         self.fresh: set[int] = set()
-        """Nodes of which nothing was known before what is new about them now. A hint for whoever has them at hand: a
-        topic does not carry it."""
+        """Nodes without earlier rows. A hint within one process: the topic does not carry it."""
 
     def add(
         self,
@@ -111,7 +111,7 @@ class Touches:
 
 
 def message(touch: Touch) -> Message:
-    """Key: the profile, so that one owner sees all of a profile's touches, in order."""
+    """Key: the profile, so that one holder gets all of a profile's touches, in order."""
     key = to_hex(touch.profile)
     body: dict[str, object] = {"profile": key, "cause": touch.cause}
     nodes = touch.nodes - {touch.profile}
@@ -127,7 +127,7 @@ def message(touch: Touch) -> Message:
 
 
 def parse(value: bytes) -> Touch:
-    """Raises `ValueError`, `TypeError`, `LookupError` or `InvalidIdentifier` where it is no touch."""
+    """Raises `ValueError`, `TypeError`, `LookupError` or `InvalidIdentifier` if it is not a touch."""
     body = orjson.loads(value)
     inherited = body.get("inherited", {})
     return Touch(
@@ -141,7 +141,7 @@ def parse(value: bytes) -> Touch:
 
 
 def parsed(record: Record) -> Touch | None:
-    """A record of simorgh.touched; None, and a line in the process's log, where it is no touch."""
+    """A record of simorgh.touched; None, and a log line, if it is not a touch."""
     try:
         return parse(record.value)
     except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:

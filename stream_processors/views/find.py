@@ -1,9 +1,10 @@
-"""Finding 360° views: what was shown a moment ago is in memory (one box), everything in the warehouse."""
+"""Finding 360° views: recent ones in memory (one machine), all in the warehouse."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from stream_processors.views.recent import RecentViews, View
+from warehouse import latest
 from warehouse.reader import Reader
 
 _NOBODY: Final = 0
@@ -11,15 +12,12 @@ _NOBODY: Final = 0
 # A profile has a few versions that are not merged yet: choosing the latest here is quicker than in SQL.
 _VIEWS = """SELECT profile, ver, live, view, segments, arrayMap(at -> toUnixTimestamp64Milli(at), entered) AS entered_ms
 FROM views WHERE profile IN {profiles:Array(UInt128)}"""
-_VIEWS_OF_NODE = _VIEWS.replace(
-    "IN {profiles:Array(UInt128)}", "= (SELECT argMax(profile, ver) FROM identity WHERE node = {node:UInt128})"
-)
-_OWNERS = """SELECT node, argMax(profile, ver) AS profile FROM identity
-WHERE node IN {nodes:Array(UInt128)} GROUP BY node"""
+_VIEWS_OF_NODE = _VIEWS.replace("IN {profiles:Array(UInt128)}", "= (" + latest.home("node = {node:UInt128}") + ")")
+_OWNERS = latest.homes("node IN {nodes:Array(UInt128)}")
 
 
 class Views:
-    """Any thread may ask; blocks for at most a query or two."""
+    """For any thread; blocks for at most a query or two."""
 
     def __init__(self, reader: Reader, recent: RecentViews) -> None:
         self._reader = reader
@@ -31,23 +29,23 @@ class Views:
         unknown = [node for node, profile in owners.items() if profile is None]
         rows = self._reader.look_up(_OWNERS, {"nodes": unknown}) if unknown else []
         found = {node: profile for node, profile in owners.items() if profile}
-        return found | {row["node"]: row["profile"] for row in rows if row["profile"]}
+        return found | {row["node"]: row["home"] for row in rows if row["home"]}
 
     def of(self, profiles: Sequence[int]) -> dict[int, View]:
-        """The views of those of these profiles that are live."""
+        """The views of the live ones among these profiles."""
         known = {profile: view for profile in profiles if (view := self._recent.view(profile))}
         unknown = [profile for profile in profiles if profile not in known]
         rows = self._reader.look_up(_VIEWS, {"profiles": unknown}) if unknown else []
         return {profile: view for profile, view in (known | _latest(rows)).items() if view.live}
 
     def recent_of_node(self, node: int) -> tuple[int, View] | None:
-        """The profile that a node is in, and its view, where memory has both and the profile is live. Never blocks."""
+        """A node's profile and its view, if both are in memory and the profile is live. Never blocks."""
         profile = self._recent.owner(node)
         view = self._recent.view(profile) if profile else None
         return (profile, view) if profile and view and view.live else None
 
     def of_node(self, node: int) -> tuple[int, View] | None:
-        """The profile that a node is in, and its view; None where there is none, or where it is being absorbed."""
+        """A node's profile and its view; None if there is none, or if it is being absorbed."""
         profile = self._recent.owner(node)
         if profile == _NOBODY:
             return None
@@ -60,9 +58,9 @@ class Views:
 
 
 def _latest(rows: Iterable[dict[str, Any]]) -> dict[int, View]:
-    latest: dict[int, View] = {}
+    newest: dict[int, View] = {}
     for row in rows:
         memberships = list(zip(row["segments"], row["entered_ms"], strict=True))
         view = View(row["ver"], bool(row["live"]), row["view"], memberships)
-        latest[row["profile"]] = max(latest.get(row["profile"], view), view)
-    return latest
+        newest[row["profile"]] = max(newest.get(row["profile"], view), view)
+    return newest

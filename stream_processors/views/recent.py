@@ -1,8 +1,8 @@
-"""Views in memory: what the projections show of profiles as soon as they have told of it, and for a while after.
+"""Views in memory: the projections show profiles here before their rows are in the warehouse, and for a while after.
 
-Rows take a second to reach the warehouse, since a part is dear whatever it holds; who is called about a change, and
-asks for the profile at once, shall see it. And who asks for a profile mostly asks for an active one: without a query.
-One thread shows, any thread reads: each method is a few steps on plain dicts, each of which is atomic.
+Rows take a second to reach the warehouse, since a part is expensive whatever its size. A receiver that is called about
+a change, and reads the profile at once, must see it. Also, most reads are of active profiles, and need no query. One
+thread shows, any thread reads: each method is a few steps on plain dicts, each of which is atomic.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class View(NamedTuple):
-    """A row of `views`: of a profile that is live, or was. `text` is JSON, see `project.view_text`."""
+    """A row of `views`, for a profile that is live, or was. `text` is JSON, see `project.view_text`."""
 
     ver: int
     live: bool
@@ -36,13 +36,14 @@ class _Layer:
 
 
 class RecentViews:
-    """Three layers, the newest first: rows not yet sent to the warehouse, rows under way, and rows that are there."""
+    """Three layers, the newest first: rows not yet sent to the warehouse, rows being written, and rows that are
+    there."""
 
     def __init__(self, most: int = MOST_VIEWS) -> None:
         self._most = most
         self._gathered, self._landing, self._kept = _Layer(), _Layer(), _Layer()
         self.position = 0
-        """Up to which offset of simorgh.segments views show what was told."""
+        """The offset of simorgh.segments up to which views show transitions."""
 
     # ---- the thread that shows
 
@@ -52,7 +53,7 @@ class RecentViews:
         self._gathered.owners.update(owners)
 
     def landing(self) -> None:
-        """Rows of all that was shown are being written; so may others be that were begun before."""
+        """All shown rows are being written now, perhaps with earlier ones."""
         self._landing.update(self._gathered)
         self._gathered = _Layer()
 
@@ -64,7 +65,7 @@ class RecentViews:
         self._landing = _Layer()
 
     def forget(self, *, owners: bool) -> None:
-        """All that was shown is in the warehouse, where views have changed; `owners`: and whose the nodes are, too."""
+        """All shown views are in the warehouse; `owners`: and the profiles of nodes too."""
         kept = _Layer()
         if not owners:
             for layer in (self._kept, self._landing, self._gathered):
@@ -74,7 +75,7 @@ class RecentViews:
     # ---- any thread
 
     def owner(self, node: int) -> int | None:
-        """The profile of a node, 0 for nobody; None where the warehouse must be asked."""
+        """The profile of a node, 0 for nobody; None if only the warehouse knows it."""
         return _newest(node, self._gathered.owners, self._landing.owners, self._kept.owners)
 
     def view(self, profile: int) -> View | None:
@@ -82,8 +83,8 @@ class RecentViews:
 
 
 def _newest(key: int, *layers: Mapping[int, T]) -> T | None:
-    """From the first layer that has it. What moves on is in the next layer before it leaves its own: who asks
-    meanwhile, newest layer first, finds it."""
+    """From the first layer that has it. A value is added to the next layer before it leaves its own, so a concurrent
+    reader, newest layer first, finds it."""
     for layer in layers:
         found = layer.get(key)
         if found is not None:
@@ -92,7 +93,7 @@ def _newest(key: int, *layers: Mapping[int, T]) -> T | None:
 
 
 def _renew(kept: dict[int, T], landed: Mapping[int, T], most: int) -> None:
-    """Put what has landed at the end, and drop the oldest beyond the bound."""
+    """Move landed rows to the end, and drop the oldest beyond the bound."""
     for key, value in landed.items():
         kept.pop(key, None)
         kept[key] = value

@@ -1,7 +1,7 @@
-"""Profiles after a back-fill: their views and rows brought up to date with some segments, inside the warehouse.
+"""Profiles after a back-fill: updates the segments in their views and rows inside the warehouse.
 
-Quicker than making the rows anew, of which segments may have millions. Idempotent: what differs from the memberships
-is found by asking.
+This is faster than computing the rows again, since a segment may have millions. Idempotent: a query finds the rows that
+differ from the memberships.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,32 +9,31 @@ from typing import Final
 
 from segments.sql import Page
 from stream_processors.state.profile import NEVER
+from warehouse import latest
 from warehouse.client import Writer
 
 _AT_ONCE: Final = 20_000
 
 _PAGE: Final = "profile BETWEEN {first:UInt128} AND {last:UInt128}"
 
+_TOLD: Final = latest.memberships("segment IN {segments:Array(String)} AND " + _PAGE)
 _HELD: Final = f"""SELECT profile, arraySort(groupArray((name, since))) AS held FROM (
-        SELECT profile, toString(segment) AS name, argMax(entered_at, ver) AS since FROM memberships
-        WHERE segment IN {{segments:Array(String)}} AND {_PAGE}
-        GROUP BY profile, segment HAVING argMax(member, ver) = 1)
+        SELECT profile, toString(segment) AS name, since
+        FROM ({_TOLD}))
     GROUP BY profile"""
-"""Each profile's memberships in these segments, as told."""
+"""Each profile's published memberships in these segments."""
 
-_DIFFERENT: Final = f"""SELECT profile FROM (
-        SELECT profile,
-            argMax(arraySort(arrayFilter(one -> has({{segments:Array(String)}}, one), segments)), ver) AS shown
-        FROM profile_rows WHERE {_PAGE} GROUP BY profile HAVING argMax(live, ver) = 1) AS rows
+_SHOWN: Final = "argMax(arraySort(arrayFilter(one -> has({segments:Array(String)}, one), segments)), ver) AS shown"
+_DIFFERENT: Final = f"""SELECT profile FROM ({latest.profiles(_SHOWN, _PAGE)}) AS rows
     LEFT JOIN ({_HELD}) AS told USING profile
     WHERE shown != held.1 ORDER BY profile"""
-"""Rows are made from views: where they are right, so are the views."""
+"""Rows are made from views, so if the rows are right, the views are too."""
 
-_LATEST: Final = "SELECT * FROM TABLE WHERE profile IN {profiles:Array(UInt128)} ORDER BY ver DESC LIMIT 1 BY profile"
+_SOME: Final = "profile IN {profiles:Array(UInt128)}"
 
 _SHOW_IN_VIEWS: Final = f"""INSERT INTO views
     WITH told AS ({_HELD}),
-    latest AS ({_LATEST.replace("TABLE", "views")}),
+    latest AS ({latest.versions("views", _SOME)}),
     changed AS (
         SELECT profile, arraySort(arrayConcat(
             arrayFilter(one -> NOT has({{segments:Array(String)}}, one.1), arrayZip(latest.segments, latest.entered)),
@@ -44,7 +43,7 @@ _SHOW_IN_VIEWS: Final = f"""INSERT INTO views
     FROM latest INNER JOIN changed USING profile"""
 
 _SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
-    WITH latest AS ({_LATEST.replace("TABLE", "profile_rows")}),
+    WITH latest AS ({latest.versions("profile_rows", _SOME)}),
     seen AS (SELECT profile, argMax(segments, ver) AS segments FROM views WHERE {_PAGE} GROUP BY profile),
     timed AS (SELECT one.1 AS profile, fromUnixTimestamp64Milli(one.2, 'UTC') AS at
         FROM (SELECT arrayJoin(arrayZip({{profiles:Array(UInt128)}}, {{moments:Array(Int64)}})) AS one))
@@ -56,10 +55,9 @@ _SHOW_IN_ROWS: Final = f"""INSERT INTO profile_rows
 def show_members(
     writer: Writer, segments: Sequence[str], page: Page, version: int, due: Mapping[int, int] | None = None
 ) -> None:
-    """Make views and rows of a page's live profiles say of some segments what the table of memberships says. Blocks.
-
-    `version` of the rows to write: above that of the rows that are there. `due`: profile -> the moment, in ms, at which
-    its row is to be due at the latest.
+    """Update some segments in the views and rows of a page's live profiles from the table of memberships. Blocks.
+    `version` of the rows to write: above that of existing ones. `due`: profile -> the latest moment, in ms, for its row
+    to be due.
     """
     due = due or {}
     bound = {"segments": list(segments), "first": page.first, "last": page.last, "ver": version}

@@ -4,13 +4,15 @@ them. Subclass `RowsContract` and give `tables`."""
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from schemas.records import Transition
 from stream_processors.parse.batch import Batch
 from stream_processors.rows.events import seen_identifiers
-from stream_processors.rows.identity import Folded
+from stream_processors.rows.identity import Folded, Home, ProfileMember
 from stream_processors.rows.writing import Rows, Shown
 from stream_processors.state.judge import Judge
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import History, Looked
+from stream_processors.state.teller import Published
 from tests.contracts.directory import CARD, MAIL, U1, U2, batch_of, event, node
 from tests.properties.installation import Clock
 from warehouse.client import Writer
@@ -61,7 +63,9 @@ class RowsContract:
 
     def test_who_is_who_lands(self, tables: Tables) -> None:
         write(tables)
-        tables.rows.identity(Folded(identity=[(1, 7, 5), (2, 7, 5)], members=[(7, 1, 1, 5), (7, 2, 1, 5)]))
+        homes = [Home(node=one, profile=7, ver=5) for one in (1, 2)]
+        members = [ProfileMember(profile=7, node=one, live=True, ver=5) for one in (1, 2)]
+        tables.rows.identity(Folded(identity=homes, members=members))
         tables.land()
         assert tables.writer.rows("SELECT node, profile FROM identity FINAL ORDER BY node") == [(1, 7), (2, 7)]
         assert count(tables, "members", "profile = 7 AND live") == 2
@@ -76,18 +80,18 @@ class RowsContract:
             assert count(tables, "profile_rows", "profile = 7 AND live") == len(states)
 
     def test_what_is_published_lands_in_both_tables(self, tables: Tables) -> None:
-        told = {
-            "id": "trn_1",
-            "segment": "vip",
-            "version": 1,
-            "profile": f"{7:032x}",
-            "kind": "entered",
-            "at": 5,
-            "entered_at": 5,
-            "cause": "event",
-        }
+        entered = Transition(
+            segment="vip",
+            version=1,
+            profile=f"{7:032x}",
+            kind="entered",
+            at=5,
+            entered_at=5,
+            cause="event",
+            id="trn_1",
+        )
         write(tables)
-        tables.rows.published([(3, told)])
+        tables.rows.published([Published(3, entered)])
         tables.land()
         assert count(tables, "transitions", "off = 3") == 1
         assert tables.writer.rows("SELECT segment, profile FROM memberships FINAL WHERE member") == [("vip", 7)]

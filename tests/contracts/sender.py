@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol, TypeVar
 
-from destinations.delivery import Answer, Delivery, Transition, schedule
+from destinations.delivery import Answer, Delivery, schedule
 from destinations.queues import CONCURRENCY
 from destinations.senders.port import Sender
+from schemas.records import Transition
 
 T = TypeVar("T")
 
@@ -47,7 +48,16 @@ class Destination(Protocol):
 
 
 def a_delivery(number: int = 1) -> Delivery:
-    transition = Transition(f"trn_{number}", "vip", f"{number:032x}", "entered", NOW, "event")
+    transition = Transition(
+        segment="vip",
+        version=1,
+        profile=f"{number:032x}",
+        kind="entered",
+        at=NOW,
+        entered_at=NOW,
+        cause="event",
+        id=f"trn_{number}",
+    )
     return schedule(transition, "t", [{"type": "user_id", "value": f"سارا-{number}"}], NOW)
 
 

@@ -7,14 +7,15 @@ import pytest
 
 from eventlog.port import Message
 from identity.changes import Changes
-from identity.graph import IdentityGraph, Record
+from identity.graph import IdentityGraph
 from identity.nodes import to_hex
 from producers.door import Refused
 from producers.incoming import Incoming
+from schemas.records import IdentityRecord, Link, Transition
 from stream_processors.host import box, worker
 from stream_processors.parse.batch import Batch
 from stream_processors.state.directory import GraphDirectory, News, TableDirectory
-from stream_processors.state.judge import Case, Judge, Transition
+from stream_processors.state.judge import Case, Judge
 from tests.properties.pipeline_world import SOURCES, make_door
 
 
@@ -48,10 +49,10 @@ class Faults:
 
         fold = IdentityGraph.fold
 
-        def fold_faultily(graph: IdentityGraph, record: Record) -> Changes:
+        def fold_faultily(graph: IdentityGraph, record: IdentityRecord) -> Changes:
             changes = fold(graph, record)
-            if record.get("key") in faults.links:
-                raise ZeroDivisionError(record["key"])
+            if isinstance(record, Link) and record.key in faults.links:
+                raise ZeroDivisionError(record.key)
             return changes
 
         patch.setattr(IdentityGraph, "fold", fold_faultily)

@@ -1,15 +1,13 @@
 """Random logs of simorgh.identity, and what a graph says of them: what the laws and the snapshot are tried on."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from hypothesis import strategies as st
 
-from identity.graph import IdentityGraph
-from identity.nodes import to_hex
+from identity.graph import IdentityGraph, Refusal
 from identity.rules import IdentityRules, Limit
-
-Record = dict[str, Any]
+from schemas.records import IdentityRecord, Link
+from tests import identity_records
 
 TYPES = ("user_id", "email", "anonymous_id", "phone", "device_id")
 FREE = IdentityRules(limits={}, default_limit=None, shared_after=None, max_nodes=10**6)
@@ -29,17 +27,15 @@ def type_of(node: int) -> str:
     return TYPES[node % len(TYPES)]
 
 
-def link(nodes: Iterable[int], at: int, alias: bool = False, place: int = 0, key: int = 0) -> Record:
-    """`key`: 0 for a record of the first versions, which had neither key nor place."""
-    pairs = [[to_hex(node), type_of(node)] for node in nodes]
-    record: Record = {"kind": "link", "received_at": at, "nodes": pairs}
-    if key:
-        record |= {"key": f"{key:016x}{0:016x}", "place": place}
-    return record | ({"alias": True} if alias else {})
+def link(nodes: Iterable[int], at: int, alias: bool = False, place: int = 0, key: int = 0) -> Link:
+    """`key`: 0 for a record of the first versions, which had no place."""
+    named = [(node, type_of(node)) for node in nodes]
+    known_place = place if key else None
+    return identity_records.link(named, at, alias=alias, place=known_place, key=f"{key:016x}{0:016x}")
 
 
 @st.composite
-def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Record:
+def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Link:
     mentioned = draw(st.lists(nodes, min_size=1, max_size=3, unique=True))
     at = draw(st.integers(min_value=0, max_value=8)) * DAY // 3
     alias, place, key = draw(st.integers(0, 9)) == 0, draw(st.integers(0, 1)), draw(st.integers(0, 2))
@@ -49,7 +45,7 @@ def links(draw: st.DrawFn, nodes: st.SearchStrategy[int] = node_numbers) -> Reco
 LIMITED_RANK = {node: (LIMITED.rank(type_of(node)), node) for node in range(1, 40)}
 
 
-def folded(records: Iterable[Record], rules: IdentityRules) -> IdentityGraph:
+def folded(records: Iterable[IdentityRecord], rules: IdentityRules) -> IdentityGraph:
     graph = IdentityGraph(rules)
     for record in records:
         graph.fold(record)
@@ -65,35 +61,29 @@ def profiles(graph: IdentityGraph) -> dict[int, int]:
     return found
 
 
-def refusals(graph: IdentityGraph) -> list[Any]:
+def refusals(graph: IdentityGraph) -> list[list[Refusal]]:
     return [graph.refusals(profile) for profile in sorted(set(profiles(graph).values()) - {0})]
 
 
 @st.composite
-def histories(draw: st.DrawFn, size: int = 30) -> list[Record]:
+def histories(draw: st.DrawFn, size: int = 30) -> list[IdentityRecord]:
     """Links, merges, splits and changes of rules; splits list nodes of a profile as it is then."""
-    records: list[Record] = []
+    records: list[IdentityRecord] = []
     graph = IdentityGraph(LIMITED)
     for command in range(draw(st.integers(0, size))):
         kind = draw(st.sampled_from(["link"] * 7 + ["merge", "split", "split"] + ["rules"] * (command % 9 == 8)))
-        record: Record
+        record: IdentityRecord
         if kind == "link":
             record = draw(links())
         elif kind == "merge":
             a, b = draw(node_numbers), draw(node_numbers)
-            record = {"kind": "merge", "command": command, "a": to_hex(a), "b": to_hex(b), "at": command}
+            record = identity_records.merge(command, a, b, at=command)
         elif kind == "split":
             members = graph.nodes_of(graph.profile_of(draw(node_numbers))) or [draw(node_numbers)]
             listed = draw(st.lists(st.sampled_from(members), max_size=3, unique=True))
-            record = {
-                "kind": "split",
-                "command": command,
-                "nodes": [to_hex(n) for n in listed],
-                "at": command,
-            }
+            record = identity_records.split(command, listed, at=command)
         else:
-            rules = draw(st.sampled_from([FREE, CAPPED, LIMITED])).model_dump(mode="json")
-            record = {"kind": "rules", "version": command + 2, "rules": rules, "at": command}
+            record = identity_records.rules(command + 2, draw(st.sampled_from([FREE, CAPPED, LIMITED])), at=command)
         graph.fold(record)
         records.append(record)
     return records

@@ -5,11 +5,11 @@ What the graph is compared with. The two share the rules as data (limits, ranks)
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from identity.rules import MS_PER_DAY, IdentityRules
+from schemas.records import IdentityRecord, Link, Merge, Rules, Split
 
-Record = dict[str, Any]
 Receipt = tuple[int, int, str]
 
 
@@ -56,16 +56,16 @@ class Model:
         self.shared: set[int] = set()
         self._played = Played(self)
 
-    def fold(self, record: Record) -> None:
-        match record["kind"]:
-            case "link":
+    def fold(self, record: IdentityRecord) -> None:
+        match record:
+            case Link():
                 self._link(record)
-            case "merge":
+            case Merge():
                 self._merge(record)
-            case "split":
+            case Split():
                 self._split(record)
-            case "rules":
-                self.rules.append(IdentityRules.parse(record["rules"]))
+            case Rules():
+                self.rules.append(IdentityRules.parse(record.rules))
         self._played = Played(self)
 
     def profiles(self) -> dict[int, int]:
@@ -85,11 +85,11 @@ class Model:
     def _founder(self, node: int) -> int:
         return min(self._played.profile[node], key=lambda n: (self.births[n], self.kinds[n][1], n))
 
-    def _link(self, record: Record) -> None:
-        rules, alias = self.rules[-1], record.get("alias", False)
-        receipt = (record["received_at"], record.get("place", 0), record.get("key", ""))
+    def _link(self, record: Link) -> None:
+        rules, alias = self.rules[-1], record.alias
+        receipt = (record.received_at, record.place or 0, record.key)
         self.latest = max(self.latest, receipt)
-        named = {int(node, 16): type for node, type in record["nodes"]}
+        named = {int(node, 16): type for node, type in record.nodes}
         for node, type in named.items():
             self.births[node] = min(receipt[0], self.births.get(node, receipt[0]))
             self.kinds.setdefault(node, (type, rules.rank(type)))
@@ -107,13 +107,13 @@ class Model:
         if rules.shared_after is not None and is_surer and len(people) > rules.shared_after:
             self.shared.add(node)
 
-    def _merge(self, record: Record) -> None:
-        ends = int(record["a"], 16), int(record["b"], 16)
+    def _merge(self, record: Merge) -> None:
+        ends = int(record.a, 16), int(record.b, 16)
         if all(end in self.kinds and end not in self.shared for end in ends):
-            self.commands.append(Command(self.latest, record["at"], ends))
+            self.commands.append(Command(self.latest, record.at, ends))
 
-    def _split(self, record: Record) -> None:
-        listed = {int(node, 16) for node in record["nodes"]}
+    def _split(self, record: Split) -> None:
+        listed = {int(node, 16) for node in record.nodes}
         if not listed or not listed <= self.kinds.keys() - self.shared:
             return
         profile = set(self._played.profile[min(listed)])
@@ -126,7 +126,7 @@ class Model:
                 command.taken_back |= (a in listed and b in rest) or (b in listed and a in rest)
             cut = [([n for n in g if n in listed], [n for n in g if n not in listed]) for g in command.groups]
             command.groups = [part for parts in cut for part in parts if part]
-        split = Command(self.latest, record["at"], aside=listed, rest=rest)
+        split = Command(self.latest, record.at, aside=listed, rest=rest)
         self.commands.append(split)
         if not listed <= Played(self).profile[min(listed)]:
             split.groups = [sorted(listed)]

@@ -13,13 +13,14 @@ from identity.graph import IdentityGraph
 from identity.nodes import to_hex
 from identity.receipt import Receipt
 from identity.rules import IdentityRules, Limit
+from schemas.records import IdentityRecord, Link, Parted, RefusedDecision
 from tests.effort import examples
+from tests.identity_records import merge as merge_record
 from tests.properties.identity_histories import (
     CAPPED,
     DAY,
     FREE,
     LIMITED,
-    Record,
     folded,
     histories,
     link,
@@ -39,7 +40,7 @@ RULES = [LIMITED, ONE_DEVICE, A_WEEK, SMALL, CAPPED, FREE]
 
 def told(graph: IdentityGraph, profile: int) -> list[tuple[int, int, str, int]]:
     found = graph.refusals(profile)
-    return sorted((int(r["a"], 16), int(r["b"], 16), r["reason"], r["received_at"]) for r in found)
+    return sorted((int(r.a, 16), int(r.b, 16), r.reason, r.received_at) for r in found)
 
 
 def check(graph: IdentityGraph, model: Model) -> None:
@@ -52,7 +53,7 @@ def check(graph: IdentityGraph, model: Model) -> None:
 @settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(RULES), histories(30))
 def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
-    rules: IdentityRules, records: list[Record]
+    rules: IdentityRules, records: list[IdentityRecord]
 ) -> None:
     graph, model = IdentityGraph(rules), Model(rules)
     for record in records:
@@ -68,7 +69,7 @@ def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
 @settings(max_examples=examples(100), deadline=None)
 @given(st.sampled_from(RULES), histories(30), st.randoms(use_true_random=False))
 def test_any_order_of_the_links_between_commands_gives_the_same(
-    rules: IdentityRules, records: list[Record], rnd: random.Random
+    rules: IdentityRules, records: list[IdentityRecord], rnd: random.Random
 ) -> None:
     other = _shuffled(records, rnd)
     first, second = folded(records, rules), folded(other, rules)
@@ -76,12 +77,12 @@ def test_any_order_of_the_links_between_commands_gives_the_same(
     assert refusals(first) == refusals(second)
 
 
-def _shuffled(records: Sequence[Record], rnd: random.Random) -> list[Record]:
+def _shuffled(records: Sequence[IdentityRecord], rnd: random.Random) -> list[IdentityRecord]:
     """Links change places, and some come twice, but never across a command or a change of rules."""
-    shuffled: list[Record] = []
-    part: list[Record] = []
+    shuffled: list[IdentityRecord] = []
+    part: list[IdentityRecord] = []
     for record in [*records, None]:
-        if record is not None and record["kind"] == "link":
+        if record is not None and isinstance(record, Link):
             part.append(record)
             continue
         copies = rnd.choices(part, k=2) if part else []
@@ -94,7 +95,7 @@ def _shuffled(records: Sequence[Record], rnd: random.Random) -> list[Record]:
 @settings(max_examples=examples(66), deadline=None)
 @given(st.sampled_from(RULES), st.lists(links(FEW), max_size=25), st.randoms(use_true_random=False))
 def test_a_filter_that_asks_first_loses_nobody_who_was_first(
-    rules: IdentityRules, records: list[Record], rnd: random.Random
+    rules: IdentityRules, records: list[Link], rnd: random.Random
 ) -> None:
     """Without windows, what `knows` keeps away from the topic would have changed nothing, then or later."""
     if rules.has_windows:
@@ -102,8 +103,8 @@ def test_a_filter_that_asks_first_loses_nobody_who_was_first(
     rnd.shuffle(records)
     graph = IdentityGraph(rules)
     for record in records:
-        nodes = [int(node, 16) for node, _ in record["nodes"]]
-        if not graph.knows(nodes, Receipt.of(record), alias=record.get("alias", False)):
+        nodes = [int(node, 16) for node, _ in record.nodes]
+        if not graph.knows(nodes, Receipt.of(record), alias=record.alias):
             graph.fold(record)
     assert profiles(graph) == profiles(folded(records, rules))
 
@@ -118,8 +119,8 @@ def test_a_late_first_takes_the_device_from_the_second() -> None:
     changes = graph.fold(link([USER, DEVICE], 1))
     assert (changes.moved, changes.left, changes.touched) == ({DEVICE: USER}, {DEVICE: OTHER}, {USER, OTHER})
     assert changes.decisions == [
-        {"outcome": "refused", "a": to_hex(OTHER), "b": to_hex(DEVICE), "reason": "limit:user_id"},
-        {"outcome": "split", "from": to_hex(OTHER), "to": [to_hex(USER), to_hex(OTHER)]},
+        RefusedDecision(a=to_hex(OTHER), b=to_hex(DEVICE), reason="limit:user_id"),
+        Parted(from_=to_hex(OTHER), to=[to_hex(USER), to_hex(OTHER)]),
     ]
 
 
@@ -159,7 +160,7 @@ def test_a_window_counts_from_the_earliest_receipt() -> None:
 
 def test_a_link_received_before_a_merge_counts_before_it_wherever_it_stands() -> None:
     """Here two e-mail addresses are the limit: the one received before the merge stays, the one after is refused."""
-    merge = {"kind": "merge", "command": 1, "a": to_hex(USER), "b": to_hex(OTHER), "at": 4 * DAY}
+    merge = merge_record(1, USER, OTHER, at=4 * DAY)
     begun = [link([USER, 1], DAY), link([OTHER, 6], DAY), link([OTHER], 3 * DAY)]
     late, after = link([OTHER, 11], 2 * DAY), link([OTHER, 11], 5 * DAY)
     roomy = LIMITED.model_copy(update={"max_nodes": 10, "limits": {"user_id": Limit(max=1)}})

@@ -6,8 +6,10 @@ from hypothesis import strategies as st
 from identity.graph import IdentityGraph
 from identity.rules import DEFAULT_RULES
 from identity.snapshot import Mark, load, mark_of, take
+from schemas.records import IdentityRecord
 from tests.effort import examples
-from tests.properties.identity_histories import LIMITED, Record, folded, histories, profiles, refusals
+from tests.identity_records import link
+from tests.properties.identity_histories import LIMITED, folded, histories, profiles, refusals
 
 MARK = Mark.of(7, b"key", b"value")
 
@@ -18,7 +20,7 @@ def dump(graph: IdentityGraph, mark: Mark) -> bytes:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(histories(40), st.data())
-def test_a_loaded_graph_goes_on_as_the_stored_one(records: list[Record], data: st.DataObject) -> None:
+def test_a_loaded_graph_goes_on_as_the_stored_one(records: list[IdentityRecord], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(records)))
     graph = folded(records[:cut], LIMITED)
     loaded = load(dump(graph, MARK), LIMITED)
@@ -32,10 +34,7 @@ def test_a_loaded_graph_goes_on_as_the_stored_one(records: list[Record], data: s
 
 def test_hubs_are_found_again() -> None:
     """A node with many neighbours has an index, which is no part of the snapshot."""
-    hub = [
-        {"kind": "link", "received_at": n, "nodes": [["f" * 32, "device_id"], [f"{n:032x}", "anonymous_id"]]}
-        for n in range(1, 80)
-    ]
+    hub = [link([(2**128 - 1, "device_id"), (n, "anonymous_id")], at=n) for n in range(1, 80)]
     graph = folded(hub, DEFAULT_RULES)
     loaded = load(dump(graph, MARK), DEFAULT_RULES)
     assert loaded is not None

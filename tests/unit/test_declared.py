@@ -8,6 +8,7 @@ import pytest
 from eventlog.sqlite import SqliteEventLog
 from registry.models import RegistryRecord
 from registry.registry import Registry
+from schemas.records import Erase, Merge, Rules, Split
 from stream_processors.state.declared import Segments, identity_record
 from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.touches import BACKFILL, EDITED
@@ -64,13 +65,13 @@ def test_on_a_cluster_they_are_filled_in_that_order(tmp_path: Path) -> None:
 
 
 def test_what_is_for_identity_comes_to_one_record() -> None:
-    def made(kind: str, **body: Any) -> dict[str, Any] | None:
+    def made(kind: str, **body: Any) -> Merge | Split | Erase | Rules | None:
         return identity_record(RegistryRecord(kind=kind, op="put", id="x", body=body, at=5, by="sara"), 7)
 
-    assert made("merge", a="1", b="2", reason="same") == {
-        "kind": "merge", "command": 7, "a": "1", "b": "2", "reason": "same", "by": "sara", "at": 5,
-    }  # fmt: skip
-    assert made("rules", shared_after=3) == {"kind": "rules", "version": 8, "rules": {"shared_after": 3}, "at": 5}
+    same = Merge(command=7, a="1", b="2", reason="same", by="sara", at=5)
+    assert made("merge", a="1", b="2", reason="same") == same
+    assert made("split", nodes=["1"], by="somebody") == Split(command=7, nodes=["1"], reason="", by="sara", at=5)
+    assert made("rules", shared_after=3) == Rules(version=8, rules={"shared_after": 3}, at=5)
     assert made("segment", rule=PLAIN) is None
 
 

@@ -48,7 +48,8 @@ def admitted(**changes: Any) -> dict[str, Any]:
 
 def refused(*, raw: bytes | dict[str, Any] = b"{}", **changes: Any) -> dict[str, Any]:
     verdict = DOOR.admit(incoming(**changes), raw)
-    assert isinstance(verdict, Refused) and verdict.message, verdict
+    assert isinstance(verdict, Refused), verdict
+    assert verdict.message
     key, value = verdict.message
     decode_rejection(value)
     record: dict[str, Any] = json.loads(value)

@@ -2,24 +2,23 @@
 
 from pathlib import Path
 
-import orjson
 import pytest
+from msgspec import structs
 
 from eventlog.sqlite import SqliteEventLog
 from identity.graph import IdentityGraph
 from identity.rules import DEFAULT_RULES
 from schemas import topics
+from schemas.records import Link, encode_identity
 from stream_processors.state.graphs import FILE, Graphs
+from tests.identity_records import link
 
-RECORDS = [
-    {"kind": "link", "received_at": n, "nodes": [[f"{n:032x}", "user_id"], [f"{n + 1:032x}", "email"]]}
-    for n in range(1, 10)
-]
+RECORDS = [link([(n, "user_id"), (n + 1, "email")], at=n) for n in range(1, 10)]
 
 
-def filled(path: Path, records: list[dict[str, object]]) -> SqliteEventLog:
+def filled(path: Path, records: list[Link]) -> SqliteEventLog:
     log = SqliteEventLog(path)
-    log.append(topics.IDENTITY, [(b"k", orjson.dumps(record)) for record in records])
+    log.append(topics.IDENTITY, [(b"k", encode_identity(record)) for record in records])
     return log
 
 
@@ -58,8 +57,8 @@ def test_what_is_not_committed_is_folded(tmp_path: Path, folder: Path) -> None:
     assert Graphs(folder).restore(log, committed=8)[1] == 0
 
 
-@pytest.mark.parametrize("records", [RECORDS[:5], [*RECORDS[:8], {**RECORDS[8], "received_at": 1}]])
-def test_another_log_is_folded(tmp_path: Path, folder: Path, records: list[dict[str, object]]) -> None:
+@pytest.mark.parametrize("records", [RECORDS[:5], [*RECORDS[:8], structs.replace(RECORDS[8], received_at=1)]])
+def test_another_log_is_folded(tmp_path: Path, folder: Path, records: list[Link]) -> None:
     kept(folder, filled(tmp_path / "log.sqlite", RECORDS))
     assert Graphs(folder).restore(filled(tmp_path / "other.sqlite", records), committed=len(records))[1] == 0
 

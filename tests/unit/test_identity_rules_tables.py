@@ -10,9 +10,10 @@ import pytest
 
 import identity.graph
 from identity.graph import IdentityGraph
-from identity.nodes import node_of, to_hex
+from identity.nodes import node_of
 from identity.receipt import Receipt
 from identity.rules import DEFAULT_RULES, IdentityRules
+from tests.identity_records import link, merge, split
 
 TEXT = (Path(identity.graph.__file__).parent / "RULES.md").read_text(encoding="utf-8")
 DAY = 86_400_000
@@ -48,17 +49,15 @@ class Workspace:
         nodes = [node_of(b"secret", "w", type, value) for type, value in named]
         self.names.update(zip(nodes, (value for _, value in named), strict=True))
         if verb in ("merge", "split"):
-            self._steward(verb, day, [to_hex(node) for node in nodes])
+            self._steward(verb, day, nodes)
         elif not self.graph.knows(nodes, Receipt(day * DAY, self._place), alias=verb == "alias"):
-            pairs = [[to_hex(node), type] for node, (type, _) in zip(nodes, named, strict=True)]
-            alias = {"alias": True} if verb == "alias" else {}
-            receipt = {"received_at": day * DAY, "place": self._place}
-            self.graph.fold({"kind": "link", "nodes": pairs, **receipt, **alias})
+            typed = [(node, type) for node, (type, _) in zip(nodes, named, strict=True)]
+            self.graph.fold(link(typed, at=day * DAY, place=self._place, alias=verb == "alias"))
         self._place += 1
 
-    def _steward(self, verb: str, day: int, nodes: list[str]) -> None:
-        named: dict[str, Any] = {"a": nodes[0], "b": nodes[1]} if verb == "merge" else {"nodes": nodes}
-        self.graph.fold({"kind": verb, "command": self._command, "at": day * DAY, **named})
+    def _steward(self, verb: str, day: int, nodes: list[int]) -> None:
+        at, command = day * DAY, self._command
+        self.graph.fold(merge(command, nodes[0], nodes[1], at) if verb == "merge" else split(command, nodes, at))
         self._command += 1
 
     def profiles(self) -> set[tuple[str, ...]]:

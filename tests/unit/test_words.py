@@ -15,7 +15,6 @@ DEFINED_TWICE = {
     "Source": "stream_processors/host: RecordSource",
     "Stage": "stream_processors/flow/topology.py: TopologyStage",
     "Touch": "one class: the record's",
-    "Transition": "one class: the record's",
 }
 """Names with more than one meaning today -> the name that one of them should get. This list only gets shorter."""
 
