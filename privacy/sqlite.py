@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ _SCHEMA: Final = """CREATE TABLE IF NOT EXISTS keys (
     node BLOB NOT NULL, id BLOB NOT NULL, wrapped BLOB NOT NULL, name BLOB NOT NULL, PRIMARY KEY (node, id)
 ) WITHOUT ROWID"""
 _ABOUT: Final = "CREATE TABLE IF NOT EXISTS about (identity TEXT NOT NULL)"
-_ADD: Final = "INSERT OR IGNORE INTO keys VALUES (?, ?, ?, ?)"
+_ADD: Final = "INSERT INTO keys VALUES (?, ?, ?, ?) ON CONFLICT (node, id) DO NOTHING"
 _OF: Final = "SELECT node, id, wrapped, name FROM keys WHERE node IN (%s) ORDER BY node, id"
 _DESTROY: Final = "DELETE FROM keys WHERE node IN (%s)"
 
@@ -127,6 +128,16 @@ class SqliteKeys:
     def _require_open(self) -> None:
         if self._closed:
             raise Conflict("key store: wanted an open one, got a closed one; open it again", code="closed")
+
+
+def identity_of(path: Path) -> str:
+    """Which key store a file is; "" for what is none. Changes nothing."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
+            (identity,) = db.execute("SELECT identity FROM about").fetchone()
+    except (sqlite3.DatabaseError, TypeError):
+        return ""
+    return str(identity)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,6 +4,9 @@ A backup is a folder: `log.sqlite`, `keys.json` (not where SIMORGH_SECRET is set
 and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are rebuilt from the
 log at the first start after a restore.
 
+Data keys are not in it: a backup from before an erasure must not bring anybody back. They are copied to a file of
+their own, which replaces the one before it (`copy_keys`), after the log, so that it has every key that the log needs.
+
 The log is copied by SQLite's online backup within one read transaction, so later events are not in it, and do not delay
 it. A running server continues, and need not cooperate.
 """
@@ -24,7 +27,7 @@ from eventlog.sqlite import SqliteEventLog
 from schemas import topics
 from schemas.clock import Clock, iso
 from schemas.errors import Backpressure, Broken, Conflict, InvalidSettings, NotFound, SimorghError
-from simorgh import __version__, secret
+from simorgh import __version__, data_keys, secret
 from simorgh.datadir import DataDir, keep_files_private, sync_folder, taken, write_private
 from simorgh.deployment import Progress, require_there
 from simorgh.logs import OneBox
@@ -112,6 +115,31 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
     )
     write_private(target / MANIFEST, manifest.model_dump())
     return manifest
+
+
+def copy_keys(settings: Settings, target: Path) -> None:
+    """Copy the data keys as they are now to a file, in place of what is there. Safe beside a running server.
+
+    Raises `Conflict` where there are none.
+    """
+    source = data_keys.path_of(DataDir(settings.data))
+    if not source.exists():
+        raise Conflict(
+            f"{source}: wanted the data keys, got no file; put it back: nothing can be read without it"
+        )
+    keep_files_private()
+    draft = target.with_name(target.name + ".new")
+    draft.unlink(missing_ok=True)
+    os.close(os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    with (
+        closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as read,
+        closing(sqlite3.connect(draft)) as written,
+    ):
+        read.backup(written)
+        written.execute("PRAGMA journal_mode = DELETE")
+    _sync(draft)
+    os.replace(draft, target)
+    sync_folder(target.absolute().parent)
 
 
 def _make_empty(target: Path) -> None:
@@ -229,11 +257,20 @@ def unreadable(log: EventLog) -> list[str]:
 # ---- restoring one
 
 
-def restore(settings: Settings, source: Path, progress: Progress = lambda done, total: None) -> Manifest:
+def restore(
+    settings: Settings,
+    source: Path,
+    progress: Progress = lambda done, total: None,
+    *,
+    keys: Path | None = None,
+) -> Manifest:
     """Restore a backup into a data folder without data. Raises `Conflict` if it has data.
 
-    1 the log's copy under a name of its own, 2 the secret, 3 the log's name. A crash before 3 leaves a folder without
-    a log, on which restore may be run again.
+    `keys`: the file of data keys, the newest that there is; None where the folder has it already, or the backup's log
+    was written without.
+
+    1 the log's copy under a name of its own, 2 the secret and the data keys, 3 the log's name. A crash before 3 leaves
+    a folder without a log, on which restore may be run again.
     """
     OneBox(settings, "restore")
     manifest = read_manifest(source)
@@ -255,11 +292,21 @@ def restore(settings: Settings, source: Path, progress: Progress = lambda done, 
         _require_room(settings.log_path.parent, manifest.files[LOG].bytes)
         draft = settings.log_path.with_name(settings.log_path.name + ".restoring")
         _copy(source / LOG, draft, progress)
+        _put_keys(draft, folder, keys)
         if KEYS in manifest.files:
             _copy(source / KEYS, secret.keys_path(folder))
         os.replace(draft, settings.log_path)
         sync_folder(settings.log_path.parent)
     return manifest
+
+
+def _put_keys(log: Path, folder: DataDir, keys: Path | None) -> None:
+    """Raises `Conflict` where the log's events are sealed and its keys are not at hand, and `Broken` for other keys."""
+    there = data_keys.path_of(folder)
+    if keys is not None and not there.exists():
+        _copy(keys, there)
+    with _opened(log) as opened:
+        data_keys.require_agreement(opened, there)
 
 
 def _require_secret(settings: Settings, manifest: Manifest) -> None:

@@ -24,28 +24,50 @@ def add_to(app: typer.Typer) -> None:
 
 def backup(
     folder: Annotated[Path, typer.Argument(help="A new or empty folder, preferably on another disk.")],
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="Copy the data keys to this file, outside of the backup, in place of what is there. Without the newest"
+            " copy nobody's data in any backup can be read; an old copy would bring back people who were forgotten."
+        ),
+    ] = None,
     data: Data = None,
 ) -> None:
     """Copy the log and the secret in one consistent state, also while a server runs."""
     from schemas.clock import system_clock
-    from simorgh.backup import back_up
+    from schemas.errors import InvalidInput
+    from simorgh.backup import back_up, copy_keys
 
+    settings = load_settings(data=data)
+    if keys and folder.absolute() in keys.absolute().parents:
+        raise InvalidInput(
+            f"--keys: wanted a file outside of the backup, got one in {folder}; keep it apart, so that an old backup"
+            " has no keys"
+        )
     with _bytes("copied") as bar:
-        manifest = back_up(load_settings(data=data), folder, system_clock, bar)
+        manifest = back_up(settings, folder, system_clock, bar)
+    if keys:
+        copy_keys(settings, keys)
+    else:
+        typer.echo("data keys: not copied, and without them nothing personal can be read: see --keys", err=True)
     for line in manifest.damage:
         typer.echo(f"the log is damaged: {line}", err=True)
     typer.echo(f"backed up: {manifest.events:,} events to {folder}; check it with: simorgh doctor --data {folder}")
 
 
 def restore(
-    folder: Annotated[Path, typer.Argument(help="A folder that `simorgh backup` made.")], data: Data = None
+    folder: Annotated[Path, typer.Argument(help="A folder that `simorgh backup` made.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="The newest copy of the data keys. Default: the ones in the data folder.")
+    ] = None,
+    data: Data = None,
 ) -> None:
     """Check a backup and restore it into a new data folder. Overwrites nothing."""
     from simorgh.backup import restore as run
 
     settings = load_settings(data=data)
     with _bytes("restored") as bar:
-        manifest = run(settings, folder, bar)
+        manifest = run(settings, folder, bar, keys=keys)
     typer.echo(
         f"restored: {manifest.events:,} events, as of {manifest.made_at}, into {settings.data};"
         " the first `simorgh serve` rebuilds the tables"
