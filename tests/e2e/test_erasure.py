@@ -1,0 +1,188 @@
+"""Somebody is forgotten in the middle of load: nothing of them is left in any byte of the data folder, after whatever
+crash, and nobody else changes."""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chdb.session
+import pytest
+
+from tests.e2e.command_line import simorgh
+from tests.e2e.harness import Client, Server, running, wait_for
+from tests.e2e.operator_day import sending
+from tests.webhook_receiver import Receiver, receiving
+
+CANARY = "kanarienvogel"
+KEY = f"user_id:{CANARY}-id"
+POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted", "unreadable")
+"""The numbered side effects of an erasure."""
+
+
+def of_the_person(n: int = 0) -> list[dict[str, Any]]:
+    """Everything that can hold a value holds the canary."""
+    who = {"userId": f"{CANARY}-id", "anonymousId": f"{CANARY}-device", "context": {CANARY: [CANARY], "ip": CANARY}}
+    order = {"order_id": f"{CANARY}-o{n}", "revenue": 10, "currency": "EUR", "gift_note": CANARY,
+             "products": [{"product_id": "p1", "quantity": 2, "engraving": CANARY}]}  # fmt: skip
+    return [
+        who | {"type": "identify", "messageId": f"{CANARY}-a{n}",
+               "traits": {"email": f"{CANARY}@example.com", "name": CANARY, "phone": f"+49 {CANARY}", CANARY: CANARY}},
+        who | {"type": "track", "event": "Order Completed", "messageId": f"{CANARY}-b{n}", "properties": order},
+        who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-c{n}", "properties": {CANARY: CANARY}},
+        who | {"type": "page", "name": CANARY, "messageId": f"{CANARY}-d{n}", "properties": {"url": CANARY}},
+        who | {"type": "track", "messageId": f"{CANARY}-e{n}", "properties": {CANARY: CANARY}},  # no event: rejected
+        who | {"type": "track", "event": "Order Completed", "messageId": f"{CANARY}-f{n}",
+               "properties": {"revenue": f"about {CANARY}"}},  # left out, and kept as it came
+        who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-c{n}", "properties": {CANARY: "other"}},
+    ]  # fmt: skip
+
+
+def forms_of(text: str) -> list[bytes]:
+    """The bytes under which a text may lie in a file."""
+    raw = text.encode()
+    found = [raw, raw.upper(), raw.title(), text.encode("utf-16-le"), gzip.compress(raw)[10:-8]]
+    for shift in range(3):
+        found.append(base64.b64encode(b"x" * shift + raw)[4 * (shift > 0) : -4])
+    return found
+
+
+def files_with(folder: Path, text: str) -> list[Path]:
+    forms = forms_of(text)
+    return [path for path in folder.rglob("*") if path.is_file() and any(form in path.read_bytes() for form in forms)]
+
+
+def rows_with(data: Path, text: str) -> list[str]:
+    """The columns of the tables that hold the text: what is compressed on disk is read by the engine. No process may
+    have the folder."""
+    with chdb.session.Session(str(data / "warehouse")) as engine:
+
+        def ask(sql: str) -> list[list[str]]:
+            lines = str(engine.query(sql, "TabSeparated")).splitlines()
+            return [line.split("\t") for line in lines]
+
+        columns = ask(
+            "SELECT database, table, name FROM system.columns WHERE database LIKE 'default_g%'"
+            " AND (type LIKE '%String%')"
+        )
+        return [
+            f"{table}.{name}"
+            for database, table, name in columns
+            if ask(f"SELECT count() FROM {database}.{table} WHERE positionCaseInsensitive(toString({name}), '{text}')")
+            != [["0"]]
+        ]
+
+
+def forget(client: Client, key: str = KEY) -> dict[str, Any]:
+    answer = client.http.request("DELETE", f"/v1/profiles/{key}", json={"reason": "asked"})
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json())
+
+
+def destroyed(client: Client) -> bool:
+    requests = client.get("/v1/privacy/requests")["items"]
+    return bool(requests) and all(one["state"] == "destroyed" for one in requests)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as one:
+        yield one
+
+
+def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, receiver: Receiver) -> None:
+    data = tmp_path / "data"
+    with running(data) as (server, client):
+        buyers = {"event": "order.completed", "count": {"gte": 1}}
+        client.post("/v1/segments", {"id": "buyers", "rule": buyers})
+        hook = {"url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+        client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
+        with sending(server, 1) as (sender,):
+            wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
+            client.send(*of_the_person())
+            client.settled()
+            view = client.profile(KEY)
+            assert client.get(f"/v1/profiles/{KEY}/events")["items"]
+            assert client.get("/v1/rejected")["items"]
+            assert files_with(data, CANARY), "else the search would find nothing whatever there is"
+            assert not [path for path in files_with(data, CANARY) if path.parent == data], "the log is sealed"
+            request = forget(client)
+            assert (request["state"], request["identities"]) == ("unreadable", len(view["identities"]))
+            assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
+            assert client.http.get(f"/v1/profiles/{view['profile_id']}").status_code == 404
+            assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
+            assert client.send(*of_the_person(1))["rejected"][0]["code"] == "suppressed"
+            wait_for(lambda: destroyed(client), "not destroyed")
+        exits = wait_for(
+            lambda: [one for one in bodies(receiver) if one["type"] == "segment.exited"], "nobody was told"
+        )
+        assert exits[0]["data"] | {"trigger": "", "transition_id": ""} == {
+            "segment": "buyers", "profile_id": view["profile_id"], "identities": [], "cause": "erased", "trigger": "",
+            "transition_id": "",
+        }  # fmt: skip
+        other = client.profile("user_id:s0x0")
+        events = client.settled()["events"]
+        server.kill()
+        server.start()
+        assert destroyed(client)
+        assert client.settled()["events"] == events
+        assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
+    assert not files_with(tmp_path, CANARY)
+    assert not rows_with(data, CANARY)
+    simorgh("replay", "--data", data).answer()
+    assert not files_with(tmp_path, CANARY)
+    assert not rows_with(data, CANARY)
+    with running(data) as (_, client):
+        assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
+        again = client.profile("user_id:s0x0")
+        assert {**again, "freshness": None} == {**other, "freshness": None}
+        assert client.settled()["events"] == events
+
+
+def bodies(receiver: Receiver) -> list[dict[str, Any]]:
+    return [json.loads(one.body) for one in receiver.calls]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, point: str) -> None:
+    data = tmp_path / "data"
+    with Server(data).start(SIMORGH_CRASH_AT=f"{point}:1") as server:
+        client = Client(server)
+        client.send(*of_the_person(), {"type": "identify", "userId": "other", "traits": {"city": "Shiraz"}})
+        client.settled()
+        orders = client.profile(KEY)["metrics"]["orders"]
+        assert orders == 2
+        with pytest.raises(Exception):  # noqa: B017, PT011 - the connection ends in whatever way
+            forget(client)
+        wait_for(server.died, "the server was not killed")
+        server.start()
+        wait_for(lambda: destroyed(client), "not destroyed")
+        assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
+        assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
+        client.close()
+    assert not files_with(tmp_path, CANARY)
+    assert not rows_with(data, CANARY)
+
+
+def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: Path) -> None:
+    data, kept, keys, fresh = tmp_path / "data", tmp_path / "kept", tmp_path / "keys.sqlite", tmp_path / "new" / "data"
+    with running(data) as (_, client):
+        client.send(*of_the_person(), {"type": "identify", "userId": "other", "traits": {"city": "Shiraz"}})
+        client.settled()
+        simorgh("backup", kept, "--keys", keys, "--data", data).answer()
+        forget(client)
+        wait_for(lambda: destroyed(client), "not destroyed")
+    assert "wanted the data keys" in simorgh("restore", kept, "--data", fresh).fault(1)
+    simorgh("backup", tmp_path / "later", "--keys", keys, "--data", data).answer()
+    assert "restored" in simorgh("restore", kept, "--keys", keys, "--data", fresh).answer()
+    fresh.parent.joinpath("server.err").touch()
+    with running(fresh) as (_, client):
+        client.settled()
+        assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
+        found = client.http.get(f"/v1/profiles/{KEY}", params={"include": "traits,identities,events"})
+        assert CANARY not in found.text.replace(KEY, "")
+        assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
+    assert not files_with(fresh, CANARY)
+    assert not rows_with(fresh, CANARY)
