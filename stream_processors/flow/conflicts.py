@@ -21,7 +21,7 @@ from schemas import topics
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.flow import rejected as rejections
-from stream_processors.parse.batch import Batch, Envelope, read_again
+from stream_processors.parse.batch import Batch, ParsedEnvelope, read_again
 from stream_processors.state.copies import First
 from warehouse.client import Writer
 
@@ -135,7 +135,7 @@ def _conflicts(log: EventLog, batch: Batch, firsts: Mapping[int, First]) -> Iter
             yield _Conflict(i, int.from_bytes(blake2b(text, digest_size=8).digest(), "big"), parts)
 
 
-def _written_alike(a: Envelope, b: Envelope) -> bool:
+def _written_alike(a: ParsedEnvelope, b: ParsedEnvelope) -> bool:
     """Whether both have the same content to the byte, as an event has that is sent again."""
     return (
         bytes(a.properties) == bytes(b.properties)
@@ -147,17 +147,17 @@ def _written_alike(a: Envelope, b: Envelope) -> bool:
     )
 
 
-def _same_moment(a: Envelope, b: Envelope) -> bool:
+def _same_moment(a: ParsedEnvelope, b: ParsedEnvelope) -> bool:
     """Whether both claim the same time, or none. Who claims none has the receipt; so has who claims just that."""
     claims = _claimed(a), _claimed(b)
     return claims[0] == claims[1] or claims in ((None, a.time), (b.time, None))
 
 
-def _claimed(event: Envelope) -> str | None:
+def _claimed(event: ParsedEnvelope) -> str | None:
     return event.original_time or (None if event.time == event.received_at else event.time)
 
 
-def _content(event: Envelope) -> dict[str, Any]:
+def _content(event: ParsedEnvelope) -> dict[str, Any]:
     """What the sender said, as it came: how the door read it may change from one version to the next."""
     content: dict[str, Any] = {
         "type": event.type,

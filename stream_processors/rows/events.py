@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 import pyarrow as pa
 
-from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
+from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
 from warehouse.client import fixed16, fixed32
@@ -173,7 +173,7 @@ def seen_identifiers(batch: Batch) -> Seen:
 
 
 def _see_alias(
-    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, time: int
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[ParsedIdentifier], guessed: str | None, time: int
 ) -> None:
     for node, identifier in zip(nodes, identifiers, strict=True):
         if identifier.value == guessed and node != nodes[0]:
@@ -182,7 +182,7 @@ def _see_alias(
             _see(seen, node, identifier, time, time)
 
 
-def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
+def _see(seen: Seen, node: int, identifier: ParsedIdentifier, first: int, last: int) -> None:
     known = seen.get(node)
     if known is None:
         seen[node] = [identifier.type, identifier.normalised, first, last]
