@@ -5,9 +5,11 @@ from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
+from msgspec.structs import replace
 
-from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
+from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array
+from stream_processors.state.profile import SeenIdentifier
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
 from warehouse.client import fixed16, fixed32
 
@@ -143,8 +145,8 @@ def json_text(value: msgspec.Raw) -> str | None:
     return None if text == "null" else text
 
 
-Seen = dict[int, list[Any] | None]
-"""Node -> [type, value, first seen, last seen]; None if only an alias names it."""
+Seen = dict[int, SeenIdentifier | None]
+"""By node; None if only an alias names it."""
 
 
 def seen_identifiers(batch: Batch) -> Seen:
@@ -173,7 +175,7 @@ def seen_identifiers(batch: Batch) -> Seen:
 
 
 def _see_alias(
-    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, time: int
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[ParsedIdentifier], guessed: str | None, time: int
 ) -> None:
     for node, identifier in zip(nodes, identifiers, strict=True):
         if identifier.value == guessed and node != nodes[0]:
@@ -182,15 +184,12 @@ def _see_alias(
             _see(seen, node, identifier, time, time)
 
 
-def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
+def _see(seen: Seen, node: int, identifier: ParsedIdentifier, first: int, last: int) -> None:
     known = seen.get(node)
     if known is None:
-        seen[node] = [identifier.type, identifier.normalised, first, last]
-        return
-    if first < known[2]:  # noqa: PLR1730 - as above
-        known[2] = first
-    if last > known[3]:  # noqa: PLR1730
-        known[3] = last
+        seen[node] = SeenIdentifier(identifier.type, identifier.normalised, first, last)
+    else:
+        known.see(first, last)
 
 
 def merge_seen(into: Seen, other: Seen) -> Seen:
@@ -199,22 +198,21 @@ def merge_seen(into: Seen, other: Seen) -> Seen:
         known = into.get(node)
         if known is None:
             if value is not None or node not in into:
-                into[node] = None if value is None else list(value)
+                into[node] = None if value is None else replace(value)
         elif value is not None:
-            known[2] = min(known[2], value[2])
-            known[3] = max(known[3], value[3])
+            known.see(value.first_seen, value.last_seen)
     return into
 
 
-def identifier_rows(seen: Mapping[int, list[Any] | None]) -> pa.Table:
+def identifier_rows(seen: Mapping[int, SeenIdentifier | None]) -> pa.Table:
     nodes = [node for node, value in seen.items() if value is not None]
     values = [value for value in seen.values() if value is not None]
     return pa.table(
         {
             "node": fixed16(nodes),
-            "type": pa.array([v[0] for v in values], pa.string()),
-            "value": pa.array([v[1] for v in values], pa.string()),
-            "first_seen": pa.array([v[2] for v in values], _STAMP),
-            "last_seen": pa.array([v[3] for v in values], _STAMP),
+            "type": pa.array([one.type for one in values], pa.string()),
+            "value": pa.array([one.value for one in values], pa.string()),
+            "first_seen": pa.array([one.first_seen for one in values], _STAMP),
+            "last_seen": pa.array([one.last_seen for one in values], _STAMP),
         }
     )
