@@ -16,7 +16,7 @@ from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
 from schemas.condition import Condition
-from stream_processors.flow.topology import ONE_BOX, Stage
+from stream_processors.flow.topology import ONE_BOX, TopologyStage
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
 from warehouse.reader import Reader
@@ -28,7 +28,7 @@ T = TypeVar("T")
 class Projections:
     """The projections as this process sees them: its own, or those of workers elsewhere."""
 
-    stages: Sequence[Stage] = ONE_BOX
+    stages: Sequence[TopologyStage] = ONE_BOX
     """The stages that follow the log, upstream first."""
     conditions: Callable[[], Mapping[str, Condition]] = dict
     """The conditions of this process's stages, by consumer group. Empty if they run elsewhere."""

@@ -23,7 +23,7 @@ from schemas import topics
 from schemas.clock import iso
 from schemas.condition import Condition
 from schemas.errors import Backpressure, Broken
-from stream_processors.flow.topology import Stage
+from stream_processors.flow.topology import TopologyStage
 
 PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
@@ -93,7 +93,7 @@ def projections(deps: ApiDeps) -> list[dict[str, Any]]:
     return [_stage(deps, stage, conditions.get(stage.group)) for stage in deps.projections.stages]
 
 
-def _stage(deps: ApiDeps, stage: Stage, stands: Condition | None) -> dict[str, Any]:
+def _stage(deps: ApiDeps, stage: TopologyStage, stands: Condition | None) -> dict[str, Any]:
     reads = [topic for topic in stage.reads if topic in topics.ALL]
     done = progress(deps.log, stage.group, reads)
     told: dict[str, Any] = {"name": stage.name, "state": stands.state if stands else ELSEWHERE}

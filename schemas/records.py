@@ -90,7 +90,7 @@ class Claim(Struct, kw_only=True, tag_field="kind", tag="claimed", gc=False):
 # ---- simorgh.touched
 
 
-class Touch(Struct, kw_only=True, omit_defaults=True, gc=False):
+class TouchRecord(Struct, kw_only=True, omit_defaults=True, gc=False):
     """simorgh.touched: a profile, or nodes that the writer takes for part of it, may have changed. The record only says
     where to look."""
 
@@ -274,12 +274,12 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode: Final = msgspec.json.Encoder().encode
 _transition: Final = msgspec.json.Decoder(Transition).decode
 _claim: Final = msgspec.json.Decoder(Claim).decode
-_touch: Final = msgspec.json.Decoder(Touch).decode
+_touch: Final = msgspec.json.Decoder(TouchRecord).decode
 _identity: Final[Callable[[bytes], IdentityRecord]] = msgspec.json.Decoder(IdentityRecord).decode
 _rejection: Final = msgspec.json.Decoder(Rejection).decode
 
 
-def encode(record: Transition | Claim | Touch | Rejection) -> bytes:
+def encode(record: Transition | Claim | TouchRecord | Rejection) -> bytes:
     return _encode(record)
 
 
@@ -320,7 +320,7 @@ def decode_told(value: bytes) -> Transition | Claim:
     return decode_claim(value) or decode_transition(value)
 
 
-def decode_touch(value: bytes) -> Touch:
+def decode_touch(value: bytes) -> TouchRecord:
     try:
         return _touch(value)
     except _UNREADABLE as error:

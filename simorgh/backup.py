@@ -124,9 +124,7 @@ def copy_keys(settings: Settings, target: Path) -> None:
     """
     source = data_keys.path_of(DataDir(settings.data))
     if not source.exists():
-        raise Conflict(
-            f"{source}: wanted the data keys, got no file; put it back: nothing can be read without it"
-        )
+        raise Conflict(f"{source}: wanted the data keys, got no file; put it back: nothing can be read without it")
     keep_files_private()
     draft = target.with_name(target.name + ".new")
     draft.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Final
 from eventlog.forwarding import ForwardedRecords
 from eventlog.port import EventLog
 from schemas import topics
-from stream_processors.flow.topology import Stage
+from stream_processors.flow.topology import TopologyStage
 
 PROJECTIONS = "projections"
 """The one group in which identity, profiles and segments run together on one box."""
@@ -17,7 +17,7 @@ PROJECTIONS = "projections"
 class StagePositions(ForwardedRecords):
     """An `EventLog` whose group `projections` has, in each topic, the position of the stage that reads it."""
 
-    def __init__(self, log: EventLog, stages: Sequence[Stage]) -> None:
+    def __init__(self, log: EventLog, stages: Sequence[TopologyStage]) -> None:
         super().__init__(log)
         self._groups = {topic: stage.group for stage in reversed(stages) for topic in stage.reads}
 

@@ -35,7 +35,7 @@ from stream_processors.host.faust_app import GroupSettings, Membership
 from stream_processors.host.following import Following, Kind, OnceLevel
 from stream_processors.host.generation import GenerationLog, LiveGeneration
 from stream_processors.host.keeper import TriggerKeeper
-from stream_processors.host.lane import Lane, LogSource, Source
+from stream_processors.host.lane import Lane, LogSource, RecordSource
 from stream_processors.host.metrics import BatchMetrics, LaneMetrics
 from stream_processors.host.rejected import AgentSource, RejectedStage
 from stream_processors.host.replay_keeper import ReplayKeeper
@@ -176,7 +176,7 @@ class Worker:
     def _following(self, kind: Kind, open: Callable[[int], Stage]) -> Following:
         return Following(kind, self._live, open)
 
-    def _lane(self, stage: Stage, source: Source | None = None) -> Lane:
+    def _lane(self, stage: Stage, source: RecordSource | None = None) -> Lane:
         return Lane(
             stage,
             self._log,

@@ -21,7 +21,7 @@ from schemas import topics
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.flow import rejected as rejections
-from stream_processors.parse.batch import Batch, Envelope, read_again
+from stream_processors.parse.batch import Batch, ParsedEnvelope, read_again
 from stream_processors.state.copies import First
 from warehouse.client import Writer
 
@@ -135,7 +135,7 @@ def _conflicts(log: EventLog, batch: Batch, firsts: Mapping[int, First]) -> Iter
             yield _Conflict(i, int.from_bytes(blake2b(text, digest_size=8).digest(), "big"), parts)
 
 
-def _written_alike(a: Envelope, b: Envelope) -> bool:
+def _written_alike(a: ParsedEnvelope, b: ParsedEnvelope) -> bool:
     """Whether both have the same bytes of content, as an event that is sent again has."""
     return (
         bytes(a.properties) == bytes(b.properties)
@@ -147,17 +147,17 @@ def _written_alike(a: Envelope, b: Envelope) -> bool:
     )
 
 
-def _same_moment(a: Envelope, b: Envelope) -> bool:
+def _same_moment(a: ParsedEnvelope, b: ParsedEnvelope) -> bool:
     """Whether both claim the same time, or none. An event without a claimed time has the receipt."""
     claims = _claimed(a), _claimed(b)
     return claims[0] == claims[1] or claims in ((None, a.time), (b.time, None))
 
 
-def _claimed(event: Envelope) -> str | None:
+def _claimed(event: ParsedEnvelope) -> str | None:
     return event.original_time or (None if event.time == event.received_at else event.time)
 
 
-def _content(event: Envelope) -> dict[str, Any]:
+def _content(event: ParsedEnvelope) -> dict[str, Any]:
     """The content as sent, since the door's conversions may change from one version to the next."""
     content: dict[str, Any] = {
         "type": event.type,

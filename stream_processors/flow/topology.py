@@ -17,7 +17,7 @@ TOGETHER: Final = "projections"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class TopologyStage:
     """One step: what it reads, what it writes (in this order), the key of its order, where its code is."""
 
     name: str
@@ -29,8 +29,8 @@ class Stage:
 
 
 TOPOLOGY = (
-    Stage("collect", ("http", "files"), (topics.EVENTS, topics.REJECTED), "event id", "producers"),
-    Stage(
+    TopologyStage("collect", ("http", "files"), (topics.EVENTS, topics.REJECTED), "event id", "producers"),
+    TopologyStage(
         "events",
         (topics.EVENTS,),
         ("ClickHouse", topics.IDENTITY, topics.TOUCHED),
@@ -38,7 +38,7 @@ TOPOLOGY = (
         "stream_processors.flow.events",
         "events",
     ),
-    Stage(
+    TopologyStage(
         "declarations",
         (topics.REGISTRY,),
         (topics.IDENTITY, topics.TOUCHED),
@@ -46,7 +46,7 @@ TOPOLOGY = (
         "stream_processors.flow.declarations",
         TOGETHER,
     ),
-    Stage(
+    TopologyStage(
         "identity",
         (topics.IDENTITY,),
         ("ClickHouse", topics.TOUCHED),
@@ -54,7 +54,7 @@ TOPOLOGY = (
         "stream_processors.flow.identity",
         "identity",
     ),
-    Stage(
+    TopologyStage(
         "profiles",
         (topics.TOUCHED,),
         (topics.TOUCHED, "ClickHouse", topics.SEGMENTS, "ClickHouse"),
@@ -62,7 +62,7 @@ TOPOLOGY = (
         "stream_processors.flow.profiles",
         "profiles",
     ),
-    Stage(
+    TopologyStage(
         "triggers",
         (topics.SEGMENTS,),
         (topics.DELIVERIES, "ClickHouse", "webhooks"),
@@ -70,7 +70,7 @@ TOPOLOGY = (
         "destinations",
         "triggers",
     ),
-    Stage(
+    TopologyStage(
         "rejected",
         (topics.REJECTED,),
         ("ClickHouse",),
@@ -78,17 +78,17 @@ TOPOLOGY = (
         "stream_processors.flow.rejected",
         "rejected",
     ),
-    Stage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
+    TopologyStage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
 )
 """Upstream first: if none of them lags, checked in this order, nothing is in progress."""
 
 
-def projections(stages: Iterable[Stage]) -> tuple[Stage, ...]:
+def projections(stages: Iterable[TopologyStage]) -> tuple[TopologyStage, ...]:
     """The stages that follow the log: what `GET /v1/status` lists."""
     return tuple(stage for stage in stages if stage.group)
 
 
-def _together(stage: Stage) -> Stage:
+def _together(stage: TopologyStage) -> TopologyStage:
     """A stage on one machine: touches are in memory, so its progress is that of events and identity."""
     if stage.name not in ("events", "declarations", "identity", "profiles"):
         return stage
@@ -111,7 +111,7 @@ def picture() -> str:
     return "\n".join(lines)
 
 
-def _branch(stage: Stage, *, last: bool) -> str:
+def _branch(stage: TopologyStage, *, last: bool) -> str:
     name = max(len(each.name) for each in TOPOLOGY)
     writes = max(len(", ".join(each.writes)) for each in TOPOLOGY)
     return (

@@ -40,7 +40,7 @@ LONGEST_END: Final = 2.0
 """Seconds that the loop waits for the end of the consumer's thread, in which nothing else runs in it."""
 
 
-class Owner(Protocol):
+class LaneOwner(Protocol):
     """Receives this worker's partitions of a topic: a lane, or the trigger stage's keeper."""
 
     topic: str
@@ -97,7 +97,7 @@ class Membership:
     def __init__(
         self,
         settings: GroupSettings,
-        owners: Sequence[Owner],
+        owners: Sequence[LaneOwner],
         *,
         rebalanced: Callable[[], None] = lambda: None,
     ) -> None:

@@ -21,7 +21,7 @@ from schemas import topics
 from stream_processors.flow import events, identity
 from stream_processors.host import generation
 from stream_processors.host.generation import LEVEL, GenerationLog, LiveGeneration
-from stream_processors.host.lane import Replaced, Source
+from stream_processors.host.lane import RecordSource, Replaced
 from stream_processors.state.stage import Stage
 
 _FIRST: Final = 1
@@ -87,9 +87,9 @@ class Following:
 
 
 class OnceLevel:
-    """`lane.Source` of simorgh.touched: gives nothing before the generation of its stage is level."""
+    """`lane.RecordSource` of simorgh.touched: gives nothing before the generation of its stage is level."""
 
-    def __init__(self, source: Source, log: EventLog, number: Callable[[], int]) -> None:
+    def __init__(self, source: RecordSource, log: EventLog, number: Callable[[], int]) -> None:
         """`log`: with the positions of all generations; `number`: the generation of the lane's stage."""
         self._source = source
         self._log = GenerationLog(log, number)

@@ -55,7 +55,7 @@ class Fence(Protocol):
         ...
 
 
-class Source(Protocol):
+class RecordSource(Protocol):
     """The source of a lane's records."""
 
     def take(self, positions: Mapping[int, int], limit: int, timeout: float) -> list[Record]:
@@ -115,7 +115,7 @@ class Lane:
         stage: Stage,
         log: EventLog,
         fence: Fence,
-        source: Source | None = None,
+        source: RecordSource | None = None,
         *,
         superseded: Callable[[], None] = lambda: None,
         counted: Callable[[str, int, float], None] = lambda stage, records, seconds: None,

@@ -40,7 +40,7 @@ Money = tuple[str, int]
 """Currency and millionths."""
 
 
-class Identifier(msgspec.Struct, gc=False):
+class ParsedIdentifier(msgspec.Struct, gc=False):
     """One identifier of an envelope; `node` is hex. `trust`: "hint" if it links nobody, else empty. The texts are empty
     if they are sealed."""
 
@@ -63,7 +63,7 @@ class _Business(msgspec.Struct, gc=False):
     rank: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
-class Envelope(msgspec.Struct, gc=False):
+class ParsedEnvelope(msgspec.Struct, gc=False):
     """The parts of an envelope that projections read. Traits, properties and context stay JSON until they are
     needed."""
 
@@ -103,8 +103,8 @@ class Envelope(msgspec.Struct, gc=False):
         }
 
 
-_decode = msgspec.json.Decoder(Envelope).decode
-_decode_identifiers = msgspec.json.Decoder(tuple[Identifier, ...]).decode
+_decode = msgspec.json.Decoder(ParsedEnvelope).decode
+_decode_identifiers = msgspec.json.Decoder(tuple[ParsedIdentifier, ...]).decode
 
 
 @dataclass(slots=True)
@@ -117,12 +117,12 @@ class Batch:
     """
 
     records: list[Record] = field(default_factory=list)
-    events: list[Envelope] = field(default_factory=list)
+    events: list[ParsedEnvelope] = field(default_factory=list)
     keys: list[int] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
     nodes: list[tuple[int, ...]] = field(default_factory=list)
-    identifiers: list[tuple[Identifier, ...]] = field(default_factory=list)
+    identifiers: list[tuple[ParsedIdentifier, ...]] = field(default_factory=list)
     money: list[Money | None] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
     received: list[int] = field(default_factory=list)
@@ -207,12 +207,12 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     )
 
 
-def _facts(events: list[Envelope]) -> dict[int, int]:
+def _facts(events: list[ParsedEnvelope]) -> dict[int, int]:
     told = {i: event.business.key for i, event in enumerate(events) if event.business is not None}
     return dict(zip(told, _keys(list(told.values())), strict=True))
 
 
-def read_again(record: Record) -> Envelope | None:
+def read_again(record: Record) -> ParsedEnvelope | None:
     """The envelope of a record that was parsed before; None if this version can no longer read it."""
     try:
         _, [event] = _lifted([record], [_decode(record.value)])
@@ -221,10 +221,10 @@ def read_again(record: Record) -> Envelope | None:
     return event
 
 
-class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
+class _People(dict[bytes, tuple[tuple[ParsedIdentifier, ...], tuple[int, ...]]]):
     """Identifiers as in envelopes -> parsed, and their nodes. A customer who is often in a batch is parsed once."""
 
-    def __missing__(self, text: bytes) -> tuple[tuple[Identifier, ...], tuple[int, ...]]:
+    def __missing__(self, text: bytes) -> tuple[tuple[ParsedIdentifier, ...], tuple[int, ...]]:
         identifiers = tuple([one for one in _decode_identifiers(text) if one.trust != HINT])
         nodes = tuple([from_hex(identifier.node) for identifier in identifiers])
         if 0 in nodes:
@@ -233,7 +233,7 @@ class _People(dict[bytes, tuple[tuple[Identifier, ...], tuple[int, ...]]]):
         return found
 
 
-def _lifted(records: list[Record], events: list[Envelope]) -> tuple[list[Record], list[Envelope]]:
+def _lifted(records: list[Record], events: list[ParsedEnvelope]) -> tuple[list[Record], list[ParsedEnvelope]]:
     """Lift events of an older version to the present one."""
     for i in [i for i, event in enumerate(events) if event.dataschema in OLD]:
         records[i] = records[i]._replace(value=lifted(records[i].value))

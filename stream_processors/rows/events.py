@@ -5,10 +5,12 @@ from typing import Any, TypeVar
 
 import msgspec
 import pyarrow as pa
+from msgspec.structs import replace
 
 from privacy.keyring import Names, no_names
-from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, Identifier
+from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array
+from stream_processors.state.profile import SeenIdentifier
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
 from warehouse.client import fixed16, fixed32
 
@@ -144,8 +146,8 @@ def json_text(value: msgspec.Raw) -> str | None:
     return None if text == "null" else text
 
 
-Seen = dict[int, list[Any] | None]
-"""Node -> [type, value, first seen, last seen]; None if only an alias names it."""
+Seen = dict[int, SeenIdentifier | None]
+"""By node; None if only an alias names it."""
 
 
 def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
@@ -174,24 +176,25 @@ def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
 
 
 def _with_names(seen: Seen, names: Names) -> Seen:
-    nameless = [node for node, value in seen.items() if value is not None and not value[1]]
-    found = names(nameless) if nameless else {}
-    for node, name in found.items():
-        seen[node][1] = name.normalised  # type: ignore[index]  # none of those is None
+    nameless = {node: one for node, one in seen.items() if one is not None and not one.value}
+    for node, name in (names(nameless) if nameless else {}).items():
+        nameless[node].value = name.normalised
     return seen
 
 
-def _named(nodes: Sequence[int], identifiers: Sequence[Identifier], names: Names) -> list[Identifier]:
+def _named(nodes: Sequence[int], identifiers: Sequence[ParsedIdentifier], names: Names) -> list[ParsedIdentifier]:
     """Identifiers with their values, where somebody can say them."""
     found = names([node for node, one in zip(nodes, identifiers, strict=True) if not one.normalised])
     return [
-        Identifier(one.type, one.node, found[node].normalised, found[node].value, one.trust) if node in found else one
+        msgspec.structs.replace(one, normalised=found[node].normalised, value=found[node].value)
+        if node in found
+        else one
         for node, one in zip(nodes, identifiers, strict=True)
     ]
 
 
 def _see_alias(
-    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[Identifier], guessed: str | None, time: int
+    seen: Seen, nodes: tuple[int, ...], identifiers: Sequence[ParsedIdentifier], guessed: str | None, time: int
 ) -> None:
     for node, identifier in zip(nodes, identifiers, strict=True):
         if identifier.value == guessed and node != nodes[0]:
@@ -200,15 +203,12 @@ def _see_alias(
             _see(seen, node, identifier, time, time)
 
 
-def _see(seen: Seen, node: int, identifier: Identifier, first: int, last: int) -> None:
+def _see(seen: Seen, node: int, identifier: ParsedIdentifier, first: int, last: int) -> None:
     known = seen.get(node)
     if known is None:
-        seen[node] = [identifier.type, identifier.normalised, first, last]
-        return
-    if first < known[2]:  # noqa: PLR1730 - as above
-        known[2] = first
-    if last > known[3]:  # noqa: PLR1730
-        known[3] = last
+        seen[node] = SeenIdentifier(identifier.type, identifier.normalised, first, last)
+    else:
+        known.see(first, last)
 
 
 def merge_seen(into: Seen, other: Seen) -> Seen:
@@ -217,22 +217,21 @@ def merge_seen(into: Seen, other: Seen) -> Seen:
         known = into.get(node)
         if known is None:
             if value is not None or node not in into:
-                into[node] = None if value is None else list(value)
+                into[node] = None if value is None else replace(value)
         elif value is not None:
-            known[2] = min(known[2], value[2])
-            known[3] = max(known[3], value[3])
+            known.see(value.first_seen, value.last_seen)
     return into
 
 
-def identifier_rows(seen: Mapping[int, list[Any] | None]) -> pa.Table:
-    nodes = [node for node, value in seen.items() if value is not None and value[1]]
-    values = [value for value in seen.values() if value is not None and value[1]]
+def identifier_rows(seen: Mapping[int, SeenIdentifier | None]) -> pa.Table:
+    nodes = [node for node, one in seen.items() if one is not None and one.value]
+    values = [one for one in seen.values() if one is not None and one.value]
     return pa.table(
         {
             "node": fixed16(nodes),
-            "type": pa.array([v[0] for v in values], pa.string()),
-            "value": pa.array([v[1] for v in values], pa.string()),
-            "first_seen": pa.array([v[2] for v in values], _STAMP),
-            "last_seen": pa.array([v[3] for v in values], _STAMP),
+            "type": pa.array([one.type for one in values], pa.string()),
+            "value": pa.array([one.value for one in values], pa.string()),
+            "first_seen": pa.array([one.first_seen for one in values], _STAMP),
+            "last_seen": pa.array([one.last_seen for one in values], _STAMP),
         }
     )

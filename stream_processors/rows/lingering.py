@@ -343,13 +343,8 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
         if one.changes is not None:
             one.changes |= leaves
     for node, identifier in seen.items():
-        if (
-            identifier
-            and (one := get(node))
-            and one.state.add_identifier(node, *identifier)
-            and one.changes is not None
-        ):
-            one.changes |= judge.leaves_of(identities=identifier[:1])
+        if identifier and (one := get(node)) and one.state.add_identifier(node, identifier) and one.changes is not None:
+            one.changes |= judge.leaves_of(identities=(identifier.type,))
     for i in batch.writes:
         if batch.state[i] == UNIQUE and batch.nodes[i] and (one := get(batch.nodes[i][0])):
             _write_traits(one, batch, i, judge)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import orjson
 import pyarrow as pa
+from msgspec.structs import astuple
 
 from stream_processors.parse.money import decimal, decimal_array
 from stream_processors.state.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
-from stream_processors.state.profile import NEVER, ORDER, ProfileState
+from stream_processors.state.profile import NEVER, ORDER, ProfileState, SeenIdentifier
 from stream_processors.views.recent import View
 from warehouse.client import fixed16
 
@@ -82,7 +83,7 @@ def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
         "refunds": _amounts(state.refunds),
         "revenue": _amounts(state.revenue),
     }
-    text = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+    text = orjson.dumps(rest, astuple, orjson.OPT_SORT_KEYS).decode()
     return f'{{"traits":{texts[0]},"consent":{texts[2]},{text[1:]}'
 
 
@@ -105,15 +106,15 @@ def _map(rows: Sequence[Mapping[str, int]], values: Callable[[list[int]], pa.Arr
     return pa.MapArray.from_arrays(_offsets([len(row) for row in rows]), keys, flat)
 
 
-def _identity_columns(rows: Sequence[Collection[list[Any]]]) -> dict[str, pa.Array]:
+def _identity_columns(rows: Sequence[Collection[SeenIdentifier]]) -> dict[str, pa.Array]:
     """The nested column `identities`, built flat, without converting its times to text."""
     flat = [identifier for row in rows for identifier in row]
     offsets = _offsets([len(row) for row in rows])
     columns = {
-        "type": pa.array([i[0] for i in flat], pa.string()),
-        "value": pa.array([i[1] for i in flat], pa.string()),
-        "first_seen": pa.array([i[2] for i in flat], _STAMP),
-        "last_seen": pa.array([i[3] for i in flat], _STAMP),
+        "type": pa.array([one.type for one in flat], pa.string()),
+        "value": pa.array([one.value for one in flat], pa.string()),
+        "first_seen": pa.array([one.first_seen for one in flat], _STAMP),
+        "last_seen": pa.array([one.last_seen for one in flat], _STAMP),
     }
     return {f"identities.{name}": pa.ListArray.from_arrays(offsets, column) for name, column in columns.items()}
 

@@ -60,10 +60,10 @@ class TableHistory:
             one = holders[node]
             if one.state.write(kind, name, tuple(written)) and one.changes is not None:
                 one.changes |= judge.leaves_of(consent=(name,)) if kind == "consent" else judge.leaves_of((name,))
-        for node, kind, value, first, last in cold.identifiers(self._writer, nodes):
+        for node, seen in cold.identifiers(self._writer, nodes):
             one = holders[node]
-            if one.state.add_identifier(node, kind, value, first, last) and one.changes is not None:
-                one.changes |= judge.leaves_of(identities=(kind,))
+            if one.state.add_identifier(node, seen) and one.changes is not None:
+                one.changes |= judge.leaves_of(identities=(seen.type,))
 
     def _read_new(self, nodes: list[int], ends: Ends, holders: Holders, judge: Judge) -> None:
         wanted: dict[str, list[Any]] = {}

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from segments.sql import Page
 from stream_processors.parse.money import micros
 from stream_processors.state.bounds import LATEST, Kept
-from stream_processors.state.profile import ProfileState
+from stream_processors.state.profile import ProfileState, SeenIdentifier
 from warehouse import latest
 from warehouse.client import Writer
 
@@ -59,8 +59,8 @@ def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int
             states[node].write(kind, name, tuple(written))
         for state in {id(state): state for state in map(states.__getitem__, chunk)}.values():
             state.keep_latest(leaves.kept)
-        for node, kind, value, first, last in identifiers(writer, chunk):
-            states[node].add_identifier(node, kind, value, first, last)
+        for node, seen in identifiers(writer, chunk):
+            states[node].add_identifier(node, seen)
         load_events(writer, {node: states[node] for node in chunk}, before, leaves)
 
 
@@ -107,9 +107,9 @@ def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, 
     return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
 
 
-def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[Any, ...]]:
-    """Node, type, value, first and last seen."""
-    return writer.look_up(_IDENTIFIERS, {"nodes": nodes})
+def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[int, SeenIdentifier]]:
+    """What these nodes stand for."""
+    return ((node, SeenIdentifier(*seen)) for node, *seen in writer.look_up(_IDENTIFIERS, {"nodes": nodes}))
 
 
 def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mapping[int, int], leaves: LeafFold) -> None:

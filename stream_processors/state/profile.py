@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
+import msgspec
 import orjson
+from msgspec.structs import replace
 
 from schemas.clock import iso
 from schemas.order import time_of
@@ -26,6 +28,22 @@ NEVER = 10_390_000_000_000
 """A moment in 2299, which means no moment, for `due` and the like."""
 
 
+class SeenIdentifier(msgspec.Struct, gc=False, order=True):
+    """An identifier, and when it was seen first and last, in ms."""
+
+    type: str
+    value: str
+    first_seen: int
+    last_seen: int
+
+    def see(self, first: int, last: int) -> None:
+        """It was seen then, too."""
+        if first < self.first_seen:  # noqa: PLR1730 - once per identifier of an event: calls of `min` cost more
+            self.first_seen = first
+        if last > self.last_seen:  # noqa: PLR1730 - as above
+            self.last_seen = last
+
+
 @dataclass(slots=True)
 class ProfileState:
     """Times in ms, money in millionths by currency. `facts`: the input of segment rules, with their leaf states."""
@@ -33,8 +51,8 @@ class ProfileState:
     nodes: set[int] = field(default_factory=set)
     traits: dict[str, Written] = field(default_factory=dict)
     consents: dict[str, Written] = field(default_factory=dict)
-    identifiers: dict[int, list[Any]] = field(default_factory=dict)
-    """Node -> [type, value, first seen, last seen]."""
+    identifiers: dict[int, SeenIdentifier] = field(default_factory=dict)
+    """By node."""
     counts: dict[str, int] = field(default_factory=dict)
     events: int = 0
     revenue: dict[str, int] = field(default_factory=dict)
@@ -69,15 +87,14 @@ class ProfileState:
         if sums is not None:
             sums[currency] = sums.get(currency, 0) + amount
 
-    def add_identifier(self, node: int, kind: str, value: str, first: int, last: int) -> bool:
+    def add_identifier(self, node: int, seen: SeenIdentifier) -> bool:
         """Whether this one is new to the state."""
         known = self.identifiers.get(node)
         if known is None:
-            self.identifiers[node] = [kind, value, first, last]
-            self.identity_types.add(kind)
+            self.identifiers[node] = replace(seen)  # the state's own: it changes
+            self.identity_types.add(seen.type)
             return True
-        known[2] = min(known[2], first)
-        known[3] = max(known[3], last)
+        known.see(seen.first_seen, seen.last_seen)
         return False
 
     def absorb(self, other: "ProfileState") -> None:
@@ -86,8 +103,8 @@ class ProfileState:
         for kind, theirs in (("trait", other.traits), ("consent", other.consents)):
             for name, written in theirs.items():
                 self.write(kind, name, written)
-        for node, (kind, value, first, last) in other.identifiers.items():
-            self.add_identifier(node, kind, value, first, last)
+        for node, seen in other.identifiers.items():
+            self.add_identifier(node, seen)
         self.events += other.events
         for sums, added in (
             (self.counts, other.counts),

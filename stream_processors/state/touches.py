@@ -1,4 +1,5 @@
-"""`simorgh.touched`: profiles to look at, and why. Part of the public contract (`schemas.records.Touch`).
+"""`simorgh.touched`: profiles to look at, and why. The record is part of the public contract
+(`schemas.records.TouchRecord`).
 
 A touch is only a hint: it may come twice, late, or with a profile that was absorbed meanwhile. The holder looks up the
 present profiles of the nodes and passes on those of others. So a touch need not have the right profile, but it must be
@@ -10,11 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import orjson
-
 from eventlog.port import Message, Record
 from identity.nodes import from_hex, to_hex
-from schemas.errors import InvalidInput
+from schemas.errors import Broken, InvalidInput
+from schemas.records import TouchRecord, decode_touch, encode
 from stream_processors.state.profile import inherit
 
 _LOG = logging.getLogger(__name__)
@@ -113,30 +113,27 @@ class Touches:
 def message(touch: Touch) -> Message:
     """Key: the profile, so that one holder gets all of a profile's touches, in order."""
     key = to_hex(touch.profile)
-    body: dict[str, object] = {"profile": key, "cause": touch.cause}
-    nodes = touch.nodes - {touch.profile}
-    if nodes:
-        body["nodes"] = [to_hex(node) for node in sorted(nodes)]
-    if touch.inherited:
-        body["inherited"] = touch.inherited
-    if touch.former:
-        body["former"] = [to_hex(profile) for profile in sorted(touch.former)]
-    if touch.anew:
-        body["anew"] = True
-    return key.encode(), orjson.dumps(body)
+    record = TouchRecord(
+        profile=key,
+        cause=touch.cause,
+        nodes=[to_hex(node) for node in sorted(touch.nodes - {touch.profile})],
+        inherited=touch.inherited,
+        former=[to_hex(profile) for profile in sorted(touch.former)],
+        anew=touch.anew,
+    )
+    return key.encode(), encode(record)
 
 
 def parse(value: bytes) -> Touch:
-    """Raises `ValueError`, `TypeError`, `LookupError` or `InvalidIdentifier` if it is not a touch."""
-    body = orjson.loads(value)
-    inherited = body.get("inherited", {})
+    """Raises `Broken` or `InvalidIdentifier` if it is not a touch."""
+    record = decode_touch(value)
     return Touch(
-        from_hex(body["profile"]),
-        str(body["cause"]),
-        {from_hex(node) for node in body.get("nodes", ())},
-        {str(segment): int(entered) for segment, entered in inherited.items()},
-        {from_hex(profile) for profile in body.get("former", ())},
-        body.get("anew") is True,
+        from_hex(record.profile),
+        record.cause,
+        {from_hex(node) for node in record.nodes},
+        record.inherited,
+        {from_hex(profile) for profile in record.former},
+        record.anew,
     )
 
 
@@ -144,6 +141,6 @@ def parsed(record: Record) -> Touch | None:
     """A record of simorgh.touched; None, and a log line, if it is not a touch."""
     try:
         return parse(record.value)
-    except (ValueError, TypeError, LookupError, AttributeError, InvalidInput) as error:
+    except (Broken, InvalidInput) as error:
         _LOG.warning("touch %d/%d is left out: %s", record.partition, record.offset, type(error).__name__)
         return None

@@ -51,7 +51,7 @@ def write(tables: Tables, *events: Any, first: int = 0) -> Batch:
 def state_of(looked: Looked) -> tuple[int, set[tuple[str, str]]]:
     """Events, and identifiers by type and value."""
     state = looked.state
-    return state.events, {(kind, value) for kind, value, *_ in state.identifiers.values()}
+    return state.events, {(one.type, one.value) for one in state.identifiers.values()}
 
 
 class RowsContract:

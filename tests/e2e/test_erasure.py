@@ -57,7 +57,7 @@ def files_with(folder: Path, text: str) -> list[Path]:
 def rows_with(data: Path, text: str) -> list[str]:
     """The columns of the tables that hold the text: what is compressed on disk is read by the engine. No process may
     have the folder."""
-    with chdb.session.Session(str(data / "warehouse")) as engine:
+    with chdb.session.Session(str(data / "warehouse")) as engine:  # type: ignore[no-untyped-call]
 
         def ask(sql: str) -> list[list[str]]:
             lines = str(engine.query(sql, "TabSeparated")).splitlines()

@@ -29,7 +29,7 @@ from stream_processors.flow.profiles import ProfilesStage
 from stream_processors.host import generation
 from stream_processors.host.following import Following, OnceLevel
 from stream_processors.host.generation import GenerationLog, LiveGeneration
-from stream_processors.host.lane import Replaced, Source
+from stream_processors.host.lane import RecordSource, Replaced
 from stream_processors.host.replay import on_one_box
 from stream_processors.host.replay_keeper import ReplayKeeper
 from stream_processors.host.worker import WorkerStages
@@ -99,7 +99,9 @@ class Worker:
             "identity": Following(IdentityStage, self.live, lambda number: self.of(number).identity),
             "profiles": profiles,
         }
-        self.sources: dict[str, Source] = {name: WholeLog(cluster.log, one.topic) for name, one in self.stages.items()}
+        self.sources: dict[str, RecordSource] = {
+            name: WholeLog(cluster.log, one.topic) for name, one in self.stages.items()
+        }
         self.sources["profiles"] = OnceLevel(self.sources["profiles"], cluster.log, lambda: profiles.generation)
         self.positions: dict[str, dict[int, int]] = {name: {} for name in STAGES}
         self.zombie: threading.Thread | None = None
@@ -126,7 +128,7 @@ class Worker:
 
 
 class WholeLog:
-    """See `lane.Source`: so many records of each partition, and no waiting."""
+    """See `lane.RecordSource`: so many records of each partition, and no waiting."""
 
     def __init__(self, log: EventLog, topic: str) -> None:
         self._log = log

@@ -27,7 +27,7 @@ from schemas.records import (
     Rules,
     SharedDecision,
     Split,
-    Touch,
+    TouchRecord,
     Transition,
     decode_claim,
     decode_identity,
@@ -131,8 +131,8 @@ WRITTEN: list[tuple[str, bytes, Json]] = [
         OWNED,
     ),
     ("segments.claim.v1", encode(Claim(owner=Owner(3, 7, 0), upto=12, fences=[Owner(0, 6, 0), Owner(3, 6, 2)])), CLAIM),
-    ("touched.v1", encode(Touch(profile=NODE, cause="event")), TOUCH),
-    ("touched.v1", encode(Touch(profile=NODE, cause="event", nodes=[OTHER], inherited={"buyers": 5})), REACHED),
+    ("touched.v1", encode(TouchRecord(profile=NODE, cause="event")), TOUCH),
+    ("touched.v1", encode(TouchRecord(profile=NODE, cause="event", nodes=[OTHER], inherited={"buyers": 5})), REACHED),
     (
         "identity.v2",
         encode_identity(
