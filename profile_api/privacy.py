@@ -1,6 +1,8 @@
 """Requests about people's own data: to be forgotten, and how far that is."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from fastapi import Path
 
 from identity.nodes import to_hex
 from profile_api import people
@@ -104,6 +106,6 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 
 @routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))
 @scope(STEWARD)
-def read_request(deps: Deps, id: str) -> JsonReply:
+def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
     """How far a request is."""
     return JsonReply(view(found(deps, id)))

@@ -12,7 +12,7 @@ WRITE: Final = "write"
 """Declare segments and triggers."""
 
 STEWARD: Final = "steward"
-"""Merge and split profiles."""
+"""Merge, split and erase profiles."""
 
 ADMIN: Final = "admin"
 """Sources, keys, rejected events, and everything that the other scopes allow."""

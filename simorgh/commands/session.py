@@ -32,8 +32,8 @@ class Api:
     def put(self, path: str, body: object) -> Json:
         return self._session.call("PUT", path, body)
 
-    def delete(self, path: str) -> Json:
-        return self._session.call("DELETE", path)
+    def delete(self, path: str, body: Json = None) -> Json:
+        return self._session.call("DELETE", path, body=body)
 
     def pages(self, path: str, limit: int | None, **params: object) -> Iterator[Json]:
         """The pages of a list until `limit` items have come; None: to its end."""

@@ -44,7 +44,7 @@ _SHORTEST: Final = 4
 _FOUND: Final = """SELECT any(detail) FROM decisions WHERE node = {node:UInt128} AND outcome = 'erased'"""
 
 
-class Keys(Protocol):
+class DestroyableKeys(Protocol):
     """See `privacy.keyring.Keyring`."""
 
     @property
@@ -64,7 +64,7 @@ class Eraser:
         self,
         log: RecordLog,
         writer: Writer,
-        keys: Keys,
+        keys: DestroyableKeys,
         clock: Clock,
         checkpoint: Checkpoint = no_checkpoint,
         done: Callable[[], None] = lambda: None,

@@ -335,7 +335,7 @@ def test_a_trigger_shows_its_secret_once(live: World) -> None:
     assert call(live, "DELETE", "/v1/segments/locals", status=409)["code"] == "in_use"
     changed = call(live, "PUT", "/v1/triggers/welcome", {k: v for k, v in TRIGGER.items() if k != "on"})
     assert changed["on"] == ["entered", "exited"]
-    assert changed["causes"] == ["event", "time", "merge", "consent"]
+    assert changed["causes"] == ["event", "time", "merge", "consent", "erased"]
     changed = call(live, "PUT", "/v1/triggers/welcome", TRIGGER | {"causes": ["split", "event", "split"]})
     assert changed["causes"] == call(live, "GET", "/v1/triggers/welcome")["causes"] == ["split", "event"]
     for wrong in ([], ["replay"], ["absorbed"], ["birthday"], "split"):

@@ -30,6 +30,10 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/profiles/{key}"): "read",
     ("GET", "/v1/profiles/{key}/events"): "read",
     ("GET", "/v1/profiles/{key}/identities"): "read",
+    ("DELETE", "/v1/profiles/{key}"): "steward",
+    ("GET", "/v1/privacy/requests"): "steward",
+    ("POST", "/v1/privacy/requests"): "steward",
+    ("GET", "/v1/privacy/requests/{id}"): "steward",
     ("POST", "/v1/profiles/{key}/merge"): "steward",
     ("POST", "/v1/profiles/{key}/split"): "steward",
     ("GET", "/v1/segments"): "read",
@@ -225,7 +229,8 @@ def test_openapi_explains_and_shows_every_operation(world: World) -> None:
 
 
 def test_every_request_model_has_an_example_that_is_valid(world: World) -> None:
-    for name in ("LookupIn", "MergeIn", "SplitIn", "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
+    for name in ("LookupIn", "MergeIn", "SplitIn", "EraseIn", "PrivacyRequestIn",
+                 "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
                  "TriggerChange", "TokenIn", "SourceIn", "SourceChange"):  # fmt: skip
         model = getattr(requests, name)
         model.model_validate(example_of(model))
