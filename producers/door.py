@@ -9,9 +9,11 @@ a sender sends, does no I/O and may be called from any thread.
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from itertools import islice, product
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -102,6 +104,10 @@ class _Person(NamedTuple):
     members: bytes
     key: DataKey | None = None
 
+
+_SUPPRESSED: Final = "identifiers: wanted people who were not forgotten, got one who was; send no more of them"
+_MOST_TEXTS: Final = 200
+"""That are looked at in what cannot be read as an event."""
 
 _RANK: Final = attrgetter("rank")
 
@@ -196,8 +202,8 @@ class Door:
     ) -> Refused:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
         safe_id = id if _is_id(id) else self._new_id()
-        if error.code == SUPPRESSED:
-            return Refused(safe_id, error.code, error.message, None)
+        if error.code == SUPPRESSED or (self._forgotten and self._names_forgotten(raw)):
+            return Refused(safe_id, SUPPRESSED, _SUPPRESSED, None)
         payload = raw if isinstance(raw, bytes) else dump(raw)
         text, encoded = _as_text(payload)
         rejection = Rejection(
@@ -213,6 +219,19 @@ class Door:
             digest=int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
         )
         return Refused(safe_id, error.code, error.message, (safe_id.encode(), records.encode(rejection)))
+
+    def _names_forgotten(self, raw: bytes | Object) -> bool:
+        """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""
+        try:
+            texts = list(islice(_scalars(orjson.loads(raw) if isinstance(raw, bytes) else raw), _MOST_TEXTS))
+        except orjson.JSONDecodeError:
+            return False
+        for type_, text in product(self._rules.priorities, texts):
+            with suppress(InvalidIdentifier):
+                known = self._identifier(type_, _text(type_, text), self._region if type_ == "phone" else None)
+                if known is not None and known.node in self._forgotten:
+                    return True
+        return False
 
     def forget_cached(self) -> None:
         """Empty the caches of identifiers."""
@@ -395,10 +414,7 @@ class Door:
         if wrong is not None and not (found or hints or blocked or of_nobody):
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
         if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
-            raise InvalidEvent(
-                "identifiers: wanted people who were not forgotten, got one who was; send no more of them",
-                code=SUPPRESSED,
-            )
+            raise InvalidEvent(_SUPPRESSED, code=SUPPRESSED)
         if self._budgets is not None:
             self._budgets.identifiers(source, found.keys() | hints.keys(), received_at)
         person = self._person(
@@ -475,6 +491,21 @@ def _as_text(payload: bytes) -> tuple[str | None, str | None]:
         return payload.decode(), None
     except UnicodeDecodeError:
         return None, base64.b64encode(payload).decode()
+
+
+def _scalars(value: object) -> Iterator[object]:
+    """The texts and numbers in parsed JSON, but for those that are too long for an identifier."""
+    level = [value]
+    while level:
+        deeper: list[object] = []
+        for one in level:
+            if isinstance(one, Mapping):
+                deeper += one.values()
+            elif isinstance(one, list):
+                deeper += one
+            elif isinstance(one, (str, int)) and len(str(one)) <= LONGEST_CACHED:
+                yield one
+        level = deeper
 
 
 def _is_id(id: str) -> bool:

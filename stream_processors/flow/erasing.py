@@ -88,8 +88,9 @@ class Eraser:
 
     def _erase(self, requests: Sequence[Erasure]) -> None:
         found = {one.id: self._nodes_of(one) for one in requests}
-        names = self._keys.names({node for nodes in found.values() for node in nodes})
-        self._forget_rejected(_texts(names.values()))
+        everybody = {node for nodes in found.values() for node in nodes}
+        names = self._keys.names(everybody)
+        self._forget_rejected(_texts(names.values()) | {f"{node:032x}" for node in everybody})
         self._say(
             [
                 (ERASED, one.id, {"nodes": [f"{node:032x}" for node in found[one.id]]})
@@ -98,7 +99,7 @@ class Eraser:
             ]
         )
         self._checkpoint("erased")
-        self._forget({node for nodes in found.values() for node in nodes})
+        self._forget(everybody)
         self._say([(ERASURE, one.id, {"state": "unreadable" if found[one.id] else "nobody"}) for one in requests])
         self._checkpoint("unreadable")
         _LOG.info("privacy: %d requests for erasure: unreadable", len(requests))

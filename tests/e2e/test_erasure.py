@@ -113,7 +113,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
             assert client.http.get(f"/v1/profiles/{view['profile_id']}").status_code == 404
             assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
-            assert client.send(*of_the_person(1))["rejected"][0]["code"] == "suppressed"
+            assert {one["code"] for one in client.send(*of_the_person(1))["rejected"]} == {"suppressed"}
             wait_for(lambda: destroyed(client), "not destroyed")
         exits = wait_for(
             lambda: [one for one in bodies(receiver) if one["type"] == "segment.exited"], "nobody was told"
@@ -122,8 +122,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             "segment": "buyers", "profile_id": view["profile_id"], "identities": [], "cause": "erased", "trigger": "",
             "transition_id": "",
         }  # fmt: skip
-        other = client.profile("user_id:s0x0")
         events = client.settled()["events"]
+        other = client.profile("user_id:s0x0")
         server.kill()
         server.start()
         assert destroyed(client)
@@ -157,6 +157,7 @@ def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, poi
         with pytest.raises(Exception):  # noqa: B017, PT011 - the connection ends in whatever way
             forget(client)
         wait_for(server.died, "the server was not killed")
+        server.stop()
         server.start()
         wait_for(lambda: destroyed(client), "not destroyed")
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
