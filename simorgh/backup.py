@@ -1,6 +1,6 @@
 """Backup and restore of one box: the log and the secret, from which everything else is rebuilt.
 
-A backup is a folder: `log.sqlite`, `keys.json` (not where SIMORGH_SECRET is set), and `manifest.json` with checksums
+A backup is a folder: `log.sqlite`, `keys.json` and `master.json` (not where SIMORGH_SECRET is set), and `manifest.json` with checksums
 and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are rebuilt from the
 log at the first start after a restore.
 
@@ -36,6 +36,7 @@ from stream_processors.host import generation
 
 LOG: Final = "log.sqlite"
 KEYS: Final = "keys.json"
+MASTER: Final = "master.json"
 MANIFEST: Final = "manifest.json"
 
 _PAGES: Final = 512  # of 16 KiB in one step: other readers of the disk get their turn between two
@@ -103,6 +104,10 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
     if settings.secret is None:
         shutil.copyfile(secret.keys_path(DataDir(settings.data)), target / KEYS)
         _sync(target / KEYS)
+        master = data_keys.master_path(DataDir(settings.data))
+        if master.exists():
+            shutil.copyfile(master, target / MASTER)
+            _sync(target / MASTER)
     manifest = Manifest(
         made_at=iso(clock()),
         version=__version__,
@@ -293,6 +298,8 @@ def restore(
         _put_keys(draft, folder, keys)
         if KEYS in manifest.files:
             _copy(source / KEYS, secret.keys_path(folder))
+        if MASTER in manifest.files:
+            _copy(source / MASTER, data_keys.master_path(folder))
         os.replace(draft, settings.log_path)
         sync_folder(settings.log_path.parent)
     return manifest

@@ -4,6 +4,8 @@ Without its keys, a log of sealed events tells nothing of anybody, as if everybo
 whose key store is lost, or is another log's, does not start.
 """
 
+import json
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +14,8 @@ from eventlog.port import RecordLog
 from privacy.keyring import Keyring
 from privacy.sqlite import SqliteKeys, identity_of
 from schemas.errors import Conflict
-from simorgh.datadir import DataDir
+from simorgh.datadir import DataDir, write_private
+from simorgh.settings import Settings
 
 _CLAIM: Final = "keys"
 
@@ -21,10 +24,16 @@ def path_of(folder: DataDir) -> Path:
     return folder.root / "keys.sqlite"
 
 
-def of_one_box(folder: DataDir, log: RecordLog, secret: bytes) -> Keyring:
-    """The keys in `keys.sqlite`, made where the log says nothing of keys yet. Raises as `require_agreement`."""
+def master_path(folder: DataDir) -> Path:
+    return folder.root / "master.json"
+
+
+def of_one_box(settings: Settings, folder: DataDir, log: RecordLog) -> Keyring:
+    """The keys in `keys.sqlite`, made where the log says nothing of keys yet. Raises as `require_agreement`, and
+    `Conflict` where the master key is lost."""
     path = path_of(folder)
     require_agreement(log, path)
+    master = _master(settings, folder, is_new=not path.exists())
     store = SqliteKeys(path)
     try:
         if claim(log, _CLAIM, store.identity) != store.identity:
@@ -32,7 +41,28 @@ def of_one_box(folder: DataDir, log: RecordLog, secret: bytes) -> Keyring:
     except BaseException:
         store.close()
         raise
-    return Keyring(store, secret)
+    return Keyring(store, master)
+
+
+def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:
+    """What the master key follows from: SIMORGH_SECRET, else a file of its own, so that whoever loses `keys.json` can
+    still read what the log says."""
+    if settings.secret:
+        return bytes.fromhex(settings.secret.get_secret_value())
+    path = master_path(folder)
+    if not path.exists() and is_new:
+        write_private(path, {"master_key": secrets.token_hex(32)})
+    try:
+        return bytes.fromhex(json.loads(path.read_text())["master_key"])
+    except FileNotFoundError:
+        came = "no file"
+    except (ValueError, LookupError, TypeError):
+        came = "another content"
+    raise Conflict(
+        f"{path}: wanted the master key of the data keys, got {came}; restore it from a backup. Without it nothing"
+        " personal in the log can be read",
+        code="master_key_missing",
+    )
 
 
 def require_agreement(log: RecordLog, path: Path) -> None:

@@ -75,7 +75,7 @@ class Platform:
             log = box.open_log()
             undo.callback(log.close)
             self.secret = secret.of_one_box(settings, self.folder, log)
-            self.keyring = data_keys.of_one_box(self.folder, log, self.secret)
+            self.keyring = data_keys.of_one_box(settings, self.folder, log)
             undo.callback(self.keyring.close)
             self.log = WatchedLog(SealedLog(log, self.keyring))
             self.warehouse = open_warehouse(settings)

@@ -3,15 +3,20 @@
 chDB opens one folder per process, so the tests of one run share it, each in databases of its own.
 """
 
+import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import clickhouse_connect
 import pytest
 
 from tests.clickhouse.process import BridgeProcess
+from tests.hosts import Hosts
 
 if TYPE_CHECKING:
     from deploy.kafka.broker import Broker
@@ -26,6 +31,15 @@ _LONG = ("cluster", "deploy", "e2e", "integration", "contracts", "clickhouse", "
 _OWN_THREADS = ("kafka-io-", "log-keeper", "log-delivery", "load")
 """Threads of a log on Kafka and of a load on one. They go on forever, look for a broker that is gone, and draw from
 `random`, which fails Hypothesis in later tests of the process."""
+
+
+_MEMORY: Final = Path("/dev/shm")
+_ROOM: Final = 4 << 30
+"""Bytes that must be free there."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Hosts())
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -53,9 +67,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def chdb_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder for what is written and never read after a power cut: in memory where the machine has such a place.
+
+    The laws write thousands of small parts and commits, and would wait for the disk most of the time.
+    """
+    if not (os.access(_MEMORY, os.W_OK) and Path("/proc").is_dir()) or shutil.disk_usage(_MEMORY).free < _ROOM:
+        yield tmp_path_factory.mktemp("in-memory")
+        return
+    for left in _MEMORY.glob("simorgh-tests-*"):  # by runs that were killed
+        if not Path("/proc", left.name.rpartition("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = _MEMORY / f"simorgh-tests-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def chdb_dsn(in_memory: Path) -> Iterator[str]:
     """The engine of this run, open until its end: for `Warehouse(chdb_dsn, workspace)` and plain clients."""
-    dsn = f"chdb://{tmp_path_factory.mktemp('chdb')}"
+    dsn = f"chdb://{in_memory / 'chdb'}"
     client = clickhouse_connect.get_client(dsn=dsn)
     yield dsn
     client.close()
@@ -76,35 +109,35 @@ def server_dsn(bridge: BridgeProcess) -> str:
 
 
 @pytest.fixture(scope="session")
-def make_box(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
+def make_box(chdb_dsn: str, in_memory: Path) -> "MakeBox":
     """Makes a box (see `pipeline_world`) for the length of a `with`."""
-    return _box_maker(chdb_dsn, tmp_path_factory)
+    return _box_maker(chdb_dsn, in_memory)
 
 
 @pytest.fixture(scope="session", params=["box", "cluster"])
-def make_house(request: pytest.FixtureRequest, chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeHouse":
+def make_house(request: pytest.FixtureRequest, chdb_dsn: str, in_memory: Path) -> "MakeHouse":
     """Makes an installation of each size (see `installation`) for the length of a `with`: what holds, holds on both."""
-    return _house_maker(request.param, chdb_dsn, tmp_path_factory)
+    return _house_maker(request.param, chdb_dsn, in_memory)
 
 
 @pytest.fixture(scope="session")
-def make_server_box(server_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeBox":
+def make_server_box(server_dsn: str, in_memory: Path) -> "MakeBox":
     """Makes a box whose warehouse is a server."""
-    return _box_maker(server_dsn, tmp_path_factory)
+    return _box_maker(server_dsn, in_memory)
 
 
 @pytest.fixture(scope="session")
-def make_cluster_box(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MakeBox]":
+def make_cluster_box(tmp_path_factory: pytest.TempPathFactory, in_memory: Path) -> "Iterator[MakeBox]":
     """Makes a box whose tables are Distributed ones."""
     made = BridgeProcess(tmp_path_factory.mktemp("cluster") / "data", cluster="simorgh")
-    yield _box_maker(made.url, tmp_path_factory, cluster="simorgh")
+    yield _box_maker(made.url, in_memory, cluster="simorgh")
     made.stop()
 
 
-def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory, **fixed: Any) -> "MakeBox":
+def _box_maker(dsn: str, parent: Path, **fixed: Any) -> "MakeBox":
     from tests.properties.pipeline_world import Box  # only where it is used: it imports the whole house
 
-    folder = tmp_path_factory.mktemp("logs")
+    folder = Path(tempfile.mkdtemp(prefix="logs-", dir=parent))
 
     @contextmanager
     def make(**settings: Any) -> "Iterator[Box]":
@@ -117,11 +150,11 @@ def _box_maker(dsn: str, tmp_path_factory: pytest.TempPathFactory, **fixed: Any)
     return make
 
 
-def _house_maker(host: str, dsn: str, tmp_path_factory: pytest.TempPathFactory) -> "MakeHouse":
+def _house_maker(host: str, dsn: str, parent: Path) -> "MakeHouse":
     from tests.properties.cluster_world import Cluster  # as above
     from tests.properties.pipeline_world import Box
 
-    folder = tmp_path_factory.mktemp(host)
+    folder = Path(tempfile.mkdtemp(prefix=f"{host}-", dir=parent))
     kind: type[Box | Cluster] = Box if host == "box" else Cluster
 
     @contextmanager

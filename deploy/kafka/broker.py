@@ -60,16 +60,23 @@ class Broker:
     """
 
     def __init__(
-        self, folder: Path, *, ports: Sequence[int] = (), more: str = "", formatting: Sequence[str] = ()
+        self,
+        folder: Path,
+        *,
+        ports: Sequence[int] = (),
+        more: str = "",
+        formatting: Sequence[str] = (),
+        java: Sequence[str] = (),
     ) -> None:
         """`ports`: its own and its controller's, else such as are free. `more`: properties that are added to
-        `PROPERTIES`, or take their place. `formatting`: options of Kafka's storage tool."""
+        `PROPERTIES`, or take their place. `formatting`: options of Kafka's storage tool. `java`: options of Java."""
         self.folder = folder
         self.log = folder / "broker.log"
         self.port, controller = ports or free_ports(2)
         self._process: subprocess.Popen[bytes] | None = None
         self._properties = folder / "server.properties"
         self._formatting = formatting
+        self._java = java
         folder.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(PROPERTIES.format(port=self.port, controller=controller, folder=folder) + more)
 
@@ -80,7 +87,7 @@ class Broker:
 
     def start(self) -> "Broker":
         """Raises `Unavailable` where Java or the jars cannot be had, `RuntimeError` when it does not come up."""
-        java = _java()
+        java = _java(self._java)
         if not (self.folder / "data" / "meta.properties").exists():
             tool = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(self._properties)]
             self._run([*tool, *self._formatting])
@@ -147,12 +154,12 @@ class Broker:
         raise RuntimeError(f"Kafka did not start; the end of {self.log}: {self.log.read_text()[-1000:]}")
 
 
-def _java() -> list[str]:
+def _java(more: Sequence[str]) -> list[str]:
     java = shutil.which("java")
     if java is None:
         raise Unavailable("Kafka: wanted Java 17 or newer to run it, there is none; install a JRE")
     small = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.showDateTime=true"]
-    return [java, *small, "-cp", f"{jars()}/*"]
+    return [java, *small, *more, "-cp", f"{jars()}/*"]
 
 
 def free_ports(count: int) -> list[int]:

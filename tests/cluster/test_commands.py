@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.cluster.harness import SECRET, Api, Cluster, eventually, opened_log, running_cluster
+from tests.cluster.harness import SECRET, Api, Cluster, Role, eventually, opened_log, running_cluster
 from tests.e2e.command_line import program, simorgh
 
 MAPPING = """
@@ -33,8 +33,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made
 
 
-def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def roles(cluster: Cluster) -> tuple[Role, Role]:
+    """A collector and an API, with a worker behind them."""
     collect, api, _ = cluster.together("collect", "api", "work")
+    return collect, api
+
+
+def test_no_command_opens_the_log(cluster: Cluster, roles: tuple[Role, Role], tmp_path: Path) -> None:
+    collect, api = roles
     face = Api(collect, api)
     face.send({"type": "identify", "userId": "c1", "messageId": "m1"})
     face.settled()
@@ -61,8 +68,10 @@ def test_no_command_opens_the_log(cluster: Cluster, tmp_path: Path) -> None:
     face.close()
 
 
-def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, tmp_path: Path) -> None:
-    collect, api, _ = cluster.together("collect", "api", "work")
+def test_an_import_tells_what_is_new_to_the_write_keys_source(
+    cluster: Cluster, roles: tuple[Role, Role], tmp_path: Path
+) -> None:
+    collect, api = roles
     named = {**cluster.environment, "SIMORGH_API": api.url, "SIMORGH_COLLECTOR": collect.url}
     mapping, file = tmp_path / "till.toml", tmp_path / "till.csv"
     mapping.write_text(MAPPING)
@@ -97,6 +106,7 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(cluster: Cluster, 
         assert says in doctor.out
 
 
+@pytest.mark.usefixtures("roles")
 def test_another_secret_starts_no_role(cluster: Cluster, tmp_path: Path) -> None:
     with opened_log(cluster) as log:
         assert any(log.ends("simorgh.about")), "the first role said which secret holds"

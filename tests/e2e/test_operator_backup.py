@@ -15,7 +15,7 @@ def test_a_backup_under_load_is_whole_and_restores_elsewhere(tmp_path: Path) -> 
     with running(data) as (server, client), sending(server) as senders:
         wait_for(lambda: sum(one.acknowledged for one in senders) > 1_000, "nothing is sent")
         before = sum(one.acknowledged for one in senders)
-        assert "backed up" in program("backup", kept, "--data", data).answer()
+        assert "backed up" in program("backup", kept, "--keys", kept.parent / "keys.sqlite", "--data", data).answer()
         wait_for(lambda: sum(one.acknowledged for one in senders) > before + 200, "the backup stopped the senders")
         assert others_can_read(data) == others_can_read(kept) == []
         who = client.profile("user_id:s0x0")["profile_id"]
@@ -23,7 +23,10 @@ def test_a_backup_under_load_is_whole_and_restores_elsewhere(tmp_path: Path) -> 
     held = sum(manifest["positions"]["simorgh.events"])
     assert held >= before
     assert "ok  backup" in simorgh("doctor", "--data", kept).answer()
-    assert f"restored: {held:,} events" in simorgh("restore", kept, "--data", elsewhere).answer()
+    assert (
+        f"restored: {held:,} events"
+        in simorgh("restore", kept, "--keys", kept.parent / "keys.sqlite", "--data", elsewhere).answer()
+    )
     elsewhere.parent.joinpath("server.err").touch()
     with running(elsewhere) as (_, client):
         status = client.settled()
@@ -81,7 +84,7 @@ def test_a_secret_in_the_environment_stays_out_of_the_backup(tmp_path: Path) -> 
     assert {path.name for path in kept.iterdir()} == {"log.sqlite", "manifest.json"}
     assert "SIMORGH_SECRET" in simorgh("restore", kept, "--data", fresh).fault(1)
     assert "SIMORGH_SECRET" in simorgh("restore", kept, "--data", fresh, SIMORGH_SECRET="77" * 32).fault(1)
-    simorgh("restore", kept, "--data", fresh, SIMORGH_SECRET=secret).answer()
+    simorgh("restore", kept, "--keys", data / "keys.sqlite", "--data", fresh, SIMORGH_SECRET=secret).answer()
     with running(fresh, SIMORGH_SECRET=secret) as (server, _):
         again = Client(server)
         assert again.settled()

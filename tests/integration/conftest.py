@@ -1,5 +1,6 @@
 """Fixtures of the cases of a cluster's stages."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from tests.properties.cluster_world import Cluster
 
 
 @pytest.fixture
-def make(chdb_dsn: str, tmp_path: Path) -> Iterator[Make]:
+def make(chdb_dsn: str, in_memory: Path) -> Iterator[Make]:
     made: list[Cluster] = []
+    folder = Path(tempfile.mkdtemp(prefix="cluster-", dir=in_memory))
 
     def new(**settings: Any) -> Cluster:
-        made.append(Cluster(chdb_dsn, tmp_path, **settings))
+        made.append(Cluster(chdb_dsn, folder, **settings))
         return made[-1]
 
     yield new

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.kafka.broker import Broker, free_ports
-from tests.kafka.fixtures import running_broker, started
+from tests.kafka.fixtures import SHORT_LIVED, running_broker, started
 
 _PROPERTIES: Final = """
 node.id={number}
@@ -34,7 +34,12 @@ def running_brokers(folder: Path, count: int = 3) -> Iterator[list[Broker]]:
     ports = [free_ports(2) for _ in range(count)]
     voters = ",".join(f"{number}@127.0.0.1:{controller}" for number, (_, controller) in enumerate(ports, 1))
     brokers = [
-        Broker(folder / str(number), ports=its_ports, more=_PROPERTIES.format(number=number, voters=voters))
+        Broker(
+            folder / str(number),
+            ports=its_ports,
+            more=_PROPERTIES.format(number=number, voters=voters),
+            java=SHORT_LIVED,
+        )
         for number, its_ports in enumerate(ports, 1)
     ]
     try:
