@@ -1,8 +1,8 @@
 """Backup and restore of one box: the log and the secret, from which everything else is rebuilt.
 
-A backup is a folder: `log.sqlite`, `keys.json` and `master.json` (not where SIMORGH_SECRET is set), and `manifest.json` with checksums
-and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are rebuilt from the
-log at the first start after a restore.
+A backup is a folder: `log.sqlite`; `keys.json` and `master.json` (not where SIMORGH_SECRET is set); and `manifest.json`
+with checksums and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are
+rebuilt from the log at the first start after a restore.
 
 Data keys are not in it: a backup from before an erasure must not bring anybody back. They are copied to a file of
 their own, which replaces the one before it (`copy_keys`), after the log, so that it has every key that the log needs.
