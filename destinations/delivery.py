@@ -14,6 +14,8 @@ from schemas.errors import Broken
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
+REFUSED: Final = "refused"
+"""Not sent, since the person does not allow the trigger's purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,20 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
     """The state when it will not be attempted again, for a reason that is not the destination's."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
+
+
+def refused(delivery: Delivery, purpose: str, now: int) -> Delivery:
+    """The state of one that is not sent for want of consent: what stays on record does not say who they are."""
+    body = orjson.loads(delivery.body)
+    body["data"]["identities"] = []
+    return replace(
+        delivery,
+        status=REFUSED,
+        error=f"no consent for {purpose}",
+        body=orjson.dumps(body).decode(),
+        updated_at=now,
+        next_at=now,
+    )
 
 
 _COLUMNS: Final = (

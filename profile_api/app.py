@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from profile_api import (
+    consent,
     events,
     health,
     identity_rules,
@@ -16,6 +17,7 @@ from profile_api import (
     names,
     problems,
     profiles,
+    purposes,
     reference,
     rejected,
     schemata,
@@ -32,11 +34,13 @@ from profile_api.framing import Framing
 from profile_api.routes import add
 
 _TOPICS: Final = (
+    consent,  # before the profiles: theirs take any path for a key
     profiles,
     stewards,
     segments,
     stream,
     triggers,
+    purposes,
     status,
     events,
     known,

@@ -7,13 +7,15 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 
 from identity.nodes import to_hex
-from profile_api import people, views
+from profile_api import people, permits, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
+from profile_api.models.consent import MaskedProfile
 from profile_api.models.examples import example
 from profile_api.models.profiles import EventPage, Identities, LookupAnswer, Profile, ProfilePage
 from profile_api.params import Cursor, Limit, ProfileKey
+from profile_api.permits import ForPurpose
 from profile_api.replies import JsonReply, page
 from profile_api.requests import LookupIn
 from profile_api.routes import guarded
@@ -84,18 +86,28 @@ def parts_of(include: str | None) -> tuple[str, ...]:
 
 
 def view_of(
-    deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
+    deps: ApiDeps,
+    row: people.Row,
+    parts: tuple[str, ...],
+    fresh: dict[str, Any],
+    *,
+    provenance: bool = False,
+    purpose: str | None = None,
 ) -> dict[str, Any]:
+    """The 360° view of a row; under a `purpose` that the profile does not allow, its id and consent alone."""
+    if purpose is not None and not permits.is_allowed(deps, row, purpose):
+        return permits.masked(deps, row, purpose)
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
     if provenance and "traits" in parts:
         row = people.with_origins(deps, row)
-    return views.profile_view(row, deps.workspace, fresh, parts, events=events)
+    purposes = permits.purposes(deps, row) if "consent" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, purposes=purposes, events=events)
 
 
-def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool) -> JsonReply:
+def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool, purpose: str | None) -> JsonReply:
     fresh = freshness(deps)  # before the rows: they hold at least this much
     row = people.profile_row(deps, key)
-    return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
+    return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance, purpose=purpose))
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
@@ -112,7 +124,7 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
     return page([views.told_view(row["payload"], counts=not row["retold"]) for row in shown], following)
 
 
-def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
+def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...], purpose: str | None) -> list[dict[str, Any]]:
     """One item per key, in order, in a handful of queries however many keys there are. Null: nobody has the key, or
     nobody alone (see `people.node_of_key`)."""
     fresh = freshness(deps)
@@ -122,7 +134,7 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
     rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
     if len(rows) < len(nodes):
         people.require_everybody(deps)
-    found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
+    found = {profile: view_of(deps, row, parts, fresh, purpose=purpose) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose[key])} for key in keys]
 
 
@@ -138,7 +150,9 @@ def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
         return []
 
 
-def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
+def search(
+    deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None, purpose: str | None
+) -> dict[str, Any]:
     """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text.
 
     A walk by `id` meets whoever is there from its first page to its last, once. By `newest` (first seen) as well, but
@@ -150,7 +164,8 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Orde
     following, rows = _page_of(deps, text, limit, cursor, order)
     fresh = freshness(deps)
     full = people.rows_of(deps, rows)
-    return page([view_of(deps, full[row], views.DEFAULT_PARTS, fresh) for row in rows if row in full], following)
+    shown = [view_of(deps, full[row], views.DEFAULT_PARTS, fresh, purpose=purpose) for row in rows if row in full]
+    return page(shown, following)
 
 
 def _page_of(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order) -> tuple[str | None, list[int]]:
@@ -230,21 +245,22 @@ def find_profiles(
             " Without it: `newest` with `search`, else `id`.",
         ),
     ] = None,
+    purpose: ForPurpose = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
     """Find profiles by identifier, name or e-mail; without `search`, walk through all of them by id."""
-    return JsonReply(search(deps, search_for, limit, cursor, order))
+    return JsonReply(search(deps, search_for, limit, cursor, order, permits.checked(deps, purpose)))
 
 
 @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
 @scope(READ)
 @reads_much
-def look_up_profiles(deps: Deps, body: LookupIn) -> JsonReply:
+def look_up_profiles(deps: Deps, body: LookupIn, purpose: ForPurpose = None) -> JsonReply:
     """The 360° views of up to 1,000 identifiers and as many profile ids in one request."""
     keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
     parts = parts_of(None if body.include is None else ",".join(body.include))
-    return JsonReply({"items": lookup(deps, keys, parts)})
+    return JsonReply({"items": lookup(deps, keys, parts, permits.checked(deps, purpose))})
 
 
 @routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
@@ -262,11 +278,13 @@ def profile_events(
             examples=["order.completed"],
         ),
     ] = "",
+    purpose: ForPurpose = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
     """The profile's timeline, newest first."""
     row = people.profile_row(deps, key)
+    permits.require(deps, row, permits.checked(deps, purpose))
     return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
 
 
@@ -277,28 +295,31 @@ def profile_identities(
     deps: Deps,
     key: ProfileKey,
     explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
+    purpose: ForPurpose = None,
 ) -> JsonReply:
     """The profile's identifiers and, with `explain=true`, the decisions that made it what it is."""
     row = people.profile_row(deps, key)
+    permits.require(deps, row, permits.checked(deps, purpose))
     answer = page(views.identities(row["identifiers"]))
     if explain:
         answer["decisions"] = decisions(deps, row["profile"])
     return JsonReply(answer)
 
 
-@routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
+@routes.get("/{key:path}", response_model=Profile | MaskedProfile, responses=example(Profile))
 @scope(READ)
 async def profile(
     deps: Deps,
     key: ProfileKey,
     include: Include = None,
     provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
+    purpose: ForPurpose = None,
 ) -> JsonReply:
     """The 360° view of one profile, by any identifier or by its id; superseded ids resolve."""
-    parts = parts_of(include)
+    parts, purpose = parts_of(include), permits.checked(deps, purpose)
     if deps.projections.at_hand and "events" not in parts and not provenance:
         fresh = freshness(deps)
         row = people.recent_row(deps, key)
-        if row is not None:
-            return JsonReply(view_of(deps, row, parts, fresh))
-    return await run_in_threadpool(profile_reply, deps, key, parts, provenance)
+        if row is not None and permits.is_at_hand(row):
+            return JsonReply(view_of(deps, row, parts, fresh, purpose=purpose))
+    return await run_in_threadpool(profile_reply, deps, key, parts, provenance, purpose)

@@ -25,10 +25,11 @@ def profile_view(
     freshness: Json,
     parts: Collection[str] = DEFAULT_PARTS,
     *,
+    purposes: Json | None = None,
     events: Json | None = None,
 ) -> Json:
     """The 360° view of a profile row (`people.profile_row`), with the parts asked for; its traits with their origins
-    where it holds `provenance`."""
+    where it holds `provenance`. `purposes`: what is allowed (`permits.purposes`), beside the consent."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
         "traits": lambda: _with_origins(row["traits"], row["provenance"]) if "provenance" in row else row["traits"],
@@ -40,6 +41,8 @@ def profile_view(
         "events": lambda: events or {"items": [], "next_cursor": None},
     }
     view |= {part: make() for part, make in made.items() if part in parts}
+    if purposes is not None:
+        view["purposes"] = purposes
     return view | {"freshness": freshness}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
 from stream_processors.rows.identity import Folded, decision_rows, identity_rows, member_rows
 from stream_processors.rows.inserts import Inserts
@@ -92,6 +92,7 @@ class _Recorded:
             "log_rows": events.log_rows(batch, terms),
             "tellings": events.telling_rows(batch),
             "traits": events.trait_rows(batch),
+            "consents": events.consent_rows(batch),
             "identifiers": events.identifier_rows(self.seen),
             "members": member_rows(Folded(members=self.members)),
             "decisions": decision_rows(self.decisions),
@@ -202,7 +203,8 @@ class Lingering:
     def end(self) -> None:
         """The step ends: what its batch holds is of the past."""
         if self._batch is not None:
-            self._recorded.keys.update(self._batch[1])  # not before: a load does not wait for rows of the batch itself
+            batch, seen = self._batch  # not before: a load does not wait for rows of the batch itself
+            self._recorded.keys.update(seen, batch.own_nodes())
             self._batch = None
         self._before = self._ends
 
@@ -343,7 +345,7 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
         ):
             one.changes |= judge.leaves_of(identities=identifier[:1])
     for i in batch.writes:
-        if batch.state[i] == UNIQUE and batch.nodes[i] and (one := get(batch.nodes[i][0])):
+        if batch.state[i] in HEARD and batch.nodes[i] and (one := get(batch.nodes[i][0])):
             _write_traits(one, batch, i, judge)
 
 

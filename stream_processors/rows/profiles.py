@@ -9,12 +9,12 @@ import pyarrow as pa
 
 from stream_processors.parse.money import decimal, decimal_array
 from stream_processors.state.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
-from stream_processors.state.profile import NEVER, ORDER, ProfileState
+from stream_processors.state.profile import NEVER, NOTHING_STATED, ORDER, ProfileState
 from stream_processors.views.recent import View
 from warehouse.client import fixed16
 
 _STAMP = pa.timestamp("ms", "UTC")
-_NO_TEXTS = ("{}", "{}", "{}")
+_NO_TEXTS = ("{}", "{}", "{}", NOTHING_STATED)
 
 
 def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], versions: Mapping[int, int]) -> pa.Table:
@@ -70,7 +70,7 @@ def view_rows(views: Mapping[int, View]) -> pa.Table:
     )
 
 
-def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
+def view_text(state: ProfileState, texts: tuple[str, str, str, str]) -> str:
     """What a 360° view says, but its segments, as one JSON text: a view is read in one column, and quickly."""
     rest = {
         "counts": largest(state.counts, MOST_FREQUENT),
@@ -83,7 +83,7 @@ def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
         "revenue": _amounts(state.revenue),
     }
     text = orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
-    return f'{{"traits":{texts[0]},"consent":{texts[2]},{text[1:]}'
+    return f'{{"traits":{texts[0]},"consent":{texts[2]},"stated":{texts[3]},{text[1:]}'
 
 
 def _amounts(sums: Mapping[str, int]) -> dict[str, str]:
