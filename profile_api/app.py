@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from profile_api import (
     consent,
     events,
+    export,
     health,
     identity_rules,
     known,
@@ -35,6 +36,7 @@ from profile_api.routes import add
 
 _TOPICS: Final = (
     consent,  # before the profiles: theirs take any path for a key
+    export,
     profiles,
     stewards,
     segments,
