@@ -54,7 +54,7 @@ def state(deps: ApiDeps, key: str, body: ConsentIn, by: str) -> dict[str, Any]:
     at = moment_of("at", body.at)
     _wait_for(deps, deps.state_consent(Stated(identifier, body.consent, deps.clock(), at, detail)))
     fresh = freshness(deps)
-    answer = view_of(deps, people.profile_row(deps, key), DEFAULT_PARTS, fresh)
+    answer = view_of(deps, people.profile_row(deps, key), (*DEFAULT_PARTS, "purposes"), fresh)
     unknown = sorted(set(body.consent) - deps.registry.purposes.keys())
     if unknown:
         message = "not declared: it is on record, and means nothing to a trigger until it is; see /v1/purposes"

@@ -72,7 +72,7 @@ routes = guarded("profiles", "/v1/profiles")
 @routes.get(
     "/{key:path}/export",
     response_class=StreamingResponse,
-    responses={200: {"description": "The ZIP.", "content": {"application/zip": {}}}},
+    responses={200: {"description": "The ZIP.", "content": {"application/zip": {"example": "PK…"}}}},
 )
 @scope(STEWARD)
 def export_profile(
@@ -80,7 +80,7 @@ def export_profile(
     exports: Annotated[Exports, Depends(one_per_app(Exports))],
     key: ProfileKey,
     lang: Annotated[str | None, Query(max_length=20, description="Of the page: `en` or `fa`.")] = None,
-    accept_language: Annotated[str | None, Header()] = None,
+    accept_language: Annotated[str | None, Header(description="As browsers send it; `lang` goes before it.")] = None,
 ) -> StreamingResponse:
     """Everything that is known of a person and where it came from: JSON and CSV files, and a page to read, in the
     language that `lang` or `Accept-Language` asks for. A ZIP that ends early is not complete, and does not open."""

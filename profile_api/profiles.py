@@ -73,7 +73,8 @@ FROM events WHERE node IN {nodes:Array(UInt128)} AND key IN {keys:Array(UInt128)
 
 
 def parts_of(include: str | None) -> tuple[str, ...]:
-    """The parts that `include` names. Raises `InvalidInput` for a name that is none."""
+    """The parts that `include` names; with consent comes what it allows. Raises `InvalidInput` for a name that is
+    none."""
     if include is None:
         return views.DEFAULT_PARTS
     parts = tuple(part.strip() for part in include.split(",") if part.strip())
@@ -82,7 +83,7 @@ def parts_of(include: str | None) -> tuple[str, ...]:
             f"include: wanted some of {', '.join(views.PARTS)}, got something else; leave it out for all but events",
             code="invalid_include",
         )
-    return parts
+    return (*parts, "purposes") if "consent" in parts else parts
 
 
 def view_of(
@@ -100,7 +101,7 @@ def view_of(
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
     if provenance and "traits" in parts:
         row = people.with_origins(deps, row)
-    purposes = permits.purposes(deps, row) if "consent" in parts else None
+    purposes = permits.purposes(deps, row) if "purposes" in parts else None
     return views.profile_view(row, deps.workspace, fresh, parts, purposes=purposes, events=events)
 
 

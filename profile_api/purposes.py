@@ -52,7 +52,7 @@ def create_purpose(deps: Deps, body: PurposeIn, by: Caller) -> JsonReply:
 @routes.get("/{name}", response_model=PurposeView, responses=example(PurposeView))
 @scope(READ)
 def one_purpose(deps: Deps, name: Name) -> JsonReply:
-    """One purpose."""
+    """One purpose, as it is declared."""
     return JsonReply(view(PURPOSES.found(deps, name)))
 
 

@@ -11,12 +11,12 @@ from schemas.clock import iso
 
 Json = dict[str, Any]
 
-Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "events"]
+Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "purposes", "events"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """What `include` may name."""
 
-DEFAULT_PARTS: Final = PARTS[:-1]
-"""What a view holds without `include`: all but events."""
+DEFAULT_PARTS: Final = PARTS[:-2]
+"""What a view holds without `include`: all but events, and what consent allows."""
 
 
 def profile_view(
@@ -29,7 +29,7 @@ def profile_view(
     events: Json | None = None,
 ) -> Json:
     """The 360° view of a profile row (`people.profile_row`), with the parts asked for; its traits with their origins
-    where it holds `provenance`. `purposes`: what is allowed (`permits.purposes`), beside the consent."""
+    where it holds `provenance`. `purposes`: what is allowed (`permits.purposes`)."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
         "traits": lambda: _with_origins(row["traits"], row["provenance"]) if "provenance" in row else row["traits"],
@@ -38,11 +38,10 @@ def profile_view(
         "metrics": lambda: _metrics(row),
         "consent": lambda: row["consent"],
         "predictions": dict,
+        "purposes": lambda: purposes or {},
         "events": lambda: events or {"items": [], "next_cursor": None},
     }
     view |= {part: make() for part, make in made.items() if part in parts}
-    if purposes is not None:
-        view["purposes"] = purposes
     return view | {"freshness": freshness}
 
 

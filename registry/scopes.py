@@ -12,7 +12,7 @@ WRITE: Final = "write"
 """Declare segments and triggers."""
 
 STEWARD: Final = "steward"
-"""Merge and split profiles."""
+"""Merge and split profiles, record consent, export what is known of a person."""
 
 ADMIN: Final = "admin"
 """Sources, keys, rejected events, and all that the other scopes allow."""

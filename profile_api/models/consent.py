@@ -51,7 +51,7 @@ class PurposePage(BaseModel):
     next_cursor: str | None
 
 
-class Standing(BaseModel):
+class StandingOfPurpose(BaseModel):
     """Whether a purpose is allowed, and by what: the `statement` that holds, or the purpose's `default`. `since`,
     `source` and `channel` are the statement's. `lawful_basis`: null where the purpose is not declared."""
 
@@ -75,10 +75,10 @@ class MaskedProfile(BaseModel):
         }
     )
     profile_id: str
-    purposes: dict[str, Standing]
+    purposes: dict[str, StandingOfPurpose]
 
 
-class Statement(BaseModel):
+class StatementView(BaseModel):
     """What a person stated. `reason` and `stated_by` are there where it came over the API."""
 
     model_config = with_example(_STATEMENT)
@@ -94,5 +94,5 @@ class StatementPage(BaseModel):
     """Statements, the latest first."""
 
     model_config = with_example({"items": [_STATEMENT], "next_cursor": CURSOR})
-    items: list[Statement]
+    items: list[StatementView]
     next_cursor: str | None

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from profile_api.models.consent import STANDING, MaskedProfile, Standing
+from profile_api.models.consent import MaskedProfile, StandingOfPurpose
 from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
 
 
@@ -70,7 +70,6 @@ _VIEW: dict[str, Any] = {
         "counts": {"order.completed": 3, "page.viewed": 9},
     },
     "consent": {"marketing": True},
-    "purposes": {"marketing": STANDING},
     "predictions": {},
     "freshness": _FRESH,
 }
@@ -99,7 +98,8 @@ class Profile(BaseModel):
     """The 360° view. Parts that `include` does not name are absent.
 
     With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
-    until there are models. `consent`: what the person stated; `purposes`: what is allowed by that, or by default.
+    until there are models. `consent`: what the person stated; `purposes`, which comes where `include` names consent:
+    what is allowed by that, or by default.
     """
 
     model_config = with_example(_VIEW)
@@ -110,7 +110,7 @@ class Profile(BaseModel):
     segments: list[MembershipView] | None = None
     metrics: Metrics | None = None
     consent: dict[str, Any] | None = None
-    purposes: dict[str, Standing] | None = None
+    purposes: dict[str, StandingOfPurpose] | None = None
     predictions: dict[str, Any] | None = None
     events: EventPage | None = None
     freshness: Freshness

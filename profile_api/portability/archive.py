@@ -5,6 +5,7 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final
 
 from profile_api.replies import encode
@@ -12,6 +13,8 @@ from schemas.cells import harmless
 
 PIECE: Final = 64 * 1024
 """Bytes that are gathered before they are sent."""
+
+_ROWS: Final = 100
 
 Row = Mapping[str, Any]
 
@@ -61,29 +64,40 @@ def archive(files: Files, now: int) -> Iterator[bytes]:
 
 def json_pieces(rows: Iterable[Row]) -> Iterator[bytes]:
     """A JSON array, one row a line."""
-    before = b"[\n"
-    for row in rows:
-        yield before + encode(row)
+    yield b"["
+    before = b"\n"
+    for some in _some(rows):
+        yield before + b",\n".join([encode(row) for row in some])
         before = b",\n"
-    yield b"[]\n" if before == b"[\n" else b"\n]\n"
+    yield b"\n]\n"
 
 
 def csv_pieces(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
     """UTF-8 with a mark, by which spreadsheets know it. Objects and lists are cells of JSON."""
-    yield "\ufeff".encode() + _line(columns)
-    for row in rows:
-        yield _line([_cell(row.get(name)) for name in columns])
+    yield "\ufeff".encode()
+    yield _lines([columns])
+    for some in _some(rows):
+        yield _lines([[_cell(row.get(name)) for name in columns] for row in some])
+
+
+def _some(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """The rows, a few at a time: the ZIP takes 100 lines as quickly as one."""
+    waiting = iter(rows)
+    while some := list(islice(waiting, _ROWS)):
+        yield some
 
 
 def _cell(value: Any) -> Any:
+    if value is None:
+        return None
     if isinstance(value, str):
         return harmless(value)
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     return encode(value).decode()
 
 
-def _line(cells: Sequence[Any]) -> bytes:
+def _lines(lines: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    csv.writer(text, lineterminator="\r\n").writerows(lines)
     return text.getvalue().encode("utf-8", "replace")

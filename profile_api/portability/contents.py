@@ -20,7 +20,14 @@ Row = dict[str, Any]
 
 _PAGE: Final = 1_000
 
-# The bound on time, which the tuple's implies, is what the table's order can use.
+_LEAST_EVENTS: Final = 250
+_MOST_EVENTS: Final = 10_000
+_PAGE_LENGTH: Final = 8 * 1024 * 1024
+"""Characters of a page of events, if all are as large as the largest of the page before: each page has to look through
+the keys of all that are left, so small events come many at a time."""
+
+# The bound on time, which the tuple implies, is what the order of the table can use. A row that stands twice, written
+# again after a crash, is passed over by whoever reads.
 _EVENTS = f"""SELECT toUnixTimestamp64Milli(time) AS ms, toUnixTimestamp64Milli(received_at) AS received_ms, place, key,
     payload, key IN (SELECT key FROM retellings WHERE node IN {{nodes:Array(UInt128)}}) AS retold FROM events
 WHERE (node, time, part, off) IN (
@@ -29,8 +36,8 @@ WHERE (node, time, part, off) IN (
       AND time <= fromUnixTimestamp64Milli({{ms:Int64}})
       AND (time, received_at, place, key) < (fromUnixTimestamp64Milli({{ms:Int64}}),
         fromUnixTimestamp64Milli({{received_ms:Int64}}), {{place:UInt64}}, {{key:UInt128}})
-    ORDER BY {NEWEST_FIRST} LIMIT 1 BY key LIMIT {{limit:UInt32}})
-ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
+    ORDER BY {NEWEST_FIRST} LIMIT {{limit:UInt32}})
+ORDER BY {NEWEST_FIRST}"""
 
 _SOURCES = """SELECT source, count() AS events, toUnixTimestamp64Milli(min(time)) AS first_ms,
     toUnixTimestamp64Milli(max(time)) AS last_ms FROM events WHERE node IN {nodes:Array(UInt128)}
@@ -178,13 +185,18 @@ class Contents:
             "place": 1 << 62,
             "key": (1 << 128) - 1,
         }
+        limit = _LEAST_EVENTS
         while True:
-            bound = {"nodes": self._nodes, "until": self.now, "limit": _PAGE, **after}
-            rows = self._deps.reader.rows(_EVENTS, bound)
-            yield from (_event(row) for row in rows)
-            if len(rows) < _PAGE:
+            rows = self._deps.reader.rows(_EVENTS, {"nodes": self._nodes, "until": self.now, "limit": limit, **after})
+            for row in rows:
+                if row["key"] != after["key"]:
+                    yield _event(row)
+                after = row
+            if len(rows) < limit:
                 return
-            after = {name: rows[-1][name] for name in after}
+            after = {name: after[name] for name in ("ms", "received_ms", "place", "key")}
+            largest = max(len(row["payload"]) for row in rows)
+            limit = min(max(_PAGE_LENGTH // largest, _LEAST_EVENTS), _MOST_EVENTS)
 
 
 def _event(row: Row) -> Row:

@@ -35,6 +35,13 @@ def order(name: str, **consent: bool) -> dict[str, Any]:
     return {"type": "track", "userId": name, "event": "Order Completed", "messageId": f"{name}-o", **context}
 
 
+def shown(client: Client, key: str) -> dict[str, Any]:
+    """All parts but events, and what consent allows."""
+    parts = "traits,identities,segments,metrics,consent,predictions"
+    view: dict[str, Any] = client.profile(key, include=parts)
+    return view
+
+
 def timeless(view: dict[str, Any]) -> dict[str, Any]:
     return {name: part for name, part in view.items() if name != "freshness"}
 
@@ -42,7 +49,7 @@ def timeless(view: dict[str, Any]) -> dict[str, Any]:
 def test_a_statement_is_in_force_on_record_and_counts_nowhere(client: Client) -> None:
     client.send({"type": "identify", "userId": "sara", "messageId": "s1", "traits": {"email": "sara@example.com"}})
     client.settled()
-    before, status = client.profile("user_id:sara"), client.settled()
+    before, status = shown(client, "user_id:sara"), client.settled()
     assert before["purposes"]["marketing"] == {
         "allowed": False, "by": "default", "choice": None, "since": None, "source": None, "channel": None,
         "lawful_basis": "consent",
@@ -92,23 +99,23 @@ def test_the_history_is_paged(client: Client) -> None:
 def test_under_a_purpose_only_those_who_allow_it_are_shown(client: Client) -> None:
     client.send(order("ann", marketing=True), order("bob", marketing=False), order("cyd"))
     client.settled()
-    shown = {name: client.profile(f"user_id:{name}", purpose="marketing") for name in ("ann", "bob", "cyd")}
-    assert shown["ann"]["metrics"]["orders"] == 1
+    told = {name: client.profile(f"user_id:{name}", purpose="marketing") for name in ("ann", "bob", "cyd")}
+    assert told["ann"]["metrics"]["orders"] == 1
     for name in ("bob", "cyd"):
-        assert shown[name].keys() == {"profile_id", "purposes"}
-        assert shown[name]["purposes"].keys() == {"marketing"}
+        assert told[name].keys() == {"profile_id", "purposes"}
+        assert told[name]["purposes"].keys() == {"marketing"}
     assert client.profile("user_id:bob", purpose="care")["metrics"]["orders"] == 1
-    body = {"identifiers": [{"type": "user_id", "value": name} for name in shown]}
+    body = {"identifiers": [{"type": "user_id", "value": name} for name in told]}
     looked_up = client.post("/v1/profiles/lookup?purpose=marketing", body)["items"]
-    assert [timeless(one["profile"]) for one in looked_up] == [timeless(shown[name]) for name in shown]
+    assert [timeless(one["profile"]) for one in looked_up] == [timeless(told[name]) for name in told]
     for name in ("bob", "cyd"):
         [found] = client.get("/v1/profiles", search=name, purpose="marketing")["items"]
-        assert found == shown[name]
+        assert found == told[name]
         for part in ("events", "identities"):
             answer = client.http.get(f"/v1/profiles/user_id:{name}/{part}", params={"purpose": "marketing"})
             assert (answer.status_code, answer.json()["code"]) == (403, "no_consent")
     members = client.get("/v1/segments/buyers/members", purpose="marketing")
-    assert [one["profile_id"] for one in members["items"]] == [shown["ann"]["profile_id"]]
+    assert [one["profile_id"] for one in members["items"]] == [told["ann"]["profile_id"]]
     assert members["left_out"] == 2
     assert len(client.get("/v1/segments/buyers/members")["items"]) == 3
     answer = client.http.get("/v1/profiles/user_id:ann", params={"purpose": "marketting"})
@@ -143,7 +150,7 @@ def test_a_hidden_statement_holds(client: Client) -> None:
         )
     )
     client.settled()
-    view = client.profile("user_id:hid")
+    view = shown(client, "user_id:hid")
     assert "care" not in view["consent"]
     assert view["purposes"]["care"]["choice"] is False
     assert view["purposes"]["care"]["since"] == "2020-09-13T12:26:40.000Z"
