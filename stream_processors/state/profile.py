@@ -16,7 +16,7 @@ from schemas.clock import iso
 from schemas.order import time_of
 from segments.live import ProfileFacts
 from stream_processors.parse.money import decimal
-from stream_processors.state.bounds import LATEST, Kept, Written, keep_latest, shown
+from stream_processors.state.bounds import Kept, Written, keep_latest, shown, shows_all
 
 ORDER, REFUND = "order.completed", "order.refunded"
 CACHED_PROFILES: Final = 100_000
@@ -176,7 +176,7 @@ def stated_text(shown: Mapping[str, Written], known: Mapping[str, Written]) -> s
         for name, (ver, text, source, channel) in sorted(shown.items())
         if text is not None
     }
-    return orjson.dumps([origins, len(shown) == len(known) < LATEST]).decode()
+    return orjson.dumps([origins, shows_all(shown, known)]).decode()
 
 
 def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:
