@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from identity.graph import IdentityGraph
 from identity.receipt import Receipt
-from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.parse.batch import HEARD, Batch
 from stream_processors.state.cold import milliseconds
 from stream_processors.state.touches import EVENT, Touches
 from warehouse import latest
@@ -109,16 +109,17 @@ class GraphDirectory:
         if len(recent) > RECENT:
             self.forget()
         profile_of, add = graph.profile_of, news.touches.add_node
-        for node in nodes:
-            if profile := profile_of(node):
-                add(profile, node)
+        for some in (nodes, batch.own_nodes()):
+            for node in some:
+                if profile := profile_of(node):
+                    add(profile, node)
         return news
 
     def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
         """The events that may bring news, earliest first."""
         seen, found = self._recent.get, list[tuple[Receipt, int]]()
         for i, together in enumerate(batch.nodes):
-            if not together or batch.state[i] != UNIQUE:
+            if not together or batch.state[i] not in HEARD:
                 continue
             known = seen(together)
             if known is None:
@@ -174,7 +175,7 @@ class TableDirectory:
         now = self._clock()
         known: dict[Nodes, Known | None] = {}
         for together, state in zip(batch.nodes, batch.state, strict=True):
-            if together and state == UNIQUE and together not in known:
+            if together and state in HEARD and together not in known:
                 entry = self._cache.get(together)
                 known[together] = entry if entry and now < entry.until else None
         self._look_up([together for together, entry in known.items() if entry is None], known, now)
@@ -191,7 +192,7 @@ class TableDirectory:
         news = News()
         told: dict[Nodes, tuple[Receipt, bool]] = {}
         for i, nodes in enumerate(batch.nodes):
-            if not nodes or batch.state[i] != UNIQUE:
+            if not nodes or batch.state[i] not in HEARD:
                 continue
             at, alias, entry = batch.received[i], batch.events[i].alias is True, known[nodes]
             if entry and entry.at < at and entry.alias >= alias:  # of one moment, the place in the request decides
