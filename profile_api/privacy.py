@@ -69,9 +69,7 @@ def found(deps: ApiDeps, id: str) -> Erasure:
 routes = guarded("privacy")
 
 
-@routes.delete(
-    "/v1/profiles/{key:path}", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202)
-)
+@routes.delete("/v1/profiles/{key}", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202))
 @scope(STEWARD)
 @declares
 def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
