@@ -37,7 +37,7 @@ def test_head_of_a_stream_ends_and_of_what_is_not_there_is_404(world: World) -> 
         ("DELETE", "/v1/status", "GET, HEAD"),
         ("OPTIONS", "/v1/profiles/lookup", "POST"),
         ("PUT", "/v1/profiles/user_id:a%2Fb/merge", "POST"),
-        ("POST", "/v1/profiles/user_id:a%2Fmerge", "GET, HEAD"),
+        ("POST", "/v1/profiles/user_id:a%2Fmerge", "DELETE, GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
         ("POST", "/docs", "GET, HEAD"),
     ],
