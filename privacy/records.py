@@ -29,10 +29,10 @@ def seal(topic: str, messages: Sequence[Message], keyring: Keyring) -> Sequence[
     return messages if sealed is None else [sealed(message, keyring) for message in messages]
 
 
-def opened(topic: str, records: Sequence[Record], keyring: Keyring) -> list[Record]:
+def opened(topic: str, records: list[Record], keyring: Keyring) -> list[Record]:
     """The records of this topic, with what is sealed in them where it can be read."""
     if topic not in _SEALS:
-        return list(records)
+        return records
     return [
         record._replace(value=_open(record.value, keyring)) if _SEALED in record.value else record for record in records
     ]

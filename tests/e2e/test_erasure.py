@@ -99,6 +99,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         client.post("/v1/segments", {"id": "buyers", "rule": buyers})
         hook = {"url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
         client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
+        dead = {"url": "http://127.0.0.1:9/", "secret": hook["secret"]}
+        client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
         with sending(server, 1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
@@ -128,6 +130,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         server.start()
         assert destroyed(client)
         assert client.settled()["events"] == events
+        waiting = client.get("/v1/triggers/dead/deliveries")["items"]
+        assert [one["status"] for one in waiting] == ["pending"], "whoever was away is told to forget them, too"
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
     assert not files_with(tmp_path, CANARY)
     assert not rows_with(data, CANARY)
