@@ -261,6 +261,8 @@ class Box:
         """Fold what simorgh.identity has got."""
         while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
             self._identity.take_in(records)
+            if len(records) < _READ:
+                break  # nobody else appends to it
 
     def _look(self, *, again: bool = False) -> None:
         """See to the profiles that were touched. `again`: something may have been published of new ones, too."""
