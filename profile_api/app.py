@@ -9,6 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from profile_api import (
+    audit,
     events,
     health,
     identity_rules,
@@ -46,6 +47,7 @@ _TOPICS: Final = (
     sources,
     tokens,
     identity_rules,
+    audit,
 )
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
-from registry.models import DEFAULT_CAUSES, Budget, Cause
+from registry.models import DEFAULT_CAUSES, Budget, Cause, FieldPath
 from registry.scopes import Scope
 from schemas.catalog import Catalog
 
@@ -168,6 +168,12 @@ class RejectedFilter(Request):
     cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the answer before.")
 
 
+class AuditVerifyIn(Request):
+    model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
+    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
+    known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
+
+
 class SourceChange(Request):
     """How events of this source are read. What is left out is as by default: see docs/sending.md.
 
@@ -175,6 +181,7 @@ class SourceChange(Request):
     does not fit. `clock`: whether its time is right. `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217,
     or IRT for tomans) hold where an event names none. Of the events of one `book` that report one order, that of the
     source with the lowest `trust` counts. `aliases`: names of track events of one's own, with the types that they are.
+    `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` may see, or that all may.
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -192,6 +199,8 @@ class SourceChange(Request):
     book: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     trust: int | None = Field(default=None, ge=0, le=1000)
     aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
+    personal: list[FieldPath] = Field(default_factory=list, max_length=200)
+    not_personal: list[FieldPath] = Field(default_factory=list, max_length=200)
 
     @field_validator("region")
     @classmethod

@@ -8,6 +8,7 @@ from fastapi import Response
 from identity.nodes import profile_id
 from profile_api import people, rules, trial
 from profile_api.auth import Caller, scope
+from profile_api.call import note, sees_personal
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import SEGMENTS, position, reached
 from profile_api.deps import ApiDeps, Deps
@@ -101,12 +102,13 @@ def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, An
     query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
     row = trial.rows(deps, Query(sql, query.parameters))[0]
+    note(profiles=row["sample"])
     answer = {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
     return answer | warned(names, rule)
 
 
 def warned(names: Seen, rule: Rule) -> dict[str, Any]:
-    found = warnings(names, rule)
+    found = warnings(names, rule) if sees_personal() else []  # they quote names that were seen
     return {"warnings": found} if found else {}
 
 
@@ -116,6 +118,7 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[st
     after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
     rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
     shown = rows[:limit]
+    note(profiles=[row["profile"] for row in shown])
     items = [{"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in shown]
     more = len(rows) > limit
     return page(items, write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None)

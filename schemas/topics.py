@@ -26,7 +26,10 @@ DELIVERIES: Final = "simorgh.deliveries"
 ABOUT: Final = "simorgh.about"
 """What the log says about itself: its format, and what must never change beside it. Key: name. One partition."""
 
-SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
+AUDIT: Final = "simorgh.audit"
+"""Who looked at what, and changed what: hash chains that stay forever, and hold ids only. Key: chain. One partition."""
+
+SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT, AUDIT})
 """Topics that have one partition on one machine; the others have `partitions` of them."""
 
-ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT)
+ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT, AUDIT)

@@ -16,6 +16,7 @@ from simorgh.commands import (
     export,
     importing,
     keys,
+    privacy,
     profiles,
     rejected,
     roles,
@@ -40,6 +41,7 @@ for name, commands in {
     "sources": sources.commands,
     "keys": keys.commands,
     "rejected": rejected.commands,
+    "privacy": privacy.commands,
     "schemas": schemata.commands,
 }.items():
     app.add_typer(commands, name=name)

@@ -1,6 +1,6 @@
 """What is told about sources and tokens."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -39,6 +39,7 @@ class SourceView(BaseModel):
     that wait, `last_event_at`: when the latest accepted one came; null where there is none, or nobody can tell now.
     """
 
+    OPEN: ClassVar = True
     model_config = with_example(_ACTIVE)
     id: str
     keys: list[dict[str, str | None]]
@@ -53,6 +54,7 @@ class SourcePage(BaseModel):
 class NewKey(BaseModel):
     """A write key; it is shown this once."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_KEY | {"source": "shop", "write_key": "smg_wk_4fGh81Qz_…"})
     id: str
     source: str
@@ -71,6 +73,7 @@ _TOKEN: dict[str, Any] = {
 class TokenView(BaseModel):
     """`expires_at`: from then on it opens nothing; null: never. `created_at`: null for the environment's."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_TOKEN)
     id: str
     scopes: list[str]
@@ -81,6 +84,7 @@ class TokenView(BaseModel):
 class NewToken(BaseModel):
     """A token; it is shown this once."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_TOKEN | {"token": "smg_at_…"})
     id: str
     scopes: list[str]

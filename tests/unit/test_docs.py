@@ -19,8 +19,8 @@ from tests.clients.world import world
 from warehouse.ddl import table_names, table_statements
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("benchmarks", "deploy", "destinations", "eventlog", "identity", "producers", "profile_api", "registry",
-           "schemas", "segments", "simorgh", "stream_processors", "tests", "warehouse")  # fmt: skip
+FOLDERS = ("benchmarks", "deploy", "destinations", "eventlog", "identity", "privacy", "producers", "profile_api",
+           "registry", "schemas", "segments", "simorgh", "stream_processors", "tests", "warehouse")  # fmt: skip
 PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(p for name in FOLDERS for p in (ROOT / name).rglob("*.md"))]
 )

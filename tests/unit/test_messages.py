@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("schemas", "eventlog", "registry", "identity", "segments", "producers", "warehouse", "destinations",
+ROOMS = ("schemas", "eventlog", "privacy", "registry", "identity", "segments", "producers", "warehouse", "destinations",
          "stream_processors", "profile_api", "simorgh", "benchmarks", "deploy")  # fmt: skip
 
 FORM = re.compile(r"[^:]+.*: wanted .+, got .+; .+", re.DOTALL)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("schemas", "eventlog", "registry", "identity", "segments", "producers", "warehouse", "destinations",
+ROOMS = ("schemas", "eventlog", "privacy", "registry", "identity", "segments", "producers", "warehouse", "destinations",
          "stream_processors", "profile_api", "simorgh")  # fmt: skip
 
 DEFINED_TWICE = {
