@@ -1,7 +1,8 @@
 """Writing the audit: who asks hands over an entry and waits until the log has it.
 
-Entries that come together are appended together, as one batch with one sync, by a thread that ends when nothing comes:
-a batch under way is the only one, so that an entry never follows one that the log did not take.
+One batch of entries is under way at a time: what comes meanwhile goes together, with one sync, in the next. So an entry
+never follows one that the log did not take. Whoever finds nothing under way submits its entry itself, which blocks
+nobody; a thread, which ends when nothing comes, begins chains and submits what has gathered.
 
 Side effects: 1 append the batch; 2 tell those who wait. A crash between the two: the entries are there, nobody was
 answered. When an append fails nobody knows what of it is there, so the chain ends and another one begins.
@@ -27,6 +28,8 @@ _IDLE_SECONDS: Final = 5.0
 
 UNAVAILABLE: Final = "audit_unavailable"
 
+Waiting = list[tuple[AuditEntry, "Future[None]"]]
+
 
 class Auditor:
     """For any thread. `most`: entries that may wait for the log."""
@@ -35,60 +38,95 @@ class Auditor:
         self, log: RecordLog, secret: bytes, *, most: int = 10_000, random: Callable[[int], str] = secrets.token_hex
     ) -> None:
         self._log, self._key, self._most, self._random = log, key_of(secret), most, random
+        self._work = threading.Condition()  # guards all that follows
         self._chain: Chain | None = None
-        self._waiting: list[tuple[AuditEntry, Future[None]]] = []
-        self._work = threading.Condition()
-        self._writing = False
+        self._waiting: Waiting = []
+        self._under_way = False
+        self._helping = False
 
     def record(self, entry: AuditEntry) -> "Future[None]":
         """Done once the entry is durable; fails with `Backpressure` (`audit_unavailable`) where the log does not take
-        it. Raises the same where too many wait. Its place in a chain is filled in here."""
+        it. Raises the same where too many wait. Its place in a chain is filled in here. Never blocks."""
         done: Future[None] = Future()
         with self._work:
             if len(self._waiting) >= self._most:
                 raise unavailable()
             self._waiting.append((entry, done))
-            if not self._writing:
-                self._writing = True
-                threading.Thread(target=self._write, name="audit", daemon=True).start()
-            self._work.notify()
+            batch = self._take() if self._chain and not self._under_way else []
+            if not batch:
+                self._call_helper()
+        if batch:
+            self._submit(batch)
         return done
 
     def hashed(self, sought: str) -> str:
         return hashed(self._key, sought)
 
-    def _write(self) -> None:
-        while batch := self._take():
-            try:
-                self._append([entry for entry, _ in batch])
-            except Exception as error:
-                self._chain = None
-                logger.warning("audit: %d entries could not be written, their requests are refused", len(batch))
-                for _, done in batch:
-                    done.set_exception(_explained(error))
-            else:
-                for _, done in batch:
-                    done.set_result(None)
+    def _take(self) -> Waiting:
+        """What waits, but for those whom nobody waits for any more; it is under way from here on. Whoever calls holds
+        the lock."""
+        batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
+        wanted = [one for one in batch if one[1].set_running_or_notify_cancel()]
+        self._under_way = bool(wanted)
+        return wanted
 
-    def _take(self) -> list[tuple[AuditEntry, "Future[None]"]]:
-        """What waits, but for those whom nobody waits for any more; nothing once it is time to end."""
+    def _submit(self, batch: Waiting) -> None:
+        chain = self._chain
+        assert chain is not None
+        try:
+            key = chain.name.encode()
+            stored = self._log.submit([(AUDIT, [(key, chain.next(entry)) for entry, _ in batch])])
+        except Exception as error:
+            self._ended(batch, error)
+        else:
+            stored.add_done_callback(lambda done: self._ended(batch, done.exception()))
+
+    def _ended(self, batch: Waiting, error: BaseException | None) -> None:
+        with self._work:
+            self._under_way = False
+            if error is not None:
+                self._chain = None
+            if self._waiting:
+                self._call_helper()
+        if error is not None:
+            logger.warning("audit: %d entries could not be written, their requests are refused", len(batch))
+        for _, done in batch:
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(_explained(error))
+
+    # ---- the helper
+
+    def _call_helper(self) -> None:
+        if not self._helping:
+            self._helping = True
+            threading.Thread(target=self._help, name="audit", daemon=True).start()
+        self._work.notify()
+
+    def _help(self) -> None:
+        while batch := self._next():
+            try:
+                if self._chain is None:
+                    self._chain = Chain.begin(self._log, self._key, self._random(16))
+            except Exception as error:
+                self._ended(batch, error)
+            else:
+                self._submit(batch)
+
+    def _next(self) -> Waiting:
+        """What waits, once nothing is under way; nothing when it is time to end."""
         with self._work:
             while True:
-                if not self._work.wait_for(lambda: self._waiting, _IDLE_SECONDS):
-                    self._writing = False
+                if self._work.wait_for(lambda: self._waiting and not self._under_way, _IDLE_SECONDS):
+                    if batch := self._take():
+                        return batch
+                elif not self._waiting:
+                    self._helping = False
                     return []
-                batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-                if wanted := [one for one in batch if one[1].set_running_or_notify_cancel()]:
-                    return wanted
-
-    def _append(self, entries: list[AuditEntry]) -> None:
-        if self._chain is None:
-            self._chain = Chain.begin(self._log, self._key, self._random(16))
-        key, chain = self._chain.name.encode(), self._chain
-        self._log.append(AUDIT, [(key, chain.next(entry)) for entry in entries])
 
 
-def _explained(error: Exception) -> Backpressure:
+def _explained(error: BaseException) -> Backpressure:
     told = unavailable()
     told.__cause__ = error
     return told

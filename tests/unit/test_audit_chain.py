@@ -1,6 +1,8 @@
 """The audit's chains: what was written is found in order, and whatever somebody does to it is found."""
 
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -133,16 +135,19 @@ def test_another_secret_finds_nothing_in_order(open_log: Callable[[str], SqliteE
 
 
 class Refusing(SqliteEventLog):
-    """A log whose disk is full for a while: the append before the refusal may have left something, as Kafka's may."""
+    """A log whose disk is full for a while: what it refuses may have left something, as on Kafka."""
 
     left = 0
     refuses = False
 
-    def append(self, topic: str, messages):  # type: ignore[no-untyped-def]
-        if self.refuses:
-            super().append(topic, messages[: self.left])
-            raise Backpressure("log: wanted room, got none; free some")
-        return super().append(topic, messages)
+    def submit(self, writes):  # type: ignore[no-untyped-def]
+        if not self.refuses:
+            return super().submit(writes)
+        [(topic, messages)] = writes
+        super().submit([(topic, messages[: self.left])]).result()
+        refused: Future[None] = Future()
+        refused.set_exception(Backpressure("log: wanted room, got none; free some"))
+        return refused
 
 
 @pytest.mark.parametrize("left", [0, 1])
@@ -157,8 +162,44 @@ def test_what_the_log_refuses_fails_and_the_chains_stay_whole(tmp_path: Path, le
         assert raised.value.code == "audit_unavailable"
         log.refuses = False
         auditor.record(entry(2)).result(10)
+        auditor.record(entry(3)).result(10)
         done = checked(log)
-        assert (done.entries, done.chains, done.broken) == (2 + left, 2, 0)
+        assert (done.entries, done.chains, done.broken) == (3 + left, 2, 0)
+    finally:
+        log.close()
+
+
+def test_what_nobody_waits_for_any_more_is_left_out(tmp_path: Path) -> None:
+    log = SqliteEventLog(tmp_path / "log")
+    try:
+        auditor = Auditor(log, SECRET)
+        futures = [auditor.record(entry(n)) for n in range(50)]
+        cancelled = [future for future in futures[1::2] if future.cancel()]
+        for future in futures[::2]:
+            future.result(10)
+        auditor.record(entry(50)).result(10)
+        assert log.ends(AUDIT) == [51 - len(cancelled)]
+        assert not checked(log).broken
+    finally:
+        log.close()
+
+
+def test_threads_at_once_keep_the_chain_whole(tmp_path: Path) -> None:
+    log = SqliteEventLog(tmp_path / "log")
+    try:
+        auditor = Auditor(log, SECRET)
+
+        def many(first: int) -> None:
+            for n in range(first, first + 100):
+                auditor.record(entry(n)).result(10)
+
+        threads = [threading.Thread(target=many, args=(1_000 * number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        done = checked(log)
+        assert (done.entries, done.chains, done.broken) == (400, 1, 0)
     finally:
         log.close()
 
