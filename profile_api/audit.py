@@ -29,7 +29,7 @@ from schemas.records import AuditEntry, decode_audit
 
 _STEP: Final = 1_000
 _MOST_READ: Final = 50_000
-"""Records that one request looks at: it takes about half a second."""
+"""Records that one request looks at: it takes about a second and a half."""
 _MOST_CHAINS: Final = 4_000
 """That a check goes on with from one request to the next."""
 
