@@ -4,11 +4,14 @@
 app, and calls `watch` last.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
 
 from profile_api import (
+    audit,
     consent,
     events,
     export,
@@ -33,6 +36,7 @@ from profile_api import (
 )
 from profile_api.deps import ApiDeps, keep
 from profile_api.framing import Framing
+from profile_api.recording import settle
 from profile_api.routes import add
 
 _TOPICS: Final = (
@@ -54,7 +58,14 @@ _TOPICS: Final = (
     sources,
     tokens,
     identity_rules,
+    audit,
 )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await settle(app)
 
 
 def create_api(deps: ApiDeps) -> FastAPI:
@@ -67,6 +78,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
+        lifespan=_lifespan,
     )
     keep(app, deps)
     problems.install(app)

@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from fastapi import Response
 
+from profile_api.call import note
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
 from profile_api.status import PROJECTIONS_GROUP
@@ -43,6 +44,7 @@ class Resource(Generic[D]):
         one = self.among(deps.registry).get(name)
         if one is None:
             raise NotFound(f"{self.kind}: wanted the id of one that exists, got an unknown id; see /v1/{self.kind}s")
+        note(target=f"{self.kind}:{name}")
         return one
 
     def require_new(self, deps: ApiDeps, name: str) -> None:
@@ -66,6 +68,7 @@ class Resource(Generic[D]):
     def put(self, deps: ApiDeps, name: str, body: Mapping[str, Any], by: str) -> D:
         """Declare it as a whole, replacing the former declaration with this id."""
         offset = deps.registry.declare(self.kind, name, body, by)
+        note(target=f"{self.kind}:{name}")
         if self.waits:
             wait_until_visible(deps, offset)
         return self.found(deps, name)

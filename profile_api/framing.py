@@ -29,6 +29,7 @@ PREFIXES: Final = tuple(
         "tokens",
         "replay",
         "identity-rules",
+        "audit",
     )
 )
 """The API's own; others may be the collector's."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
-from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, LawfulBasis
+from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, FieldPath, LawfulBasis
 from registry.scopes import Scope
 from schemas.catalog import Catalog
 
@@ -240,6 +240,12 @@ class RejectedFilter(Request):
     cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the previous answer.")
 
 
+class AuditVerifyIn(Request):
+    model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
+    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
+    known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
+
+
 class SourceChange(Request):
     """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
@@ -247,6 +253,7 @@ class SourceChange(Request):
     with a value that does not fit. `clock`: whether to trust its times. `time_zone` (IANA), `region` (ISO 3166) and
     `currency` (ISO 4217, or IRT for tomans) apply if an event names none. Of the events of one `book` that report one
     order, that of the source with the lowest `trust` counts. `aliases`: your own names of track events -> event types.
+    `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` sees, or that all see.
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -264,6 +271,8 @@ class SourceChange(Request):
     book: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     trust: int | None = Field(default=None, ge=0, le=1000)
     aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
+    personal: list[FieldPath] = Field(default_factory=list, max_length=200)
+    not_personal: list[FieldPath] = Field(default_factory=list, max_length=200)
 
     @field_validator("region")
     @classmethod

@@ -26,7 +26,11 @@ DELIVERIES: Final = "simorgh.deliveries"
 ABOUT: Final = "simorgh.about"
 """The log's format, and facts that must never change. Key: name. One partition."""
 
-SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
+AUDIT: Final = "simorgh.audit"
+"""Who looked at what, and changed what: hash chains that are kept forever, and hold only ids. Key: chain. One
+partition."""
+
+SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT, AUDIT})
 """Topics with one partition on one machine; the others have `partitions`."""
 
-ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT)
+ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT, AUDIT)

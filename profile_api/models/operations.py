@@ -1,9 +1,10 @@
 """Answers about the platform: errors, status, rejected events, readiness, replay, rules."""
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel
 
+from profile_api.masking import FLAGS, PERSONAL
 from profile_api.models.examples import AT, CURSOR, with_example
 
 
@@ -87,6 +88,20 @@ class Status(BaseModel):
     projections: list[Projection]
 
 
+class LatestEvent(BaseModel):
+    status: str
+    id: Annotated[str, PERSONAL]
+    type: str | None = None
+    name: Annotated[str | None, PERSONAL] = None
+    source: str
+    channel: str | None = None
+    time: str | None = None
+    received_at: str
+    flags: Annotated[list[str] | None, FLAGS] = None
+    code: str | None = None
+    reason: str | None = None
+
+
 class LatestEvents(BaseModel):
     """`status` is `accepted`, or `rejected` with `code` and `reason`. `follow` continues from here (`?after=`);
     `behind` is the number of records that are still to come."""
@@ -116,7 +131,7 @@ class LatestEvents(BaseModel):
             "behind": 0,
         }
     )
-    items: list[dict[str, Any]]
+    items: list[LatestEvent]
     next_cursor: str | None
     follow: str
     behind: int
@@ -144,14 +159,14 @@ class RejectedEvent(BaseModel):
     """`payload_base64` instead of `payload` if the original bytes are not UTF-8."""
 
     model_config = with_example(_REJECTED)
-    id: str
+    id: Annotated[str, PERSONAL]
     code: str
     reason: str
     source: str
     channel: str
     received_at: str
-    payload: str | None = None
-    payload_base64: str | None = None
+    payload: Annotated[str | None, PERSONAL] = None
+    payload_base64: Annotated[str | None, PERSONAL] = None
     resolved: bool | None = None
 
 
@@ -162,6 +177,7 @@ class RejectedPage(BaseModel):
 
 
 class RetryOutcome(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"id": "m-2", "status": "accepted"})
 
 
@@ -182,6 +198,7 @@ class Dismissed(BaseModel):
 
 
 class Items(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
     items: list[dict[str, Any]]
     next_cursor: str | None
@@ -190,12 +207,16 @@ class Items(BaseModel):
 class SeenPage(BaseModel):
     """Each item is a `name`, or a `value` with its `count` in the sample."""
 
+    OPEN: ClassVar = True
+    """Its route shows what may be seen, and refuses the rest."""
+
     model_config = with_example({"items": [{"name": "currency"}, {"name": "products.sku"}], "next_cursor": None})
     items: list[dict[str, Any]]
     next_cursor: str | None
 
 
 class Anything(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
 
 
@@ -240,6 +261,8 @@ class ReplayState(BaseModel):
 
 class RulesView(BaseModel):
     """All identity rules."""
+
+    OPEN: ClassVar = True
 
     model_config = with_example({"rules": {"version": 1, "priorities": ["user_id", "email"], "max_nodes": 1000}})
 

@@ -1,9 +1,10 @@
 """What is told about privacy requests."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
+from profile_api.masking import REASON
 from profile_api.models.examples import AT, PROFILE_ID, with_example
 
 _ERASURE = {
@@ -29,7 +30,7 @@ class ErasureView(BaseModel):
     state: Literal["requested", "unreadable", "destroyed", "nobody"]
     profile_id: str
     identities: int
-    reason: str
+    reason: Annotated[str, REASON]
     by: str
     requested_at: str
     unreadable_at: str | None = None

@@ -1,16 +1,17 @@
-"""`simorgh privacy`: people's requests about their own data."""
+"""`simorgh privacy`: people's requests about their own data, and the record of who looked at it."""
 
 from typing import Annotated
 
 import typer
 
-from simorgh.commands import portability
+from simorgh.commands import audit, portability
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import show, tell
 from simorgh.commands.session import connect, path_of
 
-commands = group("Privacy: forget people, and export what is known of one.")
+commands = group("Privacy: forget people, export what is known of one, and check the audit.")
 portability.add_to(commands)
+commands.add_typer(audit.commands, name="audit")
 
 _COLUMNS = ("id", "state", "profile_id", "identities", "requested_at", "unreadable_at", "destroyed_at", "reason", "by")
 

@@ -86,6 +86,8 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/replay"): "admin",
     ("GET", "/v1/identity-rules"): "read",
     ("PUT", "/v1/identity-rules"): "admin",
+    ("GET", "/v1/audit"): "audit",
+    ("POST", "/v1/audit/verify"): "audit",
 }
 
 
