@@ -1,11 +1,11 @@
 """The data keys that a process has at hand: drawn for nodes that have none, unwrapped, and kept within a bound.
 
-At rest a data key is wrapped under the master key, which follows from the workspace's secret (HKDF, RFC 5869) and is
-stored nowhere. Data keys are random, so that each can be destroyed by itself.
+At rest a data key is wrapped under a key that follows from the master key (HKDF, RFC 5869), which is never stored with
+the data keys. Data keys are random, so that each can be destroyed by itself.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from hashlib import blake2b
 from os import urandom
@@ -62,15 +62,18 @@ class DataKey(NamedTuple):
 class Keyring:
     """All methods may be called from any thread."""
 
-    def __init__(self, store: KeyStore, secret: bytes) -> None:
-        """`secret` is the workspace's."""
+    def __init__(self, store: KeyStore, master: bytes) -> None:
+        """`master`: the master key, at least 16 bytes."""
         self._store = store
-        self._hashing = secret[:64]
-        self._master = AESGCM(HKDF(SHA256(), _KEY_BYTES, None, _MASTER).derive(secret))
+        self._hashing = master[:64]
+        self._master = AESGCM(HKDF(SHA256(), _KEY_BYTES, None, _MASTER).derive(master))
         self._keys: Recent[int, Sequence[DataKey]] = Recent(CACHED)
         self._lock = threading.Lock()
         self._drawn: list[StoredKey] = []
         self._under_way: list[Future[None]] = []
+        self._destroyed: set[int] = set()
+        """Nodes whose keys this process destroyed. One may come back into the cache from a thread that was about to use
+        it, and must not open anything."""
 
     # ---- for whoever seals
 
@@ -101,12 +104,13 @@ class Keyring:
             return ()
         with self._lock:
             self._under_way = [one for one in self._under_way if not one.done() or one.exception()]
-            if self._drawn:
-                drawn, self._drawn = self._drawn, []
-                done = self._store.add(drawn)
-                self._under_way.append(done)
-                done.add_done_callback(lambda future: self._stored(future, drawn))
-            return tuple(self._under_way)
+            drawn, self._drawn = self._drawn, []
+            if drawn:
+                self._under_way.append(self._store.add(drawn))
+            storing = tuple(self._under_way)
+        if drawn:  # without the lock: one that has failed already is told of at once, in this thread
+            storing[-1].add_done_callback(lambda done: self._stored(done, drawn))
+        return storing
 
     def _stored(self, done: "Future[None]", drawn: list[StoredKey]) -> None:
         """Keys that could not be stored are in use already, so they are offered again."""
@@ -125,8 +129,9 @@ class Keyring:
 
     def find(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
         """The keys of these nodes. A node whose keys were destroyed, or that never had one, is left out."""
-        found = {node: keys for node in nodes if (keys := self._keys[node])}
-        missing = [node for node in nodes if node not in found]
+        wanted = set(nodes) - self._destroyed
+        found = {node: keys for node in wanted if (keys := self._keys[node])}
+        missing = wanted - found.keys()
         if missing:
             found |= self._read(missing)
         return found
@@ -135,7 +140,8 @@ class Keyring:
         """The same, with at least the keys of these ids (node -> ids) that there are: another process may have drawn
         one since."""
         found = self.find(wanted)
-        missing = [node for node, ids in wanted.items() if not {key.id for key in found.get(node, ())}.issuperset(ids)]
+        missing = {node for node, ids in wanted.items() if not {key.id for key in found.get(node, ())}.issuperset(ids)}
+        missing -= self._destroyed
         return found | self._read(missing) if missing else found
 
     def _read(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
@@ -176,18 +182,17 @@ class Keyring:
     def destroy(self, nodes: Collection[int]) -> int:
         """Destroy the keys of these nodes in the store, and forget them. See `KeyStore.destroy`."""
         destroyed = self._store.destroy(nodes)
-        self.forget(nodes)
+        self._forget(nodes)
         return destroyed
 
     def purge(self) -> bool:
         return self._store.purge()
 
-    def forget(self, nodes: Iterable[int]) -> None:
-        """Let go of what is at hand of these nodes: their keys were destroyed, by whichever process."""
-        gone = set(nodes)
+    def _forget(self, nodes: Collection[int]) -> None:
         with self._lock:
-            self._drawn = [key for key in self._drawn if key.node not in gone]
-            self._keys.drop(gone)
+            self._destroyed.update(nodes)
+            self._drawn = [key for key in self._drawn if key.node not in self._destroyed]
+            self._keys.drop(nodes)
 
     def forget_all(self) -> None:
         """Empty the cache."""

@@ -25,7 +25,6 @@ class SealedLog(ForwardedRecords):
 
     def __init__(self, log: EventLog, keyring: Keyring) -> None:
         super().__init__(log)
-        self._log = log
         self._keyring = keyring
         self._opener = Opener(keyring)
 
@@ -70,24 +69,26 @@ class _Submission:
         self.stored: Stored = Future()
         self._log = log
         self._writes = writes
-        self._left = len(storing)
-        self._failed: BaseException | None = None
-        for one in storing:
-            one.add_done_callback(self._key_stored)
+        self._storing = iter(storing)
+        self._wait()
 
-    def _key_stored(self, done: "Future[None]") -> None:
-        """Callbacks of one store run in its one thread, after one another."""
-        self._failed = self._failed or done.exception()
-        self._left -= 1
-        if self._left:
-            return
-        if self._failed is not None:
-            self.stored.set_exception(self._failed)
+    def _wait(self) -> None:
+        """Go on when the next keys are stored; each is waited for after the one before it, in whichever thread."""
+        storing = next(self._storing, None)
+        if storing is not None:
+            storing.add_done_callback(self._key_stored)
             return
         try:
             self._log.submit(self._writes).add_done_callback(self._written)
         except BaseException as error:
             self.stored.set_exception(error)
+
+    def _key_stored(self, done: "Future[None]") -> None:
+        error = done.exception()
+        if error is not None:
+            self.stored.set_exception(error)
+        else:
+            self._wait()
 
     def _written(self, done: Stored) -> None:
         error = done.exception()

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 from cryptography.exceptions import InvalidTag
 
-from eventlog.port import Message, Record
+from eventlog.port import LOST, Message, Record
 from privacy.dictionary import LATEST, compress, decompress
 from privacy.keyring import DataKey, Keyring
 from schemas import topics
@@ -29,10 +29,10 @@ def seal(topic: str, messages: Sequence[Message], keyring: Keyring) -> Sequence[
     return messages if sealed is None else [sealed(message, keyring) for message in messages]
 
 
-def opened(topic: str, records: Sequence[Record], keyring: Keyring) -> list[Record]:
+def opened(topic: str, records: list[Record], keyring: Keyring) -> list[Record]:
     """The records of this topic, with what is sealed in them where it can be read."""
     if topic not in _SEALS:
-        return list(records)
+        return records
     return [
         record._replace(value=_open(record.value, keyring)) if _SEALED in record.value else record for record in records
     ]
@@ -80,6 +80,8 @@ def _open(value: bytes, keyring: Keyring) -> bytes:
     try:
         node, id, dictionary = int(sealed["node"], 16), sealed["key"], sealed["dictionary"]
         keys = [key for key in keyring.find_all({node: {id}}).get(node, ()) if key.id == id]
+        if not keys and "digest" in body:
+            return LOST  # a rejected event that was forgotten: nothing is left of it
         if keys:
             content = keys[0].open(a2b_base64(sealed["content"]), str(body["id"]).encode())
             body |= orjson.loads(decompress(content, dictionary))

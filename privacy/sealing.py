@@ -73,10 +73,6 @@ def seal(key: DataKey, event: str, clear: bytes, content: bytes, *, facts: bytes
     )
 
 
-def is_sealed(value: bytes) -> bool:
-    return SEALED in value
-
-
 class Opener:
     """Opens events with the keys at hand."""
 

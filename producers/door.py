@@ -3,7 +3,8 @@
 Every connector (SDKs, CloudEvents, vendors' webhooks, files) passes its events here as `Incoming`. The door checks
 them, corrects the clock, normalises and hashes identifiers, reads the money, and returns the record to append: one for
 `simorgh.events`, or one for `simorgh.rejected` that holds the original bytes and the reason. It raises for nothing that
-a sender sends, does no I/O and may be called from any thread.
+a sender sends, and may be called from any thread. Its only I/O: with a sealer, it looks up the keys of people whom
+it has not seen lately.
 """
 
 import base64

@@ -1,5 +1,7 @@
 """Requests about people's own data: to be forgotten, and how far that is."""
 
+import heapq
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import Path
@@ -7,6 +9,7 @@ from fastapi import Path
 from identity.nodes import to_hex
 from profile_api import people
 from profile_api.auth import Caller, scope
+from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import reached
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
@@ -19,7 +22,7 @@ from profile_api.turns import declares
 from registry.erasures import Erasure
 from registry.scopes import STEWARD
 from schemas.clock import iso, random_id
-from schemas.errors import InvalidInput, NotFound
+from schemas.errors import NotFound
 
 
 def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
@@ -69,9 +72,7 @@ def found(deps: ApiDeps, id: str) -> Erasure:
 routes = guarded("privacy")
 
 
-@routes.delete(
-    "/v1/profiles/{key:path}", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202)
-)
+@routes.delete("/v1/profiles/{key}", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202))
 @scope(STEWARD)
 @declares
 def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
@@ -85,12 +86,12 @@ def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> Jso
 def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonReply:
     """Requests, newest first."""
     deps.registry.refresh()
-    requests = sorted(deps.registry.erasures.requests.values(), key=lambda one: -one.offset)
-    if cursor is not None and not cursor.isdecimal():
-        raise InvalidInput("cursor: wanted one of an answer before, got another text; leave it out to begin anew")
-    rest = [one for one in requests if cursor is None or one.offset < int(cursor)]
-    following = str(rest[limit - 1].offset) if len(rest) > limit else None
-    return JsonReply(page([view(one) for one in rest[:limit]], following))
+    before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
+    requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
+    shown = heapq.nlargest(limit + 1, requests, key=attrgetter("offset"))
+    more = len(shown) > limit
+    following = write_cursor(deps.secret, "privacy requests", [shown[limit - 1].offset]) if more else None
+    return JsonReply(page([view(one) for one in shown[:limit]], following))
 
 
 @routes.post("/v1/privacy/requests", status_code=202, response_model=ErasureView, responses=example(ErasureView, 202))

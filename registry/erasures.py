@@ -40,6 +40,8 @@ class Erasures:
 
     def __init__(self) -> None:
         self.requests: dict[str, Erasure] = {}
+        self.unfinished: dict[str, Erasure] = {}
+        """Those that are neither destroyed nor about nobody."""
         self.nodes: set[int] = set()
         """The nodes of everybody who was forgotten."""
 
@@ -47,17 +49,24 @@ class Erasures:
         """Take in a record of one of `KINDS`. Raises `ValueError`, `TypeError` or `LookupError` for one that does not
         fit."""
         if kind == ERASE:
-            profile, reason = str(body["profile"]), str(body.get("reason", ""))
-            self.requests.setdefault(id, Erasure(id, offset, profile, reason, by, at))
+            if id not in self.requests:
+                self._put(Erasure(id, offset, str(body["profile"]), str(body.get("reason", "")), by, at))
             return
         known = self.requests[id]
         if kind == ERASED:
             nodes = tuple(str(node) for node in body["nodes"])
             self.nodes.update(int(node, 16) for node in nodes)
-            self.requests[id] = replace(known, nodes=nodes)
+            self._put(replace(known, nodes=nodes))
         elif body["state"] == "unreadable":
-            self.requests[id] = replace(known, state="unreadable", unreadable_at=at)
+            self._put(replace(known, state="unreadable", unreadable_at=at))
         elif body["state"] == "destroyed":
-            self.requests[id] = replace(known, state="destroyed", destroyed_at=at)
+            self._put(replace(known, state="destroyed", destroyed_at=at))
         elif body["state"] == "nobody":
-            self.requests[id] = replace(known, state="nobody")
+            self._put(replace(known, state="nobody"))
+
+    def _put(self, request: Erasure) -> None:
+        self.requests[request.id] = request
+        if request.state in ("requested", "unreadable"):
+            self.unfinished[request.id] = request
+        else:
+            self.unfinished.pop(request.id, None)

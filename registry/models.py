@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer
 
+from eventlog.port import Message
 from registry.scopes import Scope
 from schemas.custom import folded
 
@@ -219,3 +221,10 @@ class RegistryRecord(BaseModel):
     body: Annotated[dict[str, Any], Field(repr=False)] = {}
     at: int
     by: str
+
+
+def by_projections(kind: str, id: str, body: Mapping[str, object] | None, at: int) -> Message:
+    """A record of the projections for simorgh.registry. A body of None takes back the one of this id. `at`: ms."""
+    op = "delete" if body is None else "put"
+    value = {"kind": kind, "op": op, "id": id, "body": body or {}, "at": at, "by": "projections"}
+    return f"{kind}/{id}".encode(), orjson.dumps(value)

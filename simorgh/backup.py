@@ -1,8 +1,8 @@
 """Backup and restore of one box: the log and the secret, from which everything else is rebuilt.
 
-A backup is a folder: `log.sqlite`; `keys.json` and `master.json` (not where SIMORGH_SECRET is set); and `manifest.json`
-with checksums and positions, which is written last: without it a backup is unfinished. Tables are not in it, they are
-rebuilt from the log at the first start after a restore.
+A backup is a folder: `log.sqlite`; `keys.json` (not where SIMORGH_SECRET is set); `master.json`, if there is one; and
+`manifest.json` with checksums and positions, which is written last: without it a backup is unfinished. Tables are not
+in it, they are rebuilt from the log at the first start after a restore.
 
 Data keys are not in it: a backup from before an erasure must not bring anybody back. They are copied to a file of
 their own, which replaces the one before it (`copy_keys`), after the log, so that it has every key that the log needs.
@@ -104,10 +104,10 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
     if settings.secret is None:
         shutil.copyfile(secret.keys_path(DataDir(settings.data)), target / KEYS)
         _sync(target / KEYS)
-        master = data_keys.master_path(DataDir(settings.data))
-        if master.exists():
-            shutil.copyfile(master, target / MASTER)
-            _sync(target / MASTER)
+    master = data_keys.master_path(DataDir(settings.data))
+    if master.exists():
+        shutil.copyfile(master, target / MASTER)
+        _sync(target / MASTER)
     manifest = Manifest(
         made_at=iso(clock()),
         version=__version__,

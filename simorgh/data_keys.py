@@ -45,11 +45,11 @@ def of_one_box(settings: Settings, folder: DataDir, log: RecordLog) -> Keyring:
 
 
 def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:
-    """What the master key follows from: SIMORGH_SECRET, else a file of its own, so that whoever loses `keys.json` can
-    still read what the log says."""
-    if settings.secret:
-        return bytes.fromhex(settings.secret.get_secret_value())
+    """The master key: in a file of its own, so that whoever loses `keys.json` can still read what the log says; where
+    there is none, SIMORGH_SECRET. The file goes first: a secret may be moved to the environment later."""
     path = master_path(folder)
+    if not path.exists() and settings.secret:
+        return bytes.fromhex(settings.secret.get_secret_value())
     if not path.exists() and is_new:
         write_private(path, {"master_key": secrets.token_hex(32)})
     try:
@@ -59,8 +59,8 @@ def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:
     except (ValueError, LookupError, TypeError):
         came = "another content"
     raise Conflict(
-        f"{path}: wanted the master key of the data keys, got {came}; restore it from a backup. Without it nothing"
-        " personal in the log can be read",
+        f"{path}: wanted the master key of the data keys, got {came}; restore it from a backup, or set the"
+        " SIMORGH_SECRET that the log was written with. Without it nothing personal in the log can be read",
         code="master_key_missing",
     )
 

@@ -39,9 +39,12 @@ _GONE: Final = (
     ("decisions", "node IN {nodes:Array(UInt128)} AND outcome != 'erased'"),
     ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     ("views", "profile IN {profiles:Array(UInt128)} AND live = 1"),
-    ("deliveries", "arrayExists(one -> position(body, one) > 0, {ids:Array(String)})"),
+    (
+        "deliveries",
+        "position(body, '\"identities\":[]') = 0 AND arrayExists(one -> position(body, one) > 0, {ids:Array(String)})",
+    ),
 )
-"""Table -> the rows that go."""
+"""Table -> the rows that go. A delivery without identities tells nobody's, and may have to be sent still."""
 
 _HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
     WHERE arrayExists(one -> positionCaseInsensitiveUTF8(payload, one) > 0, {texts:Array(String)})"""

@@ -202,8 +202,8 @@ class Contents:
 
 
 def _event(row: Row, names: Mapping[str, str]) -> Row:
-    """The envelope with the names of its nodes, and with `counts` where another event, which tells the same fact, is the
-    one that counts."""
+    """The envelope with the names of its nodes, and with `counts` where another event, which tells the same fact, is
+    the one that counts."""
     event: Row = orjson.loads(row["payload"])
     event["source"] = views.source_id(event)
     for one in event.get("identifiers", []):

@@ -20,12 +20,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Message, Record
+from registry.erasures import ERASE
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure
 from segments.sql import Page
 from stream_processors.flow import backfill
-from stream_processors.flow.erasing import ERASE, Eraser
+from stream_processors.flow.erasing import Eraser
 from stream_processors.flow.filling import FillingProgress, filling
 from stream_processors.state import cold, declared, touches
 from stream_processors.state.declared import Change

@@ -16,15 +16,16 @@ and of `step`, for those that are unreadable:
 """
 
 import logging
-from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Sequence
+from typing import Final
 
 import orjson
 
-from eventlog.port import Message, Record, RecordLog
+from eventlog.port import Record, RecordLog
 from identity.nodes import from_hex
-from privacy.keyring import Names
-from registry.erasures import ERASE, ERASED, ERASURE, KINDS, Erasure, Erasures
+from privacy.keyring import Keyring, Name
+from registry.erasures import ERASED, ERASURE, KINDS, Erasure, Erasures
+from registry.models import by_projections
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import SimorghError
@@ -44,19 +45,6 @@ _SHORTEST: Final = 4
 _FOUND: Final = """SELECT any(detail) FROM decisions WHERE node = {node:UInt128} AND outcome = 'erased'"""
 
 
-class DestroyableKeys(Protocol):
-    """See `privacy.keyring.Keyring`."""
-
-    @property
-    def names(self) -> Names: ...
-
-    def node_of_rejection(self, source: str, id: str, digest: int) -> int: ...
-
-    def destroy(self, nodes: Collection[int]) -> int: ...
-
-    def purge(self) -> bool: ...
-
-
 class Eraser:
     """One thread, the one of the declarations stage."""
 
@@ -64,18 +52,15 @@ class Eraser:
         self,
         log: RecordLog,
         writer: Writer,
-        keys: DestroyableKeys,
+        keys: Keyring,
         clock: Clock,
         checkpoint: Checkpoint = no_checkpoint,
-        done: Callable[[], None] = lambda: None,
     ) -> None:
-        """`done` is called once tables changed under those who remember what they held."""
         self._log = log
         self._writer = writer
         self._keys = keys
         self._clock = clock
         self._checkpoint = checkpoint
-        self._done = done
         self._position = 0
         self._erasures = Erasures()
         self._purging: list[Erasure] = []
@@ -116,7 +101,6 @@ class Eraser:
             self._keys.destroy(nodes)
             self._checkpoint("keys destroyed")
             forgetting.forget(self._writer, nodes, nodes)
-            self._done()
             self._checkpoint("rows deleted")
 
     def _nodes_of(self, request: Erasure) -> list[int]:
@@ -155,7 +139,7 @@ class Eraser:
                 if b'"eras' in record.value:
                     self._fold(record)
             self._position = records[-1].offset + 1
-        return [one for one in self._erasures.requests.values() if one.state in ("requested", "unreadable")]
+        return list(self._erasures.unfinished.values())
 
     def _fold(self, record: Record) -> None:
         try:
@@ -169,16 +153,9 @@ class Eraser:
 
     def _say(self, said: Sequence[tuple[str, str, dict[str, object]]]) -> None:
         if said:
-            self._log.append(topics.REGISTRY, [self._message(*one) for one in said])
-
-    def _message(self, kind: str, id: str, body: dict[str, object]) -> Message:
-        value = {"kind": kind, "op": "put", "id": id, "body": body, "at": self._clock(), "by": "projections"}
-        return f"{kind}/{id}".encode(), orjson.dumps(value)
+            self._log.append(topics.REGISTRY, [by_projections(*one, self._clock()) for one in said])
 
 
-def _texts(names: Collection[object]) -> set[str]:
-    found = {text for name in names for text in (name.value, name.normalised)}  # type: ignore[attr-defined]
+def _texts(names: Collection[Name]) -> set[str]:
+    found = {text for name in names for text in (name.value, name.normalised)}
     return {text for text in found if len(text) >= _SHORTEST}
-
-
-__all__ = ["ERASE", "Eraser"]

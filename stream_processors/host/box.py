@@ -266,6 +266,8 @@ class Box:
         """Fold new records of simorgh.identity."""
         while records := self._log.read(topics.IDENTITY, 0, self._identity.position, _READ):
             self._identity.take_in(records)
+            if len(records) < _READ:
+                break  # nobody else appends to it
 
     def _look(self, *, again: bool = False) -> None:
         """Process the touched profiles. `again`: transitions of new ones may have been published too."""

@@ -342,8 +342,8 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
         state = one.state
         state.add_event(kind, time, money)
         leaves = fold_event(state.facts, kind, time, event)
-        if one.changes is not None:
-            one.changes |= leaves
+        if (changes := one.changes) is not None:
+            changes |= leaves
     for node, identifier in seen.items():
         if identifier and (one := get(node)) and one.state.add_identifier(node, identifier) and one.changes is not None:
             one.changes |= judge.leaves_of(identities=(identifier.type,))

@@ -59,7 +59,8 @@ class Copies(KnownKeys[Position]):
 
     def remember(self, batch: Batch, index: Iterable[int]) -> None:
         """The keys of these events are in the table, or on their way there until `landed`."""
-        self.add({batch.keys[i]: (batch.records[i].partition, batch.records[i].offset) for i in index})
+        keys, records = batch.keys, batch.records
+        self.add({keys[i]: records[i][:2] for i in index})  # a record begins with its place
 
     def _places(self, keys: Sequence[int]) -> Mapping[int, Collection[Position]]:
         """The known places of the events of these keys."""

@@ -11,12 +11,10 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
-
 from eventlog.port import Message, Record, RecordLog
 from identity.nodes import from_hex
 from identity.rules import IdentityRules
-from registry.models import SET_ASIDE, RegistryRecord
+from registry.models import SET_ASIDE, RegistryRecord, by_projections
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import InvalidInput, SimorghError
@@ -199,8 +197,7 @@ class Segments:
 
     def _say(self, log: RecordLog, clock: Clock, segment: str, aside: Aside) -> None:
         body = {"offset": aside.offset, "version": aside.version, "reason": aside.reason}
-        value = {"kind": SET_ASIDE, "op": "put", "id": segment, "body": body, "at": clock(), "by": "projections"}
-        log.append(topics.REGISTRY, [(f"{SET_ASIDE}/{segment}".encode(), orjson.dumps(value))])
+        log.append(topics.REGISTRY, [by_projections(SET_ASIDE, segment, body, clock())])
         self._recorded.add((segment, aside.offset))
         _LOG.warning("segment %s, version %d, is set aside: %s", segment, aside.version, aside.reason)
 

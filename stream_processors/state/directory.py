@@ -91,24 +91,13 @@ class GraphDirectory:
         """See `Directory.sort`. News are in the order of receipt, in which the graph decides, so it need not decide
         again."""
         news = News()
-        graph, recent = self._graph(), self._recent
         told: set[int] = set()
-        for receipt, i in self._by_receipt(batch):
-            together = batch.nodes[i]
-            known = recent.get(together)
-            if known is not None and known <= receipt:
-                continue
-            alias = batch.events[i].alias is True
-            if not graph.knows(together, receipt, alias=alias):
-                links = links_of(together)
-                if alias or not told.issuperset(links):  # else the batch says as much, received earlier
-                    told.update(links)
-                    news.told.append(i)
-            elif len({graph.profile_of(node) for node in together}) == 1:
-                recent[together] = receipt
-        if len(recent) > RECENT:
-            self.forget()
-        profile_of, add = graph.profile_of, news.touches.add_node
+        for _, i in self._by_receipt(batch):
+            links = links_of(batch.nodes[i])
+            if batch.events[i].alias is True or not told.issuperset(links):  # else an earlier one says as much
+                told.update(links)
+                news.told.append(i)
+        profile_of, add = self._graph().profile_of, news.touches.add_node
         for some in (nodes, batch.own_nodes()):
             for node in some:
                 if profile := profile_of(node):
@@ -116,18 +105,52 @@ class GraphDirectory:
         return news
 
     def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
-        """The events that may bring news, earliest first."""
-        seen, found = self._recent.get, list[tuple[Receipt, int]]()
+        """The events that tell the graph something new, earliest first. Of those with the same identifiers the earliest
+        speaks for the others, but where it is known and they are apart: a limit may have lapsed since."""
+        knows, recent = self._graph().knows, self._recent
+        found: list[tuple[Receipt, int]] = []
+        for together, index in self._together(batch).items():
+            first = index[0] if len(index) == 1 else _earliest(batch, index)
+            receipt = receipt_of(batch, first)
+            if (known := recent.get(together)) is not None and known <= receipt:
+                continue
+            if not knows(together, receipt, alias=batch.events[first].alias is True):
+                found.append((receipt, first))
+                others = [i for i in index if i != first and batch.events[i].alias is True]
+            elif self._hold_together(together):
+                recent[together] = receipt
+                continue
+            else:
+                others = [i for i in index if i != first]
+            for i in others:
+                receipt = receipt_of(batch, i)
+                if not knows(together, receipt, alias=batch.events[i].alias is True):
+                    found.append((receipt, i))
+        if len(recent) > RECENT:
+            self.forget()
+        found.sort()
+        return found
+
+    def _together(self, batch: Batch) -> dict[Nodes, list[int]]:
+        """Identifiers -> the events that count and have just these, but for those received after they were seen to
+        belong together."""
+        recent, received = self._recent.get, batch.received
+        found: dict[Nodes, list[int]] = {}
         for i, together in enumerate(batch.nodes):
             if not together or batch.state[i] not in HEARD:
                 continue
-            known = seen(together)
-            if known is None:
-                found.append((receipt_of(batch, i), i))
-            elif known.at >= batch.received[i] and (receipt := receipt_of(batch, i)) < known:
-                found.append((receipt, i))
-        found.sort()
+            known = recent(together)
+            if known is not None and known.at < received[i]:
+                continue
+            if (index := found.get(together)) is None:
+                found[together] = [i]
+            else:
+                index.append(i)
         return found
+
+    def _hold_together(self, nodes: Nodes) -> bool:
+        profile_of = self._graph().profile_of
+        return len(nodes) == 1 or len({profile_of(node) for node in nodes}) == 1
 
     def told(self, batch: Batch, news: News) -> None:
         """Does nothing: the graph knows them as soon as it has folded them."""
@@ -146,6 +169,14 @@ class GraphDirectory:
 
 def receipt_of(batch: Batch, i: int) -> Receipt:
     return Receipt.event(batch.received[i], batch.events[i].place, batch.keys[i])
+
+
+def _earliest(batch: Batch, index: Sequence[int]) -> int:
+    """Which of these events was received first."""
+    received = batch.received
+    at = min([received[i] for i in index])
+    first = [i for i in index if received[i] == at]
+    return first[0] if len(first) == 1 else min(first, key=lambda i: receipt_of(batch, i))
 
 
 def _is_more(told: dict[Nodes, tuple[Receipt, bool]], nodes: Nodes, at: Receipt, alias: bool) -> bool:

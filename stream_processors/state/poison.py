@@ -27,7 +27,7 @@ import orjson
 
 from eventlog.port import EventLog, Message, Position, Record
 from identity.nodes import from_hex, to_hex
-from registry.models import POISON, STOPPED
+from registry.models import POISON, STOPPED, by_projections
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Broken, InvalidInput, SimorghError
@@ -250,9 +250,7 @@ class Poison:
         )
 
     def _said(self, kind: str, name: str, body: Mapping[str, object] | None) -> Message:
-        op = "put" if body is not None else "delete"
-        value = {"kind": kind, "op": op, "id": name, "body": body or {}, "at": self._clock(), "by": "projections"}
-        return f"{kind}/{name}".encode(), orjson.dumps(value)
+        return by_projections(kind, name, body, self._clock())
 
 
 _NOWHERE: Final[set[Position]] = set()

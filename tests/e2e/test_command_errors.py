@@ -58,6 +58,8 @@ CALLS: dict[str, list[str]] = {
     "rejected show": [ID],
     "rejected retry": [ID, "--payload", FILE],
     "rejected dismiss": [ID],
+    "privacy requests": [],
+    "privacy erase": [ID, "--reason", "asked", "--yes"],
 }
 """How each command that needs data is called."""
 

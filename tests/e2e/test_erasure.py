@@ -25,6 +25,7 @@ POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted
 def of_the_person(n: int = 0) -> list[dict[str, Any]]:
     """Everything that can hold a value holds the canary."""
     who = {"userId": f"{CANARY}-id", "anonymousId": f"{CANARY}-device", "context": {CANARY: [CANARY], "ip": CANARY}}
+    consent = {"context": {"consent": {"categoryPreferences": {CANARY: True, "marketing": True}}}}
     order = {"order_id": f"{CANARY}-o{n}", "revenue": 10, "currency": "EUR", "gift_note": CANARY,
              "products": [{"product_id": "p1", "quantity": 2, "engraving": CANARY}]}  # fmt: skip
     return [
@@ -36,6 +37,7 @@ def of_the_person(n: int = 0) -> list[dict[str, Any]]:
         who | {"type": "track", "messageId": f"{CANARY}-e{n}", "properties": {CANARY: CANARY}},  # no event: rejected
         who | {"type": "track", "event": "Order Completed", "messageId": f"{CANARY}-f{n}",
                "properties": {"revenue": f"about {CANARY}"}},  # left out, and kept as it came
+        who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-g{n}", "properties": {}} | consent,
         who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-c{n}", "properties": {CANARY: "other"}},
     ]  # fmt: skip
 
@@ -99,11 +101,16 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         client.post("/v1/segments", {"id": "buyers", "rule": buyers})
         hook = {"url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
         client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
+        dead = {"url": "http://127.0.0.1:9/", "secret": hook["secret"]}
+        client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
         with sending(server, 1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
             client.settled()
+            client.post(f"/v1/profiles/{KEY}/consent", {"consent": {CANARY: False}, "reason": CANARY})
+            client.post("/v1/profiles/user_id:s0x0/consent", {"consent": {"marketing": True}, "reason": "at the desk"})
             view = client.profile(KEY)
+            assert view["consent"] == {CANARY: False, "marketing": True}
             assert client.get(f"/v1/profiles/{KEY}/events")["items"]
             assert client.get("/v1/rejected")["items"]
             assert files_with(data, CANARY), "else the search would find nothing whatever there is"
@@ -128,6 +135,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         server.start()
         assert destroyed(client)
         assert client.settled()["events"] == events
+        waiting = client.get("/v1/triggers/dead/deliveries")["items"]
+        assert [one["status"] for one in waiting] == ["pending"], "whoever was away is told to forget them, too"
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
     assert not files_with(tmp_path, CANARY)
     assert not rows_with(data, CANARY)
@@ -138,6 +147,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         again = client.profile("user_id:s0x0")
         assert {**again, "freshness": None} == {**other, "freshness": None}
+        assert again["consent"] == {"marketing": True}
+        assert client.get("/v1/profiles/user_id:s0x0/consent")["items"][0]["reason"] == "at the desk"
         assert client.settled()["events"] == events
 
 

@@ -29,7 +29,7 @@ def called(client: Client, name: str, receiver: Receiver, **more: Any) -> Any:
 def test_a_split_greets_nobody_again_unless_asked(client: Client) -> None:
     with receiving() as greeter, receiving() as auditor:
         made = called(client, "greet", greeter, on=["entered"])
-        assert made["causes"] == ["event", "time", "merge", "consent"]
+        assert made["causes"] == ["event", "time", "merge", "consent", "erased"]
         called(client, "audit", auditor, on=["entered"], causes=["event", "split"])
         # The browser is there first: after a split it keeps the profile's id, and the customer gets another one.
         client.send({"type": "page", "anonymousId": "browser", "messageId": "1"})

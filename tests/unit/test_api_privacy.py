@@ -1,0 +1,48 @@
+"""Requests to be forgotten, over the API: who may, what is answered, and the list of them."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.api_world import World
+
+pytest_plugins = ("tests.unit.api_fixtures",)
+
+
+@pytest.fixture
+def asked(world: World) -> list[str]:
+    """The ids of five requests, the newest first. No projections run here: they stay as they were asked."""
+    for n in range(5):
+        body = {"profile": f"{n + 1:032x}", "reason": f"ticket {n}"}
+        world.deps.registry.declare("erase", f"r-{n}", body, "support")
+    return [f"r-{n}" for n in reversed(range(5))]
+
+
+def test_requests_are_listed_by_pages_the_newest_first(world: World, asked: list[str]) -> None:
+    found: list[str] = []
+    cursor: dict[str, Any] = {}
+    for wanted in (2, 2, 1):
+        answer = world.client.get("/v1/privacy/requests", params={"limit": 2, **cursor}).json()
+        assert len(answer["items"]) == wanted
+        found += [one["id"] for one in answer["items"]]
+        cursor = {"cursor": answer["next_cursor"]}
+    assert found == asked
+    assert cursor == {"cursor": None}
+
+
+@pytest.mark.parametrize("cursor", ["1", "x", "٣"])
+def test_a_cursor_that_somebody_made_up_is_none(world: World, asked: list[str], cursor: str) -> None:
+    answer = world.client.get("/v1/privacy/requests", params={"cursor": cursor})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_cursor")
+
+
+def test_a_request_is_shown_by_its_id_and_an_unknown_one_is_not(world: World, asked: list[str]) -> None:
+    one = world.client.get("/v1/privacy/requests/r-3").json()
+    assert (one["state"], one["reason"], one["profile_id"]) == ("requested", "ticket 3", f"prf_{4:032x}")
+    assert world.client.get("/v1/privacy/requests/none").status_code == 404
+
+
+def test_whom_nobody_knows_cannot_be_forgotten(world: World) -> None:
+    answer = world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={"reason": "asked"})
+    assert answer.status_code == 404
+    assert world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={}).status_code == 422
