@@ -113,6 +113,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             state_consent(client, KEY)
             state_consent(client, "user_id:s0x0")
             client.settled()
+            client.post(f"/v1/profiles/{KEY}/consent", {"consent": {CANARY: False}, "reason": CANARY})
+            client.post("/v1/profiles/user_id:s0x0/consent", {"consent": {"marketing": True}, "reason": "at the desk"})
             view = client.profile(KEY)
             assert view["consent"] == {CANARY: False, "marketing": True}
             assert client.get(f"/v1/profiles/{KEY}/events")["items"]
@@ -151,6 +153,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         again = client.profile("user_id:s0x0")
         assert {**again, "freshness": None} == {**other, "freshness": None}
+        assert again["consent"] == {"marketing": True}
+        assert client.get("/v1/profiles/user_id:s0x0/consent")["items"][0]["reason"] == "at the desk"
         assert client.settled()["events"] == events
 
 
