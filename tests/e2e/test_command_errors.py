@@ -59,6 +59,9 @@ CALLS: dict[str, list[str]] = {
     "rejected retry": [ID, "--payload", FILE],
     "rejected dismiss": [ID],
     "privacy requests": [],
+    "privacy purge": [],
+    "privacy audit list": [],
+    "privacy audit verify": [],
     "privacy erase": [ID, "--reason", "asked", "--yes"],
 }
 """How each command that needs data is called."""

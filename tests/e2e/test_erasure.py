@@ -87,6 +87,15 @@ def state_consent(client: Client, key: str) -> None:
     client.post(f"/v1/profiles/{key}/consent", {"consent": {CANARY: False}, "reason": CANARY})
 
 
+def tell_about_buyers(client: Client, receiver: Receiver) -> None:
+    """The trigger `dead` calls an address where nobody listens."""
+    client.post("/v1/segments", {"id": "buyers", "rule": {"event": "order.completed", "count": {"gte": 1}}})
+    hook = {"url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+    client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
+    dead = {"url": "http://127.0.0.1:9/", "secret": hook["secret"]}
+    client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
+
+
 def destroyed(client: Client) -> bool:
     requests = client.get("/v1/privacy/requests")["items"]
     return bool(requests) and all(one["state"] == "destroyed" for one in requests)
@@ -101,12 +110,7 @@ def receiver() -> Iterator[Receiver]:
 def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, receiver: Receiver) -> None:
     data = tmp_path / "data"
     with running(data) as (server, client):
-        buyers = {"event": "order.completed", "count": {"gte": 1}}
-        client.post("/v1/segments", {"id": "buyers", "rule": buyers})
-        hook = {"url": receiver.url, "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
-        client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
-        dead = {"url": "http://127.0.0.1:9/", "secret": hook["secret"]}
-        client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
+        tell_about_buyers(client, receiver)
         with sending(server, 1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
