@@ -25,6 +25,7 @@ from profile_api import (
     status,
     stewards,
     stream,
+    tellings,
     tokens,
     triggers,
 )
@@ -41,6 +42,7 @@ _TOPICS: Final = (
     triggers,
     status,
     events,
+    tellings,
     known,
     names,
     rejected,

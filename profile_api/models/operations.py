@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from profile_api.models.examples import AT, CURSOR, with_example
+from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
 
 
 class Problem(BaseModel):
@@ -120,6 +120,40 @@ class LatestEvents(BaseModel):
     next_cursor: str | None
     follow: str
     behind: int
+
+
+class Conflict(BaseModel):
+    """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
+    first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
+
+    code: str
+    type: str
+    about: list[str]
+    tellings: list[dict[str, Any]]
+
+
+_TELLING = {"profile_id": PROFILE_ID, "currency": "EUR", "received_at": AT}
+
+
+class ConflictPage(BaseModel):
+    model_config = with_example(
+        {
+            "items": [
+                {
+                    "code": "conflicting_telling",
+                    "type": "order.completed",
+                    "about": ["money"],
+                    "tellings": [
+                        {"source": "server", "id": "o-1", "amount": "361.5", "counts": True, **_TELLING},
+                        {"source": "web", "id": "m-7", "amount": "316.5", "counts": False, **_TELLING},
+                    ],
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[Conflict]
+    next_cursor: str | None
 
 
 class KnownEvent(BaseModel):
