@@ -10,9 +10,9 @@ from eventlog.port import Message, RecordLog
 from schemas.errors import InvalidSettings
 from schemas.topics import ABOUT, ALL
 
-FORMAT: Final = 2
-"""The format that this release writes: envelopes of version 2, and in files chunks with checksums. From 2 on every
-format stays readable."""
+FORMAT: Final = 3
+"""The format that this release writes: envelopes of version 2; in files, compressed chunks with checksums. From 2 on
+every format stays readable; in 2, chunks were not compressed."""
 
 OLDEST: Final = 2
 """The first format that this release reads."""

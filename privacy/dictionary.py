@@ -4,19 +4,14 @@ A dictionary holds what events have in common: names of members, of SDKs and of 
 a version that was used once stays forever, and a better one gets the next number. How one is made: README.md.
 """
 
-import sys
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
+from eventlog.zstd import zstd
 from schemas.errors import Broken
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
-__all__ = ["LATEST", "compress", "decompress", "zstd"]
+__all__ = ["LATEST", "compress", "decompress"]
 
 LATEST: Final = 1
 _LEVEL: Final = 3

@@ -9,7 +9,7 @@ from typing import Final
 
 import orjson
 
-from privacy.dictionary import zstd
+from eventlog.zstd import zstd
 from schemas.envelope import PERSONAL_MEMBERS
 
 SIZE: Final = 8_192

@@ -62,6 +62,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "DELETE /v1/triggers/{name}": "triggers.delete",
     "GET /v1/triggers/{name}/deliveries": "triggers.deliveries",
     "GET /v1/events": "events.latest",
+    "GET /v1/events/conflicts": "events.conflicts",
     "POST /v1/events/known": "events.known",
     "GET /v1/seen": "seen.list",
     "GET /v1/rejected": "rejected.list",

@@ -31,6 +31,7 @@ from profile_api import (
     status,
     stewards,
     stream,
+    tellings,
     tokens,
     triggers,
 )
@@ -51,6 +52,7 @@ _TOPICS: Final = (
     purposes,
     status,
     events,
+    tellings,
     known,
     names,
     rejected,

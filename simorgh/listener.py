@@ -1,9 +1,12 @@
 """Limits of time and size for connections: uvicorn's HTTP protocol with bounds.
 
 A connection has a *place*. It *waits* from when it opens, or from the end of an answer, until the next request's head
-is complete, and then *sends* until its body is. Places are limited by descriptors. If none is free, a new connection
-takes the place of the one that has waited longest for its first request, else of the one that has waited longest for
-another request, else of the one that has sent longest. So idle sockets, however many, and slow senders lock nobody out.
+is complete, then *sends* until its body is, and *listens* to an answer that goes on for seconds, such as a stream of
+events. Places are limited by descriptors. If none is free, a new connection takes the place of the one that has waited
+longest for its first request, else of the one that has listened longest, else of the one that has waited longest for
+another request, else of the one that has sent longest. For its first `PATIENCE` a wait is left alone, and the new
+connection is answered 503, which an ordinary client gets over more easily than a broken connection. So idle sockets,
+streams and slow senders, however many, lock nobody out.
 """
 
 import asyncio
@@ -45,6 +48,9 @@ MOST_BODY: Final = 64 * 1024 * 1024
 LINGER: Final = 1.0
 """Seconds in which a refused sender may read the answer; what it still sends is dropped."""
 
+PATIENCE: Final = 0.2
+"""Seconds that a connection has to show what it wants before it gives up its place."""
+
 NEVER: Final = math.inf
 
 
@@ -85,15 +91,17 @@ def connections_allowed(asked: int, spare: int) -> int:
 
 
 class WaitingLine:
-    """Connections in the order in which they came, in all and by address."""
+    """Connections in the order in which they came, in all and by address, each with the time when it did."""
 
     def __init__(self) -> None:
-        self._all: dict[HttpConnection, None] = {}
-        self._at: dict[str, dict[HttpConnection, None]] = {}
+        self._all: dict[HttpConnection, float] = {}
+        self._at: dict[str, dict[HttpConnection, float]] = {}
 
     def put(self, one: "HttpConnection") -> None:
-        self._all[one] = None
-        self._at.setdefault(one.address, {})[one] = None
+        """At the end, unless it is there."""
+        now = one.loop.time()
+        self._all.setdefault(one, now)
+        self._at.setdefault(one.address, {}).setdefault(one, now)
 
     def drop(self, one: "HttpConnection") -> None:
         if one in self._all:
@@ -103,8 +111,11 @@ class WaitingLine:
             if not at:
                 del self._at[one.address]
 
-    def first(self, address: str | None) -> "HttpConnection | None":
-        return next(iter(self._all if address is None else self._at.get(address, ())), None)
+    def first(self, address: str | None, before: float) -> "HttpConnection | None":
+        """The first one, if it came before this time."""
+        line = self._all if address is None else self._at.get(address, {})
+        one, came = next(iter(line.items()), (None, 0.0))
+        return one if came < before else None
 
 
 class Places:
@@ -116,7 +127,9 @@ class Places:
         self._exempt = exempt
         self._connections: set[HttpConnection] = set()
         self._at: Counter[str] = Counter()
-        self.strangers, self.waiting, self.sending = WaitingLine(), WaitingLine(), WaitingLine()
+        self.strangers, self.listening, self.waiting, self.sending = (WaitingLine() for _ in range(4))
+        self._lines = (self.strangers, self.listening, self.waiting, self.sending)
+        """In the order in which they give up places."""
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -126,9 +139,9 @@ class Places:
         """Give it a place, if necessary another's; False if all are being served."""
         limits, address = self.limits, new.address
         if self._at[address] >= limits.per_address and new.peer not in self._exempt:
-            found = self._let_go(address)
+            found = self._let_go(address, new.loop.time())
         elif len(self._connections) >= limits.connections:
-            found = self._let_go(None)
+            found = self._let_go(None, new.loop.time())
         else:
             found = True
         if found:
@@ -140,20 +153,22 @@ class Places:
     def left(self, one: "HttpConnection") -> None:
         if one in self._connections:
             self._connections.remove(one)
-            for queue in (self.strangers, self.waiting, self.sending):
-                queue.drop(one)
+            for line in self._lines:
+                line.drop(one)
             self._at[one.address] -= 1
             if not self._at[one.address]:
                 del self._at[one.address]
 
     def sweep(self, now: float) -> None:
-        """End what takes too long. Once a second is often enough."""
-        for one in [one for one in self._connections if one.is_overdue(now)]:
-            one.give_up(now)
+        """End what takes too long, and see whose answer goes on. Once a second is often enough."""
+        for one in list(self._connections):
+            if one.is_overdue(now):
+                one.give_up(now)
+            elif one.is_listening():
+                self.listening.put(one)
 
-    def _let_go(self, address: str | None) -> bool:
-        queues = (self.strangers, self.waiting, self.sending)
-        longest = next((one for queue in queues if (one := queue.first(address))), None)
+    def _let_go(self, address: str | None, now: float) -> bool:
+        longest = next((one for line in self._lines if (one := line.first(address, now - PATIENCE))), None)
         if longest is None:
             return False
         self.closed["place_needed"] += 1
@@ -256,6 +271,7 @@ class HttpConnection(HttpToolsProtocol):
     # --- called by the application
 
     def on_response_complete(self) -> None:
+        self._places.listening.drop(self)
         super().on_response_complete()
         self._wait_if_done()
 
@@ -271,6 +287,11 @@ class HttpConnection(HttpToolsProtocol):
     def _is_slow(self, now: float) -> bool:
         allowed = self._limits.body_seconds + self._body / BODY_RATE
         return now - self._since > allowed and not self.flow.read_paused
+
+    def is_listening(self) -> bool:
+        """Whether the latest request came whole and its answer has begun, but not ended."""
+        cycle = self.cycle
+        return self._whole and cycle is not None and cycle.response_started and not cycle.response_complete
 
     def give_up(self, now: float) -> None:
         """Answer 408 if a request had begun without an answer; else just close."""

@@ -194,6 +194,13 @@ class Writer:
         """Change a table's parts or settings. Blocks until that is done."""
         self.command(f"ALTER TABLE {self._stored(table)} {change}")
 
+    def clean_up(self, table: str) -> None:
+        """Have the engine remove parts that were replaced now, and not at its next turn, in up to half a minute. A user
+        without the right to ask for it, and a cluster, wait for that."""
+        if not self._warehouse._cluster:
+            with suppress(SimorghError):
+                self.command(f"SYSTEM START CLEANUP {table}")
+
     def _stored(self, table: str) -> str:
         """The table that holds the rows, in a statement."""
         cluster = self._warehouse._cluster

@@ -90,6 +90,7 @@ def purge(writer: Writer) -> None:
     for table in TABLES:
         writer.alter(table, "APPLY DELETED MASK")
         writer.alter(table, f"MODIFY SETTING {_SOON}")
+        writer.clean_up(table)
 
 
 def is_purged(writer: Writer) -> bool:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel
 
 from profile_api.masking import FLAGS, PERSONAL
-from profile_api.models.examples import AT, CURSOR, with_example
+from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
 
 
 class Problem(BaseModel):
@@ -135,6 +135,50 @@ class LatestEvents(BaseModel):
     next_cursor: str | None
     follow: str
     behind: int
+
+
+class TellingView(BaseModel):
+    source: str
+    id: Annotated[str, PERSONAL]
+    received_at: str
+    profile_id: str | None
+    amount: str | None
+    currency: str | None
+    counts: bool
+
+
+class Conflict(BaseModel):
+    """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
+    first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
+
+    code: str
+    type: str
+    about: list[str]
+    tellings: list[TellingView]
+
+
+_TELLING = {"profile_id": PROFILE_ID, "currency": "EUR", "received_at": AT}
+
+
+class ConflictPage(BaseModel):
+    model_config = with_example(
+        {
+            "items": [
+                {
+                    "code": "conflicting_telling",
+                    "type": "order.completed",
+                    "about": ["money"],
+                    "tellings": [
+                        {"source": "server", "id": "o-1", "amount": "361.5", "counts": True, **_TELLING},
+                        {"source": "web", "id": "m-7", "amount": "316.5", "counts": False, **_TELLING},
+                    ],
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
+    items: list[Conflict]
+    next_cursor: str | None
 
 
 class KnownEvent(BaseModel):

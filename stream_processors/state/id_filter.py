@@ -10,6 +10,8 @@ from warehouse.client import Writer
 _PROBES = 6
 _BITS_PER_ID = 16
 _SLICES = 16
+_ONE_SLICE = 1_000_000
+"""Hashes that are read at once: 16 MB."""
 _SLICE = """SELECT reinterpretAsUInt64(reinterpretAsString({column})) AS low,
     toUInt64(bitShiftRight({column}, 64)) AS high
     FROM {table} WHERE {column} >= {{a:UInt128}} AND {column} <= {{b:UInt128}}"""
@@ -68,6 +70,8 @@ FACTS: Final = Keys("tellings", "fact")
 def add_stored(into: IdFilter, writer: Writer, keys: Keys = IDS) -> None:
     """Add all hashes of a column. Blocks, about 0.8 s per million; if it raises, some are missing."""
     sql = _SLICE.format(table=keys.table, column=keys.column)
-    for part in range(_SLICES):  # a slice at a time, so that memory stays flat
-        rows = writer.arrow(sql, {"a": part << 124, "b": ((part + 1) << 124) - 1})
+    slices = 1 if into.capacity <= _ONE_SLICE else _SLICES  # a slice at a time, so that memory stays flat
+    width = 2**128 // slices
+    for part in range(slices):
+        rows = writer.arrow(sql, {"a": part * width, "b": (part + 1) * width - 1})
         into.add((rows["low"].to_numpy(), rows["high"].to_numpy()))

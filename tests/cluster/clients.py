@@ -82,3 +82,13 @@ class Sender(threading.Thread):
                 pass
             self.refused += 1
             time.sleep(0.05)
+
+
+def stopped(senders: Sequence[Sender]) -> list[dict[str, Any]]:
+    """All that was acknowledged, once each sender has its last answer."""
+    for sender in senders:
+        sender.enough.set()
+    for sender in senders:
+        sender.join(120)
+        assert not sender.is_alive(), "a client is not answered"
+    return [message for sender in senders for message in sender.acknowledged]

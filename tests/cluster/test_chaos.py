@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.cluster.clients import Sender
+from tests.cluster.clients import Sender, stopped
 from tests.cluster.harness import Api, Cluster, Role, eventually, running_cluster
 from tests.cluster.reckoning import declare, reckon
 from tests.e2e.harness import WRITE_KEY
@@ -109,7 +109,7 @@ def survive(folder: Path, seconds: float, seed: int, brokers: int = 1) -> Counte
             sender.start()
         chaos = Chaos(cluster, workers, random.Random(seed))
         chaos.rage(seconds)
-        acknowledged = _acknowledged(senders)
+        acknowledged = stopped(senders)
         quiet = time.monotonic()
         eventually(lambda: all(worker.get("/readyz").status_code == 200 for worker in workers), "a worker is ill")
         for api in apis:
@@ -131,15 +131,7 @@ def _sum(senders: Sequence[Sender], name: str) -> int:
     return sum(getattr(sender, name) for sender in senders)
 
 
-def _acknowledged(senders: Sequence[Sender]) -> list[dict[str, Any]]:
-    for sender in senders:
-        sender.enough.set()
-    for sender in senders:
-        sender.join(120)
-        assert not sender.is_alive(), "a client is not answered"
-    return [message for sender in senders for message in sender.acknowledged]
-
-
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 def test_a_minute_of_chaos(tmp_path: Path) -> None:
     done = survive(tmp_path, seconds=40, seed=random.randrange(1000))

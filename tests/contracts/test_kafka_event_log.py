@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from deploy.kafka.broker import Broker
 from eventlog.kafka.client import ClientName
 from tests.contracts.event_log import CALLS, QUIETLY, Call, EventLogContract, Opener
+from tests.effort import examples
 from tests.kafka.fixtures import isolated_logs
 
 
@@ -19,7 +20,7 @@ class _OnKafka(EventLogContract):
         with isolated_logs(kafka, client=self.client) as open_:
             yield open_
 
-    @settings(max_examples=10, **QUIETLY)
+    @settings(max_examples=examples(4), **QUIETLY)
     @given(calls=CALLS)
     def test_any_sequence_of_calls_acts_like_lists(self, open_log: Opener, calls: list[Call]) -> None:
         """Fewer than on an embedded log: each example opens the log several times, at half a second each."""

@@ -16,6 +16,8 @@ from typing import Any, Final
 from eventlog.about import FORMAT
 from tests.e2e.harness import Client, running
 
+_KEYS: Final = ("keys.json", "keys.sqlite", "master.json")
+
 SAMPLES: Final = Path(__file__).parents[1] / "data" / "log"
 PEOPLE: Final = ("u1", "u2", "u3")
 SEGMENT: Final = {"id": "buyers", "name": "Buyers", "rule": {"event": "order.completed", "count": {"gte": 1}}}
@@ -65,8 +67,10 @@ def unpack(format: int, data: Path) -> dict[str, Any]:
     """Lay the sample out as a data folder; the answers that were recorded with it."""
     sample = SAMPLES / f"format-{format}"
     data.mkdir()
-    shutil.copy(sample / "keys.json", data)
-    (data / "keys.json").chmod(0o600)
+    for name in _KEYS:
+        if (sample / name).exists():  # from format 3 on events are sealed
+            shutil.copy(sample / name, data)
+            (data / name).chmod(0o600)
     (data / "log.sqlite").write_bytes(gzip.decompress((sample / "log.sqlite.gz").read_bytes()))
     recorded: dict[str, Any] = json.loads((sample / "answers.json").read_text())
     return recorded
@@ -80,10 +84,12 @@ def record() -> Path:
         with running(data) as (_, client):
             live_through(client)
             said = answers(client)
-        with closing(sqlite3.connect(data / "log.sqlite")) as db:
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        for name in ("log.sqlite", "keys.sqlite"):
+            with closing(sqlite3.connect(data / name)) as db:
+                db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (sample / "log.sqlite.gz").write_bytes(gzip.compress((data / "log.sqlite").read_bytes(), mtime=0))
-        shutil.copy(data / "keys.json", sample)
+        for name in _KEYS:
+            shutil.copy(data / name, sample)
         (sample / "answers.json").write_text(json.dumps(said, indent=1, ensure_ascii=False) + "\n")
     return sample
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ def test_idle_sockets_and_slow_bodies_keep_nobody_out(server: Server) -> None:
                 wire.sendall(slow)
             except OSError:
                 continue
+        wait_for(lambda: httpx.get(f"{server.url}/healthz").status_code == 200, "the newcomers still have time", 5)
         for _ in range(5):
             assert httpx.get(f"{server.url}/healthz").status_code == 200
     finally:
@@ -119,6 +121,23 @@ def test_streams_end_with_their_token_and_are_few(server: Server, client: Client
         begun = time.monotonic()
         assert [list(stream) for stream in streams] == [[], []]
         assert time.monotonic() - begun < 5
+
+
+def test_streams_give_up_their_places_when_others_need_them(server: Server, client: Client) -> None:
+    client.post("/v1/segments", {"id": "streamed", "rule": {"trait": "x", "exists": True}})
+    made = [client.post("/v1/tokens", {"name": f"n{n}", "scopes": ["read"]}) for n in range(8)]
+    with ExitStack() as streams:
+        for token in made * 2:  # one more than the places of one address
+            headers = {"authorization": f"Bearer {token['token']}"}
+            wait_for(lambda: _opened(server, headers, streams), "no place for a stream", 10)  # noqa: B023 - at once
+        wait_for(lambda: httpx.get(f"{server.url}/healthz").status_code == 200, "streams keep others out", 5)
+    for token in made:
+        client.delete(f"/v1/tokens/{token['id']}")
+
+
+def _opened(server: Server, headers: dict[str, str], streams: ExitStack) -> bool:
+    stream = streams.enter_context(httpx.stream("GET", f"{server.url}/v1/segments/streamed/stream", headers=headers))
+    return stream.status_code == 200
 
 
 def test_heavy_queries_take_turns_and_health_does_not_wait(server: Server, client: Client) -> None:

@@ -210,14 +210,12 @@ def check_raw(server: Server, acknowledged: list[dict[str, Any]]) -> None:
     assert float(raw["amount"]) == pytest.approx(orders / 10, abs=1e-9)
 
 
-@pytest.mark.timeout(900)  # a minute on an idle machine
-def test_six_kills(tmp_path: Path) -> None:
+def test_two_kills(tmp_path: Path) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(len(POINTS)))
     print(f"SEED={seed} plays this again")
-    ended = survive(tmp_path / "box", kills=6, seed=seed)
+    ended = survive(tmp_path / "box", kills=2, seed=seed)
     print(dict(ended))
-    assert ended.total() == 6
-    assert len(set(ended) - {RANDOM}) == 5
+    assert ended.total() == len(set(ended) - {RANDOM}) == 2
 
 
 @pytest.mark.soak

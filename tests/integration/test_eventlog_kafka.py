@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -201,7 +200,7 @@ def test_no_broker_is_said_so_in_time() -> None:
 def test_who_sends_much_does_not_put_others_out_of_order(open_log: Open) -> None:
     """What is handed over takes longer than the longest wave; meanwhile another thread goes on."""
     log = open_log(client="confluent", queue_limit=10_000_000)
-    much = [(b"b", b"")] * 150_000
+    much = [(b"b", b"")] * 60_000
     others = [threading.Thread(target=log.submit, args=([(topics.REGISTRY, much)],)) for _ in range(3)]
     futures: list[Future[list[list[Position]]]] = []
     for other in others:
@@ -238,41 +237,48 @@ def test_readers_at_different_places_do_not_disturb_each_other(open_log: Open, c
 # --- a broker that dies
 
 
-@pytest.mark.timeout(900)  # a minute on an idle machine
-@both_clients
-def test_what_was_acknowledged_outlives_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
-    """Killed and started again under load, twice: once within the log's patience, once beyond it."""
-    with running_broker(tmp_path) as broker:
-        KafkaEventLog(Connection(broker.bootstrap)).close()  # to make the topics takes a cold broker longest
-        with (
-            closing(KafkaEventLog(Connection(broker.bootstrap, patience=8.0), client=client, queue_limit=2000)) as log,
-            Load(log) as load,
-        ):
-            load.wait_for(50)
-            broker.kill()
-            broker.start()
-            load.wait_for(50)
-            broker.kill()
-            with pytest.raises(Backpressure) as raised:
-                log.append(topics.REGISTRY, numbered(1))  # blocks for the patience, and no longer
-            assert raised.value.code in ("log_unavailable", "backpressure")
-            with pytest.raises(Backpressure):
-                log.ends(topics.EVENTS)
-            assert log.wait(topics.REGISTRY, [0], 0.2) is False
-            broker.start()
-            load.wait_for(50)
-        with closing(KafkaEventLog(Connection(broker.bootstrap))) as fresh:
-            check_acknowledged(fresh, load)
+@pytest.fixture(scope="module")
+def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of this file, which its tests kill and start again."""
+    with running_broker(tmp_path_factory.mktemp("mortal")) as broker:
+        yield broker
 
 
-def test_closing_does_not_wait_for_who_connects(tmp_path: Path) -> None:
-    with (
-        running_broker(tmp_path) as broker,
-        closing(KafkaEventLog(Connection(broker.bootstrap))) as log,
-        ThreadPoolExecutor(1) as thread,
-    ):
+@pytest.mark.timeout(900)  # half a minute on an idle machine
+@pytest.mark.parametrize("client", [CLIENTS[0], pytest.param(CLIENTS[1], marks=pytest.mark.soak)])
+def test_what_was_acknowledged_outlives_a_killed_broker(mortal: Broker, client: ClientName) -> None:
+    """Killed and started again under load, twice: once within the log's patience, once beyond it. Positions stay."""
+
+    def opened(patience: float) -> KafkaEventLog:
+        connection = Connection(mortal.bootstrap, patience=patience)
+        return KafkaEventLog(connection, client=client, prefix=f"{client}.", queue_limit=2000)
+
+    with closing(opened(60)) as patient, closing(opened(8)) as log, Load(log) as load:
+        load.wait_for(50)
+        patient.commit("a", {topics.EVENTS: {0: 5, 1: 7}, topics.REGISTRY: {0: 3}})
+        mortal.kill()
+        mortal.start()
+        load.wait_for(50)
+        assert patient.committed("a", topics.EVENTS) == [5, 7]
+        patient.commit("a", {topics.EVENTS: {1: 2}})
+        mortal.kill()
+        with pytest.raises(Backpressure) as raised:
+            log.append(topics.REGISTRY, numbered(1))  # blocks for the patience, and no longer
+        assert raised.value.code in ("log_unavailable", "backpressure")
+        with pytest.raises(Backpressure):
+            log.ends(topics.EVENTS)
+        assert log.wait(topics.REGISTRY, [0], 0.2) is False
+        mortal.start()
+        load.wait_for(50)
+        assert patient.committed("a", topics.EVENTS) == [5, 2]
+    with closing(opened(60)) as fresh:
+        check_acknowledged(fresh, load)
+
+
+def test_closing_does_not_wait_for_who_connects(mortal: Broker) -> None:
+    with closing(KafkaEventLog(Connection(mortal.bootstrap))) as log, ThreadPoolExecutor(1) as thread:
         log._admin._drop(log._admin._client)
-        broker.pause()
+        mortal.pause()
         try:
             asked = thread.submit(log.committed, "a", topics.EVENTS)
             wait_for(log._admin._lock.locked, "nobody connects")
@@ -280,21 +286,7 @@ def test_closing_does_not_wait_for_who_connects(tmp_path: Path) -> None:
             log.close()
             took = time.monotonic() - began
         finally:
-            broker.resume()
+            mortal.resume()
         with pytest.raises(Conflict):
             asked.result()
     assert took < 10  # to connect takes up to 20 s
-
-
-@both_clients
-def test_positions_outlive_a_killed_broker(tmp_path: Path, client: ClientName) -> None:
-    with (
-        running_broker(tmp_path) as broker,
-        closing(KafkaEventLog(Connection(broker.bootstrap, patience=60), client=client)) as log,
-    ):
-        log.commit("a", {topics.EVENTS: {0: 5, 1: 7}, topics.REGISTRY: {0: 3}})
-        broker.kill()
-        broker.start()
-        assert log.committed("a", topics.EVENTS) == [5, 7]
-        log.commit("a", {topics.EVENTS: {1: 2}})
-        assert log.committed("a", topics.EVENTS) == [5, 2]

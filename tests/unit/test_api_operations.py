@@ -6,7 +6,7 @@ from typing import Any, Final
 import orjson
 import pytest
 
-from identity.nodes import event_key, from_hex
+from identity.nodes import event_key, from_hex, profile_id
 from profile_api.counts import Counts
 from profile_api.models.operations import Status
 from registry.keys import is_well_formed
@@ -14,9 +14,15 @@ from schemas import topics
 from schemas.clock import iso
 from stream_processors.flow import rejected as rejections
 from stream_processors.flow.topology import ONE_BOX
-from tests.unit.api_world import NOW, SECRET, MakeWorld, World, node
+from tests.unit.api_world import NOW, SECRET, MakeWorld, World, moment, node
 
 pytest_plugins = ("tests.unit.api_fixtures",)
+
+EVENT_COLUMNS: Final = (
+    "node", "time", "received_at", "place", "key", "source", "type", "fact", "part", "off", "amount", "currency",
+    "payload",
+)  # fmt: skip
+TELLING_COLUMNS: Final = ("fact", "trust", "received_at", "place", "key", "node", "part", "off")
 
 THREADS: Final = 40
 """In which FastAPI runs what blocks: anyio's default."""
@@ -169,6 +175,38 @@ def test_following_the_log_shows_each_event_once_and_none_too_few(fresh_world: W
     assert behind == [17, 7, 0]
     assert call(world, "GET", f"/v1/events?after={answer['follow']}")["items"] == []
     call(world, "GET", "/v1/events?after=nonsense", status=422)
+
+
+def test_facts_that_are_told_in_several_ways_are_listed(fresh_world: World) -> None:
+    world = fresh_world
+    one, other = world.person(("user_id", "u1")), world.person(("user_id", "u2"))
+    nodes = {one: node("user_id", "u1"), other: node("user_id", "u2")}
+
+    def tell(fact: int, *tellings: tuple[int, int]) -> None:
+        """`tellings`: profile and amount, the one that counts first."""
+        for place, (profile, amount) in enumerate(tellings):
+            key, at = fact * 10 + place, moment(NOW + place)
+            payload = orjson.dumps({"id": f"o{key}"}).decode()
+            row = (nodes[profile], at, at, place, key, "shop", "order.completed", fact, 0, key, amount, "EUR", payload)
+            world.insert("events", list(EVENT_COLUMNS), [row])
+            world.insert("tellings", list(TELLING_COLUMNS), [(fact, 0, at, place, key, nodes[profile], 0, key)])
+            if place:
+                world.insert("retellings", ["node", "key", "fact"], [(nodes[profile], key, fact)])
+
+    tell(1, (one, 5), (one, 5))
+    tell(2, (one, 5), (one, 6), (one, 6))
+    tell(3, (one, 5))
+    tell(4, (one, 7), (other, 7))
+    whole = call(world, "GET", "/v1/events/conflicts")
+    assert [(found["about"], len(found["tellings"])) for found in whole["items"]] == [(["money"], 3), (["customer"], 2)]
+    assert [(told["id"], told["amount"], told["counts"]) for told in whole["items"][0]["tellings"]] == [
+        ("o20", "5", True), ("o21", "6", False), ("o22", "6", False),
+    ]  # fmt: skip
+    assert [told["profile_id"] for told in whole["items"][1]["tellings"]] == [profile_id(one), profile_id(other)]
+    assert whole["next_cursor"] is None
+    first = call(world, "GET", "/v1/events/conflicts?limit=1")
+    second = call(world, "GET", f"/v1/events/conflicts?limit=1&cursor={first['next_cursor']}")
+    assert first["items"] + second["items"] == whole["items"]
 
 
 def test_which_events_are_known_is_told_in_the_order_of_the_question(fresh_world: World) -> None:

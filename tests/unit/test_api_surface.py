@@ -61,6 +61,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/triggers/{name}/deliveries"): "read",
     ("GET", "/v1/status"): "read",
     ("GET", "/v1/events"): "read",
+    ("GET", "/v1/events/conflicts"): "read",
     ("POST", "/v1/events/known"): "read",
     ("GET", "/v1/rejected"): "admin",
     ("GET", "/v1/rejected/{name}"): "admin",

@@ -77,13 +77,14 @@ def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
     assert seen._places(range(1, 12)).keys() == set(range(1, 10))
 
 
-def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str) -> None:
-    writer = a_writer(chdb_dsn, "stored_ids")
+@pytest.mark.parametrize("capacity", [2, 1 << 21], ids=["read at once", "in slices"])
+def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str, capacity: int) -> None:
+    writer = a_writer(chdb_dsn, f"stored_ids_{capacity}")
     ids = [0, 1, (1 << 128) - 1, *(n << 120 | n for n in range(256))]  # in each of the slices
     store(writer, ids)
-    found = IdFilter(capacity_for(len(ids), 2))
+    found = IdFilter(capacity_for(len(ids), capacity))
     add_stored(found, writer)
-    assert found.capacity == 512
+    assert found.capacity == max(512, capacity)
     assert found.maybe(halves(ids)) == list(range(len(ids)))
     assert len(found.maybe(halves([n << 64 | 12345 for n in range(1, 1_000)]))) < 50
 

@@ -1,5 +1,6 @@
 """What the SQLite adapter does beyond the contract of every log."""
 
+import os
 import sqlite3
 import stat
 import subprocess
@@ -131,11 +132,24 @@ def test_a_full_disk_is_backpressure_and_passes(tmp_path: Path) -> None:
     pages = log._db.execute("PRAGMA page_count").fetchone()[0]
     log._db.execute(f"PRAGMA max_page_count = {pages + 4}")  # the engine's own limit acts like a full disk
     with pytest.raises(Backpressure):
-        log.append(topics.REGISTRY, [(b"k", b"x" * 1_000_000)])
+        log.append(topics.REGISTRY, [(b"k", os.urandom(1_000_000))])
     assert log.append(topics.REGISTRY, [(b"k", b"small")]) == [(0, 0)]
     log._db.execute("PRAGMA max_page_count = 1000000")
-    assert log.append(topics.REGISTRY, [(b"k", b"x" * 1_000_000)]) == [(0, 1)]
+    assert log.append(topics.REGISTRY, [(b"k", os.urandom(1_000_000))]) == [(0, 1)]
     log.close()
+
+
+def test_what_repeats_is_compressed_and_what_does_not_stays_as_it_is(tmp_path: Path) -> None:
+    log = SqliteEventLog(tmp_path / "log.db")
+    values = [b"the same again " * 1_000, os.urandom(15_000), b"", b"short"]
+    for value in values:
+        log.append(topics.REGISTRY, [(b"k", value)])
+    log.close()
+    with closing(sqlite3.connect(tmp_path / "log.db")) as db:
+        lengths = [size for (size,) in db.execute(f'SELECT length(body) FROM "{topics.REGISTRY}/0" ORDER BY first')]
+    assert (lengths[0] < 100, lengths[1:]) == (True, [15_001, 1, 6])
+    with closing(SqliteEventLog(tmp_path / "log.db")) as again:
+        assert [record.value for record in again.read(topics.REGISTRY, 0, 0, 10)] == values
 
 
 def test_many_and_large_records_are_cut_into_chunks(tmp_path: Path) -> None:

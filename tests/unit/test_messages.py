@@ -4,6 +4,7 @@ makes are read from its syntax tree."""
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -28,10 +29,10 @@ COMPUTED = {
 """Files whose other messages are put together at run time, and why. `{…}` alone matches no form."""
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for room in ROOMS:
-        for path in sorted((ROOT / room).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+@cache
+def trees() -> tuple[tuple[str, ast.Module], ...]:
+    paths = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
 def errors() -> set[str]:
@@ -60,8 +61,13 @@ def text_of(node: ast.expr) -> str:
             return "{…}"
 
 
-def messages() -> Iterator[tuple[str, str]]:
+@cache
+def messages() -> tuple[tuple[str, str], ...]:
     """File and text of each error that is made: the first argument that is a text."""
+    return tuple(_messages())
+
+
+def _messages() -> Iterator[tuple[str, str]]:
     known = errors()
     for path, tree in trees():
         for node in ast.walk(tree):
