@@ -30,6 +30,9 @@ PREFIXES: Final = tuple(
         "replay",
         "identity-rules",
         "audit",
+        "privacy",
+        "purposes",
+        "retentions",
     )
 )
 """The API's own; others may be the collector's."""

@@ -145,6 +145,16 @@ class PurposeIn(Request):
     default: Default | None = None
 
 
+class RetentionIn(Request):
+    """Events of this `type` and `source`, each of which may be omitted for any, are kept for so many `days`."""
+
+    model_config = with_example({"id": "page-views", "type": "page.viewed", "days": 400}, closed=True)
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    type: str = Field(default="", max_length=200, description="A type of events, or `rejected` for rejected ones.")
+    source: str = Field(default="", max_length=200, description="Id of a source.")
+    days: int = Field(ge=1, le=36_500, description="After the time of the event.")
+
+
 class ConsentIn(Request):
     """What the person allows, by purpose. `at`: when they said so; without it, now. `reason` is kept on record."""
 

@@ -38,7 +38,7 @@ WHERE (node, key) IN (SELECT node, key FROM tellings WHERE fact IN (SELECT fact 
 ORDER BY fact, retold, received_ms, key LIMIT 1 BY fact, key"""
 
 
-class Conflict(NamedTuple):
+class Disagreement(NamedTuple):
     """A fact, and the rows of its tellings, the one that counts first. `about`: what they disagree on."""
 
     about: Sequence[str]
@@ -58,7 +58,7 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     short of `limit`, or empty, and have a `next_cursor`: go on until there is none.
     """
     after = read_cursor(deps.secret, "conflicts", cursor, (int,))[0] if cursor else 0
-    found: list[Conflict] = []
+    found: list[Disagreement] = []
     for _ in range(_MOST):
         facts = [row["fact"] for row in deps.reader.rows(_FACTS, {"after": after, "limit": _STEP})]
         for fact, conflict in _conflicts(deps, facts):
@@ -71,7 +71,7 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     return JsonReply(page([_view(one) for one in found], write_cursor(deps.secret, "conflicts", [after])))
 
 
-def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Conflict]]:
+def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Disagreement]]:
     rows = deps.reader.rows(_TOLD, {"facts": list(facts)}) if facts else []
     for fact, together in groupby(rows, key=lambda row: row["fact"]):
         tellings = list(together)
@@ -81,10 +81,10 @@ def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Confl
             if len({tuple(row[column] for column in of) for row in tellings}) > 1
         ]
         if about:
-            yield fact, Conflict(about, tellings)
+            yield fact, Disagreement(about, tellings)
 
 
-def _view(conflict: Conflict) -> dict[str, Any]:
+def _view(conflict: Disagreement) -> dict[str, Any]:
     note(profiles=[row["home"] for row in conflict.tellings if row["home"]])
     tellings = [
         {

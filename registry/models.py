@@ -209,7 +209,21 @@ class Trigger(Declaration):
     created_at: int
 
 
-Kind = Literal["source", "token", "segment", "trigger", "purpose", "rules", "merge", "split", "erase"]
+class Retention(Declaration):
+    """For how many `days` after their time events of a `type` and a `source` are kept; "" is any of them. `REJECTED` is
+    the type of rejected events, for which the time of receipt counts. Of several that fit an event, the shortest
+    holds."""
+
+    id: Id
+    type: Annotated[str, Field(max_length=200)] = ""
+    source: Annotated[str, Field(max_length=200)] = ""
+    days: Annotated[int, Field(ge=1, le=36_500)]
+    created_at: int
+
+
+REJECTED: Final = "rejected"
+
+Kind = Literal["source", "token", "segment", "trigger", "purpose", "retention", "rules", "merge", "split", "erase"]
 
 
 SET_ASIDE = "set_aside"

@@ -147,7 +147,7 @@ class TellingView(BaseModel):
     counts: bool
 
 
-class Conflict(BaseModel):
+class ConflictView(BaseModel):
     """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
     first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
 
@@ -177,7 +177,7 @@ class ConflictPage(BaseModel):
             "next_cursor": None,
         }
     )
-    items: list[Conflict]
+    items: list[ConflictView]
     next_cursor: str | None
 
 

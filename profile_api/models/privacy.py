@@ -41,3 +41,23 @@ class ErasureList(BaseModel):
     model_config = with_example({"items": [_ERASURE], "next_cursor": None})
     items: list[ErasureView]
     next_cursor: str | None
+
+
+_RETENTION = {"id": "page-views", "type": "page.viewed", "source": "", "days": 400, "created_at": AT}
+
+
+class RetentionView(BaseModel):
+    """`type`, `source`: "" is any."""
+
+    model_config = with_example(_RETENTION)
+    id: str
+    type: str
+    source: str
+    days: int
+    created_at: str
+
+
+class RetentionPage(BaseModel):
+    model_config = with_example({"items": [_RETENTION], "next_cursor": None})
+    items: list[RetentionView]
+    next_cursor: str | None
