@@ -83,9 +83,9 @@ bench: setup-test ## measure what is promised, beside bare loops
 hostile: setup-test ## attack a server for ten minutes beside an ordinary client (ARGS=--minutes=1)
 	$(BIN)/python -m tests.hostile $(ARGS)
 
-soak: setup-test ## long runs: hundreds of kills, and twenty times as many examples of every law
+soak: setup-test ## long runs: hundreds of kills, and forty times as many examples of every law
 	$(BIN)/python -m pytest -q -m soak $(ARGS)
-	EFFORT=20 $(BIN)/python -m pytest -q -n auto --timeout=7200 tests/properties tests/contracts tests/unit -m "not soak"
+	EFFORT=40 $(BIN)/python -m pytest -q -n auto --timeout=7200 tests/properties tests/contracts tests/unit -m "not soak"
 
 clean: ## remove what was built
 	rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
