@@ -17,14 +17,13 @@ from eventlog.sqlite_file import connect, partitions_found
 from tests.e2e.command_line import simorgh
 from tests.e2e.harness import Client, Server, running, wait_for
 from tests.e2e.operator_day import sending
+from tests.effort import few
 from tests.webhook_receiver import Receiver, receiving
 
 CANARY = "kanarienvogel"
 KEY = f"user_id:{CANARY}-id"
 POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted", "unreadable")
 """The numbered side effects of an erasure."""
-SHORT = "keys destroyed"
-"""The one of `make test`: half is done, and what says so is not written yet. The others are the soak's."""
 
 
 def of_the_person(n: int = 0) -> list[dict[str, Any]]:
@@ -174,9 +173,7 @@ def bodies(receiver: Receiver) -> list[dict[str, Any]]:
     return [json.loads(one.body) for one in receiver.calls]
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=[] if point == SHORT else [pytest.mark.soak]) for point in POINTS]
-)
+@pytest.mark.parametrize("point", few(["keys destroyed"], POINTS))
 def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, point: str) -> None:
     data = tmp_path / "data"
     with Server(data).start(SIMORGH_CRASH_AT=f"{point}:1") as server:
