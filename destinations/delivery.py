@@ -15,6 +15,8 @@ from schemas.records import Transition
 PENDING: Final = "pending"
 DELIVERED: Final = "delivered"
 GAVE_UP: Final = "gave_up"
+REFUSED: Final = "refused"
+"""Not sent, since the person does not allow the trigger's purpose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class Delivery:
     response_code: int = 0
     error: str = ""
     ver: int = -1
+
+    @property
+    def is_of_erasure(self) -> bool:
+        """Whether it only tells the destination to forget somebody: that needs nobody's consent."""
+        return _OF_ERASURE in self.body
+
+
+_OF_ERASURE: Final = '"cause":"erased"'  # in a value, its quotation marks would be escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,20 @@ def after(delivery: Delivery, answer: Answer, now: int, random: float) -> Delive
 def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
     """The state if it will not be attempted again, for a reason other than the destination."""
     return replace(delivery, status=GAVE_UP, error=reason, updated_at=now, next_at=now)
+
+
+def refused(delivery: Delivery, purpose: str, now: int) -> Delivery:
+    """The state of one that is not sent for want of consent: what stays on record does not say who they are."""
+    body = orjson.loads(delivery.body)
+    body["data"]["identities"] = []
+    return replace(
+        delivery,
+        status=REFUSED,
+        error=f"no consent for {purpose}",
+        body=orjson.dumps(body).decode(),
+        updated_at=now,
+        next_at=now,
+    )
 
 
 _COLUMNS: Final = (

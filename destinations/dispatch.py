@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from destinations.delivery import DELIVERED, GAVE_UP, Delivery, abandoned, after
+from destinations.delivery import DELIVERED, GAVE_UP, REFUSED, Delivery, abandoned, after, refused
 from destinations.queues import CAPACITY, Queue
 from destinations.senders.port import OpenSender, Sender
 from registry.models import Trigger
@@ -20,6 +20,7 @@ class Counters:
     failed_attempts: int = 0
     delivered: int = 0
     gave_up: int = 0
+    refused: int = 0
 
 
 class Dispatcher:
@@ -28,13 +29,15 @@ class Dispatcher:
     `settle` gets each outcome at once and must not block; the caller records the outcome and then calls `release`.
     Until then the delivery stays held, so that it is not read again from the table, which may be a moment behind.
     `disable` is called for a trigger whose destination wants no more deliveries. `hungry` says that a queue with an
-    overflow has room again (true: the queue of a deleted trigger). `crash` gets the error of a task of ours.
+    overflow has room again (true: the queue of a deleted trigger). `allows` says whether a person allows a purpose at
+    this moment, right before they are told about. `crash` gets the error of a task of ours.
     """
 
     def __init__(
         self,
         open_sender: OpenSender,
         *,
+        allows: Callable[[str, Delivery], Awaitable[bool]],
         settle: Callable[[Delivery], None],
         disable: Callable[[str], None],
         hungry: Callable[[bool], None],
@@ -44,6 +47,7 @@ class Dispatcher:
         random: Callable[[], float],
     ) -> None:
         self._open_sender = open_sender
+        self._allows = allows
         self._settle = settle
         self._disable = disable
         self._hungry = hungry
@@ -84,8 +88,12 @@ class Dispatcher:
         return trigger is not None and trigger.enabled
 
     def offer_new(self, deliveries: Iterable[Delivery]) -> None:
-        """First attempts, in the order of their transitions. Deliveries without room wait in the table."""
+        """First attempts, in the order of their transitions. Deliveries without room wait in the table; those that were
+        refused when they were made are finished."""
         for delivery in deliveries:
+            if delivery.status == REFUSED:
+                self.counters.refused += 1
+                continue
             queue = self._queue(delivery.trigger)
             if queue.overflow >= 0 or not queue.has_room:
                 queue.overflow = max(queue.overflow, delivery.ver)
@@ -160,6 +168,12 @@ class Dispatcher:
             task.add_done_callback(self._ended)
 
     async def _attempt(self, queue: Queue, trigger: Trigger, delivery: Delivery) -> None:
+        purpose = None if delivery.is_of_erasure else trigger.purpose
+        if purpose is not None and not await self._allows(purpose, delivery):
+            queue.done(delivery, ok=True)
+            self._finish(refused(delivery, purpose, self._clock()))
+            self._pump(queue)
+            return
         sender = await self._sender(trigger)
         answer = await sender.attempt(delivery)
         self._reached("attempted")
@@ -180,6 +194,7 @@ class Dispatcher:
     def _finish(self, outcome: Delivery) -> None:
         self.counters.delivered += outcome.status == DELIVERED
         self.counters.gave_up += outcome.status == GAVE_UP
+        self.counters.refused += outcome.status == REFUSED
         self._settle(outcome)
 
     async def _sender(self, trigger: Trigger) -> Sender:

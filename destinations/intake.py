@@ -1,11 +1,11 @@
 """From transitions to scheduled deliveries: reads simorgh.segments, appends to simorgh.deliveries."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from destinations.delivery import Delivery, delivery_id, schedule, to_record
+from destinations.delivery import Delivery, delivery_id, refused, schedule, to_record
 from destinations.ledger import GROUP, TICK
 from eventlog.fences import Fences
 from eventlog.port import EventLog, present
@@ -20,6 +20,9 @@ _NOT_SHOWN_SECONDS: Final = 0.002
 
 IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
 """Profiles to their identities, `{"type", "value"}` each; a profile without any may be missing."""
+
+WhoAllows = Callable[[str, Sequence[int]], Set[int]]
+"""A purpose and profiles -> those of them that allow it at this moment. Blocks for a query or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class Intake:
         log: EventLog,
         registry: Registry,
         identities_of: IdentitiesOf,
+        who_allows: WhoAllows,
         clock: Clock,
         *,
         reached: Callable[[str], None],
@@ -48,6 +52,7 @@ class Intake:
         self._log = log
         self._registry = registry
         self._identities_of = identities_of
+        self._who_allows = who_allows
         self._clock = clock
         self._reached = reached
         self._shown = shown
@@ -91,7 +96,7 @@ class Intake:
 
     def _plan(self, transitions: Iterable[Transition], triggers: Mapping[str, Trigger]) -> list[Delivery]:
         wanted = [
-            (transition, trigger.id)
+            (transition, trigger)
             for transition in transitions
             for trigger in triggers.values()
             if _wants(trigger, transition) and delivery_id(trigger.id, transition.id) not in self._known
@@ -100,11 +105,27 @@ class Intake:
             return []
         profiles = list({int(transition.profile, 16) for transition, _ in wanted})
         identities = self._identities_of(profiles)
+        allowing = self._allowing(wanted)
         now = self._clock()
-        return [
-            schedule(transition, trigger, identities.get(int(transition.profile, 16), ()), now)
-            for transition, trigger in wanted
-        ]
+        planned: list[Delivery] = []
+        for transition, trigger in wanted:
+            profile = int(transition.profile, 16)
+            delivery = schedule(transition, trigger.id, identities.get(profile, ()), now)
+            if trigger.purpose is None or delivery.is_of_erasure:
+                planned.append(delivery)
+                continue
+            if profile not in allowing[trigger.purpose]:
+                delivery = refused(delivery, trigger.purpose, now)
+            planned.append(delivery)
+        return planned
+
+    def _allowing(self, wanted: Sequence[tuple[Transition, Trigger]]) -> dict[str, Set[int]]:
+        """Who allows it, by purpose."""
+        asked: dict[str, set[int]] = {}
+        for transition, trigger in wanted:
+            if trigger.purpose is not None:
+                asked.setdefault(trigger.purpose, set()).add(int(transition.profile, 16))
+        return {purpose: self._who_allows(purpose, sorted(profiles)) for purpose, profiles in asked.items()}
 
     def _append(self, deliveries: list[Delivery]) -> list[Delivery]:
         if not deliveries:

@@ -34,4 +34,10 @@ METRICS: Final = (
         "gave_up",
         "Deliveries given up: tell the receiver's owner, they will not be sent again.",
     ),
+    Metric(
+        "simorgh_webhooks_refused_total",
+        "counter",
+        "refused",
+        "Deliveries not sent, since the person does not allow the trigger's purpose.",
+    ),
 )

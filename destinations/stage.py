@@ -13,6 +13,9 @@ Step 2 does not wait for steps 4 and 5 of what step 1 appended: the log is what 
 and a commit would only delay the delivery. So: at least once, one id per transition and trigger, and first attempts to
 one trigger about one profile in the order of its transitions.
 
+Of a trigger that names a purpose, whoever does not allow it is refused in step 1, on record, and asked about once more
+right before each attempt: a consent that was withdrawn meanwhile stops it.
+
 Threads: the stage's own, which runs an event loop (attempts, and the order of everything else), and one each for the
 blocking work of the intake and of the ledger.
 
@@ -31,8 +34,9 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from destinations.delivery import Delivery
 from destinations.dispatch import Dispatcher
-from destinations.intake import IdentitiesOf, Intake
+from destinations.intake import IdentitiesOf, Intake, WhoAllows
 from destinations.ledger import Ledger, Pending, WriteRows
 from destinations.retrying import Retrying
 from destinations.senders.port import OpenSender
@@ -59,6 +63,7 @@ class TriggerStatus:
     failed_attempts: int
     delivered: int
     gave_up: int
+    refused: int
     failing: str
     error: str
 
@@ -75,6 +80,7 @@ class TriggerStage:
         log: EventLog,
         registry: Registry,
         identities_of: IdentitiesOf,
+        who_allows: WhoAllows,
         write_rows: WriteRows,
         pending: Pending,
         open_sender: OpenSender,
@@ -91,12 +97,14 @@ class TriggerStage:
         self._shown = shown or (lambda: log.ends(topics.SEGMENTS))
         self._registry = registry
         self._identities_of = identities_of
+        self._who_allows = who_allows
         self._clock = clock
         self._reached = reached
         self._retrying = Retrying(random)
         self._ledger = Ledger(log, write_rows, pending, clock, self._retrying, reached)
         self._dispatcher = Dispatcher(
             open_sender,
+            allows=self._allows,
             settle=self._ledger.settle,
             disable=self._disable,
             hungry=lambda sweep: self._ledger.look(sweep=sweep),
@@ -107,6 +115,7 @@ class TriggerStage:
         )
         self._thread = threading.Thread(target=self._run, name="triggers", daemon=True)
         self._intake_thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-intake")
+        self._asking_thread = ThreadPoolExecutor(1, thread_name_prefix="triggers-consent")
         self._begun = threading.Event()
         """The loop is running, or has ended."""
         self._ready = threading.Event()
@@ -168,6 +177,7 @@ class TriggerStage:
             failed_attempts=counters.failed_attempts,
             delivered=counters.delivered,
             gave_up=counters.gave_up,
+            refused=counters.refused,
             failing=self._retrying.failing,
             error=self._error,
         )
@@ -197,6 +207,7 @@ class TriggerStage:
             await asyncio.gather(work, return_exceptions=True)
             await self._dispatcher.stop(0)
             self._intake_thread.shutdown(cancel_futures=True)
+            self._asking_thread.shutdown(cancel_futures=True)
             self._ledger.close()
 
     async def _work(self) -> None:
@@ -213,6 +224,7 @@ class TriggerStage:
             self._log,
             self._registry,
             self._identities_of,
+            self._who_allows,
             self._clock,
             reached=self._reached,
             known=known,
@@ -228,6 +240,11 @@ class TriggerStage:
                 self._dispatcher.offer_new(batch.deliveries)
                 self._ledger.scheduled(batch.deliveries, batch.positions)
             await self._until(lambda: self._stopping or self._ledger.backlog < MAX_BACKLOG)
+
+    async def _allows(self, purpose: str, delivery: Delivery) -> bool:
+        """Asked right before a person is told about; waits for as long as nobody can answer."""
+        profile = int(delivery.profile, 16)
+        return profile in await self._retrying.run(self._asking_thread, self._who_allows, purpose, [profile])
 
     async def _record(self) -> None:
         while not (self._stopping and self._is_settled()):

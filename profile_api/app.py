@@ -9,7 +9,9 @@ from typing import Final
 from fastapi import FastAPI
 
 from profile_api import (
+    consent,
     events,
+    export,
     health,
     identity_rules,
     known,
@@ -17,6 +19,7 @@ from profile_api import (
     privacy,
     problems,
     profiles,
+    purposes,
     reference,
     rejected,
     schemata,
@@ -34,12 +37,15 @@ from profile_api.framing import Framing
 from profile_api.routes import add
 
 _TOPICS: Final = (
+    consent,  # before the profiles: theirs take any path for a key
+    export,
     profiles,
     stewards,
     privacy,
     segments,
     stream,
     triggers,
+    purposes,
     status,
     events,
     tellings,

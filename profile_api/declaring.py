@@ -10,14 +10,14 @@ from fastapi import Response
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
 from profile_api.status import PROJECTIONS_GROUP
-from registry.models import Kind, SegmentDeclaration, Source, Token, Trigger
+from registry.models import Kind, Purpose, SegmentDeclaration, Source, Token, Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Backpressure, Conflict, NotFound
 
 _POLL_SECONDS = 0.01
 
-D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger)
+D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger, Purpose)
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
 TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
 SEGMENTS: Final = Resource[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
 TRIGGERS: Final = Resource[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
+PURPOSES: Final = Resource[Purpose]("purpose", lambda registry: registry.purposes)
 
 
 def declare(deps: ApiDeps, kind: Kind, name: str, body: dict[str, Any], by: str) -> None:

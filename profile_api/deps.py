@@ -8,14 +8,16 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, FastAPI, Request
 from prometheus_client import CollectorRegistry
 
-from eventlog.port import EventLog
+from eventlog.port import EventLog, Position
 from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness
+from profile_api.statements import Stated
 from profile_api.trees import Trees
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
 from schemas.condition import Condition
+from schemas.errors import Broken
 from stream_processors.flow.topology import ONE_BOX, TopologyStage
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
@@ -54,6 +56,10 @@ class Projections:
         return any(stands.state == "rebuilding" for stands in self.conditions().values())
 
 
+def _nowhere_to_state(stated: Stated) -> Position:
+    raise Broken("consent: wanted a log to state it in, got none; wire state_consent")
+
+
 @dataclass(frozen=True)
 class ApiDeps:
     """Everything the API reads and calls; it holds no state of its own.
@@ -69,6 +75,8 @@ class ApiDeps:
     workspace: str
     retry_rejected: Callable[[dict[str, Any], bytes | None], dict[str, Any]]
     clock: Clock = system_clock
+    state_consent: Callable[[Stated], Position] = _nowhere_to_state
+    """Appends a statement of consent to simorgh.events; its place there."""
     phone_region: str | None = None
     """The workspace's, for phone numbers without a country; sources may name others."""
     allow_private_webhooks: bool = False

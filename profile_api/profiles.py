@@ -7,13 +7,15 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 
 from identity.nodes import from_hex, to_hex
-from profile_api import people, views
+from profile_api import people, permits, views
 from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
+from profile_api.models.consent import MaskedProfile
 from profile_api.models.examples import example
 from profile_api.models.profiles import EventPage, Identities, LookupAnswer, Profile, ProfilePage
 from profile_api.params import Cursor, Limit, ProfileKey
+from profile_api.permits import ForPurpose
 from profile_api.replies import JsonReply, page
 from profile_api.requests import LookupIn
 from profile_api.routes import guarded
@@ -72,7 +74,8 @@ FROM events WHERE node IN {nodes:Array(UInt128)} AND key IN {keys:Array(UInt128)
 
 
 def parts_of(include: str | None) -> tuple[str, ...]:
-    """The parts that `include` names. Raises `InvalidInput` for a name that is none."""
+    """The parts that `include` names; with consent comes what it allows. Raises `InvalidInput` for a name that is
+    none."""
     if include is None:
         return views.DEFAULT_PARTS
     parts = tuple(part.strip() for part in include.split(",") if part.strip())
@@ -81,22 +84,32 @@ def parts_of(include: str | None) -> tuple[str, ...]:
             f"include: wanted some of {', '.join(views.PARTS)}, got something else; leave it out for all but events",
             code="invalid_include",
         )
-    return parts
+    return (*parts, "purposes") if "consent" in parts else parts
 
 
 def view_of(
-    deps: ApiDeps, row: people.Row, parts: tuple[str, ...], fresh: dict[str, Any], *, provenance: bool = False
+    deps: ApiDeps,
+    row: people.Row,
+    parts: tuple[str, ...],
+    fresh: dict[str, Any],
+    *,
+    provenance: bool = False,
+    purpose: str | None = None,
 ) -> dict[str, Any]:
+    """The 360° view of a row; under a `purpose` that the profile does not allow, its id and consent alone."""
+    if purpose is not None and not permits.is_allowed(deps, row, purpose):
+        return permits.masked(deps, row, purpose)
     events = timeline(deps, row["profile"], _EVENTS_IN_VIEW, None, "") if "events" in parts else None
     if provenance and "traits" in parts:
         row = people.with_origins(deps, row)
-    return views.profile_view(row, deps.workspace, fresh, parts, events=events)
+    purposes = permits.purposes(deps, row) if "purposes" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, purposes=purposes, events=events)
 
 
-def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool) -> JsonReply:
+def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool, purpose: str | None) -> JsonReply:
     fresh = freshness(deps)  # before the rows: they hold at least this much
     row = people.profile_row(deps, key)
-    return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance))
+    return JsonReply(view_of(deps, row, parts, fresh, provenance=provenance, purpose=purpose))
 
 
 def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: str) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def names_of(reader: Reader, nodes: Collection[str]) -> dict[str, str]:
     return {to_hex(row["node"]): row["value"] for row in rows}
 
 
-def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[str, Any]]:
+def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...], purpose: str | None) -> list[dict[str, Any]]:
     """One item per key, in order, with a few queries however many keys there are. Null: nobody has the key, or several
     do (see `people.node_of_key`)."""
     fresh = freshness(deps)
@@ -132,7 +145,7 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...]) -> list[dict[
     rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
     if len(rows) < len(nodes):
         people.require_everybody(deps)
-    found = {profile: view_of(deps, row, parts, fresh) for profile, row in rows.items()}
+    found = {profile: view_of(deps, row, parts, fresh, purpose=purpose) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose[key])} for key in keys]
 
 
@@ -148,7 +161,9 @@ def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
         return []
 
 
-def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None) -> dict[str, Any]:
+def search(
+    deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None, purpose: str | None
+) -> dict[str, Any]:
     """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text. Reading
     by `id` meets every profile that exists from the first page to the last exactly once. Reading by `newest` (first
     seen) does too, except for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) shows
@@ -159,7 +174,8 @@ def search(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Orde
     following, rows = _page_of(deps, text, limit, cursor, order)
     fresh = freshness(deps)
     full = people.rows_of(deps, rows)
-    return page([view_of(deps, full[row], views.DEFAULT_PARTS, fresh) for row in rows if row in full], following)
+    shown = [view_of(deps, full[row], views.DEFAULT_PARTS, fresh, purpose=purpose) for row in rows if row in full]
+    return page(shown, following)
 
 
 def _page_of(deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order) -> tuple[str | None, list[int]]:
@@ -239,21 +255,22 @@ def find_profiles(
             " activity first). Default: `newest` with `search`, else `id`.",
         ),
     ] = None,
+    purpose: ForPurpose = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
     """Find profiles by identifier, name or e-mail address. Without `search`, list all profiles by id."""
-    return JsonReply(search(deps, search_for, limit, cursor, order))
+    return JsonReply(search(deps, search_for, limit, cursor, order, permits.checked(deps, purpose)))
 
 
 @routes.post("/lookup", response_model=LookupAnswer, responses=example(LookupAnswer))
 @scope(READ)
 @reads_much
-def look_up_profiles(deps: Deps, body: LookupIn) -> JsonReply:
+def look_up_profiles(deps: Deps, body: LookupIn, purpose: ForPurpose = None) -> JsonReply:
     """Look up the 360° views of up to 1,000 identifiers and 1,000 profile ids at once."""
     keys = [f"{one.type}:{one.value}" for one in body.identifiers] + body.profiles
     parts = parts_of(None if body.include is None else ",".join(body.include))
-    return JsonReply({"items": lookup(deps, keys, parts)})
+    return JsonReply({"items": lookup(deps, keys, parts, permits.checked(deps, purpose))})
 
 
 @routes.get("/{key:path}/events", response_model=EventPage, responses=example(EventPage))
@@ -271,11 +288,13 @@ def profile_events(
             examples=["order.completed"],
         ),
     ] = "",
+    purpose: ForPurpose = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
     """List the events of a profile, newest first."""
     row = people.profile_row(deps, key)
+    permits.require(deps, row, permits.checked(deps, purpose))
     return JsonReply(timeline(deps, row["profile"], limit, cursor, kind))
 
 
@@ -286,28 +305,31 @@ def profile_identities(
     deps: Deps,
     key: ProfileKey,
     explain: Annotated[bool, Query(description="Add merges, refusals and splits, with their reasons.")] = False,
+    purpose: ForPurpose = None,
 ) -> JsonReply:
     """List the identifiers of a profile, and with `explain=true` the decisions about them."""
     row = people.profile_row(deps, key)
+    permits.require(deps, row, permits.checked(deps, purpose))
     answer = page(views.identities(row["identifiers"]))
     if explain:
         answer["decisions"] = decisions(deps, row["profile"])
     return JsonReply(answer)
 
 
-@routes.get("/{key:path}", response_model=Profile, responses=example(Profile))
+@routes.get("/{key:path}", response_model=Profile | MaskedProfile, responses=example(Profile))
 @scope(READ)
 async def profile(
     deps: Deps,
     key: ProfileKey,
     include: Include = None,
     provenance: Annotated[bool, Query(description="Add source, channel and time to each trait.")] = False,
+    purpose: ForPurpose = None,
 ) -> JsonReply:
     """Return the 360° view of a profile, by any identifier or by its id. The id of a merged profile works too."""
-    parts = parts_of(include)
+    parts, purpose = parts_of(include), permits.checked(deps, purpose)
     if deps.projections.at_hand and "events" not in parts and not provenance:
         fresh = freshness(deps)
         row = people.recent_row(deps, key)
-        if row is not None:
-            return JsonReply(view_of(deps, row, parts, fresh))
-    return await run_in_threadpool(profile_reply, deps, key, parts, provenance)
+        if row is not None and permits.is_at_hand(row):
+            return JsonReply(view_of(deps, row, parts, fresh, purpose=purpose))
+    return await run_in_threadpool(profile_reply, deps, key, parts, provenance, purpose)

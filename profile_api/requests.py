@@ -1,6 +1,6 @@
 """The API's requests, with examples: unknown members are refused."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import orjson
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
-from registry.models import DEFAULT_CAUSES, Budget, Cause
+from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, LawfulBasis
 from registry.scopes import Scope
 from schemas.catalog import Catalog
 
@@ -122,6 +122,38 @@ class PreviewIn(Request):
     rule: dict[str, Any]
 
 
+class PurposeChange(Request):
+    """`default`: whether it is allowed where a person has stated nothing. Without it: not, where the lawful basis is
+    consent; else it is."""
+
+    model_config = with_example(
+        {"name": "Newsletters and offers", "lawful_basis": "consent", "default": "denied"}, closed=True
+    )
+    id: str | None = None
+    name: str = Field(default="", max_length=200)
+    lawful_basis: LawfulBasis = "consent"
+    default: Default | None = None
+
+
+class PurposeIn(Request):
+    model_config = with_example(
+        {"id": "marketing", "name": "Newsletters and offers", "lawful_basis": "consent"}, closed=True
+    )
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    name: str = Field(default="", max_length=200)
+    lawful_basis: LawfulBasis = "consent"
+    default: Default | None = None
+
+
+class ConsentIn(Request):
+    """What the person allows, by purpose. `at`: when they said so; without it, now. `reason` is kept on record."""
+
+    model_config = with_example({"consent": {"marketing": False}, "reason": "asked by phone"}, closed=True)
+    consent: dict[Annotated[str, Field(min_length=1, max_length=200)], bool] = Field(min_length=1, max_length=100)
+    reason: str = Field(default="", max_length=1000)
+    at: str | int | None = Field(default=None, description="ISO 8601, or ms since 1970.")
+
+
 class WebhookIn(Request):
     """`secret`: `whsec_` and the base64 of 16 to 64 bytes (use at least 24); generated if absent."""
 
@@ -134,6 +166,13 @@ _CAUSES = Field(
     default=list(DEFAULT_CAUSES),
     min_length=1,
     description="The causes of entering or leaving that call the trigger. Default: event, time, merge and consent.",
+)
+
+
+_PURPOSE = Field(
+    default=None,
+    max_length=100,
+    description="What the receiver uses the data for: nobody is told about a person who does not allow it.",
 )
 
 
@@ -154,6 +193,7 @@ class TriggerIn(Request):
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
     causes: list[Cause] = _CAUSES
     webhook: WebhookIn
+    purpose: str | None = _PURPOSE
     enabled: bool = True
 
 
@@ -173,6 +213,7 @@ class TriggerChange(Request):
     on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
     causes: list[Cause] = _CAUSES
     webhook: WebhookIn
+    purpose: str | None = _PURPOSE
     enabled: bool = True
 
 

@@ -6,7 +6,7 @@ import orjson
 from fastapi import Response
 
 from identity.nodes import profile_id
-from profile_api import people, rules, trial
+from profile_api import people, permits, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import SEGMENTS, position, reached
@@ -16,6 +16,7 @@ from profile_api.models.segments import Members, Preview, SegmentPage, Why
 from profile_api.models.segments import Segment as SegmentAnswer
 from profile_api.names import SeenOf
 from profile_api.params import Cursor, Limit, Name, ProfileKey
+from profile_api.permits import ForPurpose
 from profile_api.replies import JsonReply, page
 from profile_api.requests import PreviewIn, SegmentChange, SegmentIn
 from profile_api.routes import guarded
@@ -110,15 +111,24 @@ def warned(names: Seen, rule: Rule) -> dict[str, Any]:
     return {"warnings": found} if found else {}
 
 
-def members(deps: ApiDeps, name: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of a segment's members, by profile id."""
+def members(deps: ApiDeps, name: str, limit: int, cursor: str | None, purpose: str | None) -> dict[str, Any]:
+    """A page of a segment's members, by profile id. Under a purpose it is without those who do not allow it, and says
+    how many of the page these are."""
     people.require_everybody(deps)
     after = read_cursor(deps.secret, "members", cursor, (int,))[0] if cursor else 0
     rows = deps.reader.rows(_MEMBERS, {"segment": name, "after": after, "limit": limit + 1})
     shown = rows[:limit]
-    items = [{"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in shown]
     more = len(rows) > limit
-    return page(items, write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None)
+    following = write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None
+    told = shown if purpose is None else _allowing(deps, shown, purpose)
+    items = [{"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in told]
+    return page(items, following) | ({} if purpose is None else {"left_out": len(shown) - len(told)})
+
+
+def _allowing(deps: ApiDeps, members: list[dict[str, Any]], purpose: str) -> list[dict[str, Any]]:
+    rows = people.rows_of(deps, [member["profile"] for member in members])
+    allowed = {profile for profile, row in rows.items() if permits.is_allowed(deps, row, purpose)}
+    return [member for member in members if member["profile"] in allowed]
 
 
 def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> dict[str, Any]:
@@ -264,10 +274,13 @@ def delete_segment(deps: Deps, name: Name, by: Caller) -> Response:
 @routes.get("/{name}/members", response_model=Members, responses=example(Members))
 @scope(READ)
 @reads_much
-def segment_members(deps: Deps, name: Name, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
-    """List the members of a segment, by profile id."""
+def segment_members(
+    deps: Deps, name: Name, purpose: ForPurpose = None, limit: Limit = 100, cursor: Cursor = None
+) -> JsonReply:
+    """List the members of a segment, by profile id. With `purpose`, those who allow it; `left_out` says how many of the
+    page do not."""
     SEGMENTS.found(deps, name)
-    return JsonReply(members(deps, name, limit, cursor))
+    return JsonReply(members(deps, name, limit, cursor, permits.checked(deps, purpose)))
 
 
 @routes.get("/{name}/why/{key:path}", response_model=Why, responses=example(Why))

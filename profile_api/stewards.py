@@ -11,6 +11,7 @@ from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.profiles import Profiles, SplitPreview
 from profile_api.params import ProfileKey
+from profile_api.profiles import view_of
 from profile_api.replies import JsonReply
 from profile_api.requests import IdentifierIn, MergeIn, SplitIn
 from profile_api.routes import guarded
@@ -101,7 +102,7 @@ def _views(deps: ApiDeps, nodes: list[int]) -> list[dict[str, Any]]:
     whose = deps.views.owners(nodes)
     profiles = list(dict.fromkeys(whose[node] for node in nodes if node in whose))
     rows = people.rows_of(deps, profiles)
-    return [views.profile_view(rows[profile], deps.workspace, fresh) for profile in profiles if profile in rows]
+    return [view_of(deps, rows[profile], views.DEFAULT_PARTS, fresh) for profile in profiles if profile in rows]
 
 
 routes = guarded("profiles", "/v1/profiles")

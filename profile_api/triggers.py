@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Response
 
 from destinations.senders.declared import checked_webhook
-from profile_api import views
+from profile_api import permits, views
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import TRIGGERS
@@ -41,17 +41,25 @@ def view(trigger: Trigger, secret: str = MASK) -> dict[str, Any]:
         "on": list(trigger.on),
         "causes": list(trigger.causes),
         "webhook": {"url": trigger.webhook.url, "secret": secret},
+        "purpose": trigger.purpose,
         "enabled": trigger.enabled,
         "created_at": iso(trigger.created_at),
     }
 
 
 def put(deps: ApiDeps, name: str, body: TriggerIn | TriggerChange, webhook: dict[str, str], by: str) -> Trigger:
-    """Declare a trigger. Raises `InvalidInput` for a segment that is not there."""
+    """Declare a trigger. Raises `InvalidInput` for a segment or a purpose that is not there."""
     if body.segment not in deps.registry.segments:
         raise InvalidInput("segment: wanted one that exists, got another id; declare it first", code="unknown_segment")
     on, causes = list(dict.fromkeys(body.on)), list(dict.fromkeys(body.causes))
-    declared = {"segment": body.segment, "on": on, "causes": causes, "webhook": webhook, "enabled": body.enabled}
+    declared = {
+        "segment": body.segment,
+        "on": on,
+        "causes": causes,
+        "webhook": webhook,
+        "purpose": permits.checked(deps, body.purpose),
+        "enabled": body.enabled,
+    }
     return TRIGGERS.put(deps, name, declared, by)
 
 
@@ -134,7 +142,8 @@ def trigger_deliveries(
     deps: Deps,
     name: Name,
     status: Annotated[
-        Literal["pending", "delivered", "gave_up"] | None, Query(description="Only deliveries in this state.")
+        Literal["pending", "delivered", "gave_up", "refused"] | None,
+        Query(description="Only deliveries in this state."),
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

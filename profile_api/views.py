@@ -11,12 +11,12 @@ from schemas.clock import iso
 
 Json = dict[str, Any]
 
-Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "events"]
+Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "purposes", "events"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """What `include` may name."""
 
-DEFAULT_PARTS: Final = PARTS[:-1]
-"""The parts of a view without `include`: all but events."""
+DEFAULT_PARTS: Final = PARTS[:-2]
+"""The parts of a view without `include`: all but events, and what consent allows."""
 
 
 def profile_view(
@@ -25,10 +25,11 @@ def profile_view(
     freshness: Json,
     parts: Collection[str] = DEFAULT_PARTS,
     *,
+    purposes: Json | None = None,
     events: Json | None = None,
 ) -> Json:
     """The 360° view of a profile row (`people.profile_row`), with the requested parts; traits have their origins if the
-    row has `provenance`."""
+    row has `provenance`. `purposes`: what is allowed (`permits.purposes`)."""
     view: Json = {"profile_id": profile_id(row["profile"]), "workspace": workspace}
     made: dict[str, Any] = {
         "traits": lambda: _with_origins(row["traits"], row["provenance"]) if "provenance" in row else row["traits"],
@@ -37,6 +38,7 @@ def profile_view(
         "metrics": lambda: _metrics(row),
         "consent": lambda: row["consent"],
         "predictions": dict,
+        "purposes": lambda: purposes or {},
         "events": lambda: events or {"items": [], "next_cursor": None},
     }
     view |= {part: make() for part, make in made.items() if part in parts}

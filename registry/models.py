@@ -150,6 +150,26 @@ class Webhook(Declaration):
         return secret.get_secret_value() if revealed else str(secret)
 
 
+LawfulBasis = Literal[
+    "consent", "contract", "legal_obligation", "vital_interests", "public_task", "legitimate_interests"
+]
+"""The six of Article 6 (1) GDPR."""
+
+Default = Literal["granted", "denied"]
+GRANTED: Final = "granted"
+DENIED: Final = "denied"
+
+
+class Purpose(Declaration):
+    """What data about people is used for. `default`: whether it may be where a person has stated nothing."""
+
+    id: Id
+    name: Name = ""
+    lawful_basis: LawfulBasis = "consent"
+    default: Default = DENIED
+    created_at: int
+
+
 Cause = Literal["event", "time", "merge", "split", "consent", "erased", "backfill", "edited", "deleted"]
 """Why a profile entered or left a segment: the causes that a trigger may ask for. Transitions have two more causes,
 `replay` and `absorbed`, which call nobody: neither the customer nor the segment's rule has changed."""
@@ -161,18 +181,20 @@ both sides were one profile before, which has been greeted already. Without chan
 
 
 class Trigger(Declaration):
-    """Calls `webhook` when profiles enter or leave `segment` (`on`), for one of the `causes`."""
+    """Calls `webhook` when profiles enter or leave `segment` (`on`), for one of the `causes`; with a `purpose`, about
+    those who allow it."""
 
     id: Id
     segment: Slug
     on: Annotated[tuple[Literal["entered", "exited"], ...], Field(min_length=1, max_length=2)]
     causes: Annotated[tuple[Cause, ...], Field(min_length=1)] = DEFAULT_CAUSES
     webhook: Webhook
+    purpose: Id | None = None
     enabled: bool = True
     created_at: int
 
 
-Kind = Literal["source", "token", "segment", "trigger", "rules", "merge", "split", "erase"]
+Kind = Literal["source", "token", "segment", "trigger", "purpose", "rules", "merge", "split", "erase"]
 
 
 SET_ASIDE = "set_aside"

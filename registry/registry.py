@@ -15,6 +15,7 @@ from registry.models import (
     POISON,
     UNLIMITED,
     Kind,
+    Purpose,
     RegistryRecord,
     SegmentDeclaration,
     Source,
@@ -103,6 +104,11 @@ class Registry:
     @property
     def triggers(self) -> Mapping[str, Trigger]:
         return self._now.triggers
+
+    @property
+    def purposes(self) -> Mapping[str, Purpose]:
+        """What data is used for, by id."""
+        return self._now.purposes
 
     @property
     def rules(self) -> Mapping[str, Any] | None:

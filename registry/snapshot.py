@@ -13,6 +13,7 @@ from registry.models import (
     SET_ASIDE,
     STOPPED,
     Declaration,
+    Purpose,
     RegistryRecord,
     SegmentDeclaration,
     Source,
@@ -28,6 +29,7 @@ MODELS: Mapping[str, type[Declaration]] = {
     "token": Token,
     "segment": SegmentDeclaration,
     "trigger": Trigger,
+    "purpose": Purpose,
 }
 """The kinds whose bodies are checked here; the others are plain objects to the registry."""
 
@@ -63,6 +65,7 @@ class Declared:
     """What the projections have set aside, by its name: the stage, and the reason."""
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """The stages that have stopped after setting aside too many inputs -> the reason."""
+    purposes: Mapping[str, Purpose] = field(default_factory=dict)
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """The snapshot with the records at these offsets added; None stands for an unreadable record.
@@ -79,6 +82,7 @@ class Declared:
             "rules": dict(self.rules),
             POISON: dict(self.poison),
             STOPPED: dict(self.stopped),
+            "purpose": dict(self.purposes),
         }
         effects = dict(self.effects)
         for offset, record in records:
@@ -89,8 +93,8 @@ class Declared:
                 _note_effect(effects, folded["segment"], offset, record)
             if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        sources, tokens, segments, triggers, rules, poison, stopped = folded.values()
-        return Declared(position, sources, tokens, segments, triggers, rules, effects, poison, stopped)
+        sources, tokens, segments, triggers, rules, poison, stopped, purposes = folded.values()
+        return Declared(position, sources, tokens, segments, triggers, rules, effects, poison, stopped, purposes)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; empty for commands."""
@@ -99,6 +103,7 @@ class Declared:
             "token": self.tokens,
             "segment": self.segments,
             "trigger": self.triggers,
+            "purpose": self.purposes,
             "rules": self.rules,
         }
         return of_kind.get(kind, {})
@@ -171,6 +176,7 @@ class Snapshot:
         self.tokens = MappingProxyType(tokens)
         self.segments = MappingProxyType(declared.segments)
         self.triggers = MappingProxyType(declared.triggers)
+        self.purposes = MappingProxyType(declared.purposes)
         self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
         """The latest declared identity rules."""
         self.by_write_key = _by_write_key(declared.sources, env_source)

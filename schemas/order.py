@@ -29,3 +29,8 @@ def rank(time: int, received_at: int, place: int, key: int) -> int:
 def time_of(rank: int) -> int:
     """When the event of a rank happened, in ms."""
     return rank >> _TIME
+
+
+def received_of(rank: int) -> int:
+    """When the event of a rank was received, in ms."""
+    return rank >> _RECEIVED & (1 << MOMENT_BITS) - 1

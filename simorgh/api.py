@@ -16,6 +16,7 @@ from simorgh.front import Stop, binds, run_app
 from simorgh.positions import StagePositions, ViewsHold
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
+from simorgh.statements import state_consent
 from simorgh.stores import heavy_queries, open_warehouse
 from stream_processors.flow.events import GROUP as EVENTS_GROUP
 from stream_processors.flow.topology import TOPOLOGY, projections
@@ -52,6 +53,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 retry_rejected=lambda record, payload: retry_rejected(
                     base.log, base.declarations.registry, base.declarations.door, record, payload
                 ),
+                state_consent=lambda stated: state_consent(base.log, base.declarations.door, stated),
                 phone_region=settings.phone_region,
                 allow_private_webhooks=settings.allow_private_webhooks,
                 generation=live,

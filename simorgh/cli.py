@@ -38,10 +38,10 @@ for name, commands in {
     "segments": segments.commands,
     "triggers": triggers.commands,
     "export": export.commands,
+    "privacy": privacy.commands,
     "sources": sources.commands,
     "keys": keys.commands,
     "rejected": rejected.commands,
-    "privacy": privacy.commands,
     "schemas": schemata.commands,
 }.items():
     app.add_typer(commands, name=name)

@@ -11,9 +11,10 @@ The modules for opening a folder are imported late: they take a second and a hal
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
+from urllib.parse import unquote
 
 import httpx
 
@@ -47,6 +48,10 @@ class Session(Protocol):
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """One API call. Returns the JSON; None if there is none. `body`: bytes are JSON already."""
+        ...
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        """Write what a path answers into a file, as it comes."""
         ...
 
     def sink(self, channel: str) -> "AbstractContextManager[Sink]":
@@ -90,6 +95,17 @@ class _OverHttp:
     def call(self, method: str, path: str, body: object = None) -> Any:
         try:
             return _answer(self._client.request(method, path, **_content(body)))
+        except httpx.TransportError as error:
+            raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        try:
+            with self._client.stream("GET", path) as answer:
+                if answer.is_error:
+                    answer.read()
+                    _answer(answer)
+                for piece in answer.iter_bytes():
+                    file.write(piece)
         except httpx.TransportError as error:
             raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
 
@@ -282,8 +298,9 @@ class _Here:
     def __init__(self, platform: "Platform", loop: asyncio.Runner) -> None:
         self._platform = platform
         self._loop = loop
+        self._app = platform.app()
         self._client = httpx.AsyncClient(
-            transport=httpx.ASGITransport(platform.app()),
+            transport=httpx.ASGITransport(self._app),
             base_url="http://here",
             timeout=_TIMEOUT,
             headers={"authorization": f"Bearer {platform.local_token}"},
@@ -291,6 +308,41 @@ class _Here:
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         return _answer(self._loop.run(self._client.request(method, path, **_content(body))))
+
+    def download(self, path: str, file: BinaryIO) -> None:
+        self._loop.run(self._download(path, file))
+
+    async def _download(self, path: str, file: BinaryIO) -> None:
+        """Spoken to the app itself: httpx would first gather all of the answer."""
+        where, _, query = path.partition("?")
+        authorization = self._client.headers["authorization"].encode()
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+            "path": unquote(where), "raw_path": where.encode(), "query_string": query.encode(), "root_path": "",
+            "headers": [(b"host", b"here"), (b"authorization", authorization)], "server": ("here", 80),
+            "client": ("127.0.0.1", 0),
+        }  # fmt: skip
+        status, problem, asked = 0, b"", False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal asked
+            if asked:
+                await asyncio.Event().wait()  # a client that stays
+            asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: MutableMapping[str, Any]) -> None:
+            nonlocal status, problem
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            elif status < 400:
+                file.write(message.get("body", b""))
+            else:
+                problem += message.get("body", b"")
+
+        await self._app(scope, receive, send)
+        if status >= 400:
+            _answer(httpx.Response(status, content=problem, request=httpx.Request("GET", f"http://here{path}")))
 
     @contextmanager
     def sink(self, channel: str) -> "Iterator[Sink]":

@@ -37,6 +37,7 @@ from simorgh.metrics import StageMetrics
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
+from simorgh.statements import state_consent
 from simorgh.stores import heavy_queries, open_warehouse
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host import generation
@@ -44,6 +45,7 @@ from stream_processors.host.box import WarehouseBehind
 from stream_processors.host.replay import on_one_box
 from stream_processors.host.runner import Runner
 from stream_processors.state.graphs import Graphs
+from stream_processors.views.consent import who_allows
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
 from warehouse.client import OtherTables, Writer
@@ -137,6 +139,7 @@ class Platform:
             self.log,
             self.registry,
             lambda profiles: deliveries.identities_of(Views(self.reader, self.recent), profiles),
+            who_allows(lambda: self.registry.purposes, lambda: Views(self.reader, self.recent), self.reader),
             lambda found: self.writer().insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(self.writer(), due, limit),
             senders(system_clock, allow_private=self.settings.allow_private_webhooks),
@@ -348,6 +351,7 @@ class Platform:
             secret=self.secret,
             workspace=self.settings.workspace,
             retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
+            state_consent=lambda stated: state_consent(self.log, self.door, stated),
             phone_region=self.settings.phone_region,
             allow_private_webhooks=self.settings.allow_private_webhooks,
             metrics=metrics,

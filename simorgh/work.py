@@ -43,6 +43,7 @@ from stream_processors.host.watchdog import Watchdog
 from stream_processors.host.worker import StagesByGeneration
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.stage import Stage
+from stream_processors.views.consent import who_allows
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
 from warehouse.client import Warehouse
@@ -102,7 +103,7 @@ class Worker:
         self._checkpoint = checkpoint_from_environment()
         self._live = LiveGeneration(base.log)
         self._warehouse = warehouse
-        reader = warehouse.reader(self._live)
+        self._reader = reader = warehouse.reader(self._live)
         self._views = Views(reader, RecentViews())
         self.metrics = CollectorRegistry()
         self._batches = BatchMetrics(self.metrics)
@@ -200,6 +201,7 @@ class Worker:
             GenerationLog(self._log, lambda: number),
             self._registry,
             lambda profiles: deliveries.identities_of(self._views, profiles),
+            who_allows(lambda: self._registry.purposes, lambda: self._views, self._reader),
             lambda found: writer.insert("deliveries", deliveries.rows(found)),
             lambda due, limit: deliveries.pending(writer, due, limit),
             senders(system_clock, allow_private=self._settings.allow_private_webhooks),

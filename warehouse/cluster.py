@@ -17,6 +17,7 @@ SHARDED_BY: Mapping[str, str] = {
     # all rows of a node in one place: segments and 360° views join these by node
     "events": "node",
     "traits": "node",
+    "consents": "node",
     "identifiers": "node",
     "identity": "node",
     "decisions": "node",

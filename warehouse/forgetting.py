@@ -34,6 +34,7 @@ _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
 _GONE: Final = (
     ("events", _TELLS),
     ("traits", "node IN {nodes:Array(UInt128)}"),
+    ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
     ("decisions", "node IN {nodes:Array(UInt128)} AND outcome != 'erased'"),
     ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),

@@ -199,3 +199,15 @@ CREATE TABLE retellings (
     key  UInt128 CODEC(NONE),
     fact UInt128 CODEC(NONE)
 ) ENGINE = ReplacingMergeTree ORDER BY (node, key) SETTINGS index_granularity = 256;
+
+-- 18. Statements of consent: all that was ever said, by event; table 4 has what was said last. value is JSON text, NULL =
+--     taken back. detail: JSON with the reason and the steward of a statement that came over the API, else ''.
+CREATE TABLE consents (
+    node    UInt128,
+    purpose String,
+    ver     UInt256, -- as in table 4
+    value   Nullable(String),
+    source  LowCardinality(String),
+    channel LowCardinality(String),
+    detail  String
+) ENGINE = ReplacingMergeTree ORDER BY (node, purpose, ver) SETTINGS index_granularity = 256;

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from profile_api.models.consent import MaskedProfile, StandingOfPurpose
 from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
 
 
@@ -97,7 +98,8 @@ class Profile(BaseModel):
     """The 360° view. Parts that `include` omits are absent.
 
     With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
-    until there are models.
+    until there are models. `consent`: what the person stated; `purposes`, which comes where `include` names consent:
+    what is allowed by that, or by default.
     """
 
     model_config = with_example(_VIEW)
@@ -108,6 +110,7 @@ class Profile(BaseModel):
     segments: list[MembershipView] | None = None
     metrics: Metrics | None = None
     consent: dict[str, Any] | None = None
+    purposes: dict[str, StandingOfPurpose] | None = None
     predictions: dict[str, Any] | None = None
     events: EventPage | None = None
     freshness: Freshness
@@ -115,7 +118,7 @@ class Profile(BaseModel):
 
 class ProfilePage(BaseModel):
     model_config = with_example({"items": [_VIEW], "next_cursor": None})
-    items: list[Profile]
+    items: list[Profile | MaskedProfile]
     next_cursor: str | None
 
 
@@ -160,7 +163,7 @@ class SplitPreview(BaseModel):
 
 class Found(BaseModel):
     key: str
-    profile: Profile | None
+    profile: Profile | MaskedProfile | None
 
 
 class LookupAnswer(BaseModel):

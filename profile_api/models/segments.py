@@ -99,6 +99,7 @@ _TRIGGER: dict[str, Any] = {
     "on": ["entered"],
     "causes": ["event", "time", "merge", "consent"],
     "webhook": {"url": "https://example.com/hooks/simorgh", "secret": "whsec_********"},
+    "purpose": "marketing",
     "enabled": True,
     "created_at": AT,
 }

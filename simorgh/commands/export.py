@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TextIO
 
 import typer
 
+from schemas.cells import harmless
 from schemas.errors import Conflict, InvalidInput
 from simorgh.commands.options import Data, group
 from simorgh.commands.output import Json, json_text, note
@@ -35,7 +36,6 @@ Columns = Annotated[
 _PARTS: Final = "traits,identities,segments,metrics,consent"
 _COLUMNS: Final = "profile_id,identities.user_id,identities.email,traits.name,metrics.events,metrics.orders,segments"
 _NUMBER: Final = re.compile(r"[+-]?\d+([.,]\d+)?")
-_STARTS_A_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _LOOKED_UP: Final = 500
 
 
@@ -153,6 +153,4 @@ def safe(value: Json) -> Json:
     numbers, get none."""
     if isinstance(value, dict | list):
         value = json_text(value)
-    if isinstance(value, str) and value.lstrip(" ").startswith(_STARTS_A_FORMULA) and not _NUMBER.fullmatch(value):
-        return "'" + value
-    return value
+    return harmless(value) if isinstance(value, str) and not _NUMBER.fullmatch(value) else value

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from simorgh.commands import portability
 from simorgh.commands.options import All, AsJson, Data, Limit, group
 from simorgh.commands.output import show, tell
 from simorgh.commands.session import connect, path_of
 
-commands = group("Privacy: forget people, and see how far that is.")
+commands = group("Privacy: forget people, and export what is known of one.")
+portability.add_to(commands)
 
 _COLUMNS = ("id", "state", "profile_id", "identities", "requested_at", "unreadable_at", "destroyed_at", "reason", "by")
 

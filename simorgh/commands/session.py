@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
 import orjson
@@ -34,6 +34,10 @@ class Api:
 
     def delete(self, path: str, body: Json = None) -> Json:
         return self._session.call("DELETE", path, body=body)
+
+    def download(self, path: str, file: BinaryIO, **params: object) -> None:
+        """Write what a path answers into a file, as it comes."""
+        self._session.download(path + query(**params), file)
 
     def pages(self, path: str, limit: int | None, **params: object) -> Iterator[Json]:
         """The pages of a list until `limit` items have come; None: to its end."""

@@ -26,7 +26,8 @@ triggers.list(
 )
 triggers.show("Show a trigger; its secret is masked.")
 triggers.create(
-    "Declare a trigger. Its secret is shown once.", "A JSON file: segment, webhook; optionally id, on, causes, enabled."
+    "Declare a trigger. Its secret is shown once.",
+    "A JSON file: segment, webhook; optionally id, on, causes, purpose, enabled.",
 )
 triggers.update("Replace a trigger.", "A JSON file with the whole trigger; without a secret it keeps its own.")
 triggers.switch("pause", "Pause a trigger: it calls nobody until it is resumed.", enabled=False, done="paused")
@@ -45,7 +46,8 @@ TriggerId = Annotated[str, triggers.id]
 def deliveries(
     trigger_id: TriggerId,
     status: Annotated[
-        Literal["pending", "delivered", "gave_up"] | None, typer.Option(help="Only deliveries in this state.")
+        Literal["pending", "delivered", "gave_up", "refused"] | None,
+        typer.Option(help="Only deliveries in this state."),
     ] = None,
     limit: Limit = 50,
     all_: All = False,

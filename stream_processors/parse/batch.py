@@ -13,6 +13,7 @@ import re2
 
 from eventlog.port import Record
 from identity.nodes import from_hex
+from schemas import platform
 from schemas.errors import InvalidIdentifier
 from schemas.order import MOST_PLACE, rank
 from stream_processors.parse import doubts
@@ -22,8 +23,12 @@ from stream_processors.parse.money import micros
 HINT: Final = "hint"
 """The trust of an identifier that somebody merely typed: it is shown, and links nobody."""
 
-UNIQUE, COPY, UNREADABLE = 0, 1, 2
-"""The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected."""
+UNIQUE, COPY, UNREADABLE, OWN = 0, 1, 2, 3
+"""The states of a row in `log_rows.dup`: counted, a copy of an earlier event, kept as rejected, or the platform's own
+event, whose consent holds and which counts nowhere."""
+
+HEARD: Final = (UNIQUE, OWN)
+"""The states of events whose traits and consent hold."""
 
 _MOMENTS: Final = re2.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)*")
 _MOMENT_LENGTH: Final = 24
@@ -113,7 +118,7 @@ class Batch:
 
     `keys[i]` is the identity of event i, `sources[i]` the id of its source; `nodes[i]` are the nodes of its
     `identifiers[i]`, anchor first, () where it has none, both without hints; `money[i]` is None where it has none with
-    a currency; `state[i]` is UNIQUE until dedupe says otherwise.
+    a currency; `state[i]` is UNIQUE, or OWN, until dedupe says otherwise.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -133,6 +138,8 @@ class Batch:
     """Index of each event that reports a fact -> the fact's key."""
     retold: set[int] = field(default_factory=set)
     """Indices of the events that do not count, because their fact has a lesser telling: see `state.tellings`."""
+    own: list[int] = field(default_factory=list)
+    """Indices of the platform's own events."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
     aside: list[Record] = field(default_factory=list)
     """Records that are set aside: not read, and handled like unreadable ones from here on."""
@@ -144,6 +151,7 @@ class Batch:
         """Add the rows of another batch at the end."""
         start = len(self)
         self.writes += [start + i for i in other.writes]
+        self.own += [start + i for i in other.own]
         self.facts.update((start + i, fact) for i, fact in other.facts.items())
         self.retold.update(start + i for i in other.retold)
         for column in _COLUMNS:
@@ -153,12 +161,16 @@ class Batch:
         """Indices of the events that count."""
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
 
+    def own_nodes(self) -> set[int]:
+        """The anchors of the platform's own events."""
+        return {self.nodes[i][0] for i in self.own if self.nodes[i]}
+
     def rank(self, i: int) -> int:
         """The place of event i in the total order of events (`schemas.order`)."""
         return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
 
 
-_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in ("writes", "facts", "retold"))
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in ("writes", "facts", "retold", "own"))
 
 
 def parse(records: Sequence[Record]) -> Batch:
@@ -187,6 +199,8 @@ def _parse_all(records: Sequence[Record]) -> Batch:
     records, events = _lifted(list(records), events)
     people = _People()
     found = [people[bytes(event.identifiers)] for event in events]
+    sources = _sources([event.source for event in events])
+    own = [i for i, source in enumerate(sources) if source == platform.SOURCE] if platform.SOURCE in sources else []
     parts = [b"", *[part for event in events for part in (event.properties, event.context)]]
     if doubts.BETWEEN.join(parts).count(doubts.BETWEEN + b"{") < len(parts) - 1:
         raise ValueError("properties and context are objects")
@@ -194,17 +208,25 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         records=records,
         events=events,
         keys=_keys([event.key for event in events]),
-        sources=_sources([event.source for event in events]),
+        sources=sources,
         types=[intern(event.type) for event in events],  # each is a key to many tables
         nodes=[nodes for _, nodes in found],
         identifiers=[identifiers for identifiers, _ in found],
         money=[None if event.money is None else _money(event.money) for event in events],
         times=_moments([event.time for event in events]),
         received=_receipts([event.received_at for event in events]),
-        state=[UNIQUE] * len(events),
+        state=_states(len(events), own),
         writes=[i for i, event in enumerate(events) if event.traits or event.consent],
         facts=_facts(events),
+        own=own,
     )
+
+
+def _states(count: int, own: list[int]) -> list[int]:
+    states = [UNIQUE] * count
+    for i in own:
+        states[i] = OWN
+    return states
 
 
 def _facts(events: list[ParsedEnvelope]) -> dict[int, int]:

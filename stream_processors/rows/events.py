@@ -8,7 +8,7 @@ import pyarrow as pa
 from msgspec.structs import replace
 
 from privacy.keyring import Names, no_names
-from stream_processors.parse.batch import UNIQUE, UNREADABLE, Batch, ParsedIdentifier
+from stream_processors.parse.batch import HEARD, OWN, UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array
 from stream_processors.state.profile import SeenIdentifier
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
@@ -42,6 +42,7 @@ def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa
     return {
         "events": event_rows(batch, unique),
         "traits": trait_rows(batch),
+        "consents": consent_rows(batch),
         "identifiers": identifier_rows(seen),
         "ids": id_rows(batch, unique),
         "log_rows": log_rows(batch, terms),
@@ -121,7 +122,7 @@ def _picked(column: list[_Value], index: Sequence[int]) -> list[_Value]:
 def trait_rows(batch: Batch) -> pa.Table:
     rows: list[tuple[Any, ...]] = []
     for i in batch.writes:
-        if batch.state[i] == UNIQUE and batch.nodes[i]:
+        if batch.state[i] in HEARD and batch.nodes[i]:
             event, node = batch.events[i], batch.nodes[i][0]
             ver, source, channel = batch.rank(i), event.source, event.channel
             for kind, values in (("trait", event.traits), ("consent", event.consent)):
@@ -136,6 +137,29 @@ def trait_rows(batch: Batch) -> pa.Table:
             "ver": fixed32(versions),
             "source": pa.array(sources, pa.string()),
             "channel": pa.array(channels, pa.string()),
+        }
+    )
+
+
+def consent_rows(batch: Batch) -> pa.Table:
+    """One row for each statement of consent: the history, where `trait_rows` has what was said last."""
+    rows: list[tuple[Any, ...]] = []
+    for i in batch.writes:
+        event = batch.events[i]
+        if event.consent and batch.state[i] in HEARD and batch.nodes[i]:
+            node, ver, source = batch.nodes[i][0], batch.rank(i), batch.sources[i]
+            detail = bytes(event.properties).decode() if batch.state[i] == OWN else ""
+            rows += [(node, n, ver, json_text(v), source, event.channel, detail) for n, v in event.consent.items()]
+    nodes, purposes, versions, values, sources, channels, details = zip(*rows, strict=True) if rows else ((),) * 7
+    return pa.table(
+        {
+            "node": fixed16(nodes),
+            "purpose": pa.array(purposes, pa.string()),
+            "ver": fixed32(versions),
+            "value": pa.array(values, pa.string()),
+            "source": pa.array(sources, pa.string()),
+            "channel": pa.array(channels, pa.string()),
+            "detail": pa.array(details, pa.string()),
         }
     )
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
 
-from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
 from stream_processors.rows.identity import (
     Decided,
@@ -101,6 +101,7 @@ class _Recorded:
             "log_rows": events.log_rows(batch, terms),
             "tellings": events.telling_rows(batch),
             "traits": events.trait_rows(batch),
+            "consents": events.consent_rows(batch),
             "identifiers": events.identifier_rows(self.seen),
             "members": member_rows(Folded(members=self.members)),
             "decisions": decision_rows(self.decisions),
@@ -211,7 +212,8 @@ class Lingering:
     def end(self) -> None:
         """End the step: its batch belongs to the past."""
         if self._batch is not None:
-            self._recorded.keys.update(self._batch[1])  # not before: a load does not wait for rows of the batch itself
+            batch, seen = self._batch  # not before: a load does not wait for rows of the batch itself
+            self._recorded.keys.update(seen, batch.own_nodes())
             self._batch = None
         self._before = self._ends
 
@@ -346,7 +348,7 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
         if identifier and (one := get(node)) and one.state.add_identifier(node, identifier) and one.changes is not None:
             one.changes |= judge.leaves_of(identities=(identifier.type,))
     for i in batch.writes:
-        if batch.state[i] == UNIQUE and batch.nodes[i] and (one := get(batch.nodes[i][0])):
+        if batch.state[i] in HEARD and batch.nodes[i] and (one := get(batch.nodes[i][0])):
             _write_traits(one, batch, i, judge)
 
 

@@ -10,12 +10,12 @@ from msgspec.structs import astuple
 
 from stream_processors.parse.money import decimal, decimal_array
 from stream_processors.state.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
-from stream_processors.state.profile import NEVER, ORDER, ProfileState, SeenIdentifier
+from stream_processors.state.profile import NEVER, NOTHING_STATED, ORDER, ProfileState, SeenIdentifier
 from stream_processors.views.recent import View
 from warehouse.client import fixed16
 
 _STAMP = pa.timestamp("ms", "UTC")
-_NO_TEXTS = ("{}", "{}", "{}")
+_NO_TEXTS = ("{}", "{}", "{}", NOTHING_STATED)
 
 
 def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], versions: Mapping[int, int]) -> pa.Table:
@@ -71,7 +71,7 @@ def view_rows(views: Mapping[int, View]) -> pa.Table:
     )
 
 
-def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
+def view_text(state: ProfileState, texts: tuple[str, str, str, str]) -> str:
     """The 360° view without its segments, as one JSON text: reading a view from one column is fast."""
     rest = {
         "counts": largest(state.counts, MOST_FREQUENT),
@@ -84,7 +84,7 @@ def view_text(state: ProfileState, texts: tuple[str, str, str]) -> str:
         "revenue": _amounts(state.revenue),
     }
     text = orjson.dumps(rest, astuple, orjson.OPT_SORT_KEYS).decode()
-    return f'{{"traits":{texts[0]},"consent":{texts[2]},{text[1:]}'
+    return f'{{"traits":{texts[0]},"consent":{texts[2]},"stated":{texts[3]},{text[1:]}'
 
 
 def _amounts(sums: Mapping[str, int]) -> dict[str, str]:

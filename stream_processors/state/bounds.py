@@ -57,6 +57,11 @@ def shown(values: Mapping[str, Written]) -> Mapping[str, Written]:
     return found
 
 
+def shows_all(shown: Mapping[str, Written], values: Mapping[str, Written]) -> bool:
+    """Whether nothing is beyond the bound. At the bound, something may have been forgotten."""
+    return len(shown) == len(values) < LATEST
+
+
 def largest(values: Mapping[str, int], most: int) -> Mapping[str, int]:
     """The `most` largest by size, whatever the sign; of equal ones the first by name."""
     if len(values) <= most:

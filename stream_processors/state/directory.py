@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from identity.graph import IdentityGraph
 from identity.receipt import Receipt
-from stream_processors.parse.batch import UNIQUE, Batch
+from stream_processors.parse.batch import HEARD, Batch
 from stream_processors.state.cold import milliseconds
 from stream_processors.state.touches import EVENT, Touches
 from warehouse import latest
@@ -98,9 +98,10 @@ class GraphDirectory:
                 told.update(links)
                 news.told.append(i)
         profile_of, add = self._graph().profile_of, news.touches.add_node
-        for node in nodes:
-            if profile := profile_of(node):
-                add(profile, node)
+        for some in (nodes, batch.own_nodes()):
+            for node in some:
+                if profile := profile_of(node):
+                    add(profile, node)
         return news
 
     def _by_receipt(self, batch: Batch) -> list[tuple[Receipt, int]]:
@@ -136,7 +137,7 @@ class GraphDirectory:
         recent, received = self._recent.get, batch.received
         found: dict[Nodes, list[int]] = {}
         for i, together in enumerate(batch.nodes):
-            if not together or batch.state[i] != UNIQUE:
+            if not together or batch.state[i] not in HEARD:
                 continue
             known = recent(together)
             if known is not None and known.at < received[i]:
@@ -205,7 +206,7 @@ class TableDirectory:
         now = self._clock()
         known: dict[Nodes, Known | None] = {}
         for together, state in zip(batch.nodes, batch.state, strict=True):
-            if together and state == UNIQUE and together not in known:
+            if together and state in HEARD and together not in known:
                 entry = self._cache.get(together)
                 known[together] = entry if entry and now < entry.until else None
         self._look_up([together for together, entry in known.items() if entry is None], known, now)
@@ -222,7 +223,7 @@ class TableDirectory:
         news = News()
         told: dict[Nodes, tuple[Receipt, bool]] = {}
         for i, nodes in enumerate(batch.nodes):
-            if not nodes or batch.state[i] != UNIQUE:
+            if not nodes or batch.state[i] not in HEARD:
                 continue
             at, alias, entry = batch.received[i], batch.events[i].alias is True, known[nodes]
             if entry and entry.at < at and entry.alias >= alias:  # of one moment, the place in the request decides

@@ -18,7 +18,7 @@ from schemas.clock import iso
 from schemas.order import time_of
 from segments.live import ProfileFacts
 from stream_processors.parse.money import decimal
-from stream_processors.state.bounds import Kept, Written, keep_latest, shown
+from stream_processors.state.bounds import Kept, Written, keep_latest, shown, shows_all
 
 ORDER, REFUND = "order.completed", "order.refunded"
 CACHED_PROFILES: Final = 100_000
@@ -62,8 +62,9 @@ class ProfileState:
     memberships: dict[str, int] = field(default_factory=dict)
     """Segment -> entered_at."""
     facts: ProfileFacts = field(default_factory=lambda: ProfileFacts(identity_types=set()))
-    texts: tuple[str, str, str] | None = None
-    """Traits, provenance and consent as JSON, as last made; None when a trait or consent has changed since."""
+    texts: tuple[str, str, str, str] | None = None
+    """Traits, their provenance, consent and who stated it, as JSON, as last made; None when a trait or consent has
+    changed since."""
 
     def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
         self.events += 1
@@ -143,7 +144,12 @@ class ProfileState:
         if self.texts is None:
             self.keep_latest(kept)
             traits, consents = shown(self.traits), shown(self.consents)
-            self.texts = (object_text(traits), provenance_text(traits), object_text(consents))
+            self.texts = (
+                object_text(traits),
+                provenance_text(traits),
+                object_text(consents),
+                stated_text(consents, self.consents),
+            )
             facts.traits = _values(self.texts[0], traits, self.traits)
             facts.consent = _values(self.texts[2], consents, self.consents)
         if metrics:
@@ -171,6 +177,22 @@ def provenance_text(values: Mapping[str, Written]) -> str:
             if text is not None
         }
     ).decode()
+
+
+NOTHING_STATED: Final = "[{},true]"
+
+
+def stated_text(shown: Mapping[str, Written], known: Mapping[str, Written]) -> str:
+    """JSON: [{purpose: [time in ms, source, channel] of the statement that holds}, whether these are all that there
+    are]. Where they are not, the tables know the others."""
+    if not known:
+        return NOTHING_STATED
+    origins = {
+        name: [time_of(ver), source.removeprefix("/sources/"), channel]
+        for name, (ver, text, source, channel) in sorted(shown.items())
+        if text is not None
+    }
+    return orjson.dumps([origins, shows_all(shown, known)]).decode()
 
 
 def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:

@@ -205,6 +205,18 @@ CREATE TABLE IF NOT EXISTS default_g1.retellings_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.retellings ON CLUSTER 'simorgh' AS default_g1.retellings_local ENGINE = Distributed('simorgh', 'default_g1', 'retellings_local', cityHash64(node));
 
+CREATE TABLE IF NOT EXISTS default_g1.consents_local ON CLUSTER 'simorgh' (
+    node    UInt128,
+    purpose String,
+    ver     UInt256,
+    value   Nullable(String),
+    source  LowCardinality(String),
+    channel LowCardinality(String),
+    detail  String
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, purpose, ver) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.consents ON CLUSTER 'simorgh' AS default_g1.consents_local ENGINE = Distributed('simorgh', 'default_g1', 'consents_local', cityHash64(node));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 CREATE OR REPLACE VIEW default_g1.counted ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.events WHERE key NOT IN (SELECT key FROM default_g1.retellings);

@@ -9,7 +9,7 @@ from simorgh.commands_docs import commands
 from tests.e2e.command_line import nothing_made, simorgh
 from tests.e2e.harness import Server, running
 
-FILE, ID = "<file>", "<id>"
+FILE, NEW, ID = "<file>", "<new file>", "<id>"
 CALLS: dict[str, list[str]] = {
     "import": [FILE, "--mapping", FILE],
     "status": [],
@@ -59,6 +59,7 @@ CALLS: dict[str, list[str]] = {
     "rejected retry": [ID, "--payload", FILE],
     "rejected dismiss": [ID],
     "privacy requests": [],
+    "privacy export": [ID, "--output", NEW],
     "privacy erase": [ID, "--reason", "asked", "--yes"],
 }
 """How each command that needs data is called."""
@@ -89,7 +90,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def called(name: str, *, file: Path, unknown: str = "nobody") -> list[str | Path]:
-    return [*name.split(), *(file if word == FILE else unknown if word == ID else word for word in CALLS[name])]
+    stands_for: dict[object, str | Path] = {FILE: file, NEW: file.with_name("new.zip"), ID: unknown}
+    return [*name.split(), *(stands_for.get(word, str(word)) for word in CALLS[name])]
 
 
 def test_every_command_is_called() -> None:

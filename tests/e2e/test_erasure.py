@@ -29,6 +29,7 @@ POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted
 def of_the_person(n: int = 0) -> list[dict[str, Any]]:
     """Everything that can hold a value holds the canary."""
     who = {"userId": f"{CANARY}-id", "anonymousId": f"{CANARY}-device", "context": {CANARY: [CANARY], "ip": CANARY}}
+    consent = {"context": {"consent": {"categoryPreferences": {CANARY: True, "marketing": True}}}}
     order = {"order_id": f"{CANARY}-o{n}", "revenue": 10, "currency": "EUR", "gift_note": CANARY,
              "products": [{"product_id": "p1", "quantity": 2, "engraving": CANARY}]}  # fmt: skip
     return [
@@ -40,6 +41,7 @@ def of_the_person(n: int = 0) -> list[dict[str, Any]]:
         who | {"type": "track", "messageId": f"{CANARY}-e{n}", "properties": {CANARY: CANARY}},  # no event: rejected
         who | {"type": "track", "event": "Order Completed", "messageId": f"{CANARY}-f{n}",
                "properties": {"revenue": f"about {CANARY}"}},  # left out, and kept as it came
+        who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-g{n}", "properties": {}} | consent,
         who | {"type": "track", "event": "Thing Done", "messageId": f"{CANARY}-c{n}", "properties": {CANARY: "other"}},
     ]  # fmt: skip
 
@@ -125,7 +127,10 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
             client.settled()
+            client.post(f"/v1/profiles/{KEY}/consent", {"consent": {CANARY: False}, "reason": CANARY})
+            client.post("/v1/profiles/user_id:s0x0/consent", {"consent": {"marketing": True}, "reason": "at the desk"})
             view = client.profile(KEY)
+            assert view["consent"] == {CANARY: False, "marketing": True}
             assert client.get(f"/v1/profiles/{KEY}/events")["items"]
             assert client.get("/v1/rejected")["items"]
             assert files_with(data, CANARY), "else the search would find nothing whatever there is"
@@ -166,6 +171,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         again = client.profile("user_id:s0x0")
         assert {**again, "freshness": None} == {**other, "freshness": None}
+        assert again["consent"] == {"marketing": True}
+        assert client.get("/v1/profiles/user_id:s0x0/consent")["items"][0]["reason"] == "at the desk"
         assert client.settled()["events"] == events
 
 

@@ -90,6 +90,7 @@ def called(cluster: Cluster) -> list[str]:
         log,
         cluster.registry,
         lambda _: {},
+        lambda purpose, profiles: set(),
         cluster.clock,
         reached=reached,
         known=set(),

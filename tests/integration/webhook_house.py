@@ -30,6 +30,8 @@ class House:
         self.registry = Registry(self.log, self.clock)
         self.table = Table()
         self._transitions = 0
+        self.allows: Callable[[str, int], bool] = lambda purpose, profile: True
+        """Whether a profile allows a purpose at this moment."""
 
     def clock(self) -> int:
         return self.now
@@ -65,6 +67,7 @@ class House:
             self.log,
             self.registry,
             lambda profiles: {p: [{"type": "user_id", "value": f"u{p}", "first_seen": "…"}] for p in profiles},
+            lambda purpose, profiles: {profile for profile in profiles if self.allows(purpose, profile)},
             self.table.write,
             self.table.pending,
             senders(self.clock, allow_private=allow_private, lookup=lookup, ssl_context=ssl_context),

@@ -179,6 +179,7 @@ _TABLES: Final = {
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
+    "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
     "rows": "SELECT dup, uniqExact(part, off), count() FROM log_rows FINAL GROUP BY dup ORDER BY dup",

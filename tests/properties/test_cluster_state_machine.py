@@ -46,6 +46,7 @@ POINTS: Final = {
         "retellings",
         "events",
         "traits",
+        "consents",
         "identifiers",
         "ids",
         "log_rows",
@@ -267,6 +268,7 @@ TABLES: Final = {
     "tellings": "SELECT * FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
+    "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
     "rows": "SELECT part, off, dup FROM log_rows FINAL ORDER BY ALL",

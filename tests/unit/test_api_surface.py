@@ -36,6 +36,14 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/privacy/requests/{id}"): "steward",
     ("POST", "/v1/profiles/{key}/merge"): "steward",
     ("POST", "/v1/profiles/{key}/split"): "steward",
+    ("GET", "/v1/profiles/{key}/consent"): "read",
+    ("POST", "/v1/profiles/{key}/consent"): "steward",
+    ("GET", "/v1/profiles/{key}/export"): "steward",
+    ("GET", "/v1/purposes"): "read",
+    ("POST", "/v1/purposes"): "admin",
+    ("GET", "/v1/purposes/{name}"): "read",
+    ("PUT", "/v1/purposes/{name}"): "admin",
+    ("DELETE", "/v1/purposes/{name}"): "admin",
     ("GET", "/v1/segments"): "read",
     ("POST", "/v1/segments"): "write",
     ("POST", "/v1/segments/preview"): "read",
@@ -232,7 +240,8 @@ def test_openapi_explains_and_shows_every_operation(world: World) -> None:
 def test_every_request_model_has_an_example_that_is_valid(world: World) -> None:
     for name in ("LookupIn", "MergeIn", "SplitIn", "EraseIn", "PrivacyRequestIn",
                  "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
-                 "TriggerChange", "TokenIn", "SourceIn", "SourceChange"):  # fmt: skip
+                 "TriggerChange", "TokenIn", "SourceIn", "SourceChange",
+                 "PurposeIn", "PurposeChange", "ConsentIn"):  # fmt: skip
         model = getattr(requests, name)
         model.model_validate(example_of(model))
 

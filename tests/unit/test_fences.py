@@ -133,6 +133,7 @@ def test_who_follows_the_topic_says_so_for_the_next_start(log: Counting) -> None
         log,
         registry,
         lambda _: {},
+        lambda purpose, profiles: set(),
         lambda: 1,
         reached=lambda _: None,
         known=set(),

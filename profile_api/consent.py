@@ -1,0 +1,143 @@
+"""A person's consent: stating it, and the history of what was stated."""
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import orjson
+from fastapi import Query
+
+from eventlog.port import Position
+from identity.nodes import node_of
+from profile_api import people
+from profile_api.auth import Caller, scope
+from profile_api.cursors import read_cursor, write_cursor
+from profile_api.deps import ApiDeps, Deps
+from profile_api.models.consent import StatementPage
+from profile_api.models.examples import example
+from profile_api.models.profiles import Profile
+from profile_api.params import Cursor, Limit, ProfileKey, moment_of
+from profile_api.profiles import view_of
+from profile_api.replies import JsonReply, page
+from profile_api.requests import ConsentIn
+from profile_api.routes import guarded
+from profile_api.statements import Stated
+from profile_api.status import PROJECTIONS_GROUP, freshness
+from profile_api.turns import declares, reads_much
+from profile_api.views import DEFAULT_PARTS
+from registry.scopes import READ, STEWARD
+from schemas import topics
+from schemas.clock import iso
+from schemas.errors import Backpressure, Conflict
+from schemas.order import received_of, time_of
+
+_POLL_SECONDS = 0.02
+
+_HISTORY = """SELECT purpose, ver, value, source, channel, detail FROM consents
+WHERE node IN {nodes:Array(UInt128)} AND ({purpose:String} = '' OR purpose = {purpose:String})
+  AND (ver, purpose) < ({ver:UInt256}, {last:String})
+ORDER BY ver DESC, purpose DESC LIMIT 1 BY ver, purpose LIMIT {limit:UInt32}"""
+_LATEST = (1 << 256) - 1
+
+
+def state(deps: ApiDeps, key: str, body: ConsentIn, by: str) -> dict[str, Any]:
+    """Record what the person of a profile allows; its view once that shows there.
+
+    The statement belongs to the identifier that the key names, or for a profile id to the one it was founded by: where
+    that goes in a merge or a split, the statement goes with it. Raises `NotFound`; `Backpressure` (`not_visible_yet`)
+    where it is recorded and not visible in time.
+    """
+    node = people.node_of_key(deps, key)
+    row = people.profile_row(deps, key)
+    detail = {"reason": body.reason, "stated_by": by}
+    identifier = _identifier(deps, row, node)
+    at = moment_of("at", body.at)
+    _wait_for(deps, deps.state_consent(Stated(identifier, body.consent, deps.clock(), at, detail)))
+    fresh = freshness(deps)
+    answer = view_of(deps, people.profile_row(deps, key), (*DEFAULT_PARTS, "purposes"), fresh)
+    unknown = sorted(set(body.consent) - deps.registry.purposes.keys())
+    if unknown:
+        message = "not declared: it is on record, and means nothing to a trigger until it is; see /v1/purposes"
+        answer["warnings"] = [{"purpose": name, "message": f"purpose {name}: {message}"} for name in unknown]
+    return answer
+
+
+def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
+    """The identifier that a node of the profile stands for, else another one of the profile's."""
+    identifiers = [(kind, value) for kind, value, *_ in row["identifiers"]]
+    for kind, value in identifiers:
+        if node_of(deps.secret, deps.workspace, kind, value) == node:
+            return kind, value
+    if not identifiers:
+        raise Conflict(
+            "consent: wanted a profile with an identifier, got one without; name the person by an identifier",
+            code="no_identifier",
+        )
+    return identifiers[0]
+
+
+def _wait_for(deps: ApiDeps, place: Position) -> None:
+    """Block until views hold what came of this record of simorgh.events."""
+    part, offset = place
+    shown = deps.projections.shown or (lambda: deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
+    deadline = time.monotonic() + deps.projections.visible_within
+    while shown()[part] <= offset:
+        if time.monotonic() > deadline:
+            raise Backpressure(
+                "consent: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
+                " lag_seconds of /v1/status, then read it back instead of sending it again",
+                code="not_visible_yet",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def history(deps: ApiDeps, profile: int, purpose: str, limit: int, cursor: str | None) -> dict[str, Any]:
+    """A page of what was stated by whoever the profile is now, the latest first in the total order of events."""
+    ver, last = read_cursor(deps.secret, "consent", cursor, (int, str)) if cursor else (_LATEST, "")
+    bound = {"nodes": people.nodes_of(deps.reader, profile), "purpose": purpose, "ver": ver, "last": last}
+    rows = deps.reader.rows(_HISTORY, bound | {"limit": limit + 1})
+    shown = rows[:limit]
+    more = len(rows) > limit
+    following = write_cursor(deps.secret, "consent", (shown[-1]["ver"], shown[-1]["purpose"])) if more else None
+    return page([statement_view(row) for row in shown], following)
+
+
+def statement_view(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`choice`: null where a statement was taken back."""
+    detail = orjson.loads(row["detail"]) if row["detail"] else {}
+    return {
+        "purpose": row["purpose"],
+        "choice": None if row["value"] is None else orjson.loads(row["value"]),
+        "at": iso(time_of(row["ver"])),
+        "received_at": iso(received_of(row["ver"])),
+        "source": row["source"],
+        "channel": row["channel"],
+        **{name: detail[name] for name in ("reason", "stated_by") if detail.get(name)},
+    }
+
+
+routes = guarded("consent", "/v1/profiles")
+
+
+@routes.post("/{key:path}/consent", response_model=Profile, responses=example(Profile))
+@scope(STEWARD)
+@declares
+def state_consent(deps: Deps, key: ProfileKey, body: ConsentIn, by: Caller) -> JsonReply:
+    """Record what the person allows and what not. Answers once that is visible, with the profile's view. A later
+    statement, by time, stays in force."""
+    return JsonReply(state(deps, key, body, by))
+
+
+@routes.get("/{key:path}/consent", response_model=StatementPage, responses=example(StatementPage))
+@scope(READ)
+@reads_much
+def consent_history(
+    deps: Deps,
+    key: ProfileKey,
+    purpose: Annotated[str, Query(max_length=200, description="Only statements about this purpose.")] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """Every statement of the profile's consent, with its source and time, the latest first."""
+    row = people.profile_row(deps, key)
+    return JsonReply(history(deps, row["profile"], purpose, limit, cursor))
