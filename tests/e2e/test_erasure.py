@@ -97,6 +97,13 @@ def rows_with(data: Path, text: str) -> list[str]:
         ]
 
 
+def require_nothing_left(folder: Path, data: Path) -> None:
+    """`data`: the data folder, which no process has."""
+    assert not files_with(folder, CANARY)
+    assert not records_with(data, CANARY)
+    assert not rows_with(data, CANARY)
+
+
 def forget(client: Client, key: str = KEY) -> dict[str, Any]:
     answer = client.http.request("DELETE", f"/v1/profiles/{key}", json={"reason": "asked"})
     assert answer.status_code == 202, answer.text
@@ -160,13 +167,9 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         waiting = client.get("/v1/triggers/dead/deliveries")["items"]
         assert [one["status"] for one in waiting] == ["pending"], "whoever was away is told to forget them, too"
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
-    assert not files_with(tmp_path, CANARY)
-    assert not records_with(data, CANARY)
-    assert not rows_with(data, CANARY)
+    require_nothing_left(tmp_path, data)
     simorgh("replay", "--data", data).answer()
-    assert not files_with(tmp_path, CANARY)
-    assert not records_with(data, CANARY)
-    assert not rows_with(data, CANARY)
+    require_nothing_left(tmp_path, data)
     with running(data) as (_, client):
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         again = client.profile("user_id:s0x0")
@@ -198,9 +201,7 @@ def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, poi
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
         client.close()
-    assert not files_with(tmp_path, CANARY)
-    assert not records_with(data, CANARY)
-    assert not rows_with(data, CANARY)
+    require_nothing_left(tmp_path, data)
 
 
 def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: Path) -> None:
@@ -221,5 +222,4 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
         found = client.http.get(f"/v1/profiles/{KEY}", params={"include": "traits,identities,events"})
         assert CANARY not in found.text.replace(KEY, "")
         assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
-    assert not files_with(fresh, CANARY)
-    assert not rows_with(fresh, CANARY)
+    require_nothing_left(fresh, fresh)
