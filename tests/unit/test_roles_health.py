@@ -12,6 +12,8 @@ from prometheus_client import CollectorRegistry
 
 from eventlog.sqlite import SqliteEventLog
 from eventlog.watched import WatchedLog
+from privacy.keyring import Keyring
+from privacy.sqlite import SqliteKeys
 from profile_api.readiness import Readiness, tables_answer
 from simorgh.cluster import Base
 from simorgh.collect import collector
@@ -27,8 +29,10 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
     monkeypatch.setenv("SIMORGH_WRITE_KEY", KEY)
     log = WatchedLog(SqliteEventLog(tmp_path / "log.db"))
     nowhere: Any = None  # the collector asks Kafka through its log alone
-    yield Base(nowhere, log, b"s" * 32, DeclarationsFollower(log, Settings(), b"s" * 32))
+    keyring = Keyring(SqliteKeys(tmp_path / "keys.sqlite"), b"s" * 32)
+    yield Base(nowhere, log, b"s" * 32, keyring, DeclarationsFollower(log, Settings(), b"s" * 32, keyring))
     log.close()
+    keyring.close()
 
 
 async def _answers(app: Any, *requests: tuple[str, str]) -> list[httpx.Response]:
