@@ -28,6 +28,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import takewhile
 from typing import Final
 
 from eventlog.port import LatestRecords, Message, Position
@@ -82,8 +83,10 @@ class TopicKeys:
         *,
         start: float = START_SECONDS,
         beat: float = BEAT_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Waits `start` seconds for the copy. `beat`: seconds between two beats. Both are closed with it."""
+        """Waits `start` seconds for the copy. `beat`: seconds between two beats. Topic and copy are closed with it."""
+        self._monotonic = monotonic
         self._topic = topic
         self._copy = copy
         self._clock = clock
@@ -111,7 +114,7 @@ class TopicKeys:
         return self._copy.of(nodes)
 
     def level(self, within: float = 0.0) -> bool:
-        entered = time.monotonic()
+        entered = self._monotonic()
         if entered - self._level_at <= within:
             return False
         self._require_open()
@@ -124,7 +127,7 @@ class TopicKeys:
     def _read_on(self) -> None:
         """To the end of now. The lock is held."""
         self._copy.forget_if_away(self._clock())
-        asked, now = time.monotonic(), self._clock()
+        asked, now = self._monotonic(), self._clock()
         self._end = self._topic.end()
         while self._copy.position < self._end and not self._over.is_set():
             records = self._topic.read(self._copy.position, _READ, self._end)
@@ -192,30 +195,31 @@ class TopicKeys:
         if gone:
             self._topic.submit(gone).result()
             self.level()
-        self._destroyed_at = time.monotonic()
+        self._destroyed_at = self._monotonic()
         return len(gone)
 
     def is_known(self) -> bool:
-        return time.monotonic() - self._destroyed_at > LEASE
+        return self._monotonic() - self._destroyed_at > LEASE
 
     def purge(self) -> bool:
         self.level()
         awaited = self._copy.gone(_LOOKED_AT)
         if awaited:
             self._beat_now_and_then()
-            self._copy.have_left([offset for offset in awaited if not self._is_there(offset)])
-            self._seen_gone_at = time.monotonic()
+            self._copy.have_left(list(takewhile(self._has_left, awaited)))
+            self._seen_gone_at = self._monotonic()
             return False
-        return time.monotonic() - self._seen_gone_at > FILES_SECONDS
+        return self._monotonic() - self._seen_gone_at > FILES_SECONDS
 
-    def _is_there(self, offset: int) -> bool:
+    def _has_left(self, offset: int) -> bool:
+        """The broker compacts from lower to higher offsets, so that one that is there is enough to know."""
         records = self._topic.read(offset, 1, self._end)
-        return bool(records) and records[0].offset == offset
+        return not records or records[0].offset != offset
 
     def _beat_now_and_then(self) -> None:
-        if time.monotonic() - self._beaten_at >= self._beat:
+        if self._monotonic() - self._beaten_at >= self._beat:
             self._topic.submit([(_BEAT, _BEAT)]).result()
-            self._beaten_at = time.monotonic()
+            self._beaten_at = self._monotonic()
 
     def close(self) -> None:
         if not self._over.is_set():

@@ -63,7 +63,8 @@ def of_cluster(settings: Settings, log: RecordLog, secret: bytes) -> Keyring:
     with ExitStack() as undo:
         topic = open_keys_topic(settings)
         undo.callback(topic.close)
-        there, said = identity_of_topic(topic), read_about(log).get(_CLAIM)
+        said = read_about(log).get(_CLAIM)  # first: another process may go through both steps meanwhile
+        there = identity_of_topic(topic)
         if not there and said is None:
             identify(topic, identity)
             there = identity

@@ -8,7 +8,7 @@ Side effects of `destroy`, in order. All may be done again: a crash anywhere beg
 
 of `forget`, once all processes know that (`Keyring.is_known`; one machine is one process):
 
-  4 tables            rows about the nodes, and views of the profile
+  4 tables            rows about the nodes, and views of the profile; also in a generation that is being built
   5 simorgh.registry  `erasure`, unreadable
 
 and of `step`, for those that are unreadable:
@@ -71,8 +71,8 @@ class Eraser:
         self._waiting: list[tuple[Erasure, list[int]]] = []
         """Requests whose keys are destroyed, with their nodes."""
         self._purging: list[Erasure] = []
-        self._rewritten = False
-        """Whether the parts of the tables are written anew for those."""
+        self._replaced: list[tuple[Writer, forgetting.Parts]] = []
+        """The parts that were written anew for those; [] before that."""
 
     def destroy(self) -> Callable[[], bool]:
         """Destroy the keys of everybody whose request identity has taken in. Returns whether `forget` may follow."""
@@ -106,12 +106,14 @@ class Eraser:
         found = forgetting.rejected_of(self._writer, texts)
         if found:
             self._keys.destroy([self._keys.node_of_rejection(*one) for one in found])
-            forgetting.forget_rejected(self._writer, [digest for _, _, digest in found])
+            for writer in self._writer.and_later():
+                forgetting.forget_rejected(writer, [digest for _, _, digest in found])
             self._checkpoint("rejected events destroyed")
 
     def _forget(self, nodes: Collection[int]) -> None:
         if nodes:
-            forgetting.forget(self._writer, nodes, nodes)
+            for writer in self._writer.and_later():
+                forgetting.forget(writer, nodes, nodes)
             self._checkpoint("rows deleted")
 
     def _nodes_of(self, request: Erasure) -> list[int]:
@@ -123,22 +125,21 @@ class Eraser:
     def step(self) -> bool:
         """See to the bytes of those that are unreadable; never waits. Whether there was anything to do."""
         if not self._purging:
-            self._purging, self._rewritten = self._settled(), False
+            self._purging = self._settled()
             if not self._purging:
                 return False
         nodes = {from_hex(node) for one in self._purging for node in one.nodes}
-        if not self._rewritten:
+        if not self._replaced:
             if self._keys.destroy(nodes) or not self._keys.purge():
                 return False
             self._forget(nodes)
-            forgetting.purge(self._writer)
-            self._rewritten = True
+            self._replaced = [(writer, forgetting.purge(writer)) for writer in self._writer.and_later()]
             return True
-        if not forgetting.is_purged(self._writer):
+        if not all(forgetting.is_purged(writer, replaced) for writer, replaced in self._replaced):
             return False
         self._say([(ERASURE, one.id, {"state": "destroyed"}) for one in self._purging])
         _LOG.info("privacy: %d requests for erasure: destroyed", len(self._purging))
-        self._purging = []
+        self._purging, self._replaced = [], []
         return True
 
     def _settled(self) -> list[Erasure]:
