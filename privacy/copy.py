@@ -41,8 +41,8 @@ _PRAGMAS: Final = (
     "cache_size = -32768",
     "wal_autocheckpoint = 16384",
 )
-"""32 MB of pages in memory and up to 64 MB of journal: nodes come in no order, so that a first reading writes everywhere
-in the file."""
+"""32 MB of pages in memory and up to 64 MB of journal: nodes come in no order, so that a first reading writes to all
+places in the file."""
 
 _PUT: Final = """INSERT INTO keys VALUES (?, ?, ?, ?, ?)
     ON CONFLICT (node, id) DO UPDATE SET off = max(off, excluded.off)"""

@@ -53,6 +53,7 @@ _READ: Final = 10_000
 _LOOKED_AT: Final = 200
 """Offsets that one `purge` looks at."""
 _PAUSES: Final = Pauses(LOOK_SECONDS, 5.0)
+_END_SECONDS: Final = 2.0
 
 
 def identity_of(topic: LatestRecords) -> str:
@@ -225,7 +226,7 @@ class TopicKeys:
         if not self._over.is_set():
             self._over.set()
             self._topic.close()
-            self._thread.join()
+            self._thread.join(_END_SECONDS)
             self._copy.close()
 
 

@@ -215,9 +215,10 @@ class Writer:
         """Server, table and name of the parts of these tables that were replaced, and are still on a disk."""
         cluster = self._warehouse._cluster
         parts = f"clusterAllReplicas('{cluster}', system.parts)" if cluster else "system.parts"
-        names = [f"{table}_local" if cluster else table for table in tables]
-        bound = {"database": self._warehouse.database(self.generation), "tables": names}
-        return {(server, table, part) for server, table, part in self.rows(_REPLACED.format(parts=parts), bound)}
+        stored = {f"{table}_local" if cluster else table: table for table in tables}
+        bound = {"database": self._warehouse.database(self.generation), "tables": list(stored)}
+        found = self.rows(_REPLACED.format(parts=parts), bound)
+        return {(server, stored[table], part) for server, table, part in found}
 
     def _stored(self, table: str) -> str:
         """The table that holds the rows, in a statement."""

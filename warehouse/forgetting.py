@@ -56,6 +56,9 @@ _SOON: Final = (
     "old_parts_lifetime = 1, merge_tree_clear_old_parts_interval_seconds = 1, cleanup_delay_period = 1,"
     " max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0"
 )
+_REWRITE: Final = "APPLY DELETED MASK"
+"""Also wakes the engine's cleaner, which sleeps for up to ten minutes where nothing happens to a table."""
+
 _AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in _SOON.split(", "))
 
 
@@ -91,14 +94,17 @@ def purge(writer: Writer) -> Parts:
     """Have the parts that hold deleted rows written anew, and the old ones, which it returns, removed soon. Blocks for
     the first."""
     for table in TABLES:
-        writer.alter(table, "APPLY DELETED MASK")
         writer.alter(table, f"MODIFY SETTING {_SOON}")
+        writer.alter(table, _REWRITE)
     return writer.replaced_parts(TABLES)
 
 
 def is_purged(writer: Writer, replaced: Parts) -> bool:
     """Whether none of these parts is left; from then on tables clean up at their own pace again."""
-    if replaced & writer.replaced_parts(TABLES):
+    left = replaced & writer.replaced_parts(TABLES)
+    if left:
+        for table in {table for _, table, _ in left}:
+            writer.alter(table, _REWRITE)
         return False
     for table in TABLES:
         writer.alter(table, f"RESET SETTING {_AS_BEFORE}")

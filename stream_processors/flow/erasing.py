@@ -124,6 +124,13 @@ class Eraser:
 
     def step(self) -> bool:
         """See to the bytes of those that are unreadable; never waits. Whether there was anything to do."""
+        try:
+            return self._purge()
+        except BaseException:
+            self._purging, self._replaced = [], []
+            raise
+
+    def _purge(self) -> bool:
         if not self._purging:
             self._purging = self._settled()
             if not self._purging:

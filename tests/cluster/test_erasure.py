@@ -92,6 +92,15 @@ def rows_with(cluster: Cluster, text: str) -> list[str]:
     return found
 
 
+class Steady(Sender):
+    """Some hundred messages a second: the test is not about speed."""
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self._url, auth=(WRITE_KEY, ""), timeout=10) as client:
+            while not self.enough.wait(0.5):
+                self._send_window(client)
+
+
 class Forgetting(threading.Thread):
     """Asks to forget the person; the answer comes when that is done, or takes too long."""
 
@@ -137,7 +146,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_on_a_cluster(cluster: Cluster,
     dying = cluster.role("work", "work-1", SIMORGH_CRASH_AT="keys destroyed:1")
     with closing(Api(collect, api_role)) as api, closing(Api(other, api_role)) as beside:
         declare(api, receiver.url)
-        sender = Sender(collect.url, 1, 4711)
+        sender = Steady(collect.url, 1, 4711)
         sender.start()
         api.send(*of_the_person())
         beside.send(*of_the_person())
