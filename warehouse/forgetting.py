@@ -52,14 +52,11 @@ _HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
 
 TABLES: Final = (*(table for table, _ in _GONE), "rejected")
 
-_SOON: Final = (
+SOON: Final = (
     "old_parts_lifetime = 1, merge_tree_clear_old_parts_interval_seconds = 1, cleanup_delay_period = 1,"
     " max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0"
 )
-_REWRITE: Final = "APPLY DELETED MASK"
-"""Also wakes the engine's cleaner, which sleeps for up to ten minutes where nothing happens to a table."""
-
-_AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in _SOON.split(", "))
+_AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in SOON.split(", "))
 
 
 def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) -> None:
@@ -91,20 +88,17 @@ Parts = set[tuple[str, str, str]]
 
 
 def purge(writer: Writer) -> Parts:
-    """Have the parts that hold deleted rows written anew, and the old ones, which it returns, removed soon. Blocks for
-    the first."""
+    """Have the parts that hold deleted rows written anew, and the old ones, which it returns, removed soon: within five
+    minutes, since the engine's cleaner sleeps so long where nothing happens to a table. Blocks for the first."""
     for table in TABLES:
-        writer.alter(table, f"MODIFY SETTING {_SOON}")
-        writer.alter(table, _REWRITE)
+        writer.alter(table, f"MODIFY SETTING {SOON}")
+        writer.alter(table, "APPLY DELETED MASK")
     return writer.replaced_parts(TABLES)
 
 
 def is_purged(writer: Writer, replaced: Parts) -> bool:
     """Whether none of these parts is left; from then on tables clean up at their own pace again."""
-    left = replaced & writer.replaced_parts(TABLES)
-    if left:
-        for table in {table for _, table, _ in left}:
-            writer.alter(table, _REWRITE)
+    if replaced & writer.replaced_parts(TABLES):
         return False
     for table in TABLES:
         writer.alter(table, f"RESET SETTING {_AS_BEFORE}")
