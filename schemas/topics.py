@@ -26,6 +26,10 @@ DELIVERIES: Final = "simorgh.deliveries"
 ABOUT: Final = "simorgh.about"
 """The log's format, and facts that must never change. Key: name. One partition."""
 
+KEYS: Final = "simorgh.keys"
+"""On a cluster, the wrapped data keys: compacted, so that a destroyed key leaves it (`privacy.topic`). Its offsets have
+gaps, so it is not one of the log's topics."""
+
 SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
 """Topics with one partition on one machine; the others have `partitions`."""
 
