@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := schemas eventlog registry identity segments producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
+# Where EFFORT is asked for.
+LAWS := tests/properties tests/contracts tests/unit tests/e2e/test_hostile_calls.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One lock for every Python and machine that we run on. Versions that are locked stay, unless --upgrade is among ARGS.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --custom-compile-command "make lock" $(ARGS)
@@ -83,9 +85,9 @@ bench: setup-test ## measure what is promised, beside bare loops
 hostile: setup-test ## attack a server for ten minutes beside an ordinary client (ARGS=--minutes=1)
 	$(BIN)/python -m tests.hostile $(ARGS)
 
-soak: setup-test ## long runs: hundreds of kills, and twenty times as many examples of every law
+soak: setup-test ## long runs: hundreds of kills, and forty times as many examples of every law
 	$(BIN)/python -m pytest -q -m soak $(ARGS)
-	EFFORT=20 $(BIN)/python -m pytest -q -n auto --timeout=7200 tests/properties tests/contracts tests/unit -m "not soak"
+	EFFORT=40 $(BIN)/python -m pytest -q -n auto --timeout=7200 $(LAWS) -m "not soak"
 
 clean: ## remove what was built
 	rm -rf $(VENV) .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -104,3 +104,26 @@ class EventLog(RecordLog, PositionStore, Protocol):
         is under way, raise `Conflict` with code `closed`.
         """
         ...
+
+
+class LatestRecords(Protocol):
+    """A topic of one partition that keeps the latest record of each key, and of a key whose latest value is empty none
+    in the end. Offsets have gaps. All methods may be called from any thread, and raise `Conflict` with code `closed`
+    once it is closed."""
+
+    def submit(self, messages: Sequence[Message]) -> "Future[list[list[Position]]]":
+        """Append in order, without blocking: done means that all of it is durable. See `RecordLog.submit`."""
+        ...
+
+    def end(self) -> int:
+        """The next offset. Raises `Backpressure` while nobody answers."""
+        ...
+
+    def read(self, offset: int, limit: int, end: int) -> list[Record]:
+        """Up to `limit` records, from the first one at `offset` or after it on, at least one of them below `end`, an
+        answer of `end()`; none where `offset` is not below it."""
+        ...
+
+    def close(self) -> None:
+        """Idempotent."""
+        ...

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from privacy.store import KeyStore, StoredKey
+from privacy.store import LEASE, KeyStore, StoredKey
 from schemas.errors import Broken
 from schemas.recent import Recent
 
@@ -72,8 +72,9 @@ class Keyring:
         self._drawn: list[StoredKey] = []
         self._under_way: list[Future[None]] = []
         self._destroyed: set[int] = set()
-        """Nodes whose keys this process destroyed. One may come back into the cache from a thread that was about to use
-        it, and must not open anything."""
+        """Nodes whose keys were destroyed. One may come back into the cache from a thread that was about to use it, and
+        must not open anything."""
+        store.follow(self._forget)
 
     # ---- for whoever seals
 
@@ -81,7 +82,7 @@ class Keyring:
         """The key of a node, drawn if it has none. What it seals may be written once `storing` is done."""
         known = self._keys[node]
         if known is None:
-            known = self.find((node,)).get(node)
+            known = self._at_hand((node,)).get(node)
         return known[0] if known else self._draw(node, name)
 
     def _draw(self, node: int, name: Name | None) -> DataKey:
@@ -128,7 +129,17 @@ class Keyring:
     # ---- for whoever opens
 
     def find(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
-        """The keys of these nodes. A node whose keys were destroyed, or that never had one, is left out."""
+        """The keys of these nodes. A node whose keys were destroyed, or that never had one, is left out. Raises
+        `Backpressure` where nobody can say whether any were destroyed in the last seconds."""
+        self._store.level(LEASE)
+        found = self._at_hand(nodes)
+        missing = set(nodes) - found.keys() - self._destroyed
+        if missing and self._store.level():
+            found |= self._read(missing - self._destroyed)
+        return found
+
+    def _at_hand(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
+        """The keys that this process knows of."""
         wanted = set(nodes) - self._destroyed
         found = {node: keys for node in wanted if (keys := self._keys[node])}
         missing = wanted - found.keys()
@@ -142,7 +153,10 @@ class Keyring:
         found = self.find(wanted)
         missing = {node for node, ids in wanted.items() if not {key.id for key in found.get(node, ())}.issuperset(ids)}
         missing -= self._destroyed
-        return found | self._read(missing) if missing else found
+        if missing:
+            self._store.level()
+            found |= self._read(missing - self._destroyed)
+        return found
 
     def _read(self, nodes: Collection[int]) -> dict[int, Sequence[DataKey]]:
         found: dict[int, Sequence[DataKey]] = {}
@@ -185,6 +199,10 @@ class Keyring:
         self._forget(nodes)
         return destroyed
 
+    def is_known(self) -> bool:
+        """Whether no other process opens anything with what this one destroyed."""
+        return self._store.is_known()
+
     def purge(self) -> bool:
         return self._store.purge()
 
@@ -193,6 +211,10 @@ class Keyring:
             self._destroyed.update(nodes)
             self._drawn = [key for key in self._drawn if key.node not in self._destroyed]
             self._keys.drop(nodes)
+
+    def ready(self) -> None:
+        """Raises `Backpressure` where no events can be sealed or opened now."""
+        self._store.level(LEASE)
 
     def forget_all(self) -> None:
         """Empty the cache."""

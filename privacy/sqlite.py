@@ -8,7 +8,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
@@ -37,11 +37,11 @@ class SqliteKeys:
         self._path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
-            self._writer = _connect(path)
+            self._writer = connect(path)
             _prepare(self._writer, path)
             (self.identity,) = self._writer.execute("SELECT identity FROM about").fetchone()
             """Tells key stores apart; a copy has the same."""
-            self._reader = _connect(path)
+            self._reader = connect(path)
         except sqlite3.DatabaseError as error:
             raise Broken(
                 f"Key store {path}: wanted a readable file, got damaged pages or another kind of file; restore it"
@@ -83,22 +83,25 @@ class SqliteKeys:
                     done.set_result(None)
 
     def _insert(self, keys: Sequence[StoredKey]) -> None:
-        rows = [(_blob(key.node), key.id, key.wrapped, key.name) for key in keys]
+        rows = [(blob(key.node), key.id, key.wrapped, key.name) for key in keys]
         with self._writing, self._writer:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.executemany(_ADD, rows)
 
     def of(self, nodes: Collection[int]) -> Mapping[int, Sequence[StoredKey]]:
-        found: dict[int, list[StoredKey]] = {}
-        wanted = sorted(nodes)
         with self._reading:
             self._require_open()
-            for start in range(0, len(wanted), _AT_ONCE):
-                some = [_blob(node) for node in wanted[start : start + _AT_ONCE]]
-                for node, *rest in self._reader.execute(_OF % _marks(some), some):
-                    key = StoredKey(int.from_bytes(node, "big"), *rest)
-                    found.setdefault(key.node, []).append(key)
-        return found
+            return keys_of(self._reader, nodes)
+
+    def level(self, within: float = 0.0) -> bool:
+        """There are no others."""
+        return False
+
+    def follow(self, forget: Callable[[Collection[int]], None]) -> None:
+        """There are no others."""
+
+    def is_known(self) -> bool:
+        return True
 
     def destroy(self, nodes: Collection[int]) -> int:
         wanted, destroyed = sorted(nodes), 0
@@ -106,7 +109,7 @@ class SqliteKeys:
             self._require_open()
             self._writer.execute("BEGIN IMMEDIATE")
             for start in range(0, len(wanted), _AT_ONCE):
-                some = [_blob(node) for node in wanted[start : start + _AT_ONCE]]
+                some = [blob(node) for node in wanted[start : start + _AT_ONCE]]
                 destroyed += self._writer.execute(_DESTROY % _marks(some), some).rowcount
         return destroyed
 
@@ -140,7 +143,7 @@ def identity_of(path: Path) -> str:
     return str(identity)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
 
 
@@ -161,7 +164,19 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"PRAGMA user_version = {VERSION}")
 
 
-def _blob(node: int) -> bytes:
+def keys_of(db: sqlite3.Connection, nodes: Collection[int]) -> dict[int, list[StoredKey]]:
+    """The keys of these nodes in the table `keys`, in the order of their ids."""
+    found: dict[int, list[StoredKey]] = {}
+    wanted = sorted(nodes)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = [blob(node) for node in wanted[start : start + _AT_ONCE]]
+        for node, *rest in db.execute(_OF % _marks(some), some):
+            key = StoredKey(int.from_bytes(node, "big"), *rest)
+            found.setdefault(key.node, []).append(key)
+    return found
+
+
+def blob(node: int) -> bytes:
     return node.to_bytes(16, "big")
 
 

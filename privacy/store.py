@@ -7,9 +7,12 @@ unreadable, in the log and in every copy of it.
 Every adapter passes `tests/contracts/key_store.py`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+LEASE: Final = 5.0
+"""Seconds for which a process may go by what it knows of the keys without asking whether any were destroyed."""
 
 
 class StoredKey(NamedTuple):
@@ -31,12 +34,26 @@ class KeyStore(Protocol):
         ...
 
     def of(self, nodes: Collection[int]) -> Mapping[int, Sequence[StoredKey]]:
-        """The keys of these nodes, in the order of their ids; nodes without a key are left out."""
+        """The keys of these nodes, in the order of their ids; nodes without a key are left out. What other processes
+        did lately may be missing: see `level`. Raises `Backpressure` while the store is still being opened."""
+        ...
+
+    def level(self, within: float = 0.0) -> bool:
+        """Have `of` answer with what all processes had stored and destroyed until `within` seconds ago. Returns whether
+        its answers may differ from those before. Raises `Backpressure` where nobody can say."""
+        ...
+
+    def follow(self, forget: Callable[[Collection[int]], None]) -> None:
+        """From now on, call `forget` with nodes whose keys other processes have destroyed, from any thread."""
         ...
 
     def destroy(self, nodes: Collection[int]) -> int:
         """Destroy all keys of these nodes, and return how many there were. From then on `of` does not answer with
         them, after any crash; their bytes may remain until `purge` returns."""
+        ...
+
+    def is_known(self) -> bool:
+        """Whether all other processes go by what this one destroyed: `LEASE` seconds later at most."""
         ...
 
     def purge(self) -> bool:

@@ -123,6 +123,9 @@ class Collector:
             return problem(
                 refused.status, refused.code, refused.message, retry_after=refused.retry_after or retry_after
             )
+        except Backpressure as error:  # the keys that events are sealed under cannot be had
+            self.metrics.refused.labels("503", error.code).inc()
+            return problem(503, error.code, error.message, retry_after=RETRY_AFTER)
 
     # --- Segment and RudderStack ---
 

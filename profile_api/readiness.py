@@ -129,6 +129,22 @@ def log_takes_events(log: Probed, topic: str) -> Check:
     return check
 
 
+class Keys(Protocol):
+    """Data keys (`privacy.keyring`)."""
+
+    def ready(self) -> None: ...
+
+
+def keys_are_known(keys: Keys) -> Check:
+    """Events can be sealed and opened."""
+
+    def check() -> ReadinessFault | None:
+        keys.ready()
+        return None
+
+    return check
+
+
 def tables_answer(reader: Reader, damage: Callable[[], SimorghError | None] = lambda: None) -> Check:
     """The warehouse answers a query of the live tables, and no query has met a `damage` on disk."""
 

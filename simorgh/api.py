@@ -6,7 +6,7 @@ from typing import Any
 
 from eventlog.port import EventLog
 from profile_api.deps import ApiDeps, Projections
-from profile_api.readiness import Readiness, log_takes_events, tables_answer
+from profile_api.readiness import Readiness, keys_are_known, log_takes_events, tables_answer
 from profile_api.watch import watch
 from registry.throttle import Throttle
 from schemas import topics
@@ -67,6 +67,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 readiness=Readiness(
                     {
                         "log": log_takes_events(base.log, topics.REGISTRY),
+                        "keys": keys_are_known(base.keyring),
                         "warehouse": tables_answer(reader, lambda: warehouse.damage(live.number)),
                     }
                 ),

@@ -7,10 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eventlog.kafka.client import Connection
+from eventlog.port import EventLog
 from eventlog.watched import WatchedLog
+from privacy.keyring import Keyring
+from privacy.log import SealedLog
 from schemas.errors import InvalidSettings
-from simorgh import __version__, loglines
+from simorgh import __version__, data_keys, loglines
 from simorgh.counts import MinuteCounts
+from simorgh.datadir import keep_files_private
 from simorgh.interpreter import tune_interpreter
 from simorgh.logs import open_cluster_log
 from simorgh.secret import of_cluster
@@ -27,6 +31,7 @@ class Base:
     kafka: Connection
     log: WatchedLog
     secret: bytes
+    keyring: Keyring
     declarations: DeclarationsFollower
 
 
@@ -50,20 +55,24 @@ def opened(settings: Settings) -> Iterator[Base]:
     assert settings.kafka is not None
     loglines.begin(settings)
     tune_interpreter()
-    log = WatchedLog(open_cluster_log(settings))
+    keep_files_private()
+    log: EventLog = open_cluster_log(settings)
     try:
         secret = of_cluster(settings, log)
-        declarations = DeclarationsFollower(log, settings, secret)
+        keyring = data_keys.of_cluster(settings, log, secret)
+        log = SealedLog(log, keyring)
+        watched = WatchedLog(log)
+        declarations = DeclarationsFollower(watched, settings, secret, keyring)
     except BaseException:
         log.close()
         raise
-    counts = MinuteCounts(log)
+    counts = MinuteCounts(watched)
     try:
         declarations.registry.refresh()
         declarations.follow()
         counts.start()
         _LOG.info("starts: version %s, process %d, log on %s", __version__, os.getpid(), settings.kafka.bootstrap)
-        yield Base(settings.kafka, log, secret, declarations)
+        yield Base(settings.kafka, watched, secret, keyring, declarations)
         _LOG.info("stops: was told to")
     finally:
         counts.stop()

@@ -10,7 +10,7 @@ from producers.router import collector_router
 from producers.shortcut import add_collector
 from profile_api import health, problems
 from profile_api.framing import Framing
-from profile_api.readiness import Readiness, log_takes_events
+from profile_api.readiness import Readiness, keys_are_known, log_takes_events
 from profile_api.watch import literal_paths, watch
 from registry.throttle import Throttle
 from schemas import topics
@@ -30,6 +30,10 @@ def collect(settings: Settings, host: str, port: int, ready: Callable[[str], Non
         run_app(app, addresses, lambda: ready(addresses[0].url), settings, metrics)
 
 
+def _readiness(base: Base) -> Readiness:
+    return Readiness({"log": log_takes_events(base.log, topics.REGISTRY), "keys": keys_are_known(base.keyring)})
+
+
 def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     problems.install(app)
@@ -45,7 +49,7 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
         public_url=settings.public_url,
     )
     add_collector(app, routes)
-    health.add_health(app, Readiness({"log": log_takes_events(base.log, topics.REGISTRY)}), metrics)
+    health.add_health(app, _readiness(base), metrics)
     app.add_middleware(Framing)
     watch(app, metrics, literal_paths(routes))
     return app

@@ -6,16 +6,24 @@ whose key store is lost, or is another log's, does not start.
 
 import json
 import secrets
+from contextlib import ExitStack
+from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
 from eventlog.about import claim, read_about
 from eventlog.port import RecordLog
 from eventlog.sqlite_repair import about_of
+from privacy.copy import KeysCopy
 from privacy.keyring import Keyring
 from privacy.sqlite import SqliteKeys, identity_of
+from privacy.topic import TopicKeys, identify
+from privacy.topic import identity_of as identity_of_topic
+from schemas import topics
+from schemas.clock import system_clock
 from schemas.errors import Conflict
 from simorgh.datadir import DataDir, write_private
+from simorgh.logs import open_keys_topic
 from simorgh.settings import Settings
 
 _CLAIM: Final = "keys"
@@ -43,6 +51,36 @@ def of_one_box(settings: Settings, folder: DataDir, log: RecordLog) -> Keyring:
         store.close()
         raise
     return Keyring(store, master)
+
+
+def of_cluster(settings: Settings, log: RecordLog, secret: bytes) -> Keyring:
+    """The keys in `simorgh.keys`, which are wrapped under SIMORGH_SECRET, with this process's copy of them in the data
+    folder. Raises `Conflict` where the log was written with keys that are not in the topic.
+
+      1 simorgh.keys    says which key store it is
+      2 simorgh.about   the log is of this key store. After a crash in between, the next process goes on here
+    """
+    identity = blake2b(b"simorgh: identity of the data keys", digest_size=8, key=secret).hexdigest()
+    with ExitStack() as undo:
+        topic = open_keys_topic(settings)
+        undo.callback(topic.close)
+        said = read_about(log).get(_CLAIM)  # first: another process may go through both steps meanwhile
+        there = identity_of_topic(topic)
+        if not there and said is None:
+            identify(topic, identity)
+            there = identity
+        if there != identity or (said or claim(log, _CLAIM, identity)) != identity:
+            raise Conflict(
+                f"Kafka topic {topics.KEYS}: wanted the data keys that the log was written with, got"
+                f" {'those of another log' if there else 'none'}; restore the topic. Without it nothing personal in the"
+                " log can be read",
+                code="keys_differ" if there else "keys_missing",
+            )
+        copy = KeysCopy(settings.data / "keys", identity, system_clock())
+        undo.callback(copy.close)
+        keyring = Keyring(TopicKeys(topic, copy, system_clock), secret)
+        undo.pop_all()
+    return keyring
 
 
 def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:

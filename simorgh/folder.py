@@ -4,7 +4,7 @@ from schemas.errors import InvalidSettings
 from simorgh import loglines, secret
 from simorgh.datadir import keep_files_private, taken
 from simorgh.deployment import require_there
-from simorgh.logs import OneBox, open_cluster_log
+from simorgh.logs import OneBox, open_cluster_log, open_keys_topic
 from simorgh.settings import Settings
 from simorgh.stores import open_warehouse
 from stream_processors.host import generation
@@ -52,6 +52,7 @@ def _migrate_cluster(settings: Settings) -> str:
         )
     log = open_cluster_log(settings)
     try:
+        open_keys_topic(settings).close()
         return _migrate_tables(settings, generation.current(log))
     except OtherTables as error:
         return f"topics; the tables in {error.database} are of another version, which the workers rebuild"

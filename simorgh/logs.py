@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
+from schemas import topics
 from schemas.errors import InvalidSettings
 from simorgh.settings import Settings
 
 if TYPE_CHECKING:
+    from eventlog.kafka.compacted import CompactedTopic
     from eventlog.kafka.log import KafkaEventLog
 
 
@@ -39,6 +41,20 @@ def open_cluster_log(settings: Settings) -> "KafkaEventLog":
     return KafkaEventLog(
         settings.kafka,
         partitions=settings.partitions,
+        replication=settings.kafka_replication,
+        min_insync=settings.kafka_min_insync,
+        client=settings.kafka_client,
+    )
+
+
+def open_keys_topic(settings: Settings) -> "CompactedTopic":
+    """Connects and makes `simorgh.keys` if it is missing. Raises `Backpressure` when no broker answers."""
+    assert settings.kafka is not None
+    from eventlog.kafka.compacted import CompactedTopic
+
+    return CompactedTopic(
+        settings.kafka,
+        topics.KEYS,
         replication=settings.kafka_replication,
         min_insync=settings.kafka_min_insync,
         client=settings.kafka_client,

@@ -29,9 +29,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SIMORGH_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    data: Annotated[Path, Field(description="The data folder: log, warehouse and keys of one machine.")] = Path(
-        "simorgh-data"
-    )
+    data: Annotated[
+        Path,
+        Field(description="The data folder: log, warehouse and keys of one machine; copies of the keys on a cluster."),
+    ] = Path("simorgh-data")
     log: Annotated[
         str,
         Field(description="The event log: `sqlite:///path`, `kafka://host:port[,host:port]`; empty: DATA/log.sqlite."),

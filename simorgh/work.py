@@ -16,7 +16,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from destinations import deliveries
 from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
-from profile_api.readiness import Readiness, ReadinessFault, log_takes_events, stages_run, tables_answer
+from privacy import records
+from profile_api.readiness import (
+    Readiness,
+    ReadinessFault,
+    keys_are_known,
+    log_takes_events,
+    stages_run,
+    tables_answer,
+)
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.condition import Condition
@@ -116,10 +124,13 @@ class Worker:
             checkpoint=checkpoint,
             graphs=graphs,
             most_set_aside=settings.most_set_aside,
+            keyring=base.keyring,
         )
         rejected = (
-            AgentSource(log, topics.REJECTED) if has_lz4() else None
-        )  # otherwise Faust cannot read the log's records
+            AgentSource(log, topics.REJECTED, lambda found: records.opened(topics.REJECTED, found, base.keyring))
+            if has_lz4()  # otherwise Faust cannot read the log's records
+            else None
+        )
         profiles = self._following(ProfilesStage, lambda number: stages.of(number).profiles)
         touches = OnceLevel(LogSource(log, topics.TOUCHED), log, lambda: profiles.generation)
         self.lanes = [
@@ -137,6 +148,7 @@ class Worker:
             self._fence,
             checkpoint=checkpoint,
             most_set_aside=settings.most_set_aside,
+            names=base.keyring.names,
         )
         self._parts: list[Lane | TriggerKeeper | ReplayKeeper] = [*self.lanes, self.keeper, self.replays]
         self.membership = Membership(group, self._parts, rebalanced=self._batches.rebalances.inc)
@@ -148,6 +160,7 @@ class Worker:
         self._readiness = Readiness(
             {
                 "log": log_takes_events(log, topics.REGISTRY),
+                "keys": keys_are_known(base.keyring),
                 "warehouse": tables_answer(reader, lambda: warehouse.damage(self._live.number)),
             },
             at_once=[self._is_in_its_group, stages_run(self._conditions)],

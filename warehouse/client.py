@@ -4,7 +4,7 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 `warehouse.connect`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -17,6 +17,11 @@ from warehouse.ddl import create_statements, drop_statement, mark, marks_query, 
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
 from warehouse.tickets import Ticket, tagged
+
+_ON_ALL_REPLICAS = {"mutations_sync": 2, "alter_sync": 2}
+
+_REPLACED = """SELECT hostName(), table, name FROM {parts}
+    WHERE database = {{database:String}} AND table IN {{tables:Array(String)}} AND NOT active"""
 
 _ARROW_COMPRESSIONS = ("lz4", "zstd")
 
@@ -179,20 +184,41 @@ class Writer:
             sql, bound = write_long_lists(sql, parameters or {})
             return client.query_arrow(sql, parameters=bound)
 
-    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+    def command(
+        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> None:
         """Run a statement without a result. One that writes does so like `insert`."""
-        settings = dict(self._warehouse._connections.insert_settings)
+        settings = {**self._warehouse._connections.insert_settings, **(settings or {})}
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
             client.command(sql, parameters=bound, settings=settings)
+
+    def and_later(self) -> list["Writer"]:
+        """This one, and those of the generations that are being built. Tables of another version never become live."""
+        found = [self]
+        for number in self._warehouse.generations():
+            if number > self.generation:
+                with suppress(OtherTables):
+                    self._warehouse.migrate(number)
+                    found.append(self._warehouse.writer(number))
+        return found
 
     def delete(self, table: str, where: str, parameters: Mapping[str, Any]) -> None:
         """No query finds these rows any more when this returns; their bytes stay until parts are written anew."""
         self.command(f"DELETE FROM {self._stored(table)} WHERE {where}", parameters)
 
     def alter(self, table: str, change: str) -> None:
-        """Change a table's parts or settings. Blocks until that is done."""
-        self.command(f"ALTER TABLE {self._stored(table)} {change}")
+        """Change a table's parts or settings. Blocks until that is done, on all replicas."""
+        self.command(f"ALTER TABLE {self._stored(table)} {change}", settings=_ON_ALL_REPLICAS)
+
+    def replaced_parts(self, tables: Sequence[str]) -> set[tuple[str, str, str]]:
+        """Server, table and name of the parts of these tables that were replaced, and are still on a disk."""
+        cluster = self._warehouse._cluster
+        parts = f"clusterAllReplicas('{cluster}', system.parts)" if cluster else "system.parts"
+        stored = {f"{table}_local" if cluster else table: table for table in tables}
+        bound = {"database": self._warehouse.database(self.generation), "tables": list(stored)}
+        found = self.rows(_REPLACED.format(parts=parts), bound)
+        return {(server, stored[table], part) for server, table, part in found}
 
     def clean_up(self, table: str) -> None:
         """Have the engine remove parts that were replaced now, and not at its next turn, in up to half a minute. A user

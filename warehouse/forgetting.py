@@ -47,17 +47,17 @@ _GONE: Final = (
 """Table -> the rows that go. A delivery without identities tells nobody's, and may have to be sent still."""
 
 _HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
-    WHERE arrayExists(one -> positionCaseInsensitiveUTF8(payload, one) > 0, {texts:Array(String)})"""
+    WHERE arrayExists(one -> positionCaseInsensitiveUTF8(payload, one) > 0, {texts:Array(String)})
+    SETTINGS log_queries = 0"""
+"""A server's log of queries would keep the texts."""
 
 TABLES: Final = (*(table for table, _ in _GONE), "rejected")
 
-_SOON: Final = (
+SOON: Final = (
     "old_parts_lifetime = 1, merge_tree_clear_old_parts_interval_seconds = 1, cleanup_delay_period = 1,"
     " max_cleanup_delay_period = 1, cleanup_delay_period_random_add = 0"
 )
-_AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in _SOON.split(", "))
-_LEFT: Final = """SELECT count() FROM system.parts
-    WHERE database = currentDatabase() AND table IN {tables:Array(String)} AND NOT active"""
+_AS_BEFORE: Final = ", ".join(setting.split(" = ")[0] for setting in SOON.split(", "))
 
 
 def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) -> None:
@@ -85,18 +85,22 @@ def forget_rejected(writer: Writer, digests: Collection[int]) -> None:
         writer.delete("rejected", "digest IN {digests:Array(UInt64)}", {"digests": sorted(digests)})
 
 
-def purge(writer: Writer) -> None:
-    """Have the parts that hold deleted rows written anew, and the old ones removed soon. Blocks for the first."""
+Parts = set[tuple[str, str, str]]
+
+
+def purge(writer: Writer) -> Parts:
+    """Have the parts that hold deleted rows written anew, and the old ones, which it returns, removed soon: within five
+    minutes, since the engine's cleaner sleeps so long where nothing happens to a table. Blocks for the first."""
     for table in TABLES:
+        writer.alter(table, f"MODIFY SETTING {SOON}")
         writer.alter(table, "APPLY DELETED MASK")
-        writer.alter(table, f"MODIFY SETTING {_SOON}")
         writer.clean_up(table)
+    return writer.replaced_parts(TABLES)
 
 
-def is_purged(writer: Writer) -> bool:
-    """Whether no part is left that was replaced; from then on tables clean up at their own pace again."""
-    ((left,),) = writer.rows(_LEFT, {"tables": list(TABLES)})
-    if left:
+def is_purged(writer: Writer, replaced: Parts) -> bool:
+    """Whether none of these parts is left; from then on tables clean up at their own pace again."""
+    if replaced & writer.replaced_parts(TABLES):
         return False
     for table in TABLES:
         writer.alter(table, f"RESET SETTING {_AS_BEFORE}")

@@ -49,6 +49,7 @@ broker.heartbeat.interval.ms=300
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=8388608
+log.cleaner.backoff.ms=500
 """
 
 

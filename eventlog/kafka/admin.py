@@ -45,15 +45,23 @@ class Admin:
 
     # --- topics
 
-    def ensure_topics(self, wanted: Mapping[str, int], replication: int, min_insync: int) -> dict[str, int]:
+    def ensure_topics(
+        self,
+        wanted: Mapping[str, int],
+        replication: int,
+        min_insync: int,
+        required: Mapping[str, str] = KEEP,
+        more: Mapping[str, str] | None = None,
+    ) -> dict[str, int]:
         """Create missing topics ({name: partitions}). Returns the number of partitions of each topic.
 
         Any number of processes may do so at once. `replication` -1 and `min_insync` 0 leave it to the broker. Raises
-        `InvalidSettings` for a topic that would delete records.
+        `InvalidSettings` for a topic without the `required` settings. `more`: settings of new topics, which operators
+        may change.
         """
         missing = {name: count for name, count in wanted.items() if name not in self._partitions(wanted)}
         if missing:
-            configs = dict(KEEP)
+            configs = {**required, **(more or {})}
             configs["message.timestamp.type"] = "LogAppendTime"
             configs["max.message.bytes"] = str(2 * self._connection.largest + 1024 * 1024)
             configs["unclean.leader.election.enable"] = "false"
@@ -61,7 +69,7 @@ class Admin:
                 configs["min.insync.replicas"] = str(min_insync)
             self._create(missing, replication, configs)
         if set(missing) != set(wanted):
-            self._require_keeping([name for name in wanted if name not in missing])
+            self._require([name for name in wanted if name not in missing], required)
         return self._try("finding the topics", lambda client: self._all_there(wanted))
 
     def _create(self, missing: Mapping[str, int], replication: int, configs: Mapping[str, str]) -> None:
@@ -100,15 +108,15 @@ class Admin:
             raise errors.LeaderNotAvailableError
         return found
 
-    def _require_keeping(self, names: list[str]) -> None:
+    def _require(self, names: list[str], required: Mapping[str, str]) -> None:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         found = self._try("reading topics' settings", lambda c: c.describe_configs(resources, config_filter="all"))
         for name, settings in found[ConfigResourceType.TOPIC.name.lower()].items():
-            lost = {key for key, value in KEEP.items() if settings[key]["value"] != value}
+            lost = {key for key, value in required.items() if settings[key]["value"] != value}
             if lost:
                 raise InvalidSettings(
-                    f"Kafka topic {name}: wanted {', '.join(f'{key}={KEEP[key]}' for key in sorted(lost))}, "
-                    f"got values that would delete records; alter the topic",
+                    f"Kafka topic {name}: wanted {', '.join(f'{key}={required[key]}' for key in sorted(lost))}, "
+                    f"got values that would delete records, or keep what is to go; alter the topic",
                     code="topic_forgets",
                 )
 

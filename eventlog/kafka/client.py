@@ -78,7 +78,8 @@ class Outcome(Protocol):
 
 
 class Publisher(Protocol):
-    """Idempotent, acknowledged by all replicas in sync, partition by murmur2 of the key. For any thread."""
+    """Idempotent, acknowledged by all replicas in sync, partition by murmur2 of the key. An empty value is written as
+    none, which on a compacted topic deletes its key, and is read as an empty one. For any thread."""
 
     def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
         """Publish messages. Those of one thread keep their order in a partition. Never waits for the broker.

@@ -148,7 +148,7 @@ class ConfluentPublisher:
         for number, (key, value) in enumerate(send.messages, send.first):
             told = partial(self._report, send.outcome, number)
             try:
-                produce(send.topic, value, key, on_delivery=told, headers=headers)
+                produce(send.topic, value or None, key, on_delivery=told, headers=headers)
             except KafkaException as error:
                 self._failed(send.outcome, number, error.args[0])
             except BufferError:

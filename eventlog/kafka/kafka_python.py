@@ -72,7 +72,7 @@ class KafkaPythonPublisher:
     def send(self, topic: str, messages: Sequence[Message], headers: Headers, first: int, outcome: Outcome) -> None:
         for number, (key, value) in enumerate(messages, first):
             try:
-                future = self._producer.send(topic, value, key, headers)
+                future = self._producer.send(topic, value or None, key, headers)
             except (errors.KafkaError, ValueError, AssertionError) as error:
                 outcome.failed(number, explain("publishing", error))
             else:

@@ -6,7 +6,8 @@ machine that is at once. Side effects, and what a crash after each means:
 
   1 commands and rules go to identity    a copy of a command folds to nothing
   wait: transitions under the former rules are published, and in the tables
-  2 people who asked for it are forgotten (`flow.erasing`)
+  2 people who asked for it are forgotten (`flow.erasing`); in between, wait: all processes know of the keys'
+    destruction
   3 the full query's answer is compared with the members as published, and the difference is taken to the profiles. For
     a segment that cannot be filled, a record says that it is set aside; the next round brings back what was live before
   wait: these profiles, and their heirs, are seen to
@@ -128,7 +129,7 @@ class Declarations:
         if orders or changes:
             self._phases.append(lambda: self._effects.order(orders))
         if self._eraser and any(kind == ERASE.encode() for kind, _ in orders):
-            self._phases.append(self._erase)
+            self._phases += [self._eraser.destroy, self._forget]
         if changes:
             self._phases.append(lambda: self._fill(changes))
         if orders or changes:
@@ -136,9 +137,9 @@ class Declarations:
         self._phases.append(lambda: self._finish(after))
         return True
 
-    def _erase(self) -> Passed:
+    def _forget(self) -> Passed:
         assert self._eraser is not None
-        self._eraser.erase()
+        self._eraser.forget()
         return at_once
 
     def _fill(self, changes: Sequence[Change]) -> Passed:

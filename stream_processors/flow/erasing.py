@@ -1,22 +1,27 @@
 """Forgetting people: what the declarations stage does once identity has taken their nodes from everybody.
 
-Side effects of `erase`, in order. All may be done again: a crash anywhere begins the round anew.
+Side effects of `destroy`, in order. All may be done again: a crash anywhere begins the round anew.
 
   1 keys, rejected    of rejected events that name the person
   2 simorgh.registry  `erased`: the person's nodes; every door refuses them from now on
   3 keys              destroyed: nothing that is read from the log from here on is opened
-  4 tables            rows about the nodes, and views of the profile
+
+of `forget`, once all processes know that (`Keyring.is_known`; one machine is one process):
+
+  4 tables            rows about the nodes, and views of the profile; also in a generation that is being built
   5 simorgh.registry  `erasure`, unreadable
 
 and of `step`, for those that are unreadable:
 
-  6 keys, tables      again: what another process drew or wrote in between
-  7 keys, tables      the bytes, in files that are written anew
-  8 simorgh.registry  `erasure`, destroyed
+  6 keys              again: what another process drew in between
+  7 keys              the bytes, in files that are written anew; on a cluster this takes hours
+  8 tables            again: what another process wrote in between
+  9 tables            the bytes, in parts that are written anew
+ 10 simorgh.registry  `erasure`, destroyed
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import orjson
@@ -63,44 +68,52 @@ class Eraser:
         self._checkpoint = checkpoint
         self._position = 0
         self._erasures = Erasures()
+        self._waiting: list[tuple[Erasure, list[int]]] = []
+        """Requests whose keys are destroyed, with their nodes."""
         self._purging: list[Erasure] = []
+        self._replaced: list[tuple[Writer, forgetting.Parts]] = []
+        """The parts that were written anew for those; [] before that."""
 
-    def erase(self) -> None:
-        """See to all requests that identity has taken in."""
-        waiting = [one for one in self._read_on() if one.state == "requested"]
-        for start in range(0, len(waiting), _AT_ONCE):
-            self._erase(waiting[start : start + _AT_ONCE])
+    def destroy(self) -> Callable[[], bool]:
+        """Destroy the keys of everybody whose request identity has taken in. Returns whether `forget` may follow."""
+        requested = [one for one in self._read_on() if one.state == "requested"]
+        self._waiting = [(one, self._nodes_of(one)) for one in requested]
+        for start in range(0, len(self._waiting), _AT_ONCE):
+            self._destroy(self._waiting[start : start + _AT_ONCE])
+        return self._keys.is_known
 
-    def _erase(self, requests: Sequence[Erasure]) -> None:
-        found = {one.id: self._nodes_of(one) for one in requests}
-        everybody = {node for nodes in found.values() for node in nodes}
+    def _destroy(self, requests: Sequence[tuple[Erasure, list[int]]]) -> None:
+        everybody = {node for _, nodes in requests for node in nodes}
         names = self._keys.names(everybody)
         self._forget_rejected(_texts(names.values()) | {f"{node:032x}" for node in everybody})
-        self._say(
-            [
-                (ERASED, one.id, {"nodes": [f"{node:032x}" for node in found[one.id]]})
-                for one in requests
-                if found[one.id]
-            ]
-        )
+        self._say([(ERASED, one.id, {"nodes": [f"{node:032x}" for node in nodes]}) for one, nodes in requests if nodes])
         self._checkpoint("erased")
-        self._forget(everybody)
-        self._say([(ERASURE, one.id, {"state": "unreadable" if found[one.id] else "nobody"}) for one in requests])
-        self._checkpoint("unreadable")
-        _LOG.info("privacy: %d requests for erasure: unreadable", len(requests))
+        if everybody:
+            self._keys.destroy(everybody)
+            self._checkpoint("keys destroyed")
+
+    def forget(self) -> None:
+        """Rid the tables of those whose keys are destroyed."""
+        for start in range(0, len(self._waiting), _AT_ONCE):
+            requests = self._waiting[start : start + _AT_ONCE]
+            self._forget({node for _, nodes in requests for node in nodes})
+            self._say([(ERASURE, one.id, {"state": "unreadable" if nodes else "nobody"}) for one, nodes in requests])
+            self._checkpoint("unreadable")
+            _LOG.info("privacy: %d requests for erasure: unreadable", len(requests))
+        self._waiting = []
 
     def _forget_rejected(self, texts: Collection[str]) -> None:
         found = forgetting.rejected_of(self._writer, texts)
         if found:
             self._keys.destroy([self._keys.node_of_rejection(*one) for one in found])
-            forgetting.forget_rejected(self._writer, [digest for _, _, digest in found])
+            for writer in self._writer.and_later():
+                forgetting.forget_rejected(writer, [digest for _, _, digest in found])
             self._checkpoint("rejected events destroyed")
 
     def _forget(self, nodes: Collection[int]) -> None:
         if nodes:
-            self._keys.destroy(nodes)
-            self._checkpoint("keys destroyed")
-            forgetting.forget(self._writer, nodes, nodes)
+            for writer in self._writer.and_later():
+                forgetting.forget(writer, nodes, nodes)
             self._checkpoint("rows deleted")
 
     def _nodes_of(self, request: Erasure) -> list[int]:
@@ -111,24 +124,38 @@ class Eraser:
 
     def step(self) -> bool:
         """See to the bytes of those that are unreadable; never waits. Whether there was anything to do."""
+        try:
+            return self._purge()
+        except BaseException:
+            self._purging, self._replaced = [], []
+            raise
+
+    def _purge(self) -> bool:
         if not self._purging:
-            now = self._clock()
-            self._purging = [
-                one
-                for one in self._read_on()
-                if one.state == "unreadable" and now - (one.unreadable_at or 0) >= _SETTLED_MS
-            ]
+            self._purging = self._settled()
             if not self._purging:
                 return False
-            self._forget({from_hex(node) for one in self._purging for node in one.nodes})
-            forgetting.purge(self._writer)
+        nodes = {from_hex(node) for one in self._purging for node in one.nodes}
+        if not self._replaced:
+            if self._keys.destroy(nodes) or not self._keys.purge():
+                return False
+            self._forget(nodes)
+            self._replaced = [(writer, forgetting.purge(writer)) for writer in self._writer.and_later()]
             return True
-        if not (self._keys.purge() and forgetting.is_purged(self._writer)):
+        if not all(forgetting.is_purged(writer, replaced) for writer, replaced in self._replaced):
             return False
         self._say([(ERASURE, one.id, {"state": "destroyed"}) for one in self._purging])
         _LOG.info("privacy: %d requests for erasure: destroyed", len(self._purging))
-        self._purging = []
+        self._purging, self._replaced = [], []
         return True
+
+    def _settled(self) -> list[Erasure]:
+        now = self._clock()
+        return [
+            one
+            for one in self._read_on()
+            if one.state == "unreadable" and now - (one.unreadable_at or 0) >= _SETTLED_MS
+        ]
 
     # ---- the registry
 

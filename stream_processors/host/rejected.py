@@ -7,7 +7,7 @@ rebalance drops an agent's records) the log is read instead, so nothing depends 
 
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from eventlog.port import EventLog, Record
@@ -48,7 +48,9 @@ class RejectedStage:
 class AgentSource:
     """A lane's source that a Faust agent feeds: `offer` from Faust's loop, `take` from the lane's thread."""
 
-    def __init__(self, log: EventLog, topic: str) -> None:
+    def __init__(self, log: EventLog, topic: str, opened: Callable[[list[Record]], list[Record]] = list) -> None:
+        """`opened`: what the agent brings, as the log would give it: opened."""
+        self._opened = opened
         self._log = log
         self._topic = topic
         self._came = threading.Condition()
@@ -67,7 +69,7 @@ class AgentSource:
             brought, self._waiting = self._waiting, []
         fitting = _run_from(positions, brought)[:limit]
         if fitting:
-            return fitting
+            return self._opened(fitting)
         if brought or time.monotonic() > self._looked + LOOK_EVERY:
             self._looked = time.monotonic()
             return self._read(positions, limit)

@@ -12,13 +12,14 @@ from contextlib import suppress
 from typing import Final
 
 from eventlog.port import EventLog
-from privacy.keyring import Names, no_names
+from privacy.keyring import Keyring, no_names
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure, Conflict
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import TopicBus
 from stream_processors.flow.declarations import Declarations
+from stream_processors.flow.erasing import Eraser
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.owners import Owners
@@ -62,7 +63,7 @@ class WorkerStages:
         graphs: Graphs | None = None,
         cached_profiles: int = CACHED_PROFILES,
         most_set_aside: int = MOST_IN_A_ROW,
-        names: Names = no_names,
+        keyring: Keyring | None = None,
     ) -> None:
         """`graphs`: keeps the identity graph across starts. `most_set_aside`: see `Poison`."""
 
@@ -82,7 +83,7 @@ class WorkerStages:
             bus,
             poison(),
             checkpoint,
-            names,
+            keyring.names if keyring else no_names,
         )
         self.identity = IdentityStage(
             log,
@@ -91,7 +92,12 @@ class WorkerStages:
             poison(),
             graphs=graphs,
             beside=lambda stage: Declarations(
-                log, Owners(log, writer, lambda: stage.durable, checkpoint), writer, reader, clock
+                log,
+                Owners(log, writer, lambda: stage.durable, checkpoint),
+                writer,
+                reader,
+                clock,
+                eraser=Eraser(log, writer, keyring, clock, checkpoint) if keyring else None,
             ),
         )
         judge, rows = Judge(clock), Through(writer, checkpoint)
@@ -127,9 +133,9 @@ class StagesByGeneration:
         checkpoint: Checkpoint,
         graphs: Graphs | None,
         most_set_aside: int,
-        names: Names = no_names,
+        keyring: Keyring | None = None,
     ) -> None:
-        self._names = names
+        self._keyring = keyring
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
@@ -162,7 +168,7 @@ class StagesByGeneration:
             checkpoint=self._checkpoint,
             graphs=self._graphs,
             most_set_aside=self._most_set_aside,
-            names=self._names,
+            keyring=self._keyring,
         )
 
     def _require_rows(self, log: EventLog, writer: Writer) -> None:

@@ -33,7 +33,13 @@ LAWS: tuple[tuple[Any, dict[str, Any]], ...] = (
 )
 
 
-@pytest.mark.parametrize(("law", "example"), LAWS)
+SOAK = (test_pipeline_replay.test_replay_equals_live, test_pipeline_replay.test_merge_and_split_equal_never_merged)
+
+
+@pytest.mark.parametrize(
+    ("law", "example"),
+    [pytest.param(*case, marks=[pytest.mark.soak] if case[0] in SOAK else []) for case in LAWS],
+)
 def test_a_law_holds_on_a_server(make_server_box: MakeBox, law: Any, example: dict[str, Any]) -> None:
     play(law, make_server_box, example)
 

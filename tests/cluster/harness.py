@@ -128,6 +128,7 @@ class Cluster:
             "SIMORGH_LOG": f"kafka://{bootstrap(brokers)}",
             "SIMORGH_CLICKHOUSE": self.bridge.url,
             "SIMORGH_SECRET": SECRET,
+            "SIMORGH_DATA": str(folder / "data"),
             "SIMORGH_PARTITIONS": "4",
             "SIMORGH_WRITE_KEY": WRITE_KEY,
             "SIMORGH_API_TOKEN": TOKEN,

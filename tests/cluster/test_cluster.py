@@ -93,9 +93,9 @@ def test_a_real_client_is_understood(running: Running) -> None:
 
 def test_merges_segments_and_webhooks(running: Running, receiver: Receiver) -> None:
     api = running.api
-    api.post(
-        "/v1/segments", {"id": "twice", "name": "Twice", "rule": {"event": "order.completed", "count": {"gte": 2}}}
-    )
+    mine = {"property": "order_id", "starts_with": "m-"}
+    rule = {"event": "order.completed", "where": [mine], "count": {"gte": 2}}
+    api.post("/v1/segments", {"id": "twice", "name": "Twice", "rule": rule})
     hook = {"url": receiver.url, "secret": "whsec_" + "c2VjcmV0" * 4}
     api.post("/v1/triggers", {"id": "hook", "segment": "twice", "on": ["entered"], "webhook": hook})
     api.send(

@@ -12,6 +12,7 @@ import pytest
 
 from tests.cluster.harness import Api, Cluster, eventually, running_cluster
 from tests.e2e.command_line import simorgh
+from tests.effort import few
 from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.timeout(600)
@@ -169,8 +170,9 @@ def test_while_events_come_in(roles: Roles, hook: Receiver) -> None:
     eventually(lambda: len(hook.calls) == calls + 1, "the trigger does not follow the new generation")
 
 
-def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver) -> None:
-    """Whoever builds is killed in the middle, and its successor right before the pointer moves; a third one ends it."""
+@pytest.mark.parametrize("points", few([("noted",)], [("noted",), ("rebuilt", "differing", "noted")]), ids=",".join)
+def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver, points: tuple[str, ...]) -> None:
+    """Whoever builds is killed, in the end right before the pointer moves; the next one ends it."""
     api = roles.api
     before = at_rest(api)
     calls = len(hook.calls)
@@ -178,7 +180,7 @@ def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver) -> Non
     for worker in roles.workers:
         worker.kill()
     api.post("/v1/replay", None)
-    for point in ("rebuilt", "noted"):
+    for point in points:
         dying = roles.cluster.role("work", f"dies-{point}", SIMORGH_CRASH_AT=f"{point}:1")
         assert dying.wait(90) == -signal.SIGKILL
         assert api.get("/v1/replay")["state"] == "running"

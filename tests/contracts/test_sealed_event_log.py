@@ -1,6 +1,6 @@
 """A log that seals passes the contract of every log, and waits for keys before it writes what they seal."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -51,8 +51,17 @@ class Slow:
     def of(self, nodes: Collection[int]) -> Mapping[int, Sequence[StoredKey]]:
         return {}
 
+    def level(self, within: float = 0.0) -> bool:
+        return False
+
+    def follow(self, forget: Callable[[Collection[int]], None]) -> None:
+        return
+
     def destroy(self, nodes: Collection[int]) -> int:
         return 0
+
+    def is_known(self) -> bool:
+        return True
 
     def purge(self) -> bool:
         return True

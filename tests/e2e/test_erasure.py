@@ -17,14 +17,13 @@ from eventlog.sqlite_file import connect, partitions_found
 from tests.e2e.command_line import simorgh
 from tests.e2e.harness import Client, Server, running, wait_for
 from tests.e2e.operator_day import sending
+from tests.effort import few
 from tests.webhook_receiver import Receiver, receiving
 
 CANARY = "kanarienvogel"
 KEY = f"user_id:{CANARY}-id"
 POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted", "unreadable")
 """The numbered side effects of an erasure."""
-SHORT = "keys destroyed"
-"""The one of `make test`: half is done, and what says so is not written yet. The others are the soak's."""
 
 
 def of_the_person(n: int = 0) -> list[dict[str, Any]]:
@@ -98,8 +97,8 @@ def rows_with(data: Path, text: str) -> list[str]:
         ]
 
 
-def require_nothing(folder: Path, data: Path) -> None:
-    """Of the person, in the files below a folder, in the log's records and in the tables."""
+def require_nothing_left(folder: Path, data: Path) -> None:
+    """`data`: the data folder, which no process has."""
     assert not files_with(folder, CANARY)
     assert not records_with(data, CANARY)
     assert not rows_with(data, CANARY)
@@ -178,9 +177,9 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         waiting = client.get("/v1/triggers/dead/deliveries")["items"]
         assert [one["status"] for one in waiting] == ["pending"], "whoever was away is told to forget them, too"
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
-    require_nothing(tmp_path, data)
+    require_nothing_left(tmp_path, data)
     simorgh("replay", "--data", data).answer()
-    require_nothing(tmp_path, data)
+    require_nothing_left(tmp_path, data)
     with running(data) as (_, client):
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         again = client.profile("user_id:s0x0")
@@ -197,9 +196,7 @@ def bodies(receiver: Receiver) -> list[dict[str, Any]]:
     return [json.loads(one.body) for one in receiver.calls]
 
 
-@pytest.mark.parametrize(
-    "point", [pytest.param(point, marks=[] if point == SHORT else [pytest.mark.soak]) for point in POINTS]
-)
+@pytest.mark.parametrize("point", few(["keys destroyed"], POINTS))
 def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, point: str) -> None:
     data = tmp_path / "data"
     with Server(data).start(SIMORGH_CRASH_AT=f"{point}:1") as server:
@@ -217,7 +214,7 @@ def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, poi
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
         client.close()
-    require_nothing(tmp_path, data)
+    require_nothing_left(tmp_path, data)
 
 
 def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: Path) -> None:
@@ -238,5 +235,4 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
         found = client.http.get(f"/v1/profiles/{KEY}", params={"include": "traits,identities,events"})
         assert CANARY not in found.text.replace(KEY, "")
         assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
-    assert not files_with(fresh, CANARY)
-    assert not rows_with(fresh, CANARY)
+    require_nothing_left(fresh, fresh)

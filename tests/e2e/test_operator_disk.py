@@ -123,37 +123,3 @@ def test_a_limit_on_the_size_of_files_is_said_in_words(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Errno" not in done.stderr
-
-
-def test_damaged_tables_are_cured_by_replay(tmp_path: Path) -> None:
-    """Flipped bytes in every part; doctor says what cures it, and it does."""
-    data = tmp_path / "data"
-    with running(data) as (_, client):
-        client.send(*({"type": "page", "userId": f"u{n}", "messageId": f"m{n}"} for n in range(200)))
-        client.settled()
-        who = client.profile("user_id:u7")
-    for file in (data / "warehouse" / "store").glob("*/*/all_*/*.bin"):
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 0xFF
-        file.write_bytes(content)
-    with running(data) as (_, client):
-        doctor = simorgh("doctor", "--data", data)
-        assert doctor.code == 1
-        assert "simorgh replay" in doctor.out
-        simorgh("replay", "--data", data).answer()
-        client.settled()
-        assert client.profile("user_id:u7")["profile_id"] == who["profile_id"]
-        assert client.profile("user_id:u7")["metrics"] == who["metrics"]
-
-
-def test_tables_that_are_gone_are_made_again(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    with running(data) as (server, client):
-        client.send(*({"type": "page", "userId": f"u{n}", "messageId": f"m{n}"} for n in range(50)))
-        client.settled()
-        server.stop()
-        shutil.rmtree(data / "warehouse")
-        server.start()
-        again = Client(server)
-        assert wait_for(lambda: again.get("/v1/status")["events"]["unique"] == 50, "the tables stay empty")
-        again.close()

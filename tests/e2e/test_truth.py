@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.e2e.command_line import simorgh
 from tests.e2e.harness import Client, Server, running, wait_for
 
 EVENTS = 4000
@@ -65,7 +66,8 @@ def test_a_rebuild_at_start_is_told_until_it_is_over(tmp_path: Path) -> None:
                 assert status["events"]["logged"] == EVENTS or any(lags)
         assert "rebuilding" in told <= {None, "rebuilding"}  # None: it is over
         assert asked <= {None, "rebuilding", "not_found"}  # not found: before the rebuild was begun
-        assert client.settled()["events"]["logged"] == EVENTS
+        events = client.settled()["events"]
+        assert (events["logged"], events["unique"]) == (EVENTS, EVENTS)
         assert client.profile("user_id:u1")["metrics"]["events"] == EVENTS // 500
         assert states(client) == {"running"}
 
@@ -127,17 +129,22 @@ def test_tables_that_are_damaged_at_start_are_told_and_replay_starts_all_stages(
     with running(data) as (_, client):
         send(client, EVENTS)
         client.settled()
+        who = client.profile("user_id:u1")
     flip_bytes_of_every_table(data / "warehouse" / "store")
     with running(data) as (_, client):
         problem = why_not(client, "stage_stopped")
         assert any("simorgh replay" in fault["message"] for fault in problem["faults"])
         assert states(client) == {"stopped"}
         assert any(stage["lag_events"] for stage in client.get("/v1/status")["projections"])
-        client.post("/v1/replay")
-        wait_for(lambda: client.get("/v1/replay")["state"] == "done", "the replay does not end")
+        doctor = simorgh("doctor", "--data", data)
+        assert doctor.code == 1
+        assert "simorgh replay" in doctor.out
+        simorgh("replay", "--data", data).answer()
         wait_for(lambda: is_ready(client), "replay did not cure it")
         assert client.settled()["events"]["logged"] == EVENTS
         assert states(client) == {"running"}
+        again = client.profile("user_id:u1")
+        assert (again["profile_id"], again["metrics"]) == (who["profile_id"], who["metrics"])
 
 
 def flip_bytes_of_every_table(warehouse: Path) -> None:

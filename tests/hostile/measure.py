@@ -68,6 +68,7 @@ def measure(
     seconds: float,
     plan: Plan = Plan(),
     *,
+    calm_seconds: float = CALM_SECONDS,
     descriptors: int = 256,
     health_seconds: float = 0.25,
     most_megabytes: float = 1_500,
@@ -78,7 +79,7 @@ def measure(
     client = Client(server)
     try:
         target = _prepared(client, server)
-        calm = _while(server, "c", lambda: time.sleep(CALM_SECONDS))
+        calm = _while(server, "c", lambda: time.sleep(calm_seconds))
         client.settled()
         before, most = used(server), [used(server)]
         told: list[dict[str, dict[str, int]]] = []

@@ -17,6 +17,8 @@ U1 = ("user_id", "u1")
 MAIL = ("email", "a@example.com")
 SEEN = {"metric": "events", "gte": 1}
 PROFILE_POINTS = ("passed_on", "views", "profile_rows", "segments", "transitions", "memberships")
+SHORT_POINTS = ("views", "transitions")
+"""Of these the ones of `make test`: before a transition is told, and after."""
 
 Make = Callable[..., Cluster]
 

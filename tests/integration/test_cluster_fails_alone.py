@@ -9,6 +9,7 @@ from identity.nodes import node_of, to_hex
 from producers.door import Refused
 from schemas import topics
 from stream_processors.state.poison import Stopped, profile_name
+from tests.effort import few
 from tests.integration.cluster_cases import Make
 from tests.properties.cluster_world import Cluster
 from tests.properties.faults import LONELY, Faults, lonely
@@ -41,7 +42,7 @@ def holds(cluster: Cluster) -> dict[str, list[str]]:
     return {**found, **{name: [str(row) for row in cluster.writer.rows(sql)] for name, sql in elsewhere.items()}}
 
 
-@pytest.mark.parametrize("point", ["", "rejected", "traits", "log_rows", "links"])
+@pytest.mark.parametrize("point", few(["links"], ["", "rejected", "traits", "log_rows", "links"]))
 def test_an_event_that_fails_alone_is_as_if_it_never_was(make: Make, faults: Faults, point: str) -> None:
     r = Random(1)
     segments = make_segments(r)

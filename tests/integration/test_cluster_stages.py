@@ -11,10 +11,12 @@ from schemas import topics
 from stream_processors.flow.profiles import ProfilesStage
 from stream_processors.state import touches
 from stream_processors.state.touches import Touch
+from tests.effort import few
 from tests.integration.cluster_cases import (
     MAIL,
     PROFILE_POINTS,
     SEEN,
+    SHORT_POINTS,
     U1,
     Make,
     entered,
@@ -29,6 +31,8 @@ from tests.integration.cluster_cases import (
 from tests.properties.cluster_world import Cluster
 from tests.properties.segments_world import DAY
 from warehouse.client import Warehouse, Writer
+
+IDENTITY_POINTS = ("members", "identity", "links", "touched")
 
 
 def test_a_copy_changes_nothing_and_what_it_says_otherwise_is_kept_once(make: Make) -> None:
@@ -113,13 +117,13 @@ def test_a_touch_finds_its_nodes_wherever_they_are_now(make: Make) -> None:
     assert live(cluster) == {node(U1): 1, node(MAIL): 1}
 
 
-@pytest.mark.parametrize(
-    ("stage", "point"),
-    [("identity", p) for p in ("members", "identity", "links", "touched")] + [("profiles", p) for p in PROFILE_POINTS],
-)
+@pytest.mark.parametrize("at", few(
+    [("identity", "links"), *(("profiles", point) for point in SHORT_POINTS)],
+    [*(("identity", point) for point in IDENTITY_POINTS), *(("profiles", point) for point in PROFILE_POINTS)],
+), ids="-".join)  # fmt: skip
 @pytest.mark.parametrize("how", ["dies", "fails"])
-def test_a_merge_keeps_since_when(make: Make, stage: str, point: str, how: str) -> None:
-    cluster = make()
+def test_a_merge_keeps_since_when(make: Make, at: tuple[str, str], how: str) -> None:
+    cluster, (stage, point) = make(), at
     cluster.declare("segment", "seen", {"rule": SEEN})
     cluster.settle()
     since = cluster.clock()

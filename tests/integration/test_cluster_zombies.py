@@ -8,10 +8,12 @@ from schemas import topics
 from stream_processors.flow.declarations import EVERY_MS
 from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Superseded
+from tests.effort import few
 from tests.integration.cluster_cases import (
     MAIL,
     PROFILE_POINTS,
     SEEN,
+    SHORT_POINTS,
     U1,
     Make,
     call_about,
@@ -27,8 +29,10 @@ from tests.integration.cluster_cases import (
 from tests.properties.cluster_world import Cluster
 from warehouse.client import Warehouse, Writer
 
+profile_points = pytest.mark.parametrize("point", few(SHORT_POINTS, PROFILE_POINTS))
 
-@pytest.mark.parametrize("point", PROFILE_POINTS)
+
+@profile_points
 def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     cluster = make()
     call_about(cluster, "once", "entered", "exited")
@@ -48,7 +52,7 @@ def test_what_a_zombie_tells_counts_nowhere(make: Make, point: str) -> None:
     assert called(cluster) == [t["id"] for t in cluster.transitions() if t["cause"] == "event"]
 
 
-@pytest.mark.parametrize("point", PROFILE_POINTS)
+@profile_points
 @pytest.mark.parametrize("how", ["dies", "freezes"])
 def test_an_absorbed_profile_does_not_come_back(make: Make, how: str, point: str) -> None:
     """Its first rows are written by a zombie after its end, or by an owner that dies between two tables."""
@@ -80,7 +84,9 @@ def test_fences_are_the_same_from_wherever_they_are_read(make: Make) -> None:
         fold.counts(record.value)
 
 
-@pytest.mark.parametrize("point", ["rejected", "log_rows", "events", "ids", "links", "touched"])
+@pytest.mark.parametrize(
+    "point", few(["log_rows", "links"], ["rejected", "log_rows", "events", "ids", "links", "touched"])
+)
 def test_rows_of_a_zombie_are_the_new_owners(make: Make, point: str) -> None:
     cluster = make()
     for n in range(9):

@@ -14,6 +14,7 @@ from simorgh import deployment, folder
 from simorgh.platform import Platform
 from simorgh.settings import Settings, load_settings
 from tests.clickhouse.process import BridgeProcess
+from tests.effort import few
 from tests.properties.installation import Clock, Installation
 from tests.properties.pipeline_world import Random, dump, make_door, make_events, make_segments
 from warehouse import ddl
@@ -70,7 +71,7 @@ def settings(chdb_dsn: str, tmp_path: Path) -> Iterator[Settings]:
     warehouse.close()
 
 
-@pytest.mark.parametrize("mark", ["", "tables 0123456789abcdef"])
+@pytest.mark.parametrize("mark", few(["tables 0123456789abcdef"], ["", "tables 0123456789abcdef"]))
 def test_one_box_rebuilds_them_at_its_start(settings: Settings, mark: str, caplog: pytest.LogCaptureFixture) -> None:
     """An earlier version's tables: this one's queries would fail on them."""
     with opened(settings) as box:

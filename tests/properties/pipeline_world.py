@@ -49,8 +49,9 @@ CAPPED: Final = FREE.model_copy(update={"shared_after": 2})
 Random = random.Random
 
 
-def law(number: int) -> settings:
-    """Without shrinking: a smaller seed makes no smaller world."""
+def law(number: int = 1) -> settings:
+    """Without shrinking: a smaller seed makes no smaller world. One example on each host costs seconds, and the next
+    run draws others."""
     phases = (Phase.explicit, Phase.reuse, Phase.generate)
     return settings(
         max_examples=examples(number), deadline=None, phases=phases, suppress_health_check=list(HealthCheck)

@@ -284,7 +284,8 @@ def make_leaves(r: Random) -> dict[str, dict[str, Any]]:
     return {f"leaf{i}": event_leaf(r) if i < 8 else fact_leaf(r) for i in range(12)}
 
 
-SEEDS = st.integers(0, 2**32 - 1)
+SEEDS = st.integers(0, 2**32 - 1).filter(bool)
+"""Hypothesis begins every run with the simplest of all: without 0, that is none, and all examples are new ones."""
 WORLDS = SEEDS.map(lambda seed: make_world(Random(seed)))
 RULE_SETS = SEEDS.map(lambda seed: make_rules(Random(seed)))
 LEAF_SETS = SEEDS.map(lambda seed: make_leaves(Random(seed)))

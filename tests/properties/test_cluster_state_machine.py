@@ -295,7 +295,7 @@ CACHED: Final = (1, 1_000)
 
 @pytest.mark.parametrize("cached", CACHED)
 def test_every_effect_comes_once(chdb_dsn: str, tmp_path: Path, cached: int) -> None:
-    run(chdb_dsn, tmp_path, cached=cached, examples=3, steps=25)
+    run(chdb_dsn, tmp_path, cached=cached, examples=2, steps=25)
 
 
 @pytest.mark.soak

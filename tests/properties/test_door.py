@@ -97,19 +97,19 @@ def sdk(message: Any, source: Source, neighbours: list[Any]) -> Verdict:
     return request.verdict(DOOR, CATALOG, lambda: "fresh", parsed["batch"][0])
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(MESSAGES, SOURCES)
 def test_any_sdk_message(message: dict[str, Any], source: Source) -> None:
     check(sdk(message, source, []))
 
 
-@settings(max_examples=examples(200), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(CLOUDEVENTS, SOURCES)
 def test_any_cloudevent(event: dict[str, Any], source: Source) -> None:
     check(cloudevent_verdict(DOOR, CATALOG, lambda: "fresh", event, source=source, received_at=NOW))
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(MESSAGES, SOURCES)
 def test_neighbours_and_spelling_change_nothing(message: dict[str, Any], source: Source) -> None:
     alone = sdk(message, source, [])

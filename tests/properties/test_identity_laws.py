@@ -37,7 +37,7 @@ def mentioned(records: Iterable[Link]) -> list[list[int]]:
     return [[int(node, 16) for node, _ in record.nodes] for record in records]
 
 
-@settings(max_examples=examples(75), deadline=None)
+@settings(max_examples=examples(37), deadline=None)
 @given(st.lists(links(), max_size=25), st.randoms(use_true_random=False))
 def test_without_limits_the_order_and_copies_of_links_mean_nothing(records: list[Link], rnd: random.Random) -> None:
     shuffled = records + rnd.choices(records, k=5) if records else []
@@ -46,7 +46,7 @@ def test_without_limits_the_order_and_copies_of_links_mean_nothing(records: list
         assert profiles(folded(records, rules)) == profiles(folded(shuffled, rules))
 
 
-@settings(max_examples=examples(75), deadline=None)
+@settings(max_examples=examples(37), deadline=None)
 @given(st.lists(links(), max_size=25))
 def test_without_limits_profiles_are_connected_components(records: list[Link]) -> None:
     for rules in (FREE, CAPPED):
@@ -73,7 +73,7 @@ def _is_shared(oracle: "networkx.Graph[int]", node: int, rules: IdentityRules) -
     return rules.shared_after is not None and max(counts, default=0) > rules.shared_after
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories())
 def test_the_same_log_gives_the_same_decisions_and_ids(records: list[IdentityRecord]) -> None:
     first, second = IdentityGraph(LIMITED), IdentityGraph(LIMITED)
@@ -83,7 +83,7 @@ def test_the_same_log_gives_the_same_decisions_and_ids(records: list[IdentityRec
     assert profiles(first) == profiles(second)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories())
 def test_changes_tell_exactly_what_changed(records: list[IdentityRecord]) -> None:
     graph = IdentityGraph(LIMITED)
@@ -99,7 +99,7 @@ def test_changes_tell_exactly_what_changed(records: list[IdentityRecord]) -> Non
         known = now
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories())
 def test_every_state_is_the_refold_of_its_history(records: list[IdentityRecord]) -> None:
     graph = IdentityGraph(LIMITED)
@@ -112,7 +112,7 @@ def test_every_state_is_the_refold_of_its_history(records: list[IdentityRecord])
         assert (profiles(graph), refusals(graph)) == (known, told)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories())
 def test_what_is_known_would_change_nothing(records: list[IdentityRecord]) -> None:
     graph = IdentityGraph(LIMITED)
@@ -129,7 +129,7 @@ def test_what_is_known_would_change_nothing(records: list[IdentityRecord]) -> No
 
 
 def test_after_a_split_its_nodes_are_together_and_apart_from_the_rest() -> None:
-    @settings(max_examples=examples(100), deadline=None)
+    @settings(max_examples=examples(50), deadline=None)
     @given(histories(), node_numbers, st.lists(node_numbers, min_size=1, max_size=4))
     def check(records: list[IdentityRecord], node: int, wanted: list[int]) -> None:
         graph = folded(records, LIMITED)
@@ -184,7 +184,7 @@ LEFT, RIGHT = range(1, 19), range(19, 37)
 one_side = st.one_of(links(st.sampled_from(LEFT)), links(st.sampled_from(RIGHT)))
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(75), deadline=None)
 @given(
     st.sampled_from([LIMITED, CAPPED, FREE]),
     st.lists(one_side, max_size=20),

@@ -50,7 +50,7 @@ def check(graph: IdentityGraph, model: Model) -> None:
         assert told(graph, profile) == model.refusals(profile)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sampled_from(RULES), histories(30))
 def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
     rules: IdentityRules, records: list[IdentityRecord]
@@ -66,7 +66,7 @@ def test_each_state_is_that_of_the_links_so_far_in_the_order_of_receipt(
         assert changes.left == {node: before.get(node, 0) for node in changes.moved}
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(st.sampled_from(RULES), histories(30), st.randoms(use_true_random=False))
 def test_any_order_of_the_links_between_commands_gives_the_same(
     rules: IdentityRules, records: list[IdentityRecord], rnd: random.Random
@@ -92,7 +92,7 @@ def _shuffled(records: Sequence[IdentityRecord], rnd: random.Random) -> list[Ide
     return shuffled
 
 
-@settings(max_examples=examples(66), deadline=None)
+@settings(max_examples=examples(33), deadline=None)
 @given(st.sampled_from(RULES), st.lists(links(FEW), max_size=25), st.randoms(use_true_random=False))
 def test_a_filter_that_asks_first_loses_nobody_who_was_first(
     rules: IdentityRules, records: list[Link], rnd: random.Random

@@ -18,7 +18,7 @@ def dump(graph: IdentityGraph, mark: Mark) -> bytes:
     return take(graph, mark).encode()
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(histories(40), st.data())
 def test_a_loaded_graph_goes_on_as_the_stored_one(records: list[IdentityRecord], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(records)))

@@ -74,7 +74,7 @@ def writes(r: Random, number: int, people: int = 3) -> list[Verdict]:
     return made
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((2, 7, 5_000)), cached=st.sampled_from((1, 100_000)))
 def test_what_is_shown_is_a_function_of_the_set(make_house: MakeHouse, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)

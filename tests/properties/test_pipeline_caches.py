@@ -17,7 +17,7 @@ from tests.properties.pipeline_world import Box, MakeBox, Random, delivered, dum
 from tests.properties.segments_world import SEEDS
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
 def test_emptied_caches_change_nothing(make_box: MakeBox, seed: int, batch: int) -> None:
     with make_box(batch=batch) as box:
@@ -69,7 +69,7 @@ def _copies_of(box: Box, capacity: int) -> Copies:
     return copies
 
 
-@law(2)
+@law()
 @given(seed=SEEDS)
 def test_the_filter_of_ids_grows_with_the_table_and_stays_right(make_box: MakeBox, seed: int) -> None:
     r = Random(seed)

@@ -39,7 +39,7 @@ KEPT = "SELECT source, id, code, resolved FROM rejected FINAL WHERE code = 'conf
 BY_STATE = "SELECT dup, count() FROM log_rows FINAL GROUP BY dup ORDER BY dup"
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((3, 5_000)), partitions=st.integers(1, 3))
 def test_copies_of_any_content_change_nothing(make_house: MakeHouse, seed: int, batch: int, partitions: int) -> None:
     """Other people, traits, money and times under known ids: no link, no count, no trait, no transition."""

@@ -36,7 +36,7 @@ from tests.properties.segments_world import SEEDS, T0, make_rules
 PLANS = st.lists(st.tuples(st.sampled_from(CHECKPOINTS), st.integers(1, 4)), min_size=1, max_size=6)
 
 
-@law(4)
+@law(2)
 @given(seed=SEEDS, plan=PLANS, batch=st.sampled_from((4, 5_000)), rebuild=st.booleans())
 def test_crashes_change_nothing(
     make_box: MakeBox, seed: int, plan: list[tuple[str, int]], batch: int, rebuild: bool

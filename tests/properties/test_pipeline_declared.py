@@ -110,7 +110,7 @@ def test_what_is_in_memory_gets_what_new_rules_ask_for(make_house: MakeHouse) ->
             assert told == box.full() | {name: set() for name in told.keys() - box.rules().keys()}
 
 
-@law(2)
+@law()
 @given(seed=SEEDS)
 def test_what_comes_of_a_burst_is_what_comes_of_one_by_one(make_house: MakeHouse, seed: int) -> None:
     """Declared, edited, deleted and declared again at once, or each when the one before is in effect: the same members,

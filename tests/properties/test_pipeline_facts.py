@@ -66,7 +66,7 @@ def check_facts(world: Installation, sent: Sequence[Verdict]) -> None:
     assert keys == {int(event["key"], 16) for event in events}
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((3, 5_000)), cached=st.sampled_from((1, 100_000)))
 def test_on_one_box(make_box: MakeBox, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)
@@ -97,7 +97,7 @@ def test_on_one_box(make_box: MakeBox, seed: int, batch: int, cached: int) -> No
         check_box(box)
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, cached=st.sampled_from((1, 1_000)))
 def test_on_a_cluster(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory, seed: int, cached: int) -> None:
     r = Random(seed)

@@ -56,7 +56,7 @@ def known(box: Box) -> dict[str, str]:
     }
 
 
-@law(3)
+@law()
 @given(seed=SEEDS, point=st.sampled_from(("", *CHECKPOINTS)))
 def test_an_event_that_fails_alone_is_as_if_it_never_was(make_box: MakeBox, seed: int, point: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -81,7 +81,7 @@ def node(kind: str, value: str) -> int:
     return node_of(SECRET, "default", kind, value)
 
 
-@law(4)
+@law(2)
 @given(seed=SEEDS, hosted=st.sampled_from(("box", "cluster")))
 def test_what_moved_is_told(
     make_box: MakeBox, chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory, seed: int, hosted: str

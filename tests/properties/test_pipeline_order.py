@@ -25,7 +25,7 @@ from tests.properties.pipeline_world import (
 from tests.properties.segments_world import DAY, SEEDS, T0
 
 
-@law(2)
+@law()
 @given(
     seed=SEEDS,
     rules=st.sampled_from((FREE, CAPPED)),

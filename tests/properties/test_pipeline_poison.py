@@ -140,7 +140,7 @@ def test_poison_in_the_registry(make_house: MakeHouse) -> None:
         assert box.told() == told
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, raw=st.lists(st.binary(max_size=30), max_size=3))
 def test_cut_and_flipped_bytes(make_house: MakeHouse, seed: int, raw: list[bytes]) -> None:
     r = Random(seed)

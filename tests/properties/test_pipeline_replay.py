@@ -20,7 +20,7 @@ from tests.properties.pipeline_world import (
 from tests.properties.segments_world import SEEDS
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)))
 def test_replay_equals_live(make_house: MakeHouse, seed: int, batch: int) -> None:
     r = Random(seed)
@@ -38,7 +38,7 @@ def test_replay_equals_live(make_house: MakeHouse, seed: int, batch: int) -> Non
             assert dump(box, history=True) == live
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, passes=st.sampled_from(STEPS))
 def test_merge_and_split_equal_never_merged(make_house: MakeHouse, seed: int, passes: int) -> None:
     r = Random(seed)

@@ -15,7 +15,7 @@ from tests.properties.pipeline_world import LINGERS, Box, Random, law, make_door
 from tests.properties.segments_world import DAY, SEEDS
 
 
-@law(2)
+@law()
 @given(seed=SEEDS, batch=st.sampled_from((3, 20, 5_000)), cached=st.sampled_from((1, 2, 100_000)))
 def test_told_equals_full(make_house: MakeHouse, seed: int, batch: int, cached: int) -> None:
     r = Random(seed)

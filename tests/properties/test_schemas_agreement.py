@@ -76,7 +76,7 @@ def _readable(name: str) -> Any:
     return Draft202012Validator(published, format_checker=checker)
 
 
-@settings(max_examples=examples(250), deadline=None)
+@settings(max_examples=examples(125), deadline=None)
 @given(st.sampled_from(sorted(SCHEMAS)).flatmap(lambda name: st.tuples(st.just(name), _samples(name))))
 def test_both_validators_agree_and_every_refusal_has_a_reason(case: tuple[str, dict[str, Any]]) -> None:
     name, drawn = case

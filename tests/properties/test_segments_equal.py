@@ -15,7 +15,7 @@ from segments.rule import parse_rule
 from segments.sql import Query, compile_several, compile_sql
 from segments.values import DATE_PATTERN, parse_date
 from segments.why import compile_why, why_tree
-from tests.effort import examples
+from tests.effort import each, examples
 from tests.properties.segments_world import (
     BOUNDS,
     EPOCHS,
@@ -59,7 +59,7 @@ def load(engine: Any, world: World) -> None:
             engine.insert(table, rows, column_names=columns)
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     world=WORLDS,
     trees=RULE_SETS,
@@ -80,7 +80,7 @@ def test_live_equals_sql(
             assert found == {profile for profile, segments in held.items() if segment in segments}, segment
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=WORLDS, written=RULE_SETS, now=st.sampled_from(NOWS))
 def test_why_and_a_chosen_few_agree_with_the_whole(
     engine: Any, world: World, written: dict[str, Any], now: int
@@ -104,7 +104,7 @@ def test_why_and_a_chosen_few_agree_with_the_whole(
             assert len(row.get("events", ())) == min(10, row.get("matched", 0))
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(world=WORLDS, trees=RULE_SETS, leaves=LEAF_SETS, now=st.sampled_from(NOWS))
 def test_several_at_once_equal_each_alone_and_are_due_in_time(
     engine: Any, world: World, trees: dict[str, Any], leaves: dict[str, Any], now: int
@@ -162,7 +162,7 @@ def everywhere(text: str) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(text=HOSTILE)
 def test_a_text_in_any_slot_stays_data(engine: Any, text: str) -> None:
     engine.command("CREATE TABLE IF NOT EXISTS canary (x UInt8) ENGINE = MergeTree ORDER BY x")
@@ -199,7 +199,7 @@ DATES = st.one_of(
 )
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(DATES, min_size=20, max_size=60))
 def test_dates_are_read_alike(engine: Any, texts: list[str]) -> None:
     parsed = "toUnixTimestamp64Milli(parseDateTime64BestEffortOrNull(x, 3, 'UTC'))"
@@ -242,7 +242,7 @@ def test_every_test_of_every_value(engine: Any) -> None:
     tests += [{"matches": pattern} for pattern in PATTERNS] + [{"exists": True}, {"exists": False}]
     tests += [{op: date} for op in ("before", "after") for date in DATE_TEXTS[:4]]
     tests += [{"within": window} for window in WINDOWS]
-    both(engine, world, {f"r{i}": {"trait": "kind", **test} for i, test in enumerate(tests)})
+    both(engine, world, {f"r{i}": {"trait": "kind", **test} for i, test in enumerate(each(2, tests))})
 
 
 def test_every_border_of_a_window(engine: Any) -> None:
@@ -253,7 +253,7 @@ def test_every_border_of_a_window(engine: Any) -> None:
     days = [{op: value} for op in NUMBER_OPS for value in (0, 1, 7, 30)]
     since = [{f"days_since_{which}": test} for which in ("last", "first") for test in days]
     leaves = [*spans, *since, *({**span, **one} for span in spans for one in since[::5])]
-    both(engine, world, {f"r{i}": {"event": "order.completed", **leaf} for i, leaf in enumerate(leaves)})
+    both(engine, world, {f"r{i}": {"event": "order.completed", **leaf} for i, leaf in enumerate(each(2, leaves))})
 
 
 def test_every_pair_of_values_in_an_aggregate(engine: Any) -> None:
@@ -264,7 +264,7 @@ def test_every_pair_of_values_in_an_aggregate(engine: Any) -> None:
     leaves = [{kind: {op: value}} for kind, operands in kinds for value in operands for op in ("eq", "gt", "lt")]
     rules = {
         f"r{i}": {"event": "order.completed", "of": "revenue", **leaf, **span}
-        for i, leaf in enumerate(leaves)
+        for i, leaf in enumerate(each(5, leaves))
         for span in ({"within": "1d"} if i % 2 else {},)
     }
     both(engine, world, rules)

@@ -24,7 +24,7 @@ from tests.properties.segments_world import (
     live_facts,
 )
 
-LAW = settings(max_examples=examples(200), deadline=None, suppress_health_check=list(HealthCheck))
+LAW = settings(max_examples=examples(100), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def compiled(written: dict[str, Any]) -> LiveRules:

@@ -287,7 +287,7 @@ def walk(world: World, path: str, between: Callable[[int], None] = lambda page: 
     "path", ["?limit=2", "?limit=1&search=p", "?limit=2&search=p&order=id", "?limit=2&order=newest"]
 )
 def test_a_walk_meets_everybody_once_though_all_are_seen_meanwhile(world: World, path: str) -> None:
-    people = [("user_id", f"p{i}") for i in range(7)]
+    people = [("user_id", f"p{i}") for i in range(5)]
     first, traits = moment(NOW - 9000), {"name": "Parisa"}
     profiles = [
         world.person(one, traits=traits, first_seen=first, last_seen=moment(NOW - i // 2))

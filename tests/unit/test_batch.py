@@ -67,11 +67,11 @@ def test_a_number_out_of_range_makes_an_event_unreadable_and_no_other(number: st
 )
 def test_a_bad_one_among_many_is_found_beside_the_decoding(bad: bytes) -> None:
     good = envelope('{"many":[' + ",".join(["{}"] * 400) + "]}")
-    records = [good] * 3_000
-    records[2_345] = envelope("{}")._replace(value=envelope("{}").value.replace(b":{}", b":" + bad))
+    records = [good] * 1_000
+    records[345] = envelope("{}")._replace(value=envelope("{}").value.replace(b":{}", b":" + bad))
     batch = parse(records)
-    assert [record.value for record, _ in batch.unreadable] == [records[2_345].value]
-    assert len(batch) == 2_999, "many brackets side by side are no deep nesting"
+    assert [record.value for record, _ in batch.unreadable] == [records[345].value]
+    assert len(batch) == 999, "many brackets side by side are no deep nesting"
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False, min_value=-1e31, max_value=1e31))

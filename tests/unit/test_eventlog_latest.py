@@ -11,6 +11,7 @@ from eventlog.latest import MOST_BYTES, MOST_CHUNKS, Commits, Stored, Tails
 from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from schemas import topics
+from tests.effort import examples
 
 
 def stored(first: int, *values: bytes) -> Stored:
@@ -63,7 +64,7 @@ def all_reads(log: SqliteEventLog, ends: int) -> list[list[Record]]:
     return [log.read(topics.IDENTITY, 0, offset, limit) for offset, limit in spans]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
 def test_memory_and_file_answer_alike(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
     """The same file opened anew has nothing in memory."""

@@ -17,6 +17,8 @@ from simorgh.demo.story import LAST_PURCHASE
 
 DATA = Path(simorgh.demo.__file__).parent / "data"
 
+pytestmark = pytest.mark.soak  # half a million rows
+
 Read = tuple[list[Event], Report]
 
 

@@ -1,0 +1,227 @@
+"""Somebody is forgotten on a cluster of real processes, under load, while a worker is killed: nothing of them is left
+in the segments of any topic nor in the tables, and a replay brings nothing back."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import httpx
+import pytest
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType
+
+from eventlog.kafka.client import Connection
+from eventlog.kafka.compacted import CompactedTopic
+from schemas import topics
+from tests.cluster.clients import Sender
+from tests.cluster.harness import Api, Cluster, Role, eventually, opened_log, running_cluster
+from tests.e2e.harness import WRITE_KEY
+from tests.e2e.test_erasure import CANARY, KEY, forms_of, of_the_person
+from tests.webhook_receiver import Receiver, receiving
+from warehouse import forgetting
+
+pytestmark = pytest.mark.timeout(300)
+
+SOON = {"segment.ms": "1000", "max.compaction.lag.ms": "1000", "min.cleanable.dirty.ratio": "0.01"}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("erasure"), SIMORGH_LOG_LEVEL="INFO") as made:
+        yield made
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as one:
+        yield one
+
+
+def keys_topic(cluster: Cluster) -> CompactedTopic:
+    return CompactedTopic(Connection(cluster.brokers[0].bootstrap), topics.KEYS)
+
+
+def compact_soon(cluster: Cluster) -> None:
+    """The operators' setting: the tests cannot wait for six hours."""
+    keys_topic(cluster).close()
+    with KafkaAdminClient(bootstrap_servers=cluster.brokers[0].bootstrap) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topics.KEYS, configs=SOON)])
+
+
+def clean_soon(cluster: Cluster) -> None:
+    """The engine's cleaner sleeps for up to five minutes: from its next look on, for a second."""
+    client = clickhouse_connect.get_client(dsn=cluster.bridge.url)
+    for table in forgetting.TABLES:
+        client.command(f"ALTER TABLE default_g1.{table} MODIFY SETTING {forgetting.SOON}")
+    client.close()
+
+
+def keys_in(cluster: Cluster) -> dict[bytes, bytes]:
+    """The keys that the topic yields to whoever reads it from its beginning."""
+    found: dict[bytes, bytes] = {}
+    with closing(keys_topic(cluster)) as topic:
+        end, position = topic.end(), 0
+        while records := topic.read(position, 1_000, end):
+            found |= {record.key: record.value for record in records if len(record.key) == 24 and record.value}
+            position = records[-1].offset + 1
+    return found
+
+
+def values_with(cluster: Cluster, text: str) -> set[str]:
+    """The topics of the log with a record that holds the text, as anybody reads them who has no keys."""
+    found = set()
+    with opened_log(cluster) as log:
+        for topic in topics.ALL:
+            for partition, end in enumerate(log.ends(topic)):
+                values = [record.key + record.value for record in log.read(topic, partition, 0, end)]
+                if any(form in value for form in forms_of(text) for value in values):
+                    found.add(topic)
+    return found
+
+
+def rows_with(cluster: Cluster, text: str) -> list[str]:
+    """The columns of the tables that hold the text, in rows that are deleted, too."""
+    client = clickhouse_connect.get_client(dsn=cluster.bridge.url)
+    columns = client.query(
+        "SELECT database, table, name FROM system.columns WHERE database LIKE 'default_g%' AND type LIKE '%String%'"
+    ).result_rows
+    found = [
+        f"{database}.{table}.{name}"
+        for database, table, name in columns
+        if client.query(
+            f"SELECT count() FROM {database}.{table} WHERE positionCaseInsensitive(toString({name}), '{text}')"
+        ).result_rows[0][0]
+    ]
+    client.close()
+    return found
+
+
+class Steady(Sender):
+    """Some hundred messages a second: the test is not about speed."""
+
+    def run(self) -> None:
+        with httpx.Client(base_url=self._url, auth=(WRITE_KEY, ""), timeout=10) as client:
+            while not self.enough.wait(0.5):
+                self._send_window(client)
+
+
+class Forgetting(threading.Thread):
+    """Asks to forget the person; the answer comes when that is done, or takes too long."""
+
+    def __init__(self, api: Api) -> None:
+        super().__init__(daemon=True)
+        self._http = httpx.Client(base_url=api.http.base_url, headers=api.http.headers, timeout=120)
+        self.request: dict[str, Any] = {}
+
+    def run(self) -> None:
+        answer = self._http.request("DELETE", f"/v1/profiles/{KEY}", json={"reason": "ticket 4711"})
+        self.request = answer.json()
+        self._http.close()
+
+
+def refused(collect: Role, *messages: dict[str, Any]) -> set[str]:
+    """The codes of what a collector refuses of these messages."""
+    answer = httpx.post(f"{collect.url}/v1/batch", json={"batch": messages}, auth=(WRITE_KEY, ""), timeout=60)
+    return {one["code"] for one in answer.json()["rejected"]}
+
+
+def declare(api: Api, hook: str) -> None:
+    api.post("/v1/segments", {"id": "buyers", "rule": {"event": "order.completed", "count": {"gte": 1}}})
+    webhook = {"url": hook, "secret": "whsec_" + "c2VjcmV0" * 4}
+    api.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": webhook})
+
+
+def known(api: Api, receiver: Receiver) -> Any:
+    """The view of the person, once everything that was sent is in it and somebody was told."""
+    view = api.profile(KEY)
+    kept = [one for one in api.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
+    told = [call for call in receiver.calls if view["profile_id"].encode() in call.body]
+    return view if view["metrics"]["orders"] == 2 and kept and told else None
+
+
+def state_of(api: Api) -> str:
+    [request] = api.get("/v1/privacy/requests")["items"]
+    return str(request["state"])
+
+
+def test_nothing_of_whoever_was_forgotten_is_left_on_a_cluster(cluster: Cluster, receiver: Receiver) -> None:
+    compact_soon(cluster)
+    collect, other, api_role = cluster.together("collect-1", "collect-2", "api")
+    clean_soon(cluster)
+    dying = cluster.role("work", "work-1", SIMORGH_CRASH_AT="keys destroyed:1")
+    with closing(Api(collect, api_role)) as api, closing(Api(other, api_role)) as beside:
+        declare(api, receiver.url)
+        sender = Steady(collect.url, 1, 4711)
+        sender.start()
+        api.send(*of_the_person())
+        beside.send(*of_the_person())
+        view = eventually(lambda: known(api, receiver), "the person is not known")
+        assert view["traits"]["name"] == CANARY
+        assert not values_with(cluster, CANARY), "the log is sealed"
+        assert rows_with(cluster, CANARY), "else the search would find nothing whatever there is"
+        keys = keys_in(cluster)
+        assert found_in(cluster, keys.values()) == set(keys.values()), "in the topic, and in the copies"
+
+        asking = Forgetting(api)
+        asking.start()
+        assert dying.wait(60) == -signal.SIGKILL
+        cluster.together("work-2", "work-3")
+        asking.join(120)
+        eventually(lambda: state_of(api) in ("unreadable", "destroyed"), "it can still be read")
+        assert asking.request["identities"] in (0, len(view["identities"]))
+        for key in (KEY, view["profile_id"]):
+            assert api.http.get(f"/v1/profiles/{key}").status_code == 404
+        for each in (collect, other):
+            assert refused(each, *of_the_person(1)) == {"suppressed"}
+        assert CANARY not in json.dumps(api.get("/v1/rejected", limit=200))
+        eventually(lambda: state_of(api) == "destroyed", "the bytes are still there")
+        sender.enough.set()
+        sender.join(60)
+        api.settled()
+        check_told(receiver, view["profile_id"])
+        destroyed = {key: value for key, value in keys.items() if key not in keys_in(cluster)}
+        assert len(destroyed) >= len(view["identities"])
+        check_gone(cluster, destroyed)
+
+        before = [{**api.profile(f"user_id:u{n}"), "freshness": None} for n in range(5)]
+        api.post("/v1/replay", None)
+        eventually(lambda: api.get("/v1/replay").get("generation") == 2, "it is not replayed")
+        api.settled()
+        assert api.http.get(f"/v1/profiles/{KEY}").status_code == 404
+        assert [{**api.profile(f"user_id:u{n}"), "freshness": None} for n in range(5)] == before
+        check_gone(cluster, destroyed)
+
+
+def check_told(receiver: Receiver, profile: str) -> None:
+    """Other systems learn that they are to forget the profile, and nothing else of it."""
+    exits = [json.loads(call.body) for call in receiver.calls if b"segment.exited" in call.body]
+    assert [(one["data"]["profile_id"], one["data"]["cause"], one["data"]["identities"]) for one in exits] == [
+        (profile, "erased", [])
+    ]
+
+
+def check_gone(cluster: Cluster, destroyed: dict[bytes, bytes]) -> None:
+    """Neither the person nor their keys are in any file, of whichever process, nor in a column."""
+    assert not rows_with(cluster, CANARY)
+    assert not values_with(cluster, CANARY)
+    assert not [path for path, content in files_of(cluster) if any(form in content for form in forms_of(CANARY))]
+    assert not found_in(cluster, destroyed.values())
+
+
+def found_in(cluster: Cluster, keys: Iterable[bytes]) -> set[bytes]:
+    """Those of the wrapped keys that are in any file. They are random, so no compression changes them."""
+    contents = [content for path, content in files_of(cluster) if "clickhouse" not in path.parts]
+    return {key for key in keys if any(key[13:45] in content for content in contents)}
+
+
+def files_of(cluster: Cluster) -> Iterator[tuple[Path, bytes]]:
+    """Every file of the cluster, of brokers, tables and roles. Some may go meanwhile."""
+    for path in cluster.folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            if path.is_file():
+                yield path, path.read_bytes()
