@@ -4,6 +4,7 @@ crash, and nobody else changes."""
 import base64
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -57,8 +58,8 @@ def forms_of(text: str) -> list[bytes]:
 
 def files_with(folder: Path, text: str) -> list[Path]:
     forms, found = forms_of(text), []
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError, IsADirectoryError):  # the engine deletes parts meanwhile
+    for path in (Path(where, name) for where, _, names in os.walk(folder) for name in names):
+        with suppress(FileNotFoundError):  # the engine deletes parts meanwhile
             content = path.read_bytes()
             if any(form in content for form in forms):
                 found.append(path)
@@ -110,10 +111,6 @@ def forget(client: Client, key: str = KEY) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def state_consent(client: Client, key: str) -> None:
-    client.post(f"/v1/profiles/{key}/consent", {"consent": {CANARY: False}, "reason": CANARY})
-
-
 def tell_about_buyers(client: Client, receiver: Receiver) -> None:
     """The trigger `dead` calls an address where nobody listens."""
     client.post("/v1/segments", {"id": "buyers", "rule": {"event": "order.completed", "count": {"gte": 1}}})
@@ -141,8 +138,6 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         with sending(server, 1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
-            state_consent(client, KEY)
-            state_consent(client, "user_id:s0x0")
             client.settled()
             client.post(f"/v1/profiles/{KEY}/consent", {"consent": {CANARY: False}, "reason": CANARY})
             client.post("/v1/profiles/user_id:s0x0/consent", {"consent": {"marketing": True}, "reason": "at the desk"})
