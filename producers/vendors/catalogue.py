@@ -1,0 +1,16 @@
+"""All connectors, by name."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from producers.vendors.connector import Connector
+from producers.vendors.sendgrid import SENDGRID
+from producers.vendors.stripe import STRIPE
+
+CONNECTORS: Final[Mapping[str, Connector]] = {
+    connector.name: connector
+    for connector in (
+        SENDGRID,
+        STRIPE,
+    )
+}
