@@ -85,7 +85,7 @@ class TimeField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     zone: Literal["source", "UTC"] = "source"
 
 
-class Case(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Meaning(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One of the vendor's kinds of messages: our type, and what it has besides the fields of all kinds."""
 
     type: str
@@ -118,7 +118,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     items        path of the list of events in the message; absent: the message is one event, or a list of them
     kind         what kind of message it is
-    cases        kind -> our type, or a `Case`
+    cases        kind -> our type, or a `Meaning`
     otherwise    type of other kinds: a template with {kind}; absent: `custom.<vendor>_<kind>` with the whole item
     skip         kinds that are not events, such as a test of the connection
     id           templates of the event's id, of which the first with all its parts holds; `#` before one hashes it
@@ -128,7 +128,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     kind: Field
     id: tuple[str, ...]
     items: str = ""
-    cases: dict[str, str | Case] = {}
+    cases: dict[str, str | Meaning] = {}
     otherwise: str = ""
     skip: tuple[str, ...] = ()
     time: TimeField | None = None
@@ -151,7 +151,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         if kind in self.skip:
             return []
         known = self.cases.get(kind)
-        case = Case(type=known) if isinstance(known, str) else known
+        case = Meaning(type=known) if isinstance(known, str) else known
         properties = self._properties(case, scope)
         type_ = case.type if case else self._other(kind, vendor)
         if not case and not self.otherwise:
@@ -176,7 +176,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
             )
         ]
 
-    def _properties(self, case: Case | None, scope: Scope) -> dict[str, object]:
+    def _properties(self, case: Meaning | None, scope: Scope) -> dict[str, object]:
         return values_of(self.properties | (case.properties if case else {}), scope)
 
     def _other(self, kind: str, vendor: str) -> str:
@@ -398,4 +398,4 @@ def _value_fields(value: object) -> list[ValueField]:
     return [*found, *(field for part in parts for field in _value_fields(part))]
 
 
-__all__ = ["PREFIX", "Case", "EventMap", "IdentifierField", "TimeField", "ValueField", "VendorEvent", "read_map"]
+__all__ = ["PREFIX", "EventMap", "IdentifierField", "Meaning", "TimeField", "ValueField", "VendorEvent", "read_map"]

@@ -7,7 +7,7 @@ signature, so the time has no window; `sg_event_id` tells copies. Group events l
 from typing import Final
 
 from producers.vendors.connector import Connector
-from producers.vendors.mapping import Case, EventMap, Field, IdentifierField, TimeField, ValueField
+from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField
 from producers.vendors.request import SIGNING
 from producers.vendors.signing import Ecdsa, Timestamp
 
@@ -38,23 +38,23 @@ SENDGRID: Final = Connector(
         },
         context={"ip": "ip", "userAgent": "useragent"},
         cases={
-            "processed": Case(type="email.sent", properties=_MESSAGE),
-            "delivered": Case(type="email.delivered"),
-            "deferred": Case(type="email.deferred", properties={**_MESSAGE, **_REASON}),
-            "dropped": Case(type="email.dropped", properties={**_MESSAGE, **_REASON}),
-            "bounce": Case(
+            "processed": Meaning(type="email.sent", properties=_MESSAGE),
+            "delivered": Meaning(type="email.delivered"),
+            "deferred": Meaning(type="email.deferred", properties={**_MESSAGE, **_REASON}),
+            "dropped": Meaning(type="email.dropped", properties={**_MESSAGE, **_REASON}),
+            "bounce": Meaning(
                 type="email.bounced",
                 properties={
                     **_REASON,
                     "bounce": ValueField(path="type", table={"bounce": "hard", "blocked": "soft"}, otherwise="hard"),
                 },
             ),
-            "open": Case(type="email.opened", properties={"machine": "sg_machine_open"}),
-            "click": Case(type="email_link.clicked", properties={"link_url": "url", "link_id": "url_offset.index"}),
-            "spamreport": Case(type="email.marked_as_spam"),
-            "unsubscribe": Case(type="email.unsubscribed"),
-            "group_unsubscribe": Case(type="email.unsubscribed", properties=_LIST),
-            "group_resubscribe": Case(type="email.subscribed", properties=_LIST),
+            "open": Meaning(type="email.opened", properties={"machine": "sg_machine_open"}),
+            "click": Meaning(type="email_link.clicked", properties={"link_url": "url", "link_id": "url_offset.index"}),
+            "spamreport": Meaning(type="email.marked_as_spam"),
+            "unsubscribe": Meaning(type="email.unsubscribed"),
+            "group_unsubscribe": Meaning(type="email.unsubscribed", properties=_LIST),
+            "group_resubscribe": Meaning(type="email.subscribed", properties=_LIST),
         },
     ),
 )

@@ -191,7 +191,7 @@ class SignedPairs:
         keys = [secret.encode() for secret in held(secrets)]
         pairs = [part.partition("=") for part in request.headers.one(self.header).split(",")]
         times = [value for name, _, value in pairs if name == "t"]
-        if len(times) != 1 or not all(equals for _, equals, _ in pairs):
+        if len(times) != 1 or not all(equals and "=" not in value for _, equals, value in pairs):
             raise unverified()
         check_age(_moment(times[0], "s"), request.received_at, self.window)
         content = as_bytes(times[0]) + b"." + request.body

@@ -7,7 +7,7 @@ carry only ids, and are kept as custom events.
 from typing import Final
 
 from producers.vendors.connector import Connector
-from producers.vendors.mapping import Case, EventMap, Field, IdentifierField, TimeField, ValueField
+from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField
 from producers.vendors.signing import SignedPairs
 
 _OBJECT: Final = "data.object."
@@ -79,28 +79,28 @@ STRIPE: Final = Connector(
             IdentifierField(type="user_id", value=_at("client_reference_id"), trust="hint"),
         ),
         cases={
-            "payment_intent.succeeded": Case(
+            "payment_intent.succeeded": Meaning(
                 type="payment.made", properties={**_PAYMENT, **_amount("amount_received", "amount")}
             ),
-            "payment_intent.payment_failed": Case(
+            "payment_intent.payment_failed": Meaning(
                 type="payment.failed", properties={**_PAYMENT, **_FAILURE, **_amount("amount")}
             ),
-            "charge.succeeded": Case(type="payment.made", properties={**_PAYMENT, **_amount("amount")}),
-            "charge.failed": Case(type="payment.failed", properties={**_PAYMENT, **_FAILURE, **_amount("amount")}),
-            "charge.refunded": Case(
+            "charge.succeeded": Meaning(type="payment.made", properties={**_PAYMENT, **_amount("amount")}),
+            "charge.failed": Meaning(type="payment.failed", properties={**_PAYMENT, **_FAILURE, **_amount("amount")}),
+            "charge.refunded": Meaning(
                 type="payment.refunded",
                 properties={**_PAYMENT, "refund_id": _at("refunds.data.0.id"), **_amount("amount_refunded")},
             ),
-            "invoice.paid": Case(type="payment.made", properties={**_INVOICE, **_amount("amount_paid")}),
-            "invoice.payment_failed": Case(
+            "invoice.paid": Meaning(type="payment.made", properties={**_INVOICE, **_amount("amount_paid")}),
+            "invoice.payment_failed": Meaning(
                 type="payment.failed", properties={**_INVOICE, **_FAILURE, **_amount("amount_due")}
             ),
-            "customer.created": Case(type="profile.identified", traits=_TRAITS, identifiers=_CUSTOMER),
-            "customer.updated": Case(type="profile.identified", traits=_TRAITS, identifiers=_CUSTOMER),
-            "customer.subscription.created": Case(type="subscription.started", properties=_SUBSCRIPTION),
-            "customer.subscription.updated": Case(type="subscription.changed", properties=_SUBSCRIPTION),
-            "customer.subscription.paused": Case(type="subscription.paused", properties=_SUBSCRIPTION),
-            "customer.subscription.deleted": Case(type="subscription.cancelled", properties=_SUBSCRIPTION),
+            "customer.created": Meaning(type="profile.identified", traits=_TRAITS, identifiers=_CUSTOMER),
+            "customer.updated": Meaning(type="profile.identified", traits=_TRAITS, identifiers=_CUSTOMER),
+            "customer.subscription.created": Meaning(type="subscription.started", properties=_SUBSCRIPTION),
+            "customer.subscription.updated": Meaning(type="subscription.changed", properties=_SUBSCRIPTION),
+            "customer.subscription.paused": Meaning(type="subscription.paused", properties=_SUBSCRIPTION),
+            "customer.subscription.deleted": Meaning(type="subscription.cancelled", properties=_SUBSCRIPTION),
         },
     ),
 )

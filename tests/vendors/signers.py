@@ -76,9 +76,7 @@ def _first(proof: Proof) -> Proof:
     return _first(proof.proofs[0]) if isinstance(proof, OneOf) else proof
 
 
-def _signed(
-    proof: Proof, request: VendorRequest, secret: str
-) -> tuple[Pairs, Pairs]:
+def _signed(proof: Proof, request: VendorRequest, secret: str) -> tuple[Pairs, Pairs]:
     seconds = str(request.received_at // 1000)
     if isinstance(proof, SharedToken):
         header = {_name(proof.header): proof.prefix + secret} if proof.header else {}
