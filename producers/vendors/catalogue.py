@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from producers.vendors.connector import Connector
+from producers.vendors.generic import GENERIC
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.stripe import STRIPE
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
     for connector in (
+        GENERIC,
         SENDGRID,
         STRIPE,
     )

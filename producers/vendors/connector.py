@@ -50,6 +50,7 @@ class Connector:
     reply            the answer to a request that was taken in; None: {"success": true}
     certificate_url  where the certificate is that the request names; the connector vouches for the host
     get              whether GET requests carry events, too
+    keeps            headers that say what an item is: they are kept with an item that is refused, for its retry
     store_down       status when nothing can be stored: 503, or 429 for vendors that throw events away after 503
     guessable        the secret itself is sent, so wrong ones are counted and slowed down
     """
@@ -68,6 +69,7 @@ class Connector:
     reply: Callable[[VendorRequest], Reply | None] | None = None
     certificate_url: Callable[[VendorRequest], str | None] | None = None
     get: bool = False
+    keeps: tuple[str, ...] = ()
     store_down: int = 503
     guessable: bool = False
 

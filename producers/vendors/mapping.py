@@ -111,6 +111,8 @@ class VendorEvent(Struct, kw_only=True):
     context: dict[str, object] = {}
     consent: dict[str, bool | str] = {}
     channel: str | None = None
+    somebody: bool = False
+    """Refused if none of its identifiers is valid."""
 
 
 class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -173,6 +175,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
                 traits=values_of(self.traits | (case.traits if case else {}), scope),
                 properties=properties,
                 context=nested(values_of(self.context, scope)),
+                somebody=self.somebody,
             )
         ]
 

@@ -24,10 +24,11 @@ import orjson
 
 from identity.rules import DEFAULT_RULES
 from producers.door import Defaults, Door, Refused
+from producers.rehearsal import shown
+from producers.vendor_message import VendorMessage
 from producers.vendors.catalogue import CONNECTORS
 from producers.vendors.connector import Connector
 from producers.vendors.request import Headers, VendorRequest
-from producers.webhooks import VendorMessage
 from registry.models import Source
 from schemas.catalog import Catalog
 from tests.vendors.signers import signed
@@ -35,10 +36,6 @@ from tests.vendors.signers import signed
 FOLDER: Final = Path(__file__).parent
 RECEIVED_AT: Final = int(datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp() * 1000)
 URL: Final = "https://events.example.com/v1/webhooks"
-SHOWN: Final = (
-    *("type", "id", "name", "time", "channel", "identifiers"),
-    *("traits", "properties", "context", "consent", "money", "business", "flags"),
-)
 
 
 @dataclass(frozen=True)
@@ -115,15 +112,5 @@ def told(fixture: Fixture, request: VendorRequest) -> tuple[list[dict[str, Any]]
                 refused.append(verdict)
             else:
                 keys.append(verdict[0])
-                events.append(_shown(orjson.loads(verdict[1])))
+                events.append(shown(orjson.loads(verdict[1])))
     return events, refused, keys
-
-
-def _shown(envelope: dict[str, Any]) -> dict[str, Any]:
-    shown = {name: envelope[name] for name in SHOWN if envelope.get(name)}
-    shown["identifiers"] = [
-        {name: one[name] for name in ("type", "value", "trust") if name in one} for one in envelope["identifiers"]
-    ]
-    if "business" in shown:
-        shown["business"] = envelope["business"]["book"]
-    return shown

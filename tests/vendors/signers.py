@@ -64,7 +64,7 @@ def signed(connector: Connector, request: VendorRequest, other: bool = False) ->
     module = _own(connector)
     if module is not None and hasattr(module, "sign"):
         return module.sign(request, secret), {}
-    return _signed(_first(connector.verify), request, secret)
+    return signed_by(_first(connector.verify), request, secret)
 
 
 def _own(connector: Connector) -> Any:
@@ -76,7 +76,7 @@ def _first(proof: Proof) -> Proof:
     return _first(proof.proofs[0]) if isinstance(proof, OneOf) else proof
 
 
-def _signed(proof: Proof, request: VendorRequest, secret: str) -> tuple[Pairs, Pairs]:
+def signed_by(proof: Proof, request: VendorRequest, secret: str) -> tuple[Pairs, Pairs]:
     seconds = str(request.received_at // 1000)
     if isinstance(proof, SharedToken):
         header = {_name(proof.header): proof.prefix + secret} if proof.header else {}
