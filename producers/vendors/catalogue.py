@@ -6,6 +6,7 @@ from typing import Final
 from producers.vendors.connector import Connector
 from producers.vendors.generic import GENERIC
 from producers.vendors.sendgrid import SENDGRID
+from producers.vendors.shopify import SHOPIFY
 from producers.vendors.stripe import STRIPE
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
@@ -13,6 +14,7 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
     for connector in (
         GENERIC,
         SENDGRID,
+        SHOPIFY,
         STRIPE,
     )
 }
