@@ -105,7 +105,7 @@ def test_a_signed_body_that_cannot_be_understood_waits_for_its_mapping(it: tuple
 def test_one_bad_item_of_a_thousand(it: tuple[Server, Client]) -> None:
     _, client = it
     before = client.settled()["events"]
-    items: list[Any] = [{"messageid": n, "status": 10, "receptor": f"0912{n:07}"} for n in range(1000)]
+    items: list[Any] = [{"messageid": 10_000 + n, "status": 10, "receptor": f"0912{n:07}"} for n in range(1000)]
     items[500] = {"messageid": 500}
     answer = client.http.post("/v1/webhooks/generic/sms?token=the-path-is-long", json=items)
     assert [one["index"] for one in answer.json()["rejected"]] == [500]
