@@ -21,8 +21,9 @@ def retry_rejected(
 ) -> dict[str, Any]:
     """Admit a rejected event again, under its id and time of receipt; durable on return.
 
-    Accepted: the event and the note that its rejection is settled are appended together. Refused again: the new
-    reason is appended, the original bytes stay. Answers {"status", "id", "code"?, "reason"?}.
+    Accepted: the event (of a vendor's webhook, perhaps several) and the note that its rejection is settled are appended
+    together. Refused again: the new reason is appended, the original bytes stay. Answers {"status", "id", "code"?,
+    "reason"?}.
 
     Raises `Conflict` for a conflicting copy: under its id it would be a copy forever.
     """
@@ -34,13 +35,18 @@ def retry_rejected(
             " or dismiss it",
             code=conflicts.CODE,
         )
-    verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
+    verdicts = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
     id = str(record["id"])
-    if isinstance(verdict, Refused):
-        again = {**record, "code": verdict.code, "reason": verdict.reason}
+    refused = [verdict for verdict in verdicts if isinstance(verdict, Refused)]
+    accepted = [verdict for verdict in verdicts if not isinstance(verdict, Refused)]
+    if refused and not accepted:
+        first = refused[0]
+        again = {**record, "code": first.code, "reason": first.reason}
         log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
-        return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
-    log.submit([(topics.EVENTS, [verdict]), (topics.REJECTED, [_settled(record)])]).result()
+        return {"status": "rejected", "id": first.id, "code": first.code, "reason": first.reason}
+    kept = [one.message for one in refused if one.message is not None]
+    writes = [(topics.EVENTS, accepted)] if accepted else []
+    log.submit([*writes, (topics.REJECTED, [*kept, _settled(record)])]).result()
     return {"status": "accepted", "id": id}
 
 

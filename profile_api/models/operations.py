@@ -175,7 +175,8 @@ _REJECTED = {
 
 
 class RejectedEvent(BaseModel):
-    """`payload_base64` instead of `payload` if the original bytes are not UTF-8."""
+    """`payload_base64` instead of `payload` if the original bytes are not UTF-8. `webhook`, of a vendor's webhook: the
+    vendor, the headers that say what the payload is, and whether it is the whole body."""
 
     model_config = with_example(_REJECTED)
     id: str
@@ -186,6 +187,7 @@ class RejectedEvent(BaseModel):
     received_at: str
     payload: str | None = None
     payload_base64: str | None = None
+    webhook: dict[str, Any] | None = None
     resolved: bool | None = None
 
 
