@@ -42,7 +42,7 @@ ALL_ACCEPTED: Final = answer({"success": True})
 
 
 @dataclass(slots=True)
-class _Judged:
+class Judged:
     """The events of one request: the records of accepted ones, and refused ones by their place in the request."""
 
     accepted: list[Message] = field(default_factory=list)
@@ -65,15 +65,15 @@ class Collector:
 
     async def sdk(self, request: Request, kind: str | None, limit: int) -> Response:
         """A Segment or RudderStack request: one event of `kind`, or a batch if `kind` is None."""
-        return await self._guarded(lambda: self._sdk(request, kind, limit))
+        return await self.guarded(lambda: self._sdk(request, kind, limit))
 
     async def cloudevents(self, request: Request) -> Response:
         """A CloudEvents request. A refused event makes the answer 400; the valid events of its batch are accepted."""
-        return await self._guarded(lambda: self._cloudevents(request))
+        return await self.guarded(lambda: self._cloudevents(request))
 
     async def source(self, request: Request) -> Response:
         """The source of the request's key."""
-        return await self._guarded(lambda: self._source(request))
+        return await self.guarded(lambda: self._source(request))
 
     def source_of(self, key: str | None, request: Request) -> Source | None:
         """The source of a write key, None for an unknown one. Raises `RequestRefused`: 404 for a disabled one, 429 if
@@ -113,7 +113,8 @@ class Collector:
             raise _unauthorised()
         return answer({"id": source.id})
 
-    async def _guarded(self, handle: Callable[[], Awaitable[Response]]) -> Response:
+    async def guarded(self, handle: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer, timed; a `RequestRefused` counted and as a problem."""
         try:
             with self.metrics.seconds.time():
                 return await handle()
@@ -132,7 +133,7 @@ class Collector:
     async def _sdk(self, request: Request, kind: str | None, limit: int) -> Response:
         source = self._source_in_head(request)
         if source is not None:
-            self._ask(source)
+            self.ask(source)
         body = await self._body(request, limit, source)
         received_at = self.clock()
         try:
@@ -143,7 +144,7 @@ class Collector:
                 )
             if source is None:
                 source = self._source_in_body(request, parsed)
-                self._ask(source)
+                self.ask(source)
             messages: list[object] = [parsed] if kind is not None else _batch_of(parsed)
         except InvalidEvent as error:
             return await self._keep_whole(error, body, source, received_at)
@@ -159,8 +160,8 @@ class Collector:
             large=limits.may_be_large(messages, len(body)),
         )
         judged = await _judge(messages, partial(sdk.verdict, self.door, self.catalog, self.new_id))
-        await self._append(source, judged)
-        return answer({"success": True, "rejected": _report(judged)}) if judged.refused else ALL_ACCEPTED
+        await self.append(source, judged)
+        return answer({"success": True, "rejected": report(judged)}) if judged.refused else ALL_ACCEPTED
 
     def _source_in_head(self, request: Request, *, bearer: bool = False) -> Source | None:
         """By the header, else by `?writeKey=`. Raises `RequestRefused`."""
@@ -181,7 +182,7 @@ class Collector:
         source = self._source_in_head(request, bearer=True)
         if source is None:
             raise _unauthorised()
-        self._ask(source)
+        self.ask(source)
         body = await self._body(request, limits.MAX_BODY, source)
         received_at = self.clock()
         try:
@@ -202,12 +203,12 @@ class Collector:
         )
         ids = [cloudevents.event_id(event) for event in events]
         judged = await _judge(events, judge)
-        await self._append(source, judged)
+        await self.append(source, judged)
         return _cloudevents_answer(judged, ids, batched)
 
     # --- Shared by both ---
 
-    def _ask(self, source: Source) -> None:
+    def ask(self, source: Source) -> None:
         """Raises `RequestRefused` 429 if the source's budget is used up."""
         try:
             self.budgets.ask(source, self.clock())
@@ -229,10 +230,10 @@ class Collector:
             raise RequestRefused(400, error.message, code=error.code)
         self.budgets.take(source, 1, len(body), received_at)
         refused = self.door.refuse(error, self.new_id(), body, source=source, received_at=received_at)
-        await self._append(source, _Judged(refused={0: refused}))
+        await self.append(source, Judged(refused={0: refused}))
         return problem(400, error.code, error.message, id=refused.id)
 
-    async def _append(self, source: Source, judged: _Judged) -> None:
+    async def append(self, source: Source, judged: Judged) -> None:
         """Durable when this returns. Raises `RequestRefused`: 429 for a full log, 503 for a broken one."""
         rejected = [refused.message for refused in judged.refused.values() if refused.message is not None]
         writes = [(EVENTS, judged.accepted), (REJECTED, rejected)]
@@ -270,12 +271,12 @@ async def _done(stored: Future[list[list[Position]]]) -> None:
     stored.result()
 
 
-async def _judge(events: list[object], verdict: Callable[[object, int], Verdict]) -> _Judged:
+async def _judge(events: list[object], verdict: Callable[[object, int], Verdict]) -> Judged:
     """The verdict on each, given its place, letting other requests run in between. Empties `events`.
 
     Each event is freed before the next is read: memory that is still in the processor's cache is used again.
     """
-    judged = _Judged()
+    judged = Judged()
     accepted, refused, count = judged.accepted, judged.refused, len(events)
     events.reverse()
     while events:
@@ -308,16 +309,16 @@ def _check_count(events: Sequence[object]) -> None:
         )
 
 
-def _report(judged: _Judged) -> list[dict[str, object]]:
+def report(judged: Judged) -> list[dict[str, object]]:
     """The refused events, for the answer."""
     return [{"index": index, "code": one.code, "reason": one.reason} for index, one in judged.refused.items()]
 
 
-def _cloudevents_answer(judged: _Judged, ids: Sequence[str | None], batched: bool) -> Response:
+def _cloudevents_answer(judged: Judged, ids: Sequence[str | None], batched: bool) -> Response:
     """`ids` of the events, in order."""
     if not judged.refused:
         return answer({"success": True, "ids": ids})
-    rejected, accepted = _report(judged), len(judged.accepted)
+    rejected, accepted = report(judged), len(judged.accepted)
     if not batched:
         return problem(400, str(rejected[0]["code"]), str(rejected[0]["reason"]), rejected=rejected)
     every = accepted + len(rejected)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice, product
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -200,8 +200,10 @@ class Door:
         received_at: int,
         place: int = 0,
         channel: str | None = None,
+        webhook: dict[str, Any] | None = None,
     ) -> Refused:
-        """The record that keeps a refused event: its bytes and the reason, under its own id if it has one."""
+        """The record that keeps a refused event: its bytes and the reason, under its own id if it has one. `webhook`:
+        what a retry needs to know of the vendor's request that it came in."""
         safe_id = id if _is_id(id) else self._new_id()
         if received_at != self._asked_at:
             self._follow_rules(received_at)
@@ -220,12 +222,22 @@ class Door:
             payload=text,
             payload_base64=encoded,
             digest=int.from_bytes(hashlib.blake2b(payload, digest_size=8).digest(), "big"),
+            webhook=webhook,
         )
         return Refused(safe_id, error.code, error.message, (safe_id.encode(), records.encode(rejection)))
 
     def again(self, value: bytes) -> bytes | None:
         """An event of the log as it was read, for the log once more; None where its person was forgotten."""
         return value if self._sealer is None else self._sealer.again(value)
+
+    def node(self, source: Source, type_: str, value: object) -> int | None:
+        """The node of an identifier as this source sends it; None for one that is invalid or blocked."""
+        region = (source.region or self._region) if type_ == "phone" else None
+        try:
+            known = self._identifier(type_, _text(type_, value), region)
+        except InvalidIdentifier:
+            return None
+        return None if known is None else known.node
 
     def _names_forgotten(self, raw: bytes | Object) -> bool:
         """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""

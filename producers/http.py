@@ -74,7 +74,7 @@ def problem(status: int, code: str, message: str, *, retry_after: int | None = N
 async def read_body(request: Request, limit: int) -> bytes:
     """The body in UTF-8, decompressed from gzip or deflate. Raises `RequestRefused`: 413 above `limit` bytes, as read
     or decompressed (never more than that is in memory), 400 for broken compression, 415 for an unknown one."""
-    raw = await _read_capped(request, limit)
+    raw = await read_raw(request, limit)
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "x-gzip", *ENCODINGS):
         raise RequestRefused(
@@ -88,7 +88,8 @@ async def read_body(request: Request, limit: int) -> bytes:
     return in_utf8(undone(raw, limit))
 
 
-async def _read_capped(request: Request, limit: int) -> bytes:
+async def read_raw(request: Request, limit: int) -> bytes:
+    """The body as it came. Raises `RequestRefused`: 413 above `limit` bytes, 400 if the client leaves."""
     chunks: list[bytes] = []
     size = 0
     try:

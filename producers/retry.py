@@ -7,8 +7,12 @@ from typing import Any
 
 from producers.door import Door, Verdict
 from producers.parsing import parse
+from producers.vendor_message import VendorMessage
+from producers.vendors.catalogue import CONNECTORS
+from producers.vendors.connector import json_of
+from producers.vendors.request import Headers, VendorRequest
 from producers.verdicts import SdkRequest, cloudevent_verdict
-from registry.models import UNLIMITED
+from registry.models import UNLIMITED, Source
 from registry.registry import Registry
 from schemas.catalog import Catalog
 from schemas.errors import InvalidEvent, NotFound
@@ -16,11 +20,13 @@ from schemas.errors import InvalidEvent, NotFound
 
 def retry_rejected(
     record: Mapping[str, Any], payload: bytes | None, *, door: Door, registry: Registry, catalog: Catalog
-) -> Verdict:
+) -> list[Verdict]:
     """Pass a record of simorgh.rejected to the door again. `payload` replaces its bytes if they were fixed.
 
-    The verdict has the record's id. The caller appends it. Payloads are SDK messages or CloudEvents, one event each;
-    anything else is refused again. Raises `NotFound` if the source no longer exists.
+    The caller appends the verdicts. SDK messages and CloudEvents are one event each, whose verdict has the record's id;
+    anything else is refused again. What came in a vendor's webhook is read anew by its connector, and may be several
+    events, under the ids that the vendor gives them, so that a redelivery is a copy. Raises `NotFound` if the source no
+    longer exists.
     """
     source = registry.sources.get(record["source"])
     if source is None:
@@ -30,6 +36,38 @@ def retry_rejected(
     body = bytes_of(record) if payload is None else payload
     received_at = round(datetime.fromisoformat(record["received_at"]).timestamp() * 1000)
     place = int(record.get("place", 0))
+    if webhook := record.get("webhook"):
+        return _heard_again(webhook, body, received_at, place, source, door, catalog)
+    return [_sent_again(id, body, received_at, place, source, door, catalog)]
+
+
+def _heard_again(
+    webhook: Mapping[str, Any], body: bytes, received_at: int, place: int, source: Source, door: Door, catalog: Catalog
+) -> list[Verdict]:
+    connector = CONNECTORS.get(str(webhook.get("vendor")))
+    if connector is None:
+        raise NotFound("rejected event: wanted its vendor's connector, got none; install the version that has it")
+    settings = source.webhook
+    request = VendorRequest(
+        "POST",
+        Headers(dict(webhook.get("headers", {})).items()),
+        body,
+        received_at,
+        url=settings.url or "",
+        zone=source.zone,
+        settings=settings.model_dump(exclude_none=True),
+    )
+    message = VendorMessage(connector, source, request, links_hints=settings.hints == "link")
+    try:
+        items = connector.items_of(request) if webhook.get("whole") else [json_of(body)]
+    except InvalidEvent as error:
+        return [message.refuse_whole(door, error)]
+    return [verdict for item in items for verdict in message.verdicts(door, catalog, item, place)]
+
+
+def _sent_again(
+    id: str, body: bytes, received_at: int, place: int, source: Source, door: Door, catalog: Catalog
+) -> Verdict:
     try:
         event = _one_event(body)
     except InvalidEvent as error:

@@ -7,13 +7,16 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from eventlog.port import RecordLog
+from privacy.secret_box import SecretBox
 from producers import limits
 from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
+from producers.fetching import Fetching
 from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import address_of, browser_settings, source_config
+from producers.webhooks import Webhooks
 from registry.models import UNLIMITED
 from registry.registry import Registry
 from registry.throttle import Throttle
@@ -73,6 +76,7 @@ _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
 }
 _SETTINGS: Final = ("/v1/projects/", "/sourceConfig")
 _SOURCE: Final = "/v1/source"
+_WEBHOOKS: Final = "/v1/webhooks/"
 _SHORT: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 
 _POSTED: Final = frozenset(
@@ -96,11 +100,12 @@ def collector_router(
     budgets: Budgets | None = None,
     throttle: Throttle | None = None,
     public_url: str = "",
+    box: SecretBox | None = None,
 ) -> APIRouter:
     """Every path that accepts events, and the settings that browser SDKs fetch first.
 
     `public_url`: the address in these settings; empty: the address that a request arrived at. `budgets`: none by
-    default.
+    default. `box`: opens the secrets of vendors' webhooks; without one there are no such paths.
     """
     budgets = budgets or Budgets(UNLIMITED, catalog)
     throttle = throttle or Throttle(clock)
@@ -126,7 +131,29 @@ def collector_router(
     _post(router, "/v1/m", _ignore, "The browser SDKs' own metrics: accepted and ignored", {"series": []}, {})
     _add_source(router, collector)
     _add_settings(router, collector, public_url)
+    if box is not None:
+        _add_webhooks(router, Webhooks(collector, box, Fetching(clock), public_url))
     return router
+
+
+def _add_webhooks(router: APIRouter, webhooks: Webhooks) -> None:
+    path = "/v1/webhooks/{vendor}/{source}"
+
+    async def hear(vendor: str, source: str, request: Request) -> Response:
+        return await webhooks.handle(request, vendor, source)
+
+    content: dict[str, dict[str, dict[str, object]]] = {
+        name: {"schema": {}} for name in ("application/json", "application/x-www-form-urlencoded")
+    }
+    router.add_api_route(
+        path,
+        hear,
+        methods=["POST"],
+        summary="A vendor's webhook: signed by one of the source's secrets",
+        openapi_extra={"requestBody": {"required": False, "content": content}},
+        response_model=None,
+    )
+    router.add_api_route(path, hear, methods=["GET"], summary="A vendor's handshake", response_model=None)
 
 
 class Plain(APIRoute):
@@ -179,7 +206,7 @@ async def _ignore(request: Request) -> Response:
 
 def is_collectors(method: str, path: str) -> bool:
     """Whether a request belongs to this router: other methods of the same paths may belong to another."""
-    if path == _SOURCE or path.startswith(_SETTINGS):
+    if path == _SOURCE or path.startswith((*_SETTINGS, _WEBHOOKS)):
         return True
     return method in ("POST", "OPTIONS") and path in _POSTED
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Semaphore
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, FastAPI, Request
 from prometheus_client import CollectorRegistry
@@ -13,11 +13,12 @@ from profile_api.heavy import Heavy
 from profile_api.readiness import Readiness
 from profile_api.statements import Stated
 from profile_api.trees import Trees
+from registry.models import Source, SourceSecret
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.clock import Clock, system_clock
 from schemas.condition import Condition
-from schemas.errors import Broken
+from schemas.errors import Broken, Conflict
 from stream_processors.flow.topology import ONE_BOX, TopologyStage
 from stream_processors.views.find import Views
 from stream_processors.views.recent import RecentViews
@@ -60,6 +61,28 @@ def _nowhere_to_state(stated: Stated) -> Position:
     raise Broken("consent: wanted a log to state it in, got none; wire state_consent")
 
 
+class Vendors(Protocol):
+    """What the API asks of the connectors of vendors' webhooks. Each raises `InvalidInput` for an unknown vendor."""
+
+    def channel(self, vendor: str) -> str:
+        """Of the vendor's events; "" where the source says."""
+        ...
+
+    def uses(self, vendor: str) -> Mapping[str, str]:
+        """The uses of the vendor's secrets -> what they are."""
+        ...
+
+    def check(self, vendor: str, hearing: Mapping[str, Any]) -> None:
+        """Raises `InvalidInput` for settings that the vendor's connector cannot use."""
+        ...
+
+    def seal(self, source: str, id: str, use: str, secret: str) -> SourceSecret: ...
+
+    def rehearse(self, source: Source, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """What a recorded request would become."""
+        ...
+
+
 @dataclass(frozen=True)
 class ApiDeps:
     """Everything the API reads and calls; it holds no state of its own.
@@ -96,8 +119,17 @@ class ApiDeps:
     throttle: Throttle = field(default_factory=lambda: Throttle(system_clock))
     """Of wrong tokens; the collector's of wrong keys is the same one."""
     streams_per_token: int = 20
+    connectors: Vendors | None = None
+    """None: this process hears no vendors."""
     stopping: Callable[[], bool] = lambda: False
     """Whether the process is about to end: streams end then."""
+
+    @property
+    def vendors(self) -> Vendors:
+        """Raises `Conflict` where this process hears none."""
+        if self.connectors is None:
+            raise Conflict("vendors: wanted a process that knows them, got another; ask the API of the deployment")
+        return self.connectors
 
     @property
     def views(self) -> Views:

@@ -23,7 +23,7 @@ from profile_api.turns import declares
 from registry.erasures import Erasure
 from registry.scopes import STEWARD
 from schemas.clock import iso, random_id
-from schemas.errors import NotFound
+from schemas.errors import Conflict, NotFound
 
 
 def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
@@ -43,13 +43,23 @@ def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) 
     return deps.registry.erasures.requests[name]
 
 
+def ask(deps: ApiDeps, key: str, reason: str, by: str, id: str) -> Erasure:
+    """Put somebody's request for their data into the queue. Raises `NotFound`. An id that was used before answers with
+    what became of that one."""
+    deps.registry.refresh()
+    if id not in deps.registry.erasures.requests:
+        profile = people.profile_row(deps, key)["profile"]
+        deps.registry.declare("asked", id, {"type": "access", "profile": to_hex(profile), "reason": reason}, by)
+    return deps.registry.erasures.requests[id]
+
+
 def view(request: Erasure) -> dict[str, Any]:
     """As it is shown. It names no person: the profile id is a keyed hash."""
     shown: dict[str, Any] = {
         "id": request.id,
-        "type": "erasure",
+        "type": request.type,
         "state": request.state,
-        "profile_id": f"prf_{request.profile}",
+        "profile_id": f"prf_{request.profile}" if request.profile else None,
         "identities": len(request.nodes),
         "reason": request.reason,
         "by": request.by,
@@ -68,7 +78,7 @@ def found(deps: ApiDeps, id: str) -> Erasure:
     if request is None:
         note(sought=[id])
         raise NotFound("privacy request: wanted the id of one, got an unknown id; see /v1/privacy/requests")
-    note(profiles=[from_hex(request.profile)])
+    note(profiles=[from_hex(request.profile)] if request.profile else [])
     return request
 
 
@@ -92,7 +102,7 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
     before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
     requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
     shown = heapq.nlargest(limit + 1, requests, key=attrgetter("offset"))
-    note(profiles=[from_hex(one.profile) for one in shown[:limit]])
+    note(profiles=[from_hex(one.profile) for one in shown[:limit] if one.profile])
     more = len(shown) > limit
     following = write_cursor(deps.secret, "privacy requests", [shown[limit - 1].offset]) if more else None
     return JsonReply(page([view(one) for one in shown[:limit]], following))
@@ -103,9 +113,12 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
 @declares
 def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
     """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and the subject is named by an identity.
-    A `subject_request_id` that was used before answers with what became of that request."""
+    `access` puts a request into the queue that somebody sees to by hand. A `subject_request_id` that was used before
+    answers with what became of that request."""
     subject = body.subject_identities[0]
     key = f"{subject.identity_type}:{subject.identity_value}"
+    if body.subject_request_type == "access":
+        return JsonReply(view(ask(deps, key, body.reason, by, body.subject_request_id)), 202)
     return JsonReply(view(erase(deps, key, body.reason, by, body.subject_request_id)), 202)
 
 
@@ -113,4 +126,14 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 @scope(STEWARD)
 def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
     """How far a request is."""
+    return JsonReply(view(found(deps, id)))
+
+
+@routes.post("/v1/privacy/requests/{id}/answered", response_model=ErasureView, responses=example(ErasureView))
+@scope(STEWARD)
+def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")], by: Caller) -> JsonReply:
+    """Say that a request which is seen to by hand is done. An erasure is done by itself."""
+    if found(deps, id).type == "erasure":
+        raise Conflict("privacy request: wanted one that is seen to by hand, got an erasure; ask how far it is")
+    deps.registry.declare("answered", id, {}, by)
     return JsonReply(view(found(deps, id)))

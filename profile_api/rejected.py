@@ -26,7 +26,7 @@ from schemas.errors import Conflict, InvalidInput, NotFound
 # The driver reads text that is not UTF-8 as hex, so such bytes leave as base64.
 _COLUMNS = """id, digest, code, reason, source, channel, toUnixTimestamp64Milli(received_at) AS received_ms, place,
     isValidUTF8(payload) AS is_text, if(is_text, payload, '') AS text, if(is_text, '',
-    base64Encode(payload)) AS base64, resolved
+    base64Encode(payload)) AS base64, webhook, resolved
     """
 _LIST = f"""SELECT {_COLUMNS} FROM rejected FINAL
 WHERE resolved = {{resolved:UInt8}} AND ({{source:String}} = '' OR source = {{source:String}})

@@ -98,7 +98,7 @@ class PrivacyRequestIn(Request):
         }
     )
     subject_request_id: str = Field(min_length=1, max_length=100)
-    subject_request_type: Literal["erasure"]
+    subject_request_type: Literal["erasure", "access"]
     subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=1)
     reason: str = Field(default="", max_length=1000)
 
@@ -256,6 +256,52 @@ class AuditVerifyIn(Request):
     known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
 
 
+class HearingIn(Request):
+    """How a source hears its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it. `topics`:
+    that a shared transport may bring. `hints`: whether identifiers that nobody verified link people. `mapping` and
+    `proof`: what the messages of a generic webhook mean, and how they are signed.
+    """
+
+    model_config = with_example({"url": "https://events.example.com/v1/webhooks/square/till"}, closed=True)
+    url: str | None = Field(default=None, max_length=2000)
+    topics: list[str] = Field(default_factory=list, max_length=100)
+    hints: Literal["keep", "link"] = "keep"
+    mapping: dict[str, Any] | None = None
+    proof: dict[str, Any] | None = None
+
+
+class SecretIn(Request):
+    """A secret that a vendor signs with, or its public key. `use`: what for, where the vendor has several."""
+
+    model_config = with_example({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, closed=True)
+    secret: str = Field(min_length=1, max_length=4000)
+    use: str = Field(default="signing", pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+
+
+class SecretChange(SecretIn):
+    """The new secret. The others of its use hold for `keep_hours` more."""
+
+    model_config = with_example({"secret": "whsec_g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJE", "keep_hours": 24}, closed=True)
+    keep_hours: float = Field(default=24, ge=0, le=24 * 90)
+
+
+class RecordedRequest(Request):
+    """A vendor's request: its headers, and its body as text, JSON or Base64. `received_at`: when it came (now)."""
+
+    model_config = with_example(
+        {"headers": {"Content-Type": "application/json"}, "body": '[{"event": "open", "email": "sara@example.com"}]'},
+        closed=True,
+    )
+    method: str = Field(default="POST", max_length=10)
+    url: str | None = Field(default=None, max_length=2000)
+    headers: dict[str, str] = Field(default_factory=dict, max_length=200)
+    query: dict[str, str] = Field(default_factory=dict, max_length=200)
+    body: str | None = None
+    body_base64: str | None = None
+    json_: Any = Field(default=None, alias="json")
+    received_at: str | int | None = None
+
+
 class SourceChange(Request):
     """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
@@ -264,6 +310,7 @@ class SourceChange(Request):
     `currency` (ISO 4217, or IRT for tomans) apply if an event names none. Of the events of one `book` that report one
     order, that of the source with the lowest `trust` counts. `aliases`: your own names of track events -> event types.
     `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` sees, or that all see.
+    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md).
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -283,6 +330,8 @@ class SourceChange(Request):
     aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
     personal: list[FieldPath] = Field(default_factory=list, max_length=200)
     not_personal: list[FieldPath] = Field(default_factory=list, max_length=200)
+    vendor: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+    webhook: HearingIn = Field(default_factory=HearingIn)
 
     @field_validator("region")
     @classmethod

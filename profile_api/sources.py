@@ -28,7 +28,7 @@ _SHOWN = 12
 
 def view(source: Source) -> dict[str, Any]:
     """A source; of each key only its id and first characters, the older key first."""
-    shown = source.model_dump(mode="json", exclude={"write_key_sha256", "key_notes"})
+    shown = source.model_dump(mode="json", exclude={"write_key_sha256", "key_notes", "secrets"})
     return shown | {"keys": [_key_view(source, digest) for digest in source.write_key_sha256]}
 
 
@@ -39,10 +39,16 @@ def _key_view(source: Source, digest: str) -> dict[str, Any]:
     return {"id": digest[:_SHOWN], "begins": note.begins if note else None, "created_at": created}
 
 
-def settings(body: SourceIn | SourceChange, known: Source | None = None) -> dict[str, Any]:
-    """The declaration of a source with these settings and the keys of the `known` one."""
-    kept = {} if known is None else known.model_dump(mode="json", include={"write_key_sha256", "key_notes"})
-    return body.model_dump(exclude={"id"}) | kept
+def settings(deps: ApiDeps, body: SourceIn | SourceChange, known: Source | None = None) -> dict[str, Any]:
+    """The declaration of a source with these settings and the keys and secrets of the `known` one. Without a channel it
+    has that of its vendor. Raises `InvalidInput` for an unknown vendor, or settings that its connector cannot use."""
+    kept = {} if known is None else known.model_dump(mode="json", include={"write_key_sha256", "key_notes", "secrets"})
+    declared = body.model_dump(exclude={"id"}) | kept
+    if body.vendor is not None:
+        deps.vendors.check(body.vendor, declared["webhook"])
+        if "channel" not in body.model_fields_set:
+            declared["channel"] = deps.vendors.channel(body.vendor) or declared["channel"]
+    return declared
 
 
 def with_keys(deps: ApiDeps, source: Source, keys: tuple[str, ...], by: str, **new: KeyNote) -> Source:
@@ -70,7 +76,7 @@ def list_sources(deps: Deps, activity: ActivityOf) -> JsonReply:
 def create_source(deps: Deps, body: SourceIn, by: Caller) -> JsonReply:
     """Declare a source. It accepts events once it has a key: `POST /v1/sources/{id}/keys`."""
     SOURCES.require_new(deps, body.id)
-    return JsonReply(view(SOURCES.put(deps, body.id, settings(body), by)), 201)
+    return JsonReply(view(SOURCES.put(deps, body.id, settings(deps, body), by)), 201)
 
 
 @routes.get("/{name}", response_model=SourceAnswer, responses=example(SourceAnswer))
@@ -84,7 +90,7 @@ def one_source(deps: Deps, name: Name, activity: ActivityOf) -> JsonReply:
 @scope(ADMIN)
 def change_source(deps: Deps, name: Name, body: SourceChange, by: Caller) -> JsonReply:
     """Replace the settings of a source. Its keys stay."""
-    changed = settings(body, SOURCES.found(deps, name))
+    changed = settings(deps, body, SOURCES.found(deps, name))
     return JsonReply(view(SOURCES.put(deps, name, changed, by)))
 
 

@@ -137,6 +137,8 @@ def rejected_view(row: Mapping[str, Any]) -> Json:
         view["payload"] = row["text"]
     else:
         view["payload_base64"] = row["base64"]
+    if row["webhook"]:
+        view["webhook"] = orjson.loads(row["webhook"])
     if row["resolved"]:
         view["resolved"] = True
     return view

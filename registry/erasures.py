@@ -1,6 +1,8 @@
-"""Who asked to be forgotten, and how far that is: the fold of three kinds of records of simorgh.registry.
+"""Who asked to be forgotten or for their data, and how far that is: the fold of five kinds of records of
+simorgh.registry.
 
-`erase` is the request, `erased` says which nodes were the person's at that moment, `erasure` how far it is.
+`erase` is the request, `erased` says which nodes were the person's at that moment, `erasure` how far it is. `asked` is
+a request that a person of the company sees to, and `answered` says that it is done.
 """
 
 from collections.abc import Mapping
@@ -10,11 +12,17 @@ from typing import Any, Final, Literal
 ERASE: Final = "erase"
 ERASED: Final = "erased"
 ERASURE: Final = "erasure"
-KINDS: Final = (ERASE, ERASED, ERASURE)
+ASKED: Final = "asked"
+ANSWERED: Final = "answered"
+KINDS: Final = (ERASE, ERASED, ERASURE, ASKED, ANSWERED)
 
-State = Literal["requested", "unreadable", "destroyed", "nobody"]
+Subject = Literal["erasure", "access", "shop_erasure"]
+"""`access`: somebody wants to see their data. `shop_erasure`: a shop has left its vendor, and its customers' data is to
+go. Both are seen to by hand."""
+
+State = Literal["requested", "unreadable", "destroyed", "nobody", "answered"]
 """`unreadable`: no process opens it, and no answer shows it. `destroyed`: the bytes are gone, too. `nobody`: there was
-no such profile any more."""
+no such profile any more. `answered`: somebody has seen to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class Erasure:
     offset: int
     """Of the request in simorgh.registry."""
     profile: str
-    """A node of the profile, in hex."""
+    """A node of the profile, in hex; "" where nobody is named."""
     reason: str
     by: str
     requested_at: int
@@ -33,6 +41,7 @@ class Erasure:
     nodes: tuple[str, ...] = ()
     unreadable_at: int | None = None
     destroyed_at: int | None = None
+    type: Subject = "erasure"
 
 
 class Erasures:
@@ -52,7 +61,17 @@ class Erasures:
             if id not in self.requests:
                 self._put(Erasure(id, offset, str(body["profile"]), str(body.get("reason", "")), by, at))
             return
+        if kind == ASKED:
+            if id not in self.requests:
+                subject: Subject = "access" if body["type"] == "access" else "shop_erasure"
+                profile = str(body.get("profile", ""))
+                self._put(Erasure(id, offset, profile, str(body.get("reason", "")), by, at, type=subject))
+            return
         known = self.requests[id]
+        if kind == ANSWERED:
+            if known.type != "erasure":
+                self._put(replace(known, state="answered"))
+            return
         if kind == ERASED:
             nodes = tuple(str(node) for node in body["nodes"])
             self.nodes.update(int(node, 16) for node in nodes)
@@ -66,7 +85,7 @@ class Erasures:
 
     def _put(self, request: Erasure) -> None:
         self.requests[request.id] = request
-        if request.state in ("requested", "unreadable"):
+        if request.type == "erasure" and request.state in ("requested", "unreadable"):
             self.unfinished[request.id] = request
         else:
             self.unfinished.pop(request.id, None)

@@ -62,6 +62,38 @@ class KeyNote(Declaration):
     begins: Annotated[str, Field(max_length=40)]
 
 
+class SourceSecret(Declaration):
+    """A secret that a vendor signs with: sealed under a key that is not in the log, and bound to its source and id."""
+
+    id: Id
+    use: Slug = "signing"
+    created_at: int
+    begins: Annotated[str, Field(max_length=20)] = ""
+    """Its first characters, to tell it from others."""
+    sealed: Annotated[str, Field(max_length=10_000)]
+    until: int | None = None
+    """It holds until then, ms; None: until it is removed."""
+
+
+MOST_SECRETS: Final = 10
+"""Of one source."""
+
+
+class Hearing(Declaration):
+    """How a source hears its vendor's webhook.
+
+    `url`: the address as the vendor has it, where that is signed. `topics`: those that a shared transport may bring,
+    such as ARNs of SNS. `hints`: whether identifiers that nobody verified link people, or are kept and shown only.
+    `mapping` and `proof`: what the messages of a generic webhook mean, and how they are signed.
+    """
+
+    url: Annotated[str, Field(max_length=2000)] | None = None
+    topics: Annotated[tuple[Annotated[str, Field(max_length=500)], ...], Field(max_length=100)] = ()
+    hints: Literal["keep", "link"] = "keep"
+    mapping: dict[str, Any] | None = None
+    proof: dict[str, Any] | None = None
+
+
 class Source(Declaration):
     """A source of events, and how unclear values in its events are read: docs/sending.md explains each setting.
 
@@ -100,6 +132,11 @@ class Source(Declaration):
     """Fields that are personal, with all below them, beside those that the schemas mark."""
     not_personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
     """Fields that are not, though no schema declares them, or one marks them."""
+    vendor: Slug | None = None
+    """Whose webhook it hears, at `/v1/webhooks/{vendor}/{id}`; None: nobody's."""
+    webhook: Hearing = Hearing()
+    secrets: Annotated[tuple[SourceSecret, ...], Field(max_length=MOST_SECRETS)] = ()
+    """Of the vendor's webhook, the oldest first."""
 
     @cached_property
     def trusts_clock(self) -> bool:
@@ -223,7 +260,10 @@ class Retention(Declaration):
 
 REJECTED: Final = "rejected"
 
-Kind = Literal["source", "token", "segment", "trigger", "purpose", "retention", "rules", "merge", "split", "erase"]
+Kind = Literal[
+    "source", "token", "segment", "trigger", "purpose", "retention", "rules", "merge", "split", "erase", "asked",
+    "answered",
+]  # fmt: skip
 
 
 SET_ASIDE = "set_aside"

@@ -3,12 +3,14 @@
 SimorghError
 ├── InvalidInput          report it to the caller; retrying the same thing cannot help
 │   ├── InvalidEvent      one event is refused: keep it in simorgh.rejected
+│   │   └── Unmappable    a vendor's message that no table of its connector can read
 │   ├── InvalidIdentifier a value that is not an identifier of its type
 │   ├── InvalidRule       a segment rule, identity rule or mapping that cannot be compiled
 │   └── InvalidSettings   the process cannot start
 ├── NotFound              the named thing does not exist
 ├── Conflict              the state of the named thing forbids the request
 ├── Denied                the caller may not do this
+│   └── Unverified        a webhook that nobody with the source's secret signed
 ├── Backpressure          not now: pause, then send the same thing again
 │   └── Throttled         this caller sent too much: pause for `seconds`
 └── Broken                our own data or code is wrong: stop and report it
@@ -41,6 +43,10 @@ class InvalidEvent(InvalidInput):
     default_code = "invalid_event"
 
 
+class Unmappable(InvalidEvent):
+    default_code = "unmappable"
+
+
 class InvalidIdentifier(InvalidInput):
     default_code = "invalid_identifier"
 
@@ -69,6 +75,10 @@ class Conflict(SimorghError):
 
 class Denied(SimorghError):
     default_code = "denied"
+
+
+class Unverified(Denied):
+    default_code = "unverified"
 
 
 class Backpressure(SimorghError):

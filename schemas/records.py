@@ -263,6 +263,13 @@ class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
         ),
     ]
     resolved: Annotated[bool, Meta(description="True after a retry was accepted, or after a dismissal.")] = False
+    webhook: Annotated[
+        dict[str, Any] | None,
+        Meta(
+            description="Of a vendor's webhook: the vendor, the headers that say what the payload is, and whether it is"
+            " the whole body."
+        ),
+    ] = None
 
 
 # ---- simorgh.audit

@@ -74,6 +74,7 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                 heavy=heavy,
                 throttle=Throttle(system_clock, settings.failures_per_minute),
                 streams_per_token=settings.streams_per_token,
+                connectors=base.declarations.desk,
                 stopping=stop.asked.is_set,
             )
             stop.at_once.append(heavy.close)

@@ -47,6 +47,7 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
         budgets=base.declarations.budgets,
         throttle=Throttle(system_clock, settings.failures_per_minute),
         public_url=settings.public_url,
+        box=base.declarations.box,
     )
     add_collector(app, routes)
     health.add_health(app, _readiness(base), metrics)

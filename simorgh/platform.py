@@ -100,6 +100,7 @@ class Platform:
         self.local_token = secrets.token_urlsafe(32)
         declarations = DeclarationsFollower(self.log, self.settings, self.secret, self.keyring)
         self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
+        self.box, self.desk = declarations.box, declarations.desk
         self.registry.trust(self.local_token)
         self.registry.refresh()
         self.heavy = heavy_queries(self.settings, self.reader)
@@ -373,6 +374,7 @@ class Platform:
             heavy=self.heavy,
             throttle=throttle,
             streams_per_token=self.settings.streams_per_token,
+            connectors=self.desk,
             stopping=stopping,
         )
         app = create_api(deps)
@@ -386,6 +388,7 @@ class Platform:
             budgets=self.budgets,
             throttle=throttle,
             public_url=self.settings.public_url,
+            box=self.box,
         )
         add_collector(app, collector)
         watch(app, metrics, literal_paths(collector))

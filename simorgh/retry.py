@@ -21,9 +21,9 @@ def retry_rejected(
 ) -> dict[str, Any]:
     """Admit a rejected event again, under its id and time of receipt; durable on return.
 
-    Accepted: the event and the note that its rejection is settled are appended together. Refused again: the new
-    reason is appended, the original bytes stay. Of somebody who was forgotten: it is settled, without its bytes.
-    Answers {"status", "id", "code"?, "reason"?}.
+    Accepted: the event (of a vendor's webhook, perhaps several) and the note that its rejection is settled are appended
+    together. Refused again: the new reason is appended, the original bytes stay. Of somebody who was forgotten: it is
+    settled, without its bytes. Answers {"status", "id", "code"?, "reason"?}.
 
     Raises `Conflict` for a conflicting copy: under its id it would be a copy forever.
     """
@@ -35,21 +35,28 @@ def retry_rejected(
             " or dismiss it",
             code=conflicts.CODE,
         )
-    verdict = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
+    verdicts = admit_again(record, payload, door=door, registry=registry, catalog=Catalog.load())
     id = str(record["id"])
-    if isinstance(verdict, Refused) and verdict.message is None:
-        return _forgotten(log, record, verdict)
-    if isinstance(verdict, Refused):
-        again = {**record, "code": verdict.code, "reason": verdict.reason}
+    refused = [verdict for verdict in verdicts if isinstance(verdict, Refused)]
+    accepted = [verdict for verdict in verdicts if not isinstance(verdict, Refused)]
+    forgotten = [verdict for verdict in refused if verdict.message is None]
+    if forgotten and not accepted:
+        return _forgotten(log, record, forgotten[0])
+    if refused and not accepted:
+        first = refused[0]
+        again = {**record, "code": first.code, "reason": first.reason}
         log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
-        return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
-    log.submit([(topics.EVENTS, [verdict]), (topics.REJECTED, [_settled(record)])]).result()
+        return {"status": "rejected", "id": first.id, "code": first.code, "reason": first.reason}
+    kept = [one.message for one in refused if one.message is not None]
+    writes = [(topics.EVENTS, accepted)] if accepted else []
+    settled = _settled(_without_bytes(record) if forgotten else record)
+    log.submit([*writes, (topics.REJECTED, [*kept, settled])]).result()
     return {"status": "accepted", "id": id}
 
 
 def _forgotten(log: RecordLog, record: dict[str, Any], verdict: Refused) -> dict[str, Any]:
-    left = {name: value for name, value in record.items() if name != "payload_base64"} | {"payload": ""}
-    log.append(topics.REJECTED, [_settled({**left, "code": verdict.code, "reason": verdict.reason})])
+    left = {**_without_bytes(record), "code": verdict.code, "reason": verdict.reason}
+    log.append(topics.REJECTED, [_settled(left)])
     return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
 
 
@@ -68,6 +75,10 @@ def _retry_poison(log: RecordLog, registry: Registry, door: Door, record: dict[s
         return _forgotten(log, record, Refused(id, SUPPRESSED, FORGOTTEN, None))
     log.submit([(topic, [(key, again)]), (topics.REJECTED, [_settled(record)])]).result()
     return {"status": "accepted", "id": id}
+
+
+def _without_bytes(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "payload_base64"} | {"payload": ""}
 
 
 def _settled(record: dict[str, Any]) -> Message:

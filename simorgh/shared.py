@@ -3,13 +3,16 @@
 import logging
 import random
 import threading
+from functools import partial
 from typing import Any
 
 from eventlog.port import RecordLog
 from identity.rules import DEFAULT_RULES, IdentityRules
 from privacy.keyring import Keyring
+from privacy.secret_box import SecretBox
 from producers.budgets import Budgets
 from producers.door import Defaults, Door
+from producers.rehearsal import VendorDesk
 from producers.sealer import Sealer
 from registry.models import Budget
 from registry.registry import Registry
@@ -43,17 +46,22 @@ class DeclarationsFollower:
             region=settings.phone_region,
             currency=settings.currency or "",
         )
-        self.door = Door(
+        new_door = partial(
+            Door,
             secret,
             settings.workspace,
             self.rules,
             catalog,
             random_id,
             defaults,
-            budgets=self.budgets,
             forgotten=lambda: self.registry.erasures.nodes,
+        )
+        self.door = new_door(
+            budgets=self.budgets,
             sealer=None if keyring is None else Sealer(keyring, secret, settings.workspace, catalog),
         )
+        self.box = SecretBox(secret)
+        self.desk = VendorDesk(new_door(), self.box, catalog, system_clock, settings.public_url)
         self._over = threading.Event()
 
     def rules(self) -> IdentityRules:

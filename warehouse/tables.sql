@@ -151,6 +151,7 @@ CREATE TABLE rejected (
     received_at DateTime64(3, 'UTC'),
     place       UInt64, -- within its request: a retry keeps it
     payload     String CODEC(ZSTD(3)), -- the original bytes
+    webhook     String, -- JSON: what a retry needs to know of the vendor's request; '': it came otherwise
     resolved    UInt8,
     ver         UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (source, id, digest) SETTINGS index_granularity = 256;

@@ -22,6 +22,8 @@ _SOURCE: dict[str, Any] = {
     "book": None,
     "trust": None,
     "aliases": {},
+    "vendor": None,
+    "webhook": {"url": None, "topics": [], "hints": "keep", "mapping": None, "proof": None},
     "budget": {
         "events_per_second": 200,
         "megabytes_per_day": None,
@@ -60,6 +62,62 @@ class NewKey(BaseModel):
     id: str
     source: str
     write_key: str
+
+
+_SECRET: dict[str, Any] = {
+    "id": "4fGh81Qz",
+    "use": "signing",
+    "begins": "whse…",
+    "created_at": AT,
+    "until": None,
+}
+
+
+class SecretView(BaseModel):
+    """A secret, without what it is: its first characters. `until`: it holds until then; null: until it is removed."""
+
+    model_config = with_example(_SECRET)
+    id: str
+    use: str
+    begins: str
+    created_at: str
+    until: str | None
+
+
+class SecretList(BaseModel):
+    model_config = with_example({"items": [_SECRET], "next_cursor": None})
+    items: list[SecretView]
+    next_cursor: str | None
+
+
+class Rehearsed(BaseModel):
+    """What a recorded request would become. `verified`: whether one of the secrets of the source signed it; `reason`:
+    why not. `handshake`: the answer, if it is one. `privacy`: requests of people in it."""
+
+    model_config = with_example(
+        {
+            "verified": True,
+            "events": [
+                {
+                    "type": "email.opened",
+                    "id": "e-1",
+                    "name": "open",
+                    "time": AT,
+                    "channel": "email",
+                    "identifiers": [{"type": "email", "value": "sara@example.com"}],
+                    "properties": {"email_id": "m-1"},
+                }
+            ],
+            "rejected": [],
+            "privacy": [],
+        }
+    )
+    verified: bool
+    reason: str | None = None
+    handshake: dict[str, Any] | None = None
+    events: list[dict[str, Any]]
+    rejected: list[dict[str, str]]
+    privacy: list[dict[str, str]]
 
 
 _TOKEN: dict[str, Any] = {

@@ -200,7 +200,8 @@ _REJECTED = {
 
 
 class RejectedEvent(BaseModel):
-    """`payload_base64` instead of `payload` if the original bytes are not UTF-8."""
+    """`payload_base64` instead of `payload` if the original bytes are not UTF-8. `webhook`, of a vendor's webhook: the
+    vendor, the headers that say what the payload is, and whether it is the whole body."""
 
     model_config = with_example(_REJECTED)
     id: Annotated[str, PERSONAL]
@@ -211,6 +212,7 @@ class RejectedEvent(BaseModel):
     received_at: str
     payload: Annotated[str | None, PERSONAL] = None
     payload_base64: Annotated[str | None, PERSONAL] = None
+    webhook: Annotated[dict[str, Any] | None, PERSONAL] = None
     resolved: bool | None = None
 
 

@@ -9,5 +9,25 @@ from schemas.sets.ecommerce import ECOMMERCE
 from schemas.sets.email import EMAIL
 from schemas.sets.experiments import EXPERIMENTS
 from schemas.sets.live_chat import LIVE_CHAT
+from schemas.sets.phone import PHONE
+from schemas.sets.sales import LEADS, LOYALTY, PAYMENTS, SUBSCRIPTIONS
+from schemas.sets.service import SURVEYS, TICKETS
+from schemas.sets.social import CONSENT, SOCIAL
 
-ALL: Final[tuple[EventSet, ...]] = (CALLS, ECOMMERCE, LIVE_CHAT, EMAIL, B2B, EXPERIMENTS)
+ALL: Final[tuple[EventSet, ...]] = (
+    CALLS,
+    ECOMMERCE,
+    LIVE_CHAT,
+    EMAIL,
+    PHONE,
+    TICKETS,
+    SURVEYS,
+    LEADS,
+    PAYMENTS,
+    SUBSCRIPTIONS,
+    LOYALTY,
+    SOCIAL,
+    CONSENT,
+    B2B,
+    EXPERIMENTS,
+)

@@ -1,5 +1,6 @@
-"""`simorgh sources`: sources and their write keys."""
+"""`simorgh sources`: sources, their write keys, and the secrets of the vendors that they hear."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,11 +10,14 @@ from simorgh.commands.channels import checked_channel
 from simorgh.commands.options import AsJson, Data, group
 from simorgh.commands.output import Json, say, show, tell
 from simorgh.commands.resource import ResourceCommands
+from simorgh.commands.secrets import commands as secret_commands
+from simorgh.commands.secrets import recorded_request
 from simorgh.commands.session import connect, path_of
 
 commands = group("Sources of events and their write keys.")
 key_commands = group("The write keys of a source: at most two, so that one can be changed without a gap.")
 commands.add_typer(key_commands, name="key")
+commands.add_typer(secret_commands, name="secret")
 
 NewChannel = Annotated[bool, typer.Option("--new-channel", help="Allow a channel that is not among the known ones.")]
 _GIVEN_BY_THE_API = ("id", "keys", "events", "rejected", "last_event_at")
@@ -25,7 +29,7 @@ def _settings(shown: Json) -> Json:
 
 
 sources = ResourceCommands(commands, "source", settings=_settings)
-sources.list("List the sources.", ("id", "name", "channel", "enabled", "unplanned"))
+sources.list("List the sources.", ("id", "name", "channel", "vendor", "enabled", "unplanned"))
 sources.show("Show a source with its settings.")
 
 SourceId = Annotated[str, sources.id]
@@ -34,17 +38,28 @@ SourceId = Annotated[str, sources.id]
 @commands.command()
 def create(
     source_id: Annotated[str, typer.Argument(help="A short name, such as shop-web.")],
-    channel: Annotated[str, typer.Option(help="web, email, chat, social, pos, phone, feedback, server …")] = "web",
+    channel: Annotated[
+        str | None, typer.Option(help="web (the default), email, chat, social, pos, phone, feedback, server …")
+    ] = None,
+    vendor: Annotated[
+        str | None, typer.Option(help="Whose webhook it hears, such as stripe; docs/channels.md.")
+    ] = None,
     new_channel: NewChannel = False,
     unplanned: Annotated[str, typer.Option(help="Events without a schema: accept or reject.")] = "accept",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and create its first write key, which is shown only once."""
+    """Declare a source and create its first write key, which is shown only once. A source that hears a vendor takes the
+    vendor's channel, and needs a secret instead of a key: `simorgh sources secret add`."""
     with connect(data) as api:
-        if not new_channel:
+        if channel is not None and not new_channel:
             checked_channel(api, channel)
-        api.post("/v1/sources", {"id": source_id, "name": source_id, "channel": channel, "unplanned": unplanned})
+        given = {"channel": channel, "vendor": vendor}
+        body = {"id": source_id, "name": source_id, "unplanned": unplanned}
+        made = api.post("/v1/sources", body | {name: value for name, value in given.items() if value is not None})
+        if vendor is not None:
+            tell(made, as_json=as_json)
+            return
         tell(api.post(path_of("sources", source_id, "keys")), as_json=as_json)
 
 
@@ -70,6 +85,19 @@ def update(
 sources.switch("disable", "Disable a source: its keys are refused until it is enabled.", enabled=False, done="disabled")
 sources.switch("enable", "Enable a source, so that it can send again.", enabled=True, done="enabled")
 sources.delete("Delete a source and its keys; its events stay.")
+
+
+@commands.command("test")
+def rehearse(
+    source_id: SourceId,
+    file: Annotated[Path, typer.Argument(help="A recorded request: JSON, or HTTP as text; see docs/channels.md.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a recorded request of the source's vendor would become; nothing is kept."""
+    body = recorded_request(file)
+    with connect(data) as api:
+        tell(api.post(path_of("sources", source_id, "test"), body), as_json=as_json)
 
 
 @key_commands.command("list")

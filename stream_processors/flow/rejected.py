@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import pyarrow as pa
 
 from eventlog.port import EventLog, Message, Record, present
@@ -69,6 +70,7 @@ def _rows(rejections: Sequence[tuple[int, Rejection]]) -> pa.Table:
             "received_at": pa.array(_moments([one.received_at for one in every])).cast(pa.timestamp("ms", "UTC")),
             "place": pa.array([one.place or 0 for one in every], pa.uint64()),
             "payload": pa.array([payload_of(one) for one in every], pa.binary()),
+            "webhook": pa.array([_json(one.webhook) for one in every], pa.string()),
             "resolved": pa.array([int(one.resolved) for one in every], pa.uint8()),
             "ver": pa.array([offset for offset, _ in rejections], pa.uint64()),
         }
@@ -77,6 +79,10 @@ def _rows(rejections: Sequence[tuple[int, Rejection]]) -> pa.Table:
 
 def _moments(texts: list[str]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
     return np.array([text.rstrip("Z") for text in texts], dtype="datetime64[ms]")
+
+
+def _json(content: dict[str, Any] | None) -> str:
+    return orjson.dumps(content).decode() if content else ""
 
 
 def payload_of(rejection: Rejection) -> bytes:

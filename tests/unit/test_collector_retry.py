@@ -26,7 +26,8 @@ FIXED = json.dumps({**BAD, "event": "Order Completed"}).encode()
 
 def retry(it: World, payload: bytes | None) -> Verdict:
     record = it.rejected()[-1]
-    return retry_rejected(record, payload, door=it.door, registry=it.registry, catalog=Catalog.load())
+    [verdict] = retry_rejected(record, payload, door=it.door, registry=it.registry, catalog=Catalog.load())
+    return verdict
 
 
 def test_a_fixed_event_is_accepted(tmp_path: Path) -> None:

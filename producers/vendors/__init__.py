@@ -1,0 +1,1 @@
+"""Vendors' webhooks: one small file for each vendor. README.md says how one is made."""

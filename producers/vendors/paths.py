@@ -1,0 +1,84 @@
+"""Where a value stands in a vendor's message: `data.object.id`, `a.b|c` (the first that is there), `header:x-topic`.
+
+A path leads through members of objects and, by number, items of lists. `.` is the item itself. `header:NAME` and
+`query:NAME` read the request, `body:PATH` the whole message that the item is a part of. null and "" count as absent.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from producers.vendors.request import VendorRequest
+
+LONGEST: Final = 500
+_MOST_STEPS: Final = 32
+
+
+class Place(NamedTuple):
+    """One alternative of a path. `where`: item, header, query or body."""
+
+    where: str
+    name: str
+    steps: tuple[str, ...]
+
+
+class Scope(NamedTuple):
+    """What paths are read from: an item, its request, and the whole message."""
+
+    item: object
+    request: VendorRequest
+    whole: object = None
+
+
+def find(path: str, scope: Scope) -> object:
+    """The value; None where there is none."""
+    for place in places(path):
+        value = _found(place, scope)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+@lru_cache(4096)
+def places(path: str) -> tuple[Place, ...]:
+    return tuple(_place(one.strip()) for one in path.split("|"))
+
+
+def _place(path: str) -> Place:
+    where, colon, rest = path.partition(":")
+    if colon and where in ("header", "query"):
+        return Place(where, rest, ())
+    if colon and where == "body":
+        return Place("body", "", _steps(rest))
+    return Place("item", "", _steps(path))
+
+
+def _steps(path: str) -> tuple[str, ...]:
+    return () if path in ("", ".") else tuple(path.split(".")[:_MOST_STEPS])
+
+
+def _found(place: Place, scope: Scope) -> object:
+    if place.where == "header":
+        return scope.request.headers.get(place.name)
+    if place.where == "query":
+        return scope.request.query.get(place.name)
+    value = scope.whole if place.where == "body" else scope.item
+    for step in place.steps:
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isascii() and step.isdecimal() and len(step) < 6:
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            return None
+    return value
+
+
+def as_text(value: object) -> str | None:
+    """A text, or a number as text; None for anything else."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    return str(value) if isinstance(value, int) and value.bit_length() <= 1024 else None
