@@ -10,7 +10,7 @@ from profile_api.auth import scope
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.operations import ConflictPage
+from profile_api.models.operations import FactConflictPage
 from profile_api.params import Cursor, Limit
 from profile_api.replies import JsonReply, page
 from profile_api.routes import guarded
@@ -37,7 +37,7 @@ WHERE (node, key) IN (SELECT node, key FROM tellings WHERE fact IN (SELECT fact 
 ORDER BY fact, retold, received_ms, key LIMIT 1 BY fact, key"""
 
 
-class Conflict(NamedTuple):
+class Disagreement(NamedTuple):
     """A fact, and the rows of its tellings, the one that counts first. `about`: what they disagree on."""
 
     about: Sequence[str]
@@ -47,7 +47,7 @@ class Conflict(NamedTuple):
 routes = guarded("events")
 
 
-@routes.get("/v1/events/conflicts", response_model=ConflictPage, responses=example(ConflictPage))
+@routes.get("/v1/events/conflicts", response_model=FactConflictPage, responses=example(FactConflictPage))
 @scope(READ)
 @reads_much
 def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
@@ -57,10 +57,10 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     short of `limit`, or empty, and have a `next_cursor`: go on until there is none.
     """
     after = read_cursor(deps.secret, "conflicts", cursor, (int,))[0] if cursor else 0
-    found: list[Conflict] = []
+    found: list[Disagreement] = []
     for _ in range(_MOST):
         facts = [row["fact"] for row in deps.reader.rows(_FACTS, {"after": after, "limit": _STEP})]
-        for fact, conflict in _conflicts(deps, facts):
+        for fact, conflict in _disagreements(deps, facts):
             found.append(conflict)
             if len(found) == limit:
                 return JsonReply(page([_view(one) for one in found], write_cursor(deps.secret, "conflicts", [fact])))
@@ -70,7 +70,7 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     return JsonReply(page([_view(one) for one in found], write_cursor(deps.secret, "conflicts", [after])))
 
 
-def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Conflict]]:
+def _disagreements(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Disagreement]]:
     rows = deps.reader.rows(_TOLD, {"facts": list(facts)}) if facts else []
     for fact, together in groupby(rows, key=lambda row: row["fact"]):
         tellings = list(together)
@@ -80,10 +80,10 @@ def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Confl
             if len({tuple(row[column] for column in of) for row in tellings}) > 1
         ]
         if about:
-            yield fact, Conflict(about, tellings)
+            yield fact, Disagreement(about, tellings)
 
 
-def _view(conflict: Conflict) -> dict[str, Any]:
+def _view(conflict: Disagreement) -> dict[str, Any]:
     tellings = [
         {
             "source": row["source"],

@@ -122,7 +122,7 @@ class LatestEvents(BaseModel):
     behind: int
 
 
-class Conflict(BaseModel):
+class FactConflict(BaseModel):
     """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
     first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
 
@@ -135,7 +135,7 @@ class Conflict(BaseModel):
 _TELLING = {"profile_id": PROFILE_ID, "currency": "EUR", "received_at": AT}
 
 
-class ConflictPage(BaseModel):
+class FactConflictPage(BaseModel):
     model_config = with_example(
         {
             "items": [
@@ -152,7 +152,7 @@ class ConflictPage(BaseModel):
             "next_cursor": None,
         }
     )
-    items: list[Conflict]
+    items: list[FactConflict]
     next_cursor: str | None
 
 
