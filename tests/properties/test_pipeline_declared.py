@@ -58,7 +58,7 @@ def test_a_burst_is_202_with_a_place_to_ask_and_filled_together(
 ) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
     with make_box() as box:
-        box.append(make_events(Random(3), 200, T0, make_door(), people=40))
+        box.append(make_events(Random(3), 200, T0, make_door(), people=25))
         box.settle()
         client = api(box, portal, FillingProgress())
         rules = segments(20)
