@@ -130,7 +130,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         client.post("/v1/triggers", {"id": "t", "segment": "buyers", "on": ["entered", "exited"], "webhook": hook})
         dead = {"url": "http://127.0.0.1:9/", "secret": hook["secret"]}
         client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
-        with sending(server, 1) as (sender,):
+        with sending(server, 1, pause=0.1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
             client.settled()
