@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := schemas eventlog registry identity segments producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
+SOURCES := schemas eventlog registry identity segments privacy producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # One lock for every Python and machine that we run on. Versions that are locked stay, unless --upgrade is among ARGS.
