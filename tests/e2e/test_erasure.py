@@ -4,7 +4,9 @@ crash, and nobody else changes."""
 import base64
 import gzip
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,17 @@ def forms_of(text: str) -> list[bytes]:
     return found
 
 
+def files_of(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below the folder, and its bytes. Some may go meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                yield path, path.read_bytes()
+
+
 def files_with(folder: Path, text: str) -> list[Path]:
     forms = forms_of(text)
-    return [path for path in folder.rglob("*") if path.is_file() and any(form in path.read_bytes() for form in forms)]
+    return [path for path, content in files_of(folder) if any(form in content for form in forms)]
 
 
 def rows_with(data: Path, text: str) -> list[str]:
