@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := schemas eventlog registry identity segments producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
+SOURCES := schemas eventlog registry identity segments privacy producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
 # Tests wait for processes, brokers and deadlines almost half of the time: three of them for two cores.
 WORKERS = $(shell $(PYTHON) -c 'import os; print(min(6, max(2, os.cpu_count() * 3 // 2)))')

@@ -4,6 +4,7 @@ crash, and nobody else changes."""
 import base64
 import gzip
 import json
+import os
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -55,14 +56,17 @@ def forms_of(text: str) -> list[bytes]:
     return found
 
 
+def files_of(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below the folder, and its bytes. Some may go meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                yield path, path.read_bytes()
+
+
 def files_with(folder: Path, text: str) -> list[Path]:
-    forms, found = forms_of(text), []
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError, IsADirectoryError):  # the engine deletes parts meanwhile
-            content = path.read_bytes()
-            if any(form in content for form in forms):
-                found.append(path)
-    return found
+    forms = forms_of(text)
+    return [path for path, content in files_of(folder) if any(form in content for form in forms)]
 
 
 def records_with(data: Path, text: str) -> list[str]:
