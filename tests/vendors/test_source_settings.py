@@ -8,7 +8,7 @@ from producers.door import Refused
 from producers.vendor_message import VendorMessage
 from producers.vendors.catalogue import CONNECTORS
 from producers.vendors.request import Headers, VendorRequest
-from registry.models import Source
+from registry.models import Hearing, Source
 from schemas.catalog import Catalog
 from tests.vendors.fixtures import RECEIVED_AT, door
 
@@ -37,7 +37,7 @@ SALE = {
 
 def heard(item: dict[str, Any] = SALE, **settings: Any) -> dict[str, Any] | Refused:
     webhook = {"mapping": MAPPING, **settings.pop("webhook", {})}
-    source = Source(id="till", vendor="generic", webhook=webhook, **settings)
+    source = Source(id="till", vendor="generic", webhook=Hearing.model_validate(webhook), **settings)
     request = VendorRequest(
         "POST",
         Headers([("content-type", "application/json")]),
