@@ -5,14 +5,18 @@ from typing import Final
 
 from producers.vendors.connector import Connector
 from producers.vendors.generic import GENERIC
+from producers.vendors.mailgun import MAILGUN
 from producers.vendors.sendgrid import SENDGRID
+from producers.vendors.ses import SES
 from producers.vendors.stripe import STRIPE
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
     for connector in (
         GENERIC,
+        MAILGUN,
         SENDGRID,
+        SES,
         STRIPE,
     )
 }
