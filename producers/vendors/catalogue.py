@@ -6,6 +6,8 @@ from typing import Final
 from producers.vendors.connector import Connector
 from producers.vendors.generic import GENERIC
 from producers.vendors.mailgun import MAILGUN
+from producers.vendors.postmark import POSTMARK
+from producers.vendors.resend import RESEND
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.ses import SES
 from producers.vendors.stripe import STRIPE
@@ -15,6 +17,8 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
     for connector in (
         GENERIC,
         MAILGUN,
+        POSTMARK,
+        RESEND,
         SENDGRID,
         SES,
         STRIPE,

@@ -43,12 +43,13 @@ class ValueField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     path       where it is found; see `producers.vendors.paths`
     value      a constant, instead of a path
-    template   a text with paths in braces; absent if one of them is absent, unless that one ends in `?`
+    template   a text with paths in braces; absent if one of them is absent, unless that one ends in `?`. Booleans are
+               `true` and `false`
     table      the vendor's word -> ours; a word that is not in it stays as it is, or becomes `otherwise`
     minor      the amount is in minor units (cents) of the currency at this path, or of this currency: `EUR`
     each       the path is a list: each of its items becomes an object with these `fields`
-    read       text, number, bool, lower, upper, address (of `Ana <ana@example.com>`); or first (of a list), count (its
-               length), names (a list as one text)
+    read       text, number, bool, lower, upper, address (of `Ana <ana@example.com>`, or of a list of one), first (of
+               a list), count (its length), names (a list as one text)
     matches    a regular expression (RE2) for the whole text; anything else counts as absent
     strip      removed from its beginning; `prefix`: put before it
     """
@@ -298,6 +299,8 @@ def _read(value: object, how: str) -> object:  # noqa: PLR0911 - one line for ea
         return ", ".join(name for name in names if name) or None
     if how == "bool":
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(str(value).lower())
+    if how == "address" and isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
     text = as_text(value)
     if text is None:
         return None
@@ -339,7 +342,8 @@ def filled(template: str, scope: Scope) -> str | None:
         if index % 2 == 0:
             parts.append(text)
             continue
-        value = as_text(find(text.removesuffix("?"), scope))
+        found = find(text.removesuffix("?"), scope)
+        value = str(found).lower() if isinstance(found, bool) else as_text(found)
         if value is None and not text.endswith("?"):
             return None
         parts.append(value or "")
