@@ -22,7 +22,7 @@ from profile_api.turns import declares
 from registry.erasures import Erasure
 from registry.scopes import STEWARD
 from schemas.clock import iso, random_id
-from schemas.errors import NotFound
+from schemas.errors import Conflict, NotFound
 
 
 def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
@@ -46,9 +46,9 @@ def view(request: Erasure) -> dict[str, Any]:
     """As it is shown. It names no person: the profile id is a keyed hash."""
     shown: dict[str, Any] = {
         "id": request.id,
-        "type": "erasure",
+        "type": request.type,
         "state": request.state,
-        "profile_id": f"prf_{request.profile}",
+        "profile_id": f"prf_{request.profile}" if request.profile else None,
         "identities": len(request.nodes),
         "reason": request.reason,
         "by": request.by,
@@ -109,4 +109,14 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 @scope(STEWARD)
 def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
     """How far a request is."""
+    return JsonReply(view(found(deps, id)))
+
+
+@routes.post("/v1/privacy/requests/{id}/answered", response_model=ErasureView, responses=example(ErasureView))
+@scope(STEWARD)
+def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")], by: Caller) -> JsonReply:
+    """Say that a request which is seen to by hand is done. An erasure is done by itself."""
+    if found(deps, id).type == "erasure":
+        raise Conflict("privacy request: wanted one that is seen to by hand, got an erasure; ask how far it is")
+    deps.registry.declare("answered", id, {}, by)
     return JsonReply(view(found(deps, id)))

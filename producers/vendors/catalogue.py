@@ -10,6 +10,7 @@ from producers.vendors.postmark import POSTMARK
 from producers.vendors.resend import RESEND
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.ses import SES
+from producers.vendors.shopify import SHOPIFY
 from producers.vendors.stripe import STRIPE
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
@@ -21,6 +22,7 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
         RESEND,
         SENDGRID,
         SES,
+        SHOPIFY,
         STRIPE,
     )
 }
