@@ -11,7 +11,9 @@ from producers.vendors.resend import RESEND
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.ses import SES
 from producers.vendors.shopify import SHOPIFY
+from producers.vendors.slack import SLACK
 from producers.vendors.stripe import STRIPE
+from producers.vendors.whatsapp import WHATSAPP
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
@@ -23,6 +25,8 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
         SENDGRID,
         SES,
         SHOPIFY,
+        SLACK,
         STRIPE,
+        WHATSAPP,
     )
 }
