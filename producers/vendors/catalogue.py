@@ -5,6 +5,7 @@ from typing import Final
 
 from producers.vendors.connector import Connector
 from producers.vendors.generic import GENERIC
+from producers.vendors.line import LINE
 from producers.vendors.mailgun import MAILGUN
 from producers.vendors.postmark import POSTMARK
 from producers.vendors.resend import RESEND
@@ -13,12 +14,14 @@ from producers.vendors.ses import SES
 from producers.vendors.shopify import SHOPIFY
 from producers.vendors.slack import SLACK
 from producers.vendors.stripe import STRIPE
+from producers.vendors.sunshine import SUNSHINE
 from producers.vendors.whatsapp import WHATSAPP
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
     for connector in (
         GENERIC,
+        LINE,
         MAILGUN,
         POSTMARK,
         RESEND,
@@ -27,6 +30,7 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
         SHOPIFY,
         SLACK,
         STRIPE,
+        SUNSHINE,
         WHATSAPP,
     )
 }
