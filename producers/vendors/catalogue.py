@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Final
 
+from producers.vendors.brevo import BREVO
 from producers.vendors.connector import Connector
+from producers.vendors.customerio import CUSTOMERIO
 from producers.vendors.generic import GENERIC
 from producers.vendors.line import LINE
 from producers.vendors.mailgun import MAILGUN
+from producers.vendors.mailjet import MAILJET
 from producers.vendors.postmark import POSTMARK
 from producers.vendors.resend import RESEND
 from producers.vendors.sendgrid import SENDGRID
@@ -20,9 +23,12 @@ from producers.vendors.whatsapp import WHATSAPP
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
     for connector in (
+        BREVO,
+        CUSTOMERIO,
         GENERIC,
         LINE,
         MAILGUN,
+        MAILJET,
         POSTMARK,
         RESEND,
         SENDGRID,
