@@ -26,8 +26,8 @@ _MACHINE: Final = Meaning(type="email.opened", id=(_MOMENT,), properties={"machi
 _SMS: Final[dict[str, Field]] = {
     "message_id": ValueField(path="messageId", read="text"),
     "to": "to",
-    "reason": "description",
 }
+_FAILED: Final = Meaning(type="sms.failed", properties={**_SMS, "reason": "description"})
 _PURPOSE: Final[dict[str, Field]] = {"purpose": ValueField(value="sms"), "method": ValueField(value="keyword")}
 
 _CASES: Final = {
@@ -64,9 +64,9 @@ _CASES: Final = {
     ),
     "sms.sent": Meaning(type="sms.sent", properties=_SMS),
     "sms.delivered": Meaning(type="sms.delivered", properties=_SMS),
-    "sms.soft_bounce": Meaning(type="sms.failed", properties=_SMS),
-    "sms.hard_bounce": Meaning(type="sms.failed", properties=_SMS),
-    "sms.rejected": Meaning(type="sms.failed", properties=_SMS),
+    "sms.soft_bounce": _FAILED,
+    "sms.hard_bounce": _FAILED,
+    "sms.rejected": _FAILED,
     "sms.reply": Meaning(type="sms.received", properties={"message_id": _SMS["message_id"], "text": "reply|content"}),
     "sms.unsubscribe": Meaning(type="consent.withdrawn", properties=_PURPOSE),
     "sms.subscribe": Meaning(type="consent.given", properties=_PURPOSE),

@@ -105,7 +105,7 @@ MAILGUN: Final = Connector(
                 },
             ),
             "clicked": Meaning(type="email_link.clicked", properties=_LINK),
-            "unsubscribed": Meaning(type="email.unsubscribed"),
+            "unsubscribed": Meaning(type="email.unsubscribed", properties={"list_id": "mailing-list.address"}),
             "complained": Meaning(type="email.marked_as_spam"),
             "routed.accepted": _WROTE,
             "stored": _WROTE,

@@ -55,7 +55,7 @@ MAILJET: Final = Connector(
             "spam": "email.marked_as_spam",
             "unsub": Meaning(
                 type="email.unsubscribed",
-                properties={"list_id": ValueField(path="mj_list_id", read="text")},
+                properties={"list_id": ValueField(path="mj_list_id", matches="[1-9][0-9]*")},
             ),
         },
     ),

@@ -25,7 +25,7 @@ _TRAITS: Final[dict[str, Field]] = {
     "firstName": "data.first_name",
     "lastName": "data.last_name",
 }
-_LEFT: Final = Meaning(type="email.unsubscribed", traits=_TRAITS, properties={"list_id": "data.audience_id"})
+_LEFT: Final = Meaning(type="email.unsubscribed", traits=_TRAITS)
 _RECEIVED: Final = "email.received"
 
 MAP: Final = EventMap(

@@ -37,10 +37,7 @@ _REASON: Final[dict[str, Field]] = {
     "|failure.errorMessage|deliveryDelay.delayType",
 }
 _DROPPED: Final = Meaning(type="email.dropped", properties={**_MAIL, **_REASON})
-_LIST: Final[dict[str, Field]] = {
-    "list_id": "topic.topicName|subscription.contactList",
-    "list_name": "topic.topicName|subscription.contactList",
-}
+_LIST: Final[dict[str, Field]] = {"list_id": "topic.topicName"}
 _KIND: Final = "eventType|notificationType"
 
 
