@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := schemas eventlog registry identity segments producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
+SOURCES := schemas eventlog registry identity segments privacy producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
+# Tests wait for processes, brokers and deadlines almost half of the time: three of them for two cores.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(6, max(2, os.cpu_count() * 3 // 2)))')
 # Where EFFORT is asked for.
 LAWS := tests/properties tests/contracts tests/unit tests/e2e/test_hostile_calls.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -63,7 +65,7 @@ serve: setup ## everything in one process on ./simorgh-data
 test soak: export PYTHONDONTWRITEBYTECODE :=
 
 test: setup-test ## all tests that end in minutes
-	$(BIN)/python -m pytest -q -m "not soak" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -q -m "not soak" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-test ## format, lint, types, import rules, schemas
 	$(BIN)/ruff format --check $(SOURCES)

@@ -22,6 +22,7 @@ VERSION: Final = 1
 LONGEST_AWAY_MS: Final = 3 * 24 * 3_600_000
 """Well below the week for which the topic keeps the destruction of a key (`eventlog.kafka.compacted`)."""
 
+_GONE: Final = "SELECT off FROM gone WHERE by < ? ORDER BY off LIMIT ?"
 _NOTED_MS: Final = 60_000
 _MOST_COPIES: Final = 1_000
 _KEY_BYTES: Final = 24
@@ -30,7 +31,7 @@ _SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS keys (
     node BLOB NOT NULL, id BLOB NOT NULL, wrapped BLOB NOT NULL, name BLOB NOT NULL, off INTEGER NOT NULL,
     PRIMARY KEY (node, id)) WITHOUT ROWID""",
-    "CREATE TABLE IF NOT EXISTS gone (off INTEGER PRIMARY KEY)",
+    "CREATE TABLE IF NOT EXISTS gone (off INTEGER PRIMARY KEY, by INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS state (topic TEXT NOT NULL, position INTEGER NOT NULL, level_at INTEGER NOT NULL)",
 )
 _PRAGMAS: Final = (
@@ -111,17 +112,17 @@ class KeysCopy:
         with self._lock:
             with self._db:
                 self._db.execute("BEGIN IMMEDIATE")
-                for node, id in deletions:
+                for node, id, by in deletions:
                     where = self._db.execute("SELECT off FROM keys WHERE node = ? AND id = ?", (node, id)).fetchone()
-                    gone += where or ()
+                    gone += [(offset, by) for offset in where or ()]
                     self._db.execute("DELETE FROM keys WHERE node = ? AND id = ?", (node, id))
                 self._db.executemany(_PUT, puts)
-                self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?)", [(offset,) for offset in gone])
+                self._db.executemany("INSERT OR IGNORE INTO gone VALUES (?, ?)", gone)
                 self._db.execute("UPDATE state SET position = ?", (records[-1].offset + 1,))
             self.position = records[-1].offset + 1
             if deletions:
                 self._truncate_journal()
-        return {int.from_bytes(node, "big") for node, _ in deletions}
+        return {int.from_bytes(node, "big") for node, *_ in deletions}
 
     def put(self, keys: Sequence[StoredKey], offsets: Sequence[int]) -> None:
         """Keys that this process wrote, where they are not taken in yet."""
@@ -138,10 +139,11 @@ class KeysCopy:
 
     # ---- what was destroyed, and is to leave the topic
 
-    def gone(self, most: int) -> list[int]:
-        """Offsets of destroyed keys that were not seen to have left the topic, the lowest first."""
+    def gone(self, most: int, before: int) -> list[int]:
+        """Offsets of keys that records before an offset destroyed, and that were not seen to have left the topic; the
+        lowest first."""
         with self._lock:
-            return [offset for (offset,) in self._db.execute("SELECT off FROM gone ORDER BY off LIMIT ?", (most,))]
+            return [offset for (offset,) in self._db.execute(_GONE, (before, most))]
 
     def have_left(self, offsets: Collection[int]) -> None:
         with self._lock, self._db:
@@ -160,26 +162,27 @@ class KeysCopy:
 
 def _folded(
     records: Sequence[Record],
-) -> tuple[list[tuple[bytes, bytes, bytes, bytes, int]], list[tuple[bytes, bytes]], list[int]]:
-    """Keys to put, keys to delete first, and offsets of keys that were destroyed in between."""
+) -> tuple[list[tuple[bytes, bytes, bytes, bytes, int]], list[tuple[bytes, bytes, int]], list[tuple[int, int]]]:
+    """Keys to put, keys to delete first with the offset that says so, and keys that were put and destroyed in between:
+    their offsets, and that."""
     latest: dict[bytes, Record] = {}
-    destroyed: dict[bytes, None] = {}
-    gone: list[int] = []
+    destroyed: dict[bytes, int] = {}
+    gone: list[tuple[int, int]] = []
     for record in records:
         if len(record.key) != _KEY_BYTES:
             continue
         earlier = latest.get(record.key)
         if not record.value:
-            destroyed[record.key] = None
+            destroyed[record.key] = record.offset
             if earlier is not None and earlier.value:
-                gone.append(earlier.offset)
+                gone.append((earlier.offset, record.offset))
         latest[record.key] = record
     puts = [
         (key[:16], key[16:], record.value[1 : 1 + record.value[0]], record.value[1 + record.value[0] :], record.offset)
         for key, record in latest.items()
         if record.value and record.value[0] < len(record.value)  # anybody may write to a topic
     ]
-    return puts, [(key[:16], key[16:]) for key in destroyed], gone
+    return puts, [(key[:16], key[16:], by) for key, by in destroyed.items()], gone
 
 
 def _taken(folder: Path) -> tuple[Path, IO[bytes]]:

@@ -92,7 +92,11 @@ class TopicKeys:
         self._copy = copy
         self._clock = clock
         self._beat = beat
-        self._beaten_at = self._destroyed_at = self._seen_gone_at = float("-inf")
+        self._beaten_at = self._awaited_at = float("-inf")
+        self._destroyed_at = monotonic()
+        """When this process last read of a destruction; at first now, since another may just have written it."""
+        self._purging: int | None = None
+        """The position up to which a `purge` is under way."""
         self._level_at = float("-inf")
         """When the end was asked for up to which the copy is read."""
         self._end = 0
@@ -134,6 +138,7 @@ class TopicKeys:
             records = self._topic.read(self._copy.position, _READ, self._end)
             if destroyed := self._copy.take_in(records):
                 self._forget(destroyed)
+                self._destroyed_at = self._monotonic()
         self._copy.note_level(now)
         self._level_at = asked
 
@@ -196,21 +201,26 @@ class TopicKeys:
         if gone:
             self._topic.submit(gone).result()
             self.level()
-        self._destroyed_at = self._monotonic()
         return len(gone)
 
     def is_known(self) -> bool:
         return self._monotonic() - self._destroyed_at > LEASE
 
     def purge(self) -> bool:
+        """What is destroyed later does not put off what was destroyed when this was first asked."""
         self.level()
-        awaited = self._copy.gone(_LOOKED_AT)
+        if self._purging is None:
+            self._purging = self._copy.position
+        awaited = self._copy.gone(_LOOKED_AT, self._purging)
         if awaited:
             self._beat_now_and_then()
             self._copy.have_left(list(takewhile(self._has_left, awaited)))
-            self._seen_gone_at = self._monotonic()
+            self._awaited_at = self._monotonic()
             return False
-        return self._monotonic() - self._seen_gone_at > FILES_SECONDS
+        if self._monotonic() - self._awaited_at <= FILES_SECONDS:
+            return False
+        self._purging = None
+        return True
 
     def _has_left(self, offset: int) -> bool:
         """The broker compacts from lower to higher offsets, so that one that is there is enough to know."""

@@ -23,7 +23,7 @@ from producers.vendor_message import VendorMessage
 from producers.vendor_secrets import opened
 from producers.vendors.catalogue import CONNECTORS
 from producers.vendors.connector import Connector, PrivacyRequest
-from producers.vendors.request import Headers, Reply, Secrets, VendorRequest
+from producers.vendors.request import Headers, Reply, VendorRequest
 from registry.models import Source
 from registry.registry import Registry
 from schemas.errors import Backpressure, InvalidEvent, SimorghError, Unmappable, Unverified
@@ -54,11 +54,12 @@ class Webhooks:
         heard = await self._heard(request, connector, source)
         secrets = opened(self.box, source, heard.received_at)
         try:
+            heard = await self._certified(connector, heard)
             reply = connector.greet(heard, secrets) if connector.greet else None
             if reply is None and request.method == "GET" and not connector.get:
                 raise RequestRefused(405, "method: wanted POST, got GET; send a POST", code="method_not_allowed")
             if reply is None:
-                heard = await self._verified(connector, heard, secrets)
+                connector.verify(heard, secrets)
             elif reply.visit:
                 await asyncio.to_thread(self.fetching.confirm, reply.visit)
         except Unverified as error:
@@ -111,17 +112,16 @@ class Webhooks:
             query=dict(reversed(request.query_params.multi_items())),
             url=url,
             zone=source.zone,
-            settings=settings.model_dump(exclude_none=True),
+            settings=source.heard,
         )
 
-    async def _verified(self, connector: Connector, heard: VendorRequest, secrets: Secrets) -> VendorRequest:
-        """Raises `Unverified`, and `Backpressure` where a certificate cannot be had now."""
+    async def _certified(self, connector: Connector, heard: VendorRequest) -> VendorRequest:
+        """With the certificate that it names. Raises `Unverified`, and `Backpressure` where it cannot be had now."""
         url = connector.certificate_url(heard) if connector.certificate_url else None
-        if url is not None:
-            certificate = self.fetching.known(url) or await asyncio.to_thread(self.fetching.certificate, url)
-            heard = replace(heard, certificate=certificate)
-        connector.verify(heard, secrets)
-        return heard
+        if url is None:
+            return heard
+        certificate = self.fetching.known(url) or await asyncio.to_thread(self.fetching.certificate, url)
+        return replace(heard, certificate=certificate)
 
     # --- what was verified
 

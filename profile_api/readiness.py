@@ -129,13 +129,13 @@ def log_takes_events(log: Probed, topic: str) -> Check:
     return check
 
 
-class Keys(Protocol):
+class SealingKeys(Protocol):
     """Data keys (`privacy.keyring`)."""
 
     def ready(self) -> None: ...
 
 
-def keys_are_known(keys: Keys) -> Check:
+def keys_are_known(keys: SealingKeys) -> Check:
     """Events can be sealed and opened."""
 
     def check() -> ReadinessFault | None:

@@ -11,7 +11,7 @@ from profile_api.call import note
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.operations import ConflictPage
+from profile_api.models.operations import FactConflictPage
 from profile_api.params import Cursor, Limit
 from profile_api.replies import JsonReply, page
 from profile_api.routes import guarded
@@ -48,7 +48,7 @@ class Disagreement(NamedTuple):
 routes = guarded("events")
 
 
-@routes.get("/v1/events/conflicts", response_model=ConflictPage, responses=example(ConflictPage))
+@routes.get("/v1/events/conflicts", response_model=FactConflictPage, responses=example(FactConflictPage))
 @scope(READ)
 @reads_much
 def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
@@ -61,7 +61,7 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     found: list[Disagreement] = []
     for _ in range(_MOST):
         facts = [row["fact"] for row in deps.reader.rows(_FACTS, {"after": after, "limit": _STEP})]
-        for fact, conflict in _conflicts(deps, facts):
+        for fact, conflict in _disagreements(deps, facts):
             found.append(conflict)
             if len(found) == limit:
                 return JsonReply(page([_view(one) for one in found], write_cursor(deps.secret, "conflicts", [fact])))
@@ -71,7 +71,7 @@ def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) 
     return JsonReply(page([_view(one) for one in found], write_cursor(deps.secret, "conflicts", [after])))
 
 
-def _conflicts(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Disagreement]]:
+def _disagreements(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, Disagreement]]:
     rows = deps.reader.rows(_TOLD, {"facts": list(facts)}) if facts else []
     for fact, together in groupby(rows, key=lambda row: row["fact"]):
         tellings = list(together)

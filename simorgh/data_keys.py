@@ -76,11 +76,22 @@ def of_cluster(settings: Settings, log: RecordLog, secret: bytes) -> Keyring:
                 " log can be read",
                 code="keys_differ" if there else "keys_missing",
             )
-        copy = KeysCopy(settings.data / "keys", identity, system_clock())
+        copy = _copy(settings.data / "keys", identity)
         undo.callback(copy.close)
         keyring = Keyring(TopicKeys(topic, copy, system_clock), secret)
         undo.pop_all()
     return keyring
+
+
+def _copy(folder: Path, identity: str) -> KeysCopy:
+    try:
+        return KeysCopy(folder, identity, system_clock())
+    except OSError as error:
+        raise Conflict(
+            f"{folder}: wanted a folder for a copy of the data keys, got {error.strerror}; set SIMORGH_DATA to one that"
+            " may be written to",
+            code="no_folder",
+        ) from error
 
 
 def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _LONG = ("cluster", "deploy", "e2e", "integration", "contracts", "clickhouse", "properties")
-"""Folders whose files take longest, these first: a long file that begins last keeps one process busy at the end."""
+"""Folders whose files take longest. They come first: a long file that begins last keeps one process busy at the end."""
 
 
 _OWN_THREADS = ("kafka-io-", "log-keeper", "log-delivery", "load")
@@ -61,9 +61,17 @@ def _no_threads_left() -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order files for `make test`, which runs them side by side; within a file, tests keep their order."""
-    rank = {folder: n for n, folder in enumerate(_LONG)}
-    items.sort(key=lambda item: rank.get(item.path.parent.name, len(_LONG)))
+    """Order files for `make test`, which runs them side by side; within a file, tests keep their order.
+
+    A folder's files are spread among the others': three clusters at once are too many for two cores.
+    """
+    folders: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.parent.name, []).append(path)
+    place = {
+        path: (folder not in _LONG, n / len(paths)) for folder, paths in folders.items() for n, path in enumerate(paths)
+    }
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.fixture(scope="session")

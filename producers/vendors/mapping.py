@@ -7,7 +7,7 @@ The same words serve the connectors of this folder, as Python, and the generic w
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
-from email.utils import parsedate_to_datetime
+from email.utils import parseaddr, parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final, Literal
@@ -33,6 +33,7 @@ MOST_LINES: Final = 300
 """Of a list that is read with `each`: more are left out, and the event says how many there were."""
 
 _HASHED: Final = "#"
+_LATEST_SECOND: Final = 100_000_000_000
 _PART: Final = re.compile(r"\{([^{}]*)\}")
 
 Constant = str | int | float | bool
@@ -43,11 +44,13 @@ class ValueField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     path       where it is found; see `producers.vendors.paths`
     value      a constant, instead of a path
-    template   a text with paths in braces; absent if one of them is absent, unless that one ends in `?`
+    template   a text with paths in braces; absent if one of them is absent, unless that one ends in `?`. Booleans are
+               `true` and `false`
     table      the vendor's word -> ours; a word that is not in it stays as it is, or becomes `otherwise`
     minor      the amount is in minor units (cents) of the currency at this path, or of this currency: `EUR`
     each       the path is a list: each of its items becomes an object with these `fields`
-    read       text, number, bool, lower, upper; or first (of a list), count (its length), names (a list as one text)
+    read       text, number, bool, lower, upper, address (of `Ana <ana@example.com>`, or of a list of one), first (of
+               a list), count (its length), names (a list as one text)
     matches    a regular expression (RE2) for the whole text; anything else counts as absent
     strip      removed from its beginning; `prefix`: put before it
     """
@@ -59,7 +62,7 @@ class ValueField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     otherwise: Constant | None = None
     minor: str = ""
     each: "dict[str, str | ValueField]" = {}
-    read: Literal["", "text", "number", "bool", "lower", "upper", "first", "count", "names"] = ""
+    read: Literal["", "text", "number", "bool", "lower", "upper", "address", "first", "count", "names"] = ""
     matches: str = ""
     strip: str = ""
     prefix: str = ""
@@ -86,8 +89,8 @@ class TimeField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Meaning(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One of the vendor's kinds of messages: our type, and what it has besides the fields of all kinds. Its own `time`
-    and `id` stand instead of theirs."""
+    """One of the vendor's kinds of messages: our type, and what it has besides the fields of all kinds. Its own `time`,
+    `id`, properties, traits and types of identifiers stand instead of theirs."""
 
     type: str
     properties: dict[str, Field] = {}
@@ -121,7 +124,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """How messages of one vendor are read.
 
     items        path of the list of events in the message; absent: the message is one event, or a list of them
-    kind         what kind of message it is
+    kind         what kind of message it is; of several fields, the first that is there
     cases        kind -> our type, or a `Meaning`
     otherwise    type of other kinds: a template with {kind}; absent: `custom.<vendor>_<kind>` with the whole item
     skip         kinds that are not events, such as a test of the connection
@@ -129,7 +132,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     somebody     an event without any identifier is refused, instead of belonging to nobody
     """
 
-    kind: Field
+    kind: Field | tuple[Field, ...]
     id: tuple[str, ...]
     items: str = ""
     cases: dict[str, str | Meaning] = {}
@@ -149,20 +152,21 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         if not isinstance(item, dict):
             raise Unmappable("item: wanted an object, got something else; see the rejected event")
         scope = Scope(item, request, item if whole is None else whole)
-        kind = as_text(value_of(self.kind, scope))
+        kind = kind_of(self.kind, scope)
         if kind is None:
             raise Unmappable(f"{_where(self.kind)}: wanted the kind of event, got none; fix the mapping, then retry")
         if kind in self.skip:
             return []
         known = self.cases.get(kind)
         case = Meaning(type=known) if isinstance(known, str) else known
-        properties = self._properties(case, scope)
+        properties = values_of(self.properties | case.properties if case else self.properties, scope)
         type_ = case.type if case else self._other(kind, vendor)
         if not case and not self.otherwise:
             properties = item | properties
         time_field = (case.time if case else None) or self.time
         time, unread = read_time(time_field, scope)
-        fields = (*(case.identifiers if case else ()), *self.identifiers)
+        own = case.identifiers if case else ()
+        fields = (*own, *(one for one in self.identifiers if one.type not in {other.type for other in own}))
         identifiers = trusted([(one.type, value_of(one.value, scope), one.trust) for one in fields])
         if self.somebody and not identifiers:
             raise Unmappable("identifiers: wanted one of a person, got none; see the rejected event")
@@ -174,15 +178,12 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
                 time=time,
                 unread_time=unread,
                 identifiers=identifiers,
-                traits=values_of(self.traits | (case.traits if case else {}), scope),
+                traits=values_of(self.traits | case.traits if case else self.traits, scope),
                 properties=properties,
                 context=nested(values_of(self.context, scope)),
                 somebody=self.somebody,
             )
         ]
-
-    def _properties(self, case: Meaning | None, scope: Scope) -> dict[str, object]:
-        return values_of(self.properties | (case.properties if case else {}), scope)
 
     def _other(self, kind: str, vendor: str) -> str:
         if self.otherwise:
@@ -294,9 +295,12 @@ def _read(value: object, how: str) -> object:  # noqa: PLR0911 - one line for ea
     if how == "count":
         return len(value) if isinstance(value, list) else None
     if how == "names":
-        return ", ".join(text for one in value if (text := as_text(one))) if isinstance(value, list) else as_text(value)
+        names = [as_text(one) for one in value] if isinstance(value, list) else [as_text(value)]
+        return ", ".join(name for name in names if name) or None
     if how == "bool":
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}.get(str(value).lower())
+    if how == "address" and isinstance(value, list):
+        value = value[0] if len(value) == 1 else None
     text = as_text(value)
     if text is None:
         return None
@@ -305,6 +309,8 @@ def _read(value: object, how: str) -> object:  # noqa: PLR0911 - one line for ea
         if number is None or not abs(number) < 10**30:
             return None
         return int(number) if number == number.to_integral_value() else float(number)
+    if how == "address":
+        return parseaddr(text)[1] or None
     return text.lower() if how == "lower" else text.upper() if how == "upper" else text
 
 
@@ -332,15 +338,26 @@ def _pattern(text: str) -> Any:
 def filled(template: str, scope: Scope) -> str | None:
     """The template with its values; None if one is absent that may not be."""
     parts: list[str] = []
-    for index, text in enumerate(_PART.split(template)):
-        if index % 2 == 0:
+    for is_path, text, may_be_absent in _parts(template):
+        if is_path:
+            found = find(text, scope)
+            value = str(found).lower() if isinstance(found, bool) else as_text(found)
+            if value is None and not may_be_absent:
+                return None
+            parts.append(value or "")
+        else:
             parts.append(text)
-            continue
-        value = as_text(find(text.removesuffix("?"), scope))
-        if value is None and not text.endswith("?"):
-            return None
-        parts.append(value or "")
     return "".join(parts)
+
+
+@lru_cache(1024)
+def _parts(template: str) -> tuple[tuple[bool, str, bool], ...]:
+    """(whether it is a path, the text or path, whether it may be absent), in order."""
+    return tuple(
+        (index % 2 == 1, text.removesuffix("?") if index % 2 else text, text.endswith("?"))
+        for index, text in enumerate(_PART.split(template))
+        if text
+    )
 
 
 def read_time(field: TimeField | None, scope: Scope) -> tuple[int | None, object]:
@@ -353,6 +370,8 @@ def read_time(field: TimeField | None, scope: Scope) -> tuple[int | None, object
 
 
 def _moment(value: object, field: TimeField, scope: Scope) -> int | None:
+    if field.unit == "s" and type(value) is int and 0 < value < _LATEST_SECOND:
+        return value * 1000  # nearly every one
     if field.unit != "auto":
         number = exact_number(ascii_digits(text)) if (text := as_text(value)) is not None else None
         if number is None or not 0 < number < 10**17:
@@ -379,7 +398,17 @@ def digest_of(text: str) -> str:
     return sha256(text.encode(errors="surrogatepass")).hexdigest()[:40]
 
 
-def _where(field: Field) -> str:
+def kind_of(fields: Field | tuple[Field, ...], scope: Scope) -> str | None:
+    """The first text that is there."""
+    for field in fields if isinstance(fields, tuple) else (fields,):
+        if (kind := as_text(value_of(field, scope))) is not None:
+            return kind
+    return None
+
+
+def _where(field: Field | tuple[Field, ...]) -> str:
+    if isinstance(field, tuple):
+        return " or ".join(_where(one) for one in field)
     return field if isinstance(field, str) else field.path or field.template
 
 

@@ -311,5 +311,11 @@ class OneOf:
         raise first or unverified()
 
 
+SENT_SECRET: Final = OneOf(
+    (BasicAuth(), SharedToken(header="x-webhook-token"), SharedToken(header="authorization", prefix="Bearer "))
+)
+"""For vendors that do not sign: their users give them a password for the address, or headers of their own."""
+
+
 def _names(header: str | tuple[str, ...]) -> tuple[str, ...]:
     return (header,) if isinstance(header, str) else header

@@ -147,7 +147,7 @@ class TellingView(BaseModel):
     counts: bool
 
 
-class ConflictView(BaseModel):
+class FactConflict(BaseModel):
     """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
     first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
 
@@ -160,7 +160,7 @@ class ConflictView(BaseModel):
 _TELLING = {"profile_id": PROFILE_ID, "currency": "EUR", "received_at": AT}
 
 
-class ConflictPage(BaseModel):
+class FactConflictPage(BaseModel):
     model_config = with_example(
         {
             "items": [
@@ -177,7 +177,7 @@ class ConflictPage(BaseModel):
             "next_cursor": None,
         }
     )
-    items: list[ConflictView]
+    items: list[FactConflict]
     next_cursor: str | None
 
 

@@ -129,7 +129,7 @@ class Declarations:
         if orders or changes:
             self._phases.append(lambda: self._effects.order(orders))
         if self._eraser and any(kind == ERASE.encode() for kind, _ in orders):
-            self._phases += [self._eraser.destroy, self._forget]
+            self._phases += [self._eraser.begin, self._eraser.destroy, self._forget]
         if changes:
             self._phases.append(lambda: self._fill(changes))
         if orders or changes:

@@ -1,6 +1,7 @@
 """Forgetting people: what the declarations stage does once identity has taken their nodes from everybody.
 
-Side effects of `destroy`, in order. All may be done again: a crash anywhere begins the round anew.
+Side effects of `destroy`, in order, once rejected events are in their table. All may be done again: a crash anywhere
+begins the round anew.
 
   1 keys, rejected    of rejected events that name the person
   2 simorgh.registry  `erased`: the person's nodes; every door refuses them from now on
@@ -8,15 +9,15 @@ Side effects of `destroy`, in order. All may be done again: a crash anywhere beg
 
 of `forget`, once all processes know that (`Keyring.is_known`; one machine is one process):
 
-  4 tables            rows about the nodes, and views of the profile; also in a generation that is being built
-  5 simorgh.registry  `erasure`, unreadable
+  4 keys, rejected    again: what another process drew, or took for rejected, before it knew
+  5 tables            rows about the nodes, and views of the profile; also in a generation that is being built
+  6 simorgh.registry  `erasure`, unreadable
 
-and of `step`, for those that are unreadable:
+and of `step`, for those that have been unreadable for some seconds:
 
-  6 keys              again: what another process drew in between
-  7 keys              the bytes, in files that are written anew; on a cluster this takes hours
-  8 tables            again: what another process wrote in between
-  9 tables            the bytes, in parts that are written anew
+  7 keys, tables      again: what another process wrote of a batch that it had opened
+  8 keys              the bytes, in files that are written anew; on a cluster this takes hours
+  9 tables            again, and the bytes, in parts that are written anew
  10 simorgh.registry  `erasure`, destroyed
 """
 
@@ -26,7 +27,7 @@ from typing import Final
 
 import orjson
 
-from eventlog.port import Record, RecordLog
+from eventlog.port import EventLog, Record
 from identity.nodes import from_hex
 from privacy.keyring import Keyring, Name
 from registry.erasures import ERASED, ERASURE, KINDS, Erasure, Erasures
@@ -35,6 +36,7 @@ from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import SimorghError
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
+from stream_processors.flow import rejected
 from warehouse import forgetting
 from warehouse.client import Writer
 
@@ -55,7 +57,7 @@ class Eraser:
 
     def __init__(
         self,
-        log: RecordLog,
+        log: EventLog,
         writer: Writer,
         keys: Keyring,
         clock: Clock,
@@ -70,14 +72,21 @@ class Eraser:
         self._erasures = Erasures()
         self._waiting: list[tuple[Erasure, list[int]]] = []
         """Requests whose keys are destroyed, with their nodes."""
+        self._texts: set[str] = set()
+        """What rejected events of these people may hold."""
         self._purging: list[Erasure] = []
         self._replaced: list[tuple[Writer, forgetting.Parts]] = []
         """The parts that were written anew for those; [] before that."""
 
+    def begin(self) -> Callable[[], bool]:
+        """Returns whether `destroy` may follow: rejected events are in their table up to the present end."""
+        end = self._log.ends(topics.REJECTED)[0]
+        return lambda: self._log.committed(rejected.GROUP, topics.REJECTED)[0] >= end
+
     def destroy(self) -> Callable[[], bool]:
         """Destroy the keys of everybody whose request identity has taken in. Returns whether `forget` may follow."""
         requested = [one for one in self._read_on() if one.state == "requested"]
-        self._waiting = [(one, self._nodes_of(one)) for one in requested]
+        self._waiting, self._texts = [(one, self._nodes_of(one)) for one in requested], set()
         for start in range(0, len(self._waiting), _AT_ONCE):
             self._destroy(self._waiting[start : start + _AT_ONCE])
         return self._keys.is_known
@@ -85,7 +94,9 @@ class Eraser:
     def _destroy(self, requests: Sequence[tuple[Erasure, list[int]]]) -> None:
         everybody = {node for _, nodes in requests for node in nodes}
         names = self._keys.names(everybody)
-        self._forget_rejected(_texts(names.values()) | {f"{node:032x}" for node in everybody})
+        texts = _texts(names.values()) | {f"{node:032x}" for node in everybody}
+        self._texts |= texts
+        self._forget_rejected(texts)
         self._say([(ERASED, one.id, {"nodes": [f"{node:032x}" for node in nodes]}) for one, nodes in requests if nodes])
         self._checkpoint("erased")
         if everybody:
@@ -94,13 +105,16 @@ class Eraser:
 
     def forget(self) -> None:
         """Rid the tables of those whose keys are destroyed."""
+        self._forget_rejected(self._texts)
         for start in range(0, len(self._waiting), _AT_ONCE):
             requests = self._waiting[start : start + _AT_ONCE]
-            self._forget({node for _, nodes in requests for node in nodes})
+            everybody = {node for _, nodes in requests for node in nodes}
+            self._keys.destroy(everybody)
+            self._forget(everybody)
             self._say([(ERASURE, one.id, {"state": "unreadable" if nodes else "nobody"}) for one, nodes in requests])
             self._checkpoint("unreadable")
             _LOG.info("privacy: %d requests for erasure: unreadable", len(requests))
-        self._waiting = []
+        self._waiting, self._texts = [], set()
 
     def _forget_rejected(self, texts: Collection[str]) -> None:
         found = forgetting.rejected_of(self._writer, texts)
@@ -133,13 +147,14 @@ class Eraser:
     def _purge(self) -> bool:
         if not self._purging:
             self._purging = self._settled()
-            if not self._purging:
-                return False
-        nodes = {from_hex(node) for one in self._purging for node in one.nodes}
+            if self._purging:
+                self._keys.destroy(_nodes_of_all(self._purging))
+                self._forget(_nodes_of_all(self._purging))
+            return bool(self._purging)
         if not self._replaced:
-            if self._keys.destroy(nodes) or not self._keys.purge():
+            if not self._keys.purge():
                 return False
-            self._forget(nodes)
+            self._forget(_nodes_of_all(self._purging))
             self._replaced = [(writer, forgetting.purge(writer)) for writer in self._writer.and_later()]
             return True
         if not all(forgetting.is_purged(writer, replaced) for writer, replaced in self._replaced):
@@ -181,6 +196,10 @@ class Eraser:
     def _say(self, said: Sequence[tuple[str, str, dict[str, object]]]) -> None:
         if said:
             self._log.append(topics.REGISTRY, [by_projections(*one, self._clock()) for one in said])
+
+
+def _nodes_of_all(requests: Sequence[Erasure]) -> set[int]:
+    return {from_hex(node) for one in requests for node in one.nodes}
 
 
 def _texts(names: Collection[Name]) -> set[str]:

@@ -74,6 +74,8 @@ class KeyStoreContract:
             while not store.is_known():
                 assert time.monotonic() < deadline, "others may still open with it"
                 time.sleep(0.1)
+            assert store.destroy([1]) == 0
+            assert store.is_known(), "nothing new was destroyed"
 
     def test_a_closed_store_says_so(self, tmp_path: Path) -> None:
         with self.open_store(tmp_path) as store:

@@ -148,6 +148,7 @@ def test_a_copy_that_may_be_wrong_is_made_anew(topics: Topics, tmp_path: Path) -
     now = system_clock()
     store = topics.store(tmp_path)
     store.add([key(1)]).result(30)
+    store.level()
     store.close()
     path = tmp_path / "keys-0.sqlite"
     copy = KeysCopy(tmp_path, topics.name, now)

@@ -16,10 +16,12 @@ from tests.e2e.harness import WRITE_KEY, Server
 class Sender(threading.Thread):
     """An SDK: batch after batch, each again until it is answered."""
 
-    def __init__(self, server: Server, name: str = "s") -> None:
+    def __init__(self, server: Server, name: str = "s", pause: float = 0.0) -> None:
+        """`pause`: seconds between two batches."""
         super().__init__(daemon=True)
         self._server = server
         self._prefix = name
+        self._pause = pause
         self.acknowledged = 0
         self.enough = threading.Event()
 
@@ -28,6 +30,7 @@ class Sender(threading.Thread):
             batch = [self.message(self.acknowledged + n) for n in range(20)]
             if self._is_answered(batch):
                 self.acknowledged += len(batch)
+                self.enough.wait(self._pause)
             else:
                 time.sleep(0.02)
 
@@ -46,8 +49,8 @@ class Sender(threading.Thread):
 
 
 @contextmanager
-def sending(server: Server, count: int = 2) -> Iterator[list[Sender]]:
-    senders = [Sender(server, f"s{n}x") for n in range(count)]
+def sending(server: Server, count: int = 2, pause: float = 0.0) -> Iterator[list[Sender]]:
+    senders = [Sender(server, f"s{n}x", pause) for n in range(count)]
     for one in senders:
         one.start()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from eventlog.sqlite_repair import check
 from tests.e2e.harness import Client, running
 
-PEOPLE = 8
+PEOPLE = 5
 
 
 def flip(path: Path, text: bytes) -> None:

@@ -56,14 +56,17 @@ def forms_of(text: str) -> list[bytes]:
     return found
 
 
+def files_of(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Every file below the folder, and its bytes. Some may go meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                yield path, path.read_bytes()
+
+
 def files_with(folder: Path, text: str) -> list[Path]:
-    forms, found = forms_of(text), []
-    for path in (Path(where, name) for where, _, names in os.walk(folder) for name in names):
-        with suppress(FileNotFoundError):  # the engine deletes parts meanwhile
-            content = path.read_bytes()
-            if any(form in content for form in forms):
-                found.append(path)
-    return found
+    forms = forms_of(text)
+    return [path for path, content in files_of(folder) if any(form in content for form in forms)]
 
 
 def records_with(data: Path, text: str) -> list[str]:
@@ -135,7 +138,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
     data = tmp_path / "data"
     with running(data) as (server, client):
         tell_about_buyers(client, receiver)
-        with sending(server, 1) as (sender,):
+        with sending(server, 1, pause=0.1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
             client.send(*of_the_person())
             client.settled()

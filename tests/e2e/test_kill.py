@@ -25,6 +25,8 @@ PEOPLE = 12
 COHORT = 400
 """Messages of a sender, after which others come: in every life there are links and transitions to be told."""
 BATCH = 10
+PAUSE = 0.02
+"""Seconds between two batches of a sender: the server is to have work, and not to be busy with nothing else."""
 POINTS = (*CHECKPOINTS, "scheduled", "attempted", "settled", "written", "committed")
 """The side effects of the pipeline, then those of the triggers."""
 RANDOM = "at any moment"
@@ -54,6 +56,7 @@ class Sender(threading.Thread):
             self._insist(batch)
             self.acknowledged += batch
             number += BATCH
+            self.enough.wait(PAUSE)
             if self._chance.random() < 0.2:
                 self._insist(batch)
                 self.copies += 1

@@ -12,7 +12,7 @@ from tests.e2e.operator_day import others_can_read, sending
 
 def test_a_backup_under_load_is_whole_and_restores_elsewhere(tmp_path: Path) -> None:
     data, kept, elsewhere = tmp_path / "data", tmp_path / "kept" / "monday", tmp_path / "new" / "data"
-    with running(data) as (server, client), sending(server) as senders:
+    with running(data) as (server, client), sending(server, pause=0.02) as senders:
         wait_for(lambda: sum(one.acknowledged for one in senders) > 1_000, "nothing is sent")
         before = sum(one.acknowledged for one in senders)
         assert "backed up" in program("backup", kept, "--keys", kept.parent / "keys.sqlite", "--data", data).answer()

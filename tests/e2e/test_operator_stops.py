@@ -18,7 +18,7 @@ def stop_and_start(tmp_path: Path, times: int, seed: int) -> None:
     """Each life ends within two seconds of its start, at any moment of it."""
     chance = random.Random(seed)
     with Server(tmp_path / "data").start() as server:
-        with sending(server) as senders:
+        with sending(server, pause=0.02) as senders:
             for _ in range(times):
                 assert server.process is not None
                 with pytest.raises(subprocess.TimeoutExpired):  # it must not end by itself

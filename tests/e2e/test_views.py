@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.harness import TOKEN, running, wait_for
 from tests.webhook_receiver import Receiver, Reply, receiving
 
-PEOPLE = 60
+PEOPLE = 25
 
 
 class Asker:

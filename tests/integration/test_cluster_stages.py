@@ -229,7 +229,7 @@ def test_profiles_in_memory_change_nothing(make: Make, cached: tuple[int, ...]) 
     for remembered in (*cached, 0):
         cluster = make(cached_profiles=remembered)
         cluster.declare("segment", "seen", {"rule": {"event": "page.viewed", "count": {"gte": 2}, "within": "1d"}})
-        for n in range(30):
+        for n in range(24):
             who = (U1, MAIL, ("user_id", f"u{n % 4 + 2}"))
             send(cluster, f"e{n}", who[n % 3], at=cluster.clock() + n)
             if n == 12:

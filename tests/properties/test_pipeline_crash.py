@@ -15,6 +15,7 @@ from registry.models import Source
 from schemas import topics
 from stream_processors.checkpoints import CHECKPOINTS
 from stream_processors.rows import lingering
+from tests.effort import few
 from tests.properties.pipeline_world import (
     LINGERS,
     SECRET,
@@ -32,6 +33,9 @@ from tests.properties.pipeline_world import (
     make_segments,
 )
 from tests.properties.segments_world import SEEDS, T0, make_rules
+
+MERGING = ("links", "identity", "members", "segments", "transitions", "memberships", "views", "profile_rows")
+"""Side effects of a merge."""
 
 PLANS = st.lists(st.tuples(st.sampled_from(CHECKPOINTS), st.integers(1, 4)), min_size=1, max_size=6)
 
@@ -140,9 +144,7 @@ NODES = [
 ]
 
 
-@pytest.mark.parametrize(
-    "point", ["links", "identity", "members", "segments", "transitions", "memberships", "views", "profile_rows"]
-)
+@pytest.mark.parametrize("point", few(["identity", "transitions"], MERGING))
 def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> None:
     crashes = Crashes([])
     door = make_door()
@@ -166,7 +168,9 @@ def test_a_crash_in_a_merge_keeps_since_when(make_box: MakeBox, point: str) -> N
         assert (profile, entered) == (node_of(SECRET, "default", "email", "a@example.com"), since)
 
 
-@pytest.mark.parametrize("point", ["links", "segments", "events", "transitions", "profile_rows", "commit"])
+@pytest.mark.parametrize(
+    "point", few(["transitions"], ["links", "segments", "events", "transitions", "profile_rows", "commit"])
+)
 def test_a_rebuild_after_a_crash_tells_nothing_again(make_box: MakeBox, point: str) -> None:
     """Whoever is called about a transition was called before the crash, or is called after it."""
     crashes = Crashes([])
@@ -184,7 +188,7 @@ def test_a_rebuild_after_a_crash_tells_nothing_again(make_box: MakeBox, point: s
         assert box.told() == box.full()
 
 
-@pytest.mark.parametrize("point", ["log_rows", "ids", "links", "profile_rows"])
+@pytest.mark.parametrize("point", few(["ids"], ["log_rows", "ids", "links", "profile_rows"]))
 def test_copies_are_found_after_a_crash(make_box: MakeBox, point: str) -> None:
     """A client that got no answer sends again."""
     crashes = Crashes([(point, 1)])

@@ -58,7 +58,7 @@ def test_a_burst_is_202_with_a_place_to_ask_and_filled_together(
 ) -> None:
     monkeypatch.setattr(backfill, "PAGE", 5)
     with make_box() as box:
-        box.append(make_events(Random(3), 200, T0, make_door(), people=40))
+        box.append(make_events(Random(3), 200, T0, make_door(), people=25))
         box.settle()
         client = api(box, portal, FillingProgress())
         rules = segments(20)
@@ -97,11 +97,11 @@ def test_what_is_in_memory_gets_what_new_rules_ask_for(make_house: MakeHouse) ->
         box.declare("segment", "early", {"rule": {"event": "page.viewed", "count": {"gte": 2}}})
         box.append(make_events(r, 60, T0, door, people=8))
         box.settle()
-        for n, rule in enumerate(segments(10).values()):
+        for n, rule in enumerate(segments(6).values()):
             box.declare("segment", f"s{n}", {"rule": rule})
             if n % 4 == 0:
                 box.settle()
-            if n == 11:
+            if n == 5:
                 box.registry.withdraw("segment", "early", "tests")
             box.append(make_events(r, 10, box.clock(), door, first=100 + 10 * n, people=8))
             box.clock.now += 3 * 86_400_000

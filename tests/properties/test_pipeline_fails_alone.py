@@ -19,6 +19,7 @@ from stream_processors.checkpoints import CHECKPOINTS
 from stream_processors.rows.lingering import Linger
 from stream_processors.state.poison import Stopped, profile_name
 from tests.e2e.harness import wait_for
+from tests.effort import few
 from tests.properties.faults import LONELY, Faults, lonely
 from tests.properties.pipeline_world import (
     LINGERS,
@@ -120,7 +121,7 @@ def rejected(box: Box, code: str) -> list[tuple[str, str, str]]:
     return [(source, id, reason) for source, id, reason in box.writer.rows(sql, {"code": code})]
 
 
-@pytest.mark.parametrize("linger", LINGERS)
+@pytest.mark.parametrize("linger", few(LINGERS[1:], LINGERS))
 def test_a_profile_that_fails_alone_has_no_view_and_all_others_go_on(
     make_box: MakeBox, faults: Faults, linger: Linger
 ) -> None:
@@ -158,7 +159,7 @@ def test_a_profile_that_fails_alone_has_no_view_and_all_others_go_on(
         assert dump(box) != calm
 
 
-@pytest.mark.parametrize("linger", LINGERS)
+@pytest.mark.parametrize("linger", few(LINGERS[1:], LINGERS))
 def test_a_link_that_fails_alone_is_set_aside(make_box: MakeBox, faults: Faults, linger: Linger) -> None:
     """The graph has taken it in before it fails: it is made anew without it."""
     nodes = [[to_hex(node_of(SECRET, "default", "user_id", f"u{n}")), "user_id"] for n in range(2)]

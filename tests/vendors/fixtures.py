@@ -14,7 +14,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +31,7 @@ from producers.vendors.connector import Connector
 from producers.vendors.request import Headers, VendorRequest
 from registry.models import Source
 from schemas.catalog import Catalog
-from tests.vendors.signers import signed
+from tests.vendors.signers import sealed
 
 FOLDER: Final = Path(__file__).parent
 RECEIVED_AT: Final = int(datetime(2026, 11, 1, 12, tzinfo=UTC).timestamp() * 1000)
@@ -72,8 +72,7 @@ class Fixture:
         )
         if asked.get("unsigned"):
             return request
-        proof, query = signed(self.connector, request, other)
-        return replace(request, headers=Headers((headers | proof).items()), query={**request.query, **query}, memo={})
+        return sealed(self.connector, request, other)
 
 
 def _body(asked: dict[str, Any]) -> bytes:

@@ -1,11 +1,13 @@
 """Signs a fixture's request as its vendor would: by the vendor's own proof, turned around.
 
 That a proof is the vendor's scheme is shown by `vectors.json` in the folders: public test vectors, signed by others. A
-vendor that is odd has a `signer.py` in its folder, with `sign(request, secret) -> headers` and, if it needs, `SECRET`.
+vendor that is odd has a `signer.py` in its folder, with `sign(request, secret) -> headers` (or `seal(request, secret)
+-> request`, where the proof is in the body) and, if it needs, `SECRET`.
 """
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from producers.vendors.connector import Connector
-from producers.vendors.request import SIGNING, Secrets, VendorRequest
+from producers.vendors.request import SIGNING, Headers, Secrets, VendorRequest
 from producers.vendors.signing import (
     BasicAuth,
     Ecdsa,
@@ -64,7 +66,20 @@ def signed(connector: Connector, request: VendorRequest, other: bool = False) ->
     module = _own(connector)
     if module is not None and hasattr(module, "sign"):
         return module.sign(request, secret), {}
+    if module is not None and hasattr(module, "seal"):
+        return {}, {}
     return signed_by(_first(connector.verify), request, secret)
+
+
+def sealed(connector: Connector, request: VendorRequest, other: bool = False) -> VendorRequest:
+    """The request with what proves it. `other`: with a secret that does not fit."""
+    module = _own(connector)
+    if module is not None and hasattr(module, "seal"):
+        made: VendorRequest = module.seal(request, secret_of(connector, other))
+        return replace(made, memo={})
+    proof, query = signed(connector, request, other)
+    headers = Headers((dict(request.headers.items()) | proof).items())
+    return replace(request, headers=headers, query={**request.query, **query}, memo={})
 
 
 def _own(connector: Connector) -> Any:

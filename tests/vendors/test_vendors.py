@@ -66,8 +66,9 @@ def test_a_wrong_secret_is_refused(fixture: Fixture) -> None:
         return
     with pytest.raises(Unverified):
         connector.verify(fixture.request(other=True), secrets_of(connector))
-    with pytest.raises(Unverified):
-        connector.verify(fixture.request(), {})
+    if connector.secrets:
+        with pytest.raises(Unverified):
+            connector.verify(fixture.request(), {})
     both = {use: [*secrets_of(connector, other=True)[use], *known] for use, known in secrets_of(connector).items()}
     connector.verify(fixture.request(), both)
 
