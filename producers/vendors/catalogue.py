@@ -5,14 +5,18 @@ from typing import Final
 
 from producers.vendors.connector import Connector
 from producers.vendors.generic import GENERIC
+from producers.vendors.meta import META
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.stripe import STRIPE
+from producers.vendors.telegram import TELEGRAM
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
     for connector in (
         GENERIC,
+        META,
         SENDGRID,
         STRIPE,
+        TELEGRAM,
     )
 }

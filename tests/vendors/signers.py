@@ -1,7 +1,8 @@
 """Signs a fixture's request as its vendor would: by the vendor's own proof, turned around.
 
 That a proof is the vendor's scheme is shown by `vectors.json` in the folders: public test vectors, signed by others. A
-vendor that is odd has a `signer.py` in its folder, with `sign(request, secret) -> headers` and, if it needs, `SECRET`.
+vendor that is odd has a `signer.py` in its folder, with `sign(request, secret) -> headers` and, if it needs, `SECRET`;
+and `SIGNS_BODIES` if its signature is over the whole body.
 """
 
 import base64
@@ -65,6 +66,14 @@ def signed(connector: Connector, request: VendorRequest, other: bool = False) ->
     if module is not None and hasattr(module, "sign"):
         return module.sign(request, secret), {}
     return signed_by(_first(connector.verify), request, secret)
+
+
+def signs_bodies(connector: Connector) -> bool:
+    """Whether `signed` signs the whole body."""
+    module = _own(connector)
+    if module is not None and hasattr(module, "sign"):
+        return bool(getattr(module, "SIGNS_BODIES", False))
+    return isinstance(_first(connector.verify), (Hmac, SignedPairs, StandardWebhooks, Ecdsa))
 
 
 def _own(connector: Connector) -> Any:
