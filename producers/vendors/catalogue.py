@@ -9,6 +9,8 @@ from producers.vendors.meta import META
 from producers.vendors.sendgrid import SENDGRID
 from producers.vendors.stripe import STRIPE
 from producers.vendors.telegram import TELEGRAM
+from producers.vendors.twilio import TWILIO
+from producers.vendors.woocommerce import WOOCOMMERCE
 
 CONNECTORS: Final[Mapping[str, Connector]] = {
     connector.name: connector
@@ -18,5 +20,7 @@ CONNECTORS: Final[Mapping[str, Connector]] = {
         SENDGRID,
         STRIPE,
         TELEGRAM,
+        TWILIO,
+        WOOCOMMERCE,
     )
 }

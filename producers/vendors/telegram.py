@@ -24,9 +24,15 @@ from producers.vendors.request import SIGNING, VendorRequest
 from producers.vendors.signing import SharedToken
 from schemas.errors import Unmappable
 
-_CONTENT: Final = frozenset(
-    "text caption photo video animation audio voice video_note document sticker story dice location contact poll".split()
-)
+_CONTENT: Final = frozenset(("text", "caption", "photo", "video", "animation", "audio", "voice", "video_note")) | {
+    "document",
+    "sticker",
+    "story",
+    "dice",
+    "location",
+    "contact",
+    "poll",
+}
 """Of what somebody wrote; other messages in groups are notices, such as that somebody came."""
 _IN, _OUT = ("member", "administrator", "creator", "restricted"), ("left", "kicked")
 
