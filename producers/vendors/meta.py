@@ -142,7 +142,9 @@ def _message(one: Mapping[str, object], entry: Mapping[str, object], object_: st
         kind = "message_deleted"
     elif kind == "optin" and "notification" in str(message.get("type")):
         kind = "optin_stopped" if message.get("notification_messages_status") == "STOP_NOTIFICATIONS" else "optin_given"
-    return _item(kind, one, _id_of(one.get("recipient" if kind == "message_echo" else "sender")), entry, object_)
+    ends = [_id_of(one.get(end)) for end in ("sender", "recipient")]
+    company = {as_text(entry.get("id")), ends.pop(0) if kind == "message_echo" else None}
+    return _item(kind, one, next((end for end in ends if end not in company), None), entry, object_)
 
 
 def _change(field: str, value: object, entry: Mapping[str, object], object_: str) -> object:
