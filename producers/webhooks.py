@@ -7,7 +7,7 @@ paths. Requests of people go to the privacy queue before that, so a crash in bet
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fastapi import Request, Response
@@ -42,7 +42,7 @@ class Webhooks:
     box: SecretBox
     fetching: Fetching
     public_url: str = ""
-    connectors: Mapping[str, Connector] = CONNECTORS
+    connectors: Mapping[str, Connector] = field(default_factory=lambda: CONNECTORS)
 
     async def handle(self, request: Request, vendor: str, source: str) -> Response:
         return await self.collector.guarded(lambda: self._handle(request, vendor, source))

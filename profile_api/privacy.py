@@ -22,7 +22,7 @@ from profile_api.turns import declares
 from registry.erasures import Erasure
 from registry.scopes import STEWARD
 from schemas.clock import iso, random_id
-from schemas.errors import NotFound
+from schemas.errors import Conflict, NotFound
 
 
 def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
@@ -42,13 +42,23 @@ def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) 
     return deps.registry.erasures.requests[name]
 
 
+def ask(deps: ApiDeps, key: str, reason: str, by: str, id: str) -> Erasure:
+    """Put somebody's request for their data into the queue. Raises `NotFound`. An id that was used before answers with
+    what became of that one."""
+    deps.registry.refresh()
+    if id not in deps.registry.erasures.requests:
+        profile = people.profile_row(deps, key)["profile"]
+        deps.registry.declare("asked", id, {"type": "access", "profile": to_hex(profile), "reason": reason}, by)
+    return deps.registry.erasures.requests[id]
+
+
 def view(request: Erasure) -> dict[str, Any]:
     """As it is shown. It names no person: the profile id is a keyed hash."""
     shown: dict[str, Any] = {
         "id": request.id,
-        "type": "erasure",
+        "type": request.type,
         "state": request.state,
-        "profile_id": f"prf_{request.profile}",
+        "profile_id": f"prf_{request.profile}" if request.profile else None,
         "identities": len(request.nodes),
         "reason": request.reason,
         "by": request.by,
@@ -99,9 +109,12 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
 @declares
 def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
     """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and the subject is named by an identity.
-    A `subject_request_id` that was used before answers with what became of that request."""
+    `access` puts a request into the queue that somebody sees to by hand. A `subject_request_id` that was used before
+    answers with what became of that request."""
     subject = body.subject_identities[0]
     key = f"{subject.identity_type}:{subject.identity_value}"
+    if body.subject_request_type == "access":
+        return JsonReply(view(ask(deps, key, body.reason, by, body.subject_request_id)), 202)
     return JsonReply(view(erase(deps, key, body.reason, by, body.subject_request_id)), 202)
 
 
@@ -109,4 +122,14 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 @scope(STEWARD)
 def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
     """How far a request is."""
+    return JsonReply(view(found(deps, id)))
+
+
+@routes.post("/v1/privacy/requests/{id}/answered", response_model=ErasureView, responses=example(ErasureView))
+@scope(STEWARD)
+def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")], by: Caller) -> JsonReply:
+    """Say that a request which is seen to by hand is done. An erasure is done by itself."""
+    if found(deps, id).type == "erasure":
+        raise Conflict("privacy request: wanted one that is seen to by hand, got an erasure; ask how far it is")
+    deps.registry.declare("answered", id, {}, by)
     return JsonReply(view(found(deps, id)))

@@ -98,7 +98,7 @@ class PrivacyRequestIn(Request):
         }
     )
     subject_request_id: str = Field(min_length=1, max_length=100)
-    subject_request_type: Literal["erasure"]
+    subject_request_type: Literal["erasure", "access"]
     subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=1)
     reason: str = Field(default="", max_length=1000)
 

@@ -77,6 +77,10 @@ class Connector:
         """In order. Raises `Unmappable` for a body that cannot be read."""
         if self.items is not None:
             return list(self.items(request))
+        return self.items_by_map(request)
+
+    def items_by_map(self, request: VendorRequest) -> list[object]:
+        """As `map.items` says."""
         return listed(self.map, parsed(request, self.body), request)
 
     def events_of(self, item: object, request: VendorRequest) -> list[VendorEvent]:

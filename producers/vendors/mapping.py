@@ -86,13 +86,15 @@ class TimeField(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Meaning(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """One of the vendor's kinds of messages: our type, and what it has besides the fields of all kinds."""
+    """One of the vendor's kinds of messages: our type, and what it has besides the fields of all kinds. Its own `time`
+    and `id` stand instead of theirs."""
 
     type: str
     properties: dict[str, Field] = {}
     traits: dict[str, Field] = {}
     identifiers: tuple[IdentifierField, ...] = ()
     time: TimeField | None = None
+    id: tuple[str, ...] = ()
 
 
 class VendorEvent(Struct, kw_only=True):
@@ -170,7 +172,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         return [
             VendorEvent(
                 type=type_,
-                id=self._id(scope),
+                id=_id((case.id if case else ()) or self.id, scope),
                 name=kind,
                 time=time,
                 unread_time=unread,
@@ -190,12 +192,13 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
             return self.otherwise.replace("{kind}", kind)
         return custom_type(f"{vendor} {kind}" if vendor else kind)
 
-    def _id(self, scope: Scope) -> str:
-        for template in self.id:
-            text = filled(template.removeprefix(_HASHED), scope)
-            if text is not None:
-                return digest_of(text) if template.startswith(_HASHED) else bounded_id(text)
-        raise Unmappable(f"{' or '.join(self.id)}: wanted the parts of an id, got too few; fix the mapping, then retry")
+
+def _id(templates: Sequence[str], scope: Scope) -> str:
+    for template in templates:
+        text = filled(template.removeprefix(_HASHED), scope)
+        if text is not None:
+            return digest_of(text) if template.startswith(_HASHED) else bounded_id(text)
+    raise Unmappable(f"{' or '.join(templates)}: wanted the parts of an id, got too few; fix the mapping, then retry")
 
 
 def read_map(declared: object) -> EventMap:

@@ -21,13 +21,15 @@ _ERASURE = {
 
 class ErasureView(BaseModel):
     """`requested`; `unreadable`: no process opens anything of the person, and no answer shows it; `destroyed`: the
-    bytes are gone, too; `nobody`: there was no such profile any more."""
+    bytes are gone, too; `nobody`: there was no such profile any more. A request of `type` `access` (somebody wants to
+    see their data) or `shop_erasure` (a shop has left its vendor) is seen to by hand, and then `answered`. Without a
+    `profile_id` it names nobody."""
 
     model_config = with_example(_ERASURE)
     id: str
-    type: Literal["erasure"]
-    state: Literal["requested", "unreadable", "destroyed", "nobody"]
-    profile_id: str
+    type: Literal["erasure", "access", "shop_erasure"]
+    state: Literal["requested", "unreadable", "destroyed", "nobody", "answered"]
+    profile_id: str | None
     identities: int
     reason: str
     by: str

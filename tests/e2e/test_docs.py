@@ -192,7 +192,7 @@ def test_every_operation_of_the_api_is_shown_and_does_what_is_shown(tmp_path: Pa
         shell.close()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/sending.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/sending.md", "docs/channels.md"])
 def test_a_page_does_what_it_says(page: str, tmp_path: Path) -> None:
     port, receiver = free_port(), free_port()
     url = f"http://127.0.0.1:{port}"

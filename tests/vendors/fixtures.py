@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 import orjson
 
 from identity.rules import DEFAULT_RULES
-from producers.door import Defaults, Door, Refused
+from producers.door import Defaults, Door, Refused, Verdict
 from producers.rehearsal import shown
 from producers.vendor_message import VendorMessage
 from producers.vendors.catalogue import CONNECTORS
@@ -112,5 +112,11 @@ def told(fixture: Fixture, request: VendorRequest) -> tuple[list[dict[str, Any]]
                 refused.append(verdict)
             else:
                 keys.append(verdict[0])
-                events.append(shown(orjson.loads(verdict[1])))
+                events.append(shown_of(verdict))
     return events, refused, keys
+
+
+def shown_of(verdict: Verdict) -> dict[str, Any]:
+    """What an accepted event says."""
+    assert not isinstance(verdict, Refused), verdict
+    return shown(orjson.loads(verdict[1]))
