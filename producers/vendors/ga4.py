@@ -53,8 +53,8 @@ def items(request: VendorRequest) -> Sequence[object]:
     if not isinstance(body, dict) or not isinstance(events, list):
         raise Unmappable("events: wanted a list, got something else; see the rejected event")
     shared = {name: body[name] for name in _SHARED if name in body}
-    whole = orjson.dumps(body).decode()
-    return [{**shared, "id": digest_of(f"{index}|{whole}"), "event": event} for index, event in enumerate(events)]
+    whole = digest_of(orjson.dumps(body).decode())
+    return [{**shared, "id": f"{whole}:{index}", "event": event} for index, event in enumerate(events)]
 
 
 MAP: Final = EventMap(
