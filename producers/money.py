@@ -146,6 +146,20 @@ def currency_of(sent: object, default: str = "") -> Currency | None:
 _TOMAN: Final = Currency("IRR", 10)
 """The unit of Iranian shops, which is not in ISO 4217: one toman is ten rials."""
 
+_PLACES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        _codes("BIF CLP DJF GNF IRR IRT ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"),
+        0,
+    ),
+    **dict.fromkeys(_codes("BHD IQD JOD KWD LYD OMR TND"), 3),
+}
+
+
+def places(currency: str) -> int:
+    """The decimal places of a currency's amounts: ISO 4217's, but none for the rial, whose fractions nobody writes."""
+    return _PLACES.get(currency, 2)
+
+
 _NO_CODES: Final = frozenset({"nan", "nil", "xxx", "non", "yok"})
 """Three letters that mean no currency."""
 

@@ -114,7 +114,11 @@ def test_where_nothing_can_be_used_the_exit_says_so(till: Till) -> None:
     ended = till.run(till.file([row(1, n="none"), row(2, n="none")]))
     assert ended.code == 1
     assert "no row could be used" in ended.err
-    assert till.run(till.file([row(1, n="none"), row(2, n="2")])).code == 0
+    half = till.file([row(1, n="none"), row(2, n="2")])
+    ended = till.run(half)
+    assert ended.code == 1
+    assert "wanted at most 10% of 2 rows refused, got 1" in ended.err
+    assert till.run(half, "--max-refused", "0.5").code == 0
     assert till.run(till.file([row(1, n="none")]), "--dry-run").code == 1
     assert till.run(till.file([])).code == 0
 
