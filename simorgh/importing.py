@@ -56,7 +56,7 @@ def run(
     with connect(data, create=create) as api:
         report = import_into(api, file, rules, bar, channel=given, go_on=asks)
         if not api.follows:
-            _wait_until_visible(api, bar)
+            wait_until_visible(api, bar)
     return report
 
 
@@ -160,7 +160,7 @@ def _patiently(api: Api) -> None:
             note("waiting for what is in the log to be processed …")
 
 
-def _wait_until_visible(api: Api, bar: Progress) -> None:
+def wait_until_visible(api: Api, bar: Progress) -> None:
     """Without a server no other process handles the new events: process them up to the profiles."""
     task = bar.add_task("profiles catch up, events to go", total=None)
     most, moved = 0, time.monotonic()
