@@ -110,11 +110,11 @@ def read_events(
         parts = mapping.document.parts
         ends = Ends((row.number, orders.number_of(row.values)) for row in read_rows(path, form, parts) if row.values)
         total = ends.rows
-        events = orders.events(read_rows(path, form, mapping.columns()), ends)
+        events = orders.events(read_rows(path, form, mapping.columns(), mapping.optional_columns()), ends)
     else:
         reader = RowReader(mapping, chosen, report, shift_weeks, file=path.name, told=told)
         total = count_rows(path, form)
-        events = reader.events(read_rows(path, form, mapping.columns()))
+        events = reader.events(read_rows(path, form, mapping.columns(), mapping.optional_columns()))
     for event in events:
         progress(report.rows, max(total, report.rows))
         yield event

@@ -168,6 +168,8 @@ class Common(_Part):
     """Of amounts without one. None: the source's."""
     region: str | None = None
     """The country (ISO 3166) of phone numbers without one. None: the source's."""
+    columns_may_be_missing: bool = False
+    """Whether a file may lack columns that not every row needs: exports of different versions of one program."""
     format: Format = Format()
     identifiers: tuple[IdentifierColumn, ...] = ()
     """The most certain first."""
@@ -197,6 +199,12 @@ class Common(_Part):
     def number_columns(self) -> tuple[str, ...]:
         """The columns of numbers."""
         raise NotImplementedError
+
+    def optional_columns(self) -> frozenset[str]:
+        """The columns that a file may lack."""
+        if not self.columns_may_be_missing:
+            return frozenset()
+        return frozenset(self.columns()).difference(self.needed_columns())
 
     def _about_people(self) -> list[str]:
         return [one.column for one in self.identifiers] + [one.column for one in self.traits.values()]

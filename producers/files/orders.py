@@ -54,7 +54,9 @@ class _Document:
     number: str
     first: Place
     times: set[int] = field(default_factory=set)
-    customers: set[Customer] = field(default_factory=set)
+    customer: Customer = ()
+    """An identifier may stand on one of its lines only."""
+    several_customers: bool = False
     traits: dict[str, Any] = field(default_factory=dict)
     values: dict[str, tuple[object, Row]] = field(default_factory=dict)
     """The order's own cells, by their columns: the first that is not empty."""
@@ -63,6 +65,13 @@ class _Document:
     rows: list[Row] = field(default_factory=list)
     faulty: list[Row] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+
+    def take(self, customer: Customer) -> None:
+        """A line names this customer."""
+        before = self.customer or ("",) * len(customer)
+        pairs = list(zip(before, customer, strict=True))
+        self.several_customers |= any(old and new and old != new for old, new in pairs)
+        self.customer = tuple([old or new for old, new in pairs])
 
 
 class OrderReader:
@@ -227,8 +236,8 @@ class OrderReader:
             self._note(repairs, row, columns[at].column)
         for at, fault in faults:
             self._report.leave_out(fault, Place(row.number, row.line, columns[at].column))
-        if any(customer):
-            document.customers.add(customer)
+        if any(customer) and customer != document.customer:
+            document.take(customer)
         for trait, cell in self._mapping.traits.items():
             if trait not in document.traits and self._cells.text(values[self._at[cell.column]]):
                 value = self._value(row, cell.column, cell.read)
@@ -274,7 +283,7 @@ class OrderReader:
     def _order(self, document: _Document) -> list[Event] | None:
         """Its events; None if it never came about. Raises `Fault`."""
         mapping = self._mapping
-        if len(document.customers) > 1:
+        if document.several_customers:
             raise Fault("several_customers_in_one_document")
         if not document.lines and mapping.line.has_money:
             raise Fault("no_usable_line")
@@ -287,7 +296,7 @@ class OrderReader:
             self._report.repair("several_times_first_taken", document.first)
         time = min(document.times)
         self._report.saw(time + self._shift)
-        customer = next(iter(document.customers), ())
+        customer = document.customer
         if not customer:
             self._report.anonymous += 1
         try:
@@ -303,8 +312,8 @@ class OrderReader:
     def _with_money(self, document: _Document, time: int, customer: Customer, status: str) -> list[Event]:
         """The order, the products that did not fit into its event, and what became of it. Raises `ValueError`."""
         mapping, number = self._mapping, document.number
-        currency = self._currency(document)
         amounts = self._amounts(document)
+        currency = self._currency(document)
         lines = [self._amount(line, currency) for line in document.lines]
         if "revenue" not in amounts and mapping.line.has_money:
             with localcontext(prec=120):  # more digits than any two cells can multiply to: nothing is rounded
@@ -316,7 +325,7 @@ class OrderReader:
         identifiers = [(part.type, value) for part, value in zip(mapping.identifiers, customer, strict=False)]
         order: dict[str, Any] = {"order_id": number} | ({"currency": currency} if currency else {})
         products = [self._product(line, amount, sign) for line, amount in zip(document.lines, lines, strict=True)]
-        cut = parts(products)
+        cut = parts([product for product in products if product])
         properties = order | {name: as_number(sign * amount) for name, amount in amounts.items()}
         properties |= {"lines": len(lines)} | self._properties(document)
         if document.faulty:

@@ -6,7 +6,7 @@ JSON Lines file and the first row of a Parquet file is 1.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import islice
@@ -39,13 +39,29 @@ class Row(NamedTuple):
     line: int = 0
 
 
-def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
-    """Stream the named columns.
+def read_rows(
+    path: Path, form: Format, columns: Sequence[str], optional: Collection[str] = frozenset()
+) -> Iterator[Row]:
+    """Stream the named columns; an `optional` one that the file lacks is None.
 
     A row that cannot be read comes with its fault and does not stop the others. Raises `InvalidInput` if the file as a
     whole cannot be read or lacks a column.
     """
     require_file(path)
+    if optional and (missing := set(optional).difference(columns_of(path, form))):
+        there = [column for column in columns if column not in missing]
+        return _filled_up(_rows(path, form, there), columns, there)
+    return _rows(path, form, columns)
+
+
+def _filled_up(rows: Iterator[Row], columns: Sequence[str], there: Sequence[str]) -> Iterator[Row]:
+    at = [there.index(column) if column in there else None for column in columns]
+    for row in rows:
+        values = tuple([None if n is None else row.values[n] for n in at]) if row.values else ()
+        yield row._replace(values=values)
+
+
+def _rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
     kind = kind_of(path, form.kind)
     if kind == "parquet":
         return _parquet(path, columns)
@@ -63,7 +79,7 @@ def check_columns(path: Path, mapping: Mapping) -> None:
     """
     require_file(path)
     if kind_of(path, mapping.format.kind) != "jsonl":
-        next(read_rows(path, mapping.format, mapping.columns()), None)
+        next(read_rows(path, mapping.format, mapping.columns(), mapping.optional_columns()), None)
         return
     needed = mapping.needed_columns()
     rows = [row.values for row in islice(_json_lines(path, needed), _LOOKED_AT) if row.values]

@@ -68,7 +68,7 @@ def _texts(path: Path, form: Format, mapping: Mapping) -> Iterator[str]:
     """The texts in the columns of numbers."""
     wanted = set(mapping.number_columns())
     at = [n for n, column in enumerate(mapping.columns()) if column in wanted]
-    for row in islice(read_rows(path, form, mapping.columns()), _ROWS):
+    for row in islice(read_rows(path, form, mapping.columns(), mapping.optional_columns()), _ROWS):
         for n in at:
             if n < len(row.values) and isinstance(value := row.values[n], str):
                 yield value
