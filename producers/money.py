@@ -40,8 +40,8 @@ def _codes(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_USUAL: Final = _codes("EUR USD GBP IRR JPY CHF CAD AUD CNY INR RUB TRY AED SEK NOK DKK PLN CZK BRL MXN")
-"""The fast path; other codes are parsed."""
+USUAL: Final = _codes("EUR USD GBP IRR JPY CHF CAD AUD CNY INR RUB TRY AED SEK NOK DKK PLN CZK BRL MXN")
+"""The fast path; other codes are parsed. Also the codes that are believed in a column's name."""
 
 
 def money_of(event_type: str, properties: Mapping[str, object], default: str, odd: Odd) -> Money | None:
@@ -96,7 +96,7 @@ def _text(amount: Decimal) -> str:
 
 
 def _with_currency(amount: str, sent: object, default: str, odd: Odd) -> Money | None:
-    if type(sent) is str and sent in _USUAL:
+    if type(sent) is str and sent in USUAL:
         return {"amount": amount, "currency": sent}  # nearly every one
     if sent is None or (isinstance(sent, str) and not trim(sent)):
         currency = currency_of(default)

@@ -17,7 +17,7 @@ from producers.files.mapping import Mapping, RowMapping, parse_mapping
 from producers.files.numbers import decimal_mark, read_number
 from producers.files.reader import columns_of, read_rows
 from producers.files.recognise import recognised
-from producers.money import currency_of, places
+from producers.money import USUAL, currency_of, places
 from schemas.digits import ascii_digits
 from schemas.errors import InvalidInput
 
@@ -199,7 +199,7 @@ def _without_unit(name: str) -> str:
 
 
 def _is_currency(word: str) -> bool:
-    return currency_of(word) is not None and (len(word) != 3 or word.isupper() or not word.isascii())
+    return word in USUAL or (currency_of(word) is not None and not (len(word) == 3 and word.isascii()))
 
 
 def folded(name: str) -> str:
