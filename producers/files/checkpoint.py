@@ -16,6 +16,7 @@ import orjson
 from producers.files.mapping import Mapping
 
 _EVERY_S: Final = 1.0
+_MOST: Final = 100
 _VERSION: Final = 1
 """To be raised when the same file would give other events."""
 
@@ -51,6 +52,9 @@ class Checkpoint:
     def finish(self) -> None:
         """The file was imported to its end: the next import begins at its start."""
         self._path.unlink(missing_ok=True)
+        left = sorted(self._path.parent.glob("*.json"), key=lambda path: path.stat().st_mtime)
+        for path in left[:-_MOST]:  # of files that nobody imported again
+            path.unlink(missing_ok=True)
 
     def _read(self) -> int:
         try:

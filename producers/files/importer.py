@@ -66,22 +66,44 @@ def import_file(
     report = Report(dry_run=sink is None, tells_new=known is not None)
     started = time.perf_counter()
     events = read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks, go_on=go_on)
-    if sink is not None and checkpoint is not None:
-        report.continued_at = sum(1 for _ in islice(events, checkpoint.sent))
-    refusals = Streak("events were refused", go_on)
-    for batch in _batches(events):
-        if sink is None:
-            made = [event for event in batch if event["type"] != REFUSED]
-            report.events.update(event["type"] for event in made)
-            report.first_events += made[: FIRST_EVENTS - len(report.first_events)]
-            continue
-        _send(batch, sink, report, known, refusals)
-        if checkpoint is not None:
-            checkpoint.advance(len(batch))
-    if checkpoint is not None:
-        checkpoint.finish()
+    if sink is None:
+        _try(events, report)
+    else:
+        _send_all(events, sink, report, known, go_on, checkpoint)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _try(events: Iterator[Event], report: Report) -> None:
+    for event in events:
+        if event["type"] != REFUSED:
+            report.events[event["type"]] += 1
+            if len(report.first_events) < FIRST_EVENTS:
+                report.first_events.append(event)
+
+
+def _send_all(
+    events: Iterator[Event],
+    sink: Sink,
+    report: Report,
+    known: Known | None,
+    go_on: GoOn,
+    checkpoint: Checkpoint | None,
+) -> None:
+    refusals = Streak("events were refused", go_on)
+    if checkpoint is None:
+        for batch in _batches(events):
+            _send(batch, sink, report, known, refusals)
+        return
+    report.continued_at = sum(1 for _ in islice(events, checkpoint.sent))
+    try:
+        for batch in _batches(events):
+            _send(batch, sink, report, known, refusals)
+            checkpoint.advance(len(batch))
+    except BaseException:
+        checkpoint.write()
+        raise
+    checkpoint.finish()
 
 
 def read_events(
