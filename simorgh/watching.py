@@ -11,7 +11,7 @@ from rich.progress import Progress
 from producers.files.mapping import Mapping
 from producers.files.report import Report
 from producers.watched.folder import SETTLE_S, WatchedFolder
-from producers.watched.port import Arrival, Watched
+from producers.watched.port import Arrival, WatchedSource
 from producers.watched.url import WatchedUrl
 from producers.watched.watcher import Watcher
 from schemas.clock import system_clock
@@ -29,9 +29,9 @@ def is_url(where: str) -> bool:
     return "://" in where
 
 
-def watcher_of(settings: Settings, watch: Watch, **more: Any) -> tuple[Watched, Watcher]:
+def watcher_of(settings: Settings, watch: Watch, **more: Any) -> tuple[WatchedSource, Watcher]:
     """Raises `SimorghError` if the folder cannot be watched, or a mapping is faulty."""
-    watched: Watched
+    watched: WatchedSource
     if is_url(watch.where):
         headers = {name: value.get_secret_value() for name, value in watch.headers.items()}
         fetch = GuardedFetch(headers, allow_private=settings.allow_private_webhooks)
@@ -90,7 +90,7 @@ class Watchers:
         for thread in self._threads:
             thread.join(_STOP_S / max(len(self._threads), 1))
 
-    def _run(self, watched: Watched, watcher: Watcher) -> None:
+    def _run(self, watched: WatchedSource, watcher: Watcher) -> None:
         try:
             watcher.run(self._stop)
         except Exception:
@@ -114,7 +114,7 @@ def watch_here(
         watched.close()
 
 
-def _until_still(watched: Watched, watcher: Watcher, stop: threading.Event) -> int:
+def _until_still(watched: WatchedSource, watcher: Watcher, stop: threading.Event) -> int:
     count = watcher.look(stop)
     if isinstance(watched, WatchedFolder):  # it takes two looks to see that a file is complete
         stop.wait(SETTLE_S)

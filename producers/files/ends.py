@@ -7,7 +7,7 @@ from hashlib import blake2b
 import numpy as np
 
 
-class Ends:
+class DocumentEnds:
     """The rows that are the last of their document. `rows`: the number of the last row that has one."""
 
     def __init__(self, documents: Iterable[tuple[int, str]]) -> None:

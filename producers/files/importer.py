@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from producers.files.checkpoint import Checkpoint
-from producers.files.ends import Ends
+from producers.files.ends import DocumentEnds
 from producers.files.events import REFUSED, Event
 from producers.files.mapping import Mapping, OrderMapping
 from producers.files.orders import OrderReader
@@ -130,7 +130,9 @@ def read_events(
     if isinstance(mapping, OrderMapping):
         orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name, told=told)
         parts = mapping.document.parts
-        ends = Ends((row.number, orders.number_of(row.values)) for row in read_rows(path, form, parts) if row.values)
+        ends = DocumentEnds(
+            (row.number, orders.number_of(row.values)) for row in read_rows(path, form, parts) if row.values
+        )
         total = ends.rows
         events = orders.events(read_rows(path, form, mapping.columns(), mapping.optional_columns()), ends)
     else:

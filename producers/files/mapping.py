@@ -282,7 +282,7 @@ class OrderColumns(_Part):
         return {name: column for name in names if (column := getattr(self, name)) is not None}
 
 
-class Status(_Part):
+class StatusColumn(_Part):
     """A column that says what became of an order. Words are compared in lower case."""
 
     column: Column
@@ -300,7 +300,7 @@ class OrderMapping(Common):
     time: Time
     line: LineColumns = LineColumns()
     order: OrderColumns = OrderColumns()
-    status: Status | None = None
+    status: StatusColumn | None = None
 
     @model_validator(mode="after")
     def _money_and_people(self) -> Self:

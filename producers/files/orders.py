@@ -14,12 +14,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from producers.files.cells import Cells
-from producers.files.ends import Ends
+from producers.files.ends import DocumentEnds
 from producers.files.events import Event, Maker, as_number, parts
 from producers.files.mapping import OrderMapping, Values
 from producers.files.numbers import Number
 from producers.files.reader import Row
-from producers.files.reasons import Fault
+from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
 from producers.money import currency_of, places
 
@@ -108,7 +108,7 @@ class OrderReader:
         texts = [self._cells.text(value) for value in values]
         return "|".join(texts) if all(texts) else ""
 
-    def events(self, rows: Iterable[Row], ends: Ends) -> Iterator[Event]:
+    def events(self, rows: Iterable[Row], ends: DocumentEnds) -> Iterator[Event]:
         """The events of `rows`, whose values are in the order of `mapping.columns()`.
 
         Orders come in the order in which they end in the file, then the customers' traits. Memory holds the
@@ -143,9 +143,9 @@ class OrderReader:
         document.rows.append(row)
         try:
             if row.fault:
-                raise Fault(row.fault)
+                raise Unusable(row.fault)
             line = self._line(row, document)
-        except Fault as fault:
+        except Unusable as fault:
             document.faulty.append(row)
             document.faults.append(str(fault))
             self._report.reject(str(fault), Place(row.number, row.line, fault.column))
@@ -160,13 +160,13 @@ class OrderReader:
                 document.values[column] = (row.values[self._at[column]], row)
 
     def _line(self, row: Row, document: _Document) -> _Line | None:
-        """The line; None if nothing was sold. Notes the document's time. Raises `Fault`."""
+        """The line; None if nothing was sold. Notes the document's time. Raises `Unusable`."""
         columns = self._mapping.line
         try:
             moment = self._cells.instant(row.values[self._at[self._mapping.time.column]])
         except ValueError as fault:
             if str(fault) != "missing":  # it may stand on another line
-                raise Fault(f"time_{fault}", self._mapping.time.column) from None
+                raise Unusable(f"time_{fault}", self._mapping.time.column) from None
         else:
             document.times.add(moment.ms)
             self._note(moment.repairs, row, self._mapping.time.column)
@@ -196,7 +196,7 @@ class OrderReader:
     def _number(
         self, row: Row, what: str, column: str | None, document: _Document, *, optional: bool = False
     ) -> Decimal | None:
-        """Raises `Fault`."""
+        """Raises `Unusable`."""
         if column is None:
             return None
         try:
@@ -204,7 +204,7 @@ class OrderReader:
         except ValueError as fault:
             if optional and str(fault) == "missing":
                 return None
-            raise Fault(f"{what}_{fault}", column) from None
+            raise Unusable(f"{what}_{fault}", column) from None
         if number.repairs:
             self._note(number.repairs, row, column)
         if number.sign:
@@ -267,7 +267,7 @@ class OrderReader:
         usable = len(document.rows) - len(document.faulty)
         try:
             order = self._order(document)
-        except Fault as fault:
+        except Unusable as fault:
             document.faults = document.faults or [str(fault)]
             if usable:  # else its rows are reported one by one
                 self._report.reject(str(fault), document.first._replace(column=fault.column), usable)
@@ -281,14 +281,14 @@ class OrderReader:
         yield from order
 
     def _order(self, document: _Document) -> list[Event] | None:
-        """Its events; None if it never came about. Raises `Fault`."""
+        """Its events; None if it never came about. Raises `Unusable`."""
         mapping = self._mapping
         if document.several_customers:
-            raise Fault("several_customers_in_one_document")
+            raise Unusable("several_customers_in_one_document")
         if not document.lines and mapping.line.has_money:
-            raise Fault("no_usable_line")
+            raise Unusable("no_usable_line")
         if not document.times:
-            raise Fault("time_missing", mapping.time.column)
+            raise Unusable("time_missing", mapping.time.column)
         status = self._cell(document, mapping.status.column).casefold() if mapping.status else ""
         if mapping.status and status in mapping.status.left_out:
             return None
@@ -302,7 +302,7 @@ class OrderReader:
         try:
             events = self._with_money(document, time, customer, status)
         except ValueError as fault:
-            raise Fault(str(fault)) from None
+            raise Unusable(str(fault)) from None
         if customer and document.traits:
             traits = tuple(document.traits.items())
             traits = self._interned.setdefault(traits, traits)

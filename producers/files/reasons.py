@@ -64,7 +64,7 @@ def remedy(reason: str) -> str:
     return "see `simorgh rejected list`"
 
 
-class Fault(ValueError):
+class Unusable(ValueError):
     """A row or document cannot be used: the reason, and the column of the cell."""
 
     def __init__(self, reason: str, column: str = "") -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from producers.files.reasons import remedy
 
 KEPT: Final = 100
-"""Places that are kept of each reason; beyond, they are counted."""
+"""Occurrences that are kept of each reason; beyond, they are counted."""
 _SHOWN: Final = 10
 FIRST_EVENTS: Final = 3
 
@@ -39,7 +39,7 @@ class Place(NamedTuple):
 
 
 @dataclass
-class Found:
+class Occurrences:
     """What happened for one reason: how often, and the first places."""
 
     count: int = 0
@@ -83,9 +83,9 @@ class Report:
     continued_at: int = 0
     """Events that this import had sent before it was interrupted. They are not sent again, and counted in no other
     number."""
-    repaired: dict[str, Found] = field(default_factory=dict)
-    left_out: dict[str, Found] = field(default_factory=dict)
-    rejected: dict[str, Found] = field(default_factory=dict)
+    repaired: dict[str, Occurrences] = field(default_factory=dict)
+    left_out: dict[str, Occurrences] = field(default_factory=dict)
+    rejected: dict[str, Occurrences] = field(default_factory=dict)
     anonymous: int = 0
     """Documents without a customer: kept, and belonging to nobody."""
     skipped: int = 0
@@ -104,20 +104,20 @@ class Report:
 
     def reject(self, reason: str, where: Place, rows: int = 1) -> None:
         """`rows` of the file are unusable for it."""
-        self.rejected.setdefault(reason, Found()).add(where)
+        self.rejected.setdefault(reason, Occurrences()).add(where)
         self.unusable += rows
 
     def refuse_event(self, code: str, id: str) -> None:
         """The platform itself refused it."""
-        self.rejected.setdefault(code, Found()).add(Place(event=id))
+        self.rejected.setdefault(code, Occurrences()).add(Place(event=id))
         self.unusable += 1
 
     def leave_out(self, reason: str, where: Place, rows: int = 0) -> None:
-        self.left_out.setdefault(reason, Found()).add(where)
+        self.left_out.setdefault(reason, Occurrences()).add(where)
         self.unusable += rows
 
     def repair(self, reason: str, where: Place) -> None:
-        self.repaired.setdefault(reason, Found()).add(where)
+        self.repaired.setdefault(reason, Occurrences()).add(where)
 
     def pay(self, type_: str, currency: str, amount: Decimal) -> None:
         sums: Any = self.money.setdefault(currency or "no currency", Counter())
@@ -200,7 +200,7 @@ class Report:
         return f"{self.rows:,} rows became {self.total:,} events{told}{before} ({self.seconds:.1f} s{rate})"
 
 
-def _counts(found: dict[str, Found]) -> dict[str, Any]:
+def _counts(found: dict[str, Occurrences]) -> dict[str, Any]:
     return {
         reason: {"count": one.count, "remedy": remedy(reason), "first": [place.as_json() for place in one.places]}
         for reason, one in sorted(found.items())
@@ -216,7 +216,7 @@ def _table(title: str, counts: Counter[str]) -> Table:
     return table
 
 
-def _reasons(title: str, found: dict[str, Found]) -> Table:
+def _reasons(title: str, found: dict[str, Occurrences]) -> Table:
     table = Table(box=None, padding=(0, 2))
     table.add_column(title, overflow="fold")
     table.add_column("count", justify="right")

@@ -15,13 +15,13 @@ from producers.files.cells import Cells
 from producers.files.events import Event, Maker
 from producers.files.mapping import RowMapping, Values
 from producers.files.reader import Row
-from producers.files.reasons import Fault
+from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
 
-class Kind(NamedTuple):
+class RowKind(NamedTuple):
     """`type`: of its events; "" if the mapping says it. `id`: the property that holds the row's id, if any.
     `lasts`: the row says what is so now, not what happened: without a time it is true now, and its id changes with it.
     """
@@ -32,10 +32,10 @@ class Kind(NamedTuple):
 
 
 KINDS: Final = {
-    "people": Kind("profile.identified", lasts=True),
-    "accounts": Kind("group.joined", lasts=True),
-    "leads": Kind("lead.created", id="lead_id"),
-    "events": Kind(""),
+    "people": RowKind("profile.identified", lasts=True),
+    "accounts": RowKind("group.joined", lasts=True),
+    "leads": RowKind("lead.created", id="lead_id"),
+    "events": RowKind(""),
 }
 """A further kind is a line here and its name in `RowMapping.kind`."""
 
@@ -69,9 +69,9 @@ class RowReader:
             self._report.rows += 1
             try:
                 if row.fault:
-                    raise Fault(row.fault)
+                    raise Unusable(row.fault)
                 events = self._events(row)
-            except Fault as fault:
+            except Unusable as fault:
                 self._report.reject(str(fault), Place(row.number, row.line, fault.column))
                 self._told(str(fault))
                 yield from self._make.refused_row(str(fault), row)
@@ -80,24 +80,24 @@ class RowReader:
             yield from events
 
     def _events(self, row: Row) -> list[Event]:
-        """Raises `Fault`."""
+        """Raises `Unusable`."""
         mapping = self._mapping
         identifiers = self._identifiers(row)
         if not identifiers and mapping.identifiers and mapping.kind in ("people", "leads"):
-            raise Fault("no_identifier")
+            raise Unusable("no_identifier")
         time = self._time(row)
         traits = self._values(row, mapping.traits)
         properties = self._values(row, mapping.properties)
         account = self._text(row, mapping.account)
         own_id = self._text(row, mapping.id)
         if mapping.id and not own_id:
-            raise Fault("missing_id", mapping.id)
+            raise Unusable("missing_id", mapping.id)
         if self._kind.id and own_id:
             properties = {self._kind.id: own_id, **properties}
         type_ = self._type(row)
         if mapping.kind == "accounts":
             if not account:
-                raise Fault("missing_account", mapping.account or "")
+                raise Unusable("missing_account", mapping.account or "")
             properties = {"group_id": account, **properties, "traits": traits}
             traits = {}
         id = self._id(own_id, [type_, time, identifiers, traits, properties, account])
@@ -118,11 +118,11 @@ class RowReader:
         mapping = self._mapping
         type_ = self._kind.type or mapping.type or self._text(row, mapping.type_column)
         if not type_:
-            raise Fault("missing_type", mapping.type_column or "")
+            raise Unusable("missing_type", mapping.type_column or "")
         return type_
 
     def _identifiers(self, row: Row) -> list[tuple[str, str]]:
-        """One that cannot be read is left out. Raises `Fault` if that leaves none of somebody's only ones."""
+        """One that cannot be read is left out. Raises `Unusable` if that leaves none of somebody's only ones."""
         found, fault = [], None
         for part in self._mapping.identifiers:
             try:
@@ -130,7 +130,7 @@ class RowReader:
             except ValueError as error:
                 if fault is not None:
                     self._leave_out(fault, row)
-                fault = Fault(str(error), part.column)
+                fault = Unusable(str(error), part.column)
                 continue
             self._note(told.repairs, row, part.column)
             if told.value:
@@ -148,7 +148,7 @@ class RowReader:
         try:
             moment = self._cells.instant(row.values[self._at[when.column]])
         except ValueError as error:
-            fault = Fault(f"time_{error}", when.column)
+            fault = Unusable(f"time_{error}", when.column)
             if not self._kind.lasts:
                 raise fault from None
             if str(error) != "missing":
@@ -164,7 +164,7 @@ class RowReader:
             try:
                 told = self._cells.value(row.values[self._at[cell.column]], cell.read)
             except ValueError as fault:
-                self._leave_out(Fault(str(fault), cell.column), row)
+                self._leave_out(Unusable(str(fault), cell.column), row)
                 continue
             self._note(told.repairs, row, cell.column)
             if told.value != "":
@@ -174,7 +174,7 @@ class RowReader:
     def _text(self, row: Row, column: str | None) -> str:
         return "" if column is None else self._cells.text(row.values[self._at[column]])
 
-    def _leave_out(self, fault: Fault, row: Row) -> None:
+    def _leave_out(self, fault: Unusable, row: Row) -> None:
         self._report.leave_out(str(fault), Place(row.number, row.line, fault.column))
 
     def _note(self, repairs: Iterable[str], row: Row, column: str) -> None:

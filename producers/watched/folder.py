@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from producers.watched.port import Arrival, Outcome
+from producers.watched.port import Arrival, Imported
 from schemas.errors import Conflict, NotFound
 
 DONE: Final = "done"
@@ -43,7 +43,7 @@ class _Look(NamedTuple):
 
 
 class WatchedFolder:
-    """See `producers.watched.port.Watched`."""
+    """See `producers.watched.port.WatchedSource`."""
 
     def __init__(self, folder: Path, settle_s: float = SETTLE_S, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises `NotFound` if there is no such folder, `Conflict` if somebody watches it."""
@@ -97,7 +97,7 @@ class WatchedFolder:
     def was_imported(self, arrival: Arrival, mapping: str) -> str | None:
         return self._imported.get(f"{arrival.digest} {mapping}")
 
-    def put_away(self, arrival: Arrival, outcome: Outcome) -> Path | None:
+    def put_away(self, arrival: Arrival, outcome: Imported) -> Path | None:
         if self._changed(arrival):
             self._seen.pop(arrival.name, None)
             return None

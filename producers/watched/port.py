@@ -12,7 +12,7 @@ class Arrival(NamedTuple):
     digest: str
 
 
-class Outcome(NamedTuple):
+class Imported(NamedTuple):
     """`done`: whether it was imported. `mapping`: the name of the mapping that was used, and a digest of its content.
     `report`: what goes beside the file.
     """
@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
     report: dict[str, Any]
 
 
-class Watched(Protocol):
+class WatchedSource(Protocol):
     """Used by one thread."""
 
     def arrivals(self) -> list[Arrival]:
@@ -35,7 +35,7 @@ class Watched(Protocol):
         """The name under which the same content was imported by the same mapping; None if it was not."""
         ...
 
-    def put_away(self, arrival: Arrival, outcome: Outcome) -> Path | None:
+    def put_away(self, arrival: Arrival, outcome: Imported) -> Path | None:
         """Keep the report, and never hand out this file again. Returns the path of the report; None if the file has
         changed since it was handed out: then it will be handed out again.
         """

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from producers.watched.folder import digest_of
-from producers.watched.port import Arrival, Outcome
+from producers.watched.port import Arrival, Imported
 
 EVERY_S: Final = 3600.0
 
@@ -37,7 +37,7 @@ that must not be called."""
 
 
 class WatchedUrl:
-    """See `producers.watched.port.Watched`."""
+    """See `producers.watched.port.WatchedSource`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class WatchedUrl:
         same = state.get("digest") == arrival.digest and state.get("mapping") == mapping
         return self._name if same else None
 
-    def put_away(self, arrival: Arrival, outcome: Outcome) -> Path | None:
+    def put_away(self, arrival: Arrival, outcome: Imported) -> Path | None:
         self._next = self._clock() + self._every  # not before: what could not be imported is fetched again
         report = self._own / "report.json"
         _write(report, outcome.report)

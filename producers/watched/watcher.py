@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from producers.files.mapping import Mapping, load_mapping
 from producers.files.report import Report
-from producers.watched.port import Arrival, Outcome, Watched
+from producers.watched.port import Arrival, Imported, WatchedSource
 from schemas.clock import Clock, iso
 from schemas.errors import InvalidInput, SimorghError
 from schemas.retry import Pauses
@@ -33,7 +33,7 @@ class Watcher:
 
     def __init__(
         self,
-        watched: Watched,
+        watched: WatchedSource,
         mappings: list[str],
         import_: Import,
         max_refused: float,
@@ -82,29 +82,29 @@ class Watcher:
             self._tell(f"watch: {arrival.name} {'imported' if outcome.done else 'failed'}; see {report}")
         return count
 
-    def _outcome(self, arrival: Arrival) -> Outcome:
+    def _outcome(self, arrival: Arrival) -> Imported:
         told: dict[str, Any] = {"file": arrival.name, "sha256": arrival.digest, "at": iso(self._clock())}
         mapping = self._mapping_of(arrival.name)
         if mapping is None:
             error = f"{arrival.name}: wanted a name that a mapping is for, got another; set files in a mapping"
-            return Outcome(False, "", told | {"error": error})
+            return Imported(False, "", told | {"error": error})
         used = f"{mapping.name}/{blake2b(mapping.model_dump_json().encode(), digest_size=8).hexdigest()}"
         told["mapping"] = mapping.name
         if (before := self._watched.was_imported(arrival, used)) is not None:
-            return Outcome(True, used, told | {"same_as": before, "events": 0})
+            return Imported(True, used, told | {"same_as": before, "events": 0})
         try:
             report = self._import(arrival, mapping)
         except InvalidInput as wrong:
-            return Outcome(False, used, told | {"error": wrong.message})
+            return Imported(False, used, told | {"error": wrong.message})
         except PermissionError:
-            return Outcome(False, used, told | {"error": f"{arrival.name}: no permission to read it; change its mode"})
+            return Imported(False, used, told | {"error": f"{arrival.name}: no permission to read it; change its mode"})
         except (SimorghError, OSError):
             raise  # outside of the file
         except Exception as fault:
             _LOG.exception("watch: an unexpected fault with a file")
-            return Outcome(False, used, told | {"error": f"an unexpected fault ({type(fault).__name__}); report this"})
+            return Imported(False, used, told | {"error": f"an unexpected fault ({type(fault).__name__}); report this"})
         error = self._verdict(report)
-        return Outcome(not error, used, told | report.as_json() | ({"error": error} if error else {}))
+        return Imported(not error, used, told | report.as_json() | ({"error": error} if error else {}))
 
     def _verdict(self, report: Report) -> str:
         """Why a file counts as failed although it was read; "" if it does not."""

@@ -1,4 +1,4 @@
-"""Watched folders and URLs: what is complete, what was there before, and a crash after each step."""
+"""WatchedSource folders and URLs: what is complete, what was there before, and a crash after each step."""
 
 import os
 import threading
@@ -13,7 +13,7 @@ from producers.files.importer import import_file
 from producers.files.report import Report
 from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.watched.folder import WatchedFolder
-from producers.watched.port import Arrival, Outcome, Watched
+from producers.watched.port import Arrival, Imported, WatchedSource
 from producers.watched.url import Fetched, WatchedUrl
 from producers.watched.watcher import Watcher
 from schemas.errors import Backpressure, Conflict, InvalidInput
@@ -74,7 +74,7 @@ def folder(tmp_path: Path, clock: Clock) -> Iterator[WatchedFolder]:
     made.close()
 
 
-def watcher(watched: Watched, tmp_path: Path, sent: Sent) -> Watcher:
+def watcher(watched: WatchedSource, tmp_path: Path, sent: Sent) -> Watcher:
     mapping = tmp_path / "contacts.toml"
     if not mapping.exists():
         mapping.write_text(MAPPING)
@@ -355,7 +355,7 @@ def test_the_loop_goes_on_after_a_fault_and_ends_when_told(tmp_path: Path, clock
         def was_imported(self, arrival: Arrival, mapping: str) -> str | None:
             return None
 
-        def put_away(self, arrival: Arrival, outcome: Outcome) -> Path | None:
+        def put_away(self, arrival: Arrival, outcome: Imported) -> Path | None:
             return None
 
         def close(self) -> None: ...
