@@ -9,7 +9,6 @@
 One watcher at a time: a lock that goes with its process.
 """
 
-import fcntl
 import hashlib
 import os
 import stat
@@ -21,8 +20,9 @@ from typing import Final, NamedTuple
 
 import orjson
 
+from producers.watched.lock import locked
 from producers.watched.port import Arrival, Imported
-from schemas.errors import Conflict, NotFound
+from schemas.errors import NotFound
 
 DONE: Final = "done"
 FAILED: Final = "failed"
@@ -56,24 +56,8 @@ class WatchedFolder:
         """Name -> how it looked, and since when."""
         self._handed_out: dict[str, _Look] = {}
         self._own = folder / ".simorgh"
-        self._own.mkdir(exist_ok=True, mode=0o700)
-        self._lock = self._locked()
+        self._lock = locked(self._own, str(folder))
         self._imported = self._remembered()
-
-    def _locked(self) -> int:
-        lock = os.open(self._own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(lock, 20).decode(errors="replace").strip()
-            os.close(lock)
-            raise Conflict(
-                f"{self._folder}: wanted to watch it alone, got process {holder or 'unknown'} watching it; stop one",
-                code="watched_already",
-            ) from None
-        os.truncate(lock, 0)
-        os.pwrite(lock, str(os.getpid()).encode(), 0)
-        return lock
 
     def close(self) -> None:
         os.close(self._lock)

@@ -7,6 +7,7 @@
 """
 
 import hashlib
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from producers.watched.folder import digest_of
+from producers.watched.lock import locked
 from producers.watched.port import Arrival, Imported
 
 EVERY_S: Final = 3600.0
@@ -47,7 +49,7 @@ class WatchedUrl:
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`folder` holds the state of all URLs."""
+        """`folder` holds the state of all URLs. Raises `Conflict` if somebody watches this one."""
         self._url = url
         self._fetch = fetch
         self._every = every_s
@@ -56,14 +58,14 @@ class WatchedUrl:
         self._own = folder / hashlib.sha256(url.encode()).hexdigest()[:32]
         self._name = _name_of(url)
         self._validators: dict[str, str] = {}
+        self._lock = locked(self._own, urlsplit(url).netloc)
 
     def close(self) -> None:
-        """Nothing is held."""
+        os.close(self._lock)
 
     def arrivals(self) -> list[Arrival]:
         if self._clock() < self._next:
             return []
-        self._own.mkdir(parents=True, exist_ok=True, mode=0o700)
         state = self._state()
         asked = {"if-none-match": state.get("etag"), "if-modified-since": state.get("last_modified")}
         part = self._own / f"{self._name}.part"

@@ -298,9 +298,22 @@ def at_url(tmp_path: Path, site: Site, clock: Callable[[], float]) -> WatchedUrl
     return WatchedUrl("https://shop.example/exports/contacts.csv?day=1", tmp_path / "urls", site, 3600, clock)
 
 
-def test_a_url_is_imported_when_it_changes(tmp_path: Path, clock: Clock, sent: Sent) -> None:
-    site = Site()
-    watch = watcher(at_url(tmp_path, site, clock), tmp_path, sent)
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+@pytest.fixture
+def url(tmp_path: Path, site: Site, clock: Clock) -> Iterator[WatchedUrl]:
+    made = at_url(tmp_path, site, clock)
+    yield made
+    made.close()
+
+
+def test_a_url_is_imported_when_it_changes(
+    tmp_path: Path, site: Site, url: WatchedUrl, clock: Clock, sent: Sent
+) -> None:
+    watch = watcher(url, tmp_path, sent)
     assert watch.look() == 1
     assert watch.look() == 0
     clock.now += 3600
@@ -311,24 +324,31 @@ def test_a_url_is_imported_when_it_changes(tmp_path: Path, clock: Clock, sent: S
     clock.now += 3600
     assert watch.look() == 1
     assert len(sent.events) == 3
-    restarted = watcher(at_url(tmp_path, site, clock), tmp_path, sent)
-    assert restarted.look() == 0
+    with pytest.raises(Conflict, match=r"shop\.example: wanted to watch it alone"):
+        at_url(tmp_path, site, clock)
+    url.close()
+    restarted = at_url(tmp_path, site, clock)
+    assert watcher(restarted, tmp_path, sent).look() == 0
     assert site.asked[-1] == {"if-none-match": '"2"'}
+    url._lock = os.dup(restarted._lock)
+    restarted.close()
 
 
-def test_a_url_without_etag_is_known_by_its_content(tmp_path: Path, clock: Clock, sent: Sent) -> None:
-    site = Site()
+def test_a_url_without_etag_is_known_by_its_content(
+    tmp_path: Path, site: Site, url: WatchedUrl, clock: Clock, sent: Sent
+) -> None:
     site.etag = ""
-    watch = watcher(at_url(tmp_path, site, clock), tmp_path, sent)
+    watch = watcher(url, tmp_path, sent)
     for _ in range(3):
         assert watch.look() == 1
         clock.now += 3600
     assert sent.requests == 1
 
 
-def test_a_url_or_a_server_that_is_away_is_asked_again_soon(tmp_path: Path, clock: Clock, sent: Sent) -> None:
-    site = Site()
-    watch = watcher(at_url(tmp_path, site, clock), tmp_path, sent)
+def test_a_url_or_a_server_that_is_away_is_asked_again_soon(
+    tmp_path: Path, site: Site, url: WatchedUrl, sent: Sent
+) -> None:
+    watch = watcher(url, tmp_path, sent)
     site.fault = Backpressure("shop.example: wanted a file, got none")
     with pytest.raises(Backpressure):
         watch.look()
