@@ -283,7 +283,12 @@ def _json_row(number: int, line: bytes, columns: Sequence[str]) -> Row:
         fault = "not_an_object"
     if not isinstance(record, dict):
         return Row(number, (), fault, Raw(number, number, len(line), line[:KEPT]), number)
-    return Row(number, tuple([record.get(column) for column in columns]), line=number)
+    return Row(number, tuple([_flat(record.get(column)) for column in columns]), line=number)
+
+
+def _flat(value: object) -> object:
+    """A list or an object as JSON: a cell is one value."""
+    return orjson.dumps(value).decode() if isinstance(value, list | dict) else value
 
 
 @contextmanager
