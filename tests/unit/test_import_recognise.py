@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from producers.files.guess import folded, guess_mapping
+from producers.files.columns import folded
+from producers.files.guess import guess_mapping
 from producers.files.importer import import_file, read_events
 from producers.files.mapping import parse_mapping
 from producers.files.recognise import delimiter_of, encoding_of
