@@ -8,12 +8,12 @@ Ids are the document's number, so that the same file (or a longer one) sent agai
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from functools import lru_cache
 from typing import Any, Final
 
 from producers.files.cells import Cells
+from producers.files.documents import Customer, OrderDocument, OrderLine
 from producers.files.ends import DocumentEnds
 from producers.files.events import Event, Maker, as_number, parts
 from producers.files.mapping import OrderMapping, Values
@@ -29,49 +29,6 @@ CONTINUED: Final = "custom.order_continued"
 ROUNDED: Final = "amount_rounded"
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
-
-Customer = tuple[str, ...]
-"""A document's identifiers in the mapping's order; "" where a column is blank."""
-
-
-@dataclass(slots=True)
-class _Line:
-    sku: str
-    name: str
-    quantity: Decimal | None
-    price: Decimal | None
-    amount: Decimal | None
-    discount: Decimal | None
-    tax: Decimal | None
-    extra: dict[str, Any]
-    place: Place
-
-
-@dataclass(slots=True)
-class _Document:
-    """One order while its rows come in."""
-
-    number: str
-    first: Place
-    times: set[int] = field(default_factory=set)
-    customer: Customer = ()
-    """An identifier may stand on one of its lines only."""
-    several_customers: bool = False
-    traits: dict[str, Any] = field(default_factory=dict)
-    values: dict[str, tuple[object, Row]] = field(default_factory=dict)
-    """The order's own cells, by their columns: the first that is not empty."""
-    lines: list[_Line] = field(default_factory=list)
-    signs: set[str] = field(default_factory=set)
-    rows: list[Row] = field(default_factory=list)
-    faulty: list[Row] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-
-    def take(self, customer: Customer) -> None:
-        """A line names this customer."""
-        before = self.customer or ("",) * len(customer)
-        pairs = list(zip(before, customer, strict=True))
-        self.several_customers |= any(old and new and old != new for old, new in pairs)
-        self.customer = tuple([old or new for old, new in pairs])
 
 
 class OrderReader:
@@ -114,7 +71,7 @@ class OrderReader:
         Orders come in the order in which they end in the file, then the customers' traits. Memory holds the
         documents that are not yet complete, and a small tuple per customer's document.
         """
-        unfinished: dict[str, _Document] = {}
+        unfinished: dict[str, OrderDocument] = {}
         for row in rows:
             self._report.rows += 1
             # a faulty row may still name its document, which must not count as complete then
@@ -128,7 +85,7 @@ class OrderReader:
                 continue
             document = unfinished.get(number)
             if document is None:
-                document = unfinished[number] = _Document(number, Place(row.number, row.line))
+                document = unfinished[number] = OrderDocument(number, Place(row.number, row.line))
             self._take(row, document)
             if row.number in ends:
                 yield from self._finish(unfinished.pop(number))
@@ -138,7 +95,7 @@ class OrderReader:
 
     # --- one row
 
-    def _take(self, row: Row, document: _Document) -> None:
+    def _take(self, row: Row, document: OrderDocument) -> None:
         """Add a row to its document, or note its fault."""
         document.rows.append(row)
         try:
@@ -159,7 +116,7 @@ class OrderReader:
             if column not in document.values and self._cells.text(row.values[self._at[column]]):
                 document.values[column] = (row.values[self._at[column]], row)
 
-    def _line(self, row: Row, document: _Document) -> _Line | None:
+    def _line(self, row: Row, document: OrderDocument) -> OrderLine | None:
         """The line; None if nothing was sold. Notes the document's time. Raises `Unusable`."""
         columns = self._mapping.line
         try:
@@ -178,7 +135,7 @@ class OrderReader:
                 self._report.leave_out("quantity_zero", Place(row.number, row.line, columns.quantity or ""))
                 return None
             quantity = None  # a till that weighs: the amount counts
-        return _Line(
+        return OrderLine(
             self._text(row, columns.sku),
             self._text(row, columns.name),
             quantity,
@@ -194,7 +151,7 @@ class OrderReader:
         return "" if column is None else self._cells.text(row.values[self._at[column]])
 
     def _number(
-        self, row: Row, what: str, column: str | None, document: _Document, *, optional: bool = False
+        self, row: Row, what: str, column: str | None, document: OrderDocument, *, optional: bool = False
     ) -> Decimal | None:
         """Raises `Unusable`."""
         if column is None:
@@ -228,7 +185,7 @@ class OrderReader:
         for repair in repairs:
             self._report.repair(repair, Place(row.number, row.line, column))
 
-    def _take_customer(self, row: Row, document: _Document) -> None:
+    def _take_customer(self, row: Row, document: OrderDocument) -> None:
         values = row.values
         columns = self._mapping.identifiers
         customer, repaired, faults = self._customer(tuple([values[self._at[part.column]] for part in columns]))
@@ -263,7 +220,7 @@ class OrderReader:
 
     # --- one document
 
-    def _finish(self, document: _Document) -> Iterator[Event]:
+    def _finish(self, document: OrderDocument) -> Iterator[Event]:
         usable = len(document.rows) - len(document.faulty)
         try:
             order = self._order(document)
@@ -280,7 +237,7 @@ class OrderReader:
             return
         yield from order
 
-    def _order(self, document: _Document) -> list[Event] | None:
+    def _order(self, document: OrderDocument) -> list[Event] | None:
         """Its events; None if it never came about. Raises `Unusable`."""
         mapping = self._mapping
         if document.several_customers:
@@ -309,7 +266,7 @@ class OrderReader:
             self._seen_traits.setdefault(customer, []).append((time, document.number, traits))
         return events
 
-    def _with_money(self, document: _Document, time: int, customer: Customer, status: str) -> list[Event]:
+    def _with_money(self, document: OrderDocument, time: int, customer: Customer, status: str) -> list[Event]:
         """The order, the products that did not fit into its event, and what became of it. Raises `ValueError`."""
         mapping, number = self._mapping, document.number
         amounts = self._amounts(document)
@@ -344,7 +301,7 @@ class OrderReader:
                     self._report.pay(type_, currency, Decimal(repr(more["revenue"])))
         return [self._make.event(id, type_, when, identifiers, more) for id, type_, when, more in told]
 
-    def _currency(self, document: _Document) -> str:
+    def _currency(self, document: OrderDocument) -> str:
         """ "IRT" for tomans; a text that is no known currency as it is, "" if none is written. Raises `ValueError`."""
         declared = self._mapping.currency or ""
         column = self._mapping.order.currency
@@ -366,7 +323,7 @@ class OrderReader:
             declared = code
         return declared
 
-    def _amounts(self, document: _Document) -> dict[str, Decimal]:
+    def _amounts(self, document: OrderDocument) -> dict[str, Decimal]:
         found = {}
         for name, column in self._mapping.order.amounts.items():
             amount = self._order_number(document, column)
@@ -374,7 +331,7 @@ class OrderReader:
                 found[name] = amount
         return found
 
-    def _order_number(self, document: _Document, column: str) -> Decimal | None:
+    def _order_number(self, document: OrderDocument, column: str) -> Decimal | None:
         """An amount of the whole order. One that cannot be read is left out."""
         if column not in document.values:
             return None
@@ -389,7 +346,7 @@ class OrderReader:
             document.signs.add(number.sign)
         return number.value
 
-    def _amount(self, line: _Line, currency: str) -> Decimal:
+    def _amount(self, line: OrderLine, currency: str) -> Decimal:
         """As it stands in the file, or computed and rounded."""
         if line.amount is not None:
             return line.amount
@@ -402,14 +359,14 @@ class OrderReader:
             self._report.repair(ROUNDED, line.place)
         return rounded
 
-    def _is_refund(self, document: _Document, total: Decimal) -> bool:
+    def _is_refund(self, document: OrderDocument, total: Decimal) -> bool:
         rule = self._mapping.document
         if rule.cancelled_prefix and document.number.startswith(rule.cancelled_prefix):
             return True
         nothing_sold = total == 0 and bool(document.lines) and all((line.quantity or 0) < 0 for line in document.lines)
         return rule.cancelled_when_negative and (total < 0 or nothing_sold)
 
-    def _product(self, line: _Line, amount: Decimal, sign: int) -> dict[str, Any]:
+    def _product(self, line: OrderLine, amount: Decimal, sign: int) -> dict[str, Any]:
         product: dict[str, Any] = {}
         if line.sku or self._mapping.line.sku:
             product["sku"] = line.sku
@@ -427,7 +384,7 @@ class OrderReader:
             product["tax"] = as_number(sign * line.tax)
         return product | line.extra
 
-    def _properties(self, document: _Document) -> dict[str, Any]:
+    def _properties(self, document: OrderDocument) -> dict[str, Any]:
         found = {}
         for name, cell in self._mapping.order.properties.items():
             if cell.column in document.values:
@@ -437,7 +394,7 @@ class OrderReader:
         return found
 
     def _afterwards(
-        self, document: _Document, time: int, amounts: dict[str, Decimal], status: str
+        self, document: OrderDocument, time: int, amounts: dict[str, Decimal], status: str
     ) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
         """What became of the order later: id, type, time and properties of each. The file does not say when money was
         given back: the order's time is taken, and the event says so."""
@@ -453,7 +410,7 @@ class OrderReader:
         if cancelled is not None or (words and status in words.cancelled):
             yield f"{document.number}/cancelled", "order.cancelled", cancelled or time, {}
 
-    def _cancelled_at(self, document: _Document) -> int | None:
+    def _cancelled_at(self, document: OrderDocument) -> int | None:
         column = self._mapping.order.cancelled_at
         if column is None or column not in document.values:
             return None
@@ -464,10 +421,10 @@ class OrderReader:
             self._report.leave_out(str(fault), Place(row.number, row.line, column))
             return min(document.times)
 
-    def _cell(self, document: _Document, column: str) -> str:
+    def _cell(self, document: OrderDocument, column: str) -> str:
         return self._cells.text(document.values[column][0]) if column in document.values else ""
 
-    def _place(self, document: _Document, column: str) -> Place:
+    def _place(self, document: OrderDocument, column: str) -> Place:
         row = document.values[column][1]
         return Place(row.number, row.line, column)
 
