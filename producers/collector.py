@@ -23,7 +23,7 @@ from producers.metrics import CollectorMetrics
 from producers.parsing import parse
 from producers.verdicts import SdkRequest, cloudevent_verdict
 from registry.keys import sha256_hex
-from registry.models import Source
+from registry.models import UNLIMITED, Source
 from registry.registry import Registry
 from registry.throttle import Throttle
 from schemas.catalog import Catalog
@@ -182,6 +182,8 @@ class Collector:
         source = self._source_in_head(request, bearer=True)
         if source is None:
             raise _unauthorised()
+        if (named := request.query_params.get("source")) is not None:
+            source = self._as_source(source, named)
         self.ask(source)
         body = await self._body(request, limits.MAX_BODY, source)
         received_at = self.clock()
@@ -205,6 +207,22 @@ class Collector:
         judged = await _judge(events, judge)
         await self.append(source, judged)
         return _cloudevents_answer(judged, ids, batched)
+
+    def _as_source(self, own: Source, named: str) -> Source:
+        """The declared source as which the operator's own key sends, without its budget: an import. Raises
+        `RequestRefused` for any other key, and for an unknown source."""
+        if own.id == named:
+            return own
+        if not self.registry.is_own(own):
+            raise RequestRefused(
+                403, "source: wanted the write key's own, got another; send with a key of it", code="other_source"
+            )
+        declared = self.registry.sources.get(named)
+        if declared is None:
+            raise RequestRefused(
+                404, "source: wanted a declared one, got another; see `simorgh sources list`", code="unknown_source"
+            )
+        return declared.model_copy(update={"budget": UNLIMITED})
 
     # --- Shared by both ---
 

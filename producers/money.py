@@ -40,8 +40,8 @@ def _codes(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-_USUAL: Final = _codes("EUR USD GBP IRR JPY CHF CAD AUD CNY INR RUB TRY AED SEK NOK DKK PLN CZK BRL MXN")
-"""The fast path; other codes are parsed."""
+USUAL: Final = _codes("EUR USD GBP IRR JPY CHF CAD AUD CNY INR RUB TRY AED SEK NOK DKK PLN CZK BRL MXN")
+"""The fast path; other codes are parsed. Also the codes that are believed in a column's name."""
 
 
 def money_of(event_type: str, properties: Mapping[str, object], default: str, odd: Odd) -> Money | None:
@@ -96,7 +96,7 @@ def _text(amount: Decimal) -> str:
 
 
 def _with_currency(amount: str, sent: object, default: str, odd: Odd) -> Money | None:
-    if type(sent) is str and sent in _USUAL:
+    if type(sent) is str and sent in USUAL:
         return {"amount": amount, "currency": sent}  # nearly every one
     if sent is None or (isinstance(sent, str) and not trim(sent)):
         currency = currency_of(default)
@@ -145,6 +145,20 @@ def currency_of(sent: object, default: str = "") -> Currency | None:
 
 _TOMAN: Final = Currency("IRR", 10)
 """The unit of Iranian shops, which is not in ISO 4217: one toman is ten rials."""
+
+_PLACES: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        _codes("BIF CLP DJF GNF IRR IRT ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"),
+        0,
+    ),
+    **dict.fromkeys(_codes("BHD IQD JOD KWD LYD OMR TND"), 3),
+}
+
+
+def places(currency: str) -> int:
+    """The decimal places of a currency's amounts: ISO 4217's, but none for the rial, whose fractions nobody writes."""
+    return _PLACES.get(currency, 2)
+
 
 _NO_CODES: Final = frozenset({"nan", "nil", "xxx", "non", "yok"})
 """Three letters that mean no currency."""

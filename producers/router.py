@@ -174,6 +174,7 @@ def _add_webhooks(router: APIRouter, webhooks: Webhooks) -> None:
             name=f"{method} {_PATH}",
             route_class_override=Plain,
         )
+    router.add_api_route(_PATH, hear, methods=["HEAD"], include_in_schema=False, route_class_override=Plain)
 
 
 def _sdk(collector: Collector, kind: str | None, limit: int = limits.MAX_BODY) -> Handler:

@@ -83,6 +83,10 @@ class Registry:
         source = Source(id=FILES_SOURCE, name="imported files", channel="server", budget=UNLIMITED)
         self._local = {digest: (source, token)}
 
+    def is_own(self, source: Source) -> bool:
+        """Whether it is the source of `trust`, and not a declared one of the same name."""
+        return any(source is own for own, _ in self._local.values())
+
     # --- declarations
 
     @property

@@ -6,9 +6,10 @@ from typing import Final
 from schemas.digits import exact_number
 
 _NONE: Final = frozenset(
-    ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF")
+    ("BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF", "XTR")
 )
-"""Currencies without minor units. ISK and UGX have none either, but payment systems still send hundredths of them."""
+"""Currencies without minor units; XTR are Telegram's stars. ISK and UGX have none either, but payment systems still
+send hundredths of them."""
 _THREE: Final = frozenset(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"])
 
 

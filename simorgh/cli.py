@@ -26,12 +26,13 @@ from simorgh.commands import (
     sources,
     triggers,
     upkeep,
+    watching,
 )
 from simorgh.commands.options import group
 from simorgh.commands.output import printable
 
 app = group("Simorgh: an event-sourced customer data platform.")
-for one in (roles, importing, upkeep, safekeeping):
+for one in (roles, importing, watching, upkeep, safekeeping):
     one.add_to(app)
 for name, commands in {
     "profiles": profiles.commands,

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 from urllib.parse import unquote
 
@@ -54,11 +55,16 @@ class Session(Protocol):
         """Write what a path answers into a file, as it comes."""
         ...
 
-    def sink(self, channel: str) -> "AbstractContextManager[Sink]":
-        """Where imported events go."""
+    @property
+    def folder(self) -> Path | None:
+        """The data folder, if it is on this machine."""
         ...
 
-    def source(self) -> str:
+    def sink(self, channel: str, source: str | None = None) -> "AbstractContextManager[Sink]":
+        """Where imported events go. `source`: the declared source that they are of; None: the importer's own."""
+        ...
+
+    def source(self, source: str | None = None) -> str:
         """The id of the source that a sink's events are of. Their ids are unique within it."""
         ...
 
@@ -78,7 +84,7 @@ def deployment_of(settings: Settings) -> Deployment:
     if settings.kafka is not None or settings.api:
         return Elsewhere(settings)
     server = DataDir(settings.data).server()
-    return Running(server) if server else Free(settings)
+    return Running(server, settings.data) if server else Free(settings)
 
 
 # ---- over HTTP
@@ -87,10 +93,14 @@ def deployment_of(settings: Settings) -> Deployment:
 class _OverHttp:
     follows: Final = True
 
-    def __init__(self, client: httpx.Client, collector: Callable[[], tuple[str, str]]) -> None:
-        """`collector`: its address, and the write key to import with."""
+    def __init__(
+        self, client: httpx.Client, collector: Callable[[], tuple[str, str]], folder: Path | None = None
+    ) -> None:
+        """`collector`: its address, and the write key to import with. `folder`: that of a server on this machine, whose
+        key may send as any source."""
         self._client = client
         self._collector = collector
+        self.folder = folder
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         try:
@@ -110,30 +120,43 @@ class _OverHttp:
             raise unreachable(str(self._client.base_url).rstrip("/"), error) from None
 
     @contextmanager
-    def sink(self, channel: str) -> "Iterator[Sink]":
+    def sink(self, channel: str, source: str | None = None) -> "Iterator[Sink]":
         from producers.files.sinks import HttpSink
 
         url, key = self._collector()
-        with HttpSink(url, key) as sink:
+        with HttpSink(url, key, source=self._chosen(source)) as sink:
             try:
                 yield sink
             except httpx.TransportError as error:
                 raise unreachable(url, error) from None
 
-    def source(self) -> str:
-        return source_of_key(*self._collector())
+    def source(self, source: str | None = None) -> str:
+        return self._chosen(source) or source_of_key(*self._collector())
+
+    def _chosen(self, source: str | None) -> str | None:
+        """None: the key's own source. Raises `InvalidInput` if the key is that of another one."""
+        if source is None or self.folder is not None:
+            return source
+        own = source_of_key(*self._collector())
+        if own != source:
+            raise InvalidInput(
+                f"import: wanted a write key of the source {source}, got one of {own}; set SIMORGH_WRITE_KEY to a key"
+                f" of {source}"
+            )
+        return None
 
 
 class Running:
     """The server on this machine that has the folder open."""
 
-    def __init__(self, server: ServerInfo) -> None:
+    def __init__(self, server: ServerInfo, folder: Path) -> None:
         self._server = server
+        self._folder = folder
 
     @contextmanager
     def session(self, *, create: bool = False) -> Iterator[Session]:
         with _client(self._server.url, self._server.token) as client:
-            yield _OverHttp(client, lambda: (self._server.url, self._server.token))
+            yield _OverHttp(client, lambda: (self._server.url, self._server.token), self._folder)
 
     def replay(self, progress: Progress) -> int:
         with self.session() as session:
@@ -295,8 +318,9 @@ class _Here:
 
     follows: Final = False
 
-    def __init__(self, platform: "Platform", loop: asyncio.Runner) -> None:
+    def __init__(self, platform: "Platform", loop: asyncio.Runner, folder: Path) -> None:
         self._platform = platform
+        self.folder: Path | None = folder
         self._loop = loop
         self._app = platform.app()
         self._client = httpx.AsyncClient(
@@ -351,24 +375,30 @@ class _Here:
             _answer(httpx.Response(status, content=problem, request=httpx.Request("GET", f"http://here{path}")))
 
     @contextmanager
-    def sink(self, channel: str) -> "Iterator[Sink]":
+    def sink(self, channel: str, source: str | None = None) -> "Iterator[Sink]":
         from producers.files.local import LocalSink
+        from registry.models import UNLIMITED
         from registry.registry import FILES_SOURCE
         from schemas.catalog import Catalog
         from schemas.clock import system_clock
 
         platform = self._platform
-        source = platform.registry.authenticate_write_key(platform.local_token)
-        if source is None:
+        own = platform.registry.authenticate_write_key(platform.local_token)
+        if own is None:
             raise Broken("import: wanted this process's own key, got an unknown one; report this")
-        files = source.model_copy(update={"id": FILES_SOURCE, "channel": channel})
+        if source is None:
+            files = own.model_copy(update={"id": FILES_SOURCE, "channel": channel})
+        elif (declared := platform.registry.sources.get(source)) is None:
+            raise NotFound(f"import: wanted a declared source, got {source!r}; see `simorgh sources list`")
+        else:
+            files = declared.model_copy(update={"channel": channel, "budget": UNLIMITED})
         yield LocalSink(platform.door, platform.log, Catalog.load(), files, system_clock)
         self._settle()
 
-    def source(self) -> str:
+    def source(self, source: str | None = None) -> str:
         from registry.registry import FILES_SOURCE
 
-        return FILES_SOURCE
+        return source or FILES_SOURCE
 
     def _settle(self) -> None:
         """Wait until the projections have processed everything sent, unless they have stopped."""
@@ -394,7 +424,7 @@ class Free:
             require_there(self._settings)
         with opened(self._settings) as platform, asyncio.Runner() as loop:
             platform.runner.start()
-            here = _Here(platform, loop)
+            here = _Here(platform, loop, self._settings.data)
             try:
                 yield here
             finally:

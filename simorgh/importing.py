@@ -9,15 +9,17 @@ import typer
 from rich.progress import Progress
 
 from producers import cloudevents
+from producers.files.checkpoint import Checkpoint
+from producers.files.events import Event
 from producers.files.importer import import_file
 from producers.files.mapping import Mapping, load_mapping
-from producers.files.orders import Event
 from producers.files.report import Report
 from producers.files.sinks import Sink
+from producers.files.streak import GoOn
 from schemas.errors import Backpressure, Broken, InvalidInput, NotFound
 from simorgh.commands.channels import KNOWN, checked_channel
 from simorgh.commands.output import note
-from simorgh.commands.session import Api, connect
+from simorgh.commands.session import Api, connect, path_of
 
 _PATIENCE_S: Final = 120.0
 _POLL_SECONDS: Final = 0.1
@@ -25,17 +27,20 @@ _POLL_SECONDS: Final = 0.1
 
 def run(
     file: Path,
-    mapping: Path,
+    mapping: str,
     data: Path | None,
     bar: Progress,
     *,
-    channel: str | None,
-    dry_run: bool,
-    go_on: bool,
-    create: bool,
+    channel: str | None = None,
+    source: str | None = None,
+    dry_run: bool = False,
+    go_on: bool = False,
+    create: bool = False,
 ) -> Report:
     """Import the file into the deployment that the settings name; or read it only. Raises what `import_file` raises."""
     rules = load_mapping(mapping)
+    if source is not None:
+        rules = rules.model_copy(update={"source": source})
     given = channel or rules.channel
     if given is None:
         raise InvalidInput(
@@ -46,12 +51,50 @@ def run(
         return go_on or _confirmed(bar, fault)
 
     if dry_run:
+        rules = _with_settings_if_there(data, rules)
         return _read(file, rules, bar, channel=_checked_alone(data, given), go_on=asks)
-    with connect(data, create=create) as api, api.sink(checked_channel(api, given)) as sink:
-        report = _read(file, rules, bar, sink, channel=given, go_on=asks, known=_Known(api))
+    with connect(data, create=create) as api:
+        report = import_into(api, file, rules, bar, channel=given, go_on=asks)
         if not api.follows:
-            _wait_until_visible(api, bar)
+            wait_until_visible(api, bar)
     return report
+
+
+def import_into(
+    api: Api, file: Path, rules: Mapping, bar: Progress, *, channel: str, go_on: GoOn = lambda fault: False
+) -> Report:
+    """Import the file by way of an open session. Raises what `import_file` raises."""
+    rules = with_settings(api, rules)
+    with api.sink(checked_channel(api, channel), rules.source) as sink:
+        checkpoint = None
+        if api.folder is not None:
+            checkpoint = Checkpoint(api.folder / "imports", file, rules, channel)
+        known = _Known(api, rules.source)
+        return _read(file, rules, bar, sink, channel=channel, go_on=go_on, known=known, checkpoint=checkpoint)
+
+
+def with_settings(api: Api, rules: Mapping) -> Mapping:
+    """The mapping with its source's settings where it has none of its own: currency, phone region, time zone.
+
+    The source's other settings (book, clock, trust, aliases, strictness) hold where its events are received.
+    """
+    if rules.source is None:
+        return rules
+    declared = api.get(path_of("sources", rules.source))
+    changes: dict[str, Any] = {
+        name: declared.get(name) for name in ("currency", "region") if getattr(rules, name) is None
+    }
+    if rules.time is not None and rules.time.zone is None and declared.get("time_zone"):
+        changes["time"] = rules.time.model_copy(update={"zone": declared["time_zone"]})
+    return rules.model_copy(update=changes)
+
+
+def _with_settings_if_there(data: Path | None, rules: Mapping) -> Mapping:
+    """For a dry run, which needs no data folder unless the mapping names a source."""
+    if rules.source is None:
+        return rules
+    with connect(data) as api:
+        return with_settings(api, rules)
 
 
 def _checked_alone(data: Path | None, channel: str) -> str:
@@ -87,9 +130,9 @@ class _Known:
     """Asks the platform which events were here before this import. Everything in the log at its start is counted by
     then, and an import sends no event twice, so every known event was here before."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, source: str | None) -> None:
         self._api = api
-        self._source = api.source()
+        self._source = api.source(source)
         self._waited = False
 
     def __call__(self, events: list[Event]) -> list[bool]:
@@ -117,7 +160,7 @@ def _patiently(api: Api) -> None:
             note("waiting for what is in the log to be processed …")
 
 
-def _wait_until_visible(api: Api, bar: Progress) -> None:
+def wait_until_visible(api: Api, bar: Progress) -> None:
     """Without a server no other process handles the new events: process them up to the profiles."""
     task = bar.add_task("profiles catch up, events to go", total=None)
     most, moved = 0, time.monotonic()

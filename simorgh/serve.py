@@ -15,6 +15,7 @@ from simorgh.keys import first_keys
 from simorgh.logs import OneBox
 from simorgh.platform import Platform
 from simorgh.settings import Settings
+from simorgh.watching import Watchers
 
 SHORTEST_SECRET: Final = 16
 """Characters of an API token or write key that is given by a setting, below which a line warns."""
@@ -37,6 +38,7 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
     warn_of_short_secrets(settings)
     calm_merges()
     counts = MinuteCounts(platform.log)
+    watchers = Watchers(settings)
     platform.warehouse.settle()
     try:
         first_keys(platform.registry, settings)
@@ -44,8 +46,13 @@ def serve(settings: Settings, host: str, port: int, ready: Callable[[str], None]
         platform.start()
         counts.start()
         _LOG.info("starts: version %s, process %d, data in %s", __version__, os.getpid(), settings.data)
-        stop = Stop([platform.folder.withdraw, platform.heavy.close], platform.warehouse.interrupt)
-        run_app(platform.app(stop.asked.is_set), opened, lambda: ready(opened[0].url), settings, platform.metrics, stop)
+        stop = Stop([platform.folder.withdraw, platform.heavy.close, watchers.stop], platform.warehouse.interrupt)
+
+        def serves() -> None:
+            ready(opened[0].url)
+            watchers.start()
+
+        run_app(platform.app(stop.asked.is_set), opened, serves, settings, platform.metrics, stop)
         _LOG.info("stops: was told to")
     finally:
         counts.stop()

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventlog.kafka.client import SECURITY, ClientName, Connection
@@ -127,8 +136,16 @@ class Settings(BaseSettings):
         ),
     ] = 100
     allow_private_webhooks: Annotated[
-        bool, Field(description="Allow every webhook address: private ones, plain http, any port.")
+        bool,
+        Field(description="Allow every address of webhooks and watched URLs: private ones, plain http, any port."),
     ] = False
+    watch: Annotated[
+        SecretStr | None,
+        Field(
+            description="What `simorgh serve` imports from: a JSON list of objects with `from` (a folder or URL),"
+            " `mappings`, and for URLs `every_seconds` and `headers`; see docs/import.md."
+        ),
+    ] = None
     log_level: Annotated[
         Level,
         Field(description="Level of the program's own log lines, on stderr: `DEBUG`, `INFO`, `WARNING` or `ERROR`."),
@@ -280,6 +297,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"wanted a JSON object of strings with only {', '.join(SECURITY)}")
         return value
 
+    @field_validator("watch")
+    @classmethod
+    def _watches(cls, value: SecretStr | None) -> SecretStr | None:
+        read_watches(value)
+        return value
+
     @field_validator("secret")
     @classmethod
     def _hex(cls, value: SecretStr | None) -> SecretStr | None:
@@ -319,6 +342,11 @@ class Settings(BaseSettings):
         return Connection(self.log.removeprefix("kafka://"), _parsed(self.kafka_security), self.kafka_patience)
 
     @property
+    def watches(self) -> list["Watch"]:
+        """What `serve` imports from."""
+        return read_watches(self.watch)
+
+    @property
     def log_path(self) -> Path:
         return Path(self.log.removeprefix("sqlite://")) if self.log else self.data / "log.sqlite"
 
@@ -331,6 +359,36 @@ class Settings(BaseSettings):
     @property
     def warehouse_read_dsn(self) -> str:
         return self.clickhouse_read_url.get_secret_value() if self.clickhouse_read_url else ""
+
+
+class Watch(BaseModel):
+    """A folder or URL from which files are imported."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    where: Annotated[str, Field(alias="from", min_length=1)]
+    mappings: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Paths, or names of shipped mappings."""
+    every_seconds: Annotated[float, Field(ge=1)] = 3600.0
+    headers: dict[str, SecretStr] = {}
+    max_refused: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+
+_WATCHES: Final = TypeAdapter(list[Watch])
+
+
+def read_watches(value: SecretStr | None) -> list[Watch]:
+    """Raises ValueError, which shows no value."""
+    if value is None or not value.get_secret_value():
+        return []
+    try:
+        return _WATCHES.validate_json(value.get_secret_value())
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the list"
+        raise ValueError(
+            f"wanted a JSON list of objects with from and mappings, got a fault at {where}: {first['msg']}"
+        ) from None
 
 
 def read_bind(text: str) -> tuple[str, int]:

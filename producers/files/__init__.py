@@ -1,4 +1,6 @@
-"""The file connector: turns an export of a till or a shop into events. `mapping` gives columns their meaning, `reader`
-makes rows of a file, `orders` makes events of rows, `importer` sends them (`sinks`) and reports. Start reading at
-`importer.import_file`.
+"""The file connector: turns a file of orders, people, accounts, leads or events into events.
+
+`mapping` gives columns their meaning, `recognise` sees what the mapping leaves open, `reader` makes rows of a file,
+`orders` and `rows` make events of rows (cells are read in `cells`, `numbers`, `dates`), `importer` sends them (`sinks`)
+and reports. `guess` writes a mapping for a file that has none. Start reading at `importer.import_file`.
 """

@@ -1,14 +1,25 @@
-"""Import one file: rows in, events out, a report at the end. Importing a file twice changes nothing."""
+"""Import one file: rows in, events out, a report at the end. Importing a file twice changes nothing.
+
+1  an interrupted import's count is read (`checkpoint`): the events up to there are made again, and not sent
+2  a batch is sent, and is on disk with its answer   a crash before 3: it is sent again, as copies
+3  the count of sent events is written
+4  at the file's end the count is removed             a crash before: only the last batch is sent again
+"""
 
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from producers.files.mapping import Mapping
-from producers.files.orders import REFUSED, Event, OrderReader
-from producers.files.reader import check_columns, read_rows
-from producers.files.report import Report
+from producers.files.checkpoint import Checkpoint
+from producers.files.ends import DocumentEnds
+from producers.files.events import REFUSED, Event
+from producers.files.mapping import Mapping, OrderMapping
+from producers.files.orders import OrderReader
+from producers.files.reader import check_columns, count_rows, read_rows
+from producers.files.recognise import recognised
+from producers.files.report import FIRST_EVENTS, Report
+from producers.files.rows import RowReader
 from producers.files.sinks import Sink
 from producers.files.streak import GoOn, Streak
 from schemas.errors import InvalidInput
@@ -41,26 +52,58 @@ def import_file(
     shift_weeks: int = 0,
     known: Known | None = None,
     go_on: GoOn = _always,
+    checkpoint: Checkpoint | None = None,
 ) -> Report:
     """Read `path` by `mapping`, send the events to `sink`, and report.
 
     `channel` overrides the mapping's. Without a sink it is a dry run: everything is read and checked, and nothing is
     sent. `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. With `known` the report
-    distinguishes new events from those that were here. `go_on` is called when everything fails for one reason. Blocks
-    until every event is answered. Raises `InvalidInput` if the file or the mapping cannot be used at all, `SameFault`
-    if `go_on` returns false, and the sink's errors. Events sent before that stay, and a second import adds the rest.
+    distinguishes new events from those that were here. `go_on` is called when everything fails for one reason. With a
+    `checkpoint`, an interrupted import goes on where it stopped. Blocks until every event is answered. Raises
+    `InvalidInput` if the file or the mapping cannot be used at all, `SameFault` if `go_on` returns false, and the
+    sink's errors. Events sent before that stay, and a second import adds the rest.
     """
     report = Report(dry_run=sink is None, tells_new=known is not None)
     started = time.perf_counter()
     events = read_events(path, mapping, report, progress, channel=channel, shift_weeks=shift_weeks, go_on=go_on)
-    refusals = Streak("events were refused", go_on)
-    for batch in _batches(events):
-        if sink is None:
-            report.events.update(event["type"] for event in batch if event["type"] != REFUSED)
-        else:
-            _send(batch, sink, report, known, refusals)
+    if sink is None:
+        _try(events, report)
+    else:
+        _send_all(events, sink, report, known, go_on, checkpoint)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def _try(events: Iterator[Event], report: Report) -> None:
+    for event in events:
+        if event["type"] != REFUSED:
+            report.events[event["type"]] += 1
+            if len(report.first_events) < FIRST_EVENTS:
+                report.first_events.append(event)
+
+
+def _send_all(
+    events: Iterator[Event],
+    sink: Sink,
+    report: Report,
+    known: Known | None,
+    go_on: GoOn,
+    checkpoint: Checkpoint | None,
+) -> None:
+    refusals = Streak("events were refused", go_on)
+    if checkpoint is None:
+        for batch in _batches(events):
+            _send(batch, sink, report, known, refusals)
+        return
+    report.continued_at = sum(1 for _ in islice(events, checkpoint.sent))
+    try:
+        for batch in _batches(events):
+            _send(batch, sink, report, known, refusals)
+            checkpoint.advance(len(batch))
+    except BaseException:
+        checkpoint.write()
+        raise
+    checkpoint.finish()
 
 
 def read_events(
@@ -73,22 +116,33 @@ def read_events(
     shift_weeks: int = 0,
     go_on: GoOn = _always,
 ) -> Iterator[Event]:
-    """The CloudEvents of a file, generated lazily. Reads the file twice: first to find where documents end."""
+    """The events of a file, generated lazily. A file of orders is read twice: first to find where documents end."""
     chosen = channel or mapping.channel
     if chosen is None:
         raise InvalidInput(
             f'{path.name}: wanted a channel, got none; write channel = "pos" in the mapping or give --channel',
             code="no_channel",
         )
+    form, report.recognised = recognised(path, mapping)
+    mapping = mapping.model_copy(update={"format": form})
     check_columns(path, mapping)
-    rows = Streak("rows failed", go_on)
-    orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name, told=rows.saw)
-    last_rows = orders.last_rows(read_rows(path, mapping.format, [mapping.document.column]))
-    total = max(last_rows.values(), default=0)
-    for event in orders.events(read_rows(path, mapping.format, mapping.columns()), last_rows):
-        progress(report.rows, total)
+    told = Streak("rows failed", go_on).saw
+    if isinstance(mapping, OrderMapping):
+        orders = OrderReader(mapping, chosen, report, shift_weeks, file=path.name, told=told)
+        parts = mapping.document.parts
+        ends = DocumentEnds(
+            (row.number, orders.number_of(row.values)) for row in read_rows(path, form, parts) if row.values
+        )
+        total = ends.rows
+        events = orders.events(read_rows(path, form, mapping.columns(), mapping.optional_columns()), ends)
+    else:
+        reader = RowReader(mapping, chosen, report, shift_weeks, file=path.name, told=told)
+        total = count_rows(path, form)
+        events = reader.events(read_rows(path, form, mapping.columns(), mapping.optional_columns()))
+    for event in events:
+        progress(report.rows, max(total, report.rows))
         yield event
-    progress(total, total)
+    progress(max(total, report.rows), max(total, report.rows))
 
 
 def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
@@ -103,7 +157,7 @@ def _send(batch: list[Event], sink: Sink, report: Report, known: Known | None, r
             continue
         refusals.saw(None if outcome.accepted else outcome.code)
         if not outcome.accepted:
-            report.reject(outcome.code, f"event {event['id']}")
+            report.refuse_event(outcome.code, event["id"])
             continue
         report.events[event["type"]] += 1
         report.already_here += was_here

@@ -69,10 +69,15 @@ class TextLines:
             raise RowTooLong
         return line
 
+    @property
+    def first_line(self) -> int:
+        """Of the row that was read since `begin`."""
+        return self._line - len(self._row) + 1
+
     def raw(self) -> Raw:
         """The row that was read since `begin`."""
         row = "".join(self._row).encode(self._encoding, "surrogateescape")
-        return Raw(self._line - len(self._row) + 1, self._line, len(row) + self._skipped, row[:KEPT])
+        return Raw(self.first_line, self._line, len(row) + self._skipped, row[:KEPT])
 
     def _skip_rest(self, line: str) -> None:
         step = MAX_ROW

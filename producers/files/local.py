@@ -7,7 +7,7 @@ import orjson
 from eventlog.port import RecordLog
 from producers import cloudevents
 from producers.door import Door, Refused, Verdict
-from producers.files.orders import Event
+from producers.files.events import Event
 from producers.files.sinks import ACCEPTED, SendOutcome
 from registry.models import Source
 from schemas.catalog import Catalog

@@ -1,171 +1,103 @@
 """The mapping: which column of a file means what. A TOML or JSON file, checked before the first row is read.
 
-See docs/import.md for every field with an example.
+`kind` says what a row is: a line of an order (`OrderMapping`), or a person, an account, a lead, an event
+(`RowMapping`). See docs/import.md for every field with an example.
 """
 
-import re
 import tomllib
-from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Any, Final, Literal, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from producers.files.mapping_parts import (
+    KIND_BY_ENDING,
+    Column,
+    Common,
+    FileKind,
+    Format,
+    Read,
+    Time,
+    Values,
+    numbers_of,
+)
+from producers.files.order_mapping import OrderMapping
 from schemas.errors import InvalidInput
 
-FileKind = Literal["csv", "tsv", "jsonl", "parquet", "xlsx"]
-
-_KIND_BY_ENDING: dict[str, FileKind] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".xlsx": "xlsx",
-}
-
-Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-Column = Annotated[str, Field(min_length=1)]
+__all__ = ["FileKind", "Format", "Mapping", "OrderMapping", "Read", "RowMapping", "Values", "kind_of", "load_mapping"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class RowMapping(Common):
+    """Kinds of which each row is one event. `producers.files.kinds` says what each of them needs and becomes."""
 
+    kind: Literal["people", "accounts", "leads", "events"]
+    id: Column | None = None
+    """The row's own id: a contact's, a lead's, an event's."""
+    time: Time | None = None
+    """When the row was true. None: now."""
+    account: Column | None = None
+    """The id or name of the account: which the row is about (accounts), or which the person belongs to."""
+    type: str | None = None
+    """The type of all events."""
+    type_column: Column | None = None
+    """The column with the type of each event."""
+    properties: Values = Field(default_factory=dict)
 
-class Format(_Part):
-    """The format of the file. The default of `kind` comes from the file's ending."""
-
-    kind: FileKind | None = None
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    encoding: str = "utf-8"
-    decimal: Literal[".", ","] = "."
-    blanks: frozenset[str] = frozenset({"", "NULL", "null", "NaN", "nan", "N/A"})
-    """Texts that mean "no value"."""
-
-    @field_validator("delimiter")
-    @classmethod
-    def _can_delimit(cls, value: str | None) -> str | None:
-        if value is not None and value in '"\r\n':
-            raise ValueError("cannot separate columns; write the character between them, for example ;")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str) -> str:
-        try:
-            "".encode(value)
-        except LookupError:
-            raise ValueError("is no encoding that Python knows; for example utf-8 or cp1252") from None
-        return value
-
-
-class Document(_Part):
-    """The column whose value groups lines into one order, and how a cancelled one is recognised."""
-
-    column: Column
-    cancelled_prefix: str = ""
-    """A document whose number starts with this is a refund."""
-    cancelled_when_negative: bool = True
-    """A document is a refund when its total is below zero, or zero with negative quantities only."""
-
-
-class Time(_Part):
-    """`format`: a strptime pattern, `epoch_seconds` or `epoch_ms`; absent: ISO 8601, or the file's own type.
-
-    `zone` holds for times that carry no zone of their own.
-    """
-
-    column: Column
-    format: str | None = None
-    zone: str = "UTC"
-
-    @field_validator("format")
-    @classmethod
-    def _known_directives(cls, value: str | None) -> str | None:
-        if value is None or value in ("epoch_seconds", "epoch_ms"):
-            return value
-        if "%" not in value:
-            raise ValueError("wanted a strptime pattern such as %d.%m.%Y %H:%M, epoch_seconds or epoch_ms")
-        try:
-            datetime.strptime("", value)
-        except ValueError as error:
-            if "directive" in str(error) or "stray" in str(error):
-                raise ValueError(f"is no strptime pattern: {error}") from None
-        except re.error:
-            raise ValueError("is no strptime pattern: a part comes twice") from None
-        return value
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("is no time zone; write an IANA name such as Europe/London or Asia/Tehran") from None
-        return value
-
-
-class IdentifierColumn(_Part):
-    column: Column
-    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-
-
-class LineColumns(_Part):
-    """The columns of one line of a document."""
-
-    sku: Column
-    quantity: Column
-    price: Column
-    """The price of one piece, in the mapping's currency."""
-    name: Column | None = None
-
-
-class Mapping(_Part):
-    name: Name
-    """Names the source of the file. The event's id is made from it and the document's number: keep it the same."""
-    channel: Name | None = None
-    """Overridden by `simorgh import --channel`."""
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-    format: Format = Format()
-    document: Document
-    time: Time
-    line: LineColumns
-    identifiers: tuple[IdentifierColumn, ...] = ()
-    """In the order of trust; a line without any is kept as an event that belongs to nobody."""
-    traits: dict[str, Column] = {}
-    """Trait name -> column: sent once per customer, and again whenever it changes."""
-
-    @model_validator(mode="after")
-    def _traits_need_somebody(self) -> "Mapping":
-        if self.traits and not self.identifiers:
-            raise ValueError("[traits] needs [[identifiers]]: a trait belongs to somebody")
-        return self
+    @property
+    def when(self) -> Time | None:
+        return self.time
 
     def needed_columns(self) -> tuple[str, ...]:
-        """The columns that every line of an order needs, each once."""
-        line = self.line
-        return tuple(dict.fromkeys([self.document.column, self.time.column, line.sku, line.quantity, line.price]))
+        named = [self.id, self.time.column if self.time else None, self.type_column]
+        wanted = [one for one in named if one is not None]
+        if self.kind == "accounts" and self.account is not None:
+            wanted.append(self.account)
+        return tuple(dict.fromkeys([*wanted, *[one.column for one in self.identifiers]]))
 
     def columns(self) -> tuple[str, ...]:
-        """The columns to read, each once; the needed ones first."""
-        wanted = list(self.needed_columns())
-        wanted += [self.line.name] if self.line.name else []
-        wanted += [identifier.column for identifier in self.identifiers]
-        wanted += self.traits.values()
-        return tuple(dict.fromkeys(wanted))
+        wanted = [*self.needed_columns(), *([self.account] if self.account else [])]
+        wanted += [one.column for one in self.properties.values()]
+        return tuple(dict.fromkeys([*wanted, *self._about_people()]))
+
+    def number_columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(numbers_of(self.traits, self.properties)))
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.kind in ("people", "leads") and not self.identifiers:
+            raise ValueError(f"{self.kind} need [[identifiers]]: without one, a row is nobody's")
+        if self.kind == "accounts" and self.account is None:
+            raise ValueError("accounts need account: the column of its id or name")
+        if self.kind == "events" and (self.type is None) == (self.type_column is None):
+            raise ValueError('events need type = "…" or type_column, and only one of them')
+        if self.kind != "events" and (self.type or self.type_column):
+            raise ValueError(f"{self.kind} have their own type; leave type and type_column out")
+        return self
 
 
-def load_mapping(path: Path) -> Mapping:
-    """Read a .toml or .json mapping. Raises `InvalidInput` that names every fault at once."""
+Mapping = OrderMapping | RowMapping
+
+_KINDS: Final[dict[str, type[OrderMapping] | type[RowMapping]]] = {
+    "orders": OrderMapping,
+    **dict.fromkeys(("people", "accounts", "leads", "events"), RowMapping),
+}
+
+
+def load_mapping(given: Path | str) -> Mapping:
+    """Read a .toml or .json mapping, or a shipped one by its name. Raises `InvalidInput` with every fault at once."""
+    path = Path(given)
+    if str(given) in shipped():
+        raw = (files("producers.files") / "shipped" / f"{given}.toml").read_text("utf-8")
+        return parse_mapping(tomllib.loads(raw), str(given))
     try:
-        raw = path.read_bytes()
-        content = orjson.loads(raw) if path.suffix == ".json" else tomllib.loads(raw.decode())
+        content = path.read_bytes()
+        parsed = orjson.loads(content) if path.suffix == ".json" else tomllib.loads(content.decode("utf-8-sig"))
     except OSError as error:
         raise InvalidInput(
-            f"mapping {path}: wanted a TOML or JSON file, got {error.strerror}; name a file that can be read",
+            f"mapping {path}: wanted a TOML or JSON file, got {error.strerror}; name a file that can be read, or one of"
+            f" the shipped mappings: {', '.join(shipped())}",
             code="invalid_mapping",
         ) from error
     except UnicodeDecodeError as error:
@@ -178,13 +110,25 @@ def load_mapping(path: Path) -> Mapping:
             f" {error}",
             code="invalid_mapping",
         ) from error
-    return parse_mapping(content, str(path))
+    return parse_mapping(parsed, str(path))
+
+
+def shipped() -> list[str]:
+    """The names of the mappings that come with Simorgh."""
+    found = (files("producers.files") / "shipped").iterdir()
+    return sorted(one.name.removesuffix(".toml") for one in found if one.name.endswith(".toml"))
 
 
 def parse_mapping(content: object, where: str = "mapping") -> Mapping:
     """Check a mapping that is already decoded."""
+    kind: Any = content.get("kind", "orders") if isinstance(content, dict) else "orders"
+    model = _KINDS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        raise InvalidInput(
+            f"{where}: kind: wanted one of {', '.join(_KINDS)}, got another; fix it", code="invalid_mapping"
+        )
     try:
-        return Mapping.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
         faults = [
             f"{'.'.join(map(str, fault['loc'])) or 'top level'}: {fault['msg'].removeprefix('Value error, ')}"
@@ -199,11 +143,11 @@ def parse_mapping(content: object, where: str = "mapping") -> Mapping:
 
 def kind_of(path: Path, given: FileKind | None) -> FileKind:
     """The file's kind: as given, else by its ending."""
-    kind = given or _KIND_BY_ENDING.get(path.suffix.lower())
+    kind = given or KIND_BY_ENDING.get(path.suffix.lower())
     if kind is None:
         raise InvalidInput(
             f"{path.name}: wanted a known ending, got another; "
-            f"write [format] kind = one of {', '.join(sorted(set(_KIND_BY_ENDING.values())))} in the mapping",
+            f"write [format] kind = one of {', '.join(sorted(set(KIND_BY_ENDING.values())))} in the mapping",
             code="unknown_file_kind",
         )
     return kind

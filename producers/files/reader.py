@@ -6,7 +6,8 @@ JSON Lines file and the first row of a Parquet file is 1.
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -29,21 +30,38 @@ _IS_DATA: Final = re.compile(r"@|^[+-]?[\d.,:/ -]*\d[\d.,:/ T-]*$")
 
 class Row(NamedTuple):
     """Values in the order of the columns asked for; with a `fault` (a reason code) the readable ones, if any, and the
-    row's bytes."""
+    row's bytes. `line`: the first of its lines in the file, as an editor numbers them."""
 
     number: int
     values: tuple[object, ...]
     fault: str = ""
     raw: Raw | None = None
+    line: int = 0
 
 
-def read_rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
-    """Stream the named columns.
+def read_rows(
+    path: Path, form: Format, columns: Sequence[str], optional: Collection[str] = frozenset()
+) -> Iterator[Row]:
+    """Stream the named columns; an `optional` one that the file lacks is None.
 
     A row that cannot be read comes with its fault and does not stop the others. Raises `InvalidInput` if the file as a
     whole cannot be read or lacks a column.
     """
-    _require_file(path)
+    require_file(path)
+    if optional and (missing := set(optional).difference(columns_of(path, form))):
+        there = [column for column in columns if column not in missing]
+        return _filled_up(_rows(path, form, there), columns, there)
+    return _rows(path, form, columns)
+
+
+def _filled_up(rows: Iterator[Row], columns: Sequence[str], there: Sequence[str]) -> Iterator[Row]:
+    at = [there.index(column) if column in there else None for column in columns]
+    for row in rows:
+        values = tuple([None if n is None else row.values[n] for n in at]) if row.values else ()
+        yield row._replace(values=values)
+
+
+def _rows(path: Path, form: Format, columns: Sequence[str]) -> Iterator[Row]:
     kind = kind_of(path, form.kind)
     if kind == "parquet":
         return _parquet(path, columns)
@@ -59,9 +77,9 @@ def check_columns(path: Path, mapping: Mapping) -> None:
 
     JSON Lines have no header: there, a needed column is missing if none of the first rows has it.
     """
-    _require_file(path)
+    require_file(path)
     if kind_of(path, mapping.format.kind) != "jsonl":
-        next(read_rows(path, mapping.format, mapping.columns()), None)
+        next(read_rows(path, mapping.format, mapping.columns(), mapping.optional_columns()), None)
         return
     needed = mapping.needed_columns()
     rows = [row.values for row in islice(_json_lines(path, needed), _LOOKED_AT) if row.values]
@@ -74,7 +92,55 @@ def check_columns(path: Path, mapping: Mapping) -> None:
         )
 
 
-def _require_file(path: Path) -> None:
+def columns_of(path: Path, form: Format) -> list[str]:
+    """The names of a file's columns, in their order; of JSON Lines, those of the first rows. Each once."""
+    kind = kind_of(path, form.kind)
+    if form.header:
+        return list(form.header)
+    if kind == "parquet":
+        with _opened_parquet(path) as file:
+            names: list[str] = file.schema_arrow.names
+    elif kind == "jsonl":
+        with path.open("rb") as lines:
+            parsed = [_parsed(line) for line, _ in islice(byte_lines(lines), _LOOKED_AT)]
+        names = [name for record in parsed if isinstance(record, dict) for name in record]
+    elif kind == "xlsx":
+        names = ["" if name is None else str(name).strip() for name in next(_sheet(path), ())]
+    else:
+        encoding = form.encoding or "utf-8"
+        with path.open(encoding=encoding, errors="replace", newline="") as file:
+            lines_ = TextLines(file, encoding)
+            try:
+                names = next(csv.reader(lines_, delimiter=form.delimiter or ","), [])
+            except (csv.Error, RowTooLong):
+                names = []
+        names = [name.strip().removeprefix("\ufeff") for name in names]
+    if not any(names):
+        raise InvalidInput(f"{path.name}: wanted a first line of names, got none; fix the file", code="unreadable_file")
+    return [name for name in dict.fromkeys(names) if (name and names.count(name) == 1) or kind == "jsonl"]
+
+
+def _parsed(line: bytes) -> object:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def count_rows(path: Path, form: Format) -> int:
+    """About how many rows it has, for a progress bar."""
+    kind = kind_of(path, form.kind)
+    if kind == "parquet":
+        with _opened_parquet(path) as file:
+            return int(file.metadata.num_rows)
+    if kind == "xlsx":
+        return 0
+    with path.open("rb") as lines:
+        return sum(piece.count(b"\n") for piece in iter(lambda: lines.read(1 << 20), b""))
+
+
+def require_file(path: Path) -> None:
+    """Raises `InvalidInput` unless it is one."""
     if path.is_dir():
         raise InvalidInput(f"{path}: wanted a file, got a directory; name a file in it", code="no_such_file")
     if not path.is_file():
@@ -127,14 +193,16 @@ def _what_there_is(header: Sequence[str], missing: Sequence[str]) -> str:
 
 def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str]) -> Iterator[Row]:
     # utf-8-sig removes the mark of spreadsheets; surrogateescape: a bad byte affects only its row
-    encoding = "utf-8-sig" if form.encoding.lower() in ("utf-8", "utf8") else form.encoding
+    encoding = form.encoding or "utf-8"
+    encoding = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     with path.open(encoding=encoding, errors="surrogateescape", newline="") as file:
         lines = TextLines(file, encoding)
-        records = csv.reader(lines, delimiter=delimiter)
+        records: Iterator[list[str]]
+        records = _Split(lines, form.separator) if form.separator else csv.reader(lines, delimiter=delimiter)
         try:
-            header = [name.strip() for name in next(records, [])]
+            header = [name.strip() for name in form.header or next(records, [])]
             positions = _positions(path, header, columns)
-            yield from _records(records, lines, positions, len(header))
+            yield from _records(records, lines, positions, len(header), number=0 if form.header else 1)
         except (csv.Error, RowTooLong) as error:
             raise InvalidInput(
                 f"{path.name}: wanted a header of at most {MAX_ROW} characters, got another first line; fix the file or"
@@ -143,14 +211,30 @@ def _delimited(path: Path, form: Format, delimiter: str, columns: Sequence[str])
             ) from error
         except UnicodeDecodeError as error:
             raise InvalidInput(
-                f"{path.name}: wanted text in {form.encoding}, got other bytes ({error.reason}); fix the mapping's"
-                " encoding",
+                f"{path.name}: wanted text in {encoding}, got other bytes ({error.reason}); fix the mapping's encoding",
                 code="unreadable_file",
             ) from error
 
 
-def _records(records: Iterator[list[str]], lines: TextLines, positions: list[int], width: int) -> Iterator[Row]:
-    number = 1
+class _Split:
+    """Columns between matches of an expression. Blanks at either end of a line are none. A too long line ends nothing,
+    as it would a generator."""
+
+    def __init__(self, lines: Iterator[str], separator: str) -> None:
+        self._lines = lines
+        self._cut = re.compile(separator).split
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self
+
+    def __next__(self) -> list[str]:
+        text = next(self._lines).strip()
+        return self._cut(text) if text else []
+
+
+def _records(
+    records: Iterator[list[str]], lines: TextLines, positions: list[int], width: int, number: int
+) -> Iterator[Row]:
     while True:
         number += 1
         lines.begin()
@@ -159,9 +243,9 @@ def _records(records: Iterator[list[str]], lines: TextLines, positions: list[int
         except StopIteration:
             return
         except csv.Error:
-            yield Row(number, (), "unreadable_row", lines.raw())
+            yield Row(number, (), "unreadable_row", raw := lines.raw(), raw.first_line)
         except RowTooLong:
-            yield Row(number, (), "row_too_long", lines.raw())
+            yield Row(number, (), "row_too_long", raw := lines.raw(), raw.first_line)
         else:
             if record:
                 yield _delimited_row(number, record, positions, width, lines)
@@ -170,11 +254,11 @@ def _records(records: Iterator[list[str]], lines: TextLines, positions: list[int
 def _delimited_row(number: int, record: list[str], positions: list[int], width: int, lines: TextLines) -> Row:
     if len(record) != width:
         there = tuple([record[position] if position < len(record) else None for position in positions])
-        return Row(number, there, "wrong_number_of_fields", lines.raw())
+        return Row(number, there, "wrong_number_of_fields", lines.raw(), lines.first_line)
     values = tuple([record[position] for position in positions])
     if any(not value.isascii() and _has_bad_bytes(value) for value in values):
-        return Row(number, values, "wrong_encoding", lines.raw())
-    return Row(number, values)
+        return Row(number, values, "wrong_encoding", lines.raw(), lines.first_line)
+    return Row(number, values, line=lines.first_line)
 
 
 def _has_bad_bytes(text: str) -> bool:
@@ -185,7 +269,7 @@ def _json_lines(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     with path.open("rb") as file:
         for number, (line, too_long) in enumerate(byte_lines(file), start=1):
             if too_long:
-                yield Row(number, (), "row_too_long", too_long)
+                yield Row(number, (), "row_too_long", too_long, number)
             elif line.strip():
                 yield _json_row(number, line, columns)
 
@@ -198,26 +282,37 @@ def _json_row(number: int, line: bytes, columns: Sequence[str]) -> Row:
     else:
         fault = "not_an_object"
     if not isinstance(record, dict):
-        return Row(number, (), fault, Raw(number, number, len(line), line[:KEPT]))
-    return Row(number, tuple([record.get(column) for column in columns]))
+        return Row(number, (), fault, Raw(number, number, len(line), line[:KEPT]), number)
+    return Row(number, tuple([_flat(record.get(column)) for column in columns]), line=number)
 
 
-def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def _flat(value: object) -> object:
+    """A list or an object as JSON: a cell is one value."""
+    return orjson.dumps(value).decode() if isinstance(value, list | dict) else value
+
+
+@contextmanager
+def _opened_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
-            _positions(path, file.schema_arrow.names, columns)
-            number = 1
-            for batch in file.iter_batches(batch_size=16_384, columns=list(columns)):
-                lists = [_plain(batch.column(column)).to_pylist() for column in columns]
-                for values in zip(*lists, strict=True):
-                    yield Row(number, values)
-                    number += 1
+            yield file
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(
             f"{path.name}: wanted a Parquet file, got another or a damaged one ({type(error).__name__}); export it"
             " again, or fix the mapping's [format] kind",
             code="unreadable_file",
         ) from error
+
+
+def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    with _opened_parquet(path) as file:
+        _positions(path, file.schema_arrow.names, columns)
+        number = 1
+        for batch in file.iter_batches(batch_size=16_384, columns=list(columns)):
+            lists = [_plain(batch.column(column)).to_pylist() for column in columns]
+            for values in zip(*lists, strict=True):
+                yield Row(number, values)
+                number += 1
 
 
 def _plain(column: pa.Array) -> pa.Array:

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from random import random
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
 import httpx
 import orjson
 
-from producers.files.orders import Event
+from producers.files.events import Event
 from producers.files.patient import post
 from producers.limits import MAX_BODY
 from schemas.errors import Broken
@@ -46,10 +47,13 @@ class HttpSink:
         base_url: str,
         write_key: str,
         *,
+        source: str | None = None,
         pause: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = random,
         timeout: float = 60.0,
     ) -> None:
+        """`source`: the declared source to send as, which only a server's own key may choose."""
+        self._path = "/v1/events" if source is None else f"/v1/events?source={quote(source)}"
         self._client = httpx.Client(base_url=base_url, auth=(write_key, ""), timeout=timeout)
         self._pause = pause
         self._random = random
@@ -72,7 +76,7 @@ class HttpSink:
     def _send(self, batch: list[bytes]) -> list[SendOutcome]:
         body = b"[" + b",".join(batch) + b"]"
         response = post(
-            self._client, "/v1/events", body, content_type=_BATCH_TYPE, pause=self._pause, random=self._random
+            self._client, self._path, body, content_type=_BATCH_TYPE, pause=self._pause, random=self._random
         )
         answer = _json(response)
         rejected = answer.get("rejected")

@@ -127,6 +127,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     kind         what kind of message it is; of several fields, the first that is there
     cases        kind -> our type, or a `Meaning`
     otherwise    type of other kinds: a template with {kind}; absent: `custom.<vendor>_<kind>` with the whole item
+    rest         path of the object that stands for the whole item there
     skip         kinds that are not events, such as a test of the connection
     id           templates of the event's id, of which the first with all its parts holds; `#` before one hashes it
     somebody     an event without any identifier is refused, instead of belonging to nobody
@@ -137,6 +138,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     items: str = ""
     cases: dict[str, str | Meaning] = {}
     otherwise: str = ""
+    rest: str = "."
     skip: tuple[str, ...] = ()
     time: TimeField | None = None
     identifiers: tuple[IdentifierField, ...] = ()
@@ -162,7 +164,8 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         properties = values_of(self.properties | case.properties if case else self.properties, scope)
         type_ = case.type if case else self._other(kind, vendor)
         if not case and not self.otherwise:
-            properties = item | properties
+            rest = find(self.rest, scope)
+            properties = (rest if isinstance(rest, dict) else item) | properties
         time_field = (case.time if case else None) or self.time
         time, unread = read_time(time_field, scope)
         own = case.identifiers if case else ()

@@ -11,7 +11,15 @@ from typing import Any, Final
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -94,8 +102,16 @@ def _written_out(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode()
 
 
-def progress(console: Console | None = None) -> Progress:
-    """A progress bar on standard error, if that is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+class _Rate(ProgressColumn):
+    """How many are done a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+
+def progress(console: Console | None = None, *, rate: bool = False) -> Progress:
+    """A progress bar on standard error, if that is a terminal; with the `rate`, and when it will end."""
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
+    columns += [_Rate(), TimeRemainingColumn()] if rate else [TimeRemainingColumn()]
     console = console or Console(stderr=True)
     return Progress(*columns, console=console, disable=not console.is_terminal)

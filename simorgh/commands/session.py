@@ -55,13 +55,19 @@ class Api:
         pages = list(self.pages(path, limit, **params))
         return {"items": [item for page in pages for item in page["items"]], "next_cursor": pages[-1]["next_cursor"]}
 
-    def sink(self, channel: str) -> Any:
-        return self._session.sink(channel)
+    @property
+    def folder(self) -> Path | None:
+        """The data folder, if it is on this machine."""
+        folder: Path | None = self._session.folder
+        return folder
 
-    def source(self) -> str:
+    def sink(self, channel: str, source: str | None = None) -> Any:
+        return self._session.sink(channel, source)
+
+    def source(self, source: str | None = None) -> str:
         """The source of a sink's events."""
-        source: str = self._session.source()
-        return source
+        name: str = self._session.source(source)
+        return name
 
 
 @contextmanager

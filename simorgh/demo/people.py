@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from producers.files.orders import Event
+from producers.files.events import Event
 from producers.files.sinks import SendOutcome, Sink
 from schemas.moments import read_moment
 

@@ -22,5 +22,5 @@ def test_the_page_on_importing_does_what_it_says(tmp_path: Path) -> None:
                 compared += 1
     finally:
         shell.close()
-    assert compared == 4
+    assert compared == 5
     assert (tmp_path / "simorgh-data" / "log.sqlite").exists()

@@ -114,7 +114,11 @@ def test_where_nothing_can_be_used_the_exit_says_so(till: Till) -> None:
     ended = till.run(till.file([row(1, n="none"), row(2, n="none")]))
     assert ended.code == 1
     assert "no row could be used" in ended.err
-    assert till.run(till.file([row(1, n="none"), row(2, n="2")])).code == 0
+    half = till.file([row(1, n="none"), row(2, n="2")])
+    ended = till.run(half)
+    assert ended.code == 1
+    assert "wanted at most 10% of 2 rows refused, got 1" in ended.err
+    assert till.run(half, "--max-refused", "0.5").code == 0
     assert till.run(till.file([row(1, n="none")]), "--dry-run").code == 1
     assert till.run(till.file([])).code == 0
 
@@ -180,3 +184,54 @@ def test_a_folder_is_made_only_where_that_is_asked_for(till: Till) -> None:
         command = [sys.executable, "-m", "simorgh", *words, *more]
         ended = subprocess.run(command, capture_output=True, text=True, check=True)
         assert f'"new": {new}, "already_here": {10 - new}' in ended.stdout
+
+
+CONTACTS = (
+    "شناسه مشتری;نام;موبایل;ایمیل;شهر\n۷;سارا;۰۹۱۲۳۴۵۶۷۸۹;sara.k@example.com;شیراز\n8;رضا;0912;reza.k@example.com;\n"
+)
+
+
+def test_people_by_a_guessed_mapping_become_profiles(till: Till, world: tuple[Server, Client]) -> None:
+    _, client = world
+    path = till.folder / "contacts.csv"
+    path.write_text(CONTACTS, encoding="utf-8")
+    guess = simorgh("import", path, "--guess")
+    assert guess.code == 0
+    till.mapping.write_text(guess.out.replace('name = "contacts"', f'name = "{till.folder.name}"'))
+    dry = till.run(path, "--dry-run")
+    assert "2 rows would become 2 events" in dry.out
+    assert "not_a_phone" in dry.out
+    assert counts(till.run(path, "--json")) == (2, 2, 0)
+    assert counts(till.run(path, "--json")) == (2, 0, 2)
+    client.settled()
+    shown = simorgh("profiles", "show", "phone:+989123456789", "--json", "--data", till.server.data).json()
+    assert shown["traits"]["city"] == "شیراز"
+    assert {one["type"] for one in shown["identities"]} == {"email", "phone", "user_id"}
+
+
+def test_a_source_s_settings_hold_for_its_files(till: Till, world: tuple[Server, Client]) -> None:
+    _, client = world
+    where = ("--data", till.server.data)
+    assert simorgh("sources", "create", "tehran-till", "--channel", "pos", *where).code == 0
+    settings = ("currency=IRT", "region=IR", "time_zone=Asia/Tehran", "book=tehran")
+    assert simorgh("sources", "update", "tehran-till", *settings, *where).code == 0
+    till.mapping.write_text(
+        """
+name = "tehran"
+channel = "pos"
+source = "tehran-till"
+document = {column = "no"}
+time = {column = "when"}
+identifiers = [{column = "mobile", type = "phone"}]
+line = {sku = "item", quantity = "n", price = "each"}
+"""
+    )
+    path = till.file(["1,1405/09/01 10:00,09121112233,tea,2,50000"], header="no,when,mobile,item,n,each")
+    assert counts(till.run(path, "--json")) == (1, 1, 0)
+    assert counts(till.run(path, "--json")) == (1, 0, 1)
+    client.settled()
+    shown = simorgh("profiles", "show", "phone:+989121112233", "--include", "metrics,events", "--json", *where).json()
+    assert shown["metrics"]["revenue"] == {"IRR": 1_000_000}
+    [event] = shown["events"]["items"]
+    assert (event["source"], event["time"]) == ("tehran-till", "2026-11-22T06:30:00.000Z")
+    assert "got an unknown id" in till.run(path, "--source", "nobody").fault()

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from identity import nodes, rules
 from identity.rules import DEFAULT_RULES
-from producers.files import orders
+from producers.files import events, numbers
 from producers.segment import type_of_track
 from schemas import clock
 from schemas.catalog import Catalog
@@ -44,7 +44,9 @@ KNOWN: Final = {
     "producers/vendors/paths.py",  # pure functions
     "producers/vendors/signing.py",  # pure functions
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail
-    "producers/files/orders.py",  # here
+    "producers/files/orders.py",  # of one file, while it is read
+    "producers/files/events.py",  # here
+    "producers/files/numbers.py",  # names and signs of currencies; here
     "stream_processors/state/profile.py",  # test_pipeline_caches, test_cluster_stages, and every law with `cached=1`
 }
 """Files that hold a cache by name. Others are plain values: `GraphDirectory` and `Copies` (test_pipeline_caches),
@@ -86,12 +88,21 @@ def test_functions_answer_the_same_from_empty_caches() -> None:
             [DEFAULT_RULES.rank(type) for type in ("user_id", "email", "a_type_of_theirs")],
             [DEFAULT_RULES.is_blocked("user_id", value) for value in ("null", "u42")],
             [type_of_track(Catalog.load(), name) for name in ("Order Completed", "order  completed", "Foo Bar")],
-            [orders._as_number(Decimal(text)) for text in ("1", "1.0", "0.1")],
+            [events.as_number(Decimal(text)) for text in ("1", "1.0", "0.1")],
+            [numbers.read_number(text).sign for text in ("5 €", "5 تومان", "$5")],
             [nodes.from_hex(f"{number:032x}") for number in (1, 255, 1 << 127)],
         ]
 
     before = answers()
-    for cache in (clock._hour, rules._rank, rules._compile, type_of_track, orders._as_number, nodes.from_hex):
+    for cache in (
+        clock._hour,
+        rules._rank,
+        rules._compile,
+        type_of_track,
+        events.as_number,
+        numbers._currency,
+        nodes.from_hex,
+    ):
         cache.cache_clear()
     DEFAULT_RULES.__dict__.pop("matchers", None)
     assert answers() == before

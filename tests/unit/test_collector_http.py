@@ -459,3 +459,20 @@ def test_the_paths_are_documented(it: World) -> None:
     paths = it.app.openapi()["paths"]
     for path in ("/v1/track", "/v1/t", "/v1/batch", "/v1/import", "/v1/events"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
+
+
+def test_only_the_operator_s_own_key_sends_as_another_source(it: World) -> None:
+    it.registry.declare("source", "till", {"currency": "IRT", "book": "shop"}, by="test")
+    it.registry.declare("source", "files", {"write_key_sha256": [_digest("files")]}, by="test")
+    it.registry.trust("local")
+    for key, source, status in (
+        (KEY, "till", 403),
+        ("files", "till", 403),  # a declared source of that name is not the operator
+        ("files", "files", 200),
+        ("local", "nobody", 404),
+        ("local", "till", 200),
+    ):
+        answer = it.send("/v1/events", CLOUD, headers=basic(key), params={"source": source})
+        assert answer.status_code == status, (key, source)
+    event = it.events()[-1]
+    assert (event["source"], event["flags"]) == ("/sources/till", ["money_uncounted"])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from identity.normalise import normalise
-from producers.files.orders import Event
+from producers.files.events import Event
 from producers.files.sinks import ACCEPTED, SendOutcome
 from schemas.clock import iso
 from simorgh.demo import simulation

@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
+from producers.files.events import REFUSED, Event
 from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
-from producers.files.orders import CONTINUED, REFUSED, Event
+from producers.files.orders import CONTINUED
 from producers.files.report import Report
 from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT
@@ -138,7 +139,7 @@ def test_cancellations_are_refunds(csv: Path, number: str, cells: str, told: tup
     assert (events[0]["type"], orders(events)[0]["revenue"]) == told
 
 
-def test_a_faulty_row_holds_its_document_back_and_nothing_else(csv: Path) -> None:
+def test_a_faulty_line_is_left_out_and_its_basket_stays(csv: Path) -> None:
     good = "{0},2024-07-01 10:00,77,Bonn,a,Apple,1,1\n"
     bad = [
         "3,2024-07-01 10:00,77,Bonn,a,Apple,two,1\n",
@@ -150,12 +151,13 @@ def test_a_faulty_row_holds_its_document_back_and_nothing_else(csv: Path) -> Non
         "8,2024-07-01 10:00,77,Bonn,a,Apple,NaN,1e5\n",
     ]
     events, report = events_of(csv, HEADER + good.format(1) + good.format(3) + "".join(bad) + good.format(2))
-    assert [order["order_id"] for order in orders(events)] == ["2"]
-    assert report.held_back == 2
+    told = {order["order_id"]: (order["revenue"], order.get("lines_left_out")) for order in orders(events)}
+    assert told == {"3": (1, 1), "1": (1, 1), "2": (1, None)}
+    assert (report.rows, report.unusable) == (10, 7)
     assert {reason: found.first for reason, found in report.rejected.items()} == {
         "quantity_not_a_number": ["row 4"],
         "time_not_a_time": ["row 5"],
-        "quantity_zero": ["row 6"],
+        "no_usable_line": ["row 6"],
         "price_missing": ["row 7"],
         "wrong_number_of_fields": ["row 8"],
         "missing_document": ["row 9"],
@@ -199,7 +201,7 @@ def test_traits_are_told_once_and_when_they_change_in_the_order_of_time(csv: Pat
 def test_an_identifier_that_pandas_made_a_fraction_is_repaired(csv: Path) -> None:
     events, report = events_of(csv, HEADER + "1,2024-07-01 10:00,77.0,Bonn,a,Apple,1,1\n")
     assert events[0]["data"]["identifiers"][0]["value"] == "77"
-    assert report.repaired == Counter({'identifier written as a fraction (".0" taken off)': 1})
+    assert [str(place) for place in report.repaired["fraction_removed"].places] == ["row 2, card"]
 
 
 def test_a_long_order_goes_on_in_further_events_and_loses_nothing(csv: Path) -> None:
@@ -245,9 +247,9 @@ def test_a_decimal_comma_and_another_delimiter(csv: Path) -> None:
         + "1;2024-07-01 10:00;77;Bonn;a;Apple;2;1,50\n1;2024-07-01 10:00;77;Bonn;a;Apple;1;1.50\n"
     )
     events, report = events_of(csv, text, form)
-    assert [event["refused"] for event in events] == [
-        "till.csv, rows 2 to 3: price_not_a_number; correct the file and import it again"
-    ]
+    kept, order = events[:2]
+    assert kept["refused"] == "till.csv, row 3: price_not_a_number; correct the file and import it again"
+    assert order["data"]["properties"]["revenue"] == 3
     assert report.rejected["price_not_a_number"].first == ["row 3"]
 
 

@@ -14,8 +14,8 @@ from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
 from producers import cloudevents
 from producers.door import Door
+from producers.files.events import Event
 from producers.files.local import LocalSink
-from producers.files.orders import Event
 from producers.files.sinks import MAX_BATCH, HttpSink
 from producers.limits import MAX_BODY
 from registry.models import Source

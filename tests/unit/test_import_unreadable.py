@@ -11,11 +11,11 @@ import pytest
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
 from producers.door import Door
+from producers.files.events import REFUSED, Event
 from producers.files.importer import import_file, read_events
 from producers.files.lines import KEPT, MAX_ROW
 from producers.files.local import LocalSink
 from producers.files.mapping import Mapping, parse_mapping
-from producers.files.orders import REFUSED, Event
 from producers.files.report import Report
 from producers.limits import MAX_EVENT
 from registry.models import Source

@@ -2,7 +2,8 @@
 
 That a proof is the vendor's scheme is shown by `vectors.json` in the folders: public test vectors, signed by others. A
 vendor that is odd has a `signer.py` in its folder, with `sign(request, secret) -> headers` (or `seal(request, secret)
--> request`, where the proof is in the body) and, if it needs, `SECRET`.
+-> request`, where the proof is in the body) and, if it needs, `SECRET`; and `SIGNS_BODIES` if its signature is over the
+whole body.
 """
 
 import base64
@@ -80,6 +81,14 @@ def sealed(connector: Connector, request: VendorRequest, other: bool = False) ->
     proof, query = signed(connector, request, other)
     headers = Headers((dict(request.headers.items()) | proof).items())
     return replace(request, headers=headers, query={**request.query, **query}, memo={})
+
+
+def signs_bodies(connector: Connector) -> bool:
+    """Whether `signed` signs the whole body."""
+    module = _own(connector)
+    if module is not None and hasattr(module, "sign"):
+        return bool(getattr(module, "SIGNS_BODIES", False))
+    return isinstance(_first(connector.verify), (Hmac, SignedPairs, StandardWebhooks, Ecdsa))
 
 
 def _own(connector: Connector) -> Any:
