@@ -45,6 +45,10 @@ class Tails:
             size += len(tail[kept].chunk.body)
         self._tails[topic, partition] = tail[kept:]
 
+    def forget(self, topic: str, partition: int) -> None:
+        """Have a partition read from the file, until there are newer chunks."""
+        self._tails.pop((topic, partition), None)
+
     def holding(self, topic: str, partition: int, wanted: range) -> Sequence[Stored] | None:
         """The chunks that hold these offsets, as far as they exist; None if they must be read from the file."""
         tail = self._tails.get((topic, partition), ())

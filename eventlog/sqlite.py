@@ -8,7 +8,7 @@ connections.
 import sqlite3
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ from eventlog.checks import (
 from eventlog.chunks import Chunk, join_small, pack, unpack
 from eventlog.latest import Commits, Stored, Tails
 from eventlog.port import Message, Position, Record
+from eventlog.sqlite_blank import blank, purge
 from eventlog.sqlite_chunks import ChunkPlace, insert, load
 from eventlog.sqlite_file import (
     Committed,
@@ -334,6 +335,18 @@ class SqliteEventLog:
             ) from error
 
     # --- the rest
+
+    def blank(self, topic: str, partition: int, offsets: Collection[int]) -> None:
+        """Take records out for good: see `sqlite_blank`. Blocks. The journal has their bytes until `purge`."""
+        check_partition(topic, partition, self._partitions(topic))
+        self._check_open()
+        blank(self._path, ChunkPlace(topic, partition), offsets, self._ends[topic][partition])
+        self._tails.forget(topic, partition)
+
+    def purge(self) -> bool:
+        """Truncate the journal; see `sqlite_blank`. Blocks."""
+        self._check_open()
+        return purge(self._path)
 
     def close(self) -> None:
         with self._closing:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from eventlog.about import check_format, lost_record
-from eventlog.chunks import MOST_RECORDS, pack
+from eventlog.chunks import MOST_RECORDS, pack, unpack
 from eventlog.latest import Stored
 from eventlog.port import LOST
 from eventlog.sqlite_chunks import FAULTS, ChunkPlace, end_of, insert, sound_chunks, walk
@@ -88,6 +88,16 @@ def check(path: Path) -> Findings:
             if isinstance(found, range)
         ]
         return Findings(losses, load_commits(db)[1], lost_transactions(path))
+
+
+def about_of(path: Path) -> dict[str, str]:
+    """What the log says about itself, as `eventlog.about.read_about` does, even while another process has it open."""
+    found: dict[str, str] = {}
+    with readable(path), closing(connect(path, "ro")) as db:
+        for stored in sound_chunks(db, ChunkPlace(ABOUT, 0), 0):
+            for record in unpack(0, stored.first, stored.chunk, stored.appended_at, range(stored.first, stored.end)):
+                found.setdefault(record.key.decode(), record.value.decode())
+    return found
 
 
 def repair(path: Path, now: int) -> Repaired:

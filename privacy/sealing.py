@@ -31,6 +31,8 @@ from privacy.keyring import DataKey, Keyring
 
 SEALED: Final = b',"sealed":{'
 _PROPERTIES: Final = b'"properties":'
+_OPENED: Final = b'"sealed":['
+_Lengths = tuple[int, int]
 _ID_LENGTH: Final = len(',"id":""') + 32
 
 
@@ -71,6 +73,32 @@ def seal(key: DataKey, event: str, clear: bytes, content: bytes, *, facts: bytes
         + f',"id":"{event}","sealed":{{{whose}"clear":{len(clear)},"key":"{key.id}","dictionary":{LATEST}'
         f',"content":"{sealed}"}}}}'.encode()
     )
+
+
+class Opened(NamedTuple):
+    """The parts of an event as `Opener` shows it; see `seal`."""
+
+    clear: bytes
+    facts: bytes
+    content: bytes
+
+
+def opened_parts(value: bytes) -> Opened | None:
+    """None for what is no opened event."""
+    start = value.find(_OPENED)
+    if start < 0:
+        return None
+    try:
+        clear, facts = msgspec.json.decode(
+            value[start + len(_OPENED) - 1 : value.index(b"]", start) + 1], type=_Lengths
+        )
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    head = b'"sealed":[%d,%d],"facts":' % (clear, facts)
+    if clear != start or not value.startswith(head, start):
+        return None
+    end = start + len(head) + facts
+    return Opened(value[:start], value[start + len(head) : end], b"{" + value[end + 1 :])
 
 
 class Opener:

@@ -106,7 +106,7 @@ class _Person(NamedTuple):
     key: DataKey | None = None
 
 
-_SUPPRESSED: Final = "identifiers: wanted people who were not forgotten, got one who was; send no more of them"
+FORGOTTEN: Final = "identifiers: wanted people who were not forgotten, got one who was; send no more of them"
 _MOST_TEXTS: Final = 200
 """That are looked at in what cannot be read as an event."""
 
@@ -205,8 +205,10 @@ class Door:
         """The record that keeps a refused event: its bytes and the reason, under its own id if it has one. `webhook`:
         what a retry needs to know of the vendor's request that it came in."""
         safe_id = id if _is_id(id) else self._new_id()
+        if received_at != self._asked_at:
+            self._follow_rules(received_at)
         if error.code == SUPPRESSED or (self._forgotten and self._names_forgotten(raw)):
-            return Refused(safe_id, SUPPRESSED, _SUPPRESSED, None)
+            return Refused(safe_id, SUPPRESSED, FORGOTTEN, None)
         payload = raw if isinstance(raw, bytes) else dump(raw)
         text, encoded = _as_text(payload)
         rejection = Rejection(
@@ -232,6 +234,10 @@ class Door:
         except InvalidIdentifier:
             return None
         return None if known is None else known.node
+
+    def again(self, value: bytes) -> bytes | None:
+        """An event of the log as it was read, for the log once more; None where its person was forgotten."""
+        return value if self._sealer is None else self._sealer.again(value)
 
     def _names_forgotten(self, raw: bytes | Object) -> bool:
         """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""
@@ -427,7 +433,7 @@ class Door:
         if wrong is not None and not (found or hints or blocked or of_nobody):
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
         if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
-            raise InvalidEvent(_SUPPRESSED, code=SUPPRESSED)
+            raise InvalidEvent(FORGOTTEN, code=SUPPRESSED)
         if self._budgets is not None:
             self._budgets.identifiers(source, found.keys() | hints.keys(), received_at)
         person = self._person(

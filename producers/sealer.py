@@ -5,10 +5,10 @@ from typing import Final
 
 import orjson
 
-from identity.nodes import node_of, to_hex
+from identity.nodes import from_hex, node_of, to_hex
 from privacy.facts import Facts, facts_of, nothing
 from privacy.keyring import DataKey, Keyring, Name
-from privacy.sealing import seal
+from privacy.sealing import opened_parts, seal
 from producers.limits import encode
 from schemas.catalog import Catalog
 from schemas.clock import iso
@@ -61,6 +61,20 @@ class Sealer:
             return seal(key, event, clear, content, facts=facts)
         key = self._drawer(source, iso(received_at)[:_DAY])
         return seal(key, event, clear, content, facts=facts, owner=to_hex(key.node))
+
+    def again(self, value: bytes) -> bytes | None:
+        """An event as it was read, sealed once more. None where the keys of its person are destroyed. What is no opened
+        event stays as it is."""
+        parts = opened_parts(value)
+        if parts is None:
+            return value
+        said = orjson.loads(value)
+        if not said["identifiers"]:
+            key = self._drawer(str(said["source"]).removeprefix("/sources/"), str(said["received_at"])[:_DAY])
+            return seal(key, said["key"], parts.clear, parts.content, facts=parts.facts, owner=to_hex(key.node))
+        node = from_hex(said["identifiers"][0]["node"])
+        keys = self._keyring.find((node,)).get(node)
+        return seal(keys[0], said["key"], parts.clear, parts.content, facts=parts.facts) if keys else None
 
     def _drawer(self, source: str, day: str) -> DataKey:
         known = self._drawers.get((source, day))

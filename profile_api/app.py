@@ -4,11 +4,14 @@
 app, and calls `watch` last.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from fastapi import FastAPI
 
 from profile_api import (
+    audit,
     consent,
     events,
     export,
@@ -22,6 +25,7 @@ from profile_api import (
     purposes,
     reference,
     rejected,
+    retention,
     schemata,
     secrets,
     segments,
@@ -35,6 +39,7 @@ from profile_api import (
 )
 from profile_api.deps import ApiDeps, keep
 from profile_api.framing import Framing
+from profile_api.recording import settle
 from profile_api.routes import add
 
 _TOPICS: Final = (
@@ -47,6 +52,7 @@ _TOPICS: Final = (
     stream,
     triggers,
     purposes,
+    retention,
     status,
     events,
     tellings,
@@ -58,7 +64,14 @@ _TOPICS: Final = (
     sources,
     tokens,
     identity_rules,
+    audit,
 )
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await settle(app)
 
 
 def create_api(deps: ApiDeps) -> FastAPI:
@@ -71,6 +84,7 @@ def create_api(deps: ApiDeps) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
+        lifespan=_lifespan,
     )
     keep(app, deps)
     problems.install(app)

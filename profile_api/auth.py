@@ -7,8 +7,10 @@ from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from profile_api.call import CURRENT
 from profile_api.deps import ApiDeps, deps_of
 from profile_api.problems import UNAUTHORIZED
+from profile_api.recording import asked
 from registry.models import Token
 from registry.scopes import Scope, allows
 from schemas.errors import Denied, Throttled
@@ -39,7 +41,7 @@ async def guard(
     """The dependency of every route of the API: lets a request through only with a token that has the route's scope.
 
     It also brings the registry up to date, so that an answer follows all that was declared before the request, here or
-    in another process.
+    in another process. What would change something is recorded before it does.
     """
     deps = deps_of(request)
     if deps.projections.at_hand:
@@ -47,6 +49,8 @@ async def guard(
     else:
         await run_in_threadpool(deps.registry.refresh)
     token = _token(deps, credentials, request.client.host if request.client else "")
+    if (call := CURRENT.get()) is not None:
+        call.token, call.sources = token, deps.registry.sources
     needed = scope_of(request.scope["endpoint"])
     if needed is None or not allows(token.scopes, needed):
         raise Denied(
@@ -54,6 +58,7 @@ async def guard(
             code="forbidden",
         )
     request.state.token = token
+    await asked(request)
 
 
 def _token(deps: ApiDeps, credentials: HTTPAuthorizationCredentials | None, address: str) -> Token:

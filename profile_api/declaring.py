@@ -7,17 +7,18 @@ from typing import Any, Final, Generic, TypeVar
 
 from fastapi import Response
 
+from profile_api.call import note
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
 from profile_api.status import PROJECTIONS_GROUP
-from registry.models import Kind, Purpose, SegmentDeclaration, Source, Token, Trigger
+from registry.models import Kind, Purpose, Retention, SegmentDeclaration, Source, Token, Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Backpressure, Conflict, NotFound
 
 _POLL_SECONDS = 0.01
 
-D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger, Purpose)
+D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger, Purpose, Retention)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Resource(Generic[D]):
         one = self.among(deps.registry).get(name)
         if one is None:
             raise NotFound(f"{self.kind}: wanted the id of one that exists, got an unknown id; see /v1/{self.kind}s")
+        note(target=f"{self.kind}:{name}")
         return one
 
     def require_new(self, deps: ApiDeps, name: str) -> None:
@@ -66,6 +68,7 @@ class Resource(Generic[D]):
     def put(self, deps: ApiDeps, name: str, body: Mapping[str, Any], by: str) -> D:
         """Declare it as a whole, replacing the former declaration with this id."""
         offset = deps.registry.declare(self.kind, name, body, by)
+        note(target=f"{self.kind}:{name}")
         if self.waits:
             wait_until_visible(deps, offset)
         return self.found(deps, name)
@@ -83,6 +86,7 @@ SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
 TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
 SEGMENTS: Final = Resource[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
 TRIGGERS: Final = Resource[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
+RETENTIONS: Final = Resource[Retention]("retention", lambda registry: registry.retentions)
 PURPOSES: Final = Resource[Purpose]("purpose", lambda registry: registry.purposes)
 
 

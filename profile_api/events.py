@@ -11,6 +11,7 @@ from fastapi import Query
 from eventlog.port import Record, RecordLog
 from profile_api import views
 from profile_api.auth import scope
+from profile_api.call import note, unrecorded
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
@@ -131,5 +132,9 @@ def latest_events(
         items, reached = latest(deps.log, until, limit), until
     else:
         items, reached = later(deps.log, read(deps, after, until), limit)
+    if items:
+        note(others=len(items))
+    else:
+        unrecorded()  # whoever follows asks several times a second
     behind = sum(max(0, until[place] - offset) for place, offset in reached.items())
     return JsonReply(page(items) | {"follow": cursor_of(deps, reached), "behind": behind})

@@ -11,6 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from profile_api import people
 from profile_api.auth import scope
+from profile_api.call import require_personal
 from profile_api.deps import ApiDeps, Deps, one_per_app
 from profile_api.params import ProfileKey
 from profile_api.portability.archive import Files, archive, csv_pieces, json_pieces
@@ -84,6 +85,7 @@ def export_profile(
 ) -> StreamingResponse:
     """Everything that is known of a person and where it came from: JSON and CSV files, and a page to read, in the
     language that `lang` or `Accept-Language` asks for. A ZIP that ends early is not complete, and does not open."""
+    require_personal("export")
     people.require_everybody(deps)
     contents = Contents(deps, people.profile_row(deps, key))
     pieces = archive(files(contents, language_of(lang, accept_language)), contents.now)

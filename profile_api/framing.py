@@ -29,6 +29,10 @@ PREFIXES: Final = tuple(
         "tokens",
         "replay",
         "identity-rules",
+        "audit",
+        "privacy",
+        "purposes",
+        "retentions",
     )
 )
 """The API's own; others may be the collector's."""

@@ -8,6 +8,7 @@ from fastapi import Query
 
 from identity.nodes import event_key, from_hex
 from profile_api.auth import scope
+from profile_api.call import note, require_personal
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.operations import KnownEvent
@@ -58,6 +59,8 @@ def known_events(
 ) -> JsonReply:
     """Say which of up to 1,000 events are here already, in the order of the request. Records that wait in the log are
     not known yet."""
+    require_personal("events by their ids")
+    note(others=len(body.events))
     if wait:
         wait_until_counted(deps)
     return JsonReply({"known": known(deps, body.events)})

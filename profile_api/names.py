@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Query
 
 from profile_api.auth import scope
+from profile_api.call import masks, require_personal
 from profile_api.deps import one_per_app
 from profile_api.models.examples import example
 from profile_api.models.operations import SeenPage
@@ -23,16 +24,26 @@ SeenOf = Annotated[Seen, Depends(one_per_app(Seen))]
 def names(seen: Seen, of: Of, event_type: str) -> list[dict[str, Any]]:
     if of == "properties":
         _require_type(event_type)
-    return [{"name": name} for name in seen.names(of, event_type)]
+    return [{"name": name} for name in seen.names(of, event_type) if _may_be_told(of, name, event_type)]
+
+
+def _may_be_told(of: Of, name: str, event_type: str) -> bool:
+    """A name that nobody has declared may be anything."""
+    hiding = masks()
+    if hiding is None or of not in ("traits", "properties"):
+        return True
+    return hiding.is_declared(("traits", *name.split(".")) if of == "traits" else _path(name), event_type)
 
 
 def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any]]:
     """Raises `InvalidInput` for a kind without values."""
     match of:
         case "traits":
+            _require_open(("traits", name), "")
             found = seen.values((name,), None)
         case "properties":
             _require_type(event_type)
+            _require_open(_path(name), event_type)
             found = seen.values(_path(name), event_type)
         case _:
             raise InvalidInput(
@@ -40,6 +51,13 @@ def values(seen: Seen, of: Of, event_type: str, name: str) -> list[dict[str, Any
                 code="no_values",
             )
     return [{"value": value, "count": count} for value, count in found]
+
+
+def _require_open(path: Path, event_type: str) -> None:
+    """Raises `Denied` where whoever asks may not see these values."""
+    hiding = masks()
+    if hiding is not None and not hiding.is_open(path, event_type):
+        require_personal("values")
 
 
 def _require_type(event_type: str) -> None:

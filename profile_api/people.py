@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 
-from identity.nodes import node_of, parse_profile_id
+from identity.nodes import node_of, parse_profile_id, to_hex
 from identity.normalise import NO_REGION, normalise
+from profile_api.call import note, require_personal
 from profile_api.deps import ApiDeps
 from schemas.errors import Backpressure, Conflict, InvalidIdentifier, NotFound, SimorghError
 from stream_processors.views.recent import View
@@ -25,7 +26,9 @@ _POLL_SECONDS = 0.05
 
 
 def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
-    """The node of an identifier, as shown or as a caller writes it. Raises `InvalidIdentifier`."""
+    """The node of an identifier, as shown or as a caller writes it. Raises `InvalidIdentifier`, and `Denied` if the
+    caller may not see identifiers: they could try them out."""
+    require_personal("profile key")
     return node_of(deps.secret, deps.workspace, kind, normalise(kind, value))
 
 
@@ -96,6 +99,7 @@ def profile_row(deps: ApiDeps, key: str) -> Row:
     for _ in range(_TRIES):
         if (found := deps.views.of_node(node)) is not None:
             return _opened(*found)
+    note(sought=[to_hex(node)])
     raise absent(deps)
 
 
@@ -137,6 +141,7 @@ def rows_of(deps: ApiDeps, profiles: Sequence[int]) -> dict[int, Row]:
 
 
 def _opened(profile: int, view: View) -> Row:
+    note(profiles=[profile])
     return {"profile": profile, "ver": view.ver, "memberships": view.memberships, **orjson.loads(view.text)}
 
 

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import Path
 
-from identity.nodes import to_hex
+from identity.nodes import from_hex, to_hex
 from profile_api import people
 from profile_api.auth import Caller, scope
+from profile_api.call import note
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import reached
 from profile_api.deps import ApiDeps, Deps
@@ -75,7 +76,9 @@ def found(deps: ApiDeps, id: str) -> Erasure:
     deps.registry.refresh()
     request = deps.registry.erasures.requests.get(id)
     if request is None:
+        note(sought=[id])
         raise NotFound("privacy request: wanted the id of one, got an unknown id; see /v1/privacy/requests")
+    note(profiles=[from_hex(request.profile)])
     return request
 
 
@@ -99,6 +102,7 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
     before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
     requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
     shown = heapq.nlargest(limit + 1, requests, key=attrgetter("offset"))
+    note(profiles=[from_hex(one.profile) for one in shown[:limit]])
     more = len(shown) > limit
     following = write_cursor(deps.secret, "privacy requests", [shown[limit - 1].offset]) if more else None
     return JsonReply(page([view(one) for one in shown[:limit]], following))

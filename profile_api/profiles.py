@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from identity.nodes import from_hex, to_hex
 from profile_api import people, permits, views
 from profile_api.auth import scope
+from profile_api.call import note, require_personal
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.consent import MaskedProfile
@@ -143,6 +144,7 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...], purpose: str 
     owners = deps.views.owners(node for some in nodes.values() for node in some)
     whose = {key: _only({owners[node] for node in some if node in owners}) for key, some in nodes.items()}
     rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
+    note(sought=[to_hex(node) for key, some in nodes.items() if whose[key] not in rows for node in some])
     if len(rows) < len(nodes):
         people.require_everybody(deps)
     found = {profile: view_of(deps, row, parts, fresh, purpose=purpose) for profile, row in rows.items()}
@@ -169,11 +171,14 @@ def search(
     seen) does too, except for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) shows
     the present: an active profile moves to the top.
     """
+    if text:
+        require_personal("search")
     people.require_everybody(deps)
     order = order or ("newest" if text else "id")
     following, rows = _page_of(deps, text, limit, cursor, order)
     fresh = freshness(deps)
     full = people.rows_of(deps, rows)
+    note(sought=[text] if text and not full else [])
     shown = [view_of(deps, full[row], views.DEFAULT_PARTS, fresh, purpose=purpose) for row in rows if row in full]
     return page(shown, following)
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request, Response
 
 from profile_api import views
 from profile_api.auth import scope
+from profile_api.call import note, require_personal
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
@@ -62,10 +63,13 @@ class Which:
 
 def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
     """The row of a rejected event; of several with one id of a source, the latest open one. Raises `NotFound`, and
-    `Conflict` (code `ambiguous_id`) if several sources have this id and none is named.
+    `Conflict` (code `ambiguous_id`) if several sources have this id and none is named; `Denied` if the caller may not
+    see ids that senders gave.
     """
+    require_personal("rejected event by its id")
     rows = deps.reader.rows(_ONE, {"id": name, "source": source})
     if not rows:
+        note(sought=[name])
         raise NotFound("rejected event: wanted the id of one, got an unknown id; see /v1/rejected")
     if len(rows) > 1:
         candidates = ", ".join(sorted(row["source"] for row in rows))
@@ -74,11 +78,13 @@ def find(deps: ApiDeps, name: str, source: str = "") -> dict[str, Any]:
             " ?source=",
             code="ambiguous_id",
         )
+    note(others=1)
     return rows[0]
 
 
 def listed(deps: ApiDeps, which: Which, limit: int, cursor: str | None, *, resolved: bool = False) -> dict[str, Any]:
     following, rows = _page_of(deps, which, limit, cursor, resolved=resolved)
+    note(others=len(rows))
     return page([views.rejected_view(row) for row in rows], following)
 
 
@@ -126,7 +132,9 @@ def several(deps: ApiDeps, body: RejectedFilter) -> tuple[str | None, list[dict[
             "filter: wanted one of source, code, since and until, got none; say which rejected events are meant",
             code="no_filter",
         )
-    return _page_of(deps, which, body.limit, body.cursor)
+    following, rows = _page_of(deps, which, body.limit, body.cursor)
+    note(others=len(rows))
+    return following, rows
 
 
 async def raw_body(request: Request) -> bytes:

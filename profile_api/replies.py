@@ -6,6 +6,9 @@ from typing import Any
 import orjson
 from fastapi import Response
 
+from profile_api.call import CURRENT, masks
+from profile_api.masking import shown
+
 
 def encode(value: Any) -> bytes:
     """`value` as JSON; a Decimal becomes a number with no digit lost and no trailing zero: 361.500000 is
@@ -15,10 +18,13 @@ def encode(value: Any) -> bytes:
 
 
 class JsonReply(Response):
+    """An answer of a route. Whoever may not see personal values gets it masked (`masking`)."""
+
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return encode(content)
+        call, hiding = CURRENT.get(), masks()
+        return encode(content if call is None or hiding is None else shown(call.answers, content, hiding))
 
 
 def page(items: list[Any], next_cursor: str | None = None) -> dict[str, Any]:

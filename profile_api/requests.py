@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
-from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, LawfulBasis
+from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, FieldPath, LawfulBasis
 from registry.scopes import Scope
 from schemas.catalog import Catalog
 
@@ -143,6 +143,16 @@ class PurposeIn(Request):
     name: str = Field(default="", max_length=200)
     lawful_basis: LawfulBasis = "consent"
     default: Default | None = None
+
+
+class RetentionIn(Request):
+    """Events of this `type` and `source`, each of which may be omitted for any, are kept for so many `days`."""
+
+    model_config = with_example({"id": "page-views", "type": "page.viewed", "days": 400}, closed=True)
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
+    type: str = Field(default="", max_length=200, description="A type of events, or `rejected` for rejected ones.")
+    source: str = Field(default="", max_length=200, description="Id of a source.")
+    days: int = Field(ge=1, le=36_500, description="After the time of the event.")
 
 
 class ConsentIn(Request):
@@ -286,6 +296,12 @@ class RecordedRequest(Request):
     received_at: str | int | None = None
 
 
+class AuditVerifyIn(Request):
+    model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
+    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
+    known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
+
+
 class SourceChange(Request):
     """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
@@ -293,7 +309,8 @@ class SourceChange(Request):
     with a value that does not fit. `clock`: whether to trust its times. `time_zone` (IANA), `region` (ISO 3166) and
     `currency` (ISO 4217, or IRT for tomans) apply if an event names none. Of the events of one `book` that report one
     order, that of the source with the lowest `trust` counts. `aliases`: your own names of track events -> event types.
-    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md).
+    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md). `personal` and `not_personal`: fields, such
+    as `traits.city`, that only the scope `personal` sees, or that all see.
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -313,6 +330,8 @@ class SourceChange(Request):
     aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
     vendor: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     webhook: HearingIn = Field(default_factory=HearingIn)
+    personal: list[FieldPath] = Field(default_factory=list, max_length=200)
+    not_personal: list[FieldPath] = Field(default_factory=list, max_length=200)
 
     @field_validator("region")
     @classmethod

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from profile_api.auth import guard
 from profile_api.framing import only_json
+from profile_api.recording import RecordedRoute
 from schemas.problems import RESPONSES
 
 
@@ -16,6 +17,7 @@ def guarded(tag: str, prefix: str = "") -> APIRouter:
         tags=[tag],
         dependencies=[Depends(guard), Depends(only_json)],
         responses=RESPONSES,
+        route_class=RecordedRoute,
         strict_content_type=False,  # what says nothing of itself is JSON (see `framing`)
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from profile_api import trial
+from profile_api.call import masks, require_personal
 from profile_api.declaring import SEGMENTS
 from profile_api.deps import ApiDeps
 from schemas.errors import Conflict, InvalidRule, NotFound
@@ -47,6 +48,8 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
     `own`: the segment that is to have it. Those that name this one must keep within the limits, too.
     """
     rule = parse_rule(written)
+    if (hiding := masks()) and next(hiding.hidden_in(written), None):
+        require_personal("rule")
     resolve = resolver(deps, own, rule)
     try:
         check_size(rule, resolve)

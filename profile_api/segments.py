@@ -8,6 +8,7 @@ from fastapi import Response
 from identity.nodes import profile_id
 from profile_api import people, permits, rules, trial
 from profile_api.auth import Caller, scope
+from profile_api.call import note, sees_personal
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import SEGMENTS, position, reached
 from profile_api.deps import ApiDeps, Deps
@@ -102,12 +103,13 @@ def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, An
     query = compile_sql(rule, deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
     row = trial.rows(deps, Query(sql, query.parameters))[0]
+    note(profiles=row["sample"])
     answer = {"count": row["n"], "sample": [profile_id(profile) for profile in row["sample"]]}
     return answer | warned(names, rule)
 
 
 def warned(names: Seen, rule: Rule) -> dict[str, Any]:
-    found = warnings(names, rule)
+    found = warnings(names, rule) if sees_personal() else []  # they quote names that were seen
     return {"warnings": found} if found else {}
 
 
@@ -121,6 +123,7 @@ def members(deps: ApiDeps, name: str, limit: int, cursor: str | None, purpose: s
     more = len(rows) > limit
     following = write_cursor(deps.secret, "members", [shown[-1]["profile"]]) if more else None
     told = shown if purpose is None else _allowing(deps, shown, purpose)
+    note(profiles=[row["profile"] for row in told])
     items = [{"profile_id": profile_id(row["profile"]), "entered_at": iso(row["entered_ms"])} for row in told]
     return page(items, following) | ({} if purpose is None else {"left_out": len(shown) - len(told)})
 

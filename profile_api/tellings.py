@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from identity.nodes import profile_id
 from profile_api.auth import scope
+from profile_api.call import note
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
@@ -84,6 +85,7 @@ def _disagreements(deps: ApiDeps, facts: Sequence[int]) -> Iterator[tuple[int, D
 
 
 def _view(conflict: Disagreement) -> dict[str, Any]:
+    note(profiles=[row["home"] for row in conflict.tellings if row["home"]])
     tellings = [
         {
             "source": row["source"],

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Response
 
 from profile_api.auth import Caller, scope
+from profile_api.call import sees_personal
 from profile_api.declaring import TOKENS
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
@@ -17,9 +18,9 @@ from profile_api.requests import TokenIn
 from profile_api.routes import guarded
 from registry.keys import new_token, sha256_hex
 from registry.models import Token
-from registry.scopes import ADMIN
+from registry.scopes import ADMIN, PERSONAL, Scope
 from schemas.clock import iso
-from schemas.errors import Conflict, InvalidInput
+from schemas.errors import Conflict, Denied, InvalidInput
 
 
 def view(token: Token) -> dict[str, Any]:
@@ -37,6 +38,15 @@ def expiry(deps: ApiDeps, at: str | int | None) -> int | None:
             code="invalid_moment",
         )
     return ms
+
+
+def require_held(wanted: frozenset[Scope]) -> None:
+    """Nobody hands out more than they have. Raises `Denied`; `admin` brings all scopes but `personal`."""
+    if PERSONAL in wanted and not sees_personal():
+        raise Denied(
+            f"scopes: wanted scopes of the token that asks, got {PERSONAL}, which it lacks; use one that has it",
+            code="forbidden",
+        )
 
 
 routes = guarded("administration")
@@ -58,10 +68,12 @@ def list_tokens(deps: Deps) -> JsonReply:
 @scope(ADMIN)
 def create_token(deps: Deps, body: TokenIn, by: Caller) -> JsonReply:
     """Create a token with these scopes, valid until `expires_at` if given. Only this answer shows it."""
+    require_held(frozenset(body.scopes))
     token, name = new_token(), f"tok_{secrets.token_hex(6)}"
     declared = {
         "name": body.name,
         "scopes": sorted(body.scopes),
+        "masked": PERSONAL not in body.scopes,
         "token_sha256": sha256_hex(token),
         "expires_at": expiry(deps, body.expires_at),
     }

@@ -8,6 +8,7 @@ from fastapi import Query, Response
 from destinations.senders.declared import checked_webhook
 from profile_api import permits, views
 from profile_api.auth import Caller, scope
+from profile_api.call import note
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import TRIGGERS
 from profile_api.deps import ApiDeps, Deps
@@ -77,6 +78,7 @@ def deliveries(deps: ApiDeps, name: str, limit: int, cursor: str | None, status:
     ms, last = read_cursor(deps.secret, "deliveries", cursor, (int, str)) if cursor else (1 << 62, "")
     rows = deps.reader.rows(_DELIVERIES, {"trigger": name, "status": status, "ms": ms, "id": last, "limit": limit + 1})
     shown = rows[:limit]
+    note(others=len(shown))
     more = len(rows) > limit
     following = write_cursor(deps.secret, "deliveries", (shown[-1]["created_ms"], shown[-1]["id"])) if more else None
     return page([views.delivery_view(row) for row in shown], following)

@@ -3,23 +3,25 @@
 Times are int ms since 1970 UTC. Unknown fields are refused: a misspelt setting is not silently ignored.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, tzinfo
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, SerializationInfo, field_serializer, model_validator
 
 from eventlog.port import Message
-from registry.scopes import Scope
+from registry.scopes import PERSONAL, Scope
 from schemas.custom import folded
 
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
 Name = Annotated[str, Field(max_length=200)]
 EventName = Annotated[str, Field(min_length=1, max_length=200)]
+FieldPath = Annotated[str, Field(pattern=r"^(traits|properties|context)(\.[^.]+)+$", max_length=200)]
+"""A field of an event, such as `traits.city` or `properties.delivery.note`."""
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 IdentityRules = dict[str, Any]
@@ -131,6 +133,10 @@ class Source(Declaration):
     webhook: Hearing = Hearing()
     secrets: Annotated[tuple[SourceSecret, ...], Field(max_length=MOST_SECRETS)] = ()
     """Of the vendor's webhook, the oldest first."""
+    personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
+    """Fields that are personal, with all below them, beside those that the schemas mark."""
+    not_personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
+    """Fields that are not, though no schema declares them, or one marks them."""
 
     @cached_property
     def trusts_clock(self) -> bool:
@@ -168,6 +174,15 @@ class Token(Declaration):
     expires_at: int | None = None
     created_at: int | None = None
     """None: created by an earlier version, or by the environment."""
+    masked: bool = False
+    """Created without the scope `personal`. Tokens of versions that did not know it have it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_personal(cls, body: Any) -> Any:
+        if not isinstance(body, Mapping) or body.get("masked") or not isinstance(body.get("scopes"), Iterable):
+            return body
+        return {**body, "scopes": [*body["scopes"], PERSONAL]}
 
 
 class SegmentDeclaration(Declaration):
@@ -236,8 +251,33 @@ class Trigger(Declaration):
     created_at: int
 
 
+class Retention(Declaration):
+    """For how many `days` after their time events of a `type` and a `source` are kept; "" is any of them. `REJECTED` is
+    the type of rejected events, for which the time of receipt counts. Of several that fit an event, the shortest
+    holds."""
+
+    id: Id
+    type: Annotated[str, Field(max_length=200)] = ""
+    source: Annotated[str, Field(max_length=200)] = ""
+    days: Annotated[int, Field(ge=1, le=36_500)]
+    created_at: int
+
+
+REJECTED: Final = "rejected"
+
 Kind = Literal[
-    "source", "token", "segment", "trigger", "purpose", "rules", "merge", "split", "erase", "asked", "answered"
+    "source",
+    "token",
+    "segment",
+    "trigger",
+    "purpose",
+    "retention",
+    "rules",
+    "merge",
+    "split",
+    "erase",
+    "asked",
+    "answered",
 ]
 
 

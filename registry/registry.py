@@ -17,6 +17,7 @@ from registry.models import (
     Kind,
     Purpose,
     RegistryRecord,
+    Retention,
     SegmentDeclaration,
     Source,
     Token,
@@ -113,6 +114,11 @@ class Registry:
     def purposes(self) -> Mapping[str, Purpose]:
         """What data is used for, by id."""
         return self._now.purposes
+
+    @property
+    def retentions(self) -> Mapping[str, Retention]:
+        """How long events are kept, by id."""
+        return self._now.retentions
 
     @property
     def rules(self) -> Mapping[str, Any] | None:

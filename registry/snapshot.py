@@ -15,6 +15,7 @@ from registry.models import (
     Declaration,
     Purpose,
     RegistryRecord,
+    Retention,
     SegmentDeclaration,
     Source,
     Token,
@@ -30,6 +31,7 @@ MODELS: Mapping[str, type[Declaration]] = {
     "segment": SegmentDeclaration,
     "trigger": Trigger,
     "purpose": Purpose,
+    "retention": Retention,
 }
 """The kinds whose bodies are checked here; the others are plain objects to the registry."""
 
@@ -66,6 +68,7 @@ class Declared:
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """The stages that have stopped after setting aside too many inputs -> the reason."""
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
+    retentions: Mapping[str, Retention] = field(default_factory=dict)
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """The snapshot with the records at these offsets added; None stands for an unreadable record.
@@ -83,6 +86,7 @@ class Declared:
             POISON: dict(self.poison),
             STOPPED: dict(self.stopped),
             "purpose": dict(self.purposes),
+            "retention": dict(self.retentions),
         }
         effects = dict(self.effects)
         for offset, record in records:
@@ -93,8 +97,10 @@ class Declared:
                 _note_effect(effects, folded["segment"], offset, record)
             if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        sources, tokens, segments, triggers, rules, poison, stopped, purposes = folded.values()
-        return Declared(position, sources, tokens, segments, triggers, rules, effects, poison, stopped, purposes)
+        sources, tokens, segments, triggers, rules, poison, stopped, purposes, retentions = folded.values()
+        return Declared(
+            position, sources, tokens, segments, triggers, rules, effects, poison, stopped, purposes, retentions
+        )
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; empty for commands."""
@@ -104,6 +110,7 @@ class Declared:
             "segment": self.segments,
             "trigger": self.triggers,
             "purpose": self.purposes,
+            "retention": self.retentions,
             "rules": self.rules,
         }
         return of_kind.get(kind, {})
@@ -177,6 +184,7 @@ class Snapshot:
         self.segments = MappingProxyType(declared.segments)
         self.triggers = MappingProxyType(declared.triggers)
         self.purposes = MappingProxyType(declared.purposes)
+        self.retentions = MappingProxyType(declared.retentions)
         self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
         """The latest declared identity rules."""
         self.by_write_key = _by_write_key(declared.sources, env_source)

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from schemas.envelope import Envelope
 from schemas.event_docs import events_page
 from schemas.fields import DIALECT, schema_of
-from schemas.records import Claim, Decisions, IdentityRecord, Rejection, TouchRecord, Transition
+from schemas.records import AuditEntry, Claim, Decisions, IdentityRecord, Rejection, TouchRecord, Transition
 from schemas.sets import ALL
 
 REPOSITORY: Final = Path(__file__).parent.parent
@@ -67,6 +67,7 @@ def _record_schemas() -> dict[str, dict[str, Any]]:
         "records/touched.v1.json": _record("touched:1", "simorgh.touched", _open_schema(TouchRecord)),
         "records/identity.v2.json": _record("identity:2", "simorgh.identity", _identity_schema()),
         "records/rejected.v1.json": _record("rejected:1", "simorgh.rejected", rejection),
+        "records/audit.v1.json": _record("audit:1", "simorgh.audit", _open_schema(AuditEntry)),
     }
 
 

@@ -1,5 +1,5 @@
-"""The records of the log's other topics, as the code writes and reads them: identity, transitions, touches and
-rejected events. The published files (`schemas/records/*.json`) are generated from these types.
+"""The records of the log's other topics, as the code writes and reads them: identity, transitions, touches, rejected
+events and the audit. The published files (`schemas/records/*.json`) are generated from these types.
 
 Writing: members are in this order. Members with a default of None, False or empty are omitted if they have it.
 Reading: unknown members are ignored, so an older version reads the records of a newer one. The limits in the published
@@ -272,6 +272,43 @@ class Rejection(Struct, kw_only=True, omit_defaults=True, gc=False):
     ] = None
 
 
+# ---- simorgh.audit
+
+
+class AuditEntry(Struct, kw_only=True, omit_defaults=True, gc=False):
+    """simorgh.audit: a request to the API that reads or changes something. It holds ids and hashes, never a value.
+
+    Each process that writes has a chain of its own: entries counted from 0, each with the hash of the one before. The
+    first one of a chain holds the hash of the last record that its writer found in the topic. `hash` is a keyed hash
+    (BLAKE2b, 128 bits, with a key derived from the workspace's secret) of the record's bytes with `hash` empty.
+    """
+
+    chain: Hex128
+    n: Annotated[int, Meta(description="Place in its chain.", extra_json_schema={"minimum": 0})]
+    before: Annotated[str, Meta(description="Hash of the entry before; empty for the first record of the topic.")]
+    after: Annotated[
+        int | None,
+        Meta(description="Of the first entry of a chain: the offset of the record that `before` is the hash of."),
+    ] = None
+    at: Milliseconds
+    token: Annotated[ShortText, Meta(description="Id of the caller's token.")]
+    name: Annotated[str, Meta(description="The token's name.")] = ""
+    action: Annotated[ShortText, Meta(description="What was asked for, such as `profiles.view`.")]
+    request: Annotated[Hex128, Meta(description="The same in the two entries of a request that changes something.")]
+    asked: Annotated[
+        bool,
+        Meta(description="Written before a change. Another entry says what became of it, unless the process died."),
+    ] = False
+    status: Annotated[int, Meta(description="HTTP status of the answer; 0 where `asked`.")] = 0
+    target: Annotated[str, Meta(description="The declaration that was meant, such as `segment:vip`.")] = ""
+    profiles: Annotated[list[Hex128], Meta(description="Whose data was shown or changed: the first 100 profiles.")] = []
+    others: Annotated[int, Meta(description="How many more people or events there were.")] = 0
+    sought: Annotated[
+        list[Hex128], Meta(description="Keyed hashes of what was looked for and not found; the first 100.")
+    ] = []
+    hash: str
+
+
 # ---- as bytes
 
 _CLAIMED: Final = b'"claimed"'
@@ -284,9 +321,10 @@ _claim: Final = msgspec.json.Decoder(Claim).decode
 _touch: Final = msgspec.json.Decoder(TouchRecord).decode
 _identity: Final[Callable[[bytes], IdentityRecord]] = msgspec.json.Decoder(IdentityRecord).decode
 _rejection: Final = msgspec.json.Decoder(Rejection).decode
+_audit: Final = msgspec.json.Decoder(AuditEntry).decode
 
 
-def encode(record: Transition | Claim | TouchRecord | Rejection) -> bytes:
+def encode(record: Transition | Claim | TouchRecord | Rejection | AuditEntry) -> bytes:
     return _encode(record)
 
 
@@ -346,6 +384,13 @@ def decode_rejection(value: bytes) -> Rejection:
         return _rejection(value)
     except _UNREADABLE as error:
         raise _unreadable(topics.REJECTED, "a rejected event") from error
+
+
+def decode_audit(value: bytes) -> AuditEntry:
+    try:
+        return _audit(value)
+    except _UNREADABLE as error:
+        raise _unreadable(topics.AUDIT, "an audit entry") from error
 
 
 def _unreadable(topic: str, wanted: str) -> Broken:

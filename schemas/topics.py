@@ -26,11 +26,15 @@ DELIVERIES: Final = "simorgh.deliveries"
 ABOUT: Final = "simorgh.about"
 """The log's format, and facts that must never change. Key: name. One partition."""
 
+AUDIT: Final = "simorgh.audit"
+"""Who looked at what, and changed what: hash chains that are kept forever, and hold only ids. Key: chain. One
+partition."""
+
 KEYS: Final = "simorgh.keys"
 """On a cluster, the wrapped data keys: compacted, so that a destroyed key leaves it (`privacy.topic`). Its offsets have
 gaps, so it is not one of the log's topics."""
 
-SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT})
+SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, SEGMENTS, ABOUT, AUDIT})
 """Topics with one partition on one machine; the others have `partitions`."""
 
-ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT)
+ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT, AUDIT)

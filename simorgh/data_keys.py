@@ -13,6 +13,7 @@ from typing import Final
 
 from eventlog.about import claim, read_about
 from eventlog.port import RecordLog
+from eventlog.sqlite_repair import about_of
 from privacy.copy import KeysCopy
 from privacy.keyring import Keyring
 from privacy.sqlite import SqliteKeys, identity_of
@@ -116,7 +117,20 @@ def _master(settings: Settings, folder: DataDir, *, is_new: bool) -> bytes:
 
 def require_agreement(log: RecordLog, path: Path) -> None:
     """Raises `Conflict` where the log was written with a key store that is not there, or with another one."""
-    said = read_about(log).get(_CLAIM)
+    _require(read_about(log).get(_CLAIM), path)
+
+
+def require_sound(settings: Settings, folder: DataDir) -> bool:
+    """Whether the log of a folder is sealed; then its keys are at hand. Changes nothing, and may be asked beside a
+    server. Raises as `of_one_box`."""
+    said, path = about_of(settings.log_path).get(_CLAIM), path_of(folder)
+    _require(said, path)
+    if said is not None:
+        _master(settings, folder, is_new=False)
+    return said is not None
+
+
+def _require(said: str | None, path: Path) -> None:
     if said is None:
         return
     if not path.exists():

@@ -330,6 +330,12 @@ class _Here:
             headers={"authorization": f"Bearer {platform.local_token}"},
         )
 
+    def end(self) -> None:
+        """As a server that stops: the audit loses nothing."""
+        from profile_api.recording import settle
+
+        self._loop.run(settle(self._app))
+
     def call(self, method: str, path: str, body: object = None) -> Any:
         return _answer(self._loop.run(self._client.request(method, path, **_content(body))))
 
@@ -418,7 +424,11 @@ class Free:
             require_there(self._settings)
         with opened(self._settings) as platform, asyncio.Runner() as loop:
             platform.runner.start()
-            yield _Here(platform, loop, self._settings.data)
+            here = _Here(platform, loop, self._settings.data)
+            try:
+                yield here
+            finally:
+                here.end()
 
     def replay(self, progress: Progress) -> int:
         require_there(self._settings)

@@ -15,7 +15,7 @@ import httpx
 from schemas import topics
 from schemas.check import check_published
 from schemas.errors import SimorghError
-from simorgh import backup, loglines, secret
+from simorgh import backup, data_keys, loglines, secret
 from simorgh.datadir import DataDir
 from simorgh.deployment import collector_of, deployment_of, source_of_key, unreachable
 from simorgh.faults import explain
@@ -51,7 +51,7 @@ def examine(settings: Settings) -> list[Finding]:
     elif backup.is_backup(settings.data):
         checks = [_backup]
     else:
-        checks = [_schemas, _folder, _private, _secret, _disk, _clickhouse, _server, _log, _status]
+        checks = [_schemas, _folder, _private, _secret, _keys, _disk, _clickhouse, _server, _log, _status]
     return [finding for check in checks for finding in _guarded(check, settings)]
 
 
@@ -102,6 +102,19 @@ def _secret(settings: Settings) -> Iterator[Finding]:
         yield Finding(False, "secret", says)
     else:
         yield Finding(True, "secret", f"in {where}")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    if not settings.log_path.exists():
+        return
+    folder = DataDir(settings.data)
+    try:
+        sealed = data_keys.require_sound(settings, folder)
+    except SimorghError as error:
+        yield Finding(False, "data keys", error.message)
+        return
+    if sealed:
+        yield Finding(True, "data keys", f"in {data_keys.path_of(folder)}, which the log was written with")
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:

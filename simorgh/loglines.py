@@ -40,6 +40,7 @@ _OURS: Final[Mapping[str, str]] = {
     "producers": "collect",
     "profile_api": "api",
     "eventlog": "log",
+    "privacy": "privacy",
     "registry": "declarations",
     "warehouse": "warehouse",
     "identity": "identity",

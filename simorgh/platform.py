@@ -34,6 +34,7 @@ from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir, keep_files_private, require_log_where_tables_are
 from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
+from simorgh.retention import expire
 from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
@@ -79,6 +80,7 @@ class Platform:
             self.secret = secret.of_one_box(settings, self.folder, log)
             self.keyring = data_keys.of_one_box(settings, self.folder, log)
             undo.callback(self.keyring.close)
+            self._file = log
             self.log = WatchedLog(SealedLog(log, self.keyring))
             self.warehouse = open_warehouse(settings)
             undo.callback(self.warehouse.close)
@@ -235,10 +237,13 @@ class Platform:
     # ---- replay
 
     def replay(self, progress: Callable[[int, int], None] = lambda done, total: None, *, live: bool = True) -> None:
-        """Rebuild the projections next to the live ones and swap. Blocks. `live`: keep processing until the swap."""
+        """Take what is too old out of the log, rebuild the projections next to the live ones, and swap.
+        Blocks. `live`: keep processing until the swap."""
         if not self._replay_lock.acquire(blocking=False):
             raise generation.one_runs()
         try:
+            self.registry.refresh()
+            expire(self._file, self.registry.retentions.values(), system_clock())
             replay = on_one_box(
                 self.log,
                 self.warehouse,

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from eventlog.port import Message, RecordLog
-from producers.door import Door, Refused
+from producers.door import FORGOTTEN, SUPPRESSED, Door, Refused
 from producers.retry import bytes_of
 from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry
@@ -22,13 +22,13 @@ def retry_rejected(
     """Admit a rejected event again, under its id and time of receipt; durable on return.
 
     Accepted: the event (of a vendor's webhook, perhaps several) and the note that its rejection is settled are appended
-    together. Refused again: the new reason is appended, the original bytes stay. Answers {"status", "id", "code"?,
-    "reason"?}.
+    together. Refused again: the new reason is appended, the original bytes stay. Of somebody who was forgotten: it is
+    settled, without its bytes. Answers {"status", "id", "code"?, "reason"?}.
 
     Raises `Conflict` for a conflicting copy: under its id it would be a copy forever.
     """
     if record["code"] == poison.CODE and payload is None:
-        return _retry_poison(log, registry, record)
+        return _retry_poison(log, registry, door, record)
     if record["code"] == conflicts.CODE:
         raise Conflict(
             "rejected event: wanted an event that is not in the log, got a copy of one that is; send it under a new id,"
@@ -41,6 +41,8 @@ def retry_rejected(
     accepted = [verdict for verdict in verdicts if not isinstance(verdict, Refused)]
     if refused and not accepted:
         first = refused[0]
+        if first.message is None:
+            return _forgotten(log, record, first)
         again = {**record, "code": first.code, "reason": first.reason}
         log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
         return {"status": "rejected", "id": first.id, "code": first.code, "reason": first.reason}
@@ -50,7 +52,13 @@ def retry_rejected(
     return {"status": "accepted", "id": id}
 
 
-def _retry_poison(log: RecordLog, registry: Registry, record: dict[str, Any]) -> dict[str, Any]:
+def _forgotten(log: RecordLog, record: dict[str, Any], verdict: Refused) -> dict[str, Any]:
+    left = {name: value for name, value in record.items() if name != "payload_base64"} | {"payload": ""}
+    log.append(topics.REJECTED, [_settled({**left, "code": verdict.code, "reason": verdict.reason})])
+    return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
+
+
+def _retry_poison(log: RecordLog, registry: Registry, door: Door, record: dict[str, Any]) -> dict[str, Any]:
     """An input that was set aside is appended to the log again, unchanged: its first position stays set aside. A
     profile is touched again."""
     id = str(record["id"])
@@ -58,10 +66,12 @@ def _retry_poison(log: RecordLog, registry: Registry, record: dict[str, Any]) ->
         registry.take_back(id, "retry")
         log.append(topics.REJECTED, [_settled(record)])
         return {"status": "accepted", "id": id}
-    value = bytes_of(record)
-    topic = topics.IDENTITY if record["source"] == topics.IDENTITY else topics.EVENTS
+    value, topic = bytes_of(record), topics.IDENTITY if record["source"] == topics.IDENTITY else topics.EVENTS
     key = str(orjson.loads(value).get("key", "")).encode()
-    log.submit([(topic, [(key, value)]), (topics.REJECTED, [_settled(record)])]).result()
+    again = door.again(value) if topic == topics.EVENTS else value
+    if again is None:
+        return _forgotten(log, record, Refused(id, SUPPRESSED, FORGOTTEN, None))
+    log.submit([(topic, [(key, again)]), (topics.REJECTED, [_settled(record)])]).result()
     return {"status": "accepted", "id": id}
 
 

@@ -1,9 +1,10 @@
 """What is told about purposes and consent."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel
 
+from profile_api.masking import CHOICE, PERSONAL
 from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
 
 _PURPOSE: dict[str, Any] = {
@@ -58,7 +59,7 @@ class StandingOfPurpose(BaseModel):
     model_config = with_example(STANDING)
     allowed: bool
     by: str
-    choice: bool | str | None
+    choice: Annotated[bool | str | None, CHOICE]
     since: str | None
     source: str | None
     channel: str | None
@@ -83,11 +84,13 @@ class StatementView(BaseModel):
 
     model_config = with_example(_STATEMENT)
     purpose: str
-    choice: bool | str | None
+    choice: Annotated[bool | str | None, CHOICE]
     at: str
     received_at: str
     source: str
     channel: str
+    reason: Annotated[str | None, PERSONAL] = None
+    stated_by: str | None = None
 
 
 class StatementPage(BaseModel):

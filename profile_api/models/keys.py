@@ -1,6 +1,6 @@
 """Answers about sources and tokens."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
@@ -42,6 +42,7 @@ class SourceView(BaseModel):
     there is none, or if it is not known now.
     """
 
+    OPEN: ClassVar = True
     model_config = with_example(_ACTIVE)
     id: str
     keys: list[dict[str, str | None]]
@@ -56,6 +57,7 @@ class SourcePage(BaseModel):
 class NewKey(BaseModel):
     """A write key. Only this answer shows it."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_KEY | {"source": "shop", "write_key": "smg_wk_4fGh81Qz_…"})
     id: str
     source: str
@@ -130,6 +132,7 @@ _TOKEN: dict[str, Any] = {
 class TokenView(BaseModel):
     """`expires_at`: it stops working then; null: never. `created_at`: null for the token of SIMORGH_API_TOKEN."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_TOKEN)
     id: str
     scopes: list[str]
@@ -140,6 +143,7 @@ class TokenView(BaseModel):
 class NewToken(BaseModel):
     """A token. Only this answer shows it."""
 
+    OPEN: ClassVar = True
     model_config = with_example(_TOKEN | {"token": "smg_at_…"})
     id: str
     scopes: list[str]

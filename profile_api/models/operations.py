@@ -1,9 +1,10 @@
 """Answers about the platform: errors, status, rejected events, readiness, replay, rules."""
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel
 
+from profile_api.masking import FLAGS, PERSONAL
 from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
 
 
@@ -87,6 +88,20 @@ class Status(BaseModel):
     projections: list[Projection]
 
 
+class LatestEvent(BaseModel):
+    status: str
+    id: Annotated[str, PERSONAL]
+    type: str | None = None
+    name: Annotated[str | None, PERSONAL] = None
+    source: str
+    channel: str | None = None
+    time: str | None = None
+    received_at: str
+    flags: Annotated[list[str] | None, FLAGS] = None
+    code: str | None = None
+    reason: str | None = None
+
+
 class LatestEvents(BaseModel):
     """`status` is `accepted`, or `rejected` with `code` and `reason`. `follow` continues from here (`?after=`);
     `behind` is the number of records that are still to come."""
@@ -116,10 +131,20 @@ class LatestEvents(BaseModel):
             "behind": 0,
         }
     )
-    items: list[dict[str, Any]]
+    items: list[LatestEvent]
     next_cursor: str | None
     follow: str
     behind: int
+
+
+class TellingView(BaseModel):
+    source: str
+    id: Annotated[str, PERSONAL]
+    received_at: str
+    profile_id: str | None
+    amount: str | None
+    currency: str | None
+    counts: bool
 
 
 class FactConflict(BaseModel):
@@ -129,7 +154,7 @@ class FactConflict(BaseModel):
     code: str
     type: str
     about: list[str]
-    tellings: list[dict[str, Any]]
+    tellings: list[TellingView]
 
 
 _TELLING = {"profile_id": PROFILE_ID, "currency": "EUR", "received_at": AT}
@@ -179,14 +204,14 @@ class RejectedEvent(BaseModel):
     vendor, the headers that say what the payload is, and whether it is the whole body."""
 
     model_config = with_example(_REJECTED)
-    id: str
+    id: Annotated[str, PERSONAL]
     code: str
     reason: str
     source: str
     channel: str
     received_at: str
-    payload: str | None = None
-    payload_base64: str | None = None
+    payload: Annotated[str | None, PERSONAL] = None
+    payload_base64: Annotated[str | None, PERSONAL] = None
     webhook: dict[str, Any] | None = None
     resolved: bool | None = None
 
@@ -198,6 +223,7 @@ class RejectedPage(BaseModel):
 
 
 class RetryOutcome(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"id": "m-2", "status": "accepted"})
 
 
@@ -218,6 +244,7 @@ class Dismissed(BaseModel):
 
 
 class Items(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"items": [{"id": "order.completed/1"}], "next_cursor": None})
     items: list[dict[str, Any]]
     next_cursor: str | None
@@ -226,12 +253,16 @@ class Items(BaseModel):
 class SeenPage(BaseModel):
     """Each item is a `name`, or a `value` with its `count` in the sample."""
 
+    OPEN: ClassVar = True
+    """Its route shows what may be seen, and refuses the rest."""
+
     model_config = with_example({"items": [{"name": "currency"}, {"name": "products.sku"}], "next_cursor": None})
     items: list[dict[str, Any]]
     next_cursor: str | None
 
 
 class Anything(BaseModel):
+    OPEN: ClassVar = True
     model_config = with_example({"type": "object", "properties": {"order_id": {"type": "string"}}})
 
 
@@ -276,6 +307,8 @@ class ReplayState(BaseModel):
 
 class RulesView(BaseModel):
     """All identity rules."""
+
+    OPEN: ClassVar = True
 
     model_config = with_example({"rules": {"version": 1, "priorities": ["user_id", "email"], "max_nodes": 1000}})
 

@@ -1,9 +1,10 @@
 """What is told about privacy requests."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel
 
+from profile_api.masking import REASON
 from profile_api.models.examples import AT, PROFILE_ID, with_example
 
 _ERASURE = {
@@ -31,7 +32,7 @@ class ErasureView(BaseModel):
     state: Literal["requested", "unreadable", "destroyed", "nobody", "answered"]
     profile_id: str | None
     identities: int
-    reason: str
+    reason: Annotated[str, REASON]
     by: str
     requested_at: str
     unreadable_at: str | None = None
@@ -41,4 +42,24 @@ class ErasureView(BaseModel):
 class ErasureList(BaseModel):
     model_config = with_example({"items": [_ERASURE], "next_cursor": None})
     items: list[ErasureView]
+    next_cursor: str | None
+
+
+_RETENTION = {"id": "page-views", "type": "page.viewed", "source": "", "days": 400, "created_at": AT}
+
+
+class RetentionView(BaseModel):
+    """`type`, `source`: "" is any."""
+
+    model_config = with_example(_RETENTION)
+    id: str
+    type: str
+    source: str
+    days: int
+    created_at: str
+
+
+class RetentionPage(BaseModel):
+    model_config = with_example({"items": [_RETENTION], "next_cursor": None})
+    items: list[RetentionView]
     next_cursor: str | None

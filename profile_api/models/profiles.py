@@ -1,9 +1,10 @@
 """Answers about people: the 360° view, its parts, events, identities."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
+from profile_api.masking import CONSENT, CONTEXT, FLAGS, IDENTIFIER, PERSONAL, PROPERTIES, REASON, TRAITS
 from profile_api.models.consent import MaskedProfile, StandingOfPurpose
 from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
 
@@ -11,7 +12,7 @@ from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_e
 class IdentityView(BaseModel):
     model_config = with_example({"type": "user_id", "value": "u42", "first_seen": AT, "last_seen": AT})
     type: str
-    value: str
+    value: Annotated[str, IDENTIFIER]
     first_seen: str
     last_seen: str
 
@@ -75,15 +76,36 @@ _VIEW: dict[str, Any] = {
 }
 
 
+class IdentifierView(BaseModel):
+    """`trust` is there where the identifier is a hint, which links nobody."""
+
+    type: str | None
+    value: Annotated[str | None, IDENTIFIER]
+    trust: str | None = None
+
+
 class EventView(BaseModel):
+    """Members without a value are absent. `counts`: false where another event tells the same fact, and counts."""
+
     model_config = with_example(_EVENT)
-    id: str
+    id: Annotated[str, PERSONAL]
     type: str
     time: str
     received_at: str
     channel: str
     source: str
-    identifiers: list[dict[str, Any]]
+    identifiers: list[IdentifierView]
+    name: Annotated[str | None, PERSONAL] = None
+    original_time: str | None = None
+    dataschema: str | None = None
+    subject: Annotated[str | None, PERSONAL] = None
+    properties: Annotated[dict[str, Any] | None, PROPERTIES] = None
+    traits: Annotated[dict[str, Any] | None, TRAITS] = None
+    context: Annotated[dict[str, Any] | None, CONTEXT] = None
+    consent: Annotated[dict[str, Any] | None, CONSENT] = None
+    flags: Annotated[list[str] | None, FLAGS] = None
+    original: Annotated[dict[str, Any] | None, PERSONAL] = None
+    counts: bool | None = None
 
 
 class EventPage(BaseModel):
@@ -105,11 +127,11 @@ class Profile(BaseModel):
     model_config = with_example(_VIEW)
     profile_id: str
     workspace: str
-    traits: dict[str, Any] | None = None
+    traits: Annotated[dict[str, Any] | None, TRAITS] = None
     identities: list[IdentityView] | None = None
     segments: list[MembershipView] | None = None
     metrics: Metrics | None = None
-    consent: dict[str, Any] | None = None
+    consent: Annotated[dict[str, Any] | None, CONSENT] = None
     purposes: dict[str, StandingOfPurpose] | None = None
     predictions: dict[str, Any] | None = None
     events: EventPage | None = None
@@ -175,6 +197,28 @@ class LookupAnswer(BaseModel):
     items: list[Found]
 
 
+class NamedEvent(BaseModel):
+    source: str
+    id: Annotated[str, PERSONAL]
+    time: str
+
+
+class Decision(BaseModel):
+    """What identity decided, and why. Of `survivor` to `event` each kind of decision has its own."""
+
+    outcome: str
+    at: str
+    survivor: str | None = None
+    absorbed: str | None = None
+    from_: str | None = Field(default=None, alias="from")
+    to: list[str] | None = None
+    between: list[IdentifierView | None] | None = None
+    identifier: IdentifierView | None = None
+    reason: Annotated[str | None, REASON] = None
+    by: str | None = None
+    event: NamedEvent | None = None
+
+
 class Identities(BaseModel):
     """With `explain=true`, `decisions` lists the merges, refusals and splits of the profile, with their reasons."""
 
@@ -197,4 +241,4 @@ class Identities(BaseModel):
     )
     items: list[IdentityView]
     next_cursor: str | None
-    decisions: list[dict[str, Any]] | None = None
+    decisions: list[Decision] | None = None

@@ -1,9 +1,10 @@
 """Answers about segments, triggers and deliveries."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 
+from profile_api.masking import DELIVERY, RULE, SHOWN, WHY
 from profile_api.models.examples import AT, CURSOR, EXAMPLE_RULE, PROFILE_ID, with_example
 
 _SEGMENT: dict[str, Any] = {
@@ -37,7 +38,7 @@ class Segment(BaseModel):
     model_config = with_example(_SEGMENT)
     id: str
     name: str
-    rule: dict[str, Any]
+    rule: Annotated[dict[str, Any], RULE]
     version: int
     created_at: str
     size: int
@@ -90,7 +91,7 @@ class Why(BaseModel):
     profile_id: str
     member: bool
     at: str
-    why: dict[str, Any]
+    why: Annotated[dict[str, Any], WHY]
 
 
 _TRIGGER: dict[str, Any] = {
@@ -113,13 +114,30 @@ class TriggerView(BaseModel):
     segment: str
     on: list[str]
     causes: list[str]
-    webhook: dict[str, Any]
+    webhook: Annotated[dict[str, Any], SHOWN]
+    enabled: bool = True
+    created_at: str | None = None
 
 
 class TriggerPage(BaseModel):
     model_config = with_example({"items": [_TRIGGER], "next_cursor": None})
     items: list[TriggerView]
     next_cursor: str | None
+
+
+class DeliveryView(BaseModel):
+    """A call of a trigger. `response_code` is null when nobody answered, `next_at` when it is over."""
+
+    id: str
+    trigger: str
+    status: str
+    attempts: int
+    next_at: str | None
+    created_at: str
+    updated_at: str
+    response_code: int | None
+    error: str | None
+    body: Annotated[Any, DELIVERY]
 
 
 class Deliveries(BaseModel):
@@ -142,5 +160,5 @@ class Deliveries(BaseModel):
             "next_cursor": None,
         }
     )
-    items: list[dict[str, Any]]
+    items: list[DeliveryView]
     next_cursor: str | None

@@ -19,7 +19,7 @@ tokens.list("List the API tokens, without their secrets.", ("id", "name", "scope
 @commands.command()
 def create(
     name: Annotated[str, typer.Argument(help="A name for the token.")],
-    scopes: Annotated[str, typer.Option(help="Comma-separated: read,write,steward,admin.")] = "read",
+    scopes: Annotated[str, typer.Option(help="Comma-separated: read,write,steward,audit,admin,personal.")] = "read",
     expires: Annotated[
         str | None, typer.Option(help="When it stops working: 90d, 12h, or a time such as 2030-01-31T00:00:00Z.")
     ] = None,

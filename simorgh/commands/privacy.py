@@ -1,17 +1,22 @@
-"""`simorgh privacy`: people's requests about their own data."""
+"""`simorgh privacy`: people's requests about their own data, and the record of who looked at it."""
 
+import time
 from typing import Annotated
 
 import typer
 
-from simorgh.commands import portability
+from schemas.errors import Backpressure
+from simorgh.commands import audit, portability
 from simorgh.commands.options import All, AsJson, Data, Limit, group
-from simorgh.commands.output import show, tell
-from simorgh.commands.session import connect, path_of
+from simorgh.commands.output import Json, say, show, tell
+from simorgh.commands.session import Api, connect, path_of
 
-commands = group("Privacy: forget people, and export what is known of one.")
+commands = group("Privacy: forget people, export what is known of one, and check the audit.")
 portability.add_to(commands)
+commands.add_typer(audit.commands, name="audit")
 
+_POLL_SECONDS = 1.0
+_UNFINISHED = ("requested", "unreadable")
 _COLUMNS = ("id", "state", "profile_id", "identities", "requested_at", "unreadable_at", "destroyed_at", "reason", "by")
 
 
@@ -35,3 +40,27 @@ def requests(limit: Limit = 50, all_: All = False, data: Data = None, as_json: A
     """List requests and how far they are, the newest first."""
     with connect(data) as api:
         show(api.listed("/v1/privacy/requests", None if all_ else limit), _COLUMNS, as_json=as_json)
+
+
+@commands.command()
+def purge(
+    seconds: Annotated[int, typer.Option(min=0, help="How long to wait.")] = 600,
+    data: Data = None,
+) -> None:
+    """Wait until the bytes of everybody who was forgotten are gone: some half a minute on one machine."""
+    deadline = time.monotonic() + seconds
+    with connect(data) as api:
+        while waiting := sum(one["state"] in _UNFINISHED for one in _all_requests(api)):
+            if time.monotonic() > deadline:
+                raise Backpressure(
+                    f"privacy: wanted every request to be destroyed within {seconds} s, got {waiting} that are not; see"
+                    " simorgh doctor for what hinders it, then try again",
+                    code="not_destroyed_yet",
+                )
+            time.sleep(_POLL_SECONDS)
+        say(f"destroyed: {sum(one['state'] == 'destroyed' for one in _all_requests(api))}, waiting: 0")
+
+
+def _all_requests(api: Api) -> list[Json]:
+    items: list[Json] = api.listed("/v1/privacy/requests", None)["items"]
+    return items

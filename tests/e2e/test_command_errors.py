@@ -59,6 +59,9 @@ CALLS: dict[str, list[str]] = {
     "rejected retry": [ID, "--payload", FILE],
     "rejected dismiss": [ID],
     "privacy requests": [],
+    "privacy purge": [],
+    "privacy audit list": [],
+    "privacy audit verify": [],
     "privacy export": [ID, "--output", NEW],
     "privacy erase": [ID, "--reason", "asked", "--yes"],
 }

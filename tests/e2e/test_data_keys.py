@@ -23,7 +23,11 @@ def test_what_is_lost_is_named_and_nothing_is_made_in_its_place(tmp_path: Path, 
     data = tmp_path / "data"
     who = fill(data)
     kept = tmp_path / file
+    assert "ok  data keys" in simorgh("doctor", "--data", data).answer()
     (data / file).rename(kept)
+    doctor = simorgh("doctor", "--data", data)
+    assert doctor.code == 1
+    assert says in doctor.out
     assert says in simorgh("profiles", "show", "user_id:u1", "--data", data).fault(1)
     assert not (data / file).exists()
     kept.rename(data / file)

@@ -17,6 +17,7 @@ from eventlog.sqlite import SqliteEventLog
 from identity.nodes import node_of, to_hex
 from identity.normalise import normalise
 from profile_api.deps import ApiDeps
+from profile_api.recording import settle
 from registry.registry import Registry
 from schemas import topics
 from schemas.clock import iso
@@ -39,7 +40,7 @@ class Client:
     """Calls the app in process, without a socket; an error in it is answered as it would be over the wire."""
 
     def __init__(self, app: FastAPI, portal: BlockingPortal) -> None:
-        self._portal = portal
+        self._app, self._portal = app, portal
         self._client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),
             base_url="http://api.test",
@@ -48,6 +49,10 @@ class Client:
 
     def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         return self._portal.call(partial(self._client.request, method, path, **more))
+
+    def settle(self) -> None:
+        """The log has every entry of the audit."""
+        self._portal.call(settle, self._app)
 
     def get(self, path: str, **more: Any) -> httpx.Response:
         return self.request("GET", path, **more)

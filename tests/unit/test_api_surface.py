@@ -45,6 +45,9 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/profiles/{key}/consent"): "read",
     ("POST", "/v1/profiles/{key}/consent"): "steward",
     ("GET", "/v1/profiles/{key}/export"): "steward",
+    ("GET", "/v1/retentions"): "read",
+    ("POST", "/v1/retentions"): "admin",
+    ("DELETE", "/v1/retentions/{name}"): "admin",
     ("GET", "/v1/purposes"): "read",
     ("POST", "/v1/purposes"): "admin",
     ("GET", "/v1/purposes/{name}"): "read",
@@ -93,6 +96,8 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/replay"): "admin",
     ("GET", "/v1/identity-rules"): "read",
     ("PUT", "/v1/identity-rules"): "admin",
+    ("GET", "/v1/audit"): "audit",
+    ("POST", "/v1/audit/verify"): "audit",
 }
 
 

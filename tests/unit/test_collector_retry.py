@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from identity.nodes import event_key
+from identity.nodes import event_key, node_of
 from producers.door import Refused, Verdict
 from producers.retry import retry_rejected
 from schemas.catalog import Catalog
 from schemas.errors import NotFound
-from tests.clients.world import SECRET, World, world
+from simorgh.retry import retry_rejected as retry_and_append
+from tests.clients.world import SECRET, World, make_door, world
 from tests.unit.test_door_envelope import accepted
 
 BAD = {
@@ -37,6 +38,19 @@ def test_a_fixed_event_is_accepted(tmp_path: Path) -> None:
         assert (envelope["id"], envelope["received_at"]) == ("m-1", "2026-11-21T19:11:40.000Z")
         assert (envelope["place"], envelope["key"]) == (3, event_key(SECRET, "default", envelope["source"][9:], "m-1"))
         assert envelope["money"]["amount"] == "5"
+
+
+def test_an_event_of_somebody_who_was_forgotten_is_settled_without_its_bytes(tmp_path: Path) -> None:
+    with world(tmp_path) as it:
+        it.send("/v1/track", BAD)
+        record = it.rejected()[0]
+        forgetful = make_door(forgotten=lambda: {node_of(SECRET, "default", "user_id", "u1")})
+        for payload in (None, FIXED):
+            answer = retry_and_append(it.log, it.registry, forgetful, record, payload)
+            assert (answer["status"], answer["code"]) == ("rejected", "suppressed")
+            last = it.rejected()[-1]
+            assert (last["payload"], last["resolved"], last["digest"]) == ("", True, record["digest"])
+            assert "u1" not in json.dumps({**last, "id": ""})
 
 
 def test_the_same_bytes_are_refused_the_same(tmp_path: Path) -> None:

@@ -261,7 +261,7 @@ def test_a_disabled_or_withdrawn_source_lets_nobody_in(registry: Registry) -> No
 
 def test_tokens_expire(registry: Registry, clock: Clock) -> None:
     token = new_token()
-    body = {"token_sha256": sha256_hex(token), "scopes": ["read", "write"], "expires_at": NOW + 10}
+    body = {"token_sha256": sha256_hex(token), "scopes": ["read", "write"], "expires_at": NOW + 10, "masked": True}
     registry.declare("token", "t", body, by="x")
     found = registry.authenticate_token(token)
     assert found is not None
@@ -269,6 +269,14 @@ def test_tokens_expire(registry: Registry, clock: Clock) -> None:
     assert registry.authenticate_token(token + "x") is None
     clock.now += 10
     assert registry.authenticate_token(token) is None
+
+
+def test_tokens_made_before_the_scope_personal_have_it(registry: Registry) -> None:
+    token = new_token()
+    registry.declare("token", "t", {"token_sha256": sha256_hex(token), "scopes": ["read"]}, by="x")
+    found = registry.authenticate_token(token)
+    assert found is not None
+    assert found.scopes == {"read", "personal"}
 
 
 def test_keys_of_the_environment_hold_and_are_not_written(log: SqliteEventLog, clock: Clock) -> None:

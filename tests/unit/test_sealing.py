@@ -72,6 +72,31 @@ def test_nothing_personal_is_in_the_clear_and_facts_are(world: World) -> None:
     Envelope.model_validate_json(value)
 
 
+def test_an_opened_event_goes_back_into_the_log_sealed(world: World) -> None:
+    for identifiers in ((("user_id", "Sara"),), ()):
+        value = world.send(identifiers=identifiers)
+        opened = world.opener.open(value)
+        again = world.door.again(opened)
+        assert again is not None
+        assert b"gift_note" not in again
+        assert (len(again), world.opener.open(again)) == (len(value), opened)
+        assert world.door.again(value) == value, "it is sealed already"
+        Envelope.model_validate_json(again)
+    [sara] = [one["node"] for one in json.loads(world.send(identifiers=(("user_id", "Sara"),)))["identifiers"]]
+    opened = world.opener.open(world.send(identifiers=(("user_id", "Sara"),)))
+    world.keyring.destroy([int(sara, 16)])
+    assert world.door.again(opened) is None
+    for garbage in (
+        b"",
+        b"{}",
+        b'{"sealed":[',
+        b'{"sealed":[1]',
+        b'{"sealed":[9,9],"facts":',
+        b'{"a":1,"sealed":[2,3]}',
+    ):
+        assert world.door.again(garbage) == garbage
+
+
 def test_an_opened_event_is_what_the_sender_sent(world: World) -> None:
     opened = json.loads(world.opener.open(world.send()))
     assert (opened["id"], opened["properties"], opened["context"]) == ("m-1", ORDER, {"ip": "192.0.2.1"})

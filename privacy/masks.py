@@ -1,0 +1,213 @@
+"""What is shown of people to whoever may not see personal values. Pure.
+
+What a schema declares and does not mark as personal is shown. What it marks is masked: `s…@example.com`, `+98…12`, else
+`…`. What no schema declares counts as personal, its name too: it becomes one member `…`. A source may declare paths to
+be personal, or not to be: `traits.city`, `properties.plan`, `context.campaign`. The longest path that fits decides, and
+`personal` wins over `open`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from schemas.catalog import Catalog
+
+HIDDEN: Final = "…"
+_EMAIL: Final = re.compile(r"[^@\s]+@([^@\s]+\.[^@\s]+)")
+_PHONE: Final = re.compile(r"\+\d{8,15}")
+_PERSON: Final = "profile.identified"
+_ORIGIN: Final = frozenset({"value", "source", "channel", "time"})
+"""The members of a trait that is shown with where it came from."""
+
+Path = tuple[str, ...]
+
+
+def masked(value: object) -> str | None:
+    """What is shown of a personal value: something to recognise an address or a number by, not to reach it."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        if found := _EMAIL.fullmatch(value):
+            return f"{value[0]}{HIDDEN}@{found[1]}"
+        if _PHONE.fullmatch(value):
+            return f"{value[:3]}{HIDDEN}{value[-2:]}"
+    return HIDDEN
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMarks:
+    """What a source says of its own fields, as paths such as `traits.city`."""
+
+    personal: frozenset[Path] = frozenset()
+    open: frozenset[Path] = frozenset()
+
+    @staticmethod
+    def of(personal: Iterable[str], open: Iterable[str]) -> "FieldMarks":
+        return FieldMarks(*(frozenset(tuple(path.split(".")) for path in paths) for paths in (personal, open)))
+
+    def says(self, path: Path) -> bool | None:
+        """Whether a path is open; None where nothing is said of it."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.personal:
+                return False
+            if path[:length] in self.open:
+                return True
+        return None
+
+    def opens_below(self, path: Path) -> bool:
+        return any(one[: len(path)] == path for one in self.open)
+
+
+_NOTHING: Final = FieldMarks()
+
+
+class Masks:
+    """The masks of a workspace. `declared`: by source; sources that say nothing may be left out."""
+
+    def __init__(self, declared: Mapping[str, FieldMarks], catalog: Catalog | None = None) -> None:
+        self._declared = declared
+        self._catalog = catalog or Catalog.load()
+        personal: frozenset[Path] = frozenset().union(*(one.personal for one in declared.values()))
+        self._any = FieldMarks(personal, frozenset().union(*(one.open for one in declared.values())))
+        """For what is shown without its source, such as a profile's traits: personal where any source says so."""
+
+    def is_open(self, path: Path, event_type: str = "", source: str = "") -> bool:
+        """Whether the value at a path from an envelope's root (`traits`, `properties` or `context` first) is shown."""
+        said = self._of(source).says(path)
+        if said is not None:
+            return said
+        node: Any = self._schema(path[0], event_type)
+        for name in path[1:]:
+            node = node.get("items", node).get("properties", {}).get(name)
+            if node is None or node.get("x-personal"):
+                return False
+        return len(path) > 1
+
+    def is_declared(self, path: Path, event_type: str = "") -> bool:
+        """Whether a name is one that somebody has declared, and no person's data."""
+        if self._any.says(path) is not None:
+            return True
+        node: Any = self._schema(path[0], event_type)
+        for name in path[1:]:
+            node = node.get("items", node).get("properties", {}).get(name)
+            if node is None:
+                return False
+        return True
+
+    def traits(self, values: Mapping[str, Any], event_type: str = _PERSON, source: str = "") -> dict[str, Any]:
+        return self._object(values, ("traits",), self._schema("traits", event_type), self._of(source))
+
+    def properties(self, values: Mapping[str, Any], event_type: str, source: str) -> dict[str, Any]:
+        return self._object(values, ("properties",), self._schema("properties", event_type), self._of(source))
+
+    def context(self, values: Mapping[str, Any], source: str) -> dict[str, Any]:
+        return self._object(values, ("context",), {}, self._of(source))
+
+    def _of(self, source: str) -> FieldMarks:
+        return self._declared.get(source, _NOTHING) if source else self._any
+
+    def _schema(self, member: str, event_type: str) -> Mapping[str, Any]:
+        """Of the object that stands at this member of an event. Traits are those of a person everywhere."""
+        if member == "traits":
+            return self._catalog.schema(_PERSON) or {}
+        schema = self._catalog.schema(event_type) or {}
+        applies = schema.get("x-simorgh", {}).get("applies_to", "properties")
+        return schema if member == applies else {}
+
+    def _object(
+        self, values: Mapping[str, Any], at: Path, schema: Mapping[str, Any], said: FieldMarks
+    ) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        for name, value in values.items():
+            path, field = (*at, name), schema.get("properties", {}).get(name)
+            is_open = said.says(path)
+            if is_open is None and field is not None:
+                is_open = not field.get("x-personal")
+            if is_open is not None or said.opens_below(path):
+                shown[name] = self._with_origin(value, path, field or {}, said, is_open)
+            else:
+                shown[HIDDEN] = HIDDEN
+        return shown
+
+    def _with_origin(
+        self, value: Any, path: Path, field: Mapping[str, Any], said: FieldMarks, is_open: bool | None
+    ) -> Any:
+        of_trait = path[0] == "traits" and len(path) == 2
+        if of_trait and isinstance(value, dict) and "value" in value and value.keys() <= _ORIGIN:
+            return value | {"value": self._value(value["value"], path, field, said, is_open)}
+        return self._value(value, path, field, said, is_open)
+
+    def _value(self, value: Any, path: Path, field: Mapping[str, Any], said: FieldMarks, is_open: bool | None) -> Any:
+        """`is_open`: None where something below may be."""
+        if is_open is False and not said.opens_below(path):
+            return masked(value)
+        if isinstance(value, dict):
+            if is_open and said.says(path):
+                below = {name: (one, (*path, name)) for name, one in value.items()}
+                return {name: self._value(one, at, {}, said, said.says(at)) for name, (one, at) in below.items()}
+            return self._object(value, path, field, said)
+        if isinstance(value, list):
+            return [self._value(one, path, field.get("items", {}), said, is_open) for one in value]
+        return value if is_open else masked(value)
+
+    # ---- rules of segments
+
+    def rule(self, written: Any) -> Any:
+        """A segment's rule, or a part of it, without what personal values are compared with."""
+        return self._rule(written, "", ())
+
+    def _rule(self, part: Any, event_type: str, item: Path) -> Any:
+        if isinstance(part, list):
+            return [self._rule(one, event_type, item) for one in part]
+        if not isinstance(part, Mapping):
+            return part
+        event_type, path = str(part.get("event", event_type)), compared(part, item)
+        hides = path is not None and not self.is_open(path, event_type)
+        item = (*item, *str(part.get("any_item", "")).split(".")) if "any_item" in part else item
+        return {
+            name: HIDDEN if hides and name not in _NAMES else self._rule(one, event_type, item)
+            for name, one in part.items()
+        }
+
+    def hidden_in(self, written: Any) -> Iterator[str]:
+        """What a rule compares and may not be seen, as it is written there: an answer would tell the values."""
+        yield from self._hidden_in(written, "", ())
+
+    def _hidden_in(self, part: Any, event_type: str, item: Path) -> Iterator[str]:
+        if isinstance(part, list):
+            for one in part:
+                yield from self._hidden_in(one, event_type, item)
+        if not isinstance(part, Mapping):
+            return
+        event_type, path = str(part.get("event", event_type)), compared(part, item)
+        operands = set(part) - _NAMES
+        if path is not None and operands and not self.is_open(path, event_type):
+            yield ".".join(path)
+        if isinstance(part.get("of"), str) and not self.is_open(_from_root(part["of"], ()), event_type):
+            yield part["of"]
+        item = (*item, *str(part["any_item"]).split(".")) if "any_item" in part else item
+        for one in part.values():
+            yield from self._hidden_in(one, event_type, item)
+
+
+_NAMES: Final = frozenset({"trait", "property", "exists"})
+"""Members of a leaf or a condition that hold no operand."""
+
+
+def compared(leaf: Mapping[str, Any], item: Path = ()) -> Path | None:
+    """From an envelope's root, what a leaf of a rule or a condition compares; None where that is no value of an event
+    or a trait. `item`: the list whose objects a condition is about."""
+    if isinstance(leaf.get("trait"), str):
+        return ("traits", *_parts(leaf["trait"]))
+    return _from_root(leaf["property"], item) if isinstance(leaf.get("property"), str) else None
+
+
+def _from_root(written: str, item: Path) -> Path:
+    parts = (*item, *_parts(written))
+    return parts if parts[0] in ("properties", "context") and len(parts) > 1 else ("properties", *parts)
+
+
+def _parts(written: str) -> Path:
+    """Without places in lists."""
+    return tuple(part for part in written.split(".") if not part.isdigit()) or ("",)
