@@ -19,6 +19,7 @@ READS_BY_POST: Final = frozenset(
         "POST /v1/segments/preview",
         "POST /v1/events/known",
         "POST /v1/audit/verify",
+        "POST /v1/sources/{name}/test",
     }
 )
 """All other requests that are not GET change something."""
@@ -41,6 +42,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "GET /v1/privacy/requests": "privacy.requests.list",
     "POST /v1/privacy/requests": "privacy.requests.create",
     "GET /v1/privacy/requests/{id}": "privacy.requests.view",
+    "POST /v1/privacy/requests/{id}/answered": "privacy.requests.answer",
     "GET /v1/retentions": "retentions.list",
     "POST /v1/retentions": "retentions.create",
     "DELETE /v1/retentions/{name}": "retentions.delete",
@@ -79,6 +81,11 @@ ACTIONS: Final[Mapping[str, str]] = {
     "GET /v1/sources/{name}": "sources.view",
     "PUT /v1/sources/{name}": "sources.change",
     "DELETE /v1/sources/{name}": "sources.delete",
+    "GET /v1/sources/{name}/secrets": "sources.secrets.list",
+    "POST /v1/sources/{name}/secrets": "sources.secrets.add",
+    "PUT /v1/sources/{name}/secrets": "sources.secrets.rotate",
+    "DELETE /v1/sources/{name}/secrets/{secret_id}": "sources.secrets.delete",
+    "POST /v1/sources/{name}/test": "sources.test",
     "POST /v1/sources/{name}/keys": "sources.keys.create",
     "DELETE /v1/sources/{name}/keys/{key_id}": "sources.keys.delete",
     "GET /v1/tokens": "tokens.list",
