@@ -226,6 +226,10 @@ class Door:
         )
         return Refused(safe_id, error.code, error.message, (safe_id.encode(), records.encode(rejection)))
 
+    def again(self, value: bytes) -> bytes | None:
+        """An event of the log as it was read, for the log once more; None where its person was forgotten."""
+        return value if self._sealer is None else self._sealer.again(value)
+
     def node(self, source: Source, type_: str, value: object) -> int | None:
         """The node of an identifier as this source sends it; None for one that is invalid or blocked."""
         region = (source.region or self._region) if type_ == "phone" else None
@@ -234,10 +238,6 @@ class Door:
         except InvalidIdentifier:
             return None
         return None if known is None else known.node
-
-    def again(self, value: bytes) -> bytes | None:
-        """An event of the log as it was read, for the log once more; None where its person was forgotten."""
-        return value if self._sealer is None else self._sealer.again(value)
 
     def _names_forgotten(self, raw: bytes | Object) -> bool:
         """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""

@@ -78,7 +78,7 @@ def found(deps: ApiDeps, id: str) -> Erasure:
     if request is None:
         note(sought=[id])
         raise NotFound("privacy request: wanted the id of one, got an unknown id; see /v1/privacy/requests")
-    note(profiles=[from_hex(request.profile)])
+    note(profiles=[from_hex(request.profile)] if request.profile else [])
     return request
 
 
@@ -102,7 +102,7 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
     before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
     requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
     shown = heapq.nlargest(limit + 1, requests, key=attrgetter("offset"))
-    note(profiles=[from_hex(one.profile) for one in shown[:limit]])
+    note(profiles=[from_hex(one.profile) for one in shown[:limit] if one.profile])
     more = len(shown) > limit
     following = write_cursor(deps.secret, "privacy requests", [shown[limit - 1].offset]) if more else None
     return JsonReply(page([view(one) for one in shown[:limit]], following))

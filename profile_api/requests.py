@@ -250,6 +250,12 @@ class RejectedFilter(Request):
     cursor: str | None = Field(default=None, max_length=4000, description="`next_cursor` of the previous answer.")
 
 
+class AuditVerifyIn(Request):
+    model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
+    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
+    known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
+
+
 class HearingIn(Request):
     """How a source hears its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it. `topics`:
     that a shared transport may bring. `hints`: whether identifiers that nobody verified link people. `mapping` and
@@ -296,12 +302,6 @@ class RecordedRequest(Request):
     received_at: str | int | None = None
 
 
-class AuditVerifyIn(Request):
-    model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
-    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
-    known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
-
-
 class SourceChange(Request):
     """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
@@ -309,8 +309,8 @@ class SourceChange(Request):
     with a value that does not fit. `clock`: whether to trust its times. `time_zone` (IANA), `region` (ISO 3166) and
     `currency` (ISO 4217, or IRT for tomans) apply if an event names none. Of the events of one `book` that report one
     order, that of the source with the lowest `trust` counts. `aliases`: your own names of track events -> event types.
-    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md). `personal` and `not_personal`: fields, such
-    as `traits.city`, that only the scope `personal` sees, or that all see.
+    `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` sees, or that all see.
+    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md).
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -328,10 +328,10 @@ class SourceChange(Request):
     book: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
     trust: int | None = Field(default=None, ge=0, le=1000)
     aliases: dict[str, str] = Field(default_factory=dict, max_length=200)
-    vendor: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
-    webhook: HearingIn = Field(default_factory=HearingIn)
     personal: list[FieldPath] = Field(default_factory=list, max_length=200)
     not_personal: list[FieldPath] = Field(default_factory=list, max_length=200)
+    vendor: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")
+    webhook: HearingIn = Field(default_factory=HearingIn)
 
     @field_validator("region")
     @classmethod

@@ -128,15 +128,15 @@ class Source(Declaration):
     """Of two tellings of one fact, that of the lowest number counts. None: the default of the channel."""
     aliases: Annotated[dict[EventName, EventName], Field(max_length=200)] = {}
     """The sender's own names of track events -> types of the catalogue."""
+    personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
+    """Fields that are personal, with all below them, beside those that the schemas mark."""
+    not_personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
+    """Fields that are not, though no schema declares them, or one marks them."""
     vendor: Slug | None = None
     """Whose webhook it hears, at `/v1/webhooks/{vendor}/{id}`; None: nobody's."""
     webhook: Hearing = Hearing()
     secrets: Annotated[tuple[SourceSecret, ...], Field(max_length=MOST_SECRETS)] = ()
     """Of the vendor's webhook, the oldest first."""
-    personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
-    """Fields that are personal, with all below them, beside those that the schemas mark."""
-    not_personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
-    """Fields that are not, though no schema declares them, or one marks them."""
 
     @cached_property
     def trusts_clock(self) -> bool:
@@ -266,19 +266,9 @@ class Retention(Declaration):
 REJECTED: Final = "rejected"
 
 Kind = Literal[
-    "source",
-    "token",
-    "segment",
-    "trigger",
-    "purpose",
-    "retention",
-    "rules",
-    "merge",
-    "split",
-    "erase",
-    "asked",
+    "source", "token", "segment", "trigger", "purpose", "retention", "rules", "merge", "split", "erase", "asked",
     "answered",
-]
+]  # fmt: skip
 
 
 SET_ASIDE = "set_aside"

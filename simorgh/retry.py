@@ -39,6 +39,9 @@ def retry_rejected(
     id = str(record["id"])
     refused = [verdict for verdict in verdicts if isinstance(verdict, Refused)]
     accepted = [verdict for verdict in verdicts if not isinstance(verdict, Refused)]
+    forgotten = [verdict for verdict in refused if verdict.message is None]
+    if forgotten and not accepted:
+        return _forgotten(log, record, forgotten[0])
     if refused and not accepted:
         first = refused[0]
         if first.message is None:
@@ -48,13 +51,14 @@ def retry_rejected(
         return {"status": "rejected", "id": first.id, "code": first.code, "reason": first.reason}
     kept = [one.message for one in refused if one.message is not None]
     writes = [(topics.EVENTS, accepted)] if accepted else []
-    log.submit([*writes, (topics.REJECTED, [*kept, _settled(record)])]).result()
+    settled = _settled(_without_bytes(record) if forgotten else record)
+    log.submit([*writes, (topics.REJECTED, [*kept, settled])]).result()
     return {"status": "accepted", "id": id}
 
 
 def _forgotten(log: RecordLog, record: dict[str, Any], verdict: Refused) -> dict[str, Any]:
-    left = {name: value for name, value in record.items() if name != "payload_base64"} | {"payload": ""}
-    log.append(topics.REJECTED, [_settled({**left, "code": verdict.code, "reason": verdict.reason})])
+    left = {**_without_bytes(record), "code": verdict.code, "reason": verdict.reason}
+    log.append(topics.REJECTED, [_settled(left)])
     return {"status": "rejected", "id": verdict.id, "code": verdict.code, "reason": verdict.reason}
 
 
@@ -73,6 +77,10 @@ def _retry_poison(log: RecordLog, registry: Registry, door: Door, record: dict[s
         return _forgotten(log, record, Refused(id, SUPPRESSED, FORGOTTEN, None))
     log.submit([(topic, [(key, again)]), (topics.REJECTED, [_settled(record)])]).result()
     return {"status": "accepted", "id": id}
+
+
+def _without_bytes(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in record.items() if name != "payload_base64"} | {"payload": ""}
 
 
 def _settled(record: dict[str, Any]) -> Message:

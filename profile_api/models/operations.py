@@ -212,7 +212,7 @@ class RejectedEvent(BaseModel):
     received_at: str
     payload: Annotated[str | None, PERSONAL] = None
     payload_base64: Annotated[str | None, PERSONAL] = None
-    webhook: dict[str, Any] | None = None
+    webhook: Annotated[dict[str, Any] | None, PERSONAL] = None
     resolved: bool | None = None
 
 

@@ -50,7 +50,7 @@ def purge(
     """Wait until the bytes of everybody who was forgotten are gone: some half a minute on one machine."""
     deadline = time.monotonic() + seconds
     with connect(data) as api:
-        while waiting := sum(one["state"] in _UNFINISHED for one in _all_requests(api)):
+        while waiting := sum(one["state"] in _UNFINISHED for one in _erasures(api)):
             if time.monotonic() > deadline:
                 raise Backpressure(
                     f"privacy: wanted every request to be destroyed within {seconds} s, got {waiting} that are not; see"
@@ -58,9 +58,8 @@ def purge(
                     code="not_destroyed_yet",
                 )
             time.sleep(_POLL_SECONDS)
-        say(f"destroyed: {sum(one['state'] == 'destroyed' for one in _all_requests(api))}, waiting: 0")
+        say(f"destroyed: {sum(one['state'] == 'destroyed' for one in _erasures(api))}, waiting: 0")
 
 
-def _all_requests(api: Api) -> list[Json]:
-    items: list[Json] = api.listed("/v1/privacy/requests", None)["items"]
-    return items
+def _erasures(api: Api) -> list[Json]:
+    return [one for one in api.listed("/v1/privacy/requests", None)["items"] if one["type"] == "erasure"]
