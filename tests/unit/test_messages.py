@@ -32,10 +32,10 @@ COMPUTED = {
 """Files whose other messages are put together at run time, and why. `{…}` alone matches no form."""
 
 
-@cache
-def trees() -> tuple[tuple[str, ast.Module], ...]:
-    paths = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-    return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def errors() -> set[str]:
