@@ -154,7 +154,6 @@ def _add_webhooks(router: APIRouter, webhooks: Webhooks) -> None:
         response_model=None,
     )
     router.add_api_route(path, hear, methods=["GET"], summary="A vendor's handshake", response_model=None)
-    router.add_api_route(path, hear, methods=["HEAD"], include_in_schema=False, name="HEAD vendor", response_model=None)
 
 
 class Plain(APIRoute):
