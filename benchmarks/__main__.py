@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import declarations, ingest, kafka, live, pairs, pipeline, scale, worker
+from benchmarks import declarations, ingest, kafka, live, pairs, pipeline, scale, webhooks, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
+    "webhooks": webhooks.main,
     "pipeline": pipeline.main,
     "live": live.main,
     "declarations": declarations.main,

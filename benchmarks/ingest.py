@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -91,7 +91,7 @@ def measure(rounds: int = ROUNDS, batches: int = BATCHES) -> dict[str, list[Roun
     made: dict[str, list[Round]] = {server: [] for server in SERVERS}
     deadline = time.monotonic() + LONGEST
     with ExitStack() as stack:
-        ports = {server: stack.enter_context(_running(server)) for server in SERVERS}
+        ports = {server: stack.enter_context(running("benchmarks.ingest", server)) for server in SERVERS}
         for port in ports.values():
             _round(port, bodies)
         for _ in range(rounds):
@@ -117,13 +117,13 @@ def _bodies(batches: int) -> list[bytes]:
 
 
 def _round(port: int, bodies: list[bytes]) -> Round:
-    cpu, start = _cpu(port), time.perf_counter()
+    cpu, start = cpu_of(port), time.perf_counter()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
         shares = [pool.submit(_send, port, bodies[n::CONNECTIONS]) for n in range(CONNECTIONS)]
         for share in shares:
             share.result()
     seconds, events = time.perf_counter() - start, len(bodies) * BATCH
-    return Round(events / seconds, (_cpu(port) - cpu) / events * 1e6)
+    return Round(events / seconds, (cpu_of(port) - cpu) / events * 1e6)
 
 
 def _send(port: int, bodies: list[bytes]) -> None:
@@ -140,7 +140,7 @@ def _send(port: int, bodies: list[bytes]) -> None:
         connection.close()
 
 
-def _cpu(port: int) -> float:
+def cpu_of(port: int) -> float:
     """Seconds of CPU that the server has used so far."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
@@ -154,10 +154,10 @@ def _cpu(port: int) -> float:
 
 
 @contextmanager
-def _running(server: str) -> Iterator[int]:
-    """Its port."""
+def running(module: str, server: str) -> Iterator[int]:
+    """One of a benchmark's servers as a process; its port."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "benchmarks.ingest", server, folder]
+        command = [sys.executable, "-m", module, server, folder]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
@@ -166,12 +166,15 @@ def _running(server: str) -> Iterator[int]:
                 process.terminate()
 
 
-def serve(server: str, folder: Path) -> None:
+App = Callable[[SqliteEventLog, Registry], Starlette]
+
+
+def serve(server: str, folder: Path, bare: App, collector: App) -> None:
     """Run one of `SERVERS` until it is told to stop; prints its port once it listens."""
     tune_interpreter()
     log = SqliteEventLog(folder / "log.db")
     registry = Registry(log, system_clock, env_write_key=KEY)
-    app = bare_app(log, registry) if server == "bare" else collector_app(log, registry)
+    app = bare(log, registry) if server == "bare" else collector(log, registry)
     app.add_route("/cpu", _used_cpu)
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         print(listener.getsockname()[1], flush=True)
@@ -234,6 +237,6 @@ def bare_app(log: SqliteEventLog, registry: Registry) -> Starlette:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        serve(sys.argv[1], Path(sys.argv[2]))
+        serve(sys.argv[1], Path(sys.argv[2]), bare_app, collector_app)
     else:
         main()

@@ -117,7 +117,7 @@ class VendorDesk:
             {str(name): str(value) for name, value in query.items()},
             source.webhook.url or str(recorded.get("url") or f"{self._public_url}{path}"),
             source.zone,
-            source.webhook.model_dump(exclude_none=True),
+            source.heard,
         )
 
 

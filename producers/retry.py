@@ -55,7 +55,7 @@ def _heard_again(
         received_at,
         url=settings.url or "",
         zone=source.zone,
-        settings=settings.model_dump(exclude_none=True),
+        settings=source.heard,
     )
     message = VendorMessage(connector, source, request, links_hints=settings.hints == "link")
     try:

@@ -76,7 +76,7 @@ _CLOUDEVENT_EXAMPLE: Final[dict[str, object]] = {
 }
 _SETTINGS: Final = ("/v1/projects/", "/sourceConfig")
 _SOURCE: Final = "/v1/source"
-_WEBHOOKS: Final = "/v1/webhooks/"
+WEBHOOKS: Final = "/v1/webhooks/"
 _SHORT: Final = {"identify": "i", "track": "t", "page": "p", "screen": "s", "group": "g", "alias": "a"}
 
 _POSTED: Final = frozenset(
@@ -136,32 +136,44 @@ def collector_router(
     return router
 
 
-def _add_webhooks(router: APIRouter, webhooks: Webhooks) -> None:
-    path = "/v1/webhooks/{vendor}/{source}"
-
-    async def hear(vendor: str, source: str, request: Request) -> Response:
-        return await webhooks.handle(request, vendor, source)
-
-    content: dict[str, dict[str, dict[str, object]]] = {
-        name: {"schema": {}} for name in ("application/json", "application/x-www-form-urlencoded")
-    }
-    router.add_api_route(
-        path,
-        hear,
-        methods=["POST"],
-        summary="A vendor's webhook: signed by one of the source's secrets",
-        openapi_extra={"requestBody": {"required": False, "content": content}},
-        response_model=None,
-    )
-    router.add_api_route(path, hear, methods=["GET"], summary="A vendor's handshake", response_model=None)
-
-
 class Plain(APIRoute):
     """A described path whose handler takes the request as it is: FastAPI need not look for parameters."""
 
     def get_route_handler(self) -> Handler:
         handler: Handler = self.endpoint
         return handler
+
+
+_PATH: Final = f"{WEBHOOKS}{{vendor}}/{{source}}"
+_IN_PATH: Final = [
+    {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+    for name, description in (("vendor", "The vendor, such as stripe."), ("source", "Id of a source that hears it."))
+]
+
+
+def _add_webhooks(router: APIRouter, webhooks: Webhooks) -> None:
+    async def hear(request: Request) -> Response:
+        vendor, _, source = str(request.scope["path"]).removeprefix(WEBHOOKS).partition("/")
+        return await webhooks.handle(request, vendor, source)
+
+    content: dict[str, dict[str, dict[str, object]]] = {
+        name: {"schema": {}} for name in ("application/json", "application/x-www-form-urlencoded")
+    }
+    extra: dict[str, Any] = {"parameters": _IN_PATH}
+    for method, summary, more in (
+        ("POST", "A vendor's webhook: signed by one of the source's secrets", {"requestBody": {"content": content}}),
+        ("GET", "A vendor's handshake", {}),
+    ):
+        router.add_api_route(
+            _PATH,
+            hear,
+            methods=[method],
+            summary=summary,
+            openapi_extra=extra | more,
+            response_model=None,
+            name=f"{method} {_PATH}",
+            route_class_override=Plain,
+        )
 
 
 def _sdk(collector: Collector, kind: str | None, limit: int = limits.MAX_BODY) -> Handler:
@@ -206,7 +218,7 @@ async def _ignore(request: Request) -> Response:
 
 def is_collectors(method: str, path: str) -> bool:
     """Whether a request belongs to this router: other methods of the same paths may belong to another."""
-    if path == _SOURCE or path.startswith((*_SETTINGS, _WEBHOOKS)):
+    if path == _SOURCE or path.startswith((*_SETTINGS, WEBHOOKS)):
         return True
     return method in ("POST", "OPTIONS") and path in _POSTED
 

@@ -111,7 +111,7 @@ class Webhooks:
             query=dict(reversed(request.query_params.multi_items())),
             url=url,
             zone=source.zone,
-            settings=settings.model_dump(exclude_none=True),
+            settings=source.heard,
         )
 
     async def _verified(self, connector: Connector, heard: VendorRequest, secrets: Secrets) -> VendorRequest:

@@ -149,6 +149,11 @@ class Source(Declaration):
         return {folded(name): type for name, type in self.aliases.items()}
 
     @cached_property
+    def heard(self) -> Mapping[str, Any]:
+        """`webhook`, as connectors read it: without what is not set."""
+        return self.webhook.model_dump(exclude_none=True)
+
+    @cached_property
     def rank(self) -> int:
         if self.trust is not None:
             return self.trust

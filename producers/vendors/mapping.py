@@ -33,6 +33,7 @@ MOST_LINES: Final = 300
 """Of a list that is read with `each`: more are left out, and the event says how many there were."""
 
 _HASHED: Final = "#"
+_LATEST_SECOND: Final = 100_000_000_000
 _PART: Final = re.compile(r"\{([^{}]*)\}")
 
 Constant = str | int | float | bool
@@ -158,7 +159,7 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
             return []
         known = self.cases.get(kind)
         case = Meaning(type=known) if isinstance(known, str) else known
-        properties = self._properties(case, scope)
+        properties = values_of(self.properties | case.properties if case else self.properties, scope)
         type_ = case.type if case else self._other(kind, vendor)
         if not case and not self.otherwise:
             rest = find(self.rest, scope)
@@ -177,15 +178,12 @@ class EventMap(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
                 time=time,
                 unread_time=unread,
                 identifiers=identifiers,
-                traits=values_of(self.traits | (case.traits if case else {}), scope),
+                traits=values_of(self.traits | case.traits if case else self.traits, scope),
                 properties=properties,
                 context=nested(values_of(self.context, scope)),
                 somebody=self.somebody,
             )
         ]
-
-    def _properties(self, case: Meaning | None, scope: Scope) -> dict[str, object]:
-        return values_of(self.properties | (case.properties if case else {}), scope)
 
     def _other(self, kind: str, vendor: str) -> str:
         if self.otherwise:
@@ -335,15 +333,25 @@ def _pattern(text: str) -> Any:
 def filled(template: str, scope: Scope) -> str | None:
     """The template with its values; None if one is absent that may not be."""
     parts: list[str] = []
-    for index, text in enumerate(_PART.split(template)):
-        if index % 2 == 0:
+    for is_path, text, may_be_absent in _parts(template):
+        if is_path:
+            value = as_text(find(text, scope))
+            if value is None and not may_be_absent:
+                return None
+            parts.append(value or "")
+        else:
             parts.append(text)
-            continue
-        value = as_text(find(text.removesuffix("?"), scope))
-        if value is None and not text.endswith("?"):
-            return None
-        parts.append(value or "")
     return "".join(parts)
+
+
+@lru_cache(1024)
+def _parts(template: str) -> tuple[tuple[bool, str, bool], ...]:
+    """(whether it is a path, the text or path, whether it may be absent), in order."""
+    return tuple(
+        (index % 2 == 1, text.removesuffix("?") if index % 2 else text, text.endswith("?"))
+        for index, text in enumerate(_PART.split(template))
+        if text
+    )
 
 
 def read_time(field: TimeField | None, scope: Scope) -> tuple[int | None, object]:
@@ -356,6 +364,8 @@ def read_time(field: TimeField | None, scope: Scope) -> tuple[int | None, object
 
 
 def _moment(value: object, field: TimeField, scope: Scope) -> int | None:
+    if field.unit == "s" and type(value) is int and 0 < value < _LATEST_SECOND:
+        return value * 1000  # nearly every one
     if field.unit != "auto":
         number = exact_number(ascii_digits(text)) if (text := as_text(value)) is not None else None
         if number is None or not 0 < number < 10**17:

@@ -4,7 +4,6 @@ A path leads through members of objects and, by number, items of lists. `.` is t
 `query:NAME` read the request, `body:PATH` the whole message that the item is a part of. null and "" count as absent.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -31,9 +30,24 @@ class Scope(NamedTuple):
 
 
 def find(path: str, scope: Scope) -> object:
-    """The value; None where there is none."""
-    for place in places(path):
-        value = _found(place, scope)
+    """The value; None where there is none. The hot path of mapping: some twenty of these for each event."""
+    for where, name, steps in places(path):
+        if where == "item":
+            value = scope.item
+        elif where == "body":
+            value = scope.whole
+        elif where == "header":
+            value = scope.request.headers.get(name)
+        else:
+            value = scope.request.query.get(name)
+        for step in steps:
+            if type(value) is dict:  # as a JSON parser makes them: a call of isinstance would cost as much again
+                value = value.get(step)
+            elif type(value) is list and step.isascii() and step.isdecimal() and len(step) < 6:
+                value = value[int(step)] if int(step) < len(value) else None
+            else:
+                value = None
+                break
         if value is not None and value != "":
             return value
     return None
@@ -55,22 +69,6 @@ def _place(path: str) -> Place:
 
 def _steps(path: str) -> tuple[str, ...]:
     return () if path in ("", ".") else tuple(path.split(".")[:_MOST_STEPS])
-
-
-def _found(place: Place, scope: Scope) -> object:
-    if place.where == "header":
-        return scope.request.headers.get(place.name)
-    if place.where == "query":
-        return scope.request.query.get(place.name)
-    value = scope.whole if place.where == "body" else scope.item
-    for step in place.steps:
-        if isinstance(value, Mapping):
-            value = value.get(step)
-        elif isinstance(value, list) and step.isascii() and step.isdecimal() and len(step) < 6:
-            value = value[int(step)] if int(step) < len(value) else None
-        else:
-            return None
-    return value
 
 
 def as_text(value: object) -> str | None:
