@@ -56,8 +56,8 @@ class Webhooks:
         try:
             heard = await self._certified(connector, heard)
             reply = connector.greet(heard, secrets) if connector.greet else None
-            if reply is None and request.method != "POST" and not connector.get:
-                raise RequestRefused(405, "method: wanted POST, got another; send a POST", code="method_not_allowed")
+            if reply is None and request.method == "GET" and not connector.get:
+                raise RequestRefused(405, "method: wanted POST, got GET; send a POST", code="method_not_allowed")
             if reply is None:
                 connector.verify(heard, secrets)
             elif reply.visit:

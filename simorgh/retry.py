@@ -44,6 +44,8 @@ def retry_rejected(
         return _forgotten(log, record, forgotten[0])
     if refused and not accepted:
         first = refused[0]
+        if first.message is None:
+            return _forgotten(log, record, first)
         again = {**record, "code": first.code, "reason": first.reason}
         log.append(topics.REJECTED, [(id.encode(), orjson.dumps(again))])
         return {"status": "rejected", "id": first.id, "code": first.code, "reason": first.reason}

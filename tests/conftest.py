@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _LONG = ("cluster", "deploy", "e2e", "integration", "contracts", "clickhouse", "properties")
-"""Folders whose files take longest. They come first: a long file that begins last keeps one process busy in the end."""
+"""Folders whose files take longest, these first: a long file that begins last keeps one process busy at the end."""
 
 
 _OWN_THREADS = ("kafka-io-", "log-keeper", "log-delivery", "load")

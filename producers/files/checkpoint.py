@@ -29,7 +29,7 @@ class Checkpoint:
     ) -> None:
         """`folder` holds the counts of all imports. `more`: what else changes the events, such as the channel."""
         stat = file.stat()
-        key = [_VERSION, str(file.resolve()), stat.st_size, stat.st_mtime_ns, mapping.model_dump_json(), more]
+        key = [_VERSION, str(file.resolve()), stat.st_size, stat.st_mtime_ns, mapping.fingerprint(), more]
         self._path = folder / f"{blake2b(orjson.dumps(key), digest_size=16).hexdigest()}.json"
         self._clock = clock
         self._written_at = clock()

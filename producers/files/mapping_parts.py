@@ -2,9 +2,11 @@
 
 import re
 from datetime import datetime
+from hashlib import blake2b
 from typing import Annotated, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from identity.normalise import is_region
@@ -174,6 +176,10 @@ class Common(Part):
             raise ValueError("is no country with phone numbers; write ISO 3166's letters, such as IR or DE")
         return value
 
+    def fingerprint(self) -> str:
+        """The same for the same mapping in every process: sets have no order."""
+        return blake2b(orjson.dumps(_ordered(self.model_dump()), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
     @property
     def when(self) -> Time | None:
         """The time of a row."""
@@ -199,6 +205,14 @@ class Common(Part):
 
     def _about_people(self) -> list[str]:
         return [one.column for one in self.identifiers] + [one.column for one in self.traits.values()]
+
+
+def _ordered(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _ordered(one) for key, one in value.items()}
+    if isinstance(value, frozenset):
+        return sorted(value)
+    return [_ordered(one) for one in value] if isinstance(value, tuple) else value
 
 
 def numbers_of(*values: Values) -> list[str]:

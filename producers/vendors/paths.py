@@ -13,7 +13,7 @@ LONGEST: Final = 500
 _MOST_STEPS: Final = 32
 
 
-class Place(NamedTuple):
+class ValuePlace(NamedTuple):
     """One alternative of a path. `where`: item, header, query or body."""
 
     where: str
@@ -54,17 +54,17 @@ def find(path: str, scope: Scope) -> object:
 
 
 @lru_cache(4096)
-def places(path: str) -> tuple[Place, ...]:
+def places(path: str) -> tuple[ValuePlace, ...]:
     return tuple(_place(one.strip()) for one in path.split("|"))
 
 
-def _place(path: str) -> Place:
+def _place(path: str) -> ValuePlace:
     where, colon, rest = path.partition(":")
     if colon and where in ("header", "query"):
-        return Place(where, rest, ())
+        return ValuePlace(where, rest, ())
     if colon and where == "body":
-        return Place("body", "", _steps(rest))
-    return Place("item", "", _steps(path))
+        return ValuePlace("body", "", _steps(rest))
+    return ValuePlace("item", "", _steps(path))
 
 
 def _steps(path: str) -> tuple[str, ...]:

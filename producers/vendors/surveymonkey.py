@@ -9,8 +9,8 @@ from producers.vendors.signing import Hmac
 
 
 def greet(request: VendorRequest, secrets: Secrets) -> Reply | None:
-    """SurveyMonkey's look at the address when it is saved."""
-    return Reply() if request.method == "HEAD" else None
+    """SurveyMonkey's look at the address when it is saved: by HEAD, which is served as GET."""
+    return Reply() if request.method == "GET" else None
 
 
 _IDS: Final[dict[str, Field]] = {

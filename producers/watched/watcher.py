@@ -7,7 +7,6 @@ What is wrong with a file (or its mapping) ends its import, and the file is put 
 import logging
 from collections.abc import Callable
 from fnmatch import fnmatch
-from hashlib import blake2b
 from random import random
 from threading import Event
 from typing import Any, Final
@@ -88,7 +87,7 @@ class Watcher:
         if mapping is None:
             error = f"{arrival.name}: wanted a name that a mapping is for, got another; set files in a mapping"
             return Imported(False, "", told | {"error": error})
-        used = f"{mapping.name}/{blake2b(mapping.model_dump_json().encode(), digest_size=8).hexdigest()}"
+        used = f"{mapping.name}/{mapping.fingerprint()}"
         told["mapping"] = mapping.name
         if (before := self._watched.was_imported(arrival, used)) is not None:
             return Imported(True, used, told | {"same_as": before, "events": 0})

@@ -147,10 +147,10 @@ class Eraser:
     def _purge(self) -> bool:
         if not self._purging:
             self._purging = self._settled()
-            if self._purging:
-                self._keys.destroy(_nodes_of_all(self._purging))
-                self._forget(_nodes_of_all(self._purging))
-            return bool(self._purging)
+            if not self._purging:
+                return False
+            self._keys.destroy(_nodes_of_all(self._purging))
+            self._forget(_nodes_of_all(self._purging))
         if not self._replaced:
             if not self._keys.purge():
                 return False

@@ -21,8 +21,12 @@ from tests.e2e.operator_day import sending
 from tests.effort import few
 from tests.webhook_receiver import Receiver, receiving
 
+pytestmark = pytest.mark.timeout(600)
+
 CANARY = "kanarienvogel"
 KEY = f"user_id:{CANARY}-id"
+CLEANED = 360.0
+"""Seconds. The engine's cleaner looks at a table every 30 s at first, and every five minutes where nothing happens."""
 POINTS = ("rejected events destroyed", "erased", "keys destroyed", "rows deleted", "unreadable")
 """The numbered side effects of an erasure."""
 
@@ -158,7 +162,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             assert client.http.get(f"/v1/profiles/{view['profile_id']}").status_code == 404
             assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
             assert {one["code"] for one in client.send(*of_the_person(1))["rejected"]} == {"suppressed"}
-            wait_for(lambda: destroyed(client), "not destroyed")
+            wait_for(lambda: destroyed(client), "not destroyed", CLEANED)
         exits = wait_for(
             lambda: [one for one in bodies(receiver) if one["type"] == "segment.exited"], "nobody was told"
         )
@@ -208,7 +212,7 @@ def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, poi
         wait_for(server.died, "the server was not killed")
         server.stop()
         server.start()
-        wait_for(lambda: destroyed(client), "not destroyed")
+        wait_for(lambda: destroyed(client), "not destroyed", CLEANED)
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
         assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
         client.close()

@@ -3,6 +3,7 @@ vendor sends, seen on the profile; what nobody signed leaves no trace; what was 
 
 import json
 import time
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,3 +161,45 @@ def test_a_person_who_asks_shopify_to_be_forgotten_is(it: tuple[Server, Client])
     [access] = [one for one in queue if one["type"] == "access"]
     assert access["state"] == "requested"
     assert client.post(f"/v1/privacy/requests/{access['id']}/answered")["state"] == "answered"
+
+
+def test_vendors_shake_hands(it: tuple[Server, Client]) -> None:
+    """What vendors send before they send events, and the answers that they want in a form of their own."""
+    _, client = it
+    for vendor in ("meta", "woocommerce", "mailchimp", "surveymonkey", "twilio"):
+        client.post("/v1/sources", {"id": f"a-{vendor}", "vendor": vendor})
+        client.post(f"/v1/sources/a-{vendor}/secrets", {"secret": f"secret of {vendor}"})
+    client.post("/v1/sources/a-meta/secrets", {"secret": "made up", "use": "verify_token"})
+    http, at = client.http, {vendor: f"/v1/webhooks/{vendor}/a-{vendor}" for vendor in ("meta", "twilio")}
+
+    asked = {"hub.mode": "subscribe", "hub.verify_token": "made up", "hub.challenge": "1158201444"}
+    answer = http.get(at["meta"], params=asked)
+    assert (answer.status_code, answer.text) == (200, "1158201444")
+    assert http.get(at["meta"], params=asked | {"hub.verify_token": "guessed"}).status_code == 401
+
+    payload = urlsafe_b64encode(b'{"algorithm":"HMAC-SHA256","user_id":"218471"}').decode()
+    proof = signature(b"secret of meta", payload.encode()).translate(str.maketrans("+/", "-_"))
+    answer = http.post(at["meta"], data={"signed_request": f"{proof}.{payload}"})
+    assert answer.status_code == 200
+    assert answer.json()["url"].endswith(f"{at['meta']}?deletion={answer.json()['confirmation_code']}")
+    assert http.get(at["meta"], params={"deletion": answer.json()["confirmation_code"]}).status_code == 200
+
+    assert http.head("/v1/webhooks/surveymonkey/a-surveymonkey").status_code == 200
+    assert http.head("/v1/webhooks/shopify/store").status_code == 405
+    assert http.get("/v1/webhooks/mailchimp/a-mailchimp").status_code == 200
+    assert http.post("/v1/webhooks/woocommerce/a-woocommerce", data={"webhook_id": "5"}).status_code == 200
+
+    url = "https://events.example.com/here"
+    http.put("/v1/sources/a-twilio", json={"vendor": "twilio", "webhook": {"url": url}})
+    came = {
+        "Body": "Hello",
+        "From": "+351911234567",
+        "MessageSid": "SM1",
+        "SmsStatus": "received",
+        "To": "+15558675310",
+    }
+    proof = signature(b"secret of twilio", (url + "".join(name + came[name] for name in sorted(came))).encode(), "sha1")
+    answer = http.post(at["twilio"], data=came, headers={"X-Twilio-Signature": proof})
+    assert (answer.status_code, answer.text) == (200, "<Response/>")
+    client.settled()
+    assert client.profile("phone:+351911234567")["metrics"]["events"] == 1

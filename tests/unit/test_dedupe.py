@@ -9,6 +9,7 @@ import pytest
 from eventlog.port import Position, Record
 from schemas.errors import Backpressure
 from stream_processors.parse.batch import Batch
+from stream_processors.state import id_filter
 from stream_processors.state.copies import Copies
 from stream_processors.state.id_filter import IdFilter, add_stored, capacity_for, halves
 from warehouse.client import Warehouse, Writer, fixed16
@@ -89,7 +90,10 @@ def test_a_filter_takes_in_all_that_the_table_holds(chdb_dsn: str, capacity: int
     assert len(found.maybe(halves([n << 64 | 12345 for n in range(1, 1_000)]))) < 50
 
 
-def test_on_a_cluster_a_filter_that_was_not_loaded_whole_is_not_asked(chdb_dsn: str) -> None:
+def test_on_a_cluster_a_filter_that_was_not_loaded_whole_is_not_asked(
+    chdb_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(id_filter, "_ONE_SLICE", 0)
     warehouse = Warehouse(chdb_dsn, "half_loaded")
     warehouse.migrate(1)
     writer = Goes(warehouse, 1)

@@ -1,6 +1,8 @@
 """An interrupted import goes on where it stopped, and only for the same file, mapping and channel."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,17 @@ def test_another_file_mapping_or_channel_begins_at_the_start(file: Path) -> None
     assert checkpoint(file, channel="pos").sent == 0
     os.utime(file, ns=(1, 1))
     assert checkpoint(file).sent == 0
+
+
+def test_a_mapping_has_one_fingerprint_in_every_process(file: Path) -> None:
+    code = "from producers.files.mapping import load_mapping as l; print(l('woocommerce-orders').fingerprint())"
+    seen = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"sent": "x"}', b'{"sent": -5}'])

@@ -25,6 +25,7 @@ COMPUTED = {
     "producers/webhooks.py": "RequestRefused(…, {error.message}): another error's text, under an HTTP status",
     "profile_api/params.py": "InvalidInput({_WANTED}): the text of a constant",
     "registry/registry.py": "InvalidInput({faults(error)}): a line for each fault of a model",
+    "simorgh/fetching.py": "Backpressure({error.message…}): another error's text, under another name",
     "simorgh/front.py": "InvalidSettings({why}): three texts of this form",
     "simorgh/settings.py": "InvalidSettings(…): a line for each setting at fault",
     "warehouse/client.py": "OtherTables(database): its class makes the message",
@@ -32,10 +33,10 @@ COMPUTED = {
 """Files whose other messages are put together at run time, and why. `{…}` alone matches no form."""
 
 
-@cache
-def trees() -> tuple[tuple[str, ast.Module], ...]:
-    paths = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
-    return tuple((str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
+def trees() -> Iterator[tuple[str, ast.Module]]:
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 
 
 def errors() -> set[str]:
