@@ -62,10 +62,10 @@ class Webhooks:
                 connector.verify(heard, secrets)
             elif reply.visit:
                 await asyncio.to_thread(self.fetching.confirm, reply.visit)
-        except Unverified as error:
+        except (Unverified, Unmappable) as error:  # what cannot even be read proves nothing
             if connector.guessable:
                 self.collector.throttle.failed(_throttled(source), _address(request), public=True)
-            raise RequestRefused(401, error.message, code=error.code) from error
+            raise RequestRefused(401, error.message, code=Unverified.default_code) from error
         except Backpressure as error:
             raise RequestRefused(429, error.message, code=error.code) from error
         if connector.guessable:
@@ -145,7 +145,10 @@ class Webhooks:
             if refused.status == 503:
                 refused.status = connector.store_down
             raise
-        reply = connector.reply(heard) if connector.reply else None
+        try:
+            reply = connector.reply(heard) if connector.reply else None
+        except Unmappable:
+            reply = None
         if reply is not None:
             return _response(reply)
         return answer({"success": True, "rejected": report(judged)}) if judged.refused else ALL_ACCEPTED
