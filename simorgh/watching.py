@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rich.progress import Progress
 
-from producers.files.mapping import Mapping
+from producers.files.mapping import Mapping, load_mapping
 from producers.files.report import Report
 from producers.watched.folder import SETTLE_S, WatchedFolder
 from producers.watched.port import Arrival, WatchedSource
@@ -31,6 +31,8 @@ def is_url(where: str) -> bool:
 
 def watcher_of(settings: Settings, watch: Watch, **more: Any) -> tuple[WatchedSource, Watcher]:
     """Raises `SimorghError` if the folder cannot be watched, or a mapping is faulty."""
+    for one in watch.mappings:
+        load_mapping(one)  # before anything is made in the folder
     watched: WatchedSource
     if is_url(watch.where):
         headers = {name: value.get_secret_value() for name, value in watch.headers.items()}

@@ -40,15 +40,13 @@ class Watcher:
         tell: Callable[[str], None] = _LOG.info,
     ) -> None:
         """`mappings`: paths, or names of shipped ones; each is read again for each file. `tell` is called with a line
-        for each file. Raises `InvalidInput` if a mapping is faulty now."""
+        for each file."""
         self._tell = tell
         self._watched = watched
         self._mappings = mappings
         self._import = import_
         self._max_refused = max_refused
         self._clock = clock
-        for one in mappings:
-            load_mapping(one)
 
     def run(self, stop: Event, every_s: float = LOOK_EVERY_S) -> None:
         """Look every so many seconds. Blocks until `stop` is set."""

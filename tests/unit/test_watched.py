@@ -17,6 +17,8 @@ from producers.watched.port import Arrival, Imported, WatchedSource
 from producers.watched.url import Fetched, WatchedUrl
 from producers.watched.watcher import Watcher
 from schemas.errors import Backpressure, Conflict, InvalidInput
+from simorgh.settings import Settings, Watch
+from simorgh.watching import watcher_of
 
 MAPPING = """
 kind = "people"
@@ -393,7 +395,11 @@ def test_the_loop_goes_on_after_a_fault_and_ends_when_told(tmp_path: Path, clock
     assert all(1 < seconds <= 300 for seconds in waits)
 
 
-def test_a_faulty_mapping_is_told_at_once(tmp_path: Path, folder: WatchedFolder) -> None:
+def test_a_faulty_mapping_is_told_before_anything_is_made(tmp_path: Path) -> None:
+    where = tmp_path / "dropped"
+    where.mkdir()
     (tmp_path / "m.toml").write_text("name = 1")
+    wanted = Watch(where=str(where), mappings=(str(tmp_path / "m.toml"),))
     with pytest.raises(InvalidInput, match="wanted a valid mapping"):
-        Watcher(folder, [str(tmp_path / "m.toml")], lambda arrival, rules: Report(), 0.1, lambda: 0)
+        watcher_of(Settings(data=tmp_path / "data"), wanted)
+    assert list(where.iterdir()) == []
