@@ -153,6 +153,7 @@ CREATE TABLE IF NOT EXISTS default_g1.rejected_local ON CLUSTER 'simorgh' (
     received_at DateTime64(3, 'UTC'),
     place       UInt64,
     payload     String CODEC(ZSTD(3)),
+    webhook     String,
     resolved    UInt8,
     ver         UInt64
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (source, id, digest) SETTINGS index_granularity = 256;
