@@ -10,14 +10,14 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import chdb.session
 import pytest
 
 from eventlog.sqlite_chunks import ChunkPlace, sound_chunks
 from eventlog.sqlite_file import connect, partitions_found
-from tests.e2e.command_line import simorgh
+from tests.e2e.command_line import program
 from tests.e2e.harness import Client, Server, running, wait_for
 from tests.e2e.operator_day import sending
+from tests.e2e.table_search import columns_with
 from tests.effort import few
 from tests.webhook_receiver import Receiver, receiving
 
@@ -84,32 +84,11 @@ def records_with(data: Path, text: str) -> list[str]:
     return sorted(found)
 
 
-def rows_with(data: Path, text: str) -> list[str]:
-    """The columns of the tables that hold the text: what is compressed on disk is read by the engine. No process may
-    have the folder."""
-    with chdb.session.Session(str(data / "warehouse")) as engine:  # type: ignore[no-untyped-call]
-
-        def ask(sql: str) -> list[list[str]]:
-            lines = str(engine.query(sql, "TabSeparated")).splitlines()
-            return [line.split("\t") for line in lines]
-
-        columns = ask(
-            "SELECT database, table, name FROM system.columns WHERE database LIKE 'default_g%'"
-            " AND (type LIKE '%String%')"
-        )
-        return [
-            f"{table}.{name}"
-            for database, table, name in columns
-            if ask(f"SELECT count() FROM {database}.{table} WHERE positionCaseInsensitive(toString({name}), '{text}')")
-            != [["0"]]
-        ]
-
-
 def require_nothing_left(folder: Path, data: Path) -> None:
     """`data`: the data folder, which no process has."""
     assert not files_with(folder, CANARY)
     assert not records_with(data, CANARY)
-    assert not rows_with(data, CANARY)
+    assert not columns_with(data, CANARY)
 
 
 def forget(client: Client, key: str = KEY) -> dict[str, Any]:
@@ -180,7 +159,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
         assert [one["status"] for one in waiting] == ["pending"], "whoever was away is told to forget them, too"
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
     require_nothing_left(tmp_path, data)
-    simorgh("replay", "--data", data).answer()
+    program("replay", "--data", data).answer()
     require_nothing_left(tmp_path, data)
     with running(data) as (_, client):
         assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
@@ -224,12 +203,12 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
     with running(data) as (_, client):
         client.send(*of_the_person(), {"type": "identify", "userId": "other", "traits": {"city": "Shiraz"}})
         client.settled()
-        simorgh("backup", kept, "--keys", keys, "--data", data).answer()
+        program("backup", kept, "--keys", keys, "--data", data).answer()
         forget(client)
-    assert "destroyed: 1, waiting: 0" in simorgh("privacy", "purge", "--data", data).answer()
-    assert "wanted the data keys" in simorgh("restore", kept, "--data", fresh).fault(1)
-    simorgh("backup", tmp_path / "later", "--keys", keys, "--data", data).answer()
-    assert "restored" in simorgh("restore", kept, "--keys", keys, "--data", fresh).answer()
+    assert "destroyed: 1, waiting: 0" in program("privacy", "purge", "--data", data).answer()
+    assert "wanted the data keys" in program("restore", kept, "--data", fresh).fault(1)
+    program("backup", tmp_path / "later", "--keys", keys, "--data", data).answer()
+    assert "restored" in program("restore", kept, "--keys", keys, "--data", fresh).answer()
     fresh.parent.joinpath("server.err").touch()
     with running(fresh) as (_, client):
         client.settled()
