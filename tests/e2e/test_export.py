@@ -183,10 +183,10 @@ def test_the_page_speaks_their_language(
     assert all(link.startswith("#") or link.endswith((".json", ".csv")) for link in links)
 
 
-def test_only_a_steward_may(planted: tuple[Server, Client]) -> None:
+def test_only_a_steward_who_may_see_what_is_personal_may(planted: tuple[Server, Client]) -> None:
     _, client = planted
-    for scope, status in (("read", 403), ("steward", 200)):
-        token = client.post("/v1/tokens", {"scopes": [scope]})["token"]
+    for scopes, status in ((["read"], 403), (["steward"], 403), (["steward", "personal"], 200)):
+        token = client.post("/v1/tokens", {"scopes": scopes})["token"]
         answer = client.http.get(
             "/v1/profiles/user_id:canary-user/export", headers={"authorization": f"Bearer {token}"}
         )

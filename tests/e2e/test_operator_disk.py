@@ -1,6 +1,7 @@
 """An operator's day: the power goes, the disk is full, tables are damaged, tables are gone."""
 
 import os
+import random
 import resource
 import shutil
 import subprocess
@@ -85,9 +86,10 @@ def _refusal(server: Server) -> int:
 
 
 def _status(server: Server, n: int, size: int) -> int:
+    """`size`: characters of each event, which hardly compress."""
+    text = random.Random(n).randbytes(size // 2).hex()
     batch: list[dict[str, Any]] = [
-        {"type": "page", "userId": f"u{n}", "messageId": f"m-{n}-{k}", "properties": {"text": "x" * size}}
-        for k in range(10)
+        {"type": "page", "userId": f"u{n}", "messageId": f"m-{n}-{k}", "properties": {"text": text}} for k in range(10)
     ]
     return httpx.post(f"{server.url}/v1/batch", json={"batch": batch}, auth=(WRITE_KEY, ""), timeout=30).status_code
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.harness import Client, running, wait_for
-from tests.e2e.test_erasure import records_with, rows_with
+from tests.e2e.table_search import columns_with
+from tests.e2e.test_erasure import records_with
 
 OLD = "old_thing"
 
@@ -60,4 +61,4 @@ def test_what_is_too_old_is_gone_from_the_log_and_the_tables(tmp_path: Path) -> 
         server.start()
         assert client.profile("user_id:u1")["metrics"]["counts"] == kept | {"custom.old_thing": 2}
     assert records_with(data, OLD) == ["simorgh.events", "simorgh.registry"]
-    assert rows_with(data, OLD)
+    assert columns_with(data, OLD)
