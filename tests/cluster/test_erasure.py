@@ -24,7 +24,7 @@ from tests.e2e.test_erasure import CANARY, KEY, files_of, files_with, forms_of, 
 from tests.webhook_receiver import Receiver, receiving
 from warehouse import forgetting
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
 
 SOON = {"segment.ms": "1000", "max.compaction.lag.ms": "1000", "min.cleanable.dirty.ratio": "0.01"}
 
