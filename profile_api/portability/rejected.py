@@ -20,8 +20,9 @@ _ENDING: Final = 4
 # Where a text stands in a payload, the event may be theirs: who it is about is seen by reading it.
 _CANDIDATES = """SELECT source, id, digest FROM rejected FINAL
 WHERE multiSearchAnyCaseInsensitiveUTF8(payload, {texts:Array(String)}) ORDER BY source, id, digest LIMIT 200000"""
-_SOME = """SELECT id, source, channel, code, reason, toUnixTimestamp64Milli(received_at) AS received_ms, webhook, resolved,
-    isValidUTF8(payload) AS is_text, if(is_text, payload, '') AS text, if(is_text, '', base64Encode(payload)) AS base64
+_SOME = """SELECT id, source, channel, code, reason, toUnixTimestamp64Milli(received_at) AS received_ms, webhook,
+    resolved, isValidUTF8(payload) AS is_text, if(is_text, payload, '') AS text,
+    if(is_text, '', base64Encode(payload)) AS base64
 FROM rejected FINAL WHERE source IN {sources:Array(String)} AND id IN {ids:Array(String)}
   AND digest IN {digests:Array(UInt64)} ORDER BY received_at, source, id, digest"""
 
