@@ -12,30 +12,22 @@ import orjson
 
 from producers.vendors.connector import Connector, PrivacyRequest, form_of, json_of, parsed
 from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField, digest_of
+from producers.vendors.meta_transport import SECRETS, SIGNATURE, challenged
 from producers.vendors.paths import as_text
-from producers.vendors.request import SIGNING, Reply, Secrets, VendorRequest
-from producers.vendors.signing import Hmac, OneOf, held, match, same, signature, unverified
+from producers.vendors.request import Reply, Secrets, VendorRequest
+from producers.vendors.signing import OneOf, held, match, same, signature, unverified
 from schemas.errors import Unmappable
-
-VERIFY_TOKEN: Final = "verify_token"
 
 _LISTS: Final = ("messaging", "standby", "changes")
 _KINDS: Final = ("message", "postback", "referral", "optin", "delivery", "read", "reaction", "account_linking")
 _ENDS: Final = ("sender", "recipient", "timestamp")
-_LONGEST_CHALLENGE: Final = 500
 
 
 def greet(request: VendorRequest, secrets: Secrets) -> Reply | None:
     """The subscription's challenge; and the page to which Facebook sends whoever asked for deletion."""
-    if request.method != "GET":
-        return None
-    if "deletion" in request.query:
+    if request.method == "GET" and "deletion" in request.query:
         return Reply(b"Your request was taken in. Ask the company how far it is.\n")
-    match([request.query.get("hub.verify_token", "")], held(secrets, VERIFY_TOKEN))
-    challenge = request.query.get("hub.challenge", "")
-    if request.query.get("hub.mode") != "subscribe" or not 0 < len(challenge) <= _LONGEST_CHALLENGE:
-        raise unverified()
-    return Reply(challenge.encode(errors="replace"))
+    return challenged(request, secrets)
 
 
 # --- requests for deletion
@@ -279,8 +271,8 @@ META: Final = Connector(
     name="meta",
     title="Meta: Messenger, Instagram, pages and lead ads",
     channel="social",
-    verify=OneOf((Hmac("x-hub-signature-256", encoding="hex", prefix="sha256="), verify_deletion)),
-    secrets={SIGNING: "the app's secret", VERIFY_TOKEN: "the verify token that you gave Meta"},
+    verify=OneOf((SIGNATURE, verify_deletion)),
+    secrets=SECRETS,
     map=MAP,
     greet=greet,
     items=items,

@@ -55,29 +55,18 @@ _CUSTOMER: Final = Meaning(
     time=TimeField(path=f"{_OBJECT}customer.updated_at|created_at"),
 )
 _LOYALTY: Final = f"{_OBJECT}loyalty_event."
+_MOVES: Final = (
+    "accumulate_points",
+    "accumulate_promotion_points",
+    "redeem_reward",
+    "adjust_points",
+    "expire_points",
+)
 _POINTS: Final[dict[str, Field]] = {
     "entry_id": f"{_LOYALTY}id",
     "member_id": f"{_LOYALTY}loyalty_account_id",
-    "points": "|".join(
-        f"{_LOYALTY}{name}.points"
-        for name in (
-            "accumulate_points",
-            "accumulate_promotion_points",
-            "redeem_reward",
-            "adjust_points",
-            "expire_points",
-        )
-    ),
-    "programme": "|".join(
-        f"{_LOYALTY}{name}.loyalty_program_id"
-        for name in (
-            "accumulate_points",
-            "accumulate_promotion_points",
-            "redeem_reward",
-            "adjust_points",
-            "expire_points",
-        )
-    ),
+    "points": "|".join(f"{_LOYALTY}{name}.points" for name in _MOVES),
+    "programme": "|".join(f"{_LOYALTY}{name}.loyalty_program_id" for name in _MOVES),
     "order_id": f"{_LOYALTY}accumulate_points.order_id|{_LOYALTY}redeem_reward.order_id",
     "reason": f"{_LOYALTY}adjust_points.reason",
 }

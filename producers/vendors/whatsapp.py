@@ -11,12 +11,10 @@ import orjson
 
 from producers.vendors.connector import Connector, parsed
 from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField, digest_of
-from producers.vendors.request import SIGNING, Reply, Secrets, VendorRequest
-from producers.vendors.signing import Hmac, held, match, unverified
+from producers.vendors.meta_transport import SECRETS, SIGNATURE, challenged
+from producers.vendors.request import VendorRequest
 from schemas.errors import Unmappable
 
-_VERIFY_TOKEN: Final = "verify_token"
-_LONGEST_CHALLENGE: Final = 200
 _LISTS: Final = {
     "messages": "message",
     "statuses": "status",
@@ -26,17 +24,6 @@ _LISTS: Final = {
 }
 _TELLING: Final = ("interactive", "system")
 """Types of messages that have types of their own."""
-
-
-def greet(request: VendorRequest, secrets: Secrets) -> Reply | None:
-    """Meta asks once, with the verify token, and wants its challenge back."""
-    if request.method != "GET":
-        return None
-    match([request.query.get("hub.verify_token", "")], held(secrets, _VERIFY_TOKEN))
-    challenge = request.query.get("hub.challenge", "")
-    if request.query.get("hub.mode") != "subscribe" or not 0 < len(challenge) <= _LONGEST_CHALLENGE:
-        raise unverified()
-    return Reply(challenge.encode(errors="replace"))
 
 
 def items(request: VendorRequest) -> Sequence[object]:
@@ -203,9 +190,9 @@ WHATSAPP: Final = Connector(
     name="whatsapp",
     title="WhatsApp Cloud API",
     channel="chat",
-    verify=Hmac("x-hub-signature-256", encoding="hex", prefix="sha256="),
-    secrets={SIGNING: "the app's secret", _VERIFY_TOKEN: "the verify token that you gave Meta"},
-    greet=greet,
+    verify=SIGNATURE,
+    secrets=SECRETS,
+    greet=challenged,
     items=items,
     guessable=True,
     map=EventMap(
