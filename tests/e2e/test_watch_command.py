@@ -5,10 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from schemas.errors import Backpressure
 from simorgh.fetching import GuardedFetch
 from tests.e2e.command_line import simorgh
 from tests.e2e.harness import running
+from tests.loopback import LoopbackServer
 
 MAPPING = """
 kind = "people"
@@ -57,7 +57,7 @@ def test_serve_imports_what_is_dropped_into_its_folder_and_a_second_watcher_is_r
         assert "wanted to watch it alone" in told
 
 
-class Site:
+class Site(LoopbackServer):
     def __init__(self) -> None:
         site = self
         self.paths: list[tuple[str, str | None, str | None]] = []
@@ -84,15 +84,7 @@ class Site:
             def log_message(self, format: str, *args: object) -> None:
                 """Tests are quiet."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """Events out of the connector: over HTTP to a real (and at times unwell) server, and into a local log."""
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.errors import Backpressure, Broken, Denied
 from schemas.topics import EVENTS, REJECTED
+from tests.loopback import LoopbackServer
 
 NOW = 1_765_000_000_000
 
@@ -43,7 +43,7 @@ def event(number: int, **properties: object) -> Event:
     }
 
 
-class Server:
+class Server(LoopbackServer):
     """Answers as it is told to, the last answer again and again, and keeps what it was sent."""
 
     def __init__(self) -> None:
@@ -69,15 +69,7 @@ class Server:
             def log_message(self, format: str, *args: object) -> None:
                 """Tests are quiet."""
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
-        self._thread.start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture
