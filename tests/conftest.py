@@ -5,6 +5,7 @@ chDB opens one folder per process, so the tests of one run share it, each in dat
 
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -40,6 +41,9 @@ _ROOM: Final = 4 << 30
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Hosts())
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # Shells start what runs in the background so, and programs that tests interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
