@@ -79,6 +79,9 @@ class Attack:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks, timeout=10)
+        for task in tasks:
+            if task.done() and not task.cancelled():
+                task.result()  # an attack that ended by a fault of its own attacked nobody
 
     async def _repeat(self, kind: str, act: Callable[[], Awaitable[None]]) -> None:
         self.told.setdefault(kind, Counter())
@@ -155,16 +158,14 @@ class Attack:
         await self._post("preview", "/v1/segments/preview", {"rule": rule}, f"Bearer {self.target.read}")
 
     async def rule(self) -> None:
-        deep: Any = {"trait": "x", "eq": 1}
-        for _ in range(1_600):
-            deep = {"not": deep}
+        deep = '{"not":' * 1_600 + '{"trait":"x","eq":1}' + "}" * 1_600  # deeper than `json` writes
         wide = {"all": [{"trait": f"t{n}", "eq": n} for n in range(20_000)]}
         long = {"trait": "x", "in": list(range(100_000))}
         where = {"event": "a", "where": [{"property": f"p{n}", "gte": n} for n in range(2_000)], "count": {"gte": 1}}
-        for rule in (deep, wide, long, where):
-            for path in ("/v1/segments/preview", "/v1/segments"):
-                body = {"rule": rule} | ({"id": "attack"} if path == "/v1/segments" else {})
-                await self._post("rule over a limit", path, body, f"Bearer {self.target.write}")
+        for rule in (deep, *map(json.dumps, (wide, long, where))):
+            for path, id in (("/v1/segments/preview", ""), ("/v1/segments", '"id":"attack",')):
+                body = f'{{{id}"rule":{rule}}}'
+                await self._send("rule over a limit", path, body.encode(), f"Bearer {self.target.write}")
 
     async def guess(self) -> None:
         token = f"smg_at_{self.chance.randrange(10**8):08}_guess"
@@ -208,7 +209,9 @@ class Attack:
         await asyncio.sleep(0.5)
 
     async def _post(self, kind: str, path: str, body: object, authorization: str) -> None:
-        content = json.dumps(body).encode()
+        await self._send(kind, path, json.dumps(body).encode(), authorization)
+
+    async def _send(self, kind: str, path: str, content: bytes, authorization: str) -> None:
         length = f"Content-Length: {len(content)}"
         head = self._head("POST", path, f"Authorization: {authorization}", "Content-Type: application/json", length)
         reader, writer = await self._connect()

@@ -119,7 +119,7 @@ def _prepared(client: Client, server: Server) -> Target:
     client.post("/v1/segments", {"id": "some", "rule": {"event": "custom.e1", "count": {"gte": 1}}})
     read, write = (
         client.post("/v1/tokens", {"name": scope, "scopes": scopes})["token"]
-        for scope, scopes in (("read", ["read"]), ("write", ["read", "write"]))
+        for scope, scopes in (("read", ["read", "personal"]), ("write", ["read", "write", "personal"]))
     )
     return Target(server.port, read, write, "some")
 
