@@ -61,6 +61,7 @@ COMMON_SETTINGS: Final[dict[str, Any]] = {
     "max_query_size": 64 << 20,  # long lists are in the query (`warehouse.parameters`)
     "max_ast_elements": 2_000_000,  # several times the largest segment rule that is accepted
     "max_expanded_ast_elements": 4_000_000,
+    "calculate_text_stack_trace": 0,  # the first one holds every shared library open for good: some 70 descriptors
 }
 
 SERVER_SETTINGS: Final[dict[str, Any]] = {
