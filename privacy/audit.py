@@ -1,4 +1,4 @@
-"""Writing the audit: who asks hands over an entry, and waits until the log has it or goes on.
+"""Writing the audit: a request hands over its entry, and waits until the log has it or goes on.
 
 One batch of entries is under way at a time: what comes meanwhile goes together, with one sync, in the next. So an entry
 never follows one that the log did not take. An entry that somebody waits for is submitted at once where nothing is

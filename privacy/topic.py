@@ -4,16 +4,17 @@ A record is one key: node and id, then the wrapped key and the sealed name. An e
 have one order. Collectors need not agree on a key: two that see a new person at the same moment draw one each. A sealed
 event names the key that it needs, and the destruction of a node destroys all its keys.
 
-Who seals, in order, and what a crash after each step means:
+Sealing: the steps in order, and what a crash after each means:
 
   1 the key is drawn     in memory: nobody has seen it
   2 simorgh.keys         with all replicas in sync: a key that seals nothing yet
   3 simorgh.events       whoever can read the event can read the key, which is before it in time
 
-Who opens reads the topic on when an event names a key that the copy has not got. If it is not there then, it is
-destroyed. The copy is read on twice a second, and a process that could not do so for `LEASE` seconds opens nothing.
+Opening: if an event names a key that the copy does not have, the process first reads the rest of the topic. If it is
+not there either, it is destroyed. The copy is read on twice a second, and a process that could not do so for `LEASE`
+seconds opens nothing.
 
-Who destroys, in order:
+Destroying, in order:
 
   1 simorgh.keys     an empty value for each key: a process that starts, or reads on, has the key no longer
   2 `LEASE` seconds  after these no process has it (`is_known`). A crash: the round begins anew, and waits again

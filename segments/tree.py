@@ -5,9 +5,11 @@ not compared. Every number that is compared with an aggregate is an integer in t
 units, money and other decimals in millionths (`MICROS`), days in milliseconds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from schemas.untyped import JsonObject
 
 MICROS = 1_000_000
 DAY_MS = 86_400_000
@@ -15,7 +17,7 @@ DAY_MS = 86_400_000
 Scalar = str | bool | int | float
 """An operand as written; numbers are compared exactly."""
 
-Written = Mapping[str, Any]
+Written = JsonObject
 
 ValueOp = Literal[
     "eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists",

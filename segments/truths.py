@@ -1,9 +1,10 @@
 """The parts of `live`: each function compiles one kind of node into a closure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Context, Decimal
-from typing import Any, cast
+from typing import cast
 
+from schemas.untyped import Json, JsonObject
 from segments.facts import Pass, ProfileFacts
 from segments.folds import Fold, earliest, number_check
 from segments.tree import (
@@ -34,8 +35,8 @@ _EXACT = Context(prec=80)  # the usual context rounds to 28 digits
 
 Truth = Callable[[Pass], bool]
 Due = Callable[[ProfileFacts, int], int | None]
-Matches = Callable[[Mapping[str, Any], int], bool]
-Reads = Callable[[Mapping[str, Any]], Any]
+Matches = Callable[[JsonObject, int], bool]
+Reads = Callable[[JsonObject], Json]
 
 
 def all_of(below: Sequence[Truth]) -> Truth:
@@ -165,11 +166,11 @@ def reader(leaf: EventLeaf) -> Reads | None:
     path = leaf.of
     if path is None:
         return None
-    read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
+    read: Callable[[Json], Json] = distinct_key if leaf.aggregate == "distinct" else micros
 
     at = _getter(path)
 
-    def values(event: Mapping[str, Any]) -> Any:
+    def values(event: JsonObject) -> Json:
         value = at(event)
         kind = type(value)
         if kind is list or kind is tuple:
@@ -179,9 +180,9 @@ def reader(leaf: EventLeaf) -> Reads | None:
     return values
 
 
-def stays(leaf: EventLeaf) -> Callable[[Any], bool]:
+def stays(leaf: EventLeaf) -> Callable[[Json], bool]:
     """For a leaf whose aggregate moves in one direction: whether it does so with an event of this value."""
-    return _not_negative if leaf.aggregate == "sum" else _always
+    return cast(Callable[[Json], bool], _not_negative) if leaf.aggregate == "sum" else _always  # it sums numbers
 
 
 def _not_negative(value: int) -> bool:
@@ -223,7 +224,7 @@ def _condition(condition: Condition) -> Matches:
     tests = compile_tests(condition.tests)
     at, one, several = _getter(path), tests.one, tests.several
 
-    def holds(event: Mapping[str, Any], time: int) -> bool:
+    def holds(event: JsonObject, time: int) -> bool:
         value = at(event)
         kind = type(value)
         if kind is list or kind is tuple:
@@ -239,7 +240,7 @@ def _getter(path: tuple[str, ...]) -> Reads:
         return lambda event: at_path(event, path)
     root, name = path
 
-    def value(event: Mapping[str, Any]) -> Any:
+    def value(event: JsonObject) -> Json:
         top = event.get(root)
         return top.get(name) if type(top) is dict else at_path(event, path)
 

@@ -1,4 +1,4 @@
-"""Imports what arrives at a watched source, one file after the other, until it is told to stop.
+"""Imports the files that arrive at a watched source, one after the other, until it is stopped.
 
 What is wrong with a file (or its mapping) ends its import, and the file is put away as failed. What is wrong outside
 (a server away, a disk full) is retried with growing pauses, and the file waits. Nothing in a file stops the watcher.

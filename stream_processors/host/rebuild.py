@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 import pyarrow as pa
 
 from destinations import deliveries
+from destinations.delivery import from_record, to_row
 from eventlog.fences import Fences
 from eventlog.port import EventLog, Record, present
 from identity.nodes import from_hex
@@ -156,8 +156,8 @@ class Rebuild:
             self.rejected_end = records[-1].offset + 1
             yield
         while records := self._read_on(topics.DELIVERIES, self.deliveries_end):
-            bodies = [{**orjson.loads(record.value), "ver": record.offset} for record in present(records)]
-            self._writer.insert("deliveries", deliveries.rows(bodies))
+            read = [to_row(from_record(record.value, record.offset)) for record in present(records)]
+            self._writer.insert("deliveries", deliveries.rows(read))
             self.deliveries_end = records[-1].offset + 1
             yield
 

@@ -1,8 +1,9 @@
-"""The fixtures `world` and `make_world`, for modules with `pytest_plugins = ("tests.unit.api_fixtures",)`.
+"""The fixtures `world`, `live` and `make_world`, for modules with `pytest_plugins = ("tests.unit.api_fixtures",)`.
 
 The warehouse lives as long as a test module; its database is dropped after it.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -16,6 +17,7 @@ from profile_api.deps import ApiDeps, Projections
 from profile_api.watch import watch
 from registry.registry import Registry
 from registry.throttle import Throttle
+from schemas import topics
 from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
 
@@ -88,3 +90,22 @@ def fresh_world(make_world: MakeWorld) -> Iterator[World]:
     made = make_world()
     yield made
     made.empty()
+
+
+@pytest.fixture
+def live(fresh_world: World) -> Iterator[World]:
+    """A world whose registry is committed soon after it grows, as by running projections."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.is_set():
+            end = fresh_world.log.ends(topics.REGISTRY)[0]
+            if fresh_world.log.committed("projections", topics.REGISTRY)[0] < end:
+                fresh_world.log.commit("projections", {topics.REGISTRY: {0: end}})
+            fresh_world.log.wait(topics.REGISTRY, [end], 0.05)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    yield fresh_world
+    done.set()
+    thread.join()

@@ -269,3 +269,22 @@ def _view(row: Mapping[str, Any]) -> str:
             "identifiers": sorted(identifiers),
         }
     ).decode()
+
+
+def call(world: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = world.client.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+def get(world: World, path: str, status: int = 200) -> Any:
+    return call(world, "GET", path, status=status)
+
+
+def sara(world: World) -> int:
+    return world.person(
+        ("user_id", "u42"),
+        ("email", "sara@example.com"),
+        traits={"email": "sara@example.com", "name": "Sara K"},
+        segments={"repeat-buyers": NOW - 4000},
+    )

@@ -40,8 +40,7 @@ def deps(chdb_dsn: str, tmp_path: Path) -> Iterator[ApiDeps]:
     made = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", lambda *_: {}, lambda: NOW)
     world = World(log, warehouse, registry, made, None)  # type: ignore[arg-type]  # nobody calls its app
     world.person(("user_id", "u1"))
-    with world.writer._call() as client:
-        client.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": EVENTS})
+    world.writer.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": EVENTS})
     yield made
     warehouse.drop(1)
     warehouse.close()
