@@ -1,4 +1,4 @@
-"""People's requests about their own data: to be forgotten, and the state of each request."""
+"""Requests about people's own data: to be forgotten, and how far that is."""
 
 import heapq
 from operator import attrgetter
@@ -27,10 +27,10 @@ from schemas.errors import Conflict, NotFound
 
 
 def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
-    """Forget the person whose profile this is. Blocks until nothing of it can be read any more, or until the
-    projections' time is up; the request is recorded either way. Raises `NotFound`.
+    """Forget the person whose profile this is. Blocks until nobody can read anything of it any more, or for as long as
+    the projections may take; either way the request stands. Raises `NotFound`.
 
-    `id` names the request; an id that was used before returns the state of that request.
+    `id` names the request; an id that was used before answers with what became of that one.
     """
     name = id or random_id()
     deps.registry.refresh()
@@ -44,8 +44,8 @@ def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) 
 
 
 def ask(deps: ApiDeps, key: str, reason: str, by: str, id: str) -> Erasure:
-    """Queue somebody's request for their data. Raises `NotFound`. An id that was used before returns the state of that
-    request."""
+    """Put somebody's request for their data into the queue. Raises `NotFound`. An id that was used before answers with
+    what became of that one."""
     deps.registry.refresh()
     if id not in deps.registry.erasures.requests:
         profile = people.profile_row(deps, key)["profile"]
@@ -54,7 +54,7 @@ def ask(deps: ApiDeps, key: str, reason: str, by: str, id: str) -> Erasure:
 
 
 def view(request: Erasure) -> dict[str, Any]:
-    """The request as shown. It names no person: the profile id is a keyed hash."""
+    """As it is shown. It names no person: the profile id is a keyed hash."""
     shown: dict[str, Any] = {
         "id": request.id,
         "type": request.type,
@@ -89,15 +89,15 @@ routes = guarded("privacy")
 @scope(STEWARD)
 @declares
 def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
-    """Forget this person: every identity that the profile has now. Answers once nothing of them can be read any more;
-    the state becomes `destroyed` later, when the bytes are gone too. See `/v1/privacy/requests/{id}`."""
+    """Forget this person: every identity of the profile, as of now. Answers once nothing of them can be read any more;
+    `destroyed` follows, when the bytes are gone, too. Ask for it at `/v1/privacy/requests/{id}`."""
     return JsonReply(view(erase(deps, key, body.reason, by)), 202)
 
 
 @routes.get("/v1/privacy/requests", response_model=ErasureList, responses=example(ErasureList))
 @scope(STEWARD)
 def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonReply:
-    """List the requests, newest first."""
+    """Requests, newest first."""
     deps.registry.refresh()
     before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
     requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
@@ -112,9 +112,9 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
 @scope(STEWARD)
 @declares
 def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
-    """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and an identity names the subject.
-    `access` queues a request that a person must answer. A `subject_request_id` that was used before returns the state
-    of that request."""
+    """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and the subject is named by an identity.
+    `access` puts a request into the queue that somebody sees to by hand. A `subject_request_id` that was used before
+    answers with what became of that request."""
     subject = body.subject_identities[0]
     key = f"{subject.identity_type}:{subject.identity_value}"
     if body.subject_request_type == "access":
@@ -125,15 +125,15 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 @routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))
 @scope(STEWARD)
 def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
-    """Return the state of a request."""
+    """How far a request is."""
     return JsonReply(view(found(deps, id)))
 
 
 @routes.post("/v1/privacy/requests/{id}/answered", response_model=ErasureView, responses=example(ErasureView))
 @scope(STEWARD)
 def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")], by: Caller) -> JsonReply:
-    """Mark a request that a person handles as answered. Erasures need no such call."""
+    """Say that a request which is seen to by hand is done. An erasure is done by itself."""
     if found(deps, id).type == "erasure":
-        raise Conflict("privacy request: wanted one that a person answers, got an erasure; read its state instead")
+        raise Conflict("privacy request: wanted one that is seen to by hand, got an erasure; ask how far it is")
     deps.registry.declare("answered", id, {}, by)
     return JsonReply(view(found(deps, id)))

@@ -5,11 +5,9 @@ simorgh.registry.
 a request that a person of the company sees to, and `answered` says that it is done.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, cast
-
-from schemas.untyped import JsonObject
+from typing import Any, Final, Literal
 
 ERASE: Final = "erase"
 ERASED: Final = "erased"
@@ -56,7 +54,7 @@ class Erasures:
         self.nodes: set[int] = set()
         """The nodes of everybody who was forgotten."""
 
-    def fold(self, offset: int, kind: str, id: str, body: JsonObject, at: int, by: str) -> None:
+    def fold(self, offset: int, kind: str, id: str, body: Mapping[str, Any], at: int, by: str) -> None:
         """Take in a record of one of `KINDS`. Raises `ValueError`, `TypeError` or `LookupError` for one that does not
         fit."""
         if kind == ERASE:
@@ -75,7 +73,7 @@ class Erasures:
                 self._put(replace(known, state="answered"))
             return
         if kind == ERASED:
-            nodes = tuple(str(node) for node in cast(Iterable[object], body["nodes"]))
+            nodes = tuple(str(node) for node in body["nodes"])
             self.nodes.update(int(node, 16) for node in nodes)
             self._put(replace(known, nodes=nodes))
         elif body["state"] == "unreadable":

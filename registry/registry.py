@@ -28,7 +28,6 @@ from registry.snapshot import MODELS, Declared, Effect, Snapshot, faults
 from schemas.clock import Clock
 from schemas.errors import Conflict, InvalidInput, InvalidSettings, NotFound
 from schemas.topics import REGISTRY
-from schemas.untyped import JsonObject
 
 logger = logging.getLogger(__name__)
 
@@ -122,17 +121,17 @@ class Registry:
         return self._now.retentions
 
     @property
-    def rules(self) -> JsonObject | None:
+    def rules(self) -> Mapping[str, Any] | None:
         """The latest declared identity rules; None if there are none."""
         return self._now.rules
 
     @property
-    def poison(self) -> Mapping[str, JsonObject]:
+    def poison(self) -> Mapping[str, Mapping[str, Any]]:
         """The inputs that the projections have set aside, by name."""
         return self._now.declared.poison
 
     @property
-    def stopped(self) -> Mapping[str, JsonObject]:
+    def stopped(self) -> Mapping[str, Mapping[str, Any]]:
         """The stages that have stopped after setting aside too much, by their names."""
         return self._now.declared.stopped
 
@@ -174,7 +173,7 @@ class Registry:
 
     # --- declaring
 
-    def declare(self, kind: Kind, id: str, body: JsonObject, by: str) -> int:
+    def declare(self, kind: Kind, id: str, body: Mapping[str, Any], by: str) -> int:
         """Check, append, refresh; returns the record's offset. `by` says who declares it. The body may omit `id` and
         `created_at` (the one of the replaced declaration, else now). The stored declaration is complete: it replaces
         the former one. Raises `InvalidInput` naming the fields that are wrong, and `Conflict` for the source or token
@@ -196,7 +195,7 @@ class Registry:
         """Let the projections retry an input that they have set aside; returns the record's offset."""
         return self._append("delete", POISON, name, {}, by)
 
-    def _append(self, op: str, kind: str, id: str, body: JsonObject, by: str) -> int:
+    def _append(self, op: str, kind: str, id: str, body: Mapping[str, Any], by: str) -> int:
         value = {"kind": kind, "op": op, "id": id, "body": body, "at": self._clock(), "by": by}
         try:
             message = (f"{kind}/{id}".encode(), orjson.dumps(value))

@@ -21,7 +21,6 @@ from registry.models import (
     Token,
     Trigger,
 )
-from schemas.untyped import JsonObject
 from schemas.wanted import wrong_parts
 
 logger = logging.getLogger(__name__)
@@ -60,13 +59,13 @@ class Declared:
     tokens: Mapping[str, Token] = field(default_factory=dict)
     segments: Mapping[str, SegmentDeclaration] = field(default_factory=dict)
     triggers: Mapping[str, Trigger] = field(default_factory=dict)
-    rules: Mapping[str, JsonObject] = field(default_factory=dict)
+    rules: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """In the order in which they were declared: the last holds."""
     effects: Mapping[str, Effect] = field(default_factory=dict)
     """By segment; of deleted ones the latest."""
-    poison: Mapping[str, JsonObject] = field(default_factory=dict)
+    poison: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """What the projections have set aside, by its name: the stage, and the reason."""
-    stopped: Mapping[str, JsonObject] = field(default_factory=dict)
+    stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """The stages that have stopped after setting aside too many inputs -> the reason."""
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
     retentions: Mapping[str, Retention] = field(default_factory=dict)
@@ -186,7 +185,7 @@ class Snapshot:
         self.triggers = MappingProxyType(declared.triggers)
         self.purposes = MappingProxyType(declared.purposes)
         self.retentions = MappingProxyType(declared.retentions)
-        self.rules: JsonObject | None = next(reversed(tuple(declared.rules.values())), None)
+        self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
         """The latest declared identity rules."""
         self.by_write_key = _by_write_key(declared.sources, env_source)
         self.by_token = {token.token_sha256: token for token in tokens.values()}

@@ -4,12 +4,11 @@ A leaf keeps its number as long as some rule contains it. Numbers are assigned i
 of other leaves stay valid when rules change.
 """
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any
 
 import orjson
 
-from schemas.untyped import Json, JsonObject
 from segments import truths
 from segments.facts import Leaves, Pass, ProfileFacts
 from segments.folds import Fold, State, earliest, fold_for
@@ -17,7 +16,7 @@ from segments.tree import Consent, EventLeaf, IdentityLeaf, Leaf, SeenMetric, Tr
 from segments.truths import Due, Matches, Reads, Truth
 
 _Add = Callable[[State, int, Any, int], State]
-_Stays = Callable[[Json], bool]
+_Stays = Callable[[Any], bool]
 _Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
 """How an event reaches one leaf: its number, the test of the event, the value to read, the fold to add it to, and
 whether a value leaves a true leaf true (None: it may not)."""
@@ -63,7 +62,7 @@ class LiveLeaves:
         leaves: Leaves,
         event_type: str,
         time_ms: int,
-        event: JsonObject,
+        event: Mapping[str, Any],
         now_ms: int,
         held: Set[int] = frozenset(),
     ) -> set[int]:
@@ -93,7 +92,7 @@ class LiveLeaves:
                     touched.add(leaf)
         return touched
 
-    def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Json], now_ms: int) -> bool:
+    def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
         """Add the values of an event with a list to one leaf. Returns whether any was kept."""
         add, state = self._folds[leaf].add, leaves.get(leaf)
         kept = False

@@ -5,12 +5,11 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
-from typing import Final, NoReturn, get_args
+from typing import Any, Final, NoReturn, get_args
 
 import re2
 
 from schemas.errors import InvalidRule
-from schemas.untyped import JsonObject
 from segments.tree import DAY_MS, NumberOp, NumberTest, Scalar, ValueOp, ValueTest
 from segments.values import exact, parse_date, pattern_options
 
@@ -102,7 +101,7 @@ def days(value: object, at: str) -> int:
     return _exact(value, DAY_MS, at, "days with at most 5 decimals")
 
 
-def number_tests(written: JsonObject, unit: Unit, at: str) -> tuple[NumberTest, ...]:
+def number_tests(written: dict[str, Any], unit: Unit, at: str) -> tuple[NumberTest, ...]:
     """`{"gte": 2, "lt": 5}` as tests, in the order of the grammar."""
     extra = [key for key in written if key not in _NUMBER_OPS]
     if extra or not written:
@@ -110,7 +109,7 @@ def number_tests(written: JsonObject, unit: Unit, at: str) -> tuple[NumberTest, 
     return tuple(NumberTest(op, unit(written[op], f"{at}/{op}")) for op in _NUMBER_OPS if op in written)
 
 
-def value_tests(written: JsonObject, ops: tuple[ValueOp, ...], at: str) -> tuple[ValueTest, ...]:
+def value_tests(written: dict[str, Any], ops: tuple[ValueOp, ...], at: str) -> tuple[ValueTest, ...]:
     """The tests of a value among a leaf's keys, in the order of the grammar."""
     tests = tuple(_value_test(op, written[op], f"{at}/{op}") for op in ops if op in written)
     if not tests:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, NoReturn, cast, get_args
+from typing import Any, Final, NoReturn, cast, get_args
 
-from schemas.untyped import JsonObject
 from segments.operands import (
     days,
     duration,
@@ -97,9 +96,9 @@ class _Parser:
                 _only(written, ("segment",), at)
                 return SegmentRef(text(written["segment"], f"{at}/segment"), written=written)
             case leaf:
-                return replace(_LEAVES[leaf](written, at), written=written)
+                return cast(Rule, replace(_LEAVES[leaf](written, at), written=written))
 
-    def _list(self, written: JsonObject, key: str, at: str, depth: int) -> tuple[Rule, ...]:
+    def _list(self, written: dict[str, Any], key: str, at: str, depth: int) -> tuple[Rule, ...]:
         _only(written, (key,), at)
         listed = written[key]
         if not isinstance(listed, list) or not listed:
@@ -114,31 +113,31 @@ class _Parser:
             wrong(at, f"at most {MAX_NODES} nodes", "put a part into a segment of its own")
 
 
-def _object(obj: object, at: str) -> JsonObject:
+def _object(obj: object, at: str) -> dict[str, Any]:
     if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
         wrong(at, "an object", 'write a node such as {"trait": …}', obj)
-    return cast(JsonObject, obj)
+    return cast(dict[str, Any], obj)
 
 
-def _kind(written: JsonObject, at: str) -> str:
+def _kind(written: dict[str, Any], at: str) -> str:
     kinds = [kind for kind in _KINDS if kind in written]
     if len(kinds) != 1:
         wrong(at, f"exactly one of {', '.join(_KINDS)}", "write one node an object", got=f"{len(kinds)}")
     return kinds[0]
 
 
-def _only(written: JsonObject, allowed: tuple[str, ...], at: str) -> None:
+def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
     extra = [key for key in written if key not in allowed]
     if extra:
         wrong(at, f"only {', '.join(allowed)}", "remove the others", got=f"{len(extra)} other keys")
 
 
-def _trait(written: JsonObject, at: str) -> Trait:
+def _trait(written: dict[str, Any], at: str) -> Trait:
     _only(written, ("trait", *_VALUE_OPS), at)
     return Trait(text_path(written["trait"], f"{at}/trait"), value_tests(written, _VALUE_OPS, at))
 
 
-def _consent(written: JsonObject, at: str) -> Consent:
+def _consent(written: dict[str, Any], at: str) -> Consent:
     _only(written, ("consent", *_CONSENT_OPS), at)
     purpose = text(written["consent"], f"{at}/consent")
     if len(written) == 1:
@@ -146,7 +145,7 @@ def _consent(written: JsonObject, at: str) -> Consent:
     return Consent(purpose, value_tests(written, _CONSENT_OPS, at))
 
 
-def _identity(written: JsonObject, at: str) -> IdentityLeaf:
+def _identity(written: dict[str, Any], at: str) -> IdentityLeaf:
     _only(written, ("identity", "exists"), at)
     exists = written.get("exists", True)
     if not isinstance(exists, bool):
@@ -154,10 +153,10 @@ def _identity(written: JsonObject, at: str) -> IdentityLeaf:
     return IdentityLeaf(text(written["identity"], f"{at}/identity"), exists)
 
 
-def _metric(written: JsonObject, at: str) -> Metric:
-    if written["metric"] not in get_args(MetricName):
-        wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))}", "name one of them", written["metric"])
-    name = cast(MetricName, written["metric"])
+def _metric(written: dict[str, Any], at: str) -> Metric:
+    name: MetricName = written["metric"]
+    if name not in get_args(MetricName):
+        wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))}", "name one of them", name)
     match name:
         case "revenue" | "refunds":
             return _sum_metric(name, written, at)
@@ -169,7 +168,7 @@ def _metric(written: JsonObject, at: str) -> Metric:
             return CountMetric(name, number_tests(ops, integer, at))
 
 
-def _sum_metric(name: MoneyMetric, written: JsonObject, at: str) -> SumMetric:
+def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetric:
     currency = written.get("currency")
     if not isinstance(currency, str) or not (len(currency) == 3 and currency.isascii() and currency.isupper()):
         wrong(f"{at}/currency", "three capital letters", "write a currency such as EUR", currency)
@@ -177,7 +176,7 @@ def _sum_metric(name: MoneyMetric, written: JsonObject, at: str) -> SumMetric:
     return SumMetric(name, currency, number_tests(ops, scaled(MICROS), at))
 
 
-def _event(written: JsonObject, at: str) -> EventLeaf:
+def _event(written: dict[str, Any], at: str) -> EventLeaf:
     _only(written, ("event", "where", "of", "within", "between", *_AGGREGATES), at)
     aggregate, tests = _aggregate(written, at)
     return EventLeaf(
@@ -198,7 +197,7 @@ def _event_type(value: object, at: str) -> str:
     return name
 
 
-def _aggregate(written: JsonObject, at: str) -> tuple[Aggregate, tuple[NumberTest, ...]]:
+def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[NumberTest, ...]]:
     named = [aggregate for aggregate in _AGGREGATES if aggregate in written]
     if not named:
         return "count", (NumberTest("gte", 1),)
@@ -218,7 +217,7 @@ def _aggregate(written: JsonObject, at: str) -> tuple[Aggregate, tuple[NumberTes
     return aggregate, number_tests(_object(written[aggregate], f"{at}/{aggregate}"), unit, f"{at}/{aggregate}")
 
 
-def _of(written: JsonObject, aggregate: Aggregate, at: str) -> tuple[str, ...] | None:
+def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ...] | None:
     if aggregate in _WITH_PATH:
         if "of" not in written:
             wrong(at, f"`of` beside `{aggregate}`", 'name the property, such as "of": "revenue"', got="none")
@@ -228,7 +227,7 @@ def _of(written: JsonObject, aggregate: Aggregate, at: str) -> tuple[str, ...] |
     return None
 
 
-def _between(written: JsonObject, at: str) -> tuple[int, int] | None:
+def _between(written: dict[str, Any], at: str) -> tuple[int, int] | None:
     if "between" not in written:
         return None
     pair, at = written["between"], f"{at}/between"
@@ -259,7 +258,7 @@ def _where(value: object, at: str, path: Callable[[object, str], tuple[str, ...]
     return Where(path(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
 
 
-def _any_item(written: JsonObject, at: str, path: Callable[[object, str], tuple[str, ...]]) -> AnyItem:
+def _any_item(written: dict[str, Any], at: str, path: Callable[[object, str], tuple[str, ...]]) -> AnyItem:
     _only(written, ("any_item", "where"), at)
     if path is text_path:
         wrong(f"{at}/any_item", "one `any_item`", "ask about the outer list", got="one inside another")
@@ -278,11 +277,11 @@ def _property(value: object, at: str) -> tuple[str, ...]:
     return ("properties", *text_path(name, at))
 
 
-def _sequence(written: JsonObject, at: str) -> NoReturn:
+def _sequence(written: dict[str, Any], at: str) -> NoReturn:
     wrong(at, "a kind of rule that exists", "use `event` leaves inside `all`", got="`sequence`, which comes later")
 
 
-_LEAVES: Final[dict[str, Callable[[JsonObject, str], Rule]]] = {
+_LEAVES: Final[dict[str, Callable[[dict[str, Any], str], Any]]] = {
     "trait": _trait,
     "event": _event,
     "sequence": _sequence,

@@ -5,11 +5,9 @@ not compared. Every number that is compared with an aggregate is an integer in t
 units, money and other decimals in millionths (`MICROS`), days in milliseconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-from schemas.untyped import JsonObject
+from typing import Any, Literal
 
 MICROS = 1_000_000
 DAY_MS = 86_400_000
@@ -17,7 +15,7 @@ DAY_MS = 86_400_000
 Scalar = str | bool | int | float
 """An operand as written; numbers are compared exactly."""
 
-Written = JsonObject
+Written = Mapping[str, Any]
 
 ValueOp = Literal[
     "eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte", "exists",

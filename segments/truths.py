@@ -1,10 +1,9 @@
 """The parts of `live`: each function compiles one kind of node into a closure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
-from typing import cast
+from typing import Any, cast
 
-from schemas.untyped import Json, JsonObject
 from segments.facts import Pass, ProfileFacts
 from segments.folds import Fold, earliest, number_check
 from segments.tree import (
@@ -35,8 +34,8 @@ _EXACT = Context(prec=80)  # the usual context rounds to 28 digits
 
 Truth = Callable[[Pass], bool]
 Due = Callable[[ProfileFacts, int], int | None]
-Matches = Callable[[JsonObject, int], bool]
-Reads = Callable[[JsonObject], Json]
+Matches = Callable[[Mapping[str, Any], int], bool]
+Reads = Callable[[Mapping[str, Any]], Any]
 
 
 def all_of(below: Sequence[Truth]) -> Truth:
@@ -166,11 +165,11 @@ def reader(leaf: EventLeaf) -> Reads | None:
     path = leaf.of
     if path is None:
         return None
-    read: Callable[[Json], Json] = distinct_key if leaf.aggregate == "distinct" else micros
+    read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
 
     at = _getter(path)
 
-    def values(event: JsonObject) -> Json:
+    def values(event: Mapping[str, Any]) -> Any:
         value = at(event)
         kind = type(value)
         if kind is list or kind is tuple:
@@ -180,9 +179,9 @@ def reader(leaf: EventLeaf) -> Reads | None:
     return values
 
 
-def stays(leaf: EventLeaf) -> Callable[[Json], bool]:
+def stays(leaf: EventLeaf) -> Callable[[Any], bool]:
     """For a leaf whose aggregate moves in one direction: whether it does so with an event of this value."""
-    return cast(Callable[[Json], bool], _not_negative) if leaf.aggregate == "sum" else _always  # it sums numbers
+    return _not_negative if leaf.aggregate == "sum" else _always
 
 
 def _not_negative(value: int) -> bool:
@@ -224,7 +223,7 @@ def _condition(condition: Condition) -> Matches:
     tests = compile_tests(condition.tests)
     at, one, several = _getter(path), tests.one, tests.several
 
-    def holds(event: JsonObject, time: int) -> bool:
+    def holds(event: Mapping[str, Any], time: int) -> bool:
         value = at(event)
         kind = type(value)
         if kind is list or kind is tuple:
@@ -240,7 +239,7 @@ def _getter(path: tuple[str, ...]) -> Reads:
         return lambda event: at_path(event, path)
     root, name = path
 
-    def value(event: JsonObject) -> Json:
+    def value(event: Mapping[str, Any]) -> Any:
         top = event.get(root)
         return top.get(name) if type(top) is dict else at_path(event, path)
 

@@ -28,7 +28,7 @@ def erase(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a person: every identity that the profile has now. This cannot be undone."""
+    """Forget a person: every identity of the profile, as of now. Nobody can take it back."""
     if not yes:
         typer.confirm("Everything that is known of this person becomes unreadable, for good. Continue?", abort=True)
     with connect(data) as api:
@@ -37,7 +37,7 @@ def erase(
 
 @commands.command()
 def requests(limit: Limit = 50, all_: All = False, data: Data = None, as_json: AsJson = False) -> None:
-    """List requests and their state, newest first."""
+    """List requests and how far they are, the newest first."""
     with connect(data) as api:
         show(api.listed("/v1/privacy/requests", None if all_ else limit), _COLUMNS, as_json=as_json)
 
@@ -47,7 +47,7 @@ def purge(
     seconds: Annotated[int, typer.Option(min=0, help="How long to wait.")] = 600,
     data: Data = None,
 ) -> None:
-    """Wait until the bytes of all forgotten people are gone: about half a minute on one machine."""
+    """Wait until the bytes of everybody who was forgotten are gone: some half a minute on one machine."""
     deadline = time.monotonic() + seconds
     with connect(data) as api:
         while waiting := sum(one["state"] in _UNFINISHED for one in _erasures(api)):
