@@ -12,13 +12,13 @@ _FACT: Final = "x-fact"
 
 
 def nothing(properties: Object) -> dict[str, Json]:
-    """Of a type that is in no catalogue: nobody knows what its properties tell."""
+    """No facts: the type is in no catalogue, so any property may be personal."""
     return {}
 
 
 def facts_of(schema: Object) -> Facts:
-    """A function from the properties of an event to those that the schema marks as facts, in the order in which they
-    came. Inside of lists and objects, too, only what is marked stays."""
+    """A function from the properties of an event to those that the schema marks as facts, in the same order. In lists
+    and objects, too, only marked fields stay."""
     inner = {
         name: _part(_object(field))
         for name, field in _object(schema.get("properties")).items()
@@ -39,7 +39,7 @@ def facts_of(schema: Object) -> Facts:
 
 
 def _part(field: Object) -> Callable[[Json], Json] | None:
-    """What stays of a field's value; None where that is all of it."""
+    """The part of a field's value that stays; None if all of it does."""
     if "properties" in (items := _object(field.get("items"))):
         one = facts_of(items)
         return lambda values: (

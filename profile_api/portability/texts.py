@@ -1,4 +1,4 @@
-"""What the page of an export says, in the languages that it speaks."""
+"""The texts of an export's page, in each language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ TEXTS: Final[Mapping[Language, Texts]] = {"en": _ENGLISH, "fa": _PERSIAN}
 
 
 def language_of(wanted: str | None, accepted: str | None) -> Language:
-    """`wanted` if it is spoken here, else the one that `accepted` (Accept-Language) likes best; English else."""
+    """`wanted` if there are texts in it, else the language that `accepted` (Accept-Language) prefers; else English."""
     for tag in (wanted or "", *_by_liking(accepted or "")):
         for language in LANGUAGES:
             if tag.strip().lower().split("-")[0] == language:
