@@ -175,7 +175,7 @@ class WebhookIn(Request):
 _CAUSES = Field(
     default=list(DEFAULT_CAUSES),
     min_length=1,
-    description="The causes of entering or leaving that call the trigger. Default: event, time, merge and consent.",
+    description="The causes that call the trigger. Default: event, time, merge, consent and erased.",
 )
 
 

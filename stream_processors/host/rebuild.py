@@ -26,7 +26,8 @@ from stream_processors.flow import rejected
 from stream_processors.flow.bus import MemoryBus
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
-from stream_processors.flow.profiles import ProfilesStage, Work
+from stream_processors.flow.profiles import ProfilesStage
+from stream_processors.flow.work import Work
 from stream_processors.host import generation
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.tables import TableHistory
