@@ -6,7 +6,7 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
@@ -17,7 +17,7 @@ from warehouse.connect import Role, Settings, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
-from warehouse.reader import Columns, Parameters, Row
+from warehouse.reader import Parameters, Row
 from warehouse.tickets import Ticket, tagged
 
 _ON_ALL_REPLICAS = {"mutations_sync": 2, "alter_sync": 2}
@@ -168,12 +168,12 @@ class Writer:
                 block = cast(bytes, _arrow_file(rows, client.write_compression))  # any buffer will do
                 client.raw_insert(table, rows.schema.names, block, settings, "Arrow")
 
-    def rows(self, sql: str, parameters: Parameters | None = None) -> list[Columns]:
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
-            return list(cast(Sequence[Columns], client.query(sql, parameters=bound).result_rows))
+            return list(cast(Sequence[tuple[Any, ...]], client.query(sql, parameters=bound).result_rows))
 
-    def look_up(self, sql: str, parameters: Parameters, *, once: bool = True) -> list[Columns]:
+    def look_up(self, sql: str, parameters: Parameters, *, once: bool = True) -> list[tuple[Any, ...]]:
         """`rows` for a query that names its keys. It reads little, so more threads would cost more than they save: with
         one it needs a fifth less CPU.
 
@@ -249,10 +249,10 @@ class WarehouseReader:
     def look_up(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self._query("look_up", sql, parameters)
 
-    def fill(self, sql: str, parameters: Parameters | None = None) -> list[Columns]:
+    def fill(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         with self._warehouse._call("fill", self._generation()) as client:
             sql, bound = write_long_lists(sql, parameters or {})
-            return list(cast(Sequence[Columns], client.query(sql, parameters=bound).result_rows))
+            return list(cast(Sequence[tuple[Any, ...]], client.query(sql, parameters=bound).result_rows))
 
     def call_off(self, ticket: Ticket) -> None:
         self._warehouse.call_off(ticket)

@@ -13,9 +13,6 @@ from warehouse.tickets import Ticket
 Row: TypeAlias = dict[str, Any]
 """A row by column. The driver decides the types of its values: whoever reads it makes a typed record of it at once."""
 
-Columns: TypeAlias = tuple[Any, ...]
-"""A row in the order of its SELECT, likewise."""
-
 Parameters: TypeAlias = Mapping[str, object]
 """The values that a query binds, by name."""
 
@@ -36,7 +33,7 @@ class Reader(Protocol):
         """`rows` for queries that find a few rows by their key: half the CPU, but slow if it reads many rows."""
         ...
 
-    def fill(self, sql: str, parameters: Parameters | None = None) -> list[Columns]:
+    def fill(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """`rows`, as tuples, for long results: any number of rows, and ten minutes. The memory limit is the same, so
         read in pages."""
         ...

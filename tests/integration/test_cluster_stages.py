@@ -97,10 +97,10 @@ def test_a_touch_of_an_absorbed_profile_reaches_its_heir(make: Make) -> None:
     cluster.settle()
     send(cluster, "e3", U1, MAIL, at=start + 2)
     cluster.settle()
-    before: dict[int, int] = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
+    before = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
     cluster.write(topics.TOUCHED, [touches.message(Touch(node(MAIL), touches.EVENT))])
     cluster.settle()
-    after: dict[int, int] = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
+    after = dict(cluster.writer.rows("SELECT profile, ver FROM profile_rows WHERE live = 1"))
     assert after.keys() == before.keys() == {node(U1)}
     assert after[node(U1)] > before[node(U1)]
 
