@@ -3,8 +3,8 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
-from schemas.untyped import Json
 from segments.folds import State
 
 Leaves = dict[int, State]
@@ -19,8 +19,8 @@ class ProfileFacts:
     nodes.
     """
 
-    traits: Mapping[str, Json] = field(default_factory=dict)
-    consent: Mapping[str, Json] = field(default_factory=dict)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    consent: Mapping[str, Any] = field(default_factory=dict)
     identity_types: Container[str] = ()
     events: int = 0
     orders: int = 0

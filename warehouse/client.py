@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from schemas.errors import Conflict, SimorghError
 from warehouse.cluster import on_cluster
-from warehouse.connect import Role, Settings, address, connections, is_server
+from warehouse.connect import Role, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
@@ -186,7 +186,9 @@ class Writer:
             sql, bound = write_long_lists(sql, parameters or {})
             return client.query_arrow(sql, parameters=bound)
 
-    def command(self, sql: str, parameters: Parameters | None = None, settings: Settings | None = None) -> None:
+    def command(
+        self, sql: str, parameters: Parameters | None = None, settings: Mapping[str, int | str] | None = None
+    ) -> None:
         """Run a statement without a result. One that writes does so like `insert`."""
         settings = {**self._warehouse._connections.insert_settings, **(settings or {})}
         with self._call() as client:

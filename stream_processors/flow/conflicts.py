@@ -14,13 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import groupby
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from eventlog.port import EventLog, Message, Position, Record
 from schemas import topics
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
-from schemas.untyped import Json
 from stream_processors.flow import rejected as rejections
 from stream_processors.parse.batch import Batch, ParsedEnvelope, read_again
 from stream_processors.state.copies import First
@@ -158,9 +157,9 @@ def _claimed(event: ParsedEnvelope) -> str | None:
     return event.original_time or (None if event.time == event.received_at else event.time)
 
 
-def _content(event: ParsedEnvelope) -> dict[str, Json]:
+def _content(event: ParsedEnvelope) -> dict[str, Any]:
     """The content as sent, since the door's conversions may change from one version to the next."""
-    content: dict[str, Json] = {
+    content: dict[str, Any] = {
         "type": event.type,
         "time": _claimed(event),
         "identifiers": sorted([one["type"], one.get("value", "")] for one in json.loads(bytes(event.identifiers))),
@@ -172,10 +171,10 @@ def _content(event: ParsedEnvelope) -> dict[str, Json]:
     return content
 
 
-def _put(content: dict[str, Json], pointer: str, value: Json) -> None:
+def _put(content: dict[str, Any], pointer: str, value: Any) -> None:
     """Put a value back in its place; if the place no longer exists, it counts as a property."""
     *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]] or [pointer]
-    at: Json = content
+    at: Any = content
     for part in parents:
         at = _below(at, part)
     if isinstance(at, dict) and (at is not content or last in content):
@@ -186,7 +185,7 @@ def _put(content: dict[str, Json], pointer: str, value: Json) -> None:
         content["properties"] = {"": content["properties"], pointer: value}
 
 
-def _below(at: Json, part: str) -> Json:
+def _below(at: Any, part: str) -> Any:
     if isinstance(at, dict):
         return at.get(part)
     if isinstance(at, list) and len(part) < _DIGITS and part.isdecimal() and int(part) < len(at):
