@@ -4,7 +4,7 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 `warehouse.connect`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, cast
 
