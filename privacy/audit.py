@@ -187,7 +187,7 @@ def _explained(error: BaseException) -> Backpressure:
 
 def unavailable() -> Backpressure:
     return Backpressure(
-        "audit: wanted the log to take the record of this request, got no such word; try again, since nothing is shown"
-        " or changed without it",
+        "audit: wanted a record of this request in the log, got none; try again, since nothing is shown or changed"
+        " without one",
         code=UNAVAILABLE,
     )
