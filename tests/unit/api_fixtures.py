@@ -20,14 +20,20 @@ from registry.throttle import Throttle
 from schemas import topics
 from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
+from warehouse.connect import connections
 
 _OF_PROJECTIONS = {field.name for field in fields(Projections)}
 
 
 @pytest.fixture(scope="module", params=["chdb_dsn", "server_dsn"], ids=["embedded", "server"])
-def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+def dsn(request: pytest.FixtureRequest) -> str:
     """Every test of the API runs on both: the engine in process, and over HTTP."""
-    made = Warehouse(request.getfixturevalue(request.param))
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="module")
+def warehouse(dsn: str) -> Iterator[Warehouse]:
+    made = Warehouse(dsn)
     made.migrate(1)
     yield made
     made.drop(1)
@@ -43,11 +49,12 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def make_world(
-    warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+    dsn: str, warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeWorld]:
     """Makes a world with a log of its own; settings replace those of `ApiDeps` and its
     `Projections`."""
     logs: list[SqliteEventLog] = []
+    rows = connections(dsn)
 
     def make(**settings: Any) -> World:
         log = SqliteEventLog(tmp_path_factory.mktemp("log") / "log.db")
@@ -65,9 +72,10 @@ def make_world(
         deps = replace(deps, throttle=throttle, projections=Projections(**projections), **settings)
         app = create_api(deps)
         watch(app, deps.metrics)
-        return World(log, warehouse, registry, deps, Client(app, portal), retried)
+        return World(log, warehouse, rows, registry, deps, Client(app, portal), retried)
 
     yield make
+    rows.close()
     for log in logs:
         log.close()
 

@@ -22,6 +22,7 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.clock import iso
 from warehouse.client import Warehouse, Writer
+from warehouse.connect import Connections
 
 SECRET = b"0123456789abcdef"
 NOW = 1_714_564_800_000
@@ -69,10 +70,12 @@ class Client:
 
 @dataclass
 class World:
-    """Rows are written as the projections would write them; `client` sends a token with every scope."""
+    """Rows are written as the projections would write them, by `connections` to the same engine; `client` sends a token
+    with every scope."""
 
     log: SqliteEventLog
     warehouse: Warehouse
+    connections: Connections
     registry: Registry
     deps: ApiDeps
     client: Client
@@ -87,7 +90,7 @@ class World:
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Rows of plain values; UInt128 columns as ints."""
         self.written.add(table)
-        with self.writer._call() as client:
+        with self.connections.handle("write", self.warehouse.database(1)) as client:
             client.insert(table, rows, column_names=columns)
 
     def person(

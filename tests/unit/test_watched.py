@@ -1,4 +1,4 @@
-"""WatchedSource folders and URLs: what is complete, what was there before, and a crash after each step."""
+"""Watched folders: which files are complete, which were imported before, and a crash after each step."""
 
 import os
 import threading
