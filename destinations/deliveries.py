@@ -2,11 +2,12 @@
 profiles."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol, cast
 
 import orjson
 import pyarrow as pa
 
+from destinations.delivery import COLUMNS, DeliveryRow, Identity
 from warehouse.client import Writer
 
 # A due delivery has a row that says so, though a later row may differ: few candidates, found in two
@@ -25,14 +26,8 @@ _PENDING = """WITH wanted AS (
         toUnixTimestamp64Milli(updated_at), response_code, error, body, ver
     FROM deliveries WHERE (trigger, id, ver) IN wanted ORDER BY deliveries.next_at, ver LIMIT 1 BY trigger, id"""
 
-_COLUMNS = (
-    "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error", "body",
-    "ver",
-)  # fmt: skip
 
-
-def rows(deliveries: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Dicts with the table's columns (times in ms) -> Arrow."""
+def rows(deliveries: Sequence[DeliveryRow]) -> pa.Table:
     stamp = pa.timestamp("ms", "UTC")
     types = {
         "attempts": pa.uint16(),
@@ -42,13 +37,14 @@ def rows(deliveries: Sequence[Mapping[str, Any]]) -> pa.Table:
         "created_at": stamp,
         "updated_at": stamp,
     }
-    return pa.table({name: pa.array([d[name] for d in deliveries], types.get(name, pa.string())) for name in _COLUMNS})
+    each: Sequence[Mapping[str, object]] = deliveries
+    return pa.table({name: pa.array([one[name] for one in each], types.get(name, pa.string())) for name in COLUMNS})
 
 
-def pending(writer: Writer, due_by: int, limit: int) -> list[dict[str, Any]]:
+def pending(writer: Writer, due_by: int, limit: int) -> list[DeliveryRow]:
     """Deliveries that are pending and due by then, soonest first, at most `limit` of each trigger."""
     found = writer.rows(_PENDING, {"due": due_by, "limit": limit})
-    return [dict(zip(_COLUMNS, row, strict=True)) for row in found]
+    return [cast(DeliveryRow, dict(zip(COLUMNS, row, strict=True))) for row in found]
 
 
 class ShownTransition(Protocol):
@@ -70,8 +66,8 @@ class ShownBy(Protocol):
         ...
 
 
-def identities_of(views: ShownBy, profiles: list[int]) -> dict[int, list[dict[str, Any]]]:
-    """Profile -> its identities {"type", "value"}; a profile without any is missing. An absorbed profile has the
+def identities_of(views: ShownBy, profiles: list[int]) -> dict[int, list[Identity]]:
+    """Profile -> its identities; a profile without any is missing. An absorbed profile has the
     identities of its heir: the present profile of its founding node.
     """
     found = dict(views.of(profiles))
@@ -81,5 +77,5 @@ def identities_of(views: ShownBy, profiles: list[int]) -> dict[int, list[dict[st
     return {profile: _listed(view.text) for profile, view in found.items()}
 
 
-def _listed(view: str) -> list[dict[str, Any]]:
-    return [{"type": kind, "value": value} for kind, value, *_ in orjson.loads(view)["identifiers"]]
+def _listed(view: str) -> list[Identity]:
+    return [Identity(type=kind, value=value) for kind, value, *_ in orjson.loads(view)["identifiers"]]

@@ -1,9 +1,9 @@
 """A delivery: one transition on its way to one trigger, from first to last attempt. Pure data and pure steps."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import orjson
 
@@ -62,17 +62,40 @@ class Answer:
         return not self.error
 
 
+class Identity(TypedDict):
+    """An identifier of a profile, as a delivery names it."""
+
+    type: str
+    value: str
+
+
+class DeliveryRow(TypedDict):
+    """A row of table `deliveries`. Times in ms."""
+
+    trigger: str
+    id: str
+    status: str
+    attempts: int
+    next_at: int
+    created_at: int
+    updated_at: int
+    response_code: int
+    error: str
+    body: str
+    ver: int
+
+
 def delivery_id(trigger: str, transition: str) -> str:
     """The webhook-id: a function of the trigger and the transition, so that a crash cannot make a second one."""
     return "msg_" + hashlib.blake2b(f"{trigger}\x1f{transition}".encode(), digest_size=16).hexdigest()
 
 
-def schedule(transition: Transition, trigger: str, identities: Sequence[Mapping[str, Any]], now: int) -> Delivery:
+def schedule(transition: Transition, trigger: str, identities: Sequence[Identity], now: int) -> Delivery:
     """The first state of a delivery: due at once. Its body is fixed here, so every attempt sends the same."""
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "segment": transition.segment,
         "profile_id": f"prf_{transition.profile}",
-        "identities": [{"type": i["type"], "value": i["value"]} for i in identities],
+        "identities": list(identities),
         "cause": transition.cause,
         "trigger": trigger,
         "transition_id": transition.id,
@@ -130,32 +153,62 @@ def refused(delivery: Delivery, purpose: str, now: int) -> Delivery:
     )
 
 
-_COLUMNS: Final = (
-    "trigger", "id", "status", "attempts", "next_at", "created_at", "updated_at", "response_code", "error",
-    "body",
-)  # fmt: skip
+COLUMNS: Final = tuple(DeliveryRow.__annotations__)
+_STORED: Final = tuple(name for name in COLUMNS if name != "ver")
 
 
 def to_record(delivery: Delivery) -> tuple[bytes, bytes]:
     """The message for simorgh.deliveries, keyed by the webhook-id."""
-    fields = {name: getattr(delivery, name) for name in (*_COLUMNS, "transition")}
+    fields = {name: getattr(delivery, name) for name in (*_STORED, "transition")}
     return delivery.id.encode(), orjson.dumps(fields)
 
 
-def to_row(delivery: Delivery) -> dict[str, Any]:
-    """A row of table `deliveries`, times in ms."""
-    return {name: getattr(delivery, name) for name in (*_COLUMNS, "ver")}
+def to_row(delivery: Delivery) -> DeliveryRow:
+    return DeliveryRow(
+        trigger=delivery.trigger,
+        id=delivery.id,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        next_at=delivery.next_at,
+        created_at=delivery.created_at,
+        updated_at=delivery.updated_at,
+        response_code=delivery.response_code,
+        error=delivery.error,
+        body=delivery.body,
+        ver=delivery.ver,
+    )
 
 
-def from_fields(fields: Mapping[str, Any], ver: int = -1) -> Delivery:
-    """A delivery from a record of the log or a row of the table. Raises `Broken`: both are our own."""
+def from_record(value: bytes, ver: int) -> Delivery:
+    """A delivery from a record of the log, at the offset `ver`. Raises `Broken` if it is none: the records are ours."""
     try:
-        data = orjson.loads(fields["body"])["data"]
+        return from_row(orjson.loads(value), ver)
+    except ValueError as error:
+        raise _no_delivery() from error
+
+
+def from_row(row: DeliveryRow, ver: int = -1) -> Delivery:
+    """A delivery from a row of the table, as if it had no record yet. Raises `Broken` likewise."""
+    try:
+        data = orjson.loads(row["body"])["data"]
         return Delivery(
-            **{name: fields[name] for name in _COLUMNS},
+            trigger=row["trigger"],
+            id=row["id"],
             transition=data["transition_id"],
             profile=data["profile_id"].removeprefix("prf_"),
+            body=row["body"],
+            created_at=row["created_at"],
+            updated_at=row["updated_at"],
+            next_at=row["next_at"],
+            status=row["status"],
+            attempts=row["attempts"],
+            response_code=row["response_code"],
+            error=row["error"],
             ver=ver,
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise Broken("simorgh.deliveries: wanted a delivery, got something else; look at what wrote it") from error
+        raise _no_delivery() from error
+
+
+def _no_delivery() -> Broken:
+    return Broken("simorgh.deliveries: wanted a delivery, got something else; look at what wrote it")

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from destinations.delivery import Delivery, delivery_id, refused, schedule, to_record
+from destinations.delivery import Delivery, Identity, delivery_id, refused, schedule, to_record
 from destinations.ledger import GROUP, TICK
 from eventlog.fences import Fences
 from eventlog.port import EventLog, present
@@ -18,8 +18,8 @@ from schemas.records import Transition, read_transition
 BATCH: Final = 500
 _NOT_SHOWN_SECONDS: Final = 0.002
 
-IdentitiesOf = Callable[[list[int]], dict[int, list[dict[str, Any]]]]
-"""Profiles to their identities, `{"type", "value"}` each; a profile without any may be missing."""
+IdentitiesOf = Callable[[list[int]], dict[int, list[Identity]]]
+"""Profiles to their identities; a profile without any may be missing."""
 
 WhoAllows = Callable[[str, Sequence[int]], Set[int]]
 """A purpose and profiles -> those of them that allow it at this moment. Blocks for a query or two."""
@@ -120,7 +120,7 @@ class Intake:
         return planned
 
     def _allowing(self, wanted: Sequence[tuple[Transition, Trigger]]) -> dict[str, Set[int]]:
-        """Who allows it, by purpose."""
+        """The profiles that allow it, by purpose."""
         asked: dict[str, set[int]] = {}
         for transition, trigger in wanted:
             if trigger.purpose is not None:

@@ -8,11 +8,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-import orjson
-
-from destinations.delivery import PENDING, Delivery, from_fields, to_record, to_row
+from destinations.delivery import PENDING, Delivery, DeliveryRow, from_record, from_row, to_record, to_row
 from destinations.queues import CAPACITY
 from destinations.retrying import Retrying
 from eventlog.port import EventLog, present
@@ -36,10 +34,10 @@ FOREVER: Final = 1 << 41
 
 _BATCH: Final = 1000
 
-WriteRows = Callable[[list[dict[str, Any]]], None]
+WriteRows = Callable[[list[DeliveryRow]], None]
 """Insert rows of table `deliveries` (times in ms), durable on return. May be given the same rows again."""
 
-Pending = Callable[[int, int], list[dict[str, Any]]]
+Pending = Callable[[int, int], list[DeliveryRow]]
 """`(due_by, limit)`: the latest versions in table `deliveries` that are pending with next_at <= due_by
 (ms), by (next_at, ver), at most `limit` of each trigger; times in ms. Sees every row written before the
 call."""
@@ -151,7 +149,7 @@ class Ledger:
         self._wakes = {wake for wake in self._wakes if wake > now}
         self._busy = True
         rows = await self._run(self._thread, self._pending, horizon, CAPACITY)
-        found = [from_fields(row) for row in rows]
+        found = [from_row(row) for row in rows]
         self._wake_for(found)
         self._busy = False
         return found, self._on_record
@@ -166,7 +164,7 @@ class Ledger:
         offset = self._log.committed(GROUP, topics.DELIVERIES)[0]
         known: set[str] = set()
         while records := self._log.read(topics.DELIVERIES, 0, offset, _BATCH):
-            found = [from_fields(orjson.loads(record.value), record.offset) for record in present(records)]
+            found = [from_record(record.value, record.offset) for record in present(records)]
             self._write_rows(_newest_rows(found))
             known.update(delivery.id for delivery in found)
             offset = records[-1].offset + 1
@@ -207,7 +205,7 @@ class Ledger:
                 self._wakes.add(-(-delivery.next_at // 1000) * 1000)
 
 
-def _newest_rows(deliveries: Iterable[Delivery]) -> list[dict[str, Any]]:
+def _newest_rows(deliveries: Iterable[Delivery]) -> list[DeliveryRow]:
     """One row per delivery: an older version written in the same insert would only be merged away."""
     return [to_row(delivery) for delivery in {delivery.id: delivery for delivery in deliveries}.values()]
 

@@ -11,8 +11,6 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import accumulate, count, repeat
 from pathlib import Path
 from zlib import crc32
 
@@ -25,7 +23,7 @@ from eventlog.checks import (
     closed,
     unknown_topic,
 )
-from eventlog.chunks import Chunk, join_small, pack, unpack
+from eventlog.chunks import Chunk, pack, unpack
 from eventlog.latest import Commits, Stored, Tails
 from eventlog.port import Message, Position, Record
 from eventlog.sqlite_blank import blank, purge
@@ -40,32 +38,12 @@ from eventlog.sqlite_file import (
     require_commits,
     store_commits,
 )
+from eventlog.sqlite_requests import StoreRequest, SubmittedBatch, explain, place, stored_chunks
 from schemas.clock import Clock, system_clock
-from schemas.errors import Backpressure, Broken, InvalidInput, SimorghError
+from schemas.errors import Backpressure, InvalidInput
 
 MOST_PARTITIONS = 64
 LARGEST_PART = 512 * 1024 * 1024  # bytes of one key or value; SQLite's own limit for a row is near 1 GB
-
-
-@dataclass(slots=True)
-class _Batch:
-    """One write of a submit. `order` is the partition of each message, None when all are 0."""
-
-    topic: str
-    records: int
-    order: list[int] | None
-    chunks: dict[int, list[Chunk]]
-
-
-@dataclass(slots=True)
-class _Request:
-    """A unit to store, all or nothing: batches, or positions."""
-
-    batches: list[_Batch]
-    commits: list[Committed] = field(default_factory=list)
-    future: Future[list[list[Position]]] = field(default_factory=Future)
-    records: int = 0
-    size: int = 0
 
 
 class SqliteEventLog:
@@ -121,7 +99,7 @@ class SqliteEventLog:
         mutex = threading.Lock()  # guards all that follows, and self._ends
         self._grown = threading.Condition(mutex)
         self._work = threading.Condition(mutex)
-        self._queue: list[_Request] = []
+        self._queue: list[StoreRequest] = []
         self._waiting_records = 0  # queued or being stored
         self._waiting_bytes = 0
         self._closed = False
@@ -135,7 +113,7 @@ class SqliteEventLog:
         return self.submit([(topic, messages)]).result()[0]
 
     def submit(self, writes: Sequence[tuple[str, Sequence[Message]]]) -> Future[list[list[Position]]]:
-        request = _Request([self._batch(topic, messages) for topic, messages in writes])
+        request = StoreRequest([self._batch(topic, messages) for topic, messages in writes])
         request.records = sum(batch.records for batch in request.batches)
         request.size = sum(len(c.body) + len(c.sizes) for b in request.batches for cs in b.chunks.values() for c in cs)
         if request.records == 0:
@@ -153,22 +131,22 @@ class SqliteEventLog:
             for partition, offset in by_partition.items():
                 check_partition(topic, partition, partitions)
                 rows.append((group, topic, partition, checked_offset(topic, offset)))
-        request = _Request([], rows)
+        request = StoreRequest([], rows)
         self._enqueue(request)
         request.future.result()
 
-    def _batch(self, topic: str, messages: Sequence[Message]) -> _Batch:
+    def _batch(self, topic: str, messages: Sequence[Message]) -> SubmittedBatch:
         check_messages(topic, messages, LARGEST_PART)
         partitions = self._partitions(topic)
         if partitions == 1:
-            return _Batch(topic, len(messages), None, {0: pack(messages)})
+            return SubmittedBatch(topic, len(messages), None, {0: pack(messages)})
         order = [crc32(key) % partitions for key, _ in messages]
         split: defaultdict[int, list[Message]] = defaultdict(list)
         for partition, message in zip(order, messages, strict=True):
             split[partition].append(message)
-        return _Batch(topic, len(messages), order, {p: pack(part) for p, part in split.items()})
+        return SubmittedBatch(topic, len(messages), order, {p: pack(part) for p, part in split.items()})
 
-    def _enqueue(self, request: _Request) -> None:
+    def _enqueue(self, request: StoreRequest) -> None:
         with self._work:
             self._refuse_closed()
             records = self._waiting_records + request.records
@@ -191,7 +169,7 @@ class SqliteEventLog:
             if running:
                 self._store(running)
 
-    def _take(self) -> list[_Request] | None:
+    def _take(self) -> list[StoreRequest] | None:
         """All waiting submits; blocks for the first; None once the log is closed and nothing is left."""
         with self._work:
             while not self._queue:
@@ -201,7 +179,7 @@ class SqliteEventLog:
             requests, self._queue = self._queue, []
             return requests
 
-    def _store(self, requests: list[_Request]) -> None:
+    def _store(self, requests: list[StoreRequest]) -> None:
         """Store and answer. If all together fail, each is tried alone, so that only faulty ones fail."""
         try:
             results = self._transaction(requests)
@@ -211,30 +189,30 @@ class SqliteEventLog:
                     self._store([request])
             else:
                 self._release(requests)
-                requests[0].future.set_exception(_explain(error))
+                requests[0].future.set_exception(explain(error))
             return
         self._release(requests)
         for request, result in zip(requests, results, strict=True):
             request.future.set_result(result)
 
-    def _release(self, requests: list[_Request]) -> None:
+    def _release(self, requests: list[StoreRequest]) -> None:
         """Make room in the queue, before the answer, so that the caller can submit again."""
         with self._work:
             self._waiting_records -= sum(request.records for request in requests)
             self._waiting_bytes -= sum(request.size for request in requests)
 
-    def _transaction(self, requests: list[_Request]) -> list[list[list[Position]]]:
+    def _transaction(self, requests: list[StoreRequest]) -> list[list[list[Position]]]:
         """One transaction, one sync. Nothing in memory changes unless it succeeds."""
         ends = {batch.topic: list(self._ends[batch.topic]) for r in requests for batch in r.batches}
         chunks: defaultdict[tuple[str, int], list[Chunk]] = defaultdict(list)
         starts = {topic: tuple(next_) for topic, next_ in ends.items()}
         results = []
         for request in requests:
-            results.append([_place(batch, ends[batch.topic]) for batch in request.batches])
+            results.append([place(batch, ends[batch.topic]) for batch in request.batches])
             for batch in request.batches:
                 for partition, packed in batch.chunks.items():
                     chunks[batch.topic, partition] += packed
-        stored = _stored(chunks, starts, self._clock())
+        stored = stored_chunks(chunks, starts, self._clock())
         commits = [position for request in requests for position in request.commits]
         self._in_transaction(lambda: self._write(stored, commits))
         self._publish(ends, stored, commits)
@@ -381,37 +359,3 @@ class SqliteEventLog:
         if ends is None:
             raise unknown_topic(self._ends)
         return len(ends)
-
-
-def _place(batch: _Batch, ends: list[int]) -> list[Position]:
-    """The positions of a batch that is appended at the given ends. Moves the ends."""
-    if batch.order is None:
-        start = ends[0]
-        ends[0] += batch.records
-        return list(zip(repeat(0, batch.records), range(start, ends[0]), strict=True))
-    counters = [count(end) for end in ends]
-    positions = [(partition, next(counters[partition])) for partition in batch.order]
-    ends[:] = [next(counter) for counter in counters]
-    return positions
-
-
-def _stored(
-    chunks: Mapping[tuple[str, int], list[Chunk]], starts: Mapping[str, tuple[int, ...]], now: int
-) -> dict[tuple[str, int], list[Stored]]:
-    """The chunks of each partition to append to the file."""
-    stored = {}
-    for (topic, partition), small in chunks.items():
-        joined = join_small(small)
-        firsts = accumulate((chunk.records for chunk in joined), initial=starts[topic][partition])
-        stored[topic, partition] = [Stored(first, now, chunk) for first, chunk in zip(firsts, joined, strict=False)]
-    return stored
-
-
-def _explain(error: Exception) -> SimorghError:
-    if isinstance(error, SimorghError):
-        return error
-    if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
-        return Backpressure("Event log: wanted room on the disk, got none; free some, then send the same again")
-    broken = Broken(f"Event log: wanted to store records, got {error}; nothing of this call was kept, check the disk")
-    broken.__cause__ = error
-    return broken

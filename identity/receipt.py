@@ -35,10 +35,12 @@ class Receipt(NamedTuple):
         try:
             receipt = _new(cls, (at, place, int(link.key[:_DIGITS] or "0", 16)))
         except ValueError:
-            raise Broken("link record, key: wanted 32 hex digits, got another value; was it altered?") from None
+            raise Broken("link record, key: wanted 32 hex digits, got another value; look at what wrote it") from None
         if 0 <= at <= _MOST_MOMENT and 0 <= place <= MOST_PLACE:
             return receipt
-        raise Broken("link record, received_at and place: wanted whole numbers from 0 up, got others; was it altered?")
+        raise Broken(
+            "link record, received_at and place: wanted whole numbers from 0 up, got others; look at what wrote it"
+        )
 
     @classmethod
     def event(cls, at: int, place: int, key: int) -> Self:

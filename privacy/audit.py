@@ -1,13 +1,13 @@
-"""Writing the audit: who asks hands over an entry, and waits until the log has it or goes on.
+"""Writing the audit: a request hands over its entry, and waits until the log has it or goes on.
 
-One batch of entries is under way at a time: what comes meanwhile goes together, with one sync, in the next. So an entry
-never follows one that the log did not take. An entry that somebody waits for is submitted at once where nothing is
-under way, which blocks nobody. One that nobody waits for stays until another thread, which ends when nothing comes,
-submits it with those that came within `GATHER_SECONDS`. The thread begins chains, too.
+One batch of entries is written at a time. Entries that arrive meanwhile go into the next batch, with one sync. So no
+entry follows one that the log did not take. An entry that a request waits for is submitted at once if no batch is being
+written; this blocks nobody. Other entries wait up to `GATHER_SECONDS` and are submitted together by a thread, which
+also begins chains, and ends when no entries come.
 
-Side effects: 1 append the batch; 2 tell those who wait. A crash between the two: the entries are there, nobody was
-answered. A crash before 1 loses the entries that nobody waited for. When an append fails nobody knows what of it is
-there, so the chain ends and another one begins.
+Side effects: 1 append the batch; 2 release the requests that wait. A crash between the two: the entries are there, and
+no request was answered. A crash before 1 loses the entries that no request waited for. When an append fails, it is
+unknown which of its entries the log has, so the chain ends and another one begins.
 """
 
 import logging
@@ -62,8 +62,9 @@ class Auditor:
         self._helping = False
 
     def record(self, entry: AuditEntry) -> "Future[None]":
-        """Done once the entry is durable; fails with `Backpressure` (`audit_unavailable`) where the log does not take
-        it. Raises the same where too many wait. Its place in a chain is filled in here. Never blocks."""
+        """A future that is done once the entry is durable; it fails with `Backpressure` (`audit_unavailable`) if the
+        log does not take the entry. Raises the same if too many wait. Fills in the entry's place in a chain. Never
+        blocks."""
         with self._work:
             done = self._add(entry)
             self._urgent = True
@@ -75,8 +76,8 @@ class Auditor:
         return done
 
     def gather(self, entry: AuditEntry) -> "Future[None] | None":
-        """For an answer that need not wait: None, and the entry is durable within some `GATHER_SECONDS`; a crash before
-        that loses it. Where the log did not take the last batch, or is late with it, the same as `record`."""
+        """For an answer that need not wait: returns None, and the entry is durable within about `GATHER_SECONDS`; a
+        crash before that loses it. If the log did not take the last batch, or is late with it, the same as `record`."""
         with self._work:
             if self._chain is not None and (self._since is None or self._clock() - self._since < LATE_SECONDS):
                 self._add(entry)
@@ -86,7 +87,7 @@ class Auditor:
         return self.record(entry)
 
     def settled(self) -> "Future[None]":
-        """Done once the log has all entries that were handed over before."""
+        """A future that is done once the log has all entries that were handed over before."""
         with self._work:
             if self._last is not None and not self._last.done():
                 self._urgent = True
@@ -100,7 +101,7 @@ class Auditor:
         return hashed(self._key, sought)
 
     def _add(self, entry: AuditEntry) -> "Future[None]":
-        """Whoever calls holds the lock."""
+        """The caller holds the lock."""
         if len(self._waiting) >= self._most:
             raise unavailable()
         self._last = done = Future[None]()
@@ -108,8 +109,8 @@ class Auditor:
         return done
 
     def _take(self) -> Waiting:
-        """What waits, but for those whom nobody waits for any more; it is under way from here on. Whoever calls holds
-        the lock."""
+        """The waiting entries, without those whose requests have given up; they are the batch from here on. The caller
+        holds the lock."""
         batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
         wanted = [one for one in batch if one[1].set_running_or_notify_cancel()]
         self._urgent = bool(self._waiting)
@@ -161,7 +162,7 @@ class Auditor:
                 self._submit(batch)
 
     def _next(self) -> Waiting:
-        """What waits, once nothing is under way and it is urgent or has been gathered; nothing when it is time to
+        """The waiting entries, once no batch is being written and they are urgent or gathered; none when it is time to
         end."""
         with self._work:
             while True:
@@ -186,7 +187,7 @@ def _explained(error: BaseException) -> Backpressure:
 
 def unavailable() -> Backpressure:
     return Backpressure(
-        "audit: wanted the log to take the record of this request, got no such word; try again, since nothing is shown"
-        " or changed without it",
+        "audit: wanted a record of this request in the log, got none; try again, since nothing is shown or changed"
+        " without one",
         code=UNAVAILABLE,
     )

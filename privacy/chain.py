@@ -1,11 +1,12 @@
 """The audit as chains of hashes: how an entry is made, and how a topic full of them is checked.
 
-Each writer has a chain of its own, since several processes append at the same time and a log has no "append if
-nothing came between". An entry holds the hash of the one before it in its chain. The first entry of a chain holds the
-hash of the last record that its writer found in the topic, so a whole chain cannot be taken out unnoticed either.
+Each writer has a chain of its own, since several processes append at the same time, and a log cannot append on the
+condition that nothing else was appended meanwhile. An entry holds the hash of the one before it in its chain. The first
+entry of a chain holds the hash of the last record that its writer found in the topic, so a whole chain cannot be
+removed unnoticed either.
 
-Hashes are keyed: whoever can write to the topic, but does not hold the workspace's secret, can neither make an entry
-nor change one. What no chain can show is that its end is missing: compare the end with one that was noted before.
+Hashes are keyed: whoever can write to the topic, but does not hold the workspace's secret, can neither forge an entry
+nor change one. No chain can show that its own end is missing: compare the end with one that was noted before.
 """
 
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ def key_of(secret: bytes) -> bytes:
 
 
 def hashed(key: bytes, sought: str) -> str:
-    """What stands for a text that was looked for and not found: equal texts, equal hashes. 32 hex digits."""
+    """The hash that replaces a text that was looked for and not found. Equal texts have equal hashes. 32 hex digits."""
     return blake2b(sought.encode(), digest_size=16, key=key, person=b"audit sought").hexdigest()
 
 
@@ -42,7 +43,7 @@ def sealed(key: bytes, entry: AuditEntry) -> tuple[bytes, str]:
 
 
 def hash_of(key: bytes, value: bytes) -> str | None:
-    """The hash that a record carries; None where it is not that of its bytes."""
+    """The hash in a record; None if it is not that of its bytes."""
     said = value[-_HEX - len(_END) : -len(_END)].decode("ascii", "replace")
     right = _digest(key, value[: -_HEX - len(_END)] + _END)
     return said if said == right and value.endswith(_END) else None
@@ -82,7 +83,7 @@ class Chain:
 
 
 def mark_of(key: bytes, value: bytes) -> str:
-    """What a chain remembers of the record it begins after: its hash, or that of its bytes where it has none."""
+    """How a chain names the record it begins after: by that record's hash, or by that of its bytes if it has none."""
     return hash_of(key, value) or _digest(key, value)
 
 
@@ -90,7 +91,7 @@ def mark_of(key: bytes, value: bytes) -> str:
 
 
 class Flaw(NamedTuple):
-    """The place where the audit is not as it was written."""
+    """A place where the audit is not as it was written."""
 
     offset: int
     reason: str
@@ -106,7 +107,7 @@ class Head(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What was found up to `offset`. `faults`: the first ones, in order; `broken`: how many there are."""
+    """The result up to `offset`. `faults`: the first ones, in order; `broken`: their number."""
 
     offset: int = 0
     entries: int = 0
@@ -120,7 +121,7 @@ class Checked:
 
 
 def check(log: RecordLog, key: bytes, done: Checked, most: int) -> Checked:
-    """Go on where `done` ended, for up to `most` records."""
+    """Continue where `done` ended, for up to `most` records."""
     heads, faults, head = dict(done.heads), list(done.faults), done.head
     entries, offset, end = done.entries, done.offset, min(done.offset + most, log.ends(AUDIT)[0])
     found: list[Flaw] = []
@@ -147,7 +148,7 @@ def check(log: RecordLog, key: bytes, done: Checked, most: int) -> Checked:
 
 
 def _wrong(log: RecordLog, key: bytes, record: Record, heads: dict[str, Head]) -> str:
-    """What is wrong with a record; nothing where it is in order. `heads`, the chains before it, go on with it."""
+    """What is wrong with a record; empty if it is in order. Adds the record to `heads`, the chains so far."""
     try:
         entry = decode_audit(record.value)
     except Broken:

@@ -1,8 +1,8 @@
 """A process's own copy of a cluster's keys: a file, since those of 100 million people do not fit into memory.
 
-It is a cache of the topic `simorgh.keys` up to a position, and is thrown away where it may be wrong: if it is damaged,
-of another topic, or of a process that was away for so long that it may have missed the destruction of a key. Destroyed
-keys are overwritten in their pages, and the journal is truncated.
+It is a cache of the topic `simorgh.keys` up to a position. It is thrown away if it may be wrong: if it is damaged,
+belongs to another topic, or was unused for so long that it may have missed the destruction of a key. Destroyed keys are
+overwritten in their pages, and the journal is truncated.
 """
 
 import fcntl
@@ -58,7 +58,7 @@ class KeysCopy:
     """All methods may be called from any thread."""
 
     def __init__(self, folder: Path, topic: str, now: int) -> None:
-        """A copy in this folder that no other process has, or a new one. `topic`: tells topics apart; `now`: ms."""
+        """A copy in this folder that no other process has, or a new one. `topic`: identifies the topic; `now`: ms."""
         self._lock = threading.Lock()
         self._path, self._held = _taken(folder)
         self._topic = topic
@@ -94,13 +94,13 @@ class KeysCopy:
         self._open(now)
 
     def forget_if_away(self, now: int) -> None:
-        """Begin anew where the topic may have forgotten what this copy has not heard of."""
+        """Start over if the topic may have dropped records that this copy has not read."""
         with self._lock:
             if self._is_stale(now):
                 self._begin_anew(now)
 
     def note_level(self, now: int) -> None:
-        """The copy holds everything that was in the topic at `now`, ms. Kept once a minute."""
+        """Note that the copy holds everything that was in the topic at `now`, in ms. Stored once a minute."""
         with self._lock:
             if now - self._level_at >= _NOTED_MS:
                 self._level_at = now
@@ -125,7 +125,7 @@ class KeysCopy:
         return {int.from_bytes(node, "big") for node, *_ in deletions}
 
     def put(self, keys: Sequence[StoredKey], offsets: Sequence[int]) -> None:
-        """Keys that this process wrote, where they are not taken in yet."""
+        """Add keys that this process wrote, unless they have been read from the topic already."""
         rows = [
             (blob(key.node), key.id, key.wrapped, key.name, offset) for key, offset in zip(keys, offsets, strict=True)
         ]
@@ -140,8 +140,8 @@ class KeysCopy:
     # ---- what was destroyed, and is to leave the topic
 
     def gone(self, most: int, before: int) -> list[int]:
-        """Offsets of keys that records before an offset destroyed, and that were not seen to have left the topic; the
-        lowest first."""
+        """Offsets of keys that were destroyed by records before an offset, and that may still be in the topic; lowest
+        first."""
         with self._lock:
             return [offset for (offset,) in self._db.execute(_GONE, (before, most))]
 
@@ -151,7 +151,7 @@ class KeysCopy:
             self._db.executemany("DELETE FROM gone WHERE off = ?", [(offset,) for offset in offsets])
 
     def _truncate_journal(self) -> None:
-        """Its older pages hold what was destroyed."""
+        """Its older pages still hold destroyed keys."""
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
@@ -163,8 +163,8 @@ class KeysCopy:
 def _folded(
     records: Sequence[Record],
 ) -> tuple[list[tuple[bytes, bytes, bytes, bytes, int]], list[tuple[bytes, bytes, int]], list[tuple[int, int]]]:
-    """Keys to put, keys to delete first with the offset that says so, and keys that were put and destroyed in between:
-    their offsets, and that."""
+    """The keys to put; the keys to delete before that, each with the offset of its deletion; and the offsets of keys
+    that were put and destroyed in between, with that of their destruction."""
     latest: dict[bytes, Record] = {}
     destroyed: dict[bytes, int] = {}
     gone: list[tuple[int, int]] = []

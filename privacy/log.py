@@ -73,7 +73,7 @@ class _Submission:
         self._wait()
 
     def _wait(self) -> None:
-        """Go on when the next keys are stored; each is waited for after the one before it, in whichever thread."""
+        """Continue when the next keys are stored; they are awaited one after the other, in any thread."""
         storing = next(self._storing, None)
         if storing is not None:
             storing.add_done_callback(self._key_stored)

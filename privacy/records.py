@@ -1,7 +1,7 @@
 """Sealing and opening of the log's other records that hold something personal: rejected events, and deliveries.
 
 A rejected event has a key of its own, so that each can be destroyed by itself. A delivery is sealed under the key of
-its profile's founding node; in the clear it says everything but the identities.
+its profile's founding node; everything but the identities is in the clear.
 """
 
 from base64 import b64encode
@@ -24,13 +24,13 @@ _SEALED: Final = b'"sealed":{'
 
 
 def seal(topic: str, messages: Sequence[Message], keyring: Keyring) -> Sequence[Message]:
-    """The messages for this topic, with what is personal in them sealed."""
+    """The messages for this topic, with their personal parts sealed."""
     sealed = _SEALS.get(topic)
     return messages if sealed is None else [sealed(message, keyring) for message in messages]
 
 
 def opened(topic: str, records: list[Record], keyring: Keyring) -> list[Record]:
-    """The records of this topic, with what is sealed in them where it can be read."""
+    """The records of this topic, with their sealed parts opened where possible."""
     if topic not in _SEALS:
         return records
     return [
@@ -91,7 +91,7 @@ def _open(value: bytes, keyring: Keyring) -> bytes:
 
 
 def _parsed(text: bytes | str) -> Body:
-    """As JSON; {} for what is no object: anybody may write to a topic."""
+    """Parsed JSON; {} if it is no object, since other programs may write to the topic."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,5 +1,5 @@
-"""Secrets of others at rest, such as those that vendors sign with: sealed under a key that follows from the workspace's
-secret (HKDF, RFC 5869), so that the log alone tells none."""
+"""Secrets of others at rest, such as those that vendors sign with: sealed with a key derived from the workspace's
+secret (HKDF, RFC 5869), so that the log alone reveals none."""
 
 import base64
 import binascii
@@ -27,12 +27,12 @@ class SecretBox:
         self._opened = lru_cache(_OPEN)(self._open)
 
     def seal(self, text: str, bound_to: str) -> str:
-        """Base64. It opens only beside what it is `bound_to`."""
+        """Returns Base64. It opens only with the same `bound_to`."""
         nonce = urandom(_NONCE_BYTES)
         return base64.b64encode(nonce + self._cipher.encrypt(nonce, text.encode(), bound_to.encode())).decode()
 
     def open(self, sealed: str, bound_to: str) -> str | None:
-        """None for what was sealed under another secret, or beside something else."""
+        """None if it was sealed with another secret, or bound to something else."""
         return self._opened(sealed, bound_to)
 
     def _open(self, sealed: str, bound_to: str) -> str | None:

@@ -33,7 +33,7 @@ class SqliteKeys:
     """See `privacy.store.KeyStore`. One process at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the file if there is none. Raises `Broken` where it cannot be read as a key store."""
+        """Creates the file if there is none. Raises `Broken` if it cannot be read as a key store."""
         self._path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
@@ -65,7 +65,7 @@ class SqliteKeys:
         return done
 
     def _write(self) -> None:
-        """Commit what waits, together: one sync of the disk for all that came while the last one was under way."""
+        """Commit all waiting keys together: one sync of the disk for those that came during the last one."""
         while True:
             with self._turn:
                 while not self._waiting and not self._closed:
@@ -134,7 +134,7 @@ class SqliteKeys:
 
 
 def identity_of(path: Path) -> str:
-    """Which key store a file is; "" for what is none. Changes nothing."""
+    """The identity of the key store in a file; "" if it is none. Changes nothing."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30)) as db:
             (identity,) = db.execute("SELECT identity FROM about").fetchone()

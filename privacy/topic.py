@@ -4,22 +4,23 @@ A record is one key: node and id, then the wrapped key and the sealed name. An e
 have one order. Collectors need not agree on a key: two that see a new person at the same moment draw one each. A sealed
 event names the key that it needs, and the destruction of a node destroys all its keys.
 
-Who seals, in order, and what a crash after each step means:
+Sealing: the steps in order, and what a crash after each means:
 
   1 the key is drawn     in memory: nobody has seen it
   2 simorgh.keys         with all replicas in sync: a key that seals nothing yet
   3 simorgh.events       whoever can read the event can read the key, which is before it in time
 
-Who opens reads the topic on when an event names a key that the copy has not got. If it is not there then, it is
-destroyed. The copy is read on twice a second, and a process that could not do so for `LEASE` seconds opens nothing.
+Opening: if an event names a key that the copy does not have, the process first reads the rest of the topic. If it is
+not there either, it is destroyed. The copy is read on twice a second, and a process that could not do so for `LEASE`
+seconds opens nothing.
 
-Who destroys, in order:
+Destroying, in order:
 
-  1 simorgh.keys     an empty value for each key: a process that starts, or reads on, has the key no longer
-  2 `LEASE` seconds  after these no process has it (`is_known`). A crash: the round begins anew, and waits again
+  1 simorgh.keys     an empty value for each key: a process that starts, or reads on, no longer has the key
+  2 `LEASE` seconds  after these no process has it (`is_known`). A crash: the round starts over, and waits again
   3 a beat           a record twice a minute, so that the segments with the keys are closed and compacted
-  4 the offsets      at which the keys were are read, until nothing is found there (`purge`). Each copy remembers them,
-                     so that whoever takes over goes on
+  4 the offsets      of the keys are read until nothing is found there (`purge`). Each copy remembers them,
+                     so that another process can continue
 """
 
 import logging
@@ -57,7 +58,7 @@ _END_SECONDS: Final = 2.0
 
 
 def identity_of(topic: LatestRecords) -> str:
-    """Which key store the topic is, as its maker wrote; "" for a new topic. Mostly the first record."""
+    """The identity of the key store in the topic; "" for a new topic. Usually in the first record."""
     end = topic.end()
     position = 0
     while records := topic.read(position, 1_000, end):
@@ -69,7 +70,7 @@ def identity_of(topic: LatestRecords) -> str:
 
 
 def identify(topic: LatestRecords, identity: str) -> None:
-    """Make a new topic this key store. Any number of processes may do so with the same identity."""
+    """Mark a new topic as this key store. Any number of processes may do so with the same identity."""
     topic.submit([(_IDENTITY, identity.encode())]).result()
 
 
@@ -130,7 +131,7 @@ class TopicKeys:
         return True
 
     def _read_on(self) -> None:
-        """To the end of now. The lock is held."""
+        """Read to the present end. The caller holds the lock."""
         self._copy.forget_if_away(self._clock())
         asked, now = self._monotonic(), self._clock()
         self._end = self._topic.end()
@@ -207,7 +208,7 @@ class TopicKeys:
         return self._monotonic() - self._destroyed_at > LEASE
 
     def purge(self) -> bool:
-        """What is destroyed later does not put off what was destroyed when this was first asked."""
+        """Later destructions do not delay the result for the keys that were destroyed when this was first called."""
         self.level()
         if self._purging is None:
             self._purging = self._copy.position
@@ -223,7 +224,7 @@ class TopicKeys:
         return True
 
     def _has_left(self, offset: int) -> bool:
-        """The broker compacts from lower to higher offsets, so that one that is there is enough to know."""
+        """The broker compacts from lower to higher offsets, so finding one of them is enough."""
         records = self._topic.read(offset, 1, self._end)
         return not records or records[0].offset != offset
 

@@ -99,5 +99,5 @@ def _one_event(body: bytes) -> dict[str, object]:
     if not isinstance(event, dict):
         raise InvalidEvent("payload: wanted a JSON object, got something else; send an object", code="invalid_event")
     if "batch" in event and "type" not in event:
-        raise InvalidEvent("payload: wanted one event, got a batch; send its events anew", code="not_one_event")
+        raise InvalidEvent("payload: wanted one event, got a batch; send its events again", code="not_one_event")
     return event

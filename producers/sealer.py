@@ -1,4 +1,5 @@
-"""The door's way to seal: what an event tells of a person goes under the key of its anchor, facts stay in the clear."""
+"""Sealing at the door: what an event says about a person is encrypted with the key of its anchor, facts stay in the
+clear."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

@@ -32,12 +32,12 @@ _STEP: Final = 1_000
 _MOST_READ: Final = 50_000
 """Records that one request looks at: it takes about a second and a half."""
 _MOST_CHAINS: Final = 4_000
-"""That a check goes on with from one request to the next."""
+"""The most that a check carries over from one request to the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class EntryFilter:
-    """EntryFilter entries; what is not given does not matter. `profiles`: the ids that one person had, as hex."""
+    """Selects entries; members that are not given match any. `profiles`: the ids that one person had, as hex."""
 
     profiles: Set[str] | None = None
     token: str = ""
@@ -72,7 +72,7 @@ def _backwards(deps: ApiDeps, end: int, lowest: int) -> Iterator[Record]:
 
 
 def _readable(deps: ApiDeps, start: int, end: int) -> list[Record]:
-    """Without what is damaged: `verify` tells of that."""
+    """Skips damaged records: `verify` reports those."""
     records: list[Record] = []
     while start < end:
         try:
@@ -112,7 +112,7 @@ def view(entry: AuditEntry, offset: int) -> dict[str, Any]:
 
 
 def ids_of(deps: ApiDeps, key: str) -> set[str]:
-    """All ids under which whoever has this key may stand in the audit: a merge changes the id, and an entry stays."""
+    """All profile ids under which the audit may name the person with this key: a merge changes the id, entries stay."""
     node = people.node_of_key(deps, key)
     owner = deps.views.owners([node]).get(node)
     return {to_hex(one) for one in (node, *(people.nodes_of(deps.reader, owner) if owner else ()))}

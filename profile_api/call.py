@@ -85,8 +85,8 @@ def masks() -> Masks | None:
 
 
 def require_personal(what: str) -> None:
-    """Raises `Denied` where whoever asks may not see personal values: an answer would tell whether somebody has the
-    one that was asked about. `what` names what was asked for."""
+    """Raises `Denied` if the caller may not see personal values: an answer would reveal whether somebody has the one
+    that was asked about. `what` names what was asked for."""
     if not sees_personal():
         raise Denied(
             f"{what}: wanted a token with the scope {PERSONAL}, got one without; name profiles by their ids, or ask for"

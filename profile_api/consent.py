@@ -41,11 +41,11 @@ _LATEST = (1 << 256) - 1
 
 
 def state(deps: ApiDeps, key: str, body: ConsentIn, by: str) -> dict[str, Any]:
-    """Record what the person of a profile allows; its view once that shows there.
+    """Record what the person of a profile allows; returns the view once it shows the change.
 
-    The statement belongs to the identifier that the key names, or for a profile id to the one it was founded by: where
-    that goes in a merge or a split, the statement goes with it. Raises `NotFound`; `Backpressure` (`not_visible_yet`)
-    where it is recorded and not visible in time.
+    The statement belongs to the identifier that the key names, or for a profile id to the founder: it follows that
+    identifier in merges and splits. Raises `NotFound`, and `Backpressure` (`not_visible_yet`) if it is recorded but not
+    visible in time.
     """
     node = people.node_of_key(deps, key)
     row = people.profile_row(deps, key)
@@ -63,7 +63,7 @@ def state(deps: ApiDeps, key: str, body: ConsentIn, by: str) -> dict[str, Any]:
 
 
 def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
-    """The identifier that a node of the profile stands for, else another one of the profile's."""
+    """The identifier that a node of the profile stands for, else another one of the profile."""
     identifiers = [(kind, value) for kind, value, *_ in row["identifiers"]]
     for kind, value in identifiers:
         if node_of(deps.secret, deps.workspace, kind, value) == node:
@@ -77,7 +77,7 @@ def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
 
 
 def _wait_for(deps: ApiDeps, place: Position) -> None:
-    """Block until views hold what came of this record of simorgh.events."""
+    """Block until views include this record of simorgh.events."""
     part, offset = place
     shown = deps.projections.shown or (lambda: deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
     deadline = time.monotonic() + deps.projections.visible_within
@@ -92,7 +92,7 @@ def _wait_for(deps: ApiDeps, place: Position) -> None:
 
 
 def history(deps: ApiDeps, profile: int, purpose: str, limit: int, cursor: str | None) -> dict[str, Any]:
-    """A page of what was stated by whoever the profile is now, the latest first in the total order of events."""
+    """A page of the statements of a profile's present identifiers, latest first in the total order of events."""
     ver, last = read_cursor(deps.secret, "consent", cursor, (int, str)) if cursor else (_LATEST, "")
     bound = {"nodes": people.nodes_of(deps.reader, profile), "purpose": purpose, "ver": ver, "last": last}
     rows = deps.reader.rows(_HISTORY, bound | {"limit": limit + 1})
@@ -103,7 +103,7 @@ def history(deps: ApiDeps, profile: int, purpose: str, limit: int, cursor: str |
 
 
 def statement_view(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`choice`: null where a statement was taken back."""
+    """`choice`: null if the statement was taken back."""
     detail = orjson.loads(row["detail"]) if row["detail"] else {}
     return {
         "purpose": row["purpose"],
@@ -123,8 +123,8 @@ routes = guarded("consent", "/v1/profiles")
 @scope(STEWARD)
 @declares
 def state_consent(deps: Deps, key: ProfileKey, body: ConsentIn, by: Caller) -> JsonReply:
-    """Record what the person allows and what not. Answers once that is visible, with the profile's view. A later
-    statement, by time, stays in force."""
+    """Record what the person allows and what they do not. Returns the profile's view once the change is visible. If a
+    statement with a later time exists, that one stays in force."""
     return JsonReply(state(deps, key, body, by))
 
 
@@ -138,6 +138,6 @@ def consent_history(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Every statement of the profile's consent, with its source and time, the latest first."""
+    """List every statement of the profile's consent with its source and time, latest first."""
     row = people.profile_row(deps, key)
     return JsonReply(history(deps, row["profile"], purpose, limit, cursor))

@@ -1,4 +1,4 @@
-"""`GET /v1/profiles/{key}/export`: everything that is known of a person, as a ZIP for them."""
+"""`GET /v1/profiles/{key}/export`: everything that is known about a person, as a ZIP for them."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -83,7 +83,7 @@ def export_profile(
     lang: Annotated[str | None, Query(max_length=20, description="Of the page: `en` or `fa`.")] = None,
     accept_language: Annotated[str | None, Header(description="As browsers send it; `lang` goes before it.")] = None,
 ) -> StreamingResponse:
-    """Everything that is known of a person and where it came from: JSON and CSV files, and a page to read, in the
+    """Everything that is known about a person and where it came from: JSON and CSV files, and a page to read, in the
     language that `lang` or `Accept-Language` asks for. A ZIP that ends early is not complete, and does not open."""
     require_personal("export")
     people.require_everybody(deps)

@@ -166,7 +166,7 @@ def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
 def search(
     deps: ApiDeps, text: str, limit: int, cursor: str | None, order: Order | None, purpose: str | None
 ) -> dict[str, Any]:
-    """Profiles that have the text as an identifier, or as the beginning of name or e-mail; all without a text. Reading
+    """Profiles that have the text as an identifier, or as the beginning of name or email; all without a text. Reading
     by `id` meets every profile that exists from the first page to the last exactly once. Reading by `newest` (first
     seen) does too, except for profiles that get an earlier event meanwhile, or are split. `latest` (last seen) shows
     the present: an active profile moves to the top.
@@ -250,7 +250,7 @@ def find_profiles(
         Query(
             alias="search",
             max_length=500,
-            description="An identifier, or the beginning of a name or e-mail address.",
+            description="An identifier, or the beginning of a name or email address.",
         ),
     ] = "",
     order: Annotated[
@@ -264,7 +264,7 @@ def find_profiles(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Find profiles by identifier, name or e-mail address. Without `search`, list all profiles by id."""
+    """Find profiles by identifier, name or email address. Without `search`, list all profiles by id."""
     return JsonReply(search(deps, search_for, limit, cursor, order, permits.checked(deps, purpose)))
 
 

@@ -24,8 +24,8 @@ def view(purpose: Purpose) -> dict[str, Any]:
 
 
 def put(deps: ApiDeps, name: str, body: PurposeIn | PurposeChange, by: str) -> JsonReply:
-    """Declare a purpose. Without a default, one that rests on consent is denied until it is given, any other granted
-    until it is objected to."""
+    """Declare a purpose. Without a default, a purpose that rests on consent is denied until consent is given, and any
+    other is granted until the person objects."""
     default = body.default or (DENIED if body.lawful_basis == "consent" else GRANTED)
     declared = {"name": body.name, "lawful_basis": body.lawful_basis, "default": default}
     return JsonReply(view(PURPOSES.put(deps, name, declared, by)), 201 if isinstance(body, PurposeIn) else 200)
@@ -37,14 +37,14 @@ routes = guarded("consent", "/v1/purposes")
 @routes.get("", response_model=PurposePage, responses=example(PurposePage))
 @scope(READ)
 def list_purposes(deps: Deps) -> JsonReply:
-    """Every purpose that is declared, by id."""
+    """List all purposes by id."""
     return PURPOSES.listed(deps, view)
 
 
 @routes.post("", status_code=201, response_model=PurposeView, responses=example(PurposeView, 201, "Declared."))
 @scope(ADMIN)
 def create_purpose(deps: Deps, body: PurposeIn, by: Caller) -> JsonReply:
-    """Declare a purpose. Statements that were made before hold from now on."""
+    """Declare a purpose. Earlier statements about it apply from now on."""
     PURPOSES.require_new(deps, body.id)
     return put(deps, body.id, body, by)
 
@@ -52,7 +52,7 @@ def create_purpose(deps: Deps, body: PurposeIn, by: Caller) -> JsonReply:
 @routes.get("/{name}", response_model=PurposeView, responses=example(PurposeView))
 @scope(READ)
 def one_purpose(deps: Deps, name: Name) -> JsonReply:
-    """One purpose, as it is declared."""
+    """Return one purpose."""
     return JsonReply(view(PURPOSES.found(deps, name)))
 
 
@@ -64,7 +64,7 @@ def change_purpose(deps: Deps, name: Name, body: PurposeChange, by: Caller) -> J
     return put(deps, name, body, by)
 
 
-@routes.delete("/{name}", status_code=204, responses={204: {"description": "Declared no more."}})
+@routes.delete("/{name}", status_code=204, responses={204: {"description": "Deleted."}})
 @scope(ADMIN)
 def delete_purpose(deps: Deps, name: Name, by: Caller) -> Response:
     """Delete a purpose that no trigger names; what people stated stays on record."""

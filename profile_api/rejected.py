@@ -105,12 +105,12 @@ def _page_of(
 
 
 def record_of(row: dict[str, Any]) -> dict[str, Any]:
-    """The record of simorgh.rejected that a row came of."""
+    """The record of simorgh.rejected that a row was made from."""
     return views.rejected_view(row) | {"digest": row["digest"], "place": row["place"]}
 
 
 def dismiss(deps: ApiDeps, rows: list[dict[str, Any]]) -> None:
-    """Settle rejected events without admitting them: a record each, so that a replay knows it, too."""
+    """Settle rejected events without admitting them: a record each, so that replays know it too."""
     settled = [(row["id"].encode(), orjson.dumps({**record_of(row), "resolved": True})) for row in rows]
     if settled:
         deps.log.append(topics.REJECTED, settled)

@@ -72,12 +72,12 @@ class SplitIn(Request):
     identities: list[IdentifierIn] = Field(min_length=1, max_length=1000)
     reason: str = Field(default="", max_length=1000)
     dry_run: bool = Field(
-        default=False, description="Change nothing, and answer which side would keep the id of the profile."
+        default=False, description="Change nothing, and return which side would keep the id of the profile."
     )
 
 
 class EraseIn(Request):
-    model_config = with_example({"reason": "asked by e-mail, ticket 4711"}, closed=True)
+    model_config = with_example({"reason": "asked by email, ticket 4711"}, closed=True)
     reason: str = Field(min_length=1, max_length=1000, description="Why; it is kept, so it should name no person.")
 
 
@@ -88,7 +88,7 @@ class SubjectIdentity(Request):
 
 
 class PrivacyRequestIn(Request):
-    """The members of an OpenGDPR request that are used here; others are passed over."""
+    """The members of an OpenGDPR request that are used here; others are ignored."""
 
     model_config = with_example(
         {
@@ -123,8 +123,8 @@ class PreviewIn(Request):
 
 
 class PurposeChange(Request):
-    """`default`: whether it is allowed where a person has stated nothing. Without it: not, where the lawful basis is
-    consent; else it is."""
+    """`default`: what applies to a person who has stated nothing. Without it: `denied` if the lawful basis is consent,
+    else `granted`."""
 
     model_config = with_example(
         {"name": "Newsletters and offers", "lawful_basis": "consent", "default": "denied"}, closed=True
@@ -146,7 +146,7 @@ class PurposeIn(Request):
 
 
 class RetentionIn(Request):
-    """Events of this `type` and `source`, each of which may be omitted for any, are kept for so many `days`."""
+    """Events of this `type` and `source` are kept for so many `days`. Leave one out to match any."""
 
     model_config = with_example({"id": "page-views", "type": "page.viewed", "days": 400}, closed=True)
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
@@ -175,18 +175,28 @@ class WebhookIn(Request):
 _CAUSES = Field(
     default=list(DEFAULT_CAUSES),
     min_length=1,
-    description="The causes of entering or leaving that call the trigger. Default: event, time, merge and consent.",
+    description="The causes that call the trigger. Default: event, time, merge, consent and erased.",
 )
 
 
 _PURPOSE = Field(
     default=None,
     max_length=100,
-    description="What the receiver uses the data for: nobody is told about a person who does not allow it.",
+    description="What the receiver uses the data for: it is not called about a person who does not allow that.",
 )
 
 
-class TriggerIn(Request):
+class TriggerSettings(Request):
+    id: str | None = None
+    segment: str = Field(min_length=1, max_length=100)
+    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
+    causes: list[Cause] = _CAUSES
+    webhook: WebhookIn
+    purpose: str | None = _PURPOSE
+    enabled: bool = True
+
+
+class TriggerIn(TriggerSettings):
     model_config = with_example(
         {
             "id": "welcome",
@@ -199,15 +209,9 @@ class TriggerIn(Request):
     id: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", description="Generated if absent."
     )
-    segment: str = Field(min_length=1, max_length=100)
-    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
-    causes: list[Cause] = _CAUSES
-    webhook: WebhookIn
-    purpose: str | None = _PURPOSE
-    enabled: bool = True
 
 
-class TriggerChange(Request):
+class TriggerChange(TriggerSettings):
     """An absent secret stays the same."""
 
     model_config = with_example(
@@ -218,13 +222,6 @@ class TriggerChange(Request):
         },
         closed=True,
     )
-    id: str | None = None
-    segment: str = Field(min_length=1, max_length=100)
-    on: list[Literal["entered", "exited"]] = Field(default=["entered", "exited"], min_length=1)
-    causes: list[Cause] = _CAUSES
-    webhook: WebhookIn
-    purpose: str | None = _PURPOSE
-    enabled: bool = True
 
 
 class TokenIn(Request):
@@ -252,7 +249,7 @@ class RejectedFilter(Request):
 
 class AuditVerifyIn(Request):
     model_config = with_example({"known": "1200:9f86d081884c7d659a2feaa0c55ad015"}, closed=True)
-    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the answer before.")
+    cursor: str | None = Field(default=None, max_length=900_000, description="`next_cursor` of the previous answer.")
     known: str = Field(default="", max_length=100, description="`head` of an earlier check, which must still be there.")
 
 
@@ -271,7 +268,7 @@ class HearingIn(Request):
 
 
 class SecretIn(Request):
-    """A secret that a vendor signs with, or its public key. `use`: what for, where the vendor has several."""
+    """A secret that a vendor signs with, or its public key. `use`: what it is for, if the vendor has several."""
 
     model_config = with_example({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}, closed=True)
     secret: str = Field(min_length=1, max_length=4000)
@@ -279,7 +276,7 @@ class SecretIn(Request):
 
 
 class SecretChange(SecretIn):
-    """The new secret. The others of its use hold for `keep_hours` more."""
+    """The new secret. The others of the same use stay valid for `keep_hours` more."""
 
     model_config = with_example({"secret": "whsec_g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJE", "keep_hours": 24}, closed=True)
     keep_hours: float = Field(default=24, ge=0, le=24 * 90)

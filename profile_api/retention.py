@@ -28,22 +28,22 @@ routes = guarded("privacy", "/v1/retentions")
 @routes.get("", response_model=RetentionPage, responses=example(RetentionPage))
 @scope(READ)
 def list_retentions(deps: Deps) -> JsonReply:
-    """Every retention that is declared, by id."""
+    """List all retentions by id."""
     return RETENTIONS.listed(deps, view)
 
 
 @routes.post("", status_code=201, response_model=RetentionView, responses=example(RetentionView, 201, "Declared."))
 @scope(ADMIN)
 def create_retention(deps: Deps, body: RetentionIn, by: Caller) -> JsonReply:
-    """Declare for how long events are kept. The next replay takes the older ones out of the log, which nobody can take
-    back. On a cluster nothing is taken out: set the topics' retention."""
+    """Declare how long events are kept. The next replay takes older events out of the log, which cannot be undone. On a
+    cluster nothing is taken out: set the topics' retention instead."""
     RETENTIONS.require_new(deps, body.id)
     return JsonReply(view(RETENTIONS.put(deps, body.id, body.model_dump(exclude={"id"}), by)), 201)
 
 
-@routes.delete("/{name}", status_code=204, responses={204: {"description": "Declared no more."}})
+@routes.delete("/{name}", status_code=204, responses={204: {"description": "Deleted."}})
 @scope(ADMIN)
 def delete_retention(deps: Deps, name: Name, by: Caller) -> Response:
-    """Delete a retention; what it has taken out stays out."""
+    """Delete a retention. Events that it has taken out do not come back."""
     RETENTIONS.found(deps, name)
     return RETENTIONS.delete(deps, name, by)

@@ -33,7 +33,8 @@ def view(secret: SourceSecret) -> dict[str, Any]:
 
 
 def _add(deps: ApiDeps, name: str, body: SecretIn, by: str, *, keep_ms: int | None = None) -> SourceSecret:
-    """`keep_ms`: how long the others of its use still hold; None: they stay. Raises `Conflict` for one too many."""
+    """`keep_ms`: how long the others of the same use stay valid; None: no end. Raises `Conflict` if there are too
+    many."""
     source = SOURCES.found(deps, name)
     if source.vendor is None:
         raise Conflict("source: wanted one with a vendor, got one without; set its vendor first", code="no_vendor")
@@ -69,7 +70,7 @@ routes = guarded("administration", "/v1/sources/{name}")
 @routes.get("/secrets", response_model=SecretList, responses=example(SecretList))
 @scope(ADMIN)
 def list_secrets(deps: Deps, name: Name) -> JsonReply:
-    """List the secrets of a source, the oldest first, without what they are."""
+    """List the secrets of a source, oldest first, showing only their first characters."""
     return JsonReply(page([view(one) for one in SOURCES.found(deps, name).secrets]))
 
 
@@ -85,7 +86,7 @@ def add_secret(deps: Deps, name: Name, body: SecretIn, by: Caller) -> JsonReply:
 )
 @scope(ADMIN)
 def rotate_secret(deps: Deps, name: Name, body: SecretChange, by: Caller) -> JsonReply:
-    """Add a secret and let the others of its use end, at once or some hours later."""
+    """Add a secret; the others of the same use expire, at once or some hours later."""
     return JsonReply(view(_add(deps, name, body, by, keep_ms=round(body.keep_hours * _HOUR_MS))), 201)
 
 
@@ -106,6 +107,6 @@ def remove_secret(deps: Deps, name: Name, secret_id: Name, by: Caller) -> Respon
 @routes.post("/test", response_model=Rehearsed, responses=example(Rehearsed))
 @scope(ADMIN)
 def rehearse(deps: Deps, name: Name, body: RecordedRequest) -> JsonReply:
-    """Say what a recorded request of the source's vendor would become. Nothing is kept."""
+    """Show what a recorded request of the source's vendor would become. Nothing is stored."""
     recorded = body.model_dump(exclude_unset=True, by_alias=True)
     return JsonReply(deps.vendors.rehearse(SOURCES.found(deps, name), recorded))

@@ -12,7 +12,7 @@ WRITE: Final = "write"
 """Declare segments and triggers."""
 
 STEWARD: Final = "steward"
-"""Merge, split and erase profiles, record consent, export what is known of a person."""
+"""Merge, split and erase profiles, record consent, export what is known about a person."""
 
 ADMIN: Final = "admin"
 """Sources, keys, rejected events, and everything that the other scopes allow, but for `personal`."""

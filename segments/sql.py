@@ -9,7 +9,7 @@ for each leaf. The column says whether the leaf holds; for a leaf that holds wit
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from schemas.errors import InvalidRule
 from segments.readings import NEVER, Reading, holds_for_nobody, readings
@@ -28,7 +28,7 @@ class Query:
     """One SELECT and the values of its `{name:Type}` parameters."""
 
     sql: str
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
 
 
 class Page(NamedTuple):

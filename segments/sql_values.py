@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from segments.tree import MICROS, NumberTest, Scalar, ValueTest
 from segments.values import (
@@ -41,10 +41,10 @@ class Binder:
     recognises and computes equal expressions once."""
 
     def __init__(self) -> None:
-        self.parameters: dict[str, Any] = {}
+        self.parameters: dict[str, object] = {}
         self._known: dict[tuple[str | int, str], str] = {}
 
-    def bind(self, value: Any, kind: str) -> str:
+    def bind(self, value: object, kind: str) -> str:
         known = self._known.get((value, kind)) if isinstance(value, str | int) else None
         if known is not None:
             return known

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import re2
 
+from schemas.untyped import Json
 from segments.tree import MICROS, Scalar, ValueTest
 
 DATE_PATTERN = (
@@ -45,7 +46,7 @@ _SAFE = 10**15
 
 _OPERATORS: Final = {"gt": "gt", "gte": "ge", "lt": "lt", "lte": "le"}
 
-Check = Callable[[Any, int], bool]
+Check = Callable[[Json, int], bool]
 """(value or None, now in ms) -> whether the test holds."""
 
 
@@ -61,7 +62,7 @@ _DATE = re2.compile(DATE_PATTERN)
 _EPOCH = re2.compile(EPOCH_PATTERN)
 
 
-def at_path(root: Any, path: Sequence[str]) -> Any:
+def at_path(root: Json, path: Sequence[str]) -> Json:
     """The value at a path of object keys, None if there is none. A path that reaches a list continues in each of its
     items, or in one of them if the next key is a number. Then the answer is a tuple of the values there. (JSON has no
     tuples.)
@@ -79,7 +80,7 @@ def index_of(key: str) -> int | None:
     return int(key) if key.isascii() and key.isdigit() else None
 
 
-def items_of(value: Any) -> Sequence[Any]:
+def items_of(value: Json) -> Sequence[Json]:
     """The values to test: the items of a list, or the value itself. A list inside a list is not entered."""
     if type(value) is list:
         return value
@@ -88,10 +89,10 @@ def items_of(value: Any) -> Sequence[Any]:
     return (value,)
 
 
-def _through_lists(root: Any, path: Sequence[str]) -> tuple[Any, ...]:
+def _through_lists(root: Json, path: Sequence[str]) -> tuple[Json, ...]:
     reached = [root]
     for key in path:
-        below: list[Any] = []
+        below: list[Json] = []
         index = index_of(key)
         for value in reached:
             if type(value) is dict:
@@ -118,13 +119,12 @@ def parse_date(text: str) -> int | None:
     return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
-def moment_of(value: Any) -> int | None:
+def moment_of(value: Json) -> int | None:
     """A JSON value that is a moment, in ms since epoch: a date as `parse_date` reads it, or seconds or milliseconds
     since 1970 as a number or a text of digits. None for anything else."""
-    kind = type(value)
-    if kind is str:
+    if type(value) is str:
         return _epoch(float(value)) if _EPOCH.match(value) else parse_date(value)
-    return _epoch(float(value)) if kind is int or kind is float else None
+    return _epoch(float(value)) if type(value) is int or type(value) is float else None
 
 
 def _epoch(number: float) -> int | None:
@@ -134,7 +134,7 @@ def _epoch(number: float) -> int | None:
     return ms if EARLIEST <= ms < LATEST else None
 
 
-def micros(value: Any) -> int | None:
+def micros(value: Json) -> int | None:
     """A JSON number in millionths, further digits cut off; None for anything else and from 10^32 on."""
     if type(value) is int:
         scaled = value * MICROS
@@ -154,12 +154,12 @@ def _float_micros(value: float) -> int:
     return int(Decimal(repr(value)).scaleb(6))
 
 
-def distinct_key(value: Any) -> object | None:
+def distinct_key(value: Json) -> object | None:
     """The key of a value for `distinct`: strings, numbers and booleans are kept apart; None: not counted."""
     kind = type(value)
     if kind is str or kind is int:
-        return cast(object, value)
-    if kind is float:
+        return value
+    if type(value) is float:
         return exact(value)
     return (value,) if kind is bool else None
 
@@ -186,7 +186,7 @@ class ValueTests:
     """Whether a list or such a tuple passes all tests: no item is equal to an operand of `ne` and `not_in`; `exists`
     asks whether there is a value at all, an empty list included; one item passes all other tests."""
 
-    def pass_for(self, value: Any, now: int) -> bool:
+    def pass_for(self, value: Json, now: int) -> bool:
         """For any value. (The hot path checks the type itself and saves the call.)"""
         return (self.several if type(value) is list or type(value) is tuple else self.one)(value, now)
 
@@ -204,7 +204,7 @@ def _several(tests: Sequence[ValueTest]) -> Check:
     opposite = [_equal_to(test) for test in tests if test.op in ("ne", "not_in")]
     there = [bool(test.operand) for test in tests if test.op == "exists"]
 
-    def passes(value: Any, now: int) -> bool:
+    def passes(value: Json, now: int) -> bool:
         if any(asked != _is_there(value) for asked in there):
             return False
         items = items_of(value)
@@ -215,8 +215,8 @@ def _several(tests: Sequence[ValueTest]) -> Check:
     return passes
 
 
-def _is_there(value: Any) -> bool:
-    return type(value) is list or any(one is not None for one in value)
+def _is_there(value: Json) -> bool:
+    return type(value) is list or (type(value) is tuple and any(one is not None for one in value))
 
 
 def _check(test: ValueTest) -> Check:
@@ -278,15 +278,15 @@ def _textual(op: str, operand: str) -> Check:
 
 
 def _timed(op: str, operand: int) -> Check:
-    def before(value: Any, now: int) -> bool:
+    def before(value: Json, now: int) -> bool:
         at = moment_of(value)
         return at is not None and at < operand
 
-    def after(value: Any, now: int) -> bool:
+    def after(value: Json, now: int) -> bool:
         at = moment_of(value)
         return at is not None and at > operand
 
-    def within(value: Any, now: int) -> bool:
+    def within(value: Json, now: int) -> bool:
         at = moment_of(value)
         return at is not None and now - operand < at <= now
 

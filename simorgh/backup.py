@@ -28,7 +28,7 @@ from schemas import topics
 from schemas.clock import Clock, iso
 from schemas.errors import Backpressure, Broken, Conflict, InvalidSettings, NotFound, SimorghError
 from simorgh import __version__, data_keys, secret
-from simorgh.datadir import DataDir, keep_files_private, sync_folder, taken, write_private
+from simorgh.datadir import DataDir, keep_files_private, sync, taken, write_private
 from simorgh.deployment import Progress, require_there
 from simorgh.logs import OneBox
 from simorgh.settings import Settings
@@ -142,7 +142,7 @@ def copy_keys(settings: Settings, target: Path) -> None:
         written.execute("PRAGMA journal_mode = DELETE")
     _sync(draft)
     os.replace(draft, target)
-    sync_folder(target.absolute().parent)
+    sync(target.absolute().parent)
 
 
 def _make_empty(target: Path) -> None:
@@ -301,7 +301,7 @@ def restore(
         if MASTER in manifest.files:
             _copy(source / MASTER, data_keys.master_path(folder))
         os.replace(draft, settings.log_path)
-        sync_folder(settings.log_path.parent)
+        sync(settings.log_path.parent)
     return manifest
 
 
@@ -357,9 +357,5 @@ def _file(path: Path) -> File:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    sync_folder(path.parent)
+    sync(path)
+    sync(path.parent)

@@ -17,9 +17,10 @@ from schemas.check import check_published
 from schemas.errors import SimorghError
 from simorgh import backup, data_keys, loglines, secret
 from simorgh.datadir import DataDir
-from simorgh.deployment import collector_of, deployment_of, source_of_key, unreachable
+from simorgh.deployment import deployment_of
 from simorgh.faults import explain
 from simorgh.logs import open_cluster_log
+from simorgh.over_http import collector_of, source_of_key, unreachable
 from simorgh.settings import Settings
 from warehouse.connect import is_server
 

@@ -23,7 +23,8 @@ from producers.http import problem
 from producers.router import is_collectors
 from schemas.errors import InvalidSettings
 from simorgh.listener import HttpConnection, Limits, ListenerMetrics, Places, connections_allowed, spare_descriptors
-from simorgh.settings import Settings, read_bind
+from simorgh.settings import Settings
+from simorgh.settings_values import read_bind
 
 _LOG = logging.getLogger(__name__)
 

@@ -4,19 +4,14 @@ SIMORGH_ENV_FILE names the file (lines of NAME=value); variables override it. An
 `simorgh.settings_faults` describes faults of the given settings.
 """
 
-import json
 import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -27,6 +22,7 @@ from eventlog.kafka.client import SECURITY, ClientName, Connection
 from identity.normalise import is_region
 from schemas.errors import InvalidSettings
 from simorgh import settings_faults
+from simorgh.settings_values import Watch, is_server_url, read_bind, read_security, read_watches
 
 _KAFKA: Final = re.compile(r"kafka://[^/,\s]+:\d+(,[^/,\s]+:\d+)*")
 
@@ -167,7 +163,7 @@ class Settings(BaseSettings):
     @field_validator("api", "collector")
     @classmethod
     def _address(cls, value: str) -> str:
-        if value and not _is_server_url(value):
+        if value and not is_server_url(value):
             raise ValueError("wanted http(s)://host:port without a path")
         return value.rstrip("/")
 
@@ -244,7 +240,7 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _origin(cls, value: str) -> str:
-        if value and not _is_server_url(value):
+        if value and not is_server_url(value):
             raise ValueError("wanted http(s)://host or http(s)://host:port, without a path")
         return value.rstrip("/")
 
@@ -292,7 +288,7 @@ class Settings(BaseSettings):
     @field_validator("kafka_security")
     @classmethod
     def _passes_through(cls, value: SecretStr | None) -> SecretStr | None:
-        for name, setting in _parsed(value).items():
+        for name, setting in read_security(value).items():
             if name not in SECURITY or not isinstance(setting, str):
                 raise ValueError(f"wanted a JSON object of strings with only {', '.join(SECURITY)}")
         return value
@@ -319,7 +315,7 @@ class Settings(BaseSettings):
             return None
         if text.startswith("chdb:///") and info.field_name == "clickhouse":
             return value
-        if not _is_server_url(text):
+        if not is_server_url(text):
             raise ValueError(
                 "wanted http(s)://user:password@host:port without a path, special characters in user and password"
                 " percent-encoded" + (", or chdb:///path" if info.field_name == "clickhouse" else "")
@@ -339,10 +335,10 @@ class Settings(BaseSettings):
         """Where the brokers are; None: the log is embedded."""
         if not _KAFKA.fullmatch(self.log):
             return None
-        return Connection(self.log.removeprefix("kafka://"), _parsed(self.kafka_security), self.kafka_patience)
+        return Connection(self.log.removeprefix("kafka://"), read_security(self.kafka_security), self.kafka_patience)
 
     @property
-    def watches(self) -> list["Watch"]:
+    def watches(self) -> list[Watch]:
         """What `serve` imports from."""
         return read_watches(self.watch)
 
@@ -359,66 +355,6 @@ class Settings(BaseSettings):
     @property
     def warehouse_read_dsn(self) -> str:
         return self.clickhouse_read_url.get_secret_value() if self.clickhouse_read_url else ""
-
-
-class Watch(BaseModel):
-    """A folder or URL from which files are imported."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-    where: Annotated[str, Field(alias="from", min_length=1)]
-    mappings: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Paths, or names of shipped mappings."""
-    every_seconds: Annotated[float, Field(ge=1)] = 3600.0
-    headers: dict[str, SecretStr] = {}
-    max_refused: Annotated[float, Field(ge=0, le=1)] = 0.1
-
-
-_WATCHES: Final = TypeAdapter(list[Watch])
-
-
-def read_watches(value: SecretStr | None) -> list[Watch]:
-    """Raises ValueError, which shows no value."""
-    if value is None or not value.get_secret_value():
-        return []
-    try:
-        return _WATCHES.validate_json(value.get_secret_value())
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the list"
-        raise ValueError(
-            f"wanted a JSON list of objects with from and mappings, got a fault at {where}: {first['msg']}"
-        ) from None
-
-
-def read_bind(text: str) -> tuple[str, int]:
-    """Host and port of `host:port` or `[host]:port`. Raises ValueError."""
-    host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdecimal() and int(port) < 65_536):
-        raise ValueError("wanted host:port, such as 127.0.0.1:8001")
-    return host.strip("[]"), int(port)
-
-
-def _is_server_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return (
-            parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.path in ("", "/")
-        )
-    except ValueError:
-        return False
-
-
-def _parsed(security: SecretStr | None) -> dict[str, str]:
-    if security is None or not security.get_secret_value():
-        return {}
-    try:
-        found = json.loads(security.get_secret_value())
-    except json.JSONDecodeError:
-        raise ValueError("wanted a JSON object") from None
-    if not isinstance(found, dict):
-        raise ValueError("wanted a JSON object")
-    return found
 
 
 def load_settings(**given: object) -> Settings:

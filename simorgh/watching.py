@@ -19,7 +19,8 @@ from schemas.errors import InvalidInput, SimorghError
 from simorgh.commands.session import connect
 from simorgh.fetching import GuardedFetch
 from simorgh.importing import import_into, wait_until_visible
-from simorgh.settings import Settings, Watch
+from simorgh.settings import Settings
+from simorgh.settings_values import Watch
 
 _STOP_S: Final = 2.0
 _LOG: Final = logging.getLogger(__name__)

@@ -5,10 +5,11 @@ One database per workspace and generation (`default_g1`). How handles are made, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any, cast
 
 import pyarrow as pa
+from clickhouse_connect.driver.client import Client
 
 from schemas.errors import Conflict, SimorghError
 from warehouse.cluster import on_cluster
@@ -16,6 +17,7 @@ from warehouse.connect import Role, address, connections, is_server
 from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
+from warehouse.reader import Parameters, Row
 from warehouse.tickets import Ticket, tagged
 
 _ON_ALL_REPLICAS = {"mutations_sync": 2, "alter_sync": 2}
@@ -121,7 +123,7 @@ class Warehouse:
         self._connections.close()
 
     @contextmanager
-    def _call(self, role: Role, generation: int | None = None) -> Iterator[Any]:
+    def _call(self, role: Role, generation: int | None = None) -> Iterator[Client]:
         """A client for one call. Its errors are converted to ours."""
         database = self.database(generation) if generation is not None else None
         with self._connections.handle(role, database) as client:
@@ -163,15 +165,15 @@ class Writer:
         if rows.num_rows:
             settings = dict(self._warehouse._connections.insert_settings)
             with self._call() as client:
-                block = _arrow_file(rows, client.write_compression)
+                block = cast(bytes, _arrow_file(rows, client.write_compression))  # any buffer will do
                 client.raw_insert(table, rows.schema.names, block, settings, "Arrow")
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
-            return list(client.query(sql, parameters=bound).result_rows)
+            return list(cast(Sequence[tuple[Any, ...]], client.query(sql, parameters=bound).result_rows))
 
-    def look_up(self, sql: str, parameters: Mapping[str, Any], *, once: bool = True) -> list[tuple[Any, ...]]:
+    def look_up(self, sql: str, parameters: Parameters, *, once: bool = True) -> list[tuple[Any, ...]]:
         """`rows` for a query that names its keys. It reads little, so more threads would cost more than they save: with
         one it needs a fifth less CPU.
 
@@ -179,13 +181,13 @@ class Writer:
         parts, this saves up to half of the query."""
         return self.rows(f"{sql} SETTINGS max_threads = 1{'' if once else ', final = 0'}", parameters)
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    def arrow(self, sql: str, parameters: Parameters | None = None) -> pa.Table:
         with self._call() as client:
             sql, bound = write_long_lists(sql, parameters or {})
             return client.query_arrow(sql, parameters=bound)
 
     def command(
-        self, sql: str, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+        self, sql: str, parameters: Parameters | None = None, settings: Mapping[str, int | str] | None = None
     ) -> None:
         """Run a statement without a result. One that writes does so like `insert`."""
         settings = {**self._warehouse._connections.insert_settings, **(settings or {})}
@@ -203,7 +205,7 @@ class Writer:
                     found.append(self._warehouse.writer(number))
         return found
 
-    def delete(self, table: str, where: str, parameters: Mapping[str, Any]) -> None:
+    def delete(self, table: str, where: str, parameters: Parameters) -> None:
         """No query finds these rows any more when this returns; their bytes stay until parts are written anew."""
         self.command(f"DELETE FROM {self._stored(table)} WHERE {where}", parameters)
 
@@ -232,7 +234,7 @@ class Writer:
         cluster = self._warehouse._cluster
         return f"{table}_local{on_cluster(cluster)}" if cluster else table
 
-    def _call(self) -> Any:
+    def _call(self) -> AbstractContextManager[Client]:
         return self._warehouse._call("write", self.generation)
 
 
@@ -243,21 +245,21 @@ class WarehouseReader:
         self._warehouse = warehouse
         self._generation = generation
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self._query("read", sql, parameters)
 
-    def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def look_up(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         return self._query("look_up", sql, parameters)
 
-    def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    def fill(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         with self._warehouse._call("fill", self._generation()) as client:
             sql, bound = write_long_lists(sql, parameters or {})
-            return list(client.query(sql, parameters=bound).result_rows)
+            return list(cast(Sequence[tuple[Any, ...]], client.query(sql, parameters=bound).result_rows))
 
     def call_off(self, ticket: Ticket) -> None:
         self._warehouse.call_off(ticket)
 
-    def _query(self, role: Role, sql: str, parameters: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    def _query(self, role: Role, sql: str, parameters: Parameters | None) -> list[Row]:
         with self._warehouse._call(role, self._generation()) as client:
             sql, bound = write_long_lists(tagged(sql), parameters or {})
             result = client.query(sql, parameters=bound)
@@ -265,7 +267,7 @@ class WarehouseReader:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _is_sound(client: Any, table: str) -> bool:
+def _is_sound(client: Client, table: str) -> bool:
     try:
         rows = client.query(f"CHECK TABLE {table} SETTINGS check_query_single_value_result = 1").result_rows
     except EngineError as error:

@@ -7,18 +7,25 @@ version and its users' profiles.
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Final, Literal, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.httpclient import HttpClient
 from clickhouse_connect.driver.httputil import get_pool_manager
+from urllib3 import PoolManager
 
 from schemas.errors import Broken
 from warehouse.failures import EngineError, failure
 
 Role = Literal["admin", "write", "read", "look_up", "fill"]
 
-INSERT_SETTINGS: Final[dict[str, Any]] = {
+Settings: TypeAlias = Mapping[str, int | str]
+"""Settings of the engine, by name."""
+
+
+INSERT_SETTINGS: Final[Settings] = {
     "async_insert": 0,  # a default since 26.2: an acknowledged insert must be in a part
     "deduplicate_insert": "disable",  # the insert log loses acknowledged rows under kill -9
     "insert_deduplicate": 0,
@@ -31,12 +38,12 @@ INSERT_SETTINGS: Final[dict[str, Any]] = {
     "min_insert_block_size_bytes": 1 << 30,
 }
 
-CLUSTER_INSERT_SETTINGS: Final[dict[str, Any]] = {
+CLUSTER_INSERT_SETTINGS: Final[Settings] = {
     "distributed_foreground_insert": 1,  # acknowledged = in its shards' tables, not in a queue on disk
     "insert_quorum": "auto",  # … and on most replicas, so that others can read it back
 }
 
-QUERY_SETTINGS: Final[dict[str, Any]] = {
+QUERY_SETTINGS: Final[Settings] = {
     "max_execution_time": 30,
     "max_memory_usage": 4_000_000_000,
     "max_result_rows": 2_000_000,
@@ -46,35 +53,35 @@ QUERY_SETTINGS: Final[dict[str, Any]] = {
     "readonly": 1,  # last: from here on the handle can change nothing, its own settings included
 }
 
-LOOK_UP_SETTINGS: Final[dict[str, Any]] = {
+LOOK_UP_SETTINGS: Final[Settings] = {
     "max_threads": 1,  # a few rows by their key: starting a second thread costs as much as finding them
     **QUERY_SETTINGS,
 }
 
-FILL_SETTINGS: Final[dict[str, Any]] = {
+FILL_SETTINGS: Final[Settings] = {
     **{name: value for name, value in QUERY_SETTINGS.items() if name not in ("max_result_rows", "readonly")},
     "max_execution_time": 600,  # a large segment, or a long fill, is not a fault
     "readonly": 1,
 }
 
-COMMON_SETTINGS: Final[dict[str, Any]] = {
+COMMON_SETTINGS: Final[Settings] = {
     "max_query_size": 64 << 20,  # long lists are in the query (`warehouse.parameters`)
     "max_ast_elements": 2_000_000,  # several times the largest segment rule that is accepted
     "max_expanded_ast_elements": 4_000_000,
     "calculate_text_stack_trace": 0,  # the first one holds every shared library open for good: some 70 descriptors
 }
 
-SERVER_SETTINGS: Final[dict[str, Any]] = {
+SERVER_SETTINGS: Final[Settings] = {
     "final": 1,  # rows that a worker wrote twice, or wrote after it had lost the partition, are one row when read
 }
 
-CLUSTER_SETTINGS: Final[dict[str, Any]] = {
+CLUSTER_SETTINGS: Final[Settings] = {
     "distributed_product_mode": "global",  # a subquery is answered by all shards, not by each for itself
     "optimize_skip_unused_shards": 1,  # a query with its node or profile reads only that shard
     "load_balancing": "in_order",  # all ask the same replica while it lives
 }
 
-_OF_ROLE: Final[Mapping[Role, dict[str, Any]]] = {
+_OF_ROLE: Final[Mapping[Role, Settings]] = {
     "read": QUERY_SETTINGS,
     "look_up": LOOK_UP_SETTINGS,
     "fill": FILL_SETTINGS,
@@ -91,18 +98,17 @@ _REQUIRED: Final = frozenset(
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60, "fill": 660}
 _POOLED: Final = 64  # idle connections kept; more callers than these open more and close them
-_TLS_OPTIONS: Final = ("verify", "ca_cert", "client_cert", "client_cert_key")
 
 
 class Connections(Protocol):
     """Hands out clickhouse-connect clients. Any thread may call; raises `schemas.errors` if there is no engine."""
 
     @property
-    def insert_settings(self) -> Mapping[str, Any]:
+    def insert_settings(self) -> Settings:
         """The settings of each insert."""
         ...
 
-    def handle(self, role: Role, database: str | None) -> AbstractContextManager[Any]:
+    def handle(self, role: Role, database: str | None) -> AbstractContextManager[Client]:
         """A client for a role in a database, for one call. An exception means that the call failed."""
         ...
 
@@ -138,11 +144,11 @@ class Embedded:
         """`final`: rows that were written twice are read once, as on a server. One machine never writes a row twice."""
         self._dsn = dsn
         self._settings = {**COMMON_SETTINGS, "final": int(final)}
-        self._free: dict[tuple[Role, str | None], list[Any]] = {}
+        self._free: dict[tuple[Role, str | None], list[Client]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def handle(self, role: Role, database: str | None) -> Iterator[Any]:
+    def handle(self, role: Role, database: str | None) -> Iterator[Client]:
         """A failed handle may still hold a part of its answer: it is closed, not lent again."""
         with self._lock:
             free = self._free.setdefault((role, database), [])
@@ -157,13 +163,13 @@ class Embedded:
         with self._lock:
             free.append(client)
 
-    def _open(self, role: Role, database: str | None) -> Any:
+    def _open(self, role: Role, database: str | None) -> Client:
         try:
             client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
         except EngineError as error:
             raise failure(error) from None
         own = _EMBEDDED_READ if role in ("read", "fill") else {}
-        for name, value in (self._settings | own | _OF_ROLE.get(role, {})).items():
+        for name, value in {**self._settings, **own, **_OF_ROLE.get(role, {})}.items():
             client.command(f"SET {name} = {value!r}")
         return client
 
@@ -190,18 +196,18 @@ class Server:
             "look_up": read_dsn,
             "fill": read_dsn,
         }
-        shared = COMMON_SETTINGS | SERVER_SETTINGS | (CLUSTER_SETTINGS if cluster else {})
-        self._settings: Mapping[Role, Mapping[str, Any]] = {
+        shared = {**COMMON_SETTINGS, **SERVER_SETTINGS, **(CLUSTER_SETTINGS if cluster else {})}
+        self._settings: Mapping[Role, Settings] = {
             "admin": {},
             "write": shared,
-            **{role: shared | settings for role, settings in _OF_ROLE.items()},  # readonly stays last
+            **{role: {**shared, **settings} for role, settings in _OF_ROLE.items()},  # readonly stays last
         }
         self.insert_settings = {**INSERT_SETTINGS, **(CLUSTER_INSERT_SETTINGS if cluster else {})}
         self._pools = {one: _pool(one) for one in {dsn, read_dsn}}
-        self._clients: dict[tuple[Role, str | None], Any] = {}
+        self._clients: dict[tuple[Role, str | None], Client] = {}
 
     @contextmanager
-    def handle(self, role: Role, database: str | None) -> Iterator[Any]:
+    def handle(self, role: Role, database: str | None) -> Iterator[Client]:
         """A failed request closes its connection; the client remains usable."""
         client = self._clients.get((role, database))
         if client is None:
@@ -214,10 +220,10 @@ class Server:
         for pool in self._pools.values():
             pool.clear()
 
-    def _connect(self, role: Role, database: str | None) -> Any:
+    def _connect(self, role: Role, database: str | None) -> Client:
         dsn = self._dsns[role]
         try:
-            client: Any = clickhouse_connect.get_client(
+            client = clickhouse_connect.get_client(
                 dsn=dsn,
                 interface=urlsplit(dsn).scheme,  # the library looks at the port only
                 database=database,
@@ -229,7 +235,8 @@ class Server:
             )
         except EngineError as error:
             raise failure(error) from None
-        client.http_retries = 0  # urllib3's own would also log the request, parameters and all
+        if isinstance(client, HttpClient):
+            client.http_retries = 0  # urllib3's own would also log the request, parameters and all
         for name, value in _settable(client, role, self._settings[role]).items():
             client.set_client_setting(name, value)
         if role == "write":
@@ -237,11 +244,11 @@ class Server:
         return client
 
 
-def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+def _settable(client: Client, role: Role, wanted: Settings) -> Settings:
     """Those of `wanted` that the server's user may set. The others must be in the user's profile already. An operator's
     fixed limits on time and memory are accepted; `_REQUIRED` settings must be as wanted.
     """
-    found: dict[str, Any] = {}
+    found: dict[str, int | str] = {}
     for name, value in wanted.items():
         known = client.server_settings.get(name)
         if known is None or not known.readonly:
@@ -254,9 +261,14 @@ def _settable(client: Any, role: Role, wanted: Mapping[str, Any]) -> Mapping[str
     return found
 
 
-def _pool(dsn: str) -> Any:
+def _pool(dsn: str) -> PoolManager:
     options = dict(parse_qsl(urlsplit(dsn).query))
-    tls: dict[str, Any] = {name: options[name] for name in _TLS_OPTIONS if name in options}
-    if "verify" in tls:
-        tls["verify"] = tls["verify"].lower() not in ("false", "0", "no")
-    return get_pool_manager(maxsize=_POOLED, **tls)
+    verify = options.get("verify", "true").lower() not in ("false", "0", "no")
+    pool: PoolManager = get_pool_manager(
+        maxsize=_POOLED,
+        verify=verify,
+        ca_cert=options.get("ca_cert"),
+        client_cert=options.get("client_cert"),
+        client_cert_key=options.get("client_cert_key"),
+    )
+    return pool

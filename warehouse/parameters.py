@@ -7,13 +7,13 @@ parameter's type. Lists of numbers only, since these need no quoting.
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 LONGEST: Final = 64 * 1024
 """The largest list, in characters, that is sent as a parameter."""
 
 
-def write_long_lists(sql: str, parameters: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+def write_long_lists(sql: str, parameters: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """The same query with its long lists of numbers in its text. Those names are no longer parameters."""
     left = dict(parameters)
     for name, value in parameters.items():
@@ -30,7 +30,7 @@ def _cast(text: str) -> Callable[[re.Match[str]], str]:
     return lambda found: f"CAST('{text}', '{found[1]}')"
 
 
-def _numbers(value: Any) -> str | None:
+def _numbers(value: object) -> str | None:
     if not isinstance(value, list | tuple) or not all(type(one) is int for one in value):
         return None
     return f"[{','.join(map(str, value))}]"

@@ -6,15 +6,21 @@ the query's text is always ours.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from warehouse.tickets import Ticket
+
+Row: TypeAlias = dict[str, Any]
+"""A row by column. The driver decides the types of its values: whoever reads it makes a typed record of it at once."""
+
+Parameters: TypeAlias = Mapping[str, object]
+"""The values that a query binds, by name."""
 
 
 class Reader(Protocol):
     """May be called from any thread."""
 
-    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def rows(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """Run one SELECT on the current generation's database and return its rows as dicts.
 
         `sql` names tables without a database and holds no caller's value: those are bound, as `{name:Type}` (UInt128 as
@@ -23,11 +29,11 @@ class Reader(Protocol):
         """
         ...
 
-    def look_up(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    def look_up(self, sql: str, parameters: Parameters | None = None) -> list[Row]:
         """`rows` for queries that find a few rows by their key: half the CPU, but slow if it reads many rows."""
         ...
 
-    def fill(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+    def fill(self, sql: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """`rows`, as tuples, for long results: any number of rows, and ten minutes. The memory limit is the same, so
         read in pages."""
         ...

@@ -1,16 +1,16 @@
 """The `webhook` of a trigger, checked when it is declared."""
 
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from destinations.senders.guard import check_url
 from destinations.senders.signing import new_secret, secret_key
 from schemas.errors import InvalidInput
+from schemas.untyped import JsonObject
 
 
 def checked_webhook(
-    webhook: Mapping[str, Any],
+    webhook: JsonObject,
     *,
     allow_private: bool,
     random_bytes: Callable[[int], bytes] = secrets.token_bytes,

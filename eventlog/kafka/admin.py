@@ -116,7 +116,7 @@ class Admin:
             if lost:
                 raise InvalidSettings(
                     f"Kafka topic {name}: wanted {', '.join(f'{key}={required[key]}' for key in sorted(lost))}, "
-                    f"got values that would delete records, or keep what is to go; alter the topic",
+                    f"got values that would delete records, or keep records that must go; alter the topic",
                     code="topic_forgets",
                 )
 

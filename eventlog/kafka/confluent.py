@@ -257,7 +257,7 @@ class ConfluentEnds:
             except KafkaException as error:
                 reason = error.args[0]
                 if reason.code() in _MOVED:
-                    self._drop(client)  # this one may never ask anew who leads, a fresh one does
+                    self._drop(client)  # this one may never look for the new leader, a fresh one does
                 failures += 1
                 pause = min(PAUSES.after(failures, random.random()), deadline - time.monotonic())
                 if not _passing(reason) or self._closed.is_set() or pause <= 0:

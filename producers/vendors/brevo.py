@@ -1,8 +1,8 @@
 """Brevo: what happened to emails and text messages, and emails that came in; one in a request, or batches.
 
-Nothing is signed: its users give it a password in the address, a token or a header. Brevo throws an event away after
-most errors, but not after 429. Only `ts_epoch` is sure to be UTC. `id` is the account, so the content tells copies. A
-first open may come under two names: opens of one moment are one.
+Nothing is signed: its users give it a password in the address, a token or a header. Brevo drops an event after most
+errors, but not after 429. Only `ts_epoch` is certain to be UTC. `id` is the account, so copies are recognised by their
+content. A first open may come under two names: opens of one moment are one.
 """
 
 from collections.abc import Sequence

@@ -27,7 +27,7 @@ _MOST_LEVELS = 8
 @dataclass(frozen=True)
 class PrivacyRequest:
     """What a vendor passes on from a person. `erasure`: forget; `access`: show what is known. `identifiers`: (type,
-    value) of the person; an erasure acts on claimed ones, too. `id` is the same at every redelivery."""
+    value) of the person; an erasure acts on claimed ones too. `id` is the same at every redelivery."""
 
     kind: Literal["erasure", "access"]
     id: str
@@ -46,12 +46,12 @@ class Connector:
     greet            the vendor's handshake: a `Reply` ends the request, before `verify`; None: go on
     items            the items of a verified request, instead of `map.items`. Raises `Unmappable`
     read             the events of one item, instead of `map.read`. Raises `Unmappable`
-    privacy          the requests of people in a verified request; its items are read besides
+    privacy          the requests of people in a verified request; its items are read as well
     reply            the answer to a request that was taken in; None: {"success": true}
     certificate_url  where the certificate is that the request names; the connector vouches for the host
-    get              whether GET requests carry events, too
-    keeps            headers that say what an item is: they are kept with an item that is refused, for its retry
-    store_down       status when nothing can be stored: 503, or 429 for vendors that throw events away after 503
+    get              whether GET requests carry events too
+    keeps            headers that say what an item is: kept with a refused item, for its retry
+    store_down       status when nothing can be stored: 503, or 429 for vendors that drop events after 503
     guessable        the secret itself is sent, so wrong ones are counted and slowed down
     """
 
@@ -84,7 +84,7 @@ class Connector:
         return listed(self.map, parsed(request, self.body), request)
 
     def events_of(self, item: object, request: VendorRequest) -> list[VendorEvent]:
-        """Usually one; none for what is no event. Raises `Unmappable`."""
+        """Usually one; none if the item is no event. Raises `Unmappable`."""
         if self.read is not None:
             return list(self.read(item, request))
         whole = parsed(request, self.body) if self.map.items else item

@@ -25,7 +25,7 @@ _ERASED: Final = "contact.privacyDeletion"
 def items(request: VendorRequest) -> Sequence[object]:
     """[{kind, of: HubSpot's event, contact, what its property says: traits, email, phone; contacts that were merged}]
 
-    Whoever is to be forgotten is named nowhere else in the request.
+    The person to be forgotten is named nowhere else in the request.
     """
     events = parsed(request)
     if not isinstance(events, list):

@@ -1,4 +1,4 @@
-"""LINE's Messaging API: messages, and who follows or blocks the account; none or many in one request.
+"""LINE's Messaging API: messages, and people who follow or block the account; none or many in one request.
 
 LINE waits two seconds. A person's id holds for one provider's accounts; in groups it may be absent. Reply and quote
 tokens are credentials, and are not kept.

@@ -1,4 +1,4 @@
-"""Mailchimp's audiences: forms that nobody signs, so the secret stands in the address that Mailchimp is given.
+"""Mailchimp's audiences: forms without a signature, so the secret is in the address that Mailchimp is given.
 
 Times are UTC without saying so. Deleting a contact is staff's work, neither an opt-out nor a request of the person.
 """
@@ -14,7 +14,7 @@ from schemas.errors import Unmappable
 
 
 def greet(request: VendorRequest, secrets: Secrets) -> Reply | None:
-    """Mailchimp's look at the address when it is saved: it wants 200, and nothing is in it."""
+    """Mailchimp's check of the address when it is saved: an empty request that wants 200."""
     return Reply() if request.method == "GET" else None
 
 

@@ -1,7 +1,7 @@
 """Mailgun: what happened to emails, one event in each request; JSON, or the forms of before 2018.
 
-The signature is in the body and covers only its own time and token, not the event. So the token is the event's id: what
-comes with a used token is a copy and changes nothing. Retries carry the same token.
+The signature is in the body and covers only its own time and token, not the event. So the token is the event's id: a
+message with a used token is a copy and changes nothing. Retries carry the same token.
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,8 +45,8 @@ def verify(request: VendorRequest, secrets: Secrets) -> None:
 
 
 def items(request: VendorRequest) -> Sequence[object]:
-    """The event with its token, without the signature. `routed` is what happened to an email that came in, and that
-    Mailgun passed on to the company."""
+    """The event with its token, without the signature. `routed` reports an incoming email that Mailgun forwarded to the
+    company."""
     message = parsed(request, "either")
     if not isinstance(message, dict):
         raise Unmappable("body: wanted an object, got something else; see the rejected event")

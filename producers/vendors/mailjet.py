@@ -1,7 +1,7 @@
 """Mailjet's Event API: what happened to emails; one event in a request, or the list of a second.
 
-Nothing is signed: its users put a password into the address. There is no id, so the content tells copies. Mailjet's
-`sent` means that the receiving server took the email.
+Nothing is signed: its users put a password into the address. There is no id, so copies are recognised by their content.
+Mailjet's `sent` means that the receiving server took the email.
 """
 
 from typing import Final

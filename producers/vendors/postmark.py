@@ -1,7 +1,8 @@
 """Postmark: what happened to emails, and emails that came in; one event in each request, and none is signed.
 
 Its users give it a password in the address (`https://user:password@…`) or a header. Only bounces have an id of their
-own, so the content tells copies. Many of its bounces are none: automatic replies, people who unsubscribe by email.
+own, so copies are recognised by their content. Many of its bounces are not bounces: automatic replies, people who
+unsubscribe by email.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """Twilio: text messages, WhatsApp messages and calls, as forms. Its signature covers the address and the sorted fields.
 
-Who sends a message has proved the number. A caller's number can be forged, so it is a hint. Legs of one call carry the
-id of the first. The answer is empty TwiML, so a call's own webhook must not lead here, only its status callback.
+A message proves the sender's number. A caller's number can be forged, so it is a hint. Legs of one call carry the id of
+the first. The answer is empty TwiML, so a call's own webhook must not lead here, only its status callback.
 """
 
 import re
@@ -25,7 +25,7 @@ _START: Final = ("START", "UNSTOP")
 _NOBODY: Final = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous", "unknown")
 """What stands for a hidden number, such as ANONYMOUS on a telephone's keys."""
 _OF_A_CALL: Final = frozenset(("RecordingStatus", "TranscriptionSid"))
-"""What tells of a part of a call, not of the call."""
+"""Words for a part of a call, not for the whole call."""
 _NOT_YET: Final = ("queued", "accepted", "scheduled", "sending", "receiving")
 
 

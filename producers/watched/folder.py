@@ -128,7 +128,8 @@ class WatchedFolder:
 
 
 def _look(entry: os.DirEntry[str]) -> _Look | None:
-    """None for what is not to be imported: folders, links, hidden files, files that a program is still writing."""
+    """None for anything that must not be imported: folders, links, hidden files, files that a program is still
+    writing."""
     if entry.name.startswith(".") or entry.name.casefold().endswith(_PARTIAL):
         return None
     try:
@@ -159,7 +160,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file's content; of one that cannot be read, of nothing: its import will say so."""
+    """SHA-256 of a file's content; that of an empty file if it cannot be read, which its import will report."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

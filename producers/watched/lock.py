@@ -8,7 +8,7 @@ from schemas.errors import Conflict
 
 
 def locked(folder: Path, what: str) -> int:
-    """The open file that holds the lock; closing it gives the lock back. `folder` is where its file is kept, `what` is
+    """The open file that holds the lock; closing it releases the lock. `folder` is where its file is kept, `what` is
     watched. Raises `Conflict` if another watcher has it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)

@@ -1,7 +1,7 @@
-"""Imports what arrives at a watched source, one file after the other, until it is told to stop.
+"""Imports the files that arrive at a watched source, one after the other, until it is stopped.
 
-What is wrong with a file (or its mapping) ends its import, and the file is put away as failed. What is wrong outside
-(a server away, a disk full) is retried with growing pauses, and the file waits. Nothing in a file stops the watcher.
+A fault of a file (or its mapping) ends its import, and the file is put away as failed. A fault outside of it (a server
+away, a disk full) is retried with growing pauses, and the file waits. Nothing in a file stops the watcher.
 """
 
 import logging
@@ -65,7 +65,8 @@ class Watcher:
                 stop.wait(every_s)
 
     def look(self, stop: Event | None = None) -> int:
-        """Import what is there now; the number of files that were put away. Raises what is wrong outside of them."""
+        """Import the files that are there now; returns the number of files that were put away. Raises faults outside of
+        them."""
         count = 0
         for arrival in self._watched.arrivals():
             if stop is not None and stop.is_set():

@@ -1,4 +1,4 @@
-"""What is told about the audit."""
+"""Answers about the audit."""
 
 from pydantic import BaseModel
 

@@ -1,4 +1,4 @@
-"""What is told about purposes and consent."""
+"""Answers about purposes and consent."""
 
 from typing import Annotated, Any
 

@@ -148,8 +148,8 @@ class TellingView(BaseModel):
 
 
 class FactConflict(BaseModel):
-    """A fact that several events tell differently. `about`: `money`, `customer` or both. The telling that counts is the
-    first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
+    """A fact that several events report differently. `about`: `money`, `customer` or both. The telling that counts is
+    the first; a `profile_id` is null where nobody is known, an `amount` where no money was read."""
 
     code: str
     type: str

@@ -1,4 +1,4 @@
-"""What is told about privacy requests."""
+"""Answers about privacy requests."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ _ERASURE = {
     "state": "unreadable",
     "profile_id": PROFILE_ID,
     "identities": 3,
-    "reason": "asked by e-mail, ticket 4711",
+    "reason": "asked by email, ticket 4711",
     "by": "support",
     "requested_at": AT,
     "unreadable_at": AT,

@@ -85,7 +85,7 @@ class IdentifierView(BaseModel):
 
 
 class EventView(BaseModel):
-    """Members without a value are absent. `counts`: false where another event tells the same fact, and counts."""
+    """Members without a value are absent. `counts`: false if another event reports the same fact and counts instead."""
 
     model_config = with_example(_EVENT)
     id: Annotated[str, PERSONAL]

@@ -1,1 +1,1 @@
-"""Everything that is known of one person, as a file for them."""
+"""Everything that is known about one person, as a file for them."""

@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 
 
 class _Outgoing(io.RawIOBase):
-    """What the ZIP is written to: it cannot seek, so sizes and checksums stand behind their files."""
+    """The target of the ZIP: it cannot seek, so sizes and checksums follow their files."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -73,7 +73,7 @@ def json_pieces(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def csv_pieces(columns: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
-    """UTF-8 with a mark, by which spreadsheets know it. Objects and lists are cells of JSON."""
+    """UTF-8 with a byte order mark, by which spreadsheets recognise it. Objects and lists become cells of JSON."""
     yield "\ufeff".encode()
     yield _lines([columns])
     for some in _some(rows):

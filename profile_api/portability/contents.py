@@ -202,7 +202,7 @@ class Contents:
 
 
 def _event(row: Row, names: Mapping[str, str]) -> Row:
-    """The envelope with the names of its nodes, and with `counts` where another event, which tells the same fact, is
+    """The envelope with the names of its nodes, and with `counts` where another event, which reports the same fact, is
     the one that counts."""
     event: Row = orjson.loads(row["payload"])
     event["source"] = views.source_id(event)

@@ -1,4 +1,4 @@
-"""Rejected events of a person: what was refused is known of no profile, so it is found by its identifiers."""
+"""Rejected events of a person: they belong to no profile, so they are found by their identifiers."""
 
 import json
 import re
@@ -30,8 +30,8 @@ FROM rejected FINAL WHERE source IN {sources:Array(String)} AND id IN {ids:Array
 def rejected(
     deps: ApiDeps, identifiers: Collection[tuple[str, str]], nodes: Collection[int]
 ) -> Iterator[dict[str, Any]]:
-    """Rejected events in which an identifier of the person stands as a value of its own. What was sent for several
-    people at once is told of, without what it says of the others."""
+    """Rejected events that contain an identifier of the person as a value of its own. A request about several people is
+    listed without its content, which may be about others."""
     texts = sorted({text for kind, value in identifiers for text in _looked_for(kind, value)})
     kinds = sorted({kind for kind, _ in identifiers})
     keys = deps.reader.fill(_CANDIDATES, {"texts": texts}) if texts else []
@@ -45,13 +45,13 @@ def rejected(
 
 
 def _looked_for(kind: str, value: str) -> set[str]:
-    """As it may stand in JSON."""
+    """The forms that a value may have in JSON."""
     text = value[-_ENDING:] if kind == "phone" else value
     return {orjson.dumps(text).decode()[1:-1], json.dumps(text)[1:-1]}
 
 
 def _read(text: str) -> Any:
-    """The payload; what is no JSON as its words."""
+    """The payload as JSON; its words if it is no JSON."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""What the page of an export says, in the languages that it speaks."""
+"""The texts of an export's page, in each language."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ _ENGLISH: Final = Texts(
     no="no",
     topics={
         "identities": ("How we recognise you", "Names and numbers by which events are known to be yours."),
-        "traits": ("What we know", "Facts about you, with the source that told us, and when."),
+        "traits": ("What we know", "Facts about you, with their source and time."),
         "purposes": ("What your data may be used for", "What holds now, because you said so or by default."),
         "consent": ("What you allowed, and when", "Every choice that was recorded, the latest first."),
         "segments": ("Groups that you belong to", "Groups that you are or were in: since when, until when, and why."),
@@ -49,10 +49,10 @@ _ENGLISH: Final = Texts(
             "How your data was put together",
             "When data was joined, kept apart or separated, and for which reason.",
         ),
-        "deliveries": ("Who was told about you", "Messages about you to other systems, and what became of them."),
+        "deliveries": ("Messages about you", "What was sent to other systems about you, to whom, and the outcome."),
         "rejected": ("What was not accepted", "Events that were refused, and in which your identifiers stand."),
         "sources": ("Where your data came from", "Shops, apps and systems that sent it."),
-        "events": ("What happened", "Everything that you did and that we were told of, as it was received."),
+        "events": ("What happened", "Everything that was reported to us about what you did, as it was received."),
     },
     columns={},
 )
@@ -110,7 +110,7 @@ TEXTS: Final[Mapping[Language, Texts]] = {"en": _ENGLISH, "fa": _PERSIAN}
 
 
 def language_of(wanted: str | None, accepted: str | None) -> Language:
-    """`wanted` if it is spoken here, else the one that `accepted` (Accept-Language) likes best; English else."""
+    """`wanted` if there are texts in it, else the language that `accepted` (Accept-Language) prefers; else English."""
     for tag in (wanted or "", *_by_liking(accepted or "")):
         for language in LANGUAGES:
             if tag.strip().lower().split("-")[0] == language:

@@ -14,8 +14,8 @@ _EMAIL: Final = (
     fact(text("campaign_name", "Name of the campaign.")),
 )
 _REASON: Final = (
-    text("reason", "Why, as the receiving server or the vendor says."),
-    fact(text("bounce", "hard: the address takes no mail; soft: it may later.")),
+    text("reason", "Reason given by the receiving server or the vendor."),
+    fact(text("bounce", "hard: the address accepts no mail; soft: it may accept mail later.")),
 )
 _MACHINE: Final = (fact(either("machine", ("boolean",), "Whether a program, such as a mail filter, did it.")),)
 _MAIL: Final = (
@@ -69,7 +69,12 @@ EMAIL: Final = EventSet(
             "The customer wrote an email to the company.",
             (*_MAIL, personal(text("text", "What the customer wrote."))),
         ),
-        EventRow("email.deferred", "Email Deferred", "The receiving server asks to try later.", (*_MAIL, *_REASON)),
+        EventRow(
+            "email.deferred",
+            "Email Deferred",
+            "The receiving server asked the sender to try again later.",
+            (*_MAIL, *_REASON),
+        ),
         EventRow("email.dropped", "Email Dropped", "The email was not sent at all.", (*_MAIL, *_REASON)),
     ),
 )

@@ -10,8 +10,8 @@ from schemas.fields import EventRow, EventSet, fact, identifier, money, number, 
 
 _DIRECTION: Final = fact(text("direction", "inbound: the customer called or wrote; outbound: the company did."))
 _ENDS: Final = (
-    personal(identifier("from", "Number of whoever called or wrote.")),
-    personal(identifier("to", "Number that was called or written to.")),
+    personal(identifier("from", "Number of the caller or sender.")),
+    personal(identifier("to", "Number of the recipient.")),
 )
 _COST: Final = (
     fact(money("cost", "What it cost the company, in `currency`.")),
@@ -25,7 +25,7 @@ _CALL: Final = (
     fact(text("queue", "Queue that the call waited in.")),
     fact(text("ivr_path", "Choices made in the voice menu, in order.")),
     fact(number("wait_s", "Seconds until somebody answered, or until the caller gave up.", at_least=0)),
-    fact(number("talk_s", "Seconds of talk.", at_least=0)),
+    fact(number("talk_s", "Seconds of conversation.", at_least=0)),
     personal(text("recording_url", "URL of the recording.")),
     fact(text("outcome", "How it ended, such as answered, busy, no-answer, failed or voicemail.")),
     fact(identifier("campaign_id", "Id of the campaign.")),
@@ -40,7 +40,7 @@ _SMS: Final = (
     fact(number("parts", "Number of parts that the message was sent in.", at_least=0)),
     *_COST,
 )
-_REASON: Final = fact(text("reason", "Why, as the vendor says."))
+_REASON: Final = fact(text("reason", "Reason given by the vendor."))
 
 PHONE: Final = EventSet(
     name="phone",
@@ -52,8 +52,8 @@ PHONE: Final = EventSet(
         EventRow(
             "call.missed", "Call Missed", "The call ended before anybody answered.", _CALL, business_key="call_id"
         ),
-        EventRow("call.ended", "Call Ended", "A call that was answered ended.", _CALL, business_key="call_id"),
-        EventRow("call.transferred", "Call Transferred", "The call went on to another agent or queue.", _CALL),
+        EventRow("call.ended", "Call Ended", "An answered call ended.", _CALL, business_key="call_id"),
+        EventRow("call.transferred", "Call Transferred", "The call was transferred to another agent or queue.", _CALL),
         EventRow("sms.sent", "SMS Sent", "The company sent a text message.", _SMS, business_key="message_id"),
         EventRow(
             "sms.delivered", "SMS Delivered", "The text message reached the phone.", _SMS, business_key="message_id"

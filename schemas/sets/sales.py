@@ -12,14 +12,14 @@ _AMOUNT: Final = (
     fact(money("amount", "Amount, in `currency`.")),
     fact(text("currency", "Currency as three letters (ISO 4217).")),
 )
-_REASON: Final = fact(text("reason", "Why, as the vendor or the customer says."))
+_REASON: Final = fact(text("reason", "Reason given by the vendor or the customer."))
 _LEAD: Final = (
     identifier("lead_id", "Id of the lead."),
     fact(text("source", "Where the lead came from, such as a form, a fair or an advertisement.")),
     fact(identifier("campaign_id", "Id of the campaign.")),
     identifier("form_id", "Id of the form."),
     identifier("ad_id", "Id of the advertisement."),
-    fact(identifier("owner", "The seller in charge.")),
+    fact(identifier("owner", "Seller in charge.")),
     _REASON,
     fact(money("value", "Expected value, in `currency`.")),
     fact(text("currency", "Currency as three letters (ISO 4217).")),
@@ -38,10 +38,10 @@ LEADS: Final = EventSet(
         _lead(
             "created", "Lead Created", "Somebody showed interest: filled in a form, asked, left a card.", key="lead_id"
         ),
-        _lead("assigned", "Lead Assigned", "The lead went to a seller."),
+        _lead("assigned", "Lead Assigned", "The lead was assigned to a seller."),
         _lead("contacted", "Lead Contacted", "A seller spoke or wrote to the lead."),
-        _lead("qualified", "Lead Qualified", "A seller takes the lead for a likely customer."),
-        _lead("disqualified", "Lead Disqualified", "A seller gave the lead up."),
+        _lead("qualified", "Lead Qualified", "A seller considers the lead a likely customer."),
+        _lead("disqualified", "Lead Disqualified", "A seller gave up on the lead."),
         _lead("converted", "Lead Converted", "The lead became a customer.", key="lead_id"),
     ),
 )
@@ -59,14 +59,14 @@ _PAYMENT: Final = (
 PAYMENTS: Final = EventSet(
     name="payments",
     title="Payments",
-    about="Money that moved or did not. Orders are counted by `order.completed` and `order.refunded` only.",
+    about="Money that was paid or refunded, or not. Orders are counted by `order.completed` and `order.refunded` only.",
     events=(
         EventRow("payment.made", "Payment Made", "A customer paid.", _PAYMENT, business_key="payment_id"),
         EventRow("payment.failed", "Payment Failed", "A payment did not go through.", _PAYMENT),
         EventRow(
             "payment.refunded",
             "Payment Refunded",
-            "A payment was given back, in whole or in part.",
+            "A payment was refunded, in full or in part.",
             (*_PAYMENT, identifier("refund_id", "Id of the refund.")),
             business_key="refund_id",
         ),
@@ -79,14 +79,14 @@ _SUBSCRIPTION: Final = (
     *_AMOUNT,
     fact(text("period", "How often it is paid, such as month or year.")),
     _REASON,
-    fact(text("competitor", "Whom the customer leaves for.")),
+    fact(text("competitor", "The provider that the customer switches to.")),
     date("ends_at", "When it ends or renews."),
 )
 
 SUBSCRIPTIONS: Final = EventSet(
     name="subscriptions",
     title="Subscriptions",
-    about="What is paid again and again.",
+    about="Products that are paid for at regular intervals.",
     events=(
         EventRow(
             "subscription.started",
@@ -95,10 +95,17 @@ SUBSCRIPTIONS: Final = EventSet(
             _SUBSCRIPTION,
             business_key="subscription_id",
         ),
-        EventRow("subscription.renewed", "Subscription Renewed", "It was prolonged.", _SUBSCRIPTION),
-        EventRow("subscription.changed", "Subscription Changed", "Its plan or price changed.", _SUBSCRIPTION),
-        EventRow("subscription.paused", "Subscription Paused", "It rests.", _SUBSCRIPTION),
-        EventRow("subscription.cancelled", "Subscription Cancelled", "It ended, or will end.", _SUBSCRIPTION),
+        EventRow("subscription.renewed", "Subscription Renewed", "A subscription was renewed.", _SUBSCRIPTION),
+        EventRow(
+            "subscription.changed",
+            "Subscription Changed",
+            "The plan or price of a subscription changed.",
+            _SUBSCRIPTION,
+        ),
+        EventRow("subscription.paused", "Subscription Paused", "A subscription was paused.", _SUBSCRIPTION),
+        EventRow(
+            "subscription.cancelled", "Subscription Cancelled", "A subscription ended, or will end.", _SUBSCRIPTION
+        ),
     ),
 )
 
@@ -137,8 +144,10 @@ LOYALTY: Final = EventSet(
         EventRow("loyalty.left", "Loyalty Left", "A customer left a programme.", (*_PROGRAMME, _REASON)),
         _points("earned", "Points Earned", "Points were credited."),
         _points("redeemed", "Points Redeemed", "Points were spent."),
-        _points("expired", "Points Expired", "Points lost their value."),
-        _points("corrected", "Points Corrected", "Somebody corrected a balance; negative if it became less."),
+        _points("expired", "Points Expired", "Points expired."),
+        _points(
+            "corrected", "Points Corrected", "Somebody corrected a balance; the number is negative if it decreased."
+        ),
         EventRow(
             "voucher.issued", "Voucher Issued", "A customer was given a voucher.", _VOUCHER, business_key="voucher_id"
         ),
@@ -146,7 +155,7 @@ LOYALTY: Final = EventSet(
         EventRow(
             "tier.changed",
             "Tier Changed",
-            "A customer rose or fell to another tier.",
+            "A customer moved to another tier.",
             (*_PROGRAMME, fact(text("tier", "The new tier.")), fact(text("former_tier", "The tier until now."))),
         ),
     ),

@@ -38,7 +38,7 @@ def verify(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the chains of hashes from the first entry to the last. Exits with 1 where they are broken."""
+    """Check the chains of hashes from the first entry to the last. Exits with 1 if they are broken."""
     with connect(data) as api:
         found = api.post("/v1/audit/verify", {"known": known})
         while found["next_cursor"]:

@@ -1,4 +1,4 @@
-"""`simorgh privacy export`: everything that is known of a person, as a file for them."""
+"""`simorgh privacy export`: everything that is known about a person, as a file for them."""
 
 import os
 import zipfile
@@ -25,7 +25,7 @@ def export(
     lang: Annotated[Literal["en", "fa"], typer.Option(help="The language of its page.")] = "en",
     data: Data = None,
 ) -> None:
-    """Export everything that is known of a person: JSON, CSV, and a page to read."""
+    """Export everything that is known about a person: JSON, CSV, and a page to read."""
     if output.exists():
         raise Conflict(f"{output}: wanted a new file, got one that exists; name another file, or remove it")
     if not output.parent.is_dir():

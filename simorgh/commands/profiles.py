@@ -25,7 +25,7 @@ _COLUMNS = ("profile_id", "name", "email", "events", "orders", "last_seen")
 
 @commands.command("list")
 def list_(
-    search: Annotated[str, typer.Option(help="An identifier, or the beginning of a name or e-mail address.")] = "",
+    search: Annotated[str, typer.Option(help="An identifier, or the beginning of a name or email address.")] = "",
     order: Annotated[
         Literal["id", "newest", "latest"],
         typer.Option(help="By id; the newest profile first; or the latest activity first."),

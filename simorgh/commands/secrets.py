@@ -20,9 +20,9 @@ commands = group(
 SourceId = Annotated[str, typer.Argument(help="The source's id.")]
 Secret = Annotated[
     str | None,
-    typer.Argument(help="The secret, or the vendor's public key. Without it, it is asked for, or read from a pipe."),
+    typer.Argument(help="The secret, or the vendor's public key. Without it, the command asks, or reads from a pipe."),
 ]
-Use = Annotated[str, typer.Option(help="What it is for, where the vendor has several: see docs/channels.md.")]
+Use = Annotated[str, typer.Option(help="What it is for, if the vendor has several: see docs/channels.md.")]
 
 _MEMBERS: Final = frozenset({"method", "url", "headers", "query", "body", "body_base64", "json", "received_at"})
 """Of a recorded request."""
@@ -41,7 +41,7 @@ def list_secrets(source_id: SourceId, data: Data = None, as_json: AsJson = False
 def add(
     source_id: SourceId, secret: Secret = None, use: Use = "signing", data: Data = None, as_json: AsJson = False
 ) -> None:
-    """Add a secret beside those there are."""
+    """Add a secret; the present ones stay valid."""
     body = {"secret": _given(secret), "use": use}
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "secrets"), body), as_json=as_json)
@@ -52,11 +52,11 @@ def rotate(
     source_id: SourceId,
     secret: Secret = None,
     use: Use = "signing",
-    keep_hours: Annotated[float, typer.Option(help="How long the others of its use still hold.")] = 24,
+    keep_hours: Annotated[float, typer.Option(help="How long the others of the same use stay valid.")] = 24,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a secret, and let the others of its use end."""
+    """Add a secret; the others of the same use expire."""
     body = {"secret": _given(secret), "use": use, "keep_hours": keep_hours}
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "secrets", "rotate"), body), as_json=as_json)
@@ -68,14 +68,14 @@ def remove(
     secret_id: Annotated[str, typer.Argument(help="The secret's id, as in `simorgh sources secret list`.")],
     data: Data = None,
 ) -> None:
-    """Remove a secret; what it signs is refused at once."""
+    """Remove a secret; requests signed with it are refused from now on."""
     with connect(data) as api:
         api.delete(path_of("sources", source_id, "secrets", secret_id))
     say("removed")
 
 
 def _given(secret: str | None) -> str:
-    """Asked for without showing it, unless it is an argument: arguments stand in the shell's history."""
+    """Asks for the secret without showing it, unless it is an argument: arguments end up in the shell's history."""
     text = typer.prompt("Secret", hide_input=True) if secret is None else secret
     if not text.strip():
         raise InvalidInput("secret: wanted a text, got an empty one; copy it from the vendor")

@@ -94,7 +94,7 @@ def rehearse(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a recorded request of the source's vendor would become; nothing is kept."""
+    """Show what a recorded request of the source's vendor would become; nothing is stored."""
     body = recorded_request(file)
     with connect(data) as api:
         tell(api.post(path_of("sources", source_id, "test"), body), as_json=as_json)

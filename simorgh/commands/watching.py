@@ -33,7 +33,8 @@ def watch(
 ) -> None:
     """Import the files that are dropped into a folder, each once, and move them to `done/` or `failed/` with their
     reports; or the file at a URL whenever it changes. Runs until it is stopped."""
-    from simorgh.settings import Watch, load_settings
+    from simorgh.settings import load_settings
+    from simorgh.settings_values import Watch
     from simorgh.watching import watch_here
 
     settings = load_settings(data=data)

@@ -9,7 +9,7 @@ derives everything again from what was committed, at least up to the highest off
   1 simorgh.rejected   unreadable records, under an id made of their place, those that are set aside, and copies with
                        other content, under a digest of that: kept once, however often appended
   2 tellings           which facts are told, before others' tellings of them are looked up (`state.tellings`)
-  3 retellings         the same again: who does not count is a function of the log
+  3 retellings         the same again: which events do not count is a function of the log
   4 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
                        Written through: rewritten, since their keys are functions of the log and equal rows are one.
                        Lingering: only those that are missing are written again (`host.box`)

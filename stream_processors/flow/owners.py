@@ -36,7 +36,7 @@ class Owners:
         return self._seen_to()
 
     def fill(self, page: Page, answer: Answer, causes: Mapping[str, str], due: Mapping[int, int]) -> None:
-        """Holders find out by themselves who enters or leaves, and when a profile is due."""
+        """Holders find out by themselves which profiles enter or leave, and when one is due."""
         before = cold.members(self._writer, answer, page)
         for segment, members in answer.items():
             self._touch(before.get(segment, {}).keys() ^ set(members), causes[segment])

@@ -20,8 +20,7 @@ processed, alive or gone. The zombie's transitions do not count; it notices that
 touches that it passes on are redundant. A holder that fails after 1 claims its partitions again before it retries.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Record
@@ -32,6 +31,7 @@ from schemas.errors import Broken
 from schemas.records import Rejection, Transition
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.bus import Bus
+from stream_processors.flow.work import ProfileLooks, SortedWork, Work
 from stream_processors.rows.writing import ProfileRows, Shown, shown_tables
 from stream_processors.state import touches
 from stream_processors.state.directory import Directory
@@ -62,47 +62,6 @@ class LiveRulesSource(Protocol):
         """Segment -> the cause of its transitions, for segments whose declaration is not in effect everywhere yet:
         changes there are caused by the declaration, whatever the touch."""
         ...
-
-
-@dataclass(slots=True)
-class Work:
-    """A batch's touches of one profile as one; its partition, and the version of its row."""
-
-    touch: Touch
-    part: int
-    ver: int
-
-
-@dataclass(slots=True)
-class _Sorted:
-    """The work of a batch: live profiles -> their nodes, profiles that no longer exist -> their heirs (0: nobody), and
-    touches for others."""
-
-    live: dict[int, list[int]] = field(default_factory=dict)
-    gone: dict[int, int] = field(default_factory=dict)
-    passed_on: Touches = field(default_factory=Touches)
-
-
-@dataclass(slots=True)
-class _Looks:
-    """The profiles to process: live ones with their nodes; those that no longer exist, with their heirs and their
-    memberships; and those that are set aside."""
-
-    work: Mapping[int, Work]
-    fresh: Set[int]
-    live: dict[int, list[int]]
-    gone: dict[int, int]
-    left: dict[int, dict[str, int]]
-    aside: list[int] = field(default_factory=list)
-
-    def set_aside(self, profiles: Iterable[int]) -> None:
-        for profile in profiles:
-            if self.live.pop(profile, None) is not None:
-                self.aside.append(profile)
-
-    def only(self, some: Iterable[int]) -> "_Looks":
-        """Only some of the live profiles."""
-        return _Looks(self.work, self.fresh, {profile: self.live[profile] for profile in some}, {}, {})
 
 
 class ProfilesStage:
@@ -227,8 +186,8 @@ class ProfilesStage:
 
     # ---- whose is what
 
-    def _looks(self, work: dict[int, Work], fresh: Set[int]) -> _Looks:
-        looks = _Looks(work, fresh, *self._at_home(work, fresh))
+    def _looks(self, work: dict[int, Work], fresh: Set[int]) -> ProfileLooks:
+        looks = ProfileLooks(work, fresh, *self._at_home(work, fresh))
         if self._poison.profiles:
             looks.set_aside(self._poison.profiles.intersection(looks.live))
         return looks
@@ -264,11 +223,11 @@ class ProfilesStage:
                 work[profile] = new[profile] = Work(touch, some.part, some.ver)
         return new
 
-    def _sort(self, work: Mapping[int, Work]) -> _Sorted:
+    def _sort(self, work: Mapping[int, Work]) -> SortedWork:
         """The present profiles of the touched nodes. A node that identity does not know, or a profile between two of
         its tables, is skipped: identity touches it when its rows are there."""
         members = self._directory.members(list(work))
-        found = _Sorted({profile: nodes for profile, nodes in members.items() if profile in nodes})
+        found = SortedWork({profile: nodes for profile, nodes in members.items() if profile in nodes})
         elsewhere = _elsewhere(found.live, work)
         homes = self._directory.homes(elsewhere) if elsewhere else {}
         for profile, item in work.items():
@@ -293,7 +252,7 @@ class ProfilesStage:
                     )
         return found
 
-    def _take_leave(self, found: _Sorted, work: Mapping[int, Work], fresh: Set[int]) -> dict[int, dict[str, int]]:
+    def _take_leave(self, found: SortedWork, work: Mapping[int, Work], fresh: Set[int]) -> dict[int, dict[str, int]]:
         """The memberships of absorbed profiles, for their heirs."""
         if not found.gone:
             return {}
@@ -311,7 +270,7 @@ class ProfilesStage:
         self._checkpoint("segments")
         self._rows.published(published)
 
-    def _shown(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition]]:
+    def _shown(self, looks: ProfileLooks) -> tuple[dict[int, Looked], list[Transition]]:
         """Compute the states of the profiles, except those that fail alone, and show them. Returns the transitions to
         publish."""
         well = True
@@ -329,7 +288,7 @@ class ProfilesStage:
                     self._poison.went_well(self.name)
                 return looked, transitions
 
-    def _computed(self, looks: _Looks) -> tuple[dict[int, Looked], list[Transition], Shown]:
+    def _computed(self, looks: ProfileLooks) -> tuple[dict[int, Looked], list[Transition], Shown]:
         """Computes without any effect."""
         live, gone, work = looks.live, looks.gone, looks.work
         anew = {profile for profile in live if work[profile].touch.anew}
@@ -346,7 +305,7 @@ class ProfilesStage:
         versions = {profile: work[profile].ver for profile in (*states, *no_more)}
         return looked, transitions, Shown(states, no_more, versions, homes)
 
-    def _set_aside(self, looks: _Looks, error: Exception) -> None:
+    def _set_aside(self, looks: ProfileLooks, error: Exception) -> None:
         """Set aside the profiles that fail alone, and remove them. Raises `error` if none does."""
         self._forget()
 

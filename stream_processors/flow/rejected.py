@@ -6,9 +6,10 @@ Side effects of `step`: 1 the rows (idempotent: latest version wins)  2 commit (
 import base64
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
@@ -17,6 +18,7 @@ from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
+from schemas.untyped import JsonObject
 from stream_processors.parse.batch import read_again
 from stream_processors.state.poison import CODE, Culprit, place
 from warehouse.client import Writer
@@ -77,11 +79,11 @@ def _rows(rejections: Sequence[tuple[int, Rejection]]) -> pa.Table:
     )
 
 
-def _moments(texts: list[str]) -> np.ndarray[Any, np.dtype[np.datetime64]]:
+def _moments(texts: list[str]) -> npt.NDArray[np.datetime64]:
     return np.array([text.rstrip("Z") for text in texts], dtype="datetime64[ms]")
 
 
-def _json(content: dict[str, Any] | None) -> str:
+def _json(content: JsonObject | None) -> str:
     return orjson.dumps(content).decode() if content else ""
 
 

@@ -41,7 +41,7 @@ TOPOLOGY = (
     TopologyStage(
         "declarations",
         (topics.REGISTRY,),
-        (topics.IDENTITY, topics.TOUCHED),
+        (topics.IDENTITY, topics.REGISTRY, "ClickHouse", topics.TOUCHED),
         "workspace",
         "stream_processors.flow.declarations",
         TOGETHER,
@@ -78,7 +78,13 @@ TOPOLOGY = (
         "stream_processors.flow.rejected",
         "rejected",
     ),
-    TopologyStage("serve", ("ClickHouse",), ("http", topics.REGISTRY), "profile", "profile_api"),
+    TopologyStage(
+        "serve",
+        ("ClickHouse",),
+        ("http", topics.REGISTRY, topics.EVENTS, topics.REJECTED, topics.AUDIT),
+        "profile",
+        "profile_api",
+    ),
 )
 """Upstream first: if none of them lags, checked in this order, nothing is in progress."""
 

@@ -41,7 +41,8 @@ from stream_processors.flow.bus import MemoryBus
 from stream_processors.flow.declarations import Answer, Passed, at_once
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
-from stream_processors.flow.profiles import TERM_BITS, ProfilesStage, Work
+from stream_processors.flow.profiles import TERM_BITS, ProfilesStage
+from stream_processors.flow.work import Work
 from stream_processors.host import generation
 from stream_processors.parse.batch import Batch
 from stream_processors.rows.inserts import Inserts

@@ -13,17 +13,20 @@ An app belongs to the event loop that runs while it is made: make it in a corout
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TooLong
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final, Protocol, cast
 
 import faust
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-from faust.types import TP
-from mode.threads import WorkerThread
+from faust.types import TP, AppT, Message, StreamT, TopicT
+from faust.types.auth import CredentialsT
+from mode.threads import ServiceThread, WorkerThread
+from mode.types.signals import SignalHandlerT
 
 from eventlog.port import Record
 from schemas.errors import Backpressure
@@ -38,6 +41,18 @@ COMMIT_SECONDS: Final = 15.0
 
 LONGEST_END: Final = 2.0
 """Seconds that the loop waits for the end of the consumer's thread, in which nothing else runs in it."""
+
+
+class GroupCoordinator(Protocol):
+    def request_rejoin(self) -> None: ...
+
+
+class GroupConsumer(Protocol):
+    """What is used of aiokafka's consumer."""
+
+    _coordinator: GroupCoordinator
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None: ...
 
 
 class LaneOwner(Protocol):
@@ -61,14 +76,14 @@ class GroupSettings:
     port: int = 0
     session: float = 20.0
     prefix: str = ""
-    credentials: Any = None
+    credentials: CredentialsT | None = None
 
 
 class ConsumerThread(WorkerThread):
     """The thread of Faust's consumer. While the broker is unreachable it may never end, so nothing waits for it:
     neither the loop that stops it, nor the process at its exit."""
 
-    def __init__(self, service: Any, **options: Any) -> None:
+    def __init__(self, service: ServiceThread, **options: object) -> None:
         super().__init__(service, **options)
         self.daemon = True
 
@@ -110,10 +125,9 @@ class Membership:
         self.app.hot = frozenset(settings.prefix + owner.topic for owner in owners)
         for owner in owners:
             self.app.topics.add(self._topic(owner.topic))
-        revoked: Any = self._revoked  # Faust types a handler's arguments more narrowly than it calls it
-        assigned: Any = self._assigned
-        self.app.on_partitions_revoked.connect(revoked, weak=False)
-        self.app.on_partitions_assigned.connect(assigned, weak=False)
+        # Faust types a handler's arguments more narrowly than it calls it
+        self.app.on_partitions_revoked.connect(cast(SignalHandlerT[AppT], self._revoked), weak=False)
+        self.app.on_partitions_assigned.connect(cast(SignalHandlerT[AppT], self._assigned), weak=False)
 
     def _new_app(self) -> WorkerApp:
         given = self._settings
@@ -141,7 +155,7 @@ class Membership:
             web_tables_enabled=False,
         )
 
-    def _topic(self, name: str) -> Any:
+    def _topic(self, name: str) -> TopicT:
         return self.app.topic(self._settings.prefix + name, acks=False, key_type=bytes, value_type=bytes)
 
     # ---- agents: low volume
@@ -153,7 +167,8 @@ class Membership:
         """
         self.app.hot -= {self._settings.prefix + topic}
 
-        async def gather(stream: Any) -> None:
+        async def gather(stream: StreamT[bytes]) -> None:
+            assert isinstance(stream, faust.Stream)
             async for events in stream.noack_take(most, within=within):
                 await offer([_record(event.message) for event in events])
 
@@ -161,7 +176,7 @@ class Membership:
 
     # ---- from Faust
 
-    async def _revoked(self, app: Any, revoked: set[TP], **_: Any) -> None:
+    async def _revoked(self, app: AppT, revoked: set[TP], **_: object) -> None:
         """Every rebalance first revokes everything: lanes finish their current batch, as long as the group waits."""
         patience = self._settings.session * 0.4
         held = await asyncio.gather(*(asyncio.to_thread(owner.hold, patience) for owner in self._owners))
@@ -171,7 +186,7 @@ class Membership:
                     "%s: a batch goes on for %.0f s through a rebalance; it is fenced off", owner.topic, patience
                 )
 
-    async def _assigned(self, app: Any, assigned: set[TP], **_: Any) -> None:
+    async def _assigned(self, app: AppT, assigned: set[TP], **_: object) -> None:
         self._rebalanced()
         generation = int(app.consumer_generation_id)
         for owner in self._owners:
@@ -198,17 +213,17 @@ class Membership:
     def rejoin(self) -> None:
         """Ask the group for a new generation."""
 
-        async def ask(consumer: Any) -> None:
+        async def ask(consumer: GroupConsumer) -> None:
             consumer._coordinator.request_rejoin()
 
         with contextlib.suppress(NotMember):
             self._on_consumer(ask)
 
-    def _on_consumer(self, call: Callable[[Any], Any]) -> Any:
-        """Run a coroutine of the aiokafka consumer in the thread of its loop. Returns a future of its result."""
-        thread: Any = getattr(self.app.consumer, "_thread", None)
+    def _on_consumer(self, call: Callable[[GroupConsumer], Coroutine[None, None, None]]) -> Future[None]:
+        """Run a coroutine of the aiokafka consumer in the thread of its loop. Returns a future of its end."""
+        thread = getattr(self.app.consumer, "_thread", None)
         consumer = getattr(thread, "_consumer", None)
-        if consumer is None or thread.thread_loop.is_closed():
+        if thread is None or consumer is None or thread.thread_loop.is_closed():
             raise NotMember("worker: wanted to be in its group, got no membership; it joins again")
         return asyncio.run_coroutine_threadsafe(call(consumer), thread.thread_loop)
 
@@ -234,6 +249,6 @@ class Membership:
         self._loop.call_soon_threadsafe(self._leaving.set)
 
 
-def _record(message: Any) -> Record:
+def _record(message: Message) -> Record:
     stamp = int(message.timestamp * 1000)
     return Record(message.partition, message.offset, message.key or b"", message.value or b"", stamp)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Final
 
-import orjson
 import pyarrow as pa
 
 from destinations import deliveries
+from destinations.delivery import from_record, to_row
 from eventlog.fences import Fences
 from eventlog.port import EventLog, Record, present
 from identity.nodes import from_hex
@@ -26,7 +26,8 @@ from stream_processors.flow import rejected
 from stream_processors.flow.bus import MemoryBus
 from stream_processors.flow.events import EventsStage
 from stream_processors.flow.identity import IdentityStage
-from stream_processors.flow.profiles import ProfilesStage, Work
+from stream_processors.flow.profiles import ProfilesStage
+from stream_processors.flow.work import Work
 from stream_processors.host import generation
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.tables import TableHistory
@@ -156,8 +157,8 @@ class Rebuild:
             self.rejected_end = records[-1].offset + 1
             yield
         while records := self._read_on(topics.DELIVERIES, self.deliveries_end):
-            bodies = [{**orjson.loads(record.value), "ver": record.offset} for record in present(records)]
-            self._writer.insert("deliveries", deliveries.rows(bodies))
+            read = [to_row(from_record(record.value, record.offset)) for record in present(records)]
+            self._writer.insert("deliveries", deliveries.rows(read))
             self.deliveries_end = records[-1].offset + 1
             yield
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from sys import intern
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ from identity.nodes import from_hex
 from schemas import platform
 from schemas.errors import InvalidIdentifier
 from schemas.order import MOST_PLACE, rank
+from schemas.untyped import JsonObject
 from stream_processors.parse import doubts
 from stream_processors.parse.lifting import OLD, lifted
 from stream_processors.parse.money import micros
@@ -100,7 +101,7 @@ class ParsedEnvelope(msgspec.Struct, gc=False):
         previous = orjson.loads(bytes(self.properties)).get("previous_id")
         return None if previous is None else str(previous)
 
-    def payload(self) -> dict[str, Any]:
+    def payload(self) -> JsonObject:
         """Properties and context, parsed, for segment rules."""
         return {
             "properties": orjson.loads(bytes(self.properties)),

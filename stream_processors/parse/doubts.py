@@ -6,10 +6,12 @@ the interpreter lock, so large batches are scanned in parallel, on another core.
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 import orjson
 import re2
+
+from schemas.untyped import Json
 
 _MAX_DEPTH: Final = 200
 """Levels of nesting. Values within it can be written again in an answer; the writer accepts 254 levels."""
@@ -48,7 +50,7 @@ def look(texts: Sequence[bytes]) -> Callable[[], list[bytes]]:
 
 def check(text: bytes) -> None:
     """Raises `ValueError` if a doubt is justified."""
-    level = [orjson.loads(text)]
+    level: list[Json] = [orjson.loads(text)]
     for _ in range(_MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
     if level:
@@ -68,7 +70,7 @@ def _is_doubtful(text: bytes) -> bool:
     return _DOUBTFUL.search(text) is not None
 
 
-def _children(value: Any) -> list[Any]:
+def _children(value: Json) -> list[Json]:
     if isinstance(value, dict):
         return list(value.values())
     return value if isinstance(value, list) else []

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from decimal import Context, Decimal
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 _EXACT = Context(prec=60)  # the default context would round sums of more than 28 digits
@@ -29,7 +29,7 @@ def decimal_array(values: Sequence[int]) -> pa.Array:
     return pa.Array.from_buffers(pa.decimal128(38, 6), len(values), [None, pa.py_buffer(raw)])
 
 
-def _extended(values: "np.ndarray[Any, np.dtype[np.int64]]") -> bytes:
+def _extended(values: npt.NDArray[np.int64]) -> bytes:
     """Integers of 64 bits as such of 128."""
     wide = np.empty((len(values), 2), dtype="<i8")
     wide[:, 0] = values

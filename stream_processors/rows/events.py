@@ -1,7 +1,7 @@
 """A batch -> Arrow tables of events, traits, identifiers and log positions. Pure: the caller writes them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -119,8 +119,12 @@ def _picked(column: list[_Value], index: Sequence[int]) -> list[_Value]:
     return column if len(index) == len(column) else [column[i] for i in index]
 
 
+_Trait = tuple[int, str, str, str | None, int, str, str]
+"""Node, kind, name, value as JSON, rank, source, channel."""
+
+
 def trait_rows(batch: Batch) -> pa.Table:
-    rows: list[tuple[Any, ...]] = []
+    rows: list[_Trait] = []
     for i in batch.writes:
         if batch.state[i] in HEARD and batch.nodes[i]:
             event, node = batch.events[i], batch.nodes[i][0]
@@ -141,9 +145,13 @@ def trait_rows(batch: Batch) -> pa.Table:
     )
 
 
+_Consent = tuple[int, str, int, str | None, str, str, str]
+"""Node, purpose, rank, value as JSON, source, channel, detail."""
+
+
 def consent_rows(batch: Batch) -> pa.Table:
-    """One row for each statement of consent: the history, where `trait_rows` has what was said last."""
-    rows: list[tuple[Any, ...]] = []
+    """One row for each statement of consent: the history, where `trait_rows` has the latest statement."""
+    rows: list[_Consent] = []
     for i in batch.writes:
         event = batch.events[i]
         if event.consent and batch.state[i] in HEARD and batch.nodes[i]:
@@ -174,10 +182,18 @@ Seen = dict[int, SeenIdentifier | None]
 """By node; None if only an alias names it."""
 
 
+class _Together(msgspec.Struct, gc=False):
+    """Identifiers that events named together, and when first and last, in ms."""
+
+    identifiers: tuple[ParsedIdentifier, ...]
+    first: int
+    last: int
+
+
 def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
     """Every node of the events that count, and when it was seen. The value is empty where nobody can read it."""
     seen: Seen = {}
-    together: dict[tuple[int, ...], list[Any]] = {}
+    together: dict[tuple[int, ...], _Together] = {}
     columns = zip(batch.nodes, batch.identifiers, batch.events, batch.state, batch.times, strict=True)
     for nodes, identifiers, event, state, time in columns:
         if state != UNIQUE:
@@ -187,15 +203,15 @@ def seen_identifiers(batch: Batch, names: Names = no_names) -> Seen:
             continue
         known = together.get(nodes)  # most come again and again with the same others: one look for all of them
         if known is None:
-            together[nodes] = [identifiers, time, time]
+            together[nodes] = _Together(identifiers, time, time)
             continue
-        if time < known[1]:  # noqa: PLR1730 - once per event, where calls of `min` and `max` would take most of the time
-            known[1] = time
-        if time > known[2]:  # noqa: PLR1730
-            known[2] = time
-    for nodes, (identifiers, first, last) in together.items():
-        for node, identifier in zip(nodes, identifiers, strict=True):
-            _see(seen, node, identifier, first, last)
+        if time < known.first:  # noqa: PLR1730 - once per event: calls of `min` and `max` would take most of the time
+            known.first = time
+        if time > known.last:  # noqa: PLR1730
+            known.last = time
+    for nodes, one in together.items():
+        for node, identifier in zip(nodes, one.identifiers, strict=True):
+            _see(seen, node, identifier, one.first, one.last)
     return _with_names(seen, names)
 
 

@@ -1,7 +1,6 @@
 """States of profiles -> Arrow tables of profile rows and views. Pure: the caller writes them."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import orjson
@@ -95,7 +94,7 @@ def _offsets(sizes: list[int]) -> pa.Array:
     return pa.array(np.concatenate([[0], np.cumsum(sizes)]).astype(np.int32))
 
 
-def _lists(rows: Sequence[Sequence[Any]], kind: pa.DataType) -> pa.Array:
+def _lists(rows: Sequence[Sequence[str | int]], kind: pa.DataType) -> pa.Array:
     flat = pa.array([value for row in rows for value in row], kind)
     return pa.ListArray.from_arrays(_offsets([len(row) for row in rows]), flat)
 

@@ -14,7 +14,7 @@ holders must read acknowledged rows (docs/scaling.md).
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Final
 
 from stream_processors.parse.money import micros
 from stream_processors.state import cold
@@ -56,9 +56,9 @@ class TableHistory:
             self._read_new(nodes, ends, renewed, judge)
 
     def _read_traits(self, nodes: list[int], holders: Holders, judge: Judge) -> None:
-        for node, kind, name, *written in cold.traits(self._writer, nodes, judge.kept):
+        for node, kind, name, written in cold.traits(self._writer, nodes, judge.kept):
             one = holders[node]
-            if one.state.write(kind, name, tuple(written)) and one.changes is not None:
+            if one.state.write(kind, name, written) and one.changes is not None:
                 one.changes |= judge.leaves_of(consent=(name,)) if kind == "consent" else judge.leaves_of((name,))
         for node, seen in cold.identifiers(self._writer, nodes):
             one = holders[node]
@@ -66,7 +66,7 @@ class TableHistory:
                 one.changes |= judge.leaves_of(identities=(seen.type,))
 
     def _read_new(self, nodes: list[int], ends: Ends, holders: Holders, judge: Judge) -> None:
-        wanted: dict[str, list[Any]] = {}
+        wanted: dict[str, list[int]] = {}
         where: list[str] = []
         for age, group in _by_age(nodes, holders, ends).items():
             known = {id(holders[node].ends): holders[node].ends for node in group}
@@ -112,5 +112,5 @@ def _since(known: Collection[Ends], ends: Ends) -> str:
     return " OR ".join(f"part = {p} AND off >= {first[p]} AND off < {end}" for p, end in ends.items() if first[p] < end)
 
 
-def _chunks(nodes: list[Any]) -> Iterable[list[Any]]:
+def _chunks(nodes: list[int]) -> Iterable[list[int]]:
     return (nodes[start : start + _CHUNK] for start in range(0, len(nodes), _CHUNK))

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
+from segments.facts import Leaves
 from segments.sql import Page
 from stream_processors.parse.money import micros
-from stream_processors.state.bounds import LATEST, Kept
+from stream_processors.state.bounds import LATEST, Kept, Written
 from stream_processors.state.profile import ProfileState, SeenIdentifier
 from warehouse import latest
 from warehouse.client import Writer
@@ -39,7 +40,7 @@ class LeafFold(Protocol):
         """Event type -> whether its rows are needed with their payload."""
         ...
 
-    def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None: ...
+    def fold_row(self, leaves: Leaves, kind: str, time: int, payload: str) -> None: ...
 
     @property
     def kept(self) -> Kept:
@@ -55,8 +56,8 @@ def load(writer: Writer, states: Mapping[int, ProfileState], before: Mapping[int
     nodes = list(states)
     for start in range(0, len(nodes), _CHUNK):
         chunk = nodes[start : start + _CHUNK]
-        for node, kind, name, *written in traits(writer, chunk, leaves.kept):
-            states[node].write(kind, name, tuple(written))
+        for node, kind, name, written in traits(writer, chunk, leaves.kept):
+            states[node].write(kind, name, written)
         for state in {id(state): state for state in map(states.__getitem__, chunk)}.values():
             state.keep_latest(leaves.kept)
         for node, seen in identifiers(writer, chunk):
@@ -99,12 +100,13 @@ def due(writer: Writer, now: int) -> list[int]:
     return [row[0] for row in writer.rows(_DUE, {"now": now})]
 
 
-def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[Any, ...]]:
+def traits(writer: Writer, nodes: list[int], kept: Kept) -> Iterable[tuple[int, str, str, Written]]:
     """Node, kind ('trait', 'consent'), name, and the latest write, for `ProfileState.write`. For each node, all that
     may be among its profile's latest, and kept names.
     """
     names = kept.all()
-    return writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
+    rows = writer.look_up(_TRAITS, {"nodes": nodes, "kept": names, "most": LATEST + len(names)})
+    return ((node, kind, name, (rank, text, source, channel)) for node, kind, name, rank, text, source, channel in rows)
 
 
 def identifiers(writer: Writer, nodes: list[int]) -> Iterable[tuple[int, SeenIdentifier]]:

@@ -6,13 +6,15 @@ memberships are the fold of that topic.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 from identity.nodes import to_hex
 from schemas.clock import Clock
 from schemas.records import Transition, TransitionKind
+from schemas.untyped import JsonObject
+from segments.facts import Leaves
 from segments.live import LiveRules, ProfileFacts
 from segments.tree import Rule
+from stream_processors.parse.batch import ParsedEnvelope
 from stream_processors.state.bounds import Kept
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.touches import DELETED, ERASED, EVENT, MERGE, REPLAY, SPLIT, TIME
@@ -24,7 +26,7 @@ ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
 
 _METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
-_NO_PAYLOAD: Mapping[str, Any] = {}
+_NO_PAYLOAD: JsonObject = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, ERASED, REPLAY})
 _MOVED = frozenset({MERGE, SPLIT})
@@ -82,7 +84,7 @@ class Judge:
     def row_types(self) -> Mapping[str, bool]:
         return {kind: self.live.needs_payload(kind) for kind in self.live.event_types}
 
-    def fold_row(self, leaves: dict[int, Any], kind: str, time: int, payload: str) -> None:
+    def fold_row(self, leaves: Leaves, kind: str, time: int, payload: str) -> None:
         self.live.fold_row(leaves, kind, time, payload, self.now)
 
     def fold_new(self, facts: ProfileFacts, kind: str, time: int, payload: str) -> set[int]:
@@ -90,7 +92,7 @@ class Judge:
         held = facts.true_leaves or _NONE_HELD
         return self.live.fold_row(facts.leaves, kind, time, payload, self.now, held) | self._metric_leaves
 
-    def fold_event(self, facts: ProfileFacts, kind: str, time: int, event: Any) -> set[int]:
+    def fold_event(self, facts: ProfileFacts, kind: str, time: int, event: ParsedEnvelope) -> set[int]:
         """The same for an event of the batch, whose `payload()` is parsed only if a rule reads it."""
         payload = event.payload() if kind in self._payload_types else _NO_PAYLOAD
         held = facts.true_leaves or _NONE_HELD
@@ -105,7 +107,7 @@ class Judge:
         """The leaves that read these traits, purposes of consent and types of identifiers."""
         return self.live.leaves_of(traits=traits, consent=consent, identities=identities)
 
-    def absorb(self, into: dict[int, Any], other: dict[int, Any]) -> None:
+    def absorb(self, into: Leaves, other: Leaves) -> None:
         self.live.absorb(into, other)
 
     # ---- deciding

@@ -8,7 +8,7 @@ same whether it is loaded cold, updated by batches, or made by absorbing another
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import orjson
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from schemas.clock import iso
 from schemas.order import time_of
+from schemas.untyped import Json
 from segments.live import ProfileFacts
 from stream_processors.parse.money import decimal
 from stream_processors.state.bounds import Kept, Written, keep_latest, shown, shows_all
@@ -195,9 +196,9 @@ def stated_text(shown: Mapping[str, Written], known: Mapping[str, Written]) -> s
     return orjson.dumps([origins, shows_all(shown, known)]).decode()
 
 
-def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Any]:
+def _values(text: str, shown: Mapping[str, Written], values: Mapping[str, Written]) -> dict[str, Json]:
     """The shown part, with its `text` and provenance."""
-    found: dict[str, Any] = orjson.loads(text)
+    found: dict[str, Json] = orjson.loads(text)
     if len(shown) < len(values):
         rest = {name: written[1] for name, written in values.items() if name not in shown}
         found |= {name: orjson.loads(value) for name, value in rest.items() if value is not None}

@@ -188,6 +188,6 @@ class Teller:
 
 def _superseded(part: int) -> Superseded:
     return Superseded(
-        f"simorgh.touched/{part}: wanted to be its latest owner, got a later one; join the group again."
-        " Where the consumer group was deleted, its generations began again: see docs/scaling.md"
+        f"simorgh.touched/{part}: wanted to be its latest holder, got a later one; join the group again."
+        " If the consumer group was deleted, its generations began again at 1: see docs/scaling.md"
     )

@@ -1,7 +1,7 @@
 """What a person has stated for a purpose, as views say it; from the tables where a view has no room for it."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -9,7 +9,7 @@ from registry.models import Purpose
 from registry.purposes import Choice, allows
 from schemas.order import time_of
 from stream_processors.views.find import Views
-from warehouse.reader import Reader
+from warehouse.reader import Reader, Row
 
 _STATED: Final = """SELECT name, argMax(tuple(value), ver).1 AS value, max(ver) AS latest,
     argMax(source, ver) AS origin, argMax(channel, ver) AS way FROM traits
@@ -26,9 +26,7 @@ class Statement(NamedTuple):
     channel: str
 
 
-def statements(
-    reader: Reader, profile: int, view: Mapping[str, Any], purposes: Collection[str]
-) -> dict[str, Statement]:
+def statements(reader: Reader, profile: int, view: Row, purposes: Collection[str]) -> dict[str, Statement]:
     """Purpose -> the statement that holds, of what the view (`rows.profiles.view_text`, read) says, and of these
     purposes whatever it says. Blocks for a query where a view does not show all that was stated."""
     choices: Mapping[str, Choice] = view["consent"]

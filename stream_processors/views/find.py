@@ -1,11 +1,11 @@
 """Finding 360° views: recent ones in memory (one machine), all in the warehouse."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from stream_processors.views.recent import RecentViews, View
 from warehouse import latest
-from warehouse.reader import Reader
+from warehouse.reader import Reader, Row
 
 _NOBODY: Final = 0
 
@@ -57,7 +57,7 @@ class Views:
         return next(((one, view) for one, view in views.items() if view.live), None)
 
 
-def _latest(rows: Iterable[dict[str, Any]]) -> dict[int, View]:
+def _latest(rows: Iterable[Row]) -> dict[int, View]:
     newest: dict[int, View] = {}
     for row in rows:
         memberships = list(zip(row["segments"], row["entered_ms"], strict=True))

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class View(NamedTuple):
-    """A row of `views`, for a profile that is live, or was. `text` is JSON, see `project.view_text`."""
+    """A row of `views`, for a profile that is live, or was. `text` is JSON, see `rows.profiles.view_text`."""
 
     ver: int
     live: bool

@@ -23,10 +23,10 @@ from tests.e2e.harness import WRITE_KEY, Client, Server, wait_for
 
 PEOPLE = 12
 COHORT = 400
-"""Messages of a sender, after which others come: in every life there are links and transitions to be told."""
+"""Messages of a sender about the same people; then others follow, so that every life has new links and transitions."""
 BATCH = 10
 PAUSE = 0.02
-"""Seconds between two batches of a sender: the server is to have work, and not to be busy with nothing else."""
+"""Seconds between two batches of a sender: the server should have work, and time for more than requests."""
 POINTS = (*CHECKPOINTS, "scheduled", "attempted", "settled", "written", "committed")
 """The side effects of the pipeline, then those of the triggers."""
 RANDOM = "at any moment"
@@ -47,7 +47,7 @@ class Sender(threading.Thread):
         self.copies = 0
         self.enough = threading.Event()
         self.lost = threading.Event()
-        """Nobody will answer any more: the test has failed."""
+        """No server will answer any more: the test has failed."""
 
     def run(self) -> None:
         number = 0
@@ -62,8 +62,8 @@ class Sender(threading.Thread):
                 self.copies += 1
 
     def _message(self, n: int) -> dict[str, Any]:
-        """Of five messages one tells who somebody is, one is a visitor's, who orders with the next one: a merge. The
-        last one tells the order before it again."""
+        """Of five messages, one identifies a person, one is a visitor's page view, and the next is an order by that
+        visitor, which merges the two. The last one reports the previous order again."""
         if n % 5 != 2:
             self._person = n // COHORT * PEOPLE + self._chance.randrange(PEOPLE)
         person = self._person
@@ -94,8 +94,8 @@ class Sender(threading.Thread):
 
 
 def deaths(count: int, seed: int) -> Iterator[tuple[str, int]]:
-    """How each of `count` lives ends: three of four right after a side effect, these in turn, at one of its first three
-    hits; else at any moment."""
+    """How each of `count` lives ends: three of four right after a side effect, one after the other, at one of its first
+    three hits; the others at a random moment."""
     chance = random.Random(seed)
     aims = itertools.cycle(POINTS[seed % len(POINTS) :] + POINTS[: seed % len(POINTS)])
     for n in range(count):
@@ -103,7 +103,7 @@ def deaths(count: int, seed: int) -> Iterator[tuple[str, int]]:
 
 
 def live(server: Server, death: str, hit: int, chance: random.Random) -> None:
-    """Start, and die as is said: by the server's own hand where it is aimed, by ours otherwise."""
+    """Start, and die as planned: the server kills itself at a side effect, and the test kills it otherwise."""
     assert server.process is not None
     if death == RANDOM:
         server.start()

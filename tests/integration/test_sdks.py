@@ -29,9 +29,9 @@ CACHE: Final = Path.home() / ".cache" / "simorgh-tests"
 PATIENCE: Final = 60.0
 
 CLIENTS: Final = (
-    "segment_python plain",
-    "segment_python gzip",
-    "rudder_python gzip",
+    "python_sdk segment plain",
+    "python_sdk segment gzip",
+    "python_sdk rudderstack gzip",
     "segment_node",
     "rudder_node",
 )

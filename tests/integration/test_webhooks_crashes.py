@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from destinations.delivery import DeliveryRow
 from destinations.stage import TriggerStage
 from schemas.errors import Backpressure
 from schemas.retry import MOST_OF_OURS
@@ -83,7 +83,7 @@ def test_a_warehouse_that_fails_for_a_while_costs_no_second_call(house: House) -
     failures = iter([OSError("down"), OSError("down")])
     write = house.table.write
 
-    def flaky(rows: list[dict[str, Any]]) -> None:
+    def flaky(rows: list[DeliveryRow]) -> None:
         for failure in failures:
             raise failure
         write(rows)
@@ -101,7 +101,7 @@ def test_a_warehouse_that_is_away_is_waited_for_and_shown(house: House) -> None:
     back = threading.Event()
     write = house.table.write
 
-    def away(rows: list[dict[str, Any]]) -> None:
+    def away(rows: list[DeliveryRow]) -> None:
         if not back.is_set():
             raise Backpressure("warehouse: away")
         write(rows)
@@ -122,7 +122,7 @@ def test_a_fault_of_our_own_stops_the_stage_visibly_and_loses_nothing(house: Hou
     write = house.table.write
     tries = 0
 
-    def broken(rows: list[dict[str, Any]]) -> None:
+    def broken(rows: list[DeliveryRow]) -> None:
         nonlocal tries
         tries += 1
         raise TypeError
@@ -145,7 +145,7 @@ def test_a_fault_of_our_own_stops_the_stage_visibly_and_loses_nothing(house: Hou
 
 
 def test_a_start_that_cannot_recover_says_so_and_can_be_stopped(house: House) -> None:
-    def away(due_by: int, limit: int) -> list[dict[str, Any]]:
+    def away(due_by: int, limit: int) -> list[DeliveryRow]:
         raise OSError(28, "no space")
 
     house.table.pending = away  # type: ignore[method-assign]

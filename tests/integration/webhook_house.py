@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from destinations.delivery import DeliveryRow
 from destinations.senders.choice import senders
 from destinations.senders.guard import Lookup, system_lookup
 from destinations.stage import TriggerStage
@@ -66,7 +67,7 @@ class House:
         return TriggerStage(
             self.log,
             self.registry,
-            lambda profiles: {p: [{"type": "user_id", "value": f"u{p}", "first_seen": "…"}] for p in profiles},
+            lambda profiles: {p: [{"type": "user_id", "value": f"u{p}"}] for p in profiles},
             lambda purpose, profiles: {profile for profile in profiles if self.allows(purpose, profile)},
             self.table.write,
             self.table.pending,
@@ -86,7 +87,7 @@ class House:
             stage.stop()
             assert stage.status().error == ""
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> DeliveryRow:
         [row] = self.table.rows()
         return row
 

@@ -34,7 +34,7 @@ ONE_DEVICE = FREE.model_copy(update={"limits": {"user_id": Limit(max=1)}})
 A_WEEK = FREE.model_copy(update={"limits": {"anonymous_id": Limit(max=2, within_days=1)}})
 SMALL = FREE.model_copy(update={"max_nodes": 3})
 FEW = st.sampled_from([1, 4, 5, 6, 10])
-"""Nodes that meet again and again: two user ids, two e-mail addresses, a device."""
+"""Nodes that meet again and again: two user ids, two email addresses, a device."""
 RULES = [LIMITED, ONE_DEVICE, A_WEEK, SMALL, CAPPED, FREE]
 
 
@@ -110,7 +110,7 @@ def test_a_filter_that_asks_first_loses_nobody_who_was_first(
 
 
 USER, OTHER, DEVICE, EMAIL = 5, 10, 4, 1
-"""Numbers of two user ids, a device id and an e-mail address, as `type_of` has it."""
+"""Numbers of two user ids, a device id and an email address, as `type_of` has it."""
 
 
 def test_a_late_first_takes_the_device_from_the_second() -> None:
@@ -159,7 +159,7 @@ def test_a_window_counts_from_the_earliest_receipt() -> None:
 
 
 def test_a_link_received_before_a_merge_counts_before_it_wherever_it_stands() -> None:
-    """Here two e-mail addresses are the limit: the one received before the merge stays, the one after is refused."""
+    """Here two email addresses are the limit: the one received before the merge stays, the one after is refused."""
     merge = merge_record(1, USER, OTHER, at=4 * DAY)
     begun = [link([USER, 1], DAY), link([OTHER, 6], DAY), link([OTHER], 3 * DAY)]
     late, after = link([OTHER, 11], 2 * DAY), link([OTHER, 11], 5 * DAY)

@@ -1,8 +1,9 @@
-"""The fixtures `world` and `make_world`, for modules with `pytest_plugins = ("tests.unit.api_fixtures",)`.
+"""The fixtures `world`, `live` and `make_world`, for modules with `pytest_plugins = ("tests.unit.api_fixtures",)`.
 
 The warehouse lives as long as a test module; its database is dropped after it.
 """
 
+import threading
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -16,16 +17,23 @@ from profile_api.deps import ApiDeps, Projections
 from profile_api.watch import watch
 from registry.registry import Registry
 from registry.throttle import Throttle
+from schemas import topics
 from tests.unit.api_world import NOW, SECRET, TOKEN, Client, MakeWorld, World
 from warehouse.client import Warehouse
+from warehouse.connect import connections
 
 _OF_PROJECTIONS = {field.name for field in fields(Projections)}
 
 
 @pytest.fixture(scope="module", params=["chdb_dsn", "server_dsn"], ids=["embedded", "server"])
-def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
+def dsn(request: pytest.FixtureRequest) -> str:
     """Every test of the API runs on both: the engine in process, and over HTTP."""
-    made = Warehouse(request.getfixturevalue(request.param))
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(scope="module")
+def warehouse(dsn: str) -> Iterator[Warehouse]:
+    made = Warehouse(dsn)
     made.migrate(1)
     yield made
     made.drop(1)
@@ -41,11 +49,12 @@ def portal() -> Iterator[BlockingPortal]:
 
 @pytest.fixture(scope="module")
 def make_world(
-    warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
+    dsn: str, warehouse: Warehouse, portal: BlockingPortal, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MakeWorld]:
     """Makes a world with a log of its own; settings replace those of `ApiDeps` and its
     `Projections`."""
     logs: list[SqliteEventLog] = []
+    rows = connections(dsn)
 
     def make(**settings: Any) -> World:
         log = SqliteEventLog(tmp_path_factory.mktemp("log") / "log.db")
@@ -63,9 +72,10 @@ def make_world(
         deps = replace(deps, throttle=throttle, projections=Projections(**projections), **settings)
         app = create_api(deps)
         watch(app, deps.metrics)
-        return World(log, warehouse, registry, deps, Client(app, portal), retried)
+        return World(log, warehouse, rows, registry, deps, Client(app, portal), retried)
 
     yield make
+    rows.close()
     for log in logs:
         log.close()
 
@@ -88,3 +98,22 @@ def fresh_world(make_world: MakeWorld) -> Iterator[World]:
     made = make_world()
     yield made
     made.empty()
+
+
+@pytest.fixture
+def live(fresh_world: World) -> Iterator[World]:
+    """A world whose registry is committed soon after it grows, as by running projections."""
+    done = threading.Event()
+
+    def follow() -> None:
+        while not done.is_set():
+            end = fresh_world.log.ends(topics.REGISTRY)[0]
+            if fresh_world.log.committed("projections", topics.REGISTRY)[0] < end:
+                fresh_world.log.commit("projections", {topics.REGISTRY: {0: end}})
+            fresh_world.log.wait(topics.REGISTRY, [end], 0.05)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    yield fresh_world
+    done.set()
+    thread.join()

@@ -22,6 +22,7 @@ from registry.registry import Registry
 from schemas import topics
 from schemas.clock import iso
 from warehouse.client import Warehouse, Writer
+from warehouse.connect import Connections
 
 SECRET = b"0123456789abcdef"
 NOW = 1_714_564_800_000
@@ -69,10 +70,12 @@ class Client:
 
 @dataclass
 class World:
-    """Rows are written as the projections would write them; `client` sends a token with every scope."""
+    """Rows are written as the projections would write them, by `connections` to the same engine; `client` sends a token
+    with every scope."""
 
     log: SqliteEventLog
     warehouse: Warehouse
+    connections: Connections
     registry: Registry
     deps: ApiDeps
     client: Client
@@ -87,7 +90,7 @@ class World:
     def insert(self, table: str, columns: list[str], rows: list[tuple[Any, ...]]) -> None:
         """Rows of plain values; UInt128 columns as ints."""
         self.written.add(table)
-        with self.writer._call() as client:
+        with self.connections.handle("write", self.warehouse.database(1)) as client:
             client.insert(table, rows, column_names=columns)
 
     def person(
@@ -269,3 +272,22 @@ def _view(row: Mapping[str, Any]) -> str:
             "identifiers": sorted(identifiers),
         }
     ).decode()
+
+
+def call(world: World, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+    answer = world.client.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json() if answer.content else None
+
+
+def get(world: World, path: str, status: int = 200) -> Any:
+    return call(world, "GET", path, status=status)
+
+
+def sara(world: World) -> int:
+    return world.person(
+        ("user_id", "u42"),
+        ("email", "sara@example.com"),
+        traits={"email": "sara@example.com", "name": "Sara K"},
+        segments={"repeat-buyers": NOW - 4000},
+    )

@@ -17,7 +17,7 @@ from schemas import clock
 from schemas.catalog import Catalog
 from schemas.recent import Recent
 from tests.clients.world import NOW, make_door, make_source
-from tests.unit.test_door_envelope import incoming
+from tests.unit.door_events import incoming
 
 ROOT: Final = Path(__file__).parents[2]
 ROOMS: Final = (

@@ -3,21 +3,15 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.clients.world import World, basic, world
+from tests.clients.world import World, basic
+
+pytest_plugins = ("tests.unit.collector_fixtures",)
 
 EVENTS = [{"type": "page", "userId": "u", "messageId": f"m{n}"} for n in range(4)]
 BODY = json.dumps({"batch": EVENTS}).encode()
-
-
-@pytest.fixture
-def it(tmp_path: Path) -> Iterator[World]:
-    with world(tmp_path) as made:
-        yield made
 
 
 def bare(data: bytes) -> bytes:

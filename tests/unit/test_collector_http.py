@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 import json
 import threading
 import zlib
@@ -13,23 +12,12 @@ import pytest
 
 from producers import limits
 from profile_api.views import accepted_view, event_view
+from registry.keys import sha256_hex
 from schemas.topics import EVENTS
 from tests.clients.world import KEY, World, basic, world
+from tests.unit.collector_events import BAD, CLOUD, TRACK
 
-TRACK = {
-    "userId": "u1",
-    "event": "Order Completed",
-    "properties": {"revenue": 5, "currency": "EUR"},
-    "messageId": "m-1",
-}
-BAD = {"type": "track", "userId": "u1", "messageId": "bad"}
-CLOUD = {"specversion": "1.0", "id": "1", "source": "s", "type": "order.completed", "subject": "user_id:u1"}
-
-
-@pytest.fixture
-def it(tmp_path: Path) -> Any:
-    with world(tmp_path) as made:
-        yield made
+pytest_plugins = ("tests.unit.collector_fixtures",)
 
 
 def ids(records: list[dict[str, Any]]) -> set[str]:
@@ -113,7 +101,7 @@ def test_what_a_schema_promises_to_its_readers_holds_and_no_event_is_lost(
 
 
 def test_a_source_may_refuse_what_does_not_fit(it: World) -> None:
-    settings = {"schema_faults": "reject", "write_key_sha256": [_digest("strict")]}
+    settings = {"schema_faults": "reject", "write_key_sha256": [sha256_hex("strict")]}
     it.registry.declare("source", "strict", settings, by="test")
     body = {**TRACK, "properties": {"revenue": "5"}}
     [told] = it.send("/v1/track", body, headers=basic("strict")).json()["rejected"]
@@ -126,7 +114,7 @@ def test_each_event_has_its_place_and_its_sources_key(it: World) -> None:
     it.send("/v1/batch", {"batch": [{**page, "messageId": "0"}, "junk", {**page, "messageId": "2"}]})
     assert {event["id"]: event["place"] for event in it.events()} == {"0": 0, "2": 2}
     assert [record["place"] for record in it.rejected()] == [1]
-    it.registry.declare("source", "till", {"write_key_sha256": [_digest("till")]}, by="test")
+    it.registry.declare("source", "till", {"write_key_sha256": [sha256_hex("till")]}, by="test")
     it.send("/v1/batch", {"batch": [{**page, "messageId": "0"}]}, headers=basic("till"))
     assert len({event["key"] for event in it.events()}) == 3
 
@@ -157,79 +145,6 @@ def test_a_neighbour_changes_no_verdict(it: World) -> None:
     cloud = json.dumps(CLOUD).encode()
     answer = it.send("/v1/events", b"[" + cloud + b',{"specversion":"1.0","x":NaN}]')
     assert [(one["index"], one["code"]) for one in answer.json()["rejected"]] == [(1, "invalid_json")]
-
-
-# --- Who may send ---
-
-
-@pytest.mark.parametrize("headers", [basic(), basic(colon=False), {"Authorization": "basic V1JJVEVfS0VZOg=="}])
-def test_the_key_in_the_header(it: World, headers: dict[str, str]) -> None:
-    assert it.send("/v1/track", TRACK, headers=headers).status_code == 200
-
-
-def test_a_key_tells_its_source(it: World) -> None:
-    for headers in (basic(), {"Authorization": f"Bearer {KEY}"}):
-        assert it.send("/v1/source", b"", method="GET", headers=headers).json() == {"id": "default"}
-    for headers in ({}, {"Authorization": "Bearer another"}):
-        answer = it.send("/v1/source", b"", method="GET", headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (401, "unknown_write_key")
-
-
-def test_the_key_in_the_body_is_not_kept(it: World) -> None:
-    assert it.send("/v1/batch", {"batch": [BAD], "writeKey": KEY}, headers={}).status_code == 200
-    assert it.send("/v1/track", {"userId": "u", "writeKey": KEY}, headers={}).status_code == 200
-    assert all(KEY not in record["payload"] for record in it.rejected())
-
-
-def test_the_beacons_key_in_the_query(it: World) -> None:
-    answer = it.send("/beacon/v1/batch", {"batch": []}, headers={}, params={"writeKey": KEY})
-    assert answer.status_code == 200
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {},
-        basic("other"),
-        {"Authorization": "Basic"},
-        {"Authorization": "Basic !!!"},
-        {"Authorization": "Basic /////w=="},
-        {"Authorization": "Bearer x"},
-        {"Authorization": "Digest x"},
-    ],
-)
-def test_unknown_senders(it: World, headers: dict[str, str]) -> None:
-    for path, body in (("/v1/track", TRACK), ("/v1/track", {**TRACK, "writeKey": 7}), ("/v1/events", CLOUD)):
-        answer = it.send(path, body, headers=headers)
-        assert answer.status_code == 401
-        assert answer.headers["content-type"] == "application/problem+json"
-        told = answer.json()
-        assert (told["status"], told["code"]) == (401, "unknown_write_key")
-        assert told["message"] == told["detail"] != ""
-    assert it.events() == it.rejected() == []
-    counted = it.metrics.get_sample_value(
-        "simorgh_collector_requests_refused_total", {"status": "401", "code": "unknown_write_key"}
-    )
-    assert counted == 3
-
-
-def test_a_disabled_source(it: World) -> None:
-    body = {"enabled": False, "write_key_sha256": [_digest("old")]}
-    it.registry.declare("source", "closed", body, by="test")
-    answer = it.send("/v1/track", TRACK, headers=basic("old"))
-    assert (answer.status_code, answer.json()["code"]) == (404, "source_disabled")
-
-
-def test_origins(it: World) -> None:
-    body = {"allowed_origins": ["https://shop.example"], "write_key_sha256": [_digest("k")]}
-    it.registry.declare("source", "strict", body, by="test")
-    for origin, status in (("https://shop.example", 200), ("https://evil.example", 403)):
-        assert it.send("/v1/track", TRACK, headers={**basic("k"), "Origin": origin}).status_code == status
-    assert it.send("/v1/track", TRACK, headers=basic("k")).status_code == 200
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()
 
 
 # --- What cannot be read ---
@@ -426,53 +341,7 @@ def test_binary_cloudevents(it: World) -> None:
     assert it.events()[0]["money"] == {"amount": "7", "currency": ""}
 
 
-# --- Browsers ---
-
-
-def test_preflight_and_answers_for_any_origin(it: World) -> None:
-    for path in ("/v1/t", "/v1/batch", "/v1/events", "/v1/source", f"/v1/projects/{KEY}/settings", "/sourceConfig/"):
-        answer = it.send(path, b"", method="OPTIONS", headers={"Origin": "https://shop.example"})
-        assert answer.status_code == 200
-        assert answer.headers["access-control-allow-origin"] == "*"
-        assert {"authorization", "content-type"} <= set(answer.headers["access-control-allow-headers"].split(", "))
-    for body in (TRACK, b"{"):
-        assert it.send("/v1/t", body).headers["access-control-allow-origin"] == "*"
-
-
-def test_other_methods_of_the_paths_are_refused(it: World) -> None:
-    for path in ("/v1/t", "/v1/batch", "/v1/events"):
-        assert it.send(path, b"", method="GET").status_code == 405
-    assert it.send("/v1/nowhere", TRACK).status_code == 404
-
-
-def test_settings_point_back_here(it: World) -> None:
-    settings = it.send(f"/v1/projects/{KEY}/settings", b"", method="GET", headers={}).json()
-    assert settings["integrations"]["Segment.io"]["apiHost"] == "collector.test/v1"
-    assert it.send("/v1/projects/other/settings", b"", method="GET", headers={}).status_code == 404
-    for path in ("/sourceConfig", "/sourceConfig/"):
-        config = it.send(path, b"", method="GET", headers={}, params={"writeKey": KEY}).json()
-        assert (config["source"]["writeKey"], config["source"]["enabled"]) == (KEY, True)
-    assert it.send("/v1/m", {"series": []}, headers={}).json() == {"success": True}
-
-
 def test_the_paths_are_documented(it: World) -> None:
     paths = it.app.openapi()["paths"]
     for path in ("/v1/track", "/v1/t", "/v1/batch", "/v1/import", "/v1/events"):
         assert paths[path]["post"]["requestBody"]["content"]["application/json"]["example"]
-
-
-def test_only_the_operator_s_own_key_sends_as_another_source(it: World) -> None:
-    it.registry.declare("source", "till", {"currency": "IRT", "book": "shop"}, by="test")
-    it.registry.declare("source", "files", {"write_key_sha256": [_digest("files")]}, by="test")
-    it.registry.trust("local")
-    for key, source, status in (
-        (KEY, "till", 403),
-        ("files", "till", 403),  # a declared source of that name is not the operator
-        ("files", "files", 200),
-        ("local", "nobody", 404),
-        ("local", "till", 200),
-    ):
-        answer = it.send("/v1/events", CLOUD, headers=basic(key), params={"source": source})
-        assert answer.status_code == status, (key, source)
-    event = it.events()[-1]
-    assert (event["source"], event["flags"]) == ("/sources/till", ["money_uncounted"])

@@ -12,7 +12,7 @@ from schemas.catalog import Catalog
 from schemas.errors import NotFound
 from simorgh.retry import retry_rejected as retry_and_append
 from tests.clients.world import SECRET, World, make_door, world
-from tests.unit.test_door_envelope import accepted
+from tests.unit.door_events import accepted
 
 BAD = {
     "type": "track",

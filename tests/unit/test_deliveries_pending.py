@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from destinations import deliveries
+from destinations.delivery import DeliveryRow
 from warehouse.client import Warehouse, Writer
 
 NOW = 1_760_000_000_000
 FOR_EVER = 1 << 41
 
-Row = dict[str, Any]
+Row = DeliveryRow
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def a_row(trigger: str, id: str, ver: int, **more: Any) -> Row:
         "body": f"{id}, as of {ver}",
         "ver": ver,
     }
-    return row | more
+    return cast(Row, {**row, **more})
 
 
 def folded(rows: list[Row], due: int, limit: int) -> list[Row]:

@@ -19,6 +19,7 @@ from registry.registry import Registry
 from schemas.errors import Throttled
 from tests.unit.api_world import NOW, SECRET, World, node
 from warehouse.client import Warehouse
+from warehouse.connect import connections
 
 EVENTS = 200_000
 
@@ -38,10 +39,9 @@ def deps(chdb_dsn: str, tmp_path: Path) -> Iterator[ApiDeps]:
     log = SqliteEventLog(tmp_path / "log.db")
     registry = Registry(log, lambda: NOW)
     made = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", lambda *_: {}, lambda: NOW)
-    world = World(log, warehouse, registry, made, None)  # type: ignore[arg-type]  # nobody calls its app
+    world = World(log, warehouse, connections(chdb_dsn), registry, made, None)  # type: ignore[arg-type]  # nobody calls its app
     world.person(("user_id", "u1"))
-    with world.writer._call() as client:
-        client.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": EVENTS})
+    world.writer.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": EVENTS})
     yield made
     warehouse.drop(1)
     warehouse.close()

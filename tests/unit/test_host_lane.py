@@ -86,6 +86,13 @@ class World:
     def append(self, count: int) -> None:
         self.log.append(EVENTS, [(str(n).encode(), b"{}") for n in range(count)])
 
+    def begins_a_batch(self) -> None:
+        """The stage is in the middle of nine records until its gate opens."""
+        self.stage.gate.clear()
+        self.append(9)
+        self.lane.own({0, 1, 2}, 1)
+        assert self.stage.inside.wait(20)
+
     @property
     def lag(self) -> int:
         return sum(self.log.ends(EVENTS)) - sum(self.log.committed(GROUP, EVENTS))
@@ -174,10 +181,7 @@ def test_a_failing_commit_is_retried(world: World) -> None:
 
 
 def test_hold_waits_for_the_batch_in_hand_and_its_commit(world: World) -> None:
-    world.stage.gate.clear()
-    world.append(9)
-    world.lane.own({0, 1, 2}, 1)
-    assert world.stage.inside.wait(20)
+    world.begins_a_batch()
     assert not world.lane.hold(0.05), "the batch goes on"
     world.stage.gate.set()
     assert world.lane.hold(20)
@@ -187,10 +191,7 @@ def test_hold_waits_for_the_batch_in_hand_and_its_commit(world: World) -> None:
 
 
 def test_a_batch_whose_partitions_went_elsewhere_is_not_committed(world: World) -> None:
-    world.stage.gate.clear()
-    world.append(9)
-    world.lane.own({0, 1, 2}, 1)
-    assert world.stage.inside.wait(20)
+    world.begins_a_batch()
     world.lane.hold(0.01)
     world.refused = NotMember("another generation")
     world.lane.own(set(), 3)
@@ -230,10 +231,7 @@ def test_a_later_owner_makes_it_let_go_and_join_again(world: World) -> None:
 
 
 def test_stopping_finishes_the_batch_in_hand(world: World) -> None:
-    world.stage.gate.clear()
-    world.append(9)
-    world.lane.own({0, 1, 2}, 1)
-    assert world.stage.inside.wait(20)
+    world.begins_a_batch()
     stopped = threading.Thread(target=world.lane.stop, args=(20,))
     stopped.start()
     world.stage.gate.set()

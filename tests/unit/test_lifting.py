@@ -9,7 +9,7 @@ from eventlog.port import Record
 from schemas import upcasters
 from stream_processors.parse.batch import parse
 from tests.properties.pipeline_world import Box, MakeBox, make_door
-from tests.unit.test_door_envelope import accepted, incoming
+from tests.unit.door_events import accepted, incoming
 
 
 def record(**changes: Any) -> Record:

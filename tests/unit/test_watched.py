@@ -1,101 +1,24 @@
-"""WatchedSource folders and URLs: what is complete, what was there before, and a crash after each step."""
+"""Watched folders: which files are complete, which were imported before, and a crash after each step."""
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 
 from producers.files.importer import import_file
 from producers.files.report import Report
-from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.watched.folder import WatchedFolder
-from producers.watched.port import Arrival, Imported, WatchedSource
-from producers.watched.url import Fetched, WatchedUrl
+from producers.watched.port import Arrival, Imported
 from producers.watched.watcher import Watcher
 from schemas.errors import Backpressure, Conflict, InvalidInput
-from simorgh.settings import Settings, Watch
+from simorgh.settings import Settings
+from simorgh.settings_values import Watch
 from simorgh.watching import watcher_of
+from tests.unit.watched_world import FILE, MAPPING, Clock, Sent, looks, report_of, watcher
 
-MAPPING = """
-kind = "people"
-name = "contacts"
-channel = "server"
-files = ["*.csv"]
-[[identifiers]]
-column = "id"
-type = "user_id"
-[traits]
-city = "town"
-"""
-FILE = b"id,town\nu1,Bonn\nu2,Shiraz\n"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Sent:
-    """A platform: keeps each event once, by its id. `away`: nothing can be sent."""
-
-    def __init__(self) -> None:
-        self.events: dict[str, Any] = {}
-        self.requests = 0
-        self.away = False
-
-    def send(self, events: Sequence[dict[str, Any]]) -> list[SendOutcome]:
-        if self.away:
-            raise Backpressure("sending: wanted an answer, got none; try again")
-        self.requests += 1
-        self.events |= {event["id"]: event for event in events}
-        return [ACCEPTED for _ in events]
-
-
-@pytest.fixture
-def sent() -> Sent:
-    return Sent()
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def folder(tmp_path: Path, clock: Clock) -> Iterator[WatchedFolder]:
-    (tmp_path / "in").mkdir()
-    made = WatchedFolder(tmp_path / "in", 5.0, clock)
-    yield made
-    made.close()
-
-
-def watcher(watched: WatchedSource, tmp_path: Path, sent: Sent) -> Watcher:
-    mapping = tmp_path / "contacts.toml"
-    if not mapping.exists():
-        mapping.write_text(MAPPING)
-
-    def import_(arrival: Arrival, rules: Any) -> Report:
-        return import_file(arrival.path, rules, sent)
-
-    return Watcher(watched, [str(mapping)], import_, 0.1, lambda: 1_790_000_000_000)
-
-
-def looks(watch: Watcher, clock: Clock) -> int:
-    """Two looks, far enough apart for a file that has not changed to count as complete."""
-    count = watch.look()
-    clock.now += 6
-    return count + watch.look()
-
-
-def report_of(path: Path) -> Any:
-    return orjson.loads(path.with_name(path.name + ".report.json").read_bytes())
+pytest_plugins = ("tests.unit.watched_fixtures",)
 
 
 def test_a_file_is_imported_once_and_moved_with_its_report(
@@ -272,94 +195,6 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     assert path.exists()
     assert looks(watch, clock) == 1
     assert len(sent.events) == 3
-
-
-# --- URLs
-
-
-class Site:
-    """A URL's answers, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.content = FILE
-        self.etag = '"1"'
-        self.asked: list[dict[str, str]] = []
-        self.fault: Exception | None = None
-
-    def __call__(self, url: str, headers: Mapping[str, str], target: Path) -> Fetched:
-        self.asked.append(dict(headers))
-        if self.fault is not None:
-            raise self.fault
-        if self.etag and headers.get("if-none-match") == self.etag:
-            return Fetched(304, {})
-        target.write_bytes(self.content)
-        return Fetched(200, {"etag": self.etag} if self.etag else {})
-
-
-def at_url(tmp_path: Path, site: Site, clock: Callable[[], float]) -> WatchedUrl:
-    return WatchedUrl("https://shop.example/exports/contacts.csv?day=1", tmp_path / "urls", site, 3600, clock)
-
-
-@pytest.fixture
-def site() -> Site:
-    return Site()
-
-
-@pytest.fixture
-def url(tmp_path: Path, site: Site, clock: Clock) -> Iterator[WatchedUrl]:
-    made = at_url(tmp_path, site, clock)
-    yield made
-    made.close()
-
-
-def test_a_url_is_imported_when_it_changes(
-    tmp_path: Path, site: Site, url: WatchedUrl, clock: Clock, sent: Sent
-) -> None:
-    watch = watcher(url, tmp_path, sent)
-    assert watch.look() == 1
-    assert watch.look() == 0
-    clock.now += 3600
-    assert watch.look() == 0
-    assert site.asked == [{}, {"if-none-match": '"1"'}]
-    site.content, site.etag = FILE + b"u3,Kiel\n", '"2"'
-    assert watch.look() == 0
-    clock.now += 3600
-    assert watch.look() == 1
-    assert len(sent.events) == 3
-    with pytest.raises(Conflict, match=r"shop\.example: wanted to watch it alone"):
-        at_url(tmp_path, site, clock)
-    url.close()
-    restarted = at_url(tmp_path, site, clock)
-    assert watcher(restarted, tmp_path, sent).look() == 0
-    assert site.asked[-1] == {"if-none-match": '"2"'}
-    url._lock = os.dup(restarted._lock)
-    restarted.close()
-
-
-def test_a_url_without_etag_is_known_by_its_content(
-    tmp_path: Path, site: Site, url: WatchedUrl, clock: Clock, sent: Sent
-) -> None:
-    site.etag = ""
-    watch = watcher(url, tmp_path, sent)
-    for _ in range(3):
-        assert watch.look() == 1
-        clock.now += 3600
-    assert sent.requests == 1
-
-
-def test_a_url_or_a_server_that_is_away_is_asked_again_soon(
-    tmp_path: Path, site: Site, url: WatchedUrl, sent: Sent
-) -> None:
-    watch = watcher(url, tmp_path, sent)
-    site.fault = Backpressure("shop.example: wanted a file, got none")
-    with pytest.raises(Backpressure):
-        watch.look()
-    site.fault, sent.away = None, True
-    with pytest.raises(Backpressure):
-        watch.look()
-    sent.away = False
-    assert watch.look() == 1
-    assert len(sent.events) == 2
 
 
 def test_the_loop_goes_on_after_a_fault_and_ends_when_told(tmp_path: Path, clock: Clock, sent: Sent) -> None:

@@ -1,13 +1,13 @@
-"""rudder-sdk-python sends one call of each kind. Arguments: base URL, write key, "gzip" or "plain"."""
+"""An SDK for Python sends one call of each kind. Arguments: base URL, write key, the SDK's package ("segment" or
+"rudderstack", whose SDK is a copy of Segment's), "gzip" or "plain"."""
 
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 
-from rudderstack.analytics.client import Client
-
-url, key, encoding = sys.argv[1:]
+url, key, package, encoding = sys.argv[1:]
 errors: list[str] = []
-client = Client(
+client = import_module(f"{package}.analytics.client").Client(
     key,
     host=url,
     gzip=encoding == "gzip",
