@@ -5,18 +5,21 @@ is complete, then *sends* until its body is, and *listens* to an answer that goe
 events. Places are limited by descriptors. If none is free, a new connection takes the place of the one that has waited
 longest for its first request, else of the one that has listened longest, else of the one that has waited longest for
 another request, else of the one that has sent longest. For its first `PATIENCE` a wait is left alone, and the new
-connection is answered 503, which an ordinary client gets over more easily than a broken connection. So idle sockets,
-streams and slow senders, however many, lock nobody out.
+connection is answered 503, which an ordinary client gets over more easily than a broken connection. For the same
+reason a connection keeps its place while bytes of it wait to be read: under load its request may be there already. So
+idle sockets, streams and slow senders, however many, lock nobody out.
 """
 
 import asyncio
 import math
 import os
 import resource
+import select
 from collections import Counter
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice, takewhile
 from typing import Any, Final
 
 import orjson
@@ -30,8 +33,9 @@ from schemas.problems import CONTENT_TYPE, problem_body
 MOST_CONNECTIONS: Final = 10_000
 LEAST_CONNECTIONS: Final = 16
 MOST_DESCRIPTORS: Final = 65_536
-ENGINE_FILES: Final = 100
-"""Files that the embedded engine opens while it works: three for each of its threads, and the parts that it merges."""
+ENGINE_FILES: Final = 140
+"""Files that the embedded engine opens while it works: three for each thread that asks it or is its own, and the parts
+that it merges."""
 
 MOST_PIPELINED: Final = 32
 """Requests of one connection that wait for the answer before theirs."""
@@ -50,6 +54,9 @@ LINGER: Final = 1.0
 
 PATIENCE: Final = 0.2
 """Seconds that a connection has to show what it wants before it gives up its place."""
+
+CANDIDATES: Final = 4
+"""Connections of a line that are asked for a place, before the next line is."""
 
 NEVER: Final = math.inf
 
@@ -112,10 +119,10 @@ class WaitingLine:
                 del self._at[one.address]
 
     def first(self, address: str | None, before: float) -> "HttpConnection | None":
-        """The first one, if it came before this time."""
+        """The first one, of those that came before this time, that has no bytes waiting to be read."""
         line = self._all if address is None else self._at.get(address, {})
-        one, came = next(iter(line.items()), (None, 0.0))
-        return one if came < before else None
+        longest = takewhile(lambda entry: entry[1] < before, islice(line.items(), CANDIDATES))
+        return next((one for one, _ in longest if not one.has_unread()), None)
 
 
 class Places:
@@ -193,6 +200,12 @@ class HttpConnection(HttpToolsProtocol):
         self._head_due = NEVER
         self._stalled_due = NEVER
         self._refused = False
+
+    def has_unread(self) -> bool:
+        """Whether bytes came that the event loop has not read yet."""
+        unread = select.poll()
+        unread.register(self.transport.get_extra_info("socket"), select.POLLIN)
+        return bool(unread.poll(0))
 
     # --- called by the transport
 
