@@ -112,7 +112,8 @@ def _lines(fields: Mapping[str, Field]) -> Change:
         if not isinstance(items, list):
             return None
         lines, of_line = [], Scope(None, scope.request, scope.item)
-        for of_line.item in items[:MOST_LINES]:
+        for item in items[:MOST_LINES]:
+            of_line.item = item
             if line := read(of_line):
                 lines.append(line)
         return lines or None

@@ -99,11 +99,11 @@ def post_all(
         posted.events[request.vendor] += request.events
 
     def send(request: DemoRequest) -> int:
-        if request.vendor:
-            hook = hooks[request.vendor]
-            answer = post(client, hook.path, request.body, headers=hook.headers(request, clock()))
-        else:
-            answer = post(client, _SEGMENT, request.body, headers=sdk)
+        hook = hooks[request.vendor] if request.vendor else None
+        path, headers = (hook.path, hook.headers(request, clock())) if hook else (_SEGMENT, sdk)
+        answer = post(client, path, request.body, headers=headers)
+        if not answer.is_success:
+            raise Broken(f"demo: POST {path}: wanted 200, got {answer.status_code}; see the server's log")
         progress(request.events)
         return len(answer.json().get("rejected", ())) if "json" in answer.headers["content-type"] else 0
 
