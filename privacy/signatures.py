@@ -1,16 +1,31 @@
-"""Signatures of others, verified with their public keys. Whatever is wrong, the answer is False."""
+"""Signatures with public keys: those of others are verified, and whatever is wrong, the answer is False. ECDSA is made,
+too, for the demo and the tests, which send what vendors would."""
 
 import base64
 import binascii
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    ECDSA,
+    SECP256R1,
+    EllipticCurvePrivateKey,
+    EllipticCurvePublicKey,
+    generate_private_key,
+)
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_public_key,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 
 def is_signed_by_ecdsa(public_key: str, message: bytes, signature: bytes) -> bool:
@@ -27,6 +42,21 @@ def is_signed_by_ecdsa(public_key: str, message: bytes, signature: bytes) -> boo
     except (InvalidSignature, UnsupportedAlgorithm, ValueError, binascii.Error):
         return False
     return True
+
+
+def signed_by_ecdsa(private_key: str, message: bytes) -> bytes:
+    """The signature in DER. `private_key`: PEM, as `new_ecdsa_keys` makes it."""
+    key = load_pem_private_key(private_key.encode(), None)
+    assert isinstance(key, EllipticCurvePrivateKey)
+    return key.sign(message, ECDSA(SHA256()))
+
+
+def new_ecdsa_keys() -> tuple[str, str]:
+    """(private key in PEM, public key as the Base64 of its DER), on P-256."""
+    key = generate_private_key(SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return private.decode(), base64.b64encode(public).decode()
 
 
 def is_signed_by_certificate(certificate: bytes, message: bytes, signature: bytes, *, sha1: bool) -> bool:

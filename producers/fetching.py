@@ -4,6 +4,7 @@ The connector has checked the host against the vendor's own. Only https, no redi
 """
 
 from collections.abc import Callable
+from threading import BoundedSemaphore
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from schemas.recent import Recent
 _SECONDS: Final = 5.0
 _MOST_BYTES: Final = 65_536
 _KEPT: Final = 64
+_AT_ONCE: Final = 4
 _KEPT_MS: Final = 86_400_000
 
 Get = Callable[[str], tuple[int, bytes]]
@@ -37,11 +39,13 @@ def get_over_https(url: str) -> tuple[int, bytes]:
 
 
 class Fetching:
-    """For one thread at a time. Certificates are kept for a day."""
+    """May be used from any thread. Certificates are kept for a day. Only a few calls run at once: what they wait for is
+    chosen by whoever sent the request, and nothing is proven yet."""
 
     def __init__(self, clock: Clock, get: Get = get_over_https) -> None:
         self._clock = clock
         self._get = get
+        self._places = BoundedSemaphore(_AT_ONCE)
         self._kept: Recent[str, tuple[int, bytes]] = Recent(_KEPT)
 
     def known(self, url: str) -> bytes | None:
@@ -66,7 +70,11 @@ class Fetching:
     def _call(self, url: str) -> tuple[int, bytes]:
         if urlsplit(url).scheme != "https":
             raise Unverified("address: wanted https, got another; look at who sends it")
+        if not self._places.acquire(blocking=False):
+            raise Backpressure("vendor: wanted a free place to ask it, got none; send it again")
         try:
             return self._get(url)
         except OSError:
             raise Backpressure("vendor: wanted its certificate or confirmation, got no answer; send it again") from None
+        finally:
+            self._places.release()

@@ -12,7 +12,7 @@ from producers import limits
 from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
-from producers.fetching import Fetching
+from producers.fetching import Fetching, Get, get_over_https
 from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import address_of, browser_settings, source_config
@@ -101,11 +101,13 @@ def collector_router(
     throttle: Throttle | None = None,
     public_url: str = "",
     box: SecretBox | None = None,
+    get: Get = get_over_https,
 ) -> APIRouter:
     """Every path that accepts events, and the settings that browser SDKs fetch first.
 
     `public_url`: the address in these settings; empty: the address that a request arrived at. `budgets`: none by
-    default. `box`: opens the secrets of vendors' webhooks; without one there are no such paths.
+    default. `box`: opens the secrets of vendors' webhooks; without one there are no such paths. `get`:
+    asks vendors for certificates and confirmations.
     """
     budgets = budgets or Budgets(UNLIMITED, catalog)
     throttle = throttle or Throttle(clock)
@@ -132,7 +134,7 @@ def collector_router(
     _add_source(router, collector)
     _add_settings(router, collector, public_url)
     if box is not None:
-        _add_webhooks(router, Webhooks(collector, box, Fetching(clock), public_url))
+        _add_webhooks(router, Webhooks(collector, box, Fetching(clock, get), public_url))
     return router
 
 

@@ -102,14 +102,14 @@ class Webhooks:
     async def _heard(self, request: Request, connector: Connector, source: Source) -> VendorRequest:
         body = await read_raw(request, MAX_BODY)
         settings = source.webhook
-        query = request.url.query
-        url = settings.url or f"{self.public_url}{request.url.path}{'?' + query if query else ''}"
+        query = request.scope["query_string"].decode("latin-1")  # request.url would be put together to be taken apart
+        url = settings.url or f"{self.public_url}{request.scope['path']}{'?' + query if query else ''}"
         return VendorRequest(
             method=request.method,
             headers=Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw),
             body=body,
             received_at=self.collector.clock(),
-            query=dict(reversed(request.query_params.multi_items())),
+            query=dict(reversed(request.query_params.multi_items())) if query else {},
             url=url,
             zone=source.zone,
             settings=source.heard,

@@ -2,13 +2,15 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import httpx
 
 from schemas.errors import Backpressure, Denied
 from schemas.retry import Pauses
 
+_JSON: Final = {"content-type": "application/json"}
 _PAUSES = Pauses(0.2, 10.0)
 _PATIENCE_S = 120.0
 """How long one request is retried before the import gives up. It can simply be started again."""
@@ -19,7 +21,7 @@ def post(
     path: str,
     body: bytes,
     *,
-    content_type: str = "application/json",
+    headers: Mapping[str, str] = _JSON,
     pause: Callable[[float], None] = time.sleep,
     random: Callable[[], float] = random.random,
 ) -> httpx.Response:
@@ -33,7 +35,7 @@ def post(
         failures += 1
         wait = _PAUSES.after(failures, random())
         try:
-            response = client.post(path, content=body, headers={"content-type": content_type})
+            response = client.post(path, content=body, headers=headers)
             if response.status_code in (401, 403):
                 raise Denied(
                     "sending: wanted a known write key, got one that the server refuses; give a key of this workspace"

@@ -17,7 +17,7 @@ from schemas.errors import Broken
 MAX_BATCH = 500
 """Events of one request: few enough for a quick answer, many enough for cheap requests."""
 
-_BATCH_TYPE = "application/cloudevents-batch+json"
+_BATCH_TYPE = {"content-type": "application/cloudevents-batch+json"}
 
 
 class SendOutcome(NamedTuple):
@@ -75,9 +75,7 @@ class HttpSink:
 
     def _send(self, batch: list[bytes]) -> list[SendOutcome]:
         body = b"[" + b",".join(batch) + b"]"
-        response = post(
-            self._client, self._path, body, content_type=_BATCH_TYPE, pause=self._pause, random=self._random
-        )
+        response = post(self._client, self._path, body, headers=_BATCH_TYPE, pause=self._pause, random=self._random)
         answer = _json(response)
         rejected = answer.get("rejected")
         if response.is_success or isinstance(rejected, list):

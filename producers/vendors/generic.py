@@ -99,13 +99,17 @@ def _map(declared: bytes) -> EventMap:
 
 def map_of(request: VendorRequest) -> EventMap:
     """The source's. Raises `Unmappable` where it has none."""
+    known = request.memo.get("mapping")
+    if isinstance(known, EventMap):
+        return known
     declared = request.settings.get("mapping")
     if declared is None:
         raise Unmappable("mapping: wanted one at the source, got none; declare it, then retry the rejected event")
     try:
-        return _map(orjson.dumps(declared))
+        found = request.memo["mapping"] = _map(orjson.dumps(declared))
     except InvalidInput as error:
         raise Unmappable(error.message) from None
+    return found
 
 
 def items(request: VendorRequest) -> list[object]:

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from msgspec.structs import replace
-
 from producers.vendors.connector import Connector, PrivacyRequest, json_of
 from producers.vendors.mapping import (
     EventMap,
@@ -163,11 +161,14 @@ def read(item: object, request: VendorRequest) -> Sequence[VendorEvent]:
         return []
     scope = Scope(item, request)
     topic = find(_TOPIC, scope)
-    found = MAP
+    kind = None
     if isinstance(topic, str) and topic in _CONSENTS:
-        state, purpose = _CONSENTS[topic]
-        found = replace(MAP, kind=ValueField(template=f"{purpose} {{{state}}}"))
-    return [_completed(event, item, topic) for event in found.read(item, request, vendor="shopify")]
+        path, purpose = _CONSENTS[topic]
+        state = as_text(find(path, scope))
+        if state is None:
+            raise Unmappable(f"{path}: wanted the state of the consent, got none; see the rejected event")
+        kind = f"{purpose} {state}"
+    return [_completed(event, item, topic) for event in MAP.read(item, request, vendor="shopify", kind=kind)]
 
 
 def _completed(event: VendorEvent, item: dict[str, object], topic: object) -> VendorEvent:

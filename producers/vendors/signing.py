@@ -3,6 +3,8 @@
 A proof is a callable: it takes a request and the source's secrets, and raises `Unverified` unless one of the secrets
 verifies it. That is the only error, whatever the bytes and headers are. Signatures are compared as they are written,
 without decoding them: Base64 has several spellings of the same bytes. Comparison takes the same time for all of them.
+
+Its `sign` is the vendor's side: the collector never signs, but the demo and the tests send what a vendor would.
 """
 
 import base64
@@ -10,18 +12,30 @@ import binascii
 import hmac
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
+from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 from hashlib import sha1, sha256, sha512
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, runtime_checkable
 
-from privacy.signatures import is_signed_by_ecdsa, is_signed_by_ed25519
-from producers.vendors.request import SIGNING, Secrets, VendorRequest
+from privacy.signatures import is_signed_by_ecdsa, is_signed_by_ed25519, signed_by_ecdsa
+from producers.vendors.request import SIGNING, Headers, Secrets, VendorRequest
+from schemas.clock import iso
 from schemas.errors import Unverified
 from schemas.moments import read_moment
 
 Proof = Callable[[VendorRequest, Secrets], None]
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """The vendor's side of a proof."""
+
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        """The request with what proves it, made at its `received_at`. `secret`: what the source has; with a public key
+        there, the private one in PEM."""
+        ...
+
 
 Hash = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
@@ -62,6 +76,13 @@ def match(received: Iterable[str], expected: Iterable[str]) -> None:
         raise unverified()
 
 
+def signed_by(proof: Proof, request: VendorRequest, secret: str) -> VendorRequest:
+    """As the vendor would send it. Raises TypeError for a proof that only verifies."""
+    if not isinstance(proof, Signer):
+        raise TypeError("proof: wanted one that can sign, got one that only verifies; sign the request by hand")
+    return proof.sign(request, secret)
+
+
 def plain_key(secret: str) -> bytes:
     """The secret's text is the key."""
     return secret.encode()
@@ -91,6 +112,14 @@ class Timestamp:
         if self.window is not None:
             check_age(_moment(text, self.unit), request.received_at, self.window)
         return text
+
+    def written(self, now: int) -> str:
+        """The header's value at `now` (ms)."""
+        if self.unit == "iso":
+            return iso(now)
+        if self.unit == "http":
+            return formatdate(now / 1000, usegmt=True)
+        return str(now // 1000 if self.unit == "s" else now)
 
 
 def check_age(signed_at: int | None, now: int, window: int = WINDOW) -> None:
@@ -141,6 +170,13 @@ class Hmac:
             [one.removeprefix(self.prefix) for one in received if one.startswith(self.prefix)],
             (signature(key, content, self.hash, self.encoding) for key in keys),
         )
+
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        at = self.timestamp.written(request.received_at) if self.timestamp else ""
+        content = b"".join(_filled(self.signed, request, at))
+        made = self.prefix + signature(self.key(secret), content, self.hash, self.encoding)
+        times = {_names(self.timestamp.header)[0]: at} if self.timestamp else {}
+        return with_headers(request, {_names(self.header)[0]: made, **times})
 
 
 def signature(key: bytes, content: bytes, hash: Hash = "sha256", encoding: Encoding = "base64") -> str:
@@ -200,6 +236,11 @@ class SignedPairs:
             (signature(key, content, "sha256", "hex") for key in keys),
         )
 
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        at = str(request.received_at // 1000)
+        made = signature(secret.encode(), as_bytes(at) + b"." + request.body, "sha256", "hex")
+        return with_headers(request, {self.header: f"t={at},{self.version}={made}"})
+
 
 @dataclass(frozen=True)
 class StandardWebhooks:
@@ -223,6 +264,13 @@ class StandardWebhooks:
             [one.removeprefix("v1,") for one in received if one.startswith("v1,")],
             (signature(key, content) for key in shared if key),
         )
+
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        """By HMAC. The message's id is that of its body."""
+        id, at = f"msg_{sha256(request.body).hexdigest()[:24]}", str(request.received_at // 1000)
+        made = signature(base64_key(secret), b".".join((as_bytes(id), as_bytes(at), request.body)))
+        values = {"id": id, "timestamp": at, "signature": f"v1,{made}"}
+        return with_headers(request, {f"{self.prefixes[0]}-{name}": value for name, value in values.items()})
 
 
 def _is_signed(public_key: str, content: bytes, received: Iterable[str]) -> bool:
@@ -262,6 +310,12 @@ class Ecdsa:
         if not any(is_signed_by_ecdsa(key, content, given) for key in keys):
             raise unverified()
 
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        """By the private key in PEM."""
+        at = self.timestamp.written(request.received_at)
+        made = base64.b64encode(signed_by_ecdsa(secret, as_bytes(at) + request.body)).decode()
+        return with_headers(request, {self.header: made, _names(self.timestamp.header)[0]: at})
+
 
 @dataclass(frozen=True)
 class SharedToken:
@@ -282,6 +336,11 @@ class SharedToken:
         else:
             match([request.query.get(self.query, "")], wanted)
 
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        if self.header:
+            return with_headers(request, {_names(self.header)[0]: self.prefix + secret})
+        return replace(request, query={**request.query, self.query: secret})
+
 
 @dataclass(frozen=True)
 class BasicAuth:
@@ -293,6 +352,9 @@ class BasicAuth:
         if scheme.lower() != "basic":
             raise unverified()
         match([credentials], (base64.b64encode(secret.encode()).decode() for secret in wanted))
+
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        return with_headers(request, {"authorization": f"Basic {base64.b64encode(secret.encode()).decode()}"})
 
 
 @dataclass(frozen=True)
@@ -310,11 +372,21 @@ class OneOf:
                 first = first or error
         raise first or unverified()
 
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        """By the first."""
+        return signed_by(self.proofs[0], request, secret)
+
 
 SENT_SECRET: Final = OneOf(
     (BasicAuth(), SharedToken(header="x-webhook-token"), SharedToken(header="authorization", prefix="Bearer "))
 )
 """For vendors that do not sign: their users give them a password for the address, or headers of their own."""
+
+
+def with_headers(request: VendorRequest, new: dict[str, str]) -> VendorRequest:
+    """The request with these headers; its own of other names stay."""
+    kept = [pair for pair in request.headers.items() if pair[0] not in new]
+    return replace(request, headers=Headers([*kept, *new.items()]))
 
 
 def _names(header: str | tuple[str, ...]) -> tuple[str, ...]:

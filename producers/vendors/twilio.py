@@ -6,6 +6,7 @@ the first. The answer is empty TwiML, so a call's own webhook must not lead here
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -14,9 +15,10 @@ from producers.vendors.connector import Connector, parsed
 from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField
 from producers.vendors.paths import as_text
 from producers.vendors.request import SIGNING, Reply, Secrets, VendorRequest
-from producers.vendors.signing import held, match, same, signature, unverified
+from producers.vendors.signing import held, match, same, signature, unverified, with_headers
 from schemas.errors import Unmappable
 
+_HEADER: Final = "x-twilio-signature"
 _MOST_FIELDS: Final = 2_000
 _BODY_HASH: Final = re.compile(r"[?&]bodySHA256=([0-9a-fA-F]{64})(?:&|$)")
 """In the signed address, not in the query as it came: that may be another one."""
@@ -32,18 +34,30 @@ _NOT_YET: Final = ("queued", "accepted", "scheduled", "sending", "receiving")
 # --- the proof
 
 
-def verify(request: VendorRequest, secrets: Secrets) -> None:
+@dataclass(frozen=True)
+class TwilioSignature:
     """Base64 of HMAC-SHA1 over the address, with and without its default port, and every field's name and value in the
     order of the names. A JSON body is covered by its hash, which stands in the address."""
-    keys = [secret.encode() for secret in held(secrets)]
-    given = request.headers.one("x-twilio-signature")
-    found = _BODY_HASH.search(request.url)
-    digest = found[1] if found else None
-    if digest is not None and not same(sha256(request.body).hexdigest(), digest.lower()):
-        raise unverified()
-    content = "" if digest is not None else _sorted_fields(request.body)
-    texts = [(url + content).encode(errors="surrogateescape") for url in _spellings(request.url)]
-    match([given], [signature(key, text, "sha1") for key in keys for text in texts])
+
+    def __call__(self, request: VendorRequest, secrets: Secrets) -> None:
+        keys = [secret.encode() for secret in held(secrets)]
+        given = request.headers.one(_HEADER)
+        found = _BODY_HASH.search(request.url)
+        digest = found[1] if found else None
+        if digest is not None and not same(sha256(request.body).hexdigest(), digest.lower()):
+            raise unverified()
+        content = "" if digest is not None else _sorted_fields(request.body)
+        texts = [_bytes(url + content) for url in _spellings(request.url)]
+        match([given], [signature(key, text, "sha1") for key in keys for text in texts])
+
+    def sign(self, request: VendorRequest, secret: str) -> VendorRequest:
+        """For a form."""
+        made = signature(secret.encode(), _bytes(request.url + _sorted_fields(request.body)), "sha1")
+        return with_headers(request, {_HEADER: made})
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _sorted_fields(body: bytes) -> str:
@@ -230,7 +244,7 @@ TWILIO: Final = Connector(
     name="twilio",
     title="Twilio: messages and calls",
     channel="phone",
-    verify=verify,
+    verify=TwilioSignature(),
     secrets={SIGNING: "the account's auth token"},
     map=MAP,
     body="either",

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec.structs import replace
-
 from producers.vendors.connector import Connector
 from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField, VendorEvent
 from producers.vendors.request import VendorRequest
@@ -87,7 +85,7 @@ def read(item: object, request: VendorRequest) -> Sequence[VendorEvent]:
         kind = f"{kind} to {current}"
     if kind not in MAP.cases:
         return MAP.read(item, request, vendor="zendesk")
-    return replace(MAP, kind=ValueField(value=kind)).read(item, request, vendor="zendesk")
+    return MAP.read(item, request, vendor="zendesk", kind=kind)
 
 
 ZENDESK: Final = Connector(

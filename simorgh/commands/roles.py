@@ -56,7 +56,8 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Load real purchases and simulated sessions around them, print the findings, then serve."""
+    """Load real purchases, simulate visits, emails, chats, tickets, calls and surveys around them, print the findings,
+    then serve."""
     from simorgh.demo.command import run_demo
 
     run_demo(data, port, serve=not no_serve, console=Console(), keep=keep)

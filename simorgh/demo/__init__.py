@@ -1,1 +1,1 @@
-"""The demo: a year of real purchases, simulated web visits around them, and the platform's findings."""
+"""The demo: a year of real purchases, all else that customers do simulated around them, and the platform's findings."""

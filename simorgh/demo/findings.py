@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from producers.files.report import Report
+from producers.vendors.catalogue import CONNECTORS
 from simorgh.demo.simulation import HEAVY_DEVICES, VISITORS
 
 PARTS: Final = "traits,identities,segments,metrics,consent,events"
@@ -26,10 +27,13 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Loaded:
-    """The accepted events. `seconds`: from the first row until the last effect is visible."""
+    """What was sent. `seconds`: from the first row until the last effect is visible."""
 
     purchases: Report
-    simulated: int
+    simulated: Counter[str]
+    """By the vendor whose webhook told of them; "": by the SDK of the web."""
+    refused: int
+    """Of the simulated ones."""
     seconds: float
 
 
@@ -44,7 +48,8 @@ def print_opening(console: Console, weeks: int, last: int, now: int) -> None:
             f"{day:%A, %Y-%m-%d at %H:%M} UTC, {_days_before(last, now)}; the next whole week would put it into the "
             "future.\n",
             ("Simulated: ", "bold"),
-            "what the same customers might have done on the web, in their mail and in chats.",
+            "what the same customers might have done: on the web, as an SDK tells it; in their mail, in chats, at the "
+            "help desk, on the telephone and in surveys, as the vendors' signed webhooks tell it.",
         )
     )
 
@@ -58,12 +63,16 @@ def _days_before(moment: int, now: int) -> str:
 def print_figures(console: Console, status: Json, loaded: Loaded) -> None:
     """Events, profiles and speed. `status` is the answer of `/v1/status`."""
     events = status["events"]
-    sent = loaded.purchases.total + loaded.simulated
+    simulated = loaded.simulated.total() - loaded.refused
+    sent = loaded.purchases.total + simulated
     table = _table("what came in", "", right=(1,))
     table.add_row("rows of the till's file", f"{loaded.purchases.rows:,}")
     for kind, count in loaded.purchases.events.most_common():
         table.add_row(f"  became {kind}", f"{count:,}")
-    table.add_row("simulated events", f"{loaded.simulated:,}")
+    table.add_row("simulated events", f"{simulated:,}")
+    for vendor, count in loaded.simulated.most_common():
+        how = f"by {CONNECTORS[vendor].title}, signed" if vendor else "by Segment's SDK"
+        table.add_row(f"  {how}", f"{count:,}")
     table.add_row("events in the log", f"{events['logged']:,}")
     table.add_row("  of them sent before (counted once)", f"{events['duplicates']:,}")
     table.add_row("rejected, kept with their reason", f"{events['rejected']:,}")

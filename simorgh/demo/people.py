@@ -92,6 +92,8 @@ class Person:
     random: Random
     said: int = 0
     seen_devices: set[str] = field(default_factory=set)
+    channels: set[str] = field(default_factory=set)
+    """On which the person was heard besides the till, the web and the mail: chat, ticket, call, survey."""
 
     def next_id(self) -> str:
         self.said += 1

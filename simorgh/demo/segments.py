@@ -34,6 +34,16 @@ SEGMENTS: Final[tuple[dict[str, Any], ...]] = (
         "rule": {"event": "email.opened", "count": {"gte": 2}, "within": "60d"},
     },
     {
+        "id": "unhappy",
+        "name": "Opened a ticket or would not recommend us in 90 days",
+        "rule": {
+            "any": [
+                {"event": "ticket.opened", "within": "90d"},
+                {"event": "survey.answered", "where": [{"property": "score", "lte": 6}], "within": "90d"},
+            ]
+        },
+    },
+    {
         "id": "vip",
         "name": "Repeat buyers and big spenders who read our emails",
         "rule": {"all": [{"segment": "repeat-buyers"}, {"segment": "big-spenders"}, {"segment": "email-engaged"}]},

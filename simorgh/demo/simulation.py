@@ -1,4 +1,4 @@
-"""SIMULATED: what the till's real customers might have done on the web, in their mail and in chats.
+"""SIMULATED: what the till's real customers might have done, and what goes wrong with it.
 
 Nothing here is a measurement. It follows the real purchases (people look at what they buy later), it is the same for
 the same seed and the same `now`, and it contains typical problems of identity, each in a known number:
@@ -11,14 +11,19 @@ the same seed and the same `now`, and it contains typical problems of identity, 
 - `JUNK` visitors come from a page that sends "anonymous", "0000" or "null" as the user's id;
 - `BROKEN` events cannot be accepted.
 
-Web events go out in Segment's protocol as its SDKs send it, emails and chats as CloudEvents.
+What happens on the web is here, in Segment's protocol as its SDKs send it; the other channels are in `channels`, as
+their vendors' webhooks send them.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
+
+import orjson
 
 from schemas.clock import iso
+from simorgh.demo.channels import BATCH, SITE, DemoRequest, Notice, notices, requests
 from simorgh.demo.people import History, Person, Purchase, make_people, new_device
 
 SEED: Final = 30
@@ -29,27 +34,15 @@ HEAVY_DEVICES: Final = 8
 FAMILIES: Final = 5
 KIOSK_USERS: Final = 40
 BROKEN: Final = 12
-BATCH: Final = 100
 
 KIOSK: Final = "tablet-shop-1"
 JUNK_IDS: Final = ("anonymous", "0000", "null")
 
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
-_SITE: Final = "https://shop.example.com"
 _SEARCHES: Final = ("heart", "lantern", "mug", "bunting", "christmas", "bag", "clock", "cake stand")
-_CAMPAIGNS: Final = 12
-_CAMPAIGN_EVERY: Final = 14 * _DAY
 
 Message = dict[str, Any]
-
-
-class DemoRequest(NamedTuple):
-    """One HTTP request to the collector: a path and a JSON body that holds `events` events."""
-
-    path: str
-    body: Any
-    events: int
 
 
 def make_crowd(history: History, people: int = PEOPLE, *, seed: int = SEED) -> list[Person]:
@@ -79,31 +72,41 @@ def kiosk_users(crowd: list[Person]) -> list[Person]:
 
 
 def simulate(crowd: list[Person], now: int, *, seed: int = SEED) -> Iterator[DemoRequest]:
-    """The requests to post, in the order of time within each protocol; about 47 events per person.
+    """The requests to post; about 47 events per person. Those of each channel are in order of time, and the channels
+    go side by side.
 
     Nothing lies after `now` (ms).
     """
     random = Random(f"{seed}/all")
     popular = [purchase for person in crowd[:200] for purchase in person.purchases[:1]]
     web: list[Message] = []
-    events: list[Message] = []
+    said: list[Notice] = []
     for person in crowd:
         web += _visits(person, now)
-        events += _emails(person, now)
-        events += _chats(person, now)
+        said += notices(person, now)
     for number in range(VISITORS if popular else 0):
         web += _stranger(number, random, popular, now)
     for person in kiosk_users(crowd):
         web += _kiosk(person, now)
     web += _broken(now)
     web.sort(key=lambda message: (str(message["timestamp"]), str(message["messageId"])))
-    events.sort(key=lambda event: (event["time"], event["id"]))
+    yield from _side_by_side([*_batches(web), *requests(said)])
+
+
+def _batches(web: list[Message]) -> Iterator[DemoRequest]:
+    """Without sentAt: these clocks are right, so past times stay."""
     for start in range(0, len(web), BATCH):
         batch = web[start : start + BATCH]
-        # without sentAt: these clocks are right, so past times stay
-        yield DemoRequest("/v1/batch", {"batch": batch}, len(batch))
-    for start in range(0, len(events), BATCH):
-        yield DemoRequest("/v1/events", events[start : start + BATCH], len(events[start : start + BATCH]))
+        yield DemoRequest("", orjson.dumps({"batch": batch}), len(batch))
+
+
+def _side_by_side(todo: list[DemoRequest]) -> list[DemoRequest]:
+    totals, before = Counter(one.vendor for one in todo), Counter[str]()
+    places: list[float] = []
+    for one in todo:
+        places.append(before[one.vendor] / totals[one.vendor])
+        before[one.vendor] += 1
+    return [todo[number] for _, number in sorted(zip(places, range(len(todo)), strict=True))]
 
 
 # --- The troubles ---
@@ -223,7 +226,7 @@ def _identify(person: Person, time: int, who: Message) -> Message:
 
 
 def _page(message_id: str, time: int, who: Message, name: str, path: str) -> Message:
-    properties = {"url": _SITE + path, "path": path, "title": name}
+    properties = {"url": SITE + path, "path": path, "title": name}
     return {
         "type": "page",
         "messageId": message_id,
@@ -244,61 +247,4 @@ def _track(message_id: str, time: int, who: Message, event: str, properties: Mes
         **who,
         "event": event,
         "properties": properties,
-    }
-
-
-# --- Emails and chats, as CloudEvents of their own channels ---
-
-
-def _emails(person: Person, now: int) -> list[Message]:
-    if not person.wants_email:
-        return []
-    random = person.random
-    events: list[Message] = []
-    for back in range(_CAMPAIGNS, 0, -1):
-        sent = now - back * _CAMPAIGN_EVERY
-        about = {
-            "campaign_id": f"newsletter-{_CAMPAIGNS - back + 1}",
-            "email_subject": "What is new in the shop",
-        }
-        address = person.email if random.random() < 0.9 else person.email.title()  # as some mail servers write it
-        who = [{"type": "email", "value": address}]
-        events.append(_event(person, "email.delivered", sent + random.randint(0, _HOUR), who, about))
-        if random.random() < person.keenness:
-            opened = sent + random.randint(_HOUR, 3 * _DAY)
-            events.append(_event(person, "email.opened", opened, who, about))
-            if random.random() < 0.35:
-                link = {**about, "link_url": _SITE + "/new"}
-                events.append(_event(person, "email_link.clicked", opened + 20_000, who, link))
-    return events
-
-
-def _chats(person: Person, now: int) -> list[Message]:
-    """One in eight asks something, known to the agent by telephone number or email address."""
-    random = person.random
-    if random.random() > 0.125:
-        return []
-    start = now - random.randint(_DAY, 120 * _DAY)
-    if person.phone and random.random() < 0.6:
-        who = [{"type": "phone", "value": person.phone_as_typed}]
-    else:
-        who = [{"type": "email", "value": person.email}]
-    talk = {"conversation_id": f"chat-{person.card}", "agent_id": f"agent-{random.randint(1, 6)}"}
-    steps = ["live_chat_conversation.started"]
-    for _ in range(random.randint(1, 3)):
-        steps += ["live_chat_message.sent", "live_chat_message.received"]
-    steps.append("live_chat_conversation.ended")
-    return [_event(person, step, start + number * 45_000, who, talk) for number, step in enumerate(steps)]
-
-
-def _event(person: Person, kind: str, time: int, who: list[Message], properties: Message) -> Message:
-    channel = "email" if kind.startswith("email") else "chat"
-    return {
-        "specversion": "1.0",
-        "id": person.next_id(),
-        "source": f"/simulation/{channel}",
-        "type": kind,
-        "time": iso(time),
-        "channel": channel,
-        "data": {"identifiers": who, "properties": properties},
     }

@@ -1,22 +1,19 @@
 """The demo as a story: load, wait, declare, look. Everything goes over HTTP, as it would from outside.
 
-The purchases are real (UCI Online Retail, moved by whole weeks); the web, emails and chats are simulated.
+The purchases are real (UCI Online Retail, moved by whole weeks). The rest is simulated: the web comes in by an SDK's
+protocol; emails, chats, tickets, calls and surveys by the vendors' webhooks, signed.
 """
 
 import time
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from producers.files.importer import import_file
 from producers.files.mapping import load_mapping
-from producers.files.patient import post
 from producers.files.report import Report
 from producers.files.sinks import HttpSink
 from schemas.clock import Clock, system_clock
@@ -24,11 +21,11 @@ from schemas.errors import Broken
 from simorgh.demo import findings
 from simorgh.demo.people import History, HistoryKeeper, Person
 from simorgh.demo.segments import SEGMENTS
+from simorgh.demo.sending import declare_hooks, post_all
 from simorgh.demo.simulation import (
     HEAVY_DEVICES,
     KIOSK_USERS,
     PEOPLE,
-    DemoRequest,
     families,
     heavy_user,
     kiosk_users,
@@ -42,16 +39,6 @@ LAST_PURCHASE: Final = 1_323_435_000_000
 
 _WEEK_MS: Final = 7 * 86_400_000
 _PATIENCE_S: Final = 600.0
-
-
-@dataclass
-class Posted:
-    """The outcomes of the simulated requests. `chatty` are the cards of people who also chatted."""
-
-    events: int = 0
-    rejected: int = 0
-    seconds: float = 0.0
-    chatty: set[str] = field(default_factory=set)
 
 
 def run_demo(
@@ -81,17 +68,26 @@ def run_demo(
         with _progress(console) as progress:
             report, history = _import_purchases(base_url, write_key, weeks, progress)
             crowd = make_crowd(history, people)
-            requests = list(simulate(crowd, now))
-            posted = _post_simulation(base_url, write_key, requests, connections, progress)
+            todo = list(simulate(crowd, now))
+            task = progress.add_task("simulated, by SDK and webhooks, events", total=sum(one.events for one in todo))
+            posted = post_all(
+                base_url,
+                write_key,
+                declare_hooks(api),
+                todo,
+                clock=clock,
+                connections=connections,
+                progress=lambda events: progress.advance(task, events),
+            )
             _wait_until_visible(api, progress)
             seconds = time.perf_counter() - started
             segments = _declare_segments(api, progress)
-        loaded = findings.Loaded(report, posted.events - posted.rejected, seconds)
+        loaded = findings.Loaded(report, posted.events, posted.rejected, seconds)
         findings.print_figures(console, _get(api, "/v1/status"), loaded)
         findings.print_people(console, _get(api, "/v1/status"), _customers(api))
         findings.print_identity(console, _decisions(api, crowd))
         findings.print_segments(console, segments)
-        someone = _somebody(crowd, posted.chatty)
+        someone = _somebody(crowd)
         findings.print_view(console, _get(api, f"/v1/profiles/user_id:{someone}?include={findings.PARTS}"))
     findings.print_next(console, shown_url or base_url, token, someone)
 
@@ -121,37 +117,6 @@ def _import_purchases(base_url: str, write_key: str, weeks: int, progress: Progr
             shift_weeks=weeks,
         )
     return report, keeper.history
-
-
-# --- The simulated part, over several connections ---
-
-
-def _post_simulation(
-    base_url: str, write_key: str, todo: list[DemoRequest], connections: int, progress: Progress
-) -> Posted:
-    posted = Posted(events=sum(request.events for request in todo))
-    posted.chatty = {
-        event["id"].split("-")[1]
-        for request in todo
-        if request.path == "/v1/events"
-        for event in request.body
-        if event["channel"] == "chat"
-    }
-    task = progress.add_task("simulated web, emails and chats, events", total=posted.events)
-    started = time.perf_counter()
-
-    def send(request: DemoRequest) -> int:
-        response = post(client, request.path, orjson.dumps(request.body))
-        progress.advance(task, request.events)
-        return len(response.json().get("rejected", ()))
-
-    with (
-        httpx.Client(base_url=base_url, auth=(write_key, ""), timeout=60.0) as client,
-        ThreadPoolExecutor(connections, thread_name_prefix="demo") as pool,
-    ):
-        posted.rejected = sum(pool.map(send, todo))
-    posted.seconds = time.perf_counter() - started
-    return posted
 
 
 # --- Waiting and declaring ---
@@ -218,7 +183,6 @@ def _decisions(api: httpx.Client, crowd: list[Person]) -> dict[str, list[dict[st
     }
 
 
-def _somebody(crowd: list[Person], chatty: set[str]) -> str:
-    """The user id of a customer known on every channel: of those who chatted, the one who bought most often."""
-    candidates = [person for person in crowd if person.card in chatty] or crowd
-    return max(candidates, key=lambda person: (len(person.purchases), person.card)).user_id
+def _somebody(crowd: list[Person]) -> str:
+    """The user id of a customer who was heard on the most channels, and of those of the one who bought most often."""
+    return max(crowd, key=lambda person: (len(person.channels), len(person.purchases), person.card)).user_id

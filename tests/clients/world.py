@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry
 from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
+from privacy.secret_box import SecretBox
 from producers.door import Door
+from producers.fetching import Get, get_over_https
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
@@ -115,7 +117,14 @@ class World:
 
 
 @contextmanager
-def world(folder: Path, *, clock: Clock = lambda: NOW, queue_limit: int = 100_000) -> Iterator[World]:
+def world(
+    folder: Path,
+    *,
+    clock: Clock = lambda: NOW,
+    queue_limit: int = 100_000,
+    box: SecretBox | None = None,
+    get: Get = get_over_https,
+) -> Iterator[World]:
     log = SqliteEventLog(folder / "log.db", queue_limit=queue_limit)
     registry = Registry(log, clock, env_write_key=KEY)
     made, metrics, app = make_door(), CollectorRegistry(), FastAPI()
@@ -128,6 +137,8 @@ def world(folder: Path, *, clock: Clock = lambda: NOW, queue_limit: int = 100_00
             catalog=Catalog.load(),
             clock=clock,
             metrics=CollectorMetrics(metrics),
+            box=box,
+            get=get,
         ),
     )
     try:

@@ -1,5 +1,6 @@
 """The roles as real processes on a real broker: what comes in at `collect` is seen at `api`, whoever works."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,8 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from producers.vendors.request import Headers, VendorRequest
+from producers.vendors.shopify import SHOPIFY
+from producers.vendors.signing import signed_by
 from schemas import topics
 from tests.cluster.clients import Sender, stopped
 from tests.cluster.harness import Api, Cluster, Role, eventually, opened_log, running_cluster
@@ -89,6 +94,30 @@ def test_a_real_client_is_understood(running: Running) -> None:
     assert view["metrics"]["revenue"] == {"EUR": 42.5}
     assert {i["type"] for i in view["identities"]} >= {"user_id", "email", "anonymous_id"}
     assert running.api.profile("anonymous_id:anon-1")["profile_id"] == view["profile_id"]
+
+
+def test_a_vendor_signs_with_what_the_api_was_told(running: Running) -> None:
+    """The secret is declared, and rotated, at `api`; `collect`, which is not restarted, verifies by it."""
+    api = running.api
+    api.post("/v1/sources", {"id": "store", "vendor": "shopify"})
+    api.post("/v1/sources/store/secrets", {"secret": "the first one"})
+    eventually(lambda: shopify(running, 1, "the first one") == 200, "the secret is not known", seconds=30)
+    assert shopify(running, 2, "another one") == 401
+    api.post("/v1/sources/store/secrets/rotate", {"secret": "the second one", "keep_hours": 0})
+    eventually(lambda: shopify(running, 3, "the second one") == 200, "the new secret is not known", seconds=30)
+    assert shopify(running, 4, "the first one") == 401
+    api.settled()
+    seen = api.profile("shopify_customer:7")["metrics"]
+    assert (seen["orders"], seen["revenue"]) == (2, {"EUR": 40.0})
+
+
+def shopify(running: Running, order: int, secret: str) -> int:
+    """The collector's answer to an order that a shop signed with a secret."""
+    told = {"id": order, "currency": "EUR", "total_price": "20.00", "customer": {"id": 7}}
+    unsigned = VendorRequest("POST", Headers([("x-shopify-topic", "orders/create")]), json.dumps(told).encode(), 0)
+    signed = signed_by(SHOPIFY.verify, unsigned, secret)
+    url = f"{running.collect.url}/v1/webhooks/shopify/store"
+    return httpx.post(url, content=signed.body, headers=signed.headers.items(), timeout=30).status_code
 
 
 def test_merges_segments_and_webhooks(running: Running, receiver: Receiver) -> None:

@@ -40,7 +40,8 @@ KNOWN: Final = {
     "privacy/secret_box.py",  # secrets of sources, opened; bounded
     "producers/fetching.py",  # vendors' keys, for a while; bounded
     "producers/vendors/generic.py",  # pure functions of a declared mapping
-    "producers/vendors/mapping.py",  # pure functions
+    "producers/vendors/mapping.py",  # functions made of a map, one for each of its kinds; they go with it
+    "producers/vendors/readers.py",  # pure functions
     "producers/vendors/paths.py",  # pure functions
     "producers/vendors/signing.py",  # pure functions
     "producers/files/cells.py",  # of one file, while it is read; test_import_retail

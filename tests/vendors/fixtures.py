@@ -51,8 +51,8 @@ class Fixture:
     def source(self) -> Source:
         return Source(id="here", channel=self.connector.channel or "web", **self.content.get("source", {}))
 
-    def request(self, *, other: bool = False) -> VendorRequest:
-        """Signed. `other`: with a wrong secret."""
+    def request(self, *, other: bool = False, unsigned: bool = False) -> VendorRequest:
+        """Signed, unless `unsigned`. `other`: with a wrong secret."""
         asked = self.content["request"]
         headers, body = dict(asked.get("headers", {})), _body(asked)
         if "form" in asked:
@@ -70,7 +70,7 @@ class Fixture:
             self.source.zone,
             webhook,
         )
-        if asked.get("unsigned"):
+        if unsigned or asked.get("unsigned"):
             return request
         return sealed(self.connector, request, other)
 

@@ -2,11 +2,10 @@
 
 from producers.vendors.generic import proof_of
 from producers.vendors.request import VendorRequest
-from producers.vendors.signing import SharedToken
-from tests.vendors.signers import signed_by
+from producers.vendors.signing import SharedToken, signed_by
 
 
-def sign(request: VendorRequest, secret: str) -> dict[str, str]:
+def seal(request: VendorRequest, secret: str) -> VendorRequest:
     declared = request.settings.get("proof")
     proof = proof_of(declared) if isinstance(declared, dict) else SharedToken(header="x-webhook-token")
-    return signed_by(proof, request, secret)[0]
+    return signed_by(proof, request, secret)
