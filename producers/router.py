@@ -1,6 +1,7 @@
 """The collector's paths, described for /openapi.json."""
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +13,7 @@ from producers import limits
 from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
-from producers.fetching import Fetching
+from producers.fetching import Fetching, get_past_the_guard
 from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import address_of, browser_settings, source_config
@@ -101,11 +102,13 @@ def collector_router(
     throttle: Throttle | None = None,
     public_url: str = "",
     box: SecretBox | None = None,
+    allow_private: bool = False,
 ) -> APIRouter:
     """Every path that accepts events, and the settings that browser SDKs fetch first.
 
     `public_url`: the address in these settings; empty: the address that a request arrived at. `budgets`: none by
-    default. `box`: opens the secrets of vendors' webhooks; without one there are no such paths.
+    default. `box`: opens the secrets of vendors' webhooks; without one there are no such paths. `allow_private`: the
+    certificates of vendors may be at private addresses, as behind a cloud's endpoint.
     """
     budgets = budgets or Budgets(UNLIMITED, catalog)
     throttle = throttle or Throttle(clock)
@@ -132,7 +135,8 @@ def collector_router(
     _add_source(router, collector)
     _add_settings(router, collector, public_url)
     if box is not None:
-        _add_webhooks(router, Webhooks(collector, box, Fetching(clock), public_url))
+        get = partial(get_past_the_guard, allow_private=allow_private)
+        _add_webhooks(router, Webhooks(collector, box, Fetching(clock, get), public_url))
     return router
 
 

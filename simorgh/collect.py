@@ -48,6 +48,7 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
         throttle=Throttle(system_clock, settings.failures_per_minute),
         public_url=settings.public_url,
         box=base.declarations.box,
+        allow_private=settings.allow_private_webhooks,
     )
     add_collector(app, routes)
     health.add_health(app, _readiness(base), metrics)

@@ -389,6 +389,7 @@ class Platform:
             throttle=throttle,
             public_url=self.settings.public_url,
             box=self.box,
+            allow_private=self.settings.allow_private_webhooks,
         )
         add_collector(app, collector)
         watch(app, metrics, literal_paths(collector))
