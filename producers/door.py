@@ -27,6 +27,7 @@ from identity.rules import IdentityRules
 from privacy.keyring import DataKey, Name
 from producers import limits
 from producers.budgets import Budgets
+from producers.consent import STATING, with_stated
 from producers.facts import business_value
 from producers.incoming import Incoming, Object, Values
 from producers.limits import MAX_KEYS, check_id, encode
@@ -316,8 +317,11 @@ class Door:
             own["original_time"] = iso(original)
         if incoming.alias:
             own["alias"] = True
-        if incoming.consent:
-            personal["consent"] = incoming.consent
+        consent = incoming.consent
+        if type_ in STATING:
+            consent = with_stated(consent, type_, properties)
+        if consent:
+            personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
         if incoming.name is not None:

@@ -12,7 +12,7 @@ from producers import limits
 from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
-from producers.fetching import Fetching, Get, get_over_https
+from producers.fetching import Fetching, Get, get_past_the_guard
 from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import address_of, browser_settings, source_config
@@ -101,7 +101,7 @@ def collector_router(
     throttle: Throttle | None = None,
     public_url: str = "",
     box: SecretBox | None = None,
-    get: Get = get_over_https,
+    get: Get = get_past_the_guard,
 ) -> APIRouter:
     """Every path that accepts events, and the settings that browser SDKs fetch first.
 

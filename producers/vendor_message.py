@@ -19,8 +19,6 @@ from schemas.catalog import Catalog, custom_type
 from schemas.custom import PREFIX, folded
 from schemas.errors import InvalidEvent
 
-_GIVING: Final = {"consent.given": True, "consent.withdrawn": False}
-_EMAILS: Final = {"email.subscribed": True, "email.unsubscribed": False, "email.marked_as_spam": False}
 _MARKED: Final = 3
 """Members of an identifier that is a hint."""
 
@@ -92,7 +90,7 @@ class VendorMessage:
             traits=Traits(event.traits) if event.traits else None,
             properties=event.properties,
             context=Context(event.context) if event.context else None,
-            consent=event.consent or _consent(event),
+            consent=event.consent or None,
             name=event.name or None,
             dataschema=dataschema,
             odd=odd,
@@ -107,17 +105,6 @@ class VendorMessage:
             return event.type, None
         known = catalog.by_track_name(event.type)
         return (custom_type(event.type), None) if known is None else (known.type, known.dataschema)
-
-
-def _consent(event: VendorEvent) -> dict[str, bool | str] | None:
-    """What the event says about consent, so that it holds on the profile: a purpose that is named; and, of emails, a
-    subscription that is to no single list. Whoever marks an email as spam wants no more of them."""
-    if event.type in _GIVING:
-        purpose = event.properties.get("purpose")
-        return {purpose: _GIVING[event.type]} if isinstance(purpose, str) else None
-    if event.type in _EMAILS and event.properties.get("list_id") is None:
-        return {"email": _EMAILS[event.type]}
-    return None
 
 
 def _linking(identifiers: Values) -> Values:

@@ -1,10 +1,12 @@
 """The role `collect`: events over HTTP to Kafka. It knows nothing of the projections."""
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
+from producers.fetching import get_past_the_guard
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
@@ -48,6 +50,7 @@ def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> Fas
         throttle=Throttle(system_clock, settings.failures_per_minute),
         public_url=settings.public_url,
         box=base.declarations.box,
+        get=partial(get_past_the_guard, allow_private=settings.allow_private_webhooks),
     )
     add_collector(app, routes)
     health.add_health(app, _readiness(base), metrics)

@@ -2,7 +2,6 @@
 and every redirect like the first URL."""
 
 import asyncio
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -10,8 +9,9 @@ from urllib.parse import urljoin, urlsplit
 
 import httpcore
 
-from destinations.senders.guard import GuardedBackend, Lookup, check_url, system_lookup
 from producers.watched.url import Fetched
+from registry.guard import Lookup, system_lookup
+from registry.guarded_get import Guarded, about, guarded_get
 from schemas.errors import Backpressure, InvalidInput
 
 MAX_BYTES: Final = 4 * 1024**3
@@ -19,7 +19,7 @@ MAX_REDIRECTS: Final = 5
 IDLE_S: Final = 60.0
 """Seconds in which something of the body has to arrive."""
 
-_OWN: Final = {"user-agent": "Simorgh-Watch/1", "accept-encoding": "identity"}
+_OWN: Final = {"user-agent": "Simorgh-Watch/1"}
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
@@ -64,46 +64,31 @@ class GuardedFetch:
 
     async def _get(self, url: str, headers: Mapping[str, str], target: Path) -> Fetched | str:
         """What was fetched, or the URL of a redirect."""
-        try:
-            there = check_url(url, allow_private=self._allow_private)
-        except InvalidInput as error:
-            raise Backpressure(error.message.replace("webhook.url", "watched URL"), code=error.code) from None
-        request = httpcore.Request(
-            "GET",
-            httpcore.URL(
-                scheme=there.scheme.encode(), host=there.host.encode(), port=there.port, target=there.path.encode()
-            ),
-            headers=list((_OWN | {"host": there.authority} | dict(headers)).items()),
-            extensions={"timeout": {"connect": 10.0, "read": IDLE_S, "write": IDLE_S}},
+        get = guarded_get(
+            url, _OWN | dict(headers), idle_s=IDLE_S, allow_private=self._allow_private, lookup=self._lookup
         )
-        backend = GuardedBackend(allow_private=self._allow_private, lookup=self._lookup)
-        async with httpcore.AsyncHTTPConnection(
-            request.url.origin, ssl_context=ssl.create_default_context(), network_backend=backend
-        ) as connection:
-            try:
-                response = await connection.handle_async_request(request)
-            except InvalidInput as error:  # an address behind the name
-                raise Backpressure(error.message.replace("webhook.url", "watched URL"), code=error.code) from None
-            told = {name.decode().lower(): value.decode("latin-1") for name, value in response.headers}
-            try:
-                if response.status in _REDIRECTS and told.get("location"):
-                    return told["location"]
-                if response.status == 304:
-                    return Fetched(304, told)
-                if response.status != 200:
+        try:
+            async with get as answer:
+                if answer.status in _REDIRECTS and answer.headers.get("location"):
+                    return answer.headers["location"]
+                if answer.status == 304:
+                    return Fetched(304, answer.headers)
+                if answer.status != 200:
                     raise Backpressure(
-                        f"{there.host}: wanted status 200 or 304, got {response.status}; correct the URL, or try again"
+                        f"{answer.host}: wanted status 200 or 304, got {answer.status}; correct the URL, or try again"
                     )
-                await self._keep(response, target, there.host)
-                return Fetched(200, told)
-            finally:
-                await response.aclose()
+                await self._keep(answer, target)
+                return Fetched(200, answer.headers)
+        except InvalidInput as error:
+            raise Backpressure(about(error, "watched URL"), code=error.code) from None
 
-    async def _keep(self, response: httpcore.Response, target: Path, host: str) -> None:
+    async def _keep(self, answer: Guarded, target: Path) -> None:
         size = 0
         with target.open("wb") as file:
-            async for piece in response.aiter_stream():
+            async for piece in answer.pieces():
                 size += len(piece)
                 if size > self._max_bytes:
-                    raise Backpressure(f"{host}: wanted at most {self._max_bytes:,} bytes, got more; split the file")
+                    raise Backpressure(
+                        f"{answer.host}: wanted at most {self._max_bytes:,} bytes, got more; split the file"
+                    )
                 file.write(piece)

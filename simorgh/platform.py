@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
 from privacy.log import SealedLog
+from producers.fetching import get_past_the_guard
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
@@ -389,6 +391,7 @@ class Platform:
             throttle=throttle,
             public_url=self.settings.public_url,
             box=self.box,
+            get=partial(get_past_the_guard, allow_private=self.settings.allow_private_webhooks),
         )
         add_collector(app, collector)
         watch(app, metrics, literal_paths(collector))

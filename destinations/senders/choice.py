@@ -4,9 +4,9 @@ import ssl
 
 import httpcore
 
-from destinations.senders.guard import Lookup, system_lookup
 from destinations.senders.port import OpenSender, Sender
 from destinations.senders.webhook import WebhookSender
+from registry.guard import Lookup, system_lookup
 from registry.models import Trigger
 from schemas.clock import Clock
 

@@ -3,8 +3,8 @@
 import secrets
 from collections.abc import Callable
 
-from destinations.senders.guard import check_url
 from destinations.senders.signing import new_secret, secret_key
+from registry.guard import check_url
 from schemas.errors import InvalidInput
 from schemas.untyped import JsonObject
 

@@ -15,8 +15,8 @@ from typing import Final
 import httpcore
 
 from destinations.delivery import Answer, Delivery
-from destinations.senders.guard import GuardedBackend, Lookup, Target, check_url, system_lookup
 from destinations.senders.signing import secret_key, signed_headers
+from registry.guard import GuardedBackend, Lookup, Target, check_url, system_lookup
 from registry.models import Webhook
 from schemas.clock import Clock
 from schemas.errors import InvalidInput

@@ -5,8 +5,8 @@ Each method raises `ValueError` with a reason code of `producers.files.reasons`.
 
 import math
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, tzinfo
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from schemas.errors import InvalidIdentifier
 PHONE: Final = "phone_written_internationally"
 FRACTION: Final = "fraction_removed"
 
+_CLOCK_DIGITS: Final = re.compile(r"[0-9]{1,4}", re.ASCII)
 _TENTHS_OF_NOTHING: Final = re.compile(r"\d+\.0")
 _ROUNDED: Final = re.compile(r"[0-9](\.[0-9]+)?[eE]\+?[0-9]+", re.ASCII)
 _SEPARATES: Final = re.compile(r"[\s().\-/]")
@@ -58,6 +59,7 @@ class Cells:
         self.text: Callable[[object], str] = lru_cache(8_192, typed=True)(self._text)
         self.number: Callable[[object], Number] = lru_cache(8_192, typed=True)(self._number)
         self.instant: Callable[[object], Moment] = lru_cache(1_024, typed=True)(self._instant)
+        self._at_clock: Callable[..., Moment] = lru_cache(8_192, typed=True)(self._joined)
         self.identifier: Callable[[str, object], Told] = lru_cache(8_192, typed=True)(self._identifier)
         self.value: Callable[[object, Read], Told] = lru_cache(8_192, typed=True)(self._value)
 
@@ -91,6 +93,33 @@ class Cells:
         if not isinstance(value, str) and self.text(value):
             return read_time(value, self._zone, self._pattern, self._calendar)
         return read_time(self.text(value), self._zone, self._pattern, self._calendar)
+
+    def moment(self, values: Sequence[object]) -> Moment:
+        """The instant in one cell, or in those of the day and of its time."""
+        if len(values) == 1:
+            return self.instant(values[0])
+        return self._at_clock(*values)
+
+    def _joined(self, day: object, clock: object) -> Moment:
+        of_day = self._clock_text(clock)
+        if not of_day:
+            return self.instant(day)
+        if isinstance(day, date):  # a cell of a sheet, which holds no text that a pattern could be of
+            return read_time(f"{day:%Y-%m-%d} {of_day}", self._zone, None, self._calendar)
+        return self.instant(f"{text} {of_day}" if (text := self.text(day)) else "")
+
+    def _clock_text(self, clock: object) -> str:
+        """As text: `9:05` and `905` as `09:05` unless a pattern says how it is written; a sheet's share of a day."""
+        if isinstance(clock, float) and 0 <= clock < 1:
+            return str(time(*divmod(round(clock * 1440) % 1440, 60)))
+        if isinstance(clock, datetime):
+            return str(clock.time())
+        text = ascii_digits(self.text(clock))
+        if self._pattern is not None:
+            return text
+        if _CLOCK_DIGITS.fullmatch(text):
+            text = f"{text.zfill(4)[:2]}:{text.zfill(4)[2:]}"
+        return f"0{text}" if text[1:2] == ":" else text
 
     def _identifier(self, type_: str, value: object) -> Told:
         """The text of an identifier, a phone number in E.164; "" for an empty cell."""

@@ -1,4 +1,4 @@
-"""What columns are called, in English and Persian, by their meaning. A further name, or language, is a word here."""
+"""What columns are called, in English, Persian, German and French, by their meaning. A further name is a word here."""
 
 import re
 import unicodedata
@@ -50,10 +50,11 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "printed at", "purchase date", "transaction date", "تاریخ", "زمان", "تاریخ سفارش", "تاریخ فاکتور", "تاریخ خرید",
         "تاریخ ثبت", "تاریخ و ساعت",
     ),
+    "clock": ("hour", "time of day", "order time", "purchase time", "transaction time", "trans time", "ساعت"),
     "updated": ("updated at", "modified", "last modified", "modified at", "changed at", "تاریخ ویرایش", "آخرین ویرایش"),
     "sku": (
-        "sku", "item", "article", "product", "product id", "product code", "stockcode", "stock code", "item id", "plu",
-        "barcode", "کد کالا", "کد محصول", "شناسه محصول", "بارکد", "کالا", "محصول",
+        "sku", "product id", "product code", "stockcode", "stock code", "item id", "item code", "plu", "barcode",
+        "کد کالا", "کد محصول", "شناسه محصول", "بارکد",
     ),
     "product_name": (
         "product name", "item name", "description", "article name", "label", "title", "نام کالا", "نام محصول",
@@ -80,7 +81,40 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "owner": ("owner", "lead owner", "assigned to", "کارشناس", "مسئول"),
     "status": ("status", "lead status", "stage", "وضعیت", "مرحله"),
     "event": ("event", "event type", "event name", "type", "action", "رویداد", "نوع رویداد"),
-    "id": ("id", "row id", "record id", "شناسه", "کد", "ردیف"),
+    "id": ("id", "row id", "record id", "unique id", "شناسه", "کد", "ردیف"),
+}  # fmt: skip
+
+
+GERMAN_AND_FRENCH: Final[dict[str, tuple[str, ...]]] = {
+    "email": ("e mail adresse", "courriel", "adresse email",),
+    "phone": ("telefon", "handy", "telefonnummer", "téléphone", "portable",),
+    "user_id": ("kundennummer", "kunden nr", "kundennr", "kunden id", "numéro client", "id client",),
+    "loyalty_card": ("kundenkarte", "carte de fidélité",),
+    "first_name": ("vorname", "prénom",),
+    "last_name": ("nachname", "nom de famille",),
+    "city": ("ort", "stadt", "ville",),
+    "country": ("land", "pays",),
+    "address": ("straße", "strasse", "adresse",),
+    "postal_code": ("plz", "postleitzahl", "code postal",),
+    "birthday": ("geburtsdatum", "geburtstag", "date de naissance",),
+    "account": ("firma", "unternehmen", "société", "entreprise",),
+    "document": (
+        "rechnung", "rechnungsnummer", "bestellung", "bestellnummer", "bon", "bonnummer", "belegnummer", "commande",
+        "numéro de commande", "facture", "numéro de facture",
+    ),
+    "time": ("datum", "rechnungsdatum", "bestelldatum", "date de commande",),
+    "sku": ("artikelnummer", "artikel nr", "référence",),
+    "product_name": ("bezeichnung", "artikelbezeichnung", "désignation",),
+    "quantity": ("menge", "anzahl", "quantité",),
+    "price": ("preis", "einzelpreis", "stückpreis", "prix", "prix unitaire",),
+    "amount": ("betrag", "montant",),
+    "discount": ("rabatt", "remise",),
+    "tax": ("mwst", "tva",),
+    "total": ("gesamt", "summe", "gesamtbetrag",),
+    "currency": ("währung", "devise",),
+    "category": ("kategorie", "warengruppe", "catégorie",),
+    "store": ("filiale", "magasin",),
+    "clock": ("uhrzeit", "heure",),
 }  # fmt: skip
 
 
@@ -92,4 +126,12 @@ def folded(name: str) -> str:
     return " ".join(re.split(r"[^\w]+|_", text.casefold())).strip()
 
 
-BY_WORD: Final = {folded(word): meaning for meaning, words in WORDS.items() for word in words}
+PRODUCTS: Final = frozenset(("product", "item", "article", "artikel", "produkt", "produit", "کالا", "محصول"))
+"""A product's name or its number: the other columns and the values decide."""
+
+BY_WORD: Final = {
+    folded(word): meaning
+    for words_of in (GERMAN_AND_FRENCH, WORDS)
+    for meaning, words in words_of.items()
+    for word in words
+}

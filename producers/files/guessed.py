@@ -35,11 +35,11 @@ class Guess:
 
 
 def toml(guess: Guess, path: Path, form: Format, channel: str | None) -> Iterator[str]:
-    yield f"# A guess from the first rows of {_quoted(path.name)}. Check it, then try it with --dry-run."
+    yield f"# A guess from the first rows of {quoted(path.name)}. Check it, then try it with --dry-run."
     for doubt in guess.doubts:
         yield f"# CHECK: {doubt}"
     yield f'kind = "{guess.kind}"'
-    yield f"name = {_quoted(_slug(path))}            # part of every event's id: keep it the same"
+    yield f"name = {quoted(_slug(path))}            # part of every event's id: keep it the same"
     yield f'channel = "{channel or ("pos" if guess.kind == "orders" else "server")}"'
     if guess.region:
         yield f'region = "{guess.region}"             # of phone numbers without a country'
@@ -50,7 +50,9 @@ def toml(guess: Guess, path: Path, form: Format, channel: str | None) -> Iterato
     when = guess.columns.get("time") or guess.columns.get("updated")
     if when:
         yield "\n[time]"
-        yield f"column = {_quoted(when)}" + _because(guess, "time")
+        yield f"column = {quoted(when)}" + _because(guess, "time")
+        if "clock" in guess.columns:
+            yield f"clock = {quoted(guess.columns['clock'])}"
         if guess.format:
             yield f'format = "{guess.format}"'
         if guess.calendar:
@@ -60,7 +62,7 @@ def toml(guess: Guess, path: Path, form: Format, channel: str | None) -> Iterato
     for meaning in PEOPLE:
         if meaning in guess.columns and guess.kind != "accounts":
             yield "\n[[identifiers]]"
-            yield f"column = {_quoted(guess.columns[meaning])}" + _because(guess, meaning)
+            yield f"column = {quoted(guess.columns[meaning])}" + _because(guess, meaning)
             yield f'type = "{meaning}"'
     yield from _sections(guess)
 
@@ -68,14 +70,14 @@ def toml(guess: Guess, path: Path, form: Format, channel: str | None) -> Iterato
 def _rows(guess: Guess) -> Iterator[str]:
     columns = guess.columns
     if guess.kind in ("people", "accounts") and "account" in columns:
-        yield f"account = {_quoted(columns['account'])}" + _because(guess, "account")
+        yield f"account = {quoted(columns['account'])}" + _because(guess, "account")
     if guess.kind == "leads" and (own := columns.get("lead") or columns.get("id")):
-        yield f"id = {_quoted(own)}"
+        yield f"id = {quoted(own)}"
     if guess.kind == "events":
         if "id" in columns:
-            yield f"id = {_quoted(columns['id'])}" + _because(guess, "id")
+            yield f"id = {quoted(columns['id'])}" + _because(guess, "id")
         if "event" in columns:
-            yield f"type_column = {_quoted(columns['event'])}" + _because(guess, "event")
+            yield f"type_column = {quoted(columns['event'])}" + _because(guess, "event")
         else:
             yield 'type = "imported"            # CHECK: no column has the event\'s type'
 
@@ -83,9 +85,9 @@ def _rows(guess: Guess) -> Iterator[str]:
 def _format(guess: Guess, form: Format) -> Iterator[str]:
     lines = []
     if form.delimiter not in (None, ","):
-        lines.append(f"delimiter = {_quoted(form.delimiter or '')}")
+        lines.append(f"delimiter = {quoted(form.delimiter or '')}")
     if form.encoding not in (None, "utf-8", "utf-8-sig"):
-        lines.append(f"encoding = {_quoted(form.encoding or '')}")
+        lines.append(f"encoding = {quoted(form.encoding or '')}")
     if guess.decimal == ",":
         lines.append('decimal = ","')
     if lines:
@@ -98,20 +100,20 @@ def _sections(guess: Guess) -> Iterator[str]:
     if guess.kind == "orders":
         yield "\n[document]"
         if "document" in columns:
-            yield f"column = {_quoted(columns['document'])}" + _because(guess, "document")
+            yield f"column = {quoted(columns['document'])}" + _because(guess, "document")
         else:
-            yield f"columns = [{', '.join(map(_quoted, guess.made_of))}]"
+            yield f"columns = [{', '.join(map(quoted, guess.made_of))}]"
         yield "\n[line]"
         for meaning, name in (("sku", "sku"), ("name", "product_name"), ("quantity", "quantity"), ("price", "price"),
                               ("amount", "amount"), ("discount", "discount"), ("tax", "tax")):  # fmt: skip
             if name in columns:
-                yield f"{meaning} = {_quoted(columns[name])}" + _because(guess, name)
+                yield f"{meaning} = {quoted(columns[name])}" + _because(guess, name)
         yield from _table("line.properties", guess, ("category", "brand"))
         if {"total", "currency"} & columns.keys():
             yield "\n[order]"
             for name in ("total", "currency"):
                 if name in columns:
-                    yield f"{name} = {_quoted(columns[name])}" + _because(guess, name)
+                    yield f"{name} = {quoted(columns[name])}" + _because(guess, name)
         yield from _table("order.properties", guess, ("store", "coupon"))
         traits = tuple(one for one in _TRAITS if one not in ("email", "phone"))
         if any(one in columns for one in PEOPLE):
@@ -133,7 +135,7 @@ def _table(title: str, guess: Guess, meanings: Sequence[str], *, others: bool = 
             lines.append(f"{name} = {_cell(guess.columns[meaning], meaning)}" + _because(guess, meaning))
     if others:
         taken = {line.partition(" =")[0] for line in lines}
-        lines += [f"{_quoted(column)} = {_quoted(column)}" for column in guess.others if column not in taken]
+        lines += [f"{quoted(column)} = {quoted(column)}" for column in guess.others if column not in taken]
     if lines:
         yield f"\n[{title}]"
         yield from lines
@@ -141,14 +143,14 @@ def _table(title: str, guess: Guess, meanings: Sequence[str], *, others: bool = 
 
 def _cell(column: str, meaning: str) -> str:
     read = {"birthday": "date", "phone": "phone", "employees": "number"}.get(meaning)
-    return f'{{column = {_quoted(column)}, read = "{read}"}}' if read else _quoted(column)
+    return f'{{column = {quoted(column)}, read = "{read}"}}' if read else quoted(column)
 
 
 def _because(guess: Guess, meaning: str) -> str:
     return f"            # {guess.why[meaning]}" if guess.why.get(meaning) == "by its values" else ""
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """As a TOML string."""
     return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\u{ord(c):04x}" for c in text) + '"'
 

@@ -50,7 +50,7 @@ class RowMapping(Common):
         return self.time
 
     def needed_columns(self) -> tuple[str, ...]:
-        named = [self.id, self.time.column if self.time else None, self.type_column]
+        named = [self.id, *(self.time.columns if self.time else ()), self.type_column]
         wanted = [one for one in named if one is not None]
         if self.kind == "accounts" and self.account is not None:
             wanted.append(self.account)
@@ -89,8 +89,7 @@ def load_mapping(given: Path | str) -> Mapping:
     """Read a .toml or .json mapping, or a shipped one by its name. Raises `InvalidInput` with every fault at once."""
     path = Path(given)
     if str(given) in shipped():
-        raw = (files("producers.files") / "shipped" / f"{given}.toml").read_text("utf-8")
-        return parse_mapping(tomllib.loads(raw), str(given))
+        return parse_mapping(tomllib.loads(text_of(str(given))), str(given))
     try:
         content = path.read_bytes()
         parsed = orjson.loads(content) if path.suffix == ".json" else tomllib.loads(content.decode("utf-8-sig"))
@@ -111,6 +110,11 @@ def load_mapping(given: Path | str) -> Mapping:
             code="invalid_mapping",
         ) from error
     return parse_mapping(parsed, str(path))
+
+
+def text_of(shipped: str) -> str:
+    """The TOML of a shipped mapping."""
+    return (files("producers.files") / "shipped" / f"{shipped}.toml").read_text("utf-8")
 
 
 def shipped() -> list[str]:

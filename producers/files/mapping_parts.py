@@ -90,9 +90,16 @@ class Time(Part):
     """
 
     column: Column
+    clock: Column | None = None
+    """The column of the time of day, where a file keeps it apart from the day. `format` is then of both, with a blank
+    between them."""
     format: str | None = None
     zone: str | None = None
     calendar: Calendar = "auto"
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (self.column,) if self.clock is None else (self.column, self.clock)
 
     @field_validator("format")
     @classmethod

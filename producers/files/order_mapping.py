@@ -109,7 +109,7 @@ class OrderMapping(Common):
 
     def needed_columns(self) -> tuple[str, ...]:
         line = self.line
-        wanted = [*self.document.parts, self.time.column]
+        wanted = [*self.document.parts, *self.time.columns]
         wanted += [one for one in (line.sku, line.quantity, line.price, line.amount) if one is not None]
         return tuple(dict.fromkeys(wanted))
 

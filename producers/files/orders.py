@@ -53,6 +53,7 @@ class OrderReader:
         self._cells = Cells(mapping)
         self._at = {column: position for position, column in enumerate(mapping.columns())}
         self._document_at = [self._at[column] for column in mapping.document.parts]
+        self._time_at = [self._at[column] for column in mapping.time.columns]
         self._order_columns = [column for column in mapping.order_columns() if column in self._at]
         self._customer = lru_cache(8_192, typed=True)(self._read_customer)
         self._seen_traits: dict[Customer, list[tuple[int, str, tuple[tuple[str, Any], ...]]]] = {}
@@ -120,7 +121,7 @@ class OrderReader:
         """The line; None if nothing was sold. Notes the document's time. Raises `Unusable`."""
         columns = self._mapping.line
         try:
-            moment = self._cells.instant(row.values[self._at[self._mapping.time.column]])
+            moment = self._cells.moment([row.values[at] for at in self._time_at])
         except ValueError as fault:
             if str(fault) != "missing":  # it may stand on another line
                 raise Unusable(f"time_{fault}", self._mapping.time.column) from None

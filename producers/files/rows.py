@@ -146,7 +146,7 @@ class RowReader:
         if when is None:
             return None
         try:
-            moment = self._cells.instant(row.values[self._at[when.column]])
+            moment = self._cells.moment([row.values[self._at[column]] for column in when.columns])
         except ValueError as error:
             fault = Unusable(f"time_{error}", when.column)
             if not self._kind.lasts:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from producers.consent import said_in_text
 from producers.vendors.connector import Connector, parsed
 from producers.vendors.mapping import EventMap, Field, IdentifierField, Meaning, TimeField, ValueField
 from producers.vendors.paths import as_text
@@ -22,8 +23,6 @@ _HEADER: Final = "x-twilio-signature"
 _MOST_FIELDS: Final = 2_000
 _BODY_HASH: Final = re.compile(r"[?&]bodySHA256=([0-9a-fA-F]{64})(?:&|$)")
 """In the signed address, not in the query as it came: that may be another one."""
-_STOP: Final = ("STOP", "STOPALL", "UNSUBSCRIBE", "CANCEL", "END", "QUIT")
-_START: Final = ("START", "UNSTOP")
 _NOBODY: Final = ("+266696687", "+7378742833", "+2562533", "+8656696", "+86282452253", "anonymous", "unknown")
 """What stands for a hidden number, such as ANONYMOUS on a telephone's keys."""
 _OF_A_CALL: Final = frozenset(("RecordingStatus", "TranscriptionSid"))
@@ -132,10 +131,9 @@ def _message(of: Mapping[str, object], status: str) -> Iterator[object]:
         "of": of,
     }
     yield item
-    said = as_text(of.get("OptOutType") or of.get("Body")) or ""
-    word = said.strip().upper()
-    if came and (word in _STOP or word in _START):
-        yield item | {"kind": "stop" if word in _STOP else "start", "id": f"{sid}:consent"}
+    said = said_in_text(as_text(of.get("OptOutType") or of.get("Body")) or "")
+    if came and said:
+        yield item | {"kind": "start" if said["sms"] else "stop", "id": f"{sid}:consent"}
 
 
 def reply(request: VendorRequest) -> Reply:

@@ -18,7 +18,7 @@ from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
 from privacy.secret_box import SecretBox
 from producers.door import Door
-from producers.fetching import Get, get_over_https
+from producers.fetching import Get, get_past_the_guard
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
 from producers.shortcut import add_collector
@@ -123,7 +123,7 @@ def world(
     clock: Clock = lambda: NOW,
     queue_limit: int = 100_000,
     box: SecretBox | None = None,
-    get: Get = get_over_https,
+    get: Get = get_past_the_guard,
 ) -> Iterator[World]:
     log = SqliteEventLog(folder / "log.db", queue_limit=queue_limit)
     registry = Registry(log, clock, env_write_key=KEY)

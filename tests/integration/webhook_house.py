@@ -10,9 +10,9 @@ import orjson
 
 from destinations.delivery import DeliveryRow
 from destinations.senders.choice import senders
-from destinations.senders.guard import Lookup, system_lookup
 from destinations.stage import TriggerStage
 from eventlog.sqlite import SqliteEventLog
+from registry.guard import Lookup, system_lookup
 from registry.registry import Registry
 from schemas import topics
 from tests.integration.deliveries_table import Table

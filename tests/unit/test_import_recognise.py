@@ -2,13 +2,14 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from producers.files.columns import folded
 from producers.files.guess import guess_mapping
 from producers.files.importer import import_file, read_events
-from producers.files.mapping import parse_mapping
+from producers.files.mapping import load_mapping, parse_mapping
 from producers.files.recognise import delimiter_of, encoding_of
 from producers.files.report import Report
 from schemas.errors import InvalidInput
@@ -164,3 +165,56 @@ def test_a_file_of_nothing_known_is_no_guess(tmp_path: Path) -> None:
 def test_names_are_compared_without_case_marks_and_variants_of_letters() -> None:
     assert folded("Invoice_No") == folded("invoice no") == folded("InvoiceNo")
     assert folded("شماره‌ی موبايل") == folded("شماره ی موبایل")
+
+
+@pytest.mark.parametrize(
+    ("rows", "time", "first"),
+    [
+        ("time,date\n9:05,2025-01-02\n18:40,2025-01-03\n", {"column": "date", "clock": "time"}, "2025-01-02T09:05"),
+        ("date,trans time\n2025-01-02,905\n2025-01-03,1840\n", {}, "2025-01-02T09:05"),
+        ("Date,Time\n01/13/2025,09:05 PM\n01/14/2025,06:40 PM\n", {"format": "%m/%d/%Y %I:%M %p"}, "2025-01-13T21:05"),
+        ("تاریخ,ساعت\n۱۴۰۳/۰۷/۱۵,۹:۰۵\n۱۴۰۳/۰۷/۱۶,۱۸:۴۰\n", {"calendar": "jalali"}, "2024-10-06T05:35"),
+    ],
+)
+def test_the_time_of_day_may_have_a_column_of_its_own(
+    tmp_path: Path, rows: str, time: dict[str, str], first: str
+) -> None:
+    lines = rows.splitlines()
+    text = "\n".join([f"receipt,amount,{lines[0]}", *(f"{n},2.5,{line}" for n, line in enumerate(lines[1:]))])
+    mapping, _ = guessed(tmp_path / "till.csv", text)
+    when: Any = mapping["time"]
+    assert "clock" in when
+    assert time.items() <= when.items()
+    report = import_file(tmp_path / "till.csv", parse_mapping(mapping), None)
+    assert not report.rejected
+    assert report.first_events[0]["time"].startswith(first)
+
+
+def test_a_known_export_is_recognised(tmp_path: Path) -> None:
+    columns = load_mapping("shopify-orders").columns()
+    mapping, told = guessed(tmp_path / "x.csv", ",".join(columns[:-3]) + "\n")
+    assert "--mapping shopify-orders" in told
+    assert parse_mapping(mapping) == load_mapping("shopify-orders")
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ("sku,product", {"sku": "sku", "name": "product"}),
+        ("product,sku", {"sku": "sku", "name": "product"}),
+        ("item,description", {"sku": "item", "name": "description"}),
+    ],
+)
+def test_a_product_is_a_name_or_a_number(tmp_path: Path, columns: str, line: dict[str, str]) -> None:
+    mapping, _ = guessed(tmp_path / "x.csv", f"receipt,date,amount,{columns}\n1,2025-01-02,2.5,A1,A2\n")
+    found: Any = mapping["line"]
+    assert line.items() <= found.items()
+
+
+def test_what_cannot_be_guessed_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="wanted a column of the orders' time"):
+        guessed(tmp_path / "x.csv", "basket_id,day,sales_value\n1,7,2.5\n")
+    _, told = guessed(tmp_path / "x.csv", "date,amount\n2025-01-02,2.5\n")
+    assert "all rows of one time become one order" in told
+    _, told = guessed(tmp_path / "x.csv", "a@b.org,Ann\nc@d.org,Bob\n")
+    assert "the first line looks like a row" in told

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 import httpcore
 import pytest
 
-from destinations.senders.guard import (
+from registry.guard import (
     GuardedBackend,
     Lookup,
     check_url,
