@@ -17,11 +17,9 @@ __all__ = ["LATEST", "compress", "decompress"]
 LATEST: Final = 1
 _OPTIONS: Final[dict[int, int]] = {
     zstd.CompressionParameter.compression_level: 3,
-    zstd.CompressionParameter.window_log: 14,
-    zstd.CompressionParameter.content_size_flag: 0,
     zstd.CompressionParameter.dict_id_flag: 0,
 }
-"""Each event says which dictionary it is, and how long it is follows from itself."""
+"""Each event says which dictionary it is. How long it is stays in it: so it is opened in one step."""
 
 
 @cache

@@ -69,7 +69,7 @@ def seal(
     others as a JSON object. `facts`: the properties in the clear, as a JSON object; `whole`: these are all properties,
     and the content has none. `owner`: the node of `key` in hex where that is not the anchor's.
     """
-    sealed = b2a_base64(key.seal(compress(content), _bound(event, LATEST)), newline=False)
+    sealed = b2a_base64(key.seal(compress(content), f"{event}{LATEST}".encode()), newline=False)
     whose = f'"node":"{owner}",' if owner else ""
     all_of_them = '"whole":1,' if whole else ""
     head = (
@@ -110,11 +110,11 @@ def stripped(value: bytes) -> bytes:
     parts = opened_parts(value)
     if parts is None:
         return value
-    return _in_the_clear(parts.clear, parts.facts, _key(value).key)
+    return _in_the_clear(parts.clear, parts.facts, _key(value).key.encode())
 
 
-def _in_the_clear(clear: bytes, facts: bytes, event: str) -> bytes:
-    return b'%b"properties":%b,"id":"%b"}' % (clear, facts, event.encode())
+def _in_the_clear(clear: bytes, facts: bytes, event: bytes) -> bytes:
+    return b'%b"properties":%b,"id":"%b"}' % (clear, facts, event)
 
 
 class Opener:
@@ -147,7 +147,7 @@ class _Blob(NamedTuple):
 
     node: int
     id: str
-    event: str
+    event: bytes
     clear: int
     whole: bool
     facts: int
@@ -159,7 +159,7 @@ class _Blob(NamedTuple):
         clear, facts = value[: self.clear], value[self.clear + len(_PROPERTIES) : self.facts]
         if key is not None:
             try:
-                bound = _bound(self.event, self.dictionary)
+                bound = b"%b%d" % (self.event, self.dictionary)
                 content = decompress(key.open(a2b_base64(self.content), bound), self.dictionary)
                 properties = b"%b%b," % (_PROPERTIES, facts) if self.whole else b""
                 lengths = (len(clear), len(facts))
@@ -183,15 +183,9 @@ def _look(value: bytes) -> _Blob | None:
         node = value.find(_NODE, 0, end) + len(_NODE)
         owner = value[node : node + 32]
     try:
-        return _Blob(
-            int(owner, 16), key.decode(), event.decode(), end, whole is not None, start, int(dictionary), content
-        )
+        return _Blob(int(owner, 16), key.decode(), event, end, whole is not None, start, int(dictionary), content)
     except ValueError:
         return None
-
-
-def _bound(event: str, dictionary: int) -> bytes:
-    return f"{event}{dictionary}".encode()
 
 
 def _pick(keys: Sequence[DataKey], id: str) -> DataKey | None:

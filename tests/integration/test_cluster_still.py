@@ -46,8 +46,9 @@ def test_a_worker_that_stood_still_leaves_nothing(chdb_dsn: str, tmp_path: Path,
         node = door_of(cluster).node(SOURCES[0], *WHO[0])
         assert node is not None
         identified(cluster, "e2", "Isfahan")
-        for worker in cluster.workers if stage == "profiles" else ():
-            cluster.step(worker, "events")
+        for upstream in ("events", "identity") if stage == "profiles" else ():
+            for worker in cluster.workers:
+                cluster.step(worker, upstream)
         stopped = False
         for _ in range(3):
             for worker in list(cluster.workers):

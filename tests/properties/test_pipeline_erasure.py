@@ -264,6 +264,7 @@ def coming_back(r: Random, past: Past) -> list[Incoming]:
 
 
 def come_back(r: Random, house: House, past: Past, returning: Returning, make_house: MakeHouse) -> list[Verdict]:
+    """What the person sends then; copies of what they sent before come with it, and tell nothing."""
     again = coming_back(r, past)
     house.registry.refresh()
     assert house.clock() <= past.again_at
@@ -273,7 +274,7 @@ def come_back(r: Random, house: House, past: Past, returning: Returning, make_ho
     came = sent[: len(again)]
     if returning == REFUSE:
         assert all(isinstance(one, Refused) and (one.code, one.message) == (SUPPRESSED, None) for one in came)
-        return sent
+        return came
     new = {from_hex(one["node"]) for verdict in came for one in orjson.loads(verdict[1])["identifiers"]}
     assert new.isdisjoint(past.forgotten)
     with make_house(now=past.again_at, sealed=True) as fresh:
@@ -284,7 +285,7 @@ def come_back(r: Random, house: House, past: Past, returning: Returning, make_ho
         send(r, fresh, again)
         fresh.settle()
         assert shown(house, new) == shown(fresh)
-    return sent
+    return came
 
 
 def shown(house: House, nodes: Collection[int] | None = None) -> list[str]:
