@@ -14,7 +14,7 @@ from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
 from registry.models import Retention
 from schemas import topics
-from stream_processors.host.retained import Limits
+from stream_processors.host.retained import KeptSince
 
 _LOG: Final = logging.getLogger(__name__)
 _READ: Final = 5_000
@@ -25,7 +25,7 @@ _PAUSE_SECONDS: Final = 0.1
 def expire(log: SqliteEventLog, retentions: Iterable[Retention], now: int) -> int:
     """Take out what is older than its retention. Blocks; returns how many records that were. `now`: ms. Raises
     `Damaged` where the log cannot be read."""
-    limits = Limits(retentions, now)
+    limits = KeptSince(retentions, now)
     if not limits:
         return 0
     count = 0

@@ -27,7 +27,7 @@ from stream_processors.host import generation
 from stream_processors.host.generation import Wanted
 from stream_processors.host.lane import Fence, NotMember
 from stream_processors.host.replay import OfGeneration, Replay
-from stream_processors.host.retained import Limits, RetainedLog
+from stream_processors.host.retained import KeptSince, RetainedLog
 from stream_processors.state.poison import MOST_IN_A_ROW
 from warehouse.client import OtherTables, Warehouse
 
@@ -143,9 +143,9 @@ class ReplayKeeper:
             self._warehouse.migrate(number)
         standing = OfGeneration(self._log, stands.live, number)
         _LOG.info("replay: builds generation %d", number)
-        limits = Limits(self._retentions(), self._clock())
+        since = KeptSince(self._retentions(), self._clock())
         replay = Replay(
-            RetainedLog(self._log, limits) if limits else self._log,
+            RetainedLog(self._log, since) if since else self._log,
             self._warehouse,
             self._clock,
             standing,

@@ -35,7 +35,7 @@ _event: Final = msgspec.json.Decoder(_Event).decode
 _rejection: Final = msgspec.json.Decoder(_Rejection).decode
 
 
-class Limits:
+class KeptSince:
     """Type and source -> the moment before which what has them is too old. Moments of one form compare as texts. False
     where nothing is."""
 
@@ -67,7 +67,7 @@ class Limits:
 class RetainedLog(ForwardedRecords):
     """A log that shows what is too old as lost. See `eventlog.port.EventLog`."""
 
-    def __init__(self, log: EventLog, limits: Limits) -> None:
+    def __init__(self, log: EventLog, limits: KeptSince) -> None:
         super().__init__(log)
         self._limits = limits
 

@@ -13,7 +13,7 @@ from registry.models import Retention
 from schemas.clock import iso
 from schemas.topics import EVENTS, REJECTED
 from simorgh.retention import expire
-from stream_processors.host.retained import Limits, RetainedLog
+from stream_processors.host.retained import KeptSince, RetainedLog
 
 DAY = 86_400_000
 NOW = 1_790_000_000_000
@@ -52,7 +52,7 @@ def test_the_shortest_that_fits_holds_and_offsets_stay(log: SqliteEventLog) -> N
     rules = [retention(15), retention(10, "page.viewed"), retention(5, "page.viewed", "app"), retention(12, "rejected")]
     junk = [(b"x", b"junk"), (b"y", b'{"time":3}')]
     left = [*range(10), *range(100, 115), *range(200, 205)]
-    shown = RetainedLog(log, Limits(rules, NOW))
+    shown = RetainedLog(log, KeptSince(rules, NOW))
     assert (kept(shown), kept(shown, REJECTED)) == (left, list(range(13))), "a cluster's replay sees the same"
     assert expire(log, rules, NOW) == 60 - len(left) + 7
     found = [one for part in range(2) for one in log.read(EVENTS, part, 0, 10_000)]
