@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import declarations, ingest, kafka, live, pairs, pipeline, scale, webhooks, worker
+from benchmarks import declarations, erasure, ingest, kafka, live, pairs, pipeline, privacy, scale, webhooks, worker
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
     "webhooks": webhooks.main,
     "pipeline": pipeline.main,
+    "privacy": privacy.main,
+    "erasure": erasure.main,
     "live": live.main,
     "declarations": declarations.main,
     "scale": scale.main,

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -35,12 +35,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from benchmarks.workload import messages
+from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES, IdentityRules
+from privacy.keyring import Keyring
 from producers.budgets import Budgets
 from producers.door import Door
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
+from producers.sealer import Sealer
 from producers.shortcut import add_collector
 from registry.registry import Registry
 from schemas.catalog import Catalog
@@ -52,6 +55,7 @@ from simorgh.settings import load_settings
 from simorgh.shared import default_budget
 
 KEY: Final = "benchmark-key"
+SECRET: Final = b"sixteen bytes ok"
 BATCH: Final = 100
 CONNECTIONS: Final = 4
 BATCHES: Final = 100
@@ -85,13 +89,18 @@ def main() -> None:
     print(f"{'ratio':12}{throughput:>12.2f}{cpu:>15.2f}   (wanted: {GOAL})")
 
 
-def measure(rounds: int = ROUNDS, batches: int = BATCHES) -> dict[str, list[Round]]:
-    """The rounds of both servers, taken in turns; one more before them warms up and does not count."""
+def measure(
+    rounds: int = ROUNDS,
+    batches: int = BATCHES,
+    servers: Sequence[str] = SERVERS,
+    module: str = "benchmarks.ingest",
+) -> dict[str, list[Round]]:
+    """The rounds of both servers of a module, taken in turns; one more before them warms up and does not count."""
     bodies = _bodies(batches)
-    made: dict[str, list[Round]] = {server: [] for server in SERVERS}
+    made: dict[str, list[Round]] = {server: [] for server in servers}
     deadline = time.monotonic() + LONGEST
     with ExitStack() as stack:
-        ports = {server: stack.enter_context(running("benchmarks.ingest", server)) for server in SERVERS}
+        ports = {server: stack.enter_context(running(module, server)) for server in servers}
         for port in ports.values():
             _round(port, bodies)
         for _ in range(rounds):
@@ -188,8 +197,8 @@ async def _used_cpu(request: Request) -> Response:
     return Response(str(time.process_time()))
 
 
-def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
-    """Every way in, as `simorgh serve` has them."""
+def collector_app(log: EventLog, registry: Registry, keyring: Keyring | None = None) -> Starlette:
+    """Every way in, as `simorgh serve` has them. `keyring`: events are sealed under its keys."""
     catalog = Catalog.load()
 
     def rules() -> IdentityRules:
@@ -197,7 +206,8 @@ def collector_app(log: SqliteEventLog, registry: Registry) -> Starlette:
         return DEFAULT_RULES if declared is None else IdentityRules.parse(dict(declared))
 
     budgets = Budgets(default_budget(load_settings()), catalog)
-    door = Door(b"sixteen bytes ok", "default", rules, catalog, random_id, budgets=budgets)
+    sealer = Sealer(keyring, SECRET, "default", catalog) if keyring else None
+    door = Door(SECRET, "default", rules, catalog, random_id, budgets=budgets, sealer=sealer)
     metrics = CollectorMetrics(CollectorRegistry())
     app = FastAPI()
     router = collector_router(

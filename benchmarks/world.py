@@ -6,7 +6,10 @@ from benchmarks.workload import messages, segments
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
 from identity.rules import DEFAULT_RULES
+from privacy.keyring import Keyring
+from privacy.log import SealedLog
 from producers.door import Door, Refused
+from producers.sealer import Sealer
 from producers.verdicts import SdkRequest
 from registry.registry import Registry
 from schemas import topics
@@ -15,22 +18,23 @@ from schemas.clock import random_id, system_clock
 from schemas.errors import Broken
 
 EVENTS_PER_PERSON = 40
+SECRET = b"benchmark-secret"
 _BATCH = 500
 _REQUEST = 20
 """Events of a request, which share the moment of receipt; the next request comes a millisecond later."""
 
 
-def fill_log(path: Path, events: int, rules: int, people: int | None = None) -> None:
+def fill_log(path: Path, events: int, rules: int, people: int | None = None, keyring: Keyring | None = None) -> None:
     """A new log at `path` with `rules` declared segments and `events` events as the web connector makes them.
 
-    Of `people` people, else of as many as makes `EVENTS_PER_PERSON` for each.
+    Of `people` people, else of as many as makes `EVENTS_PER_PERSON` for each. With a `keyring`, sealed.
     """
     log = SqliteEventLog(path)
-    fill(log, events, rules, people)
+    fill(log, events, rules, people, keyring)
     log.close()
 
 
-def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> None:
+def fill(log: EventLog, events: int, rules: int, people: int | None = None, keyring: Keyring | None = None) -> None:
     """The same into an empty log that is open."""
     declare(log, rules)
     registry = Registry(log, system_clock, env_write_key="benchmark")
@@ -38,7 +42,9 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
     if source is None:
         raise Broken("benchmark: wanted its own key, got an unknown one; report this")
     catalog = Catalog.load()
-    door = Door(b"benchmark-secret", "default", lambda: DEFAULT_RULES, catalog, random_id)
+    sealer = Sealer(keyring, SECRET, "default", catalog) if keyring else None
+    door = Door(SECRET, "default", lambda: DEFAULT_RULES, catalog, random_id, sealer=sealer)
+    into: EventLog = SealedLog(log, keyring) if keyring else log
     now = system_clock()
     began = now - events // _REQUEST
     batch = []
@@ -50,10 +56,10 @@ def fill(log: EventLog, events: int, rules: int, people: int | None = None) -> N
             raise Broken(f"benchmark: wanted accepted events, got one refused ({verdict.code}); fix the workload")
         batch.append(verdict)
         if len(batch) == _BATCH:
-            log.append(topics.EVENTS, batch)
+            into.append(topics.EVENTS, batch)
             batch = []
     if batch:
-        log.append(topics.EVENTS, batch)
+        into.append(topics.EVENTS, batch)
 
 
 def declare(log: EventLog, rules: int) -> None:

@@ -7,6 +7,7 @@ In Python a node is an int of 128 bits, in JSON 32 hex digits, in a profile id t
 """
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, Protocol
@@ -17,6 +18,7 @@ _HEX: Final = re.compile(r"[0-9a-f]{32}")
 _PREFIX: Final = "prf_"
 _EVENT: Final = b"simorgh.event"
 _FACT: Final = b"simorgh.fact"
+_EPOCH: Final = b"simorgh.epoch"
 _KNOWN_NODES: Final = 1 << 17
 
 
@@ -25,6 +27,16 @@ def node_of(secret: bytes, workspace: str, type: str, normalised: str) -> int:
     recognised."""
     text = f"{workspace}\x1f{type}\x1f{normalised}"
     return int.from_bytes(blake2b(text.encode(), digest_size=16, key=secret).digest(), "big")
+
+
+def present_node(secret: bytes, node: int, forgotten: Collection[int], returning: Collection[int]) -> int:
+    """The node that stands today for whom `node` stood for at first. `forgotten`: the nodes of everybody who was;
+    `returning`: those of them who may come back, as somebody new: each has a next epoch, whose node nothing but the
+    secret relates to the former one. The result is in `forgotten` if the person may not come back."""
+    while node in forgotten and node in returning:
+        former = node.to_bytes(16, "big")
+        node = int.from_bytes(blake2b(former, digest_size=16, key=secret, person=_EPOCH).digest(), "big")
+    return node
 
 
 class Hasher(Protocol):

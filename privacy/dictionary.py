@@ -4,6 +4,7 @@ A dictionary holds what events have in common: names of members, of SDKs and of 
 a version that was used once stays forever, and a better one gets the next number. How one is made: README.md.
 """
 
+import threading
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -14,7 +15,11 @@ from schemas.errors import Broken
 __all__ = ["LATEST", "compress", "decompress"]
 
 LATEST: Final = 1
-_LEVEL: Final = 3
+_OPTIONS: Final[dict[int, int]] = {
+    zstd.CompressionParameter.compression_level: 3,
+    zstd.CompressionParameter.dict_id_flag: 0,
+}
+"""Each event says which dictionary it is. How long it is stays in it: so it is opened in one step."""
 
 
 @cache
@@ -29,15 +34,19 @@ def _dictionary(version: int) -> zstd.ZstdDict:
     return zstd.ZstdDict(content)
 
 
-@cache
-def _compressor() -> zstd.ZstdCompressor:
-    return zstd.ZstdCompressor(level=_LEVEL, zstd_dict=_dictionary(LATEST).as_digested_dict)
+class _Compressor(threading.local):
+    """A context for each thread: making one takes longer than using it, and it lets in one thread at a time."""
+
+    def __init__(self) -> None:
+        self.of_latest = zstd.ZstdCompressor(options=_OPTIONS, zstd_dict=_dictionary(LATEST).as_digested_dict)
+
+
+_compressor: Final = _Compressor()
 
 
 def compress(content: bytes) -> bytes:
-    """With the latest dictionary. A context is kept, since making one takes longer than using it; it lets in one thread
-    at a time."""
-    return _compressor().compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
+    """With the latest dictionary."""
+    return _compressor.of_latest.compress(content, zstd.ZstdCompressor.FLUSH_FRAME)
 
 
 def decompress(compressed: bytes, version: int) -> bytes:

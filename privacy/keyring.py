@@ -72,9 +72,15 @@ class Keyring:
         self._drawn: list[StoredKey] = []
         self._under_way: list[Future[None]] = []
         self._destroyed: set[int] = set()
-        """Nodes whose keys were destroyed. One may come back into the cache from a thread that was about to use it, and
-        must not open anything."""
+        """Nodes whose keys this process knows to be destroyed. One may come back into the cache from a thread that was
+        about to use it, and must not open anything."""
+        self._forgotten: Callable[[], Collection[int]] = tuple
         store.follow(self._forget)
+
+    def leave_out(self, forgotten: Callable[[], Collection[int]]) -> None:
+        """From now on, open nothing of these nodes, whatever keys there are: one who does not know yet that somebody
+        was forgotten may draw another. Such keys are destroyed later."""
+        self._forgotten = forgotten
 
     # ---- for whoever seals
 
@@ -132,6 +138,8 @@ class Keyring:
         """The keys of these nodes. A node whose keys were destroyed, or that never had one, is left out. Raises
         `Backpressure` where nobody can say whether any were destroyed in the last seconds."""
         self._store.level(LEASE)
+        if forgotten := self._forgotten():
+            nodes = [node for node in nodes if node not in forgotten]
         found = self._at_hand(nodes)
         missing = set(nodes) - found.keys() - self._destroyed
         if missing and self._store.level():
@@ -150,8 +158,12 @@ class Keyring:
     def find_all(self, wanted: Mapping[int, Collection[str]]) -> dict[int, Sequence[DataKey]]:
         """The same, with at least the keys of these ids (node -> ids) that there are: another process may have drawn
         one since."""
-        found = self.find(wanted)
-        missing = {node for node, ids in wanted.items() if not {key.id for key in found.get(node, ())}.issuperset(ids)}
+        found, forgotten = self.find(wanted), self._forgotten()
+        missing = {
+            node
+            for node, ids in wanted.items()
+            if node not in forgotten and not {key.id for key in found.get(node, ())}.issuperset(ids)
+        }
         missing -= self._destroyed
         if missing:
             self._store.level()
@@ -190,6 +202,20 @@ class Keyring:
     def names(self, nodes: Collection[int]) -> dict[int, Name]:
         """What these nodes stand for, where it can still be read."""
         return {node: keys[0].name for node, keys in self.find(nodes).items() if keys[0].name is not None}
+
+    def last_names(self, nodes: Collection[int]) -> dict[int, Name]:
+        """The same, of people who are being forgotten, too: as long as there are keys."""
+        return {node: keys[0].name for node, keys in self._at_hand(nodes).items() if keys[0].name is not None}
+
+    def gone(self, nodes: Collection[int]) -> set[int]:
+        """Those of these nodes of which nothing may be opened any more. Whoever opened something earlier asks before it
+        is written, and afterwards: the process may have stood still meanwhile. Raises `Backpressure` where nobody can
+        say."""
+        self._store.level(LEASE)
+        found = self._destroyed.intersection(nodes)
+        if forgotten := self._forgotten():
+            found.update(node for node in nodes if node in forgotten)
+        return found
 
     # ---- destruction
 
@@ -230,6 +256,15 @@ def _place(node: int, id: bytes) -> bytes:
 
 Names = Callable[[Collection[int]], Mapping[int, Name]]
 """What nodes stand for; those for which nobody can say are left out."""
+
+
+Gone = Callable[[Collection[int]], Collection[int]]
+"""Those of these nodes of which nothing may be written any more; see `Keyring.gone`."""
+
+
+def nobody_gone(nodes: Collection[int]) -> Collection[int]:
+    """Where nobody is forgotten, or what writes is what forgets."""
+    return ()
 
 
 def no_names(nodes: Collection[int]) -> Mapping[int, Name]:

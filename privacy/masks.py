@@ -7,7 +7,7 @@ be personal, or not to be: `traits.city`, `properties.plan`, `context.campaign`.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -63,10 +63,14 @@ _NOTHING: Final = FieldMarks()
 
 
 class Masks:
-    """The masks of a workspace. `declared`: by source; sources that say nothing may be left out."""
+    """The masks of a workspace. `declared`: by source; sources that say nothing may be left out. `purposes`: the names
+    of those that are declared."""
 
-    def __init__(self, declared: Mapping[str, FieldMarks], catalog: Catalog | None = None) -> None:
+    def __init__(
+        self, declared: Mapping[str, FieldMarks], catalog: Catalog | None = None, purposes: Collection[str] = ()
+    ) -> None:
         self._declared = declared
+        self._purposes = purposes
         self._catalog = catalog or Catalog.load()
         personal: frozenset[Path] = frozenset().union(*(one.personal for one in declared.values()))
         self._any = FieldMarks(personal, frozenset().union(*(one.open for one in declared.values())))
@@ -83,6 +87,10 @@ class Masks:
             if node is None or node.get("x-personal"):
                 return False
         return len(path) > 1
+
+    def purpose(self, name: str) -> str:
+        """The name of a purpose. One that nobody declared is a text of a sender's."""
+        return name if name in self._purposes else HIDDEN
 
     def is_declared(self, path: Path, event_type: str = "") -> bool:
         """Whether a name is one that somebody has declared, and no person's data."""

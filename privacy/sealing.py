@@ -5,7 +5,8 @@ event's anchor:
 
     {…, "properties": {<facts>}, "id": "<key>", "sealed": {"clear": 412, "key": …, "dictionary": 1, "content": …}}
 
-An opened event has the content in the place of what follows the first `clear` bytes, and says what the clear part was:
+Where all properties are facts, `sealed` says `"whole":1` after `clear`, and the content does not repeat them. An opened
+event has the content in the place of what follows the first `clear` bytes, and says what the clear part was:
 
     {…, "sealed": [412, 31], "facts": {<facts>}, "id": …, "properties": …, "traits": …, …}
 
@@ -18,8 +19,8 @@ The second follows from the first without the key, so that tables are rid of per
 (`stripped`).
 """
 
-from base64 import b64encode
-from binascii import a2b_base64
+import re
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -36,43 +37,46 @@ _Lengths = tuple[int, int]
 _ID_LENGTH: Final = len(',"id":""') + 32
 
 
-class _Sealed(msgspec.Struct, gc=False):
-    clear: int
+_NODE: Final = b'"node":"'
+"""Its first one is the anchor's: in a text of the sender's, the quotation marks would be escaped."""
+
+_PARTS: Final = re.compile(
+    rb',"id":"([0-9a-f]{32})","sealed":\{(?:"node":"([0-9a-f]{32})",)?"clear":([0-9]{1,9}),(?:"whole":(1),)?'
+    rb'"key":"([0-9a-f]{16})","dictionary":([0-9]{1,4}),"content":"([^"]*)"\}\}'
+).fullmatch
+
+
+class _Key(msgspec.Struct, gc=False):
     key: str
-    dictionary: int
-    content: str
-    node: str | None = None
 
 
-class _Anchor(msgspec.Struct, gc=False):
-    node: str
+_key: Final = msgspec.json.Decoder(_Key).decode
 
 
-class _Head(msgspec.Struct, gc=False):
-    key: str
-    identifiers: tuple[_Anchor, ...] = ()
-
-
-_sealed: Final = msgspec.json.Decoder(_Sealed).decode
-_head: Final = msgspec.json.Decoder(_Head).decode
-
-
-def seal(key: DataKey, event: str, clear: bytes, content: bytes, *, facts: bytes, owner: str | None = None) -> bytes:
+def seal(
+    key: DataKey,
+    event: str,
+    clear: bytes,
+    content: bytes,
+    *,
+    facts: bytes,
+    whole: bool = False,
+    owner: str | None = None,
+) -> bytes:
     """The record of an event.
 
     `event` is its key in hex. `clear`: the members in the clear, from the brace to the last comma. `content`: all
-    others as a JSON object. `facts`: the properties in the clear, as a JSON object. `owner`: the node of `key` in
-    hex where that is not the anchor's.
+    others as a JSON object. `facts`: the properties in the clear, as a JSON object; `whole`: these are all properties,
+    and the content has none. `owner`: the node of `key` in hex where that is not the anchor's.
     """
-    sealed = b64encode(key.seal(compress(content), _bound(event, LATEST))).decode()
+    sealed = b2a_base64(key.seal(compress(content), f"{event}{LATEST}".encode()), newline=False)
     whose = f'"node":"{owner}",' if owner else ""
-    return (
-        clear
-        + _PROPERTIES
-        + facts
-        + f',"id":"{event}","sealed":{{{whose}"clear":{len(clear)},"key":"{key.id}","dictionary":{LATEST}'
-        f',"content":"{sealed}"}}}}'.encode()
+    all_of_them = '"whole":1,' if whole else ""
+    head = (
+        f',"id":"{event}","sealed":{{{whose}"clear":{len(clear)},{all_of_them}"key":"{key.id}"'
+        f',"dictionary":{LATEST},"content":"'
     )
+    return b"".join((clear, _PROPERTIES, facts, head.encode(), sealed, b'"}}'))
 
 
 class Opened(NamedTuple):
@@ -99,6 +103,18 @@ def opened_parts(value: bytes) -> Opened | None:
         return None
     end = start + len(head) + facts
     return Opened(value[:start], value[start + len(head) : end], b"{" + value[end + 1 :])
+
+
+def stripped(value: bytes) -> bytes:
+    """An opened event without what was sealed, as it is read once the key is destroyed. Others stay as they are."""
+    parts = opened_parts(value)
+    if parts is None:
+        return value
+    return _in_the_clear(parts.clear, parts.facts, _key(value).key.encode())
+
+
+def _in_the_clear(clear: bytes, facts: bytes, event: bytes) -> bytes:
+    return b'%b"properties":%b,"id":"%b"}' % (clear, facts, event)
 
 
 class Opener:
@@ -131,47 +147,45 @@ class _Blob(NamedTuple):
 
     node: int
     id: str
-    event: str
+    event: bytes
     clear: int
+    whole: bool
     facts: int
     """Where they end."""
     dictionary: int
-    content: str
+    content: bytes
 
     def open(self, value: bytes, key: DataKey | None) -> bytes:
         clear, facts = value[: self.clear], value[self.clear + len(_PROPERTIES) : self.facts]
         if key is not None:
             try:
-                bound = _bound(self.event, self.dictionary)
+                bound = b"%b%d" % (self.event, self.dictionary)
                 content = decompress(key.open(a2b_base64(self.content), bound), self.dictionary)
-                return b'%b"sealed":[%d,%d],"facts":%b,%b' % (clear, len(clear), len(facts), facts, content[1:])
+                properties = b"%b%b," % (_PROPERTIES, facts) if self.whole else b""
+                lengths = (len(clear), len(facts))
+                return b'%b"sealed":[%d,%d],"facts":%b,%b%b' % (clear, *lengths, facts, properties, content[1:])
             except (InvalidTag, ValueError):
                 pass  # not what the door wrote: only what is in the clear counts
-        return b'%b"properties":%b,"id":"%b"}' % (clear, facts, self.event.encode())
+        return _in_the_clear(clear, facts, self.event)
 
 
 def _look(value: bytes) -> _Blob | None:
     """None for what is not a sealed event: anybody may write to the topic."""
-    start = value.rfind(SEALED)
-    if start < 0:
+    start = value.rfind(SEALED) - _ID_LENGTH
+    found = _PARTS(value, start) if start >= 0 else None
+    if found is None:
         return None
+    event, owner, clear, whole, key, dictionary, content = found.groups()
+    end = int(clear)
+    if value[end : end + len(_PROPERTIES)] != _PROPERTIES:
+        return None
+    if owner is None:
+        node = value.find(_NODE, 0, end) + len(_NODE)
+        owner = value[node : node + 32]
     try:
-        sealed = _sealed(value[start + len(SEALED) - 1 : -1])
-        owner, event = sealed.node, value[start - 33 : start - 1].decode()
-        if value[sealed.clear : sealed.clear + len(_PROPERTIES)] != _PROPERTIES:
-            return None
-        if owner is None:
-            head = _head(value)
-            owner, event = head.identifiers[0].node, head.key
-        return _Blob(
-            int(owner, 16), sealed.key, event, sealed.clear, start - _ID_LENGTH, sealed.dictionary, sealed.content
-        )
-    except (msgspec.MsgspecError, ValueError, IndexError):
+        return _Blob(int(owner, 16), key.decode(), event, end, whole is not None, start, int(dictionary), content)
+    except ValueError:
         return None
-
-
-def _bound(event: str, dictionary: int) -> bytes:
-    return f"{event}{dictionary}".encode()
 
 
 def _pick(keys: Sequence[DataKey], id: str) -> DataKey | None:

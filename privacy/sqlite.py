@@ -34,7 +34,7 @@ class SqliteKeys:
 
     def __init__(self, path: Path) -> None:
         """Creates the file if there is none. Raises `Broken` if it cannot be read as a key store."""
-        self._path = path
+        self.path = path
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             self._writer = connect(path)
@@ -77,7 +77,7 @@ class SqliteKeys:
                 self._insert([key for keys, _ in waiting for key in keys])
             except Exception as error:
                 for _, done in waiting:
-                    done.set_exception(_not_stored(self._path, error))
+                    done.set_exception(_not_stored(self.path, error))
             else:
                 for _, done in waiting:
                     done.set_result(None)

@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from eventlog.port import Message
-from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, to_hex
+from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, present_node, to_hex
 from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from privacy.keyring import DataKey, Name
@@ -144,11 +144,14 @@ class Door:
         budgets: Budgets | None = None,
         sealer: Sealer | None = None,
         forgotten: Callable[[], Collection[int]] = tuple,
+        returning: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more."""
+        become more; `returning`: those of them who may come back as somebody new."""
         self._forgotten_now = forgotten
+        self._returning_now = returning
         self._forgotten: Collection[int] = ()
+        self._returning: Collection[int] = ()
         self._forgotten_count = 0
         self._sealer = sealer
         self._secret = secret
@@ -464,7 +467,7 @@ class Door:
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
-        self._forgotten = self._forgotten_now()
+        self._forgotten, self._returning = self._forgotten_now(), self._returning_now()
         if len(self._forgotten) != self._forgotten_count:
             self._forgotten_count = len(self._forgotten)
             self.forget_cached()
@@ -479,6 +482,8 @@ class Door:
         if self._rules.is_blocked(type_, normalised):
             return None
         node = node_of(self._secret, self._workspace, type_, normalised)
+        if self._forgotten:
+            node = present_node(self._secret, node, self._forgotten, self._returning)
         entry: dict[str, object] = {"type": type_}
         if self._sealer is None:
             entry |= {"value": value, "normalised": normalised}

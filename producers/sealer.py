@@ -18,6 +18,7 @@ _DRAWER: Final = "\x1fday"
 """The type of no identifier: keys for events of nobody are of a source and a day."""
 
 _DAY: Final = 10
+_BEFORE_FACTS: Final = len('{"properties":')
 _MAX_DRAWERS: Final = 4_096
 
 
@@ -42,7 +43,7 @@ class Sealer:
     def record(
         self,
         clear: bytes,
-        personal: Mapping[str, object],
+        personal: dict[str, object],
         *,
         event: str,
         type: str,
@@ -50,18 +51,25 @@ class Sealer:
         source: str,
         received_at: int,
     ) -> bytes:
-        """The whole record. `clear`: its members in the clear, from the brace to the last comma; `event`: its key.
+        """The whole record. `clear`: its members in the clear, from the brace to the last comma; `event`: its key;
+        `personal`: all other members, of which it may take the properties.
 
         Raises `InvalidEvent` for what cannot be written as JSON.
         """
         properties = personal["properties"]
         assert isinstance(properties, dict)
-        content = encode(personal)
-        facts = orjson.dumps(self._facts.get(type, nothing)(properties)) if properties else b"{}"
+        found = self._facts.get(type, nothing)(properties) if properties else {}
+        if whole := found == properties:
+            del personal["properties"]
+            facts = encode({"properties": found})[_BEFORE_FACTS:-1] if found else b"{}"
+            content = encode(personal)
+        else:
+            content = encode(personal)  # first: it says what is wrong with a value
+            facts = orjson.dumps(found)
         if key is not None:
-            return seal(key, event, clear, content, facts=facts)
+            return seal(key, event, clear, content, facts=facts, whole=whole)
         key = self._drawer(source, iso(received_at)[:_DAY])
-        return seal(key, event, clear, content, facts=facts, owner=to_hex(key.node))
+        return seal(key, event, clear, content, facts=facts, whole=whole, owner=to_hex(key.node))
 
     def again(self, value: bytes) -> bytes | None:
         """An event as it was read, sealed once more. None where the keys of its person are destroyed. What is no opened

@@ -39,6 +39,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "GET /v1/profiles/{key}/export": "profiles.export",
     "GET /v1/profiles/{key}/consent": "profiles.consent",
     "POST /v1/profiles/{key}/consent": "profiles.consent.change",
+    "POST /v1/privacy/erasures": "profiles.erase",
     "GET /v1/privacy/requests": "privacy.requests.list",
     "POST /v1/privacy/requests": "privacy.requests.create",
     "GET /v1/privacy/requests/{id}": "privacy.requests.view",

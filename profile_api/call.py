@@ -4,7 +4,7 @@ Routes say what they look at by `note`, wherever they are when they know it: the
 follows a request into the threads that work for it. Where no call is under way, as in a command, nothing is noted.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -32,6 +32,7 @@ class Call:
     answers: Any
     token: Token | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
+    purposes: Collection[str] = ()
     profiles: dict[int, None] = field(default_factory=dict)
     sought: dict[str, None] = field(default_factory=dict)
     others: int = 0
@@ -81,7 +82,7 @@ def sees_personal() -> bool:
 def masks() -> Masks | None:
     """What hides personal values from whoever asks; None where they may see them."""
     call = CURRENT.get()
-    return None if call is None or call.sees_personal else masks_of(call.sources)
+    return None if call is None or call.sees_personal else masks_of(call.sources, call.purposes)
 
 
 def require_personal(what: str) -> None:

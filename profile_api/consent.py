@@ -8,7 +8,6 @@ import orjson
 from fastapi import Query
 
 from eventlog.port import Position
-from identity.nodes import node_of
 from profile_api import people
 from profile_api.auth import Caller, scope
 from profile_api.cursors import read_cursor, write_cursor
@@ -66,7 +65,7 @@ def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
     """The identifier that a node of the profile stands for, else another one of the profile."""
     identifiers = [(kind, value) for kind, value, *_ in row["identifiers"]]
     for kind, value in identifiers:
-        if node_of(deps.secret, deps.workspace, kind, value) == node:
+        if people.present(deps, kind, value) == node:
             return kind, value
     if not identifiers:
         raise Conflict(

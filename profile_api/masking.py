@@ -5,7 +5,7 @@ the model, is hidden; what is annotated with a `Mask` is shown as that says. So 
 hides too much, never too little. `JsonReply` calls `shown` when it is made.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import NoneType, UnionType
@@ -37,9 +37,23 @@ CONTEXT: Final = Mask(lambda value, around, masks: value and masks.context(value
 CHOICE: Final = Mask(lambda value, around, masks: value if isinstance(value, bool) else value and HIDDEN)
 """Of consent: yes, no, or a text of the sender's."""
 
+PURPOSE: Final = Mask(lambda value, around, masks: masks.purpose(value))
 CONSENT: Final = Mask(
-    lambda value, around, masks: value and {name: CHOICE.show(one, value, masks) for name, one in value.items()}
+    lambda value, around, masks: (
+        value and {masks.purpose(name): CHOICE.show(one, value, masks) for name, one in value.items()}
+    )
 )
+STANDINGS: Final = Mask(
+    lambda value, around, masks: (
+        value
+        and {
+            masks.purpose(name): {**one, "choice": CHOICE.show(one.get("choice"), one, masks)}
+            for name, one in value.items()
+        }
+    )
+)
+"""By purpose, of which those that nobody declared are one."""
+
 FLAGS: Final = Mask(lambda value, around, masks: [str(flag).partition(":")[0] for flag in value or ()])
 """What follows the colon is the path of a property, whose name may be anything."""
 
@@ -95,10 +109,10 @@ def _delivery(value: Any, around: Mapping[str, Any], masks: Masks) -> Any:
 DELIVERY: Final = Mask(_delivery)
 
 
-def masks_of(sources: Mapping[str, Source]) -> Masks:
-    """The masks that hold for a workspace with these sources."""
+def masks_of(sources: Mapping[str, Source], purposes: Collection[str]) -> Masks:
+    """The masks that hold for a workspace with these sources, and these names of purposes."""
     said = {name: FieldMarks.of(one.personal, one.not_personal) for name, one in sources.items()}
-    return Masks({name: one for name, one in said.items() if one != FieldMarks()})
+    return Masks({name: one for name, one in said.items() if one != FieldMarks()}, purposes=purposes)
 
 
 def shown(model: Any, answer: Any, masks: Masks) -> Any:

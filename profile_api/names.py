@@ -30,8 +30,10 @@ def names(seen: Seen, of: Of, event_type: str) -> list[dict[str, Any]]:
 def _may_be_told(of: Of, name: str, event_type: str) -> bool:
     """A name that nobody has declared may be anything."""
     hiding = masks()
-    if hiding is None or of not in ("traits", "properties"):
+    if hiding is None or of not in ("traits", "properties", "consents"):
         return True
+    if of == "consents":
+        return hiding.purpose(name) == name
     return hiding.is_declared(("traits", *name.split(".")) if of == "traits" else _path(name), event_type)
 
 

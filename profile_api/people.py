@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from identity.nodes import node_of, parse_profile_id, to_hex
+from identity.nodes import node_of, parse_profile_id, present_node, to_hex
 from identity.normalise import NO_REGION, normalise
 from profile_api.call import note, require_personal
 from profile_api.deps import ApiDeps
@@ -29,7 +29,13 @@ def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
     """The node of an identifier, as shown or as a caller writes it. Raises `InvalidIdentifier`, and `Denied` if the
     caller may not see identifiers: they could try them out."""
     require_personal("profile key")
-    return node_of(deps.secret, deps.workspace, kind, normalise(kind, value))
+    return present(deps, kind, normalise(kind, value))
+
+
+def present(deps: ApiDeps, kind: str, normalised: str) -> int:
+    """The node of an identifier today: people who were forgotten may have come back as somebody new."""
+    node, erasures = node_of(deps.secret, deps.workspace, kind, normalised), deps.registry.erasures
+    return present_node(deps.secret, node, erasures.nodes, erasures.returning)
 
 
 def nodes_of_identifier(deps: ApiDeps, kind: str, value: str) -> list[int]:
@@ -87,6 +93,27 @@ def node_of_key(deps: ApiDeps, key: str) -> int:
             code="ambiguous_key",
         )
     return next(iter(node_by_profile.values()), nodes[0])
+
+
+def profiles_of_keys(deps: ApiDeps, keys: Sequence[str]) -> list[int]:
+    """The profile of each key, with a query however many there are; 0: nobody has it, or several have (see
+    `node_of_key`)."""
+    nodes = [nodes_or_none(deps, key) for key in keys]
+    owners = deps.views.owners(node for some in nodes for node in some)
+    whose = [{owners[node] for node in some if node in owners} for some in nodes]
+    found = [next(iter(profiles)) if len(profiles) == 1 else 0 for profiles in whose]
+    note(sought=[to_hex(node) for some, profile in zip(nodes, found, strict=True) if not profile for node in some])
+    if not all(found):
+        require_everybody(deps)
+    return found
+
+
+def nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
+    """`nodes_of_key`; [] for text that no identifier can be."""
+    try:
+        return nodes_of_key(deps, key)
+    except NotFound:
+        return []
 
 
 def profile_row(deps: ApiDeps, key: str) -> Row:

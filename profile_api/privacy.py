@@ -1,6 +1,7 @@
 """Requests about people's own data: to be forgotten, and how far that is."""
 
 import heapq
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -14,33 +15,56 @@ from profile_api.cursors import read_cursor, write_cursor
 from profile_api.declaring import reached
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
-from profile_api.models.privacy import ErasureList, ErasureView
+from profile_api.models.privacy import ErasedMany, ErasureList, ErasureView
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
-from profile_api.requests import EraseIn, PrivacyRequestIn
+from profile_api.requests import EraseIn, EraseManyIn, PrivacyRequestIn
 from profile_api.routes import guarded
 from profile_api.turns import declares
-from registry.erasures import Erasure
+from registry.erasures import Erasure, Returning
 from registry.scopes import STEWARD
 from schemas.clock import iso, random_id
 from schemas.errors import Conflict, NotFound
 
 
-def erase(deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None) -> Erasure:
+def erase(
+    deps: ApiDeps, key: str, reason: str, by: str, id: str | None = None, returning: Returning | None = None
+) -> Erasure:
     """Forget the person whose profile this is. Blocks until nobody can read anything of it any more, or for as long as
     the projections may take; either way the request stands. Raises `NotFound`.
 
-    `id` names the request; an id that was used before answers with what became of that one.
+    `id` names the request; an id that was used before answers with what became of that one. `returning`: None is the
+    workspace's setting.
     """
     name = id or random_id()
     deps.registry.refresh()
     known = deps.registry.erasures.requests.get(name)
     if known is None:
         profile = people.profile_row(deps, key)["profile"]
-        body = {"profile": to_hex(profile), "reason": reason}
-        reached(deps, deps.registry.declare("erase", name, body, by))
+        reached(deps, deps.registry.declare("erase", name, _said(profile, reason, returning), by))
     deps.registry.refresh()
     return deps.registry.erasures.requests[name]
+
+
+def _said(profile: int, reason: str, returning: Returning | None) -> dict[str, Any]:
+    said = {"profile": to_hex(profile), "reason": reason}
+    return said if returning is None else {**said, "returning": returning}
+
+
+def erase_all(
+    deps: ApiDeps, keys: Sequence[str], reason: str, by: str, returning: Returning | None = None
+) -> tuple[list[Erasure], list[int]]:
+    """Forget all these people together: a request for each profile, and the places of the keys that no profile has, or
+    several have. Blocks like `erase`."""
+    found = people.profiles_of_keys(deps, keys)
+    profiles = dict.fromkeys(profile for profile in found if profile)
+    note(profiles=profiles)
+    said = {random_id(): _said(profile, reason, returning) for profile in profiles}
+    if said:
+        reached(deps, deps.registry.declare_all("erase", said, by))
+        deps.registry.refresh()
+    requests = [deps.registry.erasures.requests[id] for id in said]
+    return requests, [place for place, profile in enumerate(found) if not profile]
 
 
 def ask(deps: ApiDeps, key: str, reason: str, by: str, id: str) -> Erasure:
@@ -65,6 +89,8 @@ def view(request: Erasure) -> dict[str, Any]:
         "by": request.by,
         "requested_at": iso(request.requested_at),
     }
+    if request.type == "erasure":
+        shown["returning"] = request.returning
     for name, moment in (("unreadable_at", request.unreadable_at), ("destroyed_at", request.destroyed_at)):
         if moment is not None:
             shown[name] = iso(moment)
@@ -91,7 +117,17 @@ routes = guarded("privacy")
 def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
     """Forget this person: every identity of the profile, as of now. Answers once nothing of them can be read any more;
     `destroyed` follows, when the bytes are gone, too. Ask for it at `/v1/privacy/requests/{id}`."""
-    return JsonReply(view(erase(deps, key, body.reason, by)), 202)
+    return JsonReply(view(erase(deps, key, body.reason, by, returning=body.returning)), 202)
+
+
+@routes.post("/v1/privacy/erasures", status_code=202, response_model=ErasedMany, responses=example(ErasedMany, 202))
+@scope(STEWARD)
+@declares
+def erase_profiles(deps: Deps, body: EraseManyIn, by: Caller) -> JsonReply:
+    """Forget up to 1,000 people at once. Answers once nothing of them can be read any more, or after some seconds; each
+    has a request of its own."""
+    requests, unknown = erase_all(deps, body.keys, body.reason, by, body.returning)
+    return JsonReply({"items": [view(one) for one in requests], "unknown": unknown}, 202)
 
 
 @routes.get("/v1/privacy/requests", response_model=ErasureList, responses=example(ErasureList))
@@ -119,7 +155,8 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
     key = f"{subject.identity_type}:{subject.identity_value}"
     if body.subject_request_type == "access":
         return JsonReply(view(ask(deps, key, body.reason, by, body.subject_request_id)), 202)
-    return JsonReply(view(erase(deps, key, body.reason, by, body.subject_request_id)), 202)
+    request = erase(deps, key, body.reason, by, body.subject_request_id, body.returning)
+    return JsonReply(view(request), 202)
 
 
 @routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))

@@ -1,6 +1,6 @@
 """Profiles: the 360° view, many at once, search, the timeline, identities."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query
@@ -23,7 +23,7 @@ from profile_api.routes import guarded
 from profile_api.status import freshness
 from profile_api.turns import reads_much
 from registry.scopes import READ
-from schemas.errors import InvalidInput, NotFound
+from schemas.errors import InvalidInput
 from schemas.order import NEWEST_FIRST
 from warehouse.reader import Reader
 
@@ -140,27 +140,12 @@ def lookup(deps: ApiDeps, keys: list[str], parts: tuple[str, ...], purpose: str 
     """One item per key, in order, with a few queries however many keys there are. Null: nobody has the key, or several
     do (see `people.node_of_key`)."""
     fresh = freshness(deps)
-    nodes = {key: _nodes_or_none(deps, key) for key in keys}
-    owners = deps.views.owners(node for some in nodes.values() for node in some)
-    whose = {key: _only({owners[node] for node in some if node in owners}) for key, some in nodes.items()}
+    whose = dict(zip(keys, people.profiles_of_keys(deps, keys), strict=True))
     rows = people.rows_of(deps, sorted(set(whose.values()) - {0}))
-    note(sought=[to_hex(node) for key, some in nodes.items() if whose[key] not in rows for node in some])
-    if len(rows) < len(nodes):
+    if not rows.keys() >= set(whose.values()) - {0}:
         people.require_everybody(deps)
     found = {profile: view_of(deps, row, parts, fresh, purpose=purpose) for profile, row in rows.items()}
     return [{"key": key, "profile": found.get(whose[key])} for key in keys]
-
-
-def _only(profiles: Set[int]) -> int:
-    """The one profile; 0 if there is none, or several."""
-    return next(iter(profiles)) if len(profiles) == 1 else 0
-
-
-def _nodes_or_none(deps: ApiDeps, key: str) -> list[int]:
-    try:
-        return people.nodes_of_key(deps, key)
-    except NotFound:
-        return []
 
 
 def search(
@@ -212,7 +197,7 @@ def _profiles_with_identifier(deps: ApiDeps, text: str) -> list[int]:
     values = {text, text.replace(" ", "+")} - {""}
     kinds = [row["type"] for row in deps.reader.rows(_TYPES)] if values else []
     keys = values | {f"{kind}:{value}" for kind in kinds for value in values}
-    nodes = {node for key in keys for node in _nodes_or_none(deps, key)}
+    nodes = {node for key in keys for node in people.nodes_or_none(deps, key)}
     return sorted(set(deps.views.owners(nodes).values()))
 
 

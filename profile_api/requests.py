@@ -1,6 +1,6 @@
 """The API's requests, with examples: unknown members are refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 import orjson
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from identity.normalise import is_region
 from profile_api.models.examples import EXAMPLE_RULE, with_example
 from profile_api.views import Part
+from registry.erasures import Returning
 from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, FieldPath, LawfulBasis
 from registry.scopes import Scope
 from schemas.catalog import Catalog
@@ -76,9 +77,26 @@ class SplitIn(Request):
     )
 
 
+RETURNING: Final = Field(
+    default=None,
+    description="Later events that name one of these identities: `refuse` them, or `start_anew`: they are of somebody"
+    " new. The default is the setting `SIMORGH_RETURNING`.",
+)
+
+
 class EraseIn(Request):
     model_config = with_example({"reason": "asked by email, ticket 4711"}, closed=True)
     reason: str = Field(min_length=1, max_length=1000, description="Why; it is kept, so it should name no person.")
+    returning: Returning | None = RETURNING
+
+
+class EraseManyIn(EraseIn):
+    """`keys`: `type:value` or profile ids."""
+
+    model_config = with_example(
+        {"keys": ["email:sara@example.com", "user_id:u42"], "reason": "closed accounts, ticket 4712"}, closed=True
+    )
+    keys: list[Annotated[str, Field(min_length=1, max_length=2200)]] = Field(min_length=1, max_length=1000)
 
 
 class SubjectIdentity(Request):
@@ -101,6 +119,7 @@ class PrivacyRequestIn(Request):
     subject_request_type: Literal["erasure", "access"]
     subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=1)
     reason: str = Field(default="", max_length=1000)
+    returning: Returning | None = RETURNING
 
 
 class SegmentIn(Request):

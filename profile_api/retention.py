@@ -36,7 +36,7 @@ def list_retentions(deps: Deps) -> JsonReply:
 @scope(ADMIN)
 def create_retention(deps: Deps, body: RetentionIn, by: Caller) -> JsonReply:
     """Declare how long events are kept. The next replay takes older events out of the log, which cannot be undone. On a
-    cluster nothing is taken out: set the topics' retention instead."""
+    cluster it leaves them out of the tables, and they stay in the log."""
     RETENTIONS.require_new(deps, body.id)
     return JsonReply(view(RETENTIONS.put(deps, body.id, body.model_dump(exclude={"id"}), by)), 201)
 

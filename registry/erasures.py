@@ -20,6 +20,12 @@ Subject = Literal["erasure", "access", "shop_erasure"]
 """`access`: somebody wants to see their data. `shop_erasure`: a shop has left its vendor, and its customers' data is to
 go. Both are seen to by hand."""
 
+Returning = Literal["refuse", "start_anew"]
+"""What becomes of later events that name one of the identities: they are refused, or are somebody new's."""
+
+REFUSE: Final[Returning] = "refuse"
+START_ANEW: Final[Returning] = "start_anew"
+
 State = Literal["requested", "unreadable", "destroyed", "nobody", "answered"]
 """`unreadable`: no process opens it, and no answer shows it. `destroyed`: the bytes are gone, too. `nobody`: there was
 no such profile any more. `answered`: somebody has seen to it."""
@@ -42,6 +48,7 @@ class Erasure:
     unreadable_at: int | None = None
     destroyed_at: int | None = None
     type: Subject = "erasure"
+    returning: Returning = REFUSE
 
 
 class Erasures:
@@ -53,13 +60,17 @@ class Erasures:
         """Those that are neither destroyed nor about nobody."""
         self.nodes: set[int] = set()
         """The nodes of everybody who was forgotten."""
+        self.returning: set[int] = set()
+        """Those of them who may come back, as somebody new."""
 
     def fold(self, offset: int, kind: str, id: str, body: Mapping[str, Any], at: int, by: str) -> None:
         """Take in a record of one of `KINDS`. Raises `ValueError`, `TypeError` or `LookupError` for one that does not
         fit."""
         if kind == ERASE:
             if id not in self.requests:
-                self._put(Erasure(id, offset, str(body["profile"]), str(body.get("reason", "")), by, at))
+                returning: Returning = START_ANEW if body.get("returning") == START_ANEW else REFUSE
+                profile, reason = str(body["profile"]), str(body.get("reason", ""))
+                self._put(Erasure(id, offset, profile, reason, by, at, returning=returning))
             return
         if kind == ASKED:
             if id not in self.requests:
@@ -74,6 +85,8 @@ class Erasures:
             return
         if kind == ERASED:
             nodes = tuple(str(node) for node in body["nodes"])
+            if known.returning == START_ANEW:  # first: whoever finds a node among the forgotten looks here
+                self.returning.update(int(node, 16) for node in nodes)
             self.nodes.update(int(node, 16) for node in nodes)
             self._put(replace(known, nodes=nodes))
         elif body["state"] == "unreadable":

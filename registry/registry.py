@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from eventlog.port import Record, RecordLog
-from registry.erasures import KINDS, Erasures
+from registry.erasures import ERASE, KINDS, REFUSE, Erasures, Returning
 from registry.keys import sha256_hex
 from registry.models import (
     POISON,
@@ -58,8 +58,16 @@ class Registry:
     """
 
     def __init__(
-        self, log: RecordLog, clock: Clock, *, env_write_key: str | None = None, env_token: str | None = None
+        self,
+        log: RecordLog,
+        clock: Clock,
+        *,
+        env_write_key: str | None = None,
+        env_token: str | None = None,
+        returning: Returning = REFUSE,
     ) -> None:
+        """`returning`: of requests for erasure that do not say it."""
+        self._returning = returning
         self._log = log
         self._clock = clock
         self._refreshing = threading.Lock()
@@ -183,6 +191,15 @@ class Registry:
         self.refresh()
         return self._append("put", kind, id, self._checked(kind, id, dict(body)), by)
 
+    def declare_all(self, kind: Kind, bodies: Mapping[str, Mapping[str, Any]], by: str) -> int:
+        """The same for many at once, by id, in one write; returns the last offset."""
+        for id in bodies:
+            self._refuse_environment(kind, id)
+        self.refresh()
+        return self._append_all(
+            "put", kind, {id: self._checked(kind, id, dict(body)) for id, body in bodies.items()}, by
+        )
+
     def withdraw(self, kind: Kind, id: str, by: str) -> int:
         """Withdraw a declaration; returns the record's offset. Raises `NotFound` when there is none."""
         self._refuse_environment(kind, id)
@@ -196,24 +213,31 @@ class Registry:
         return self._append("delete", POISON, name, {}, by)
 
     def _append(self, op: str, kind: str, id: str, body: Mapping[str, Any], by: str) -> int:
-        value = {"kind": kind, "op": op, "id": id, "body": body, "at": self._clock(), "by": by}
+        return self._append_all(op, kind, {id: body}, by)
+
+    def _append_all(self, op: str, kind: str, bodies: Mapping[str, Mapping[str, Any]], by: str) -> int:
+        said = {"kind": kind, "op": op, "at": self._clock(), "by": by}
         try:
-            message = (f"{kind}/{id}".encode(), orjson.dumps(value))
+            messages = [
+                (f"{kind}/{id}".encode(), orjson.dumps({**said, "id": id, "body": body})) for id, body in bodies.items()
+            ]
         except (orjson.JSONEncodeError, UnicodeEncodeError) as error:
             raise InvalidInput(
                 f"Registry, {kind}: wanted a body that JSON can hold, got another; fix it: {error}"
             ) from None
-        [(_, offset)] = self._log.append(REGISTRY, [message])
-        named = f" {id}" if kind in MODELS else ""  # a steward's command may name a customer
-        logger.info("%s%s: %s by %s", kind, named, "declared" if op == "put" else "withdrawn", by)
+        positions = self._log.append(REGISTRY, messages)
+        for id in bodies if kind in MODELS else [""]:  # a steward's command may name a customer
+            logger.info("%s%s: %s by %s", kind, f" {id}" if id else "", "declared" if op == "put" else "withdrawn", by)
         self.refresh()
-        return offset
+        return positions[-1][1]
 
     def _checked(self, kind: Kind, id: str, body: dict[str, Any]) -> dict[str, Any]:
         if kind not in get_args(Kind):
             raise InvalidInput(
                 f"Registry: wanted a kind of {', '.join(get_args(Kind))}, got another; name one of these"
             )
+        if kind == ERASE:
+            return {"returning": self._returning, **body}
         if kind not in MODELS:
             return body
         if body.setdefault("id", id) != id:

@@ -80,6 +80,9 @@ class Sealed(Contract):
 
     node: Hex128 | None = Field(default=None, description="The node of the data key, if it is not the anchor's.")
     clear: int = Field(ge=0, description="How many bytes of this record stay when the content is put in place.")
+    whole: Literal[1] | None = Field(
+        default=None, description="1: the properties in the clear are all that there are, and are not sealed once more."
+    )
     key: str = Field(pattern="^[0-9a-f]{16}$", description="Id of the data key among those of its node.")
     dictionary: int = Field(ge=0, description="Version of the compression dictionary; 0 for none.")
     content: str = Field(description="Base64 of nonce and ciphertext.")

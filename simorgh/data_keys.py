@@ -6,7 +6,8 @@ whose key store is lost, or is another log's, does not start.
 
 import json
 import secrets
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -70,17 +71,44 @@ def of_cluster(settings: Settings, log: RecordLog, secret: bytes) -> Keyring:
             identify(topic, identity)
             there = identity
         if there != identity or (said or claim(log, _CLAIM, identity)) != identity:
-            raise Conflict(
-                f"Kafka topic {topics.KEYS}: wanted the data keys that the log was written with, got"
-                f" {'those of another log' if there else 'none'}; restore the topic. Without it nothing personal in the"
-                " log can be read",
-                code="keys_differ" if there else "keys_missing",
-            )
+            raise _other_topic(there)
         copy = _copy(settings.data / "keys", identity)
         undo.callback(copy.close)
         keyring = Keyring(TopicKeys(topic, copy, system_clock), secret)
         undo.pop_all()
     return keyring
+
+
+@contextmanager
+def compacting_soon(settings: Settings) -> Iterator[None]:
+    """On a cluster, meanwhile the topic of the keys is compacted at once; on one machine, nothing has to be done."""
+    if settings.kafka is None:
+        yield
+        return
+    with closing(open_keys_topic(settings)) as topic, topic.in_haste():
+        yield
+
+
+def require_sound_topic(settings: Settings, log: RecordLog) -> bool:
+    """Whether a cluster's log is sealed; then `simorgh.keys` holds the keys that it was written with. Raises
+    `Conflict`."""
+    said = read_about(log).get(_CLAIM)
+    if said is None:
+        return False
+    with closing(open_keys_topic(settings)) as topic:
+        there = identity_of_topic(topic)
+    if there != said:
+        raise _other_topic(there)
+    return True
+
+
+def _other_topic(there: str) -> Conflict:
+    return Conflict(
+        f"Kafka topic {topics.KEYS}: wanted the data keys that the log was written with, got"
+        f" {'those of another log' if there else 'none'}; restore the topic. Without it nothing personal in the"
+        " log can be read",
+        code="keys_differ" if there else "keys_missing",
+    )
 
 
 def _copy(folder: Path, identity: str) -> KeysCopy:

@@ -14,7 +14,8 @@ import httpx
 
 from schemas import topics
 from schemas.check import check_published
-from schemas.errors import SimorghError
+from schemas.clock import iso, system_clock
+from schemas.errors import Denied, SimorghError
 from simorgh import backup, data_keys, loglines, secret
 from simorgh.datadir import DataDir
 from simorgh.deployment import deployment_of
@@ -40,6 +41,7 @@ class Finding:
 
 
 Check = Callable[[Settings], Iterator[Finding]]
+_DAY_MS: Final = 86_400_000
 
 
 def examine(settings: Settings) -> list[Finding]:
@@ -172,8 +174,11 @@ def _kafka(settings: Settings) -> Iterator[Finding]:
         else:
             secret.of_cluster(settings, log)
             yield Finding(True, "secret", "SIMORGH_SECRET is the one that the log was written with")
+            if data_keys.require_sound_topic(settings, log):
+                yield Finding(True, "data keys", f"in the topic {topics.KEYS}, which the log was written with")
     except SimorghError as error:
-        yield Finding(False, "secret" if error.code.startswith("secret") else "kafka", error.message)
+        what = {"secret": "secret", "keys": "data keys"}.get(error.code.split("_")[0], "kafka")
+        yield Finding(False, what, error.message)
     finally:
         log.close()
 
@@ -268,12 +273,29 @@ def _status(settings: Settings) -> Iterator[Finding]:
         with deployment_of(settings).session() as session:
             status = session.call("GET", "/v1/status")
             session.call("GET", "/v1/profiles?limit=1")
+            late = _late_erasures(session)
     except SimorghError as error:
         yield Finding(False, "status", error.message + _cure(error))
         return
     yield from (Finding(False, fault["code"], fault["message"]) for fault in status["faults"])
+    if late:
+        says = f"{late} of the latest are not destroyed after a day; the log of `simorgh work` or the server says why"
+        yield Finding(False, "erasures", says)
     yield from _counts(status)
     yield from _lag(status)
+
+
+def _late_erasures(session: Any) -> int:
+    """Requests that should long be done. A token without the scope does not see any."""
+    try:
+        found = session.call("GET", "/v1/privacy/requests?limit=1000")["items"]
+    except Denied:
+        return 0
+    before = iso(system_clock() - _DAY_MS)
+    return sum(
+        one["type"] == "erasure" and one["state"] in ("requested", "unreadable") and one["requested_at"] < before
+        for one in found
+    )
 
 
 def _cure(error: SimorghError) -> str:

@@ -10,42 +10,22 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import msgspec
-
 from eventlog.port import Record
 from eventlog.sqlite import SqliteEventLog
-from registry.models import REJECTED, Retention
+from registry.models import Retention
 from schemas import topics
-from schemas.clock import iso
+from stream_processors.host.retained import KeptSince
 
 _LOG: Final = logging.getLogger(__name__)
-_DAY_MS: Final = 86_400_000
 _READ: Final = 5_000
 _PURGES: Final = 50
 _PAUSE_SECONDS: Final = 0.1
 
 
-class _Event(msgspec.Struct, gc=False):
-    """What is in the clear of an event."""
-
-    type: str
-    source: str
-    time: str
-
-
-class _Rejection(msgspec.Struct, gc=False):
-    source: str
-    received_at: str
-
-
-_event: Final = msgspec.json.Decoder(_Event).decode
-_rejection: Final = msgspec.json.Decoder(_Rejection).decode
-
-
 def expire(log: SqliteEventLog, retentions: Iterable[Retention], now: int) -> int:
     """Take out what is older than its retention. Blocks; returns how many records that were. `now`: ms. Raises
     `Damaged` where the log cannot be read."""
-    limits = _Limits(retentions, now)
+    limits = KeptSince(retentions, now)
     if not limits:
         return 0
     count = 0
@@ -79,29 +59,3 @@ def _purge(log: SqliteEventLog) -> None:
             return
         time.sleep(_PAUSE_SECONDS)
     _LOG.warning("retention: the log's journal is busy; it holds what was taken out until it is truncated at a stop")
-
-
-class _Limits:
-    """Type and source -> the moment before which what has them is too old. Moments of one form compare as texts."""
-
-    def __init__(self, retentions: Iterable[Retention], now: int) -> None:
-        self._before: dict[tuple[str, str], str] = {}
-        for one in retentions:
-            before = iso(now - one.days * _DAY_MS)
-            self._before[one.type, one.source] = max(before, self._before.get((one.type, one.source), ""))
-
-    def __bool__(self) -> bool:
-        return bool(self._before)
-
-    def are_passed(self, topic: str, record: Record) -> bool:
-        try:
-            if topic == topics.REJECTED:
-                rejection = _rejection(record.value)
-                return rejection.received_at < self._of((REJECTED,), rejection.source)
-            event = _event(record.value)
-            return event.time < self._of((event.type, ""), event.source.removeprefix("/sources/"))
-        except msgspec.MsgspecError:
-            return False  # taken out before, or not ours: whoever reads it says so
-
-    def _of(self, types: Iterable[str], source: str) -> str:
-        return max(self._before.get((type, of), "") for type in types for of in (source, ""))

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventlog.kafka.client import SECURITY, ClientName, Connection
 from identity.normalise import is_region
+from registry.erasures import REFUSE, Returning
 from schemas.errors import InvalidSettings
 from simorgh import settings_faults
 from simorgh.settings_values import Watch, is_server_url, read_bind, read_security, read_watches
@@ -109,6 +110,12 @@ class Settings(BaseSettings):
         str | None,
         Field(description="The country (ISO 3166) of phone numbers without one, if the source names none."),
     ] = None
+    returning: Annotated[
+        Returning,
+        Field(
+            description="Events of people who were forgotten: `refuse` them, or `start_anew`: they are somebody new's."
+        ),
+    ] = REFUSE
     currency: Annotated[
         str | None,
         Field(

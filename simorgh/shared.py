@@ -37,7 +37,10 @@ class DeclarationsFollower:
             system_clock,
             env_write_key=_plain(settings.write_key),
             env_token=_plain(settings.api_token),
+            returning=settings.returning,
         )
+        if keyring is not None:
+            keyring.leave_out(lambda: self.registry.erasures.nodes)
         self._parsed_rules: tuple[object, IdentityRules] | None = None
         catalog = Catalog.load()
         self.budgets = Budgets(default_budget(settings), catalog)
@@ -55,6 +58,7 @@ class DeclarationsFollower:
             random_id,
             defaults,
             forgotten=lambda: self.registry.erasures.nodes,
+            returning=lambda: self.registry.erasures.returning,
         )
         self.door = new_door(
             budgets=self.budgets,

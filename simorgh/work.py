@@ -5,7 +5,7 @@ import logging
 import signal
 import socket
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +25,7 @@ from profile_api.readiness import (
     stages_run,
     tables_answer,
 )
+from registry.models import Retention
 from schemas import topics
 from schemas.clock import system_clock
 from schemas.condition import Condition
@@ -149,6 +150,7 @@ class Worker:
             checkpoint=checkpoint,
             most_set_aside=settings.most_set_aside,
             names=base.keyring.names,
+            retentions=self._retentions,
         )
         self._parts: list[Lane | TriggerKeeper | ReplayKeeper] = [*self.lanes, self.keeper, self.replays]
         self.membership = Membership(group, self._parts, rebalanced=self._batches.rebalances.inc)
@@ -166,6 +168,10 @@ class Worker:
             at_once=[self._is_in_its_group, stages_run(self._conditions)],
         )
         self._add_pages()
+
+    def _retentions(self) -> Iterable[Retention]:
+        """As they are declared now."""
+        return self._registry.retentions.values()
 
     def _conditions(self) -> dict[str, Condition]:
         """The conditions of the lanes, and of the triggers if this worker has them."""

@@ -209,6 +209,12 @@ class Writer:
         """No query finds these rows any more when this returns; their bytes stay until parts are written anew."""
         self.command(f"DELETE FROM {self._stored(table)} WHERE {where}", parameters)
 
+    def may_hold(self, table: str, where: str, parameters: Mapping[str, Any]) -> bool:
+        """Whether a table may hold such rows. On a cluster always, since a replica may not have them yet."""
+        if self._warehouse._cluster:
+            return True
+        return bool(self.rows(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1 SETTINGS final = 0", parameters))
+
     def alter(self, table: str, change: str) -> None:
         """Change a table's parts or settings. Blocks until that is done, on all replicas."""
         self.command(f"ALTER TABLE {self._stored(table)} {change}", settings=_ON_ALL_REPLICAS)

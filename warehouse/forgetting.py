@@ -1,7 +1,8 @@
 """Ridding the tables of what they tell of somebody: at once for every reader, and then for the bytes on disk.
 
 Events stay, reduced to what is in the clear (`privacy.sealing`): the same bytes that a replay without the key would
-write. All of it may be done again.
+write. Decisions stay, too: a replay makes them again, of hashes and of the reasons that stewards gave. All of it may be
+done again.
 """
 
 from collections.abc import Collection
@@ -36,7 +37,6 @@ _GONE: Final = (
     ("traits", "node IN {nodes:Array(UInt128)}"),
     ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
-    ("decisions", "node IN {nodes:Array(UInt128)} AND outcome != 'erased'"),
     ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     ("views", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     (
@@ -47,9 +47,12 @@ _GONE: Final = (
 """Table -> the rows that go. A delivery without identities tells nobody's, and may have to be sent still."""
 
 _HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
-    WHERE arrayExists(one -> positionCaseInsensitiveUTF8(payload, one) > 0, {texts:Array(String)})
+    WHERE multiSearchAnyCaseInsensitiveUTF8(payload, {texts:Array(String)})
     SETTINGS log_queries = 0"""
 """A server's log of queries would keep the texts."""
+
+_SOUGHT: Final = 250
+"""Texts that the engine looks for at once: 255 at most."""
 
 TABLES: Final = (*(table for table, _ in _GONE), "rejected")
 
@@ -68,14 +71,33 @@ def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) ->
         "ids": [f"prf_{profile:032x}" for profile in sorted(profiles)],
         "before": _BEFORE_FACTS,
     }
-    writer.command(_KEEP_FACTS, {name: bound[name] for name in ("nodes", "before")})
     for table, where in _GONE:
-        writer.delete(table, where, {name: value for name, value in bound.items() if f"{{{name}:" in where})
+        named = {name: value for name, value in bound.items() if f"{{{name}:" in where}
+        if not writer.may_hold(table, where, named):
+            continue  # a deletion writes every part that it meets anew
+        if table == "events":
+            writer.command(_KEEP_FACTS, {name: bound[name] for name in ("nodes", "before")})
+        writer.delete(table, where, named)
+
+
+def tells_of(writer: Writer, nodes: Collection[int]) -> bool:
+    """Whether a table tells more of these nodes than facts."""
+    return any(
+        writer.rows(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1 SETTINGS final = 0", {"nodes": sorted(nodes)})
+        for table, where in _GONE
+        if "{nodes:" in where
+    )
 
 
 def rejected_of(writer: Writer, texts: Collection[str]) -> list[tuple[str, str, int]]:
     """Source, id and digest of the rejected events that hold one of these texts."""
-    return [tuple(row) for row in writer.rows(_HOLDING, {"texts": sorted(texts)})] if texts else []
+    wanted = sorted(texts)
+    found = {
+        tuple(row)
+        for start in range(0, len(wanted), _SOUGHT)
+        for row in writer.rows(_HOLDING, {"texts": wanted[start : start + _SOUGHT]})
+    }
+    return sorted(found)
 
 
 def forget_rejected(writer: Writer, digests: Collection[int]) -> None:

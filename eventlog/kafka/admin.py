@@ -6,7 +6,7 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition, errors
@@ -119,6 +119,18 @@ class Admin:
                     f"got values that would delete records, or keep records that must go; alter the topic",
                     code="topic_forgets",
                 )
+
+    def settings(self, name: str, keys: Collection[str]) -> dict[str, str]:
+        """What holds of these settings of a topic."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, name)
+        found = self._try("reading a topic's settings", lambda c: c.describe_configs([resource], config_filter="all"))
+        values = found[ConfigResourceType.TOPIC.name.lower()][name]
+        return {key: values[key]["value"] for key in keys}
+
+    def alter(self, name: str, settings: Mapping[str, str]) -> None:
+        """Change these settings of a topic; the others stay."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, name, configs=dict(settings))
+        self._try("altering a topic", lambda client: client.alter_configs([resource]))
 
     # --- ends and positions
 

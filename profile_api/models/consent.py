@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from profile_api.masking import CHOICE, PERSONAL
+from profile_api.masking import CHOICE, PERSONAL, PURPOSE, STANDINGS
 from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
 
 _PURPOSE: dict[str, Any] = {
@@ -76,14 +76,14 @@ class MaskedProfile(BaseModel):
         }
     )
     profile_id: str
-    purposes: dict[str, StandingOfPurpose]
+    purposes: Annotated[dict[str, StandingOfPurpose], STANDINGS]
 
 
 class StatementView(BaseModel):
     """What a person stated. `reason` and `stated_by` are there where it came over the API."""
 
     model_config = with_example(_STATEMENT)
-    purpose: str
+    purpose: Annotated[str, PURPOSE]
     choice: Annotated[bool | str | None, CHOICE]
     at: str
     received_at: str

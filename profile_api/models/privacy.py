@@ -16,6 +16,7 @@ _ERASURE = {
     "reason": "asked by email, ticket 4711",
     "by": "support",
     "requested_at": AT,
+    "returning": "refuse",
     "unreadable_at": AT,
 }
 
@@ -24,7 +25,8 @@ class ErasureView(BaseModel):
     """`requested`; `unreadable`: no process opens anything of the person, and no answer shows it; `destroyed`: the
     bytes are gone, too; `nobody`: there was no such profile any more. A request of `type` `access` (somebody wants to
     see their data) or `shop_erasure` (a shop has left its vendor) is seen to by hand, and then `answered`. Without a
-    `profile_id` it names nobody."""
+    `profile_id` it names nobody. `returning` is of erasures: whether later events that name the identities are refused,
+    or are somebody new's."""
 
     model_config = with_example(_ERASURE)
     id: str
@@ -35,6 +37,7 @@ class ErasureView(BaseModel):
     reason: Annotated[str, REASON]
     by: str
     requested_at: str
+    returning: Literal["refuse", "start_anew"] | None = None
     unreadable_at: str | None = None
     destroyed_at: str | None = None
 
@@ -43,6 +46,15 @@ class ErasureList(BaseModel):
     model_config = with_example({"items": [_ERASURE], "next_cursor": None})
     items: list[ErasureView]
     next_cursor: str | None
+
+
+class ErasedMany(BaseModel):
+    """`items`: a request for each profile. `unknown`: which of the keys are of no profile, or of several, by their
+    places from 0."""
+
+    model_config = with_example({"items": [_ERASURE], "unknown": []})
+    items: list[ErasureView]
+    unknown: list[int]
 
 
 _RETENTION = {"id": "page-views", "type": "page.viewed", "source": "", "days": 400, "created_at": AT}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from profile_api.masking import CONSENT, CONTEXT, FLAGS, IDENTIFIER, PERSONAL, PROPERTIES, REASON, TRAITS
+from profile_api.masking import CONSENT, CONTEXT, FLAGS, IDENTIFIER, PERSONAL, PROPERTIES, REASON, STANDINGS, TRAITS
 from profile_api.models.consent import MaskedProfile, StandingOfPurpose
 from profile_api.models.examples import AT, CURSOR, OTHER_ID, PROFILE_ID, with_example
 
@@ -132,7 +132,7 @@ class Profile(BaseModel):
     segments: list[MembershipView] | None = None
     metrics: Metrics | None = None
     consent: Annotated[dict[str, Any] | None, CONSENT] = None
-    purposes: dict[str, StandingOfPurpose] | None = None
+    purposes: Annotated[dict[str, StandingOfPurpose] | None, STANDINGS] = None
     predictions: dict[str, Any] | None = None
     events: EventPage | None = None
     freshness: Freshness

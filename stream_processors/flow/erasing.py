@@ -19,6 +19,9 @@ and of `step`, for those that have been unreadable for some seconds:
   8 keys              the bytes, in files that are written anew; on a cluster this takes hours
   9 tables            again, and the bytes, in parts that are written anew
  10 simorgh.registry  `erasure`, destroyed
+
+Beside these, once an hour, keys and rows of everybody who was ever forgotten are looked for and destroyed: a process
+that stood still for hours may write what it had begun, before it learns what happened meanwhile.
 """
 
 import logging
@@ -46,10 +49,14 @@ _AT_ONCE: Final = 200
 """Requests whose rows are deleted together."""
 _SETTLED_MS: Final = 5_000
 """How long another process may hold a batch that it read before the keys were destroyed."""
+_STRAYS_MS: Final = 3_600_000
+_STRAYS: Final = 1_000
+"""Nodes that are looked at in one step."""
 _SHORTEST: Final = 4
 """Characters of a text that is looked for in rejected events: a shorter one is in too many."""
 
-_FOUND: Final = """SELECT any(detail) FROM decisions WHERE node = {node:UInt128} AND outcome = 'erased'"""
+_FOUND: Final = """SELECT node, any(detail) FROM decisions
+    WHERE node IN {nodes:Array(UInt128)} AND outcome = 'erased' GROUP BY node"""
 
 
 class Eraser:
@@ -77,6 +84,9 @@ class Eraser:
         self._purging: list[Erasure] = []
         self._replaced: list[tuple[Writer, forgetting.Parts]] = []
         """The parts that were written anew for those; [] before that."""
+        self._strays: list[int] = []
+        """Nodes whose keys and rows are still to be looked for."""
+        self._strays_at = clock()
 
     def begin(self) -> Callable[[], bool]:
         """Returns whether `destroy` may follow: rejected events are in their table up to the present end."""
@@ -86,14 +96,16 @@ class Eraser:
     def destroy(self) -> Callable[[], bool]:
         """Destroy the keys of everybody whose request identity has taken in. Returns whether `forget` may follow."""
         requested = [one for one in self._read_on() if one.state == "requested"]
-        self._waiting, self._texts = [(one, self._nodes_of(one)) for one in requested], set()
-        for start in range(0, len(self._waiting), _AT_ONCE):
-            self._destroy(self._waiting[start : start + _AT_ONCE])
+        self._waiting, self._texts = [], set()
+        for start in range(0, len(requested), _AT_ONCE):
+            found = self._with_nodes(requested[start : start + _AT_ONCE])
+            self._destroy(found)
+            self._waiting += found
         return self._keys.is_known
 
     def _destroy(self, requests: Sequence[tuple[Erasure, list[int]]]) -> None:
         everybody = {node for _, nodes in requests for node in nodes}
-        names = self._keys.names(everybody)
+        names = self._keys.last_names(everybody)
         texts = _texts(names.values()) | {f"{node:032x}" for node in everybody}
         self._texts |= texts
         self._forget_rejected(texts)
@@ -130,19 +142,38 @@ class Eraser:
                 forgetting.forget(writer, nodes, nodes)
             self._checkpoint("rows deleted")
 
-    def _nodes_of(self, request: Erasure) -> list[int]:
-        """The nodes of the profile when identity came to the request; [] where there was none. A profile is named by
-        one of its nodes, so that they are all the names that it ever had."""
-        ((detail,),) = self._writer.rows(_FOUND, {"node": from_hex(request.profile)})
-        return [from_hex(node) for node in orjson.loads(detail)["nodes"]] if detail else []
+    def _with_nodes(self, requests: Sequence[Erasure]) -> list[tuple[Erasure, list[int]]]:
+        """Each with the nodes of the profile when identity came to the request; [] where there was none. A profile is
+        named by one of its nodes, so that they are all the names that it ever had."""
+        profiles = {from_hex(one.profile) for one in requests}
+        details = dict(self._writer.rows(_FOUND, {"nodes": sorted(profiles)}))
+        nodes = {
+            profile: [from_hex(node) for node in orjson.loads(detail)["nodes"]] for profile, detail in details.items()
+        }
+        return [(one, nodes.get(from_hex(one.profile), [])) for one in requests]
 
     def step(self) -> bool:
         """See to the bytes of those that are unreadable; never waits. Whether there was anything to do."""
         try:
-            return self._purge()
+            return self._look_for_strays() or self._purge()
         except BaseException:
             self._purging, self._replaced = [], []
             raise
+
+    def _look_for_strays(self) -> bool:
+        """Whether there were any among the nodes that were looked at."""
+        now = self._clock()
+        if now - self._strays_at >= _STRAYS_MS:
+            self._strays_at = now
+            self._read_on()
+            self._strays = sorted(self._erasures.nodes)
+        some, self._strays = self._strays[:_STRAYS], self._strays[_STRAYS:]
+        found = self._keys.destroy(some) if some else 0
+        if some and (found or forgetting.tells_of(self._writer, some)):
+            self._forget(some)
+            _LOG.warning("privacy: somebody wrote of people who had been forgotten; it is destroyed (%d keys)", found)
+            return True
+        return False
 
     def _purge(self) -> bool:
         if not self._purging:

@@ -28,8 +28,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import orjson
+
 from eventlog.port import EventLog, Message, Record
-from privacy.keyring import Names, no_names
+from identity.nodes import from_hex
+from privacy.keyring import Gone, Names, no_names, nobody_gone
+from privacy.sealing import opened_parts, stripped
 from schemas import topics
 from schemas.errors import Broken
 from schemas.records import Link, encode_identity
@@ -45,6 +49,7 @@ from stream_processors.state.poison import Poison, may_be_the_inputs, place
 from stream_processors.state.stored import stored_end
 from stream_processors.state.tellings import Retold, Telling, Tellings
 from stream_processors.state.touches import EVENT, Touches
+from warehouse import forgetting
 from warehouse.client import Writer
 
 GROUP: Final = "events"
@@ -82,9 +87,12 @@ class EventsStage:
         poison: Poison,
         checkpoint: Checkpoint = no_checkpoint,
         names: Names = no_names,
+        gone: Gone = nobody_gone,
     ) -> None:
-        """`names`: what nodes stand for, where their events do not say it in the clear."""
+        """`names`: what nodes stand for, where their events do not say it in the clear. `gone`: whoever was forgotten
+        since the records were read, where another process forgets."""
         self._names = names
+        self._gone = gone
         self._log = log
         self._writer = writer
         self._poison = poison
@@ -148,15 +156,31 @@ class EventsStage:
             return
         ends = self._checked(records)
         again, self._doubtful = self._doubtful, True
-        derived = self.derive(records)
+        derived, gone = self._derive_of_present(records)
         self.keep_rejected(derived)
         retold = self.retell(derived.batch)
         self._rows.batch(derived.batch, derived.seen, self._terms)
+        self._forget_later(derived.batch, gone)
         self._copies.remember(derived.batch, derived.batch.unique())
         self._tellings.remember(derived.batch)
         self.publish(derived, retold.all() if again else retold.elsewhere)
         self.positions.update(ends)
         self._doubtful = self.careful = False
+
+    def _derive_of_present(self, records: Sequence[Record]) -> tuple[Derived, Collection[int]]:
+        """Computed without what the records tell of people who were forgotten since they were read: this process may
+        have stood still. Also returns whoever is gone."""
+        derived = self.derive(records)
+        gone = self._gone(derived.batch.all_nodes())
+        if gone and (left := [_without(record, gone) for record in records]) != list(records):
+            derived = self.derive(left)
+        return derived, gone
+
+    def _forget_later(self, batch: Batch, gone: Collection[int]) -> None:
+        """If this process stood still while it wrote: its rows of whoever was forgotten meanwhile go again."""
+        if later := set(self._gone(batch.all_nodes())).difference(gone):
+            for writer in self._writer.and_later():
+                forgetting.forget(writer, later, later)
 
     def keep_rejected(self, derived: Derived) -> None:
         if derived.rejected:
@@ -264,6 +288,15 @@ class EventsStage:
                 )
             end = ends[part] = record.offset + 1
         return {part: max(end, self.positions[part]) for part, end in ends.items()}
+
+
+def _without(record: Record, gone: Collection[int]) -> Record:
+    """The record, without what it tells of these nodes' people."""
+    if opened_parts(record.value) is None:
+        return record
+    anchors = orjson.loads(record.value)["identifiers"][:1]
+    told = any(from_hex(one["node"]) in gone for one in anchors)
+    return record._replace(value=stripped(record.value)) if told else record
 
 
 def _make_rows(derived: Derived) -> None:

@@ -12,11 +12,12 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from eventlog.port import EventLog
 from privacy.keyring import Names, no_names
+from registry.models import Retention
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import SimorghError
@@ -26,6 +27,7 @@ from stream_processors.host import generation
 from stream_processors.host.generation import Wanted
 from stream_processors.host.lane import Fence, NotMember
 from stream_processors.host.replay import OfGeneration, Replay
+from stream_processors.host.retained import KeptSince, RetainedLog
 from stream_processors.state.poison import MOST_IN_A_ROW
 from warehouse.client import OtherTables, Warehouse
 
@@ -60,9 +62,11 @@ class ReplayKeeper:
         rest: float = 0.5,
         most_set_aside: int = MOST_IN_A_ROW,
         names: Names = no_names,
+        retentions: Callable[[], Iterable[Retention]] = tuple,
     ) -> None:
         """`keep`: seconds for which the tables of an earlier generation are kept. `rest` and `most_set_aside`: see
-        `Replay`."""
+        `Replay`. `retentions`: what is older when a replay begins is not in its tables."""
+        self._retentions = retentions
         self._log = log
         self._warehouse = warehouse
         self._clock = clock
@@ -139,8 +143,9 @@ class ReplayKeeper:
             self._warehouse.migrate(number)
         standing = OfGeneration(self._log, stands.live, number)
         _LOG.info("replay: builds generation %d", number)
+        since = KeptSince(self._retentions(), self._clock())
         replay = Replay(
-            self._log,
+            RetainedLog(self._log, since) if since else self._log,
             self._warehouse,
             self._clock,
             standing,

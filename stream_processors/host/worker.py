@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from eventlog.port import EventLog
-from privacy.keyring import Keyring, no_names
+from privacy.keyring import Keyring, no_names, nobody_gone
 from schemas import topics
 from schemas.clock import Clock
 from schemas.errors import Backpressure, Conflict
@@ -71,6 +71,7 @@ class WorkerStages:
             return Poison(log, clock, most_set_aside)
 
         bus = TopicBus(log, checkpoint)
+        gone = keyring.gone if keyring else nobody_gone
         self.copies = Copies(writer)
         self.directory = TableDirectory(writer, clock)
         self.events = EventsStage(
@@ -84,6 +85,7 @@ class WorkerStages:
             poison(),
             checkpoint,
             keyring.names if keyring else no_names,
+            gone,
         )
         self.identity = IdentityStage(
             log,
@@ -100,7 +102,7 @@ class WorkerStages:
                 eraser=Eraser(log, writer, keyring, clock, checkpoint) if keyring else None,
             ),
         )
-        judge, rows = Judge(clock), Through(writer, checkpoint)
+        judge, rows = Judge(clock), Through(writer, checkpoint, gone)
         self.states = States(writer, judge, TableHistory(writer, len(log.ends(topics.EVENTS))), cached_profiles)
         self.profiles = ProfilesStage(
             log,

@@ -162,6 +162,10 @@ class Batch:
         """Indices of the events that count."""
         return [i for i, state in enumerate(self.state) if state == UNIQUE]
 
+    def all_nodes(self) -> set[int]:
+        """Of all identifiers."""
+        return {node for nodes in self.nodes for node in nodes}
+
     def own_nodes(self) -> set[int]:
         """The anchors of the platform's own events."""
         return {self.nodes[i][0] for i in self.own if self.nodes[i]}

@@ -3,11 +3,12 @@ adapter, which collects rows first, is `rows.lingering`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import pyarrow as pa
 
+from privacy.keyring import Gone, nobody_gone
 from stream_processors.checkpoints import Checkpoint
 from stream_processors.parse.batch import Batch
 from stream_processors.rows import events
@@ -17,6 +18,7 @@ from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
+from warehouse import forgetting
 from warehouse.client import Writer
 
 
@@ -85,7 +87,9 @@ class Rows(EventRows, IdentityRows, ProfileRows, Protocol):
 class Through:
     """Writes rows through: they are in the warehouse on return."""
 
-    def __init__(self, writer: Writer, checkpoint: Checkpoint) -> None:
+    def __init__(self, writer: Writer, checkpoint: Checkpoint, gone: Gone = nobody_gone) -> None:
+        """`gone`: whoever was forgotten since their rows were made, where another process forgets."""
+        self._gone = gone
         self._writer = writer
         self._checkpoint = checkpoint
         self._entered: dict[int, int] = {}
@@ -113,8 +117,15 @@ class Through:
         self._insert("links", link_rows(folded))
 
     def show(self, shown: Shown) -> None:
+        gone = self._gone(shown.states.keys())
+        if gone:
+            states = {profile: state for profile, state in shown.states.items() if profile not in gone}
+            shown = replace(shown, states=states)
         for table, rows in shown_tables(shown).items():
             self._insert(table, rows)
+        if later := self._gone(shown.states.keys()):  # the process stood still while it wrote
+            for writer in self._writer.and_later():
+                forgetting.forget(writer, (), later)
 
     def published(self, transitions: Sequence[Published]) -> None:
         if transitions:

@@ -131,7 +131,7 @@ def plant(client: Client) -> None:
     client.post("/v1/segments", {"id": "sara", "rule": {"trait": "email", "eq": f"{CANARY}@example.com"}})
     hook = {"url": "http://127.0.0.1:9/hook"}
     client.post("/v1/triggers", {"id": "tell", "segment": "everybody", "webhook": hook})
-    consent = {"context": {"consent": {"categoryPreferences": {"marketing": True}}}}
+    consent = {"context": {"consent": {"categoryPreferences": {"marketing": True, CANARY: True}}}}
     client.send(*(body | {"messageId": f"m-{CANARY}-{n}"} for n, body in enumerate(PEOPLE)))
     client.send({"type": "track", "userId": "u-other", "event": "Lamp Lit", "messageId": "m-x", **consent})
     client.send(

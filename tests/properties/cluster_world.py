@@ -37,7 +37,7 @@ from stream_processors.state.graphs import Graphs
 from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Stage, Superseded
 from tests.properties.installation import Clock, House
-from tests.properties.pipeline_world import Crash
+from tests.properties.pipeline_world import SECRET, Crash
 from tests.properties.segments_world import T0
 from warehouse.client import Warehouse, Writer
 from warehouse.connect import Embedded
@@ -123,6 +123,7 @@ class Worker:
                 checkpoint=self.points,
                 graphs=Graphs(cluster.snapshots, least=1),
                 cached_profiles=cluster.cached,
+                keyring=cluster.keyring,
             )
         return self._opened[number]
 
@@ -155,6 +156,7 @@ class Cluster(House):
         batch: int = 1_000,
         now: int = T0,
         linger: object = None,
+        sealed: bool = False,
     ) -> None:
         """`linger`: rows do not."""
         self.cached = cached_profiles
@@ -167,6 +169,8 @@ class Cluster(House):
         self.log: EventLog = SqliteEventLog(
             folder / f"cluster{self.number}.sqlite", partitions=partitions, clock=self.clock
         )
+        if sealed:
+            self.seal(folder / f"cluster{self.number}.keys.sqlite", SECRET)
         self.snapshots = folder / f"cluster{self.number}"
         """Shared by all workers, as if they had one folder: what one writes the next one may find."""
         self.snapshots.mkdir()
@@ -199,6 +203,7 @@ class Cluster(House):
 
     def restart(self) -> None:
         """New workers in place of all."""
+        self.open_keys()
         self.workers = [Worker(self) for _ in self.workers]
         for stage in STAGES:
             self.rebalance(stage)
@@ -374,7 +379,14 @@ class Cluster(House):
         """The owner of simorgh.registry in a process of its own. `keep`: seconds, of the tables of earlier
         generations."""
         made = ReplayKeeper(
-            self.log, self.warehouse, self.clock, lambda topic, positions: None, checkpoint=reached, keep=keep, rest=0.0
+            self.log,
+            self.warehouse,
+            self.clock,
+            lambda topic, positions: None,
+            checkpoint=reached,
+            keep=keep,
+            rest=0.0,
+            names=self.names,
         )
         made.own([0], 1)
         return made
@@ -398,7 +410,7 @@ class Cluster(House):
         for number in self.warehouse.generations():
             self.warehouse.drop(number)
         self.warehouse.close()
-        self.log.close()
+        self.close_log()
 
 
 class Rebuilt:

@@ -3,10 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from eventlog.port import EventLog, Message
 from identity.graph import IdentityGraph
+from privacy.keyring import Keyring, Names, no_names
+from privacy.log import SealedLog
+from privacy.sqlite import SqliteKeys
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
@@ -33,6 +37,41 @@ class Installation:
     clock: Clock
     log: EventLog
     registry: Registry
+    keyring: Keyring | None = None
+    """Where events are sealed."""
+    _keys: tuple[Path, bytes] | None = None
+
+    def seal(self, path: Path, secret: bytes) -> None:
+        """From now on events are sealed, under keys in this file."""
+        self._plain, self._keys = self.log, (path, secret)
+        self._keyrings: list[Keyring] = []
+        self.open_keys()
+
+    def open_keys(self) -> None:
+        """As a new process does: it knows of the keys what the file says."""
+        if self._keys is not None:
+            path, secret = self._keys
+            self.keyring = Keyring(SqliteKeys(path), secret)
+            self._keyrings.append(self.keyring)
+            self.log = SealedLog(self._plain, self.keyring)
+            self.keyring.leave_out(self._forgotten)
+
+    def _forgotten(self) -> set[int]:
+        self.registry.refresh()
+        return self.registry.erasures.nodes
+
+    def close_log(self) -> None:
+        """And what it is sealed under."""
+        if self._keys is None:
+            self.log.close()
+            return
+        self._plain.close()
+        for keyring in self._keyrings:
+            keyring.close()
+
+    @property
+    def names(self) -> Names:
+        return self.keyring.names if self.keyring else no_names
 
     @property
     def writer(self) -> Writer:
@@ -143,4 +182,4 @@ class House(Installation, ABC):
 
 
 MakeHouse = Callable[..., AbstractContextManager[House]]
-"""Makes a box or a cluster, with the settings that both know: now, partitions, batch, cached_profiles."""
+"""Makes a box or a cluster, with the settings that both know: now, partitions, batch, cached_profiles, sealed."""

@@ -82,10 +82,13 @@ class Box(House):
         cached_profiles: int = 100_000,
         checkpoint: Checkpoint = no_checkpoint,
         linger: Linger = Linger(0, 0),
+        sealed: bool = False,
     ) -> None:
         number = next(_numbers)
         self.clock = Clock(now)
         self.log = SqliteEventLog(folder / f"{number}.sqlite", partitions=partitions, clock=self.clock)
+        if sealed:
+            self.seal(folder / f"{number}.keys.sqlite", SECRET)
         self.warehouse = Warehouse(dsn, f"box{number}", cluster=cluster)
         self.registry = Registry(self.log, self.clock)
         self.recent = RecentViews(most=7)
@@ -104,7 +107,8 @@ class Box(House):
         self.runner.recover()
 
     def _new_runner(self) -> Runner:
-        return Runner(self.log, self.warehouse, self.generation, self.clock, **self._runner_settings)
+        settings = {"keyring": self.keyring, **self._runner_settings}
+        return Runner(self.log, self.warehouse, self.generation, self.clock, **settings)
 
     @property
     def generation(self) -> int:
@@ -125,13 +129,14 @@ class Box(House):
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
         self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
+        self.open_keys()
         self.runner = self._new_runner()
         self.runner.recover()
 
     def replay(self) -> None:
         """Rebuild everything in the next generation, and go on with that."""
         old = self.generation
-        replay = on_one_box(self.log, self.warehouse, self.clock)
+        replay = on_one_box(self.log, self.warehouse, self.clock, names=self.names)
         replay.catch_up()
         self.runner.stop()
         replay.finish()
@@ -156,7 +161,7 @@ class Box(House):
         self.runner.stop()
         self.warehouse.drop(self.generation)
         self.warehouse.close()
-        self.log.close()
+        self.close_log()
 
 
 MakeBox = Callable[..., AbstractContextManager[Box]]

@@ -46,3 +46,21 @@ def test_whom_nobody_knows_cannot_be_forgotten(world: World) -> None:
     answer = world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={"reason": "asked"})
     assert answer.status_code == 404
     assert world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={}).status_code == 422
+
+
+def test_many_are_asked_for_at_once_and_unknown_keys_are_told(world: World) -> None:
+    body = {"keys": ["user_id:nobody", "", "no key"], "reason": "asked"}
+    assert world.client.post("/v1/privacy/erasures", json=body).status_code == 422
+    answer = world.client.post("/v1/privacy/erasures", json={**body, "keys": ["user_id:nobody", "no key"]})
+    assert (answer.status_code, answer.json()) == (202, {"items": [], "unknown": [0, 1]})
+    many = world.client.post("/v1/privacy/erasures", json={**body, "keys": ["user_id:u"] * 1_001})
+    assert many.status_code == 422
+    odd = world.client.post("/v1/privacy/erasures", json={**body, "keys": ["user_id:u"], "returning": "perhaps"})
+    assert odd.status_code == 422
+
+
+def test_a_request_says_what_becomes_of_whoever_comes_back(world: World, asked: list[str]) -> None:
+    body = {"profile": f"{9:032x}", "reason": "ticket 9", "returning": "start_anew"}
+    world.deps.registry.declare("erase", "r-9", body, "support")
+    found = {one["id"]: one["returning"] for one in world.client.get("/v1/privacy/requests").json()["items"]}
+    assert found == dict.fromkeys(asked, "refuse") | {"r-9": "start_anew"}

@@ -31,6 +31,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/profiles/{key}/events"): "read",
     ("GET", "/v1/profiles/{key}/identities"): "read",
     ("DELETE", "/v1/profiles/{key}"): "steward",
+    ("POST", "/v1/privacy/erasures"): "steward",
     ("GET", "/v1/privacy/requests"): "steward",
     ("POST", "/v1/privacy/requests"): "steward",
     ("GET", "/v1/privacy/requests/{id}"): "steward",

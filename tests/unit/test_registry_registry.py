@@ -313,7 +313,8 @@ def test_keys_of_the_environment_hold_and_are_not_written(log: SqliteEventLog, c
 
 @pytest.mark.parametrize("value", ["", "x" * 201, "a\nb", "a\x00"])
 def test_keys_of_the_environment_are_checked(log: SqliteEventLog, clock: Clock, value: str) -> None:
-    for arguments in ({"env_write_key": value}, {"env_token": value}):
+    both: tuple[dict[str, Any], ...] = ({"env_write_key": value}, {"env_token": value})
+    for arguments in both:
         with pytest.raises(InvalidSettings) as raised:
             Registry(log, clock, **arguments)
         assert not value or value not in raised.value.message

@@ -9,7 +9,7 @@ import pytest
 
 from identity.rules import DEFAULT_RULES
 from privacy.keyring import Keyring, Name
-from privacy.sealing import SEALED, Opener
+from privacy.sealing import SEALED, Opener, stripped
 from privacy.sqlite import SqliteKeys
 from producers.door import Door, Refused
 from producers.incoming import Incoming
@@ -17,7 +17,7 @@ from producers.sealer import Sealer
 from registry.models import Source
 from schemas.catalog import Catalog
 from schemas.envelope import Envelope
-from schemas.errors import Broken
+from schemas.errors import Broken, InvalidEvent
 
 SECRET = b"sixteen bytes ok"
 CATALOG = Catalog.load()
@@ -33,10 +33,11 @@ class World:
         self.store = SqliteKeys(folder / "keys.sqlite")
         self.keyring = Keyring(self.store, SECRET)
         self.forgotten: set[int] = set()
+        self.returning: set[int] = set()
         sealer = Sealer(self.keyring, SECRET, "default", CATALOG)
         self.door = Door(
             SECRET, "default", lambda: DEFAULT_RULES, CATALOG, lambda: "fresh", sealer=sealer,
-            forgotten=lambda: self.forgotten,
+            forgotten=lambda: self.forgotten, returning=lambda: self.returning,
         )  # fmt: skip
         self.opener = Opener(self.keyring)
 
@@ -180,3 +181,49 @@ def test_whoever_was_forgotten_is_refused_and_nothing_of_it_is_kept(world: World
     assert not isinstance(
         world.door.admit(Incoming(**{**fields, "identifiers": (("email", "r@x.com"),)}), b"{}"), Refused
     )
+
+
+def test_whoever_may_come_back_is_somebody_new_each_time(world: World) -> None:
+    seen: list[set[str]] = []
+    for n in range(3):
+        event = json.loads(world.send(id=f"m-{n}", received_at=1_790_000_000_000 + n))
+        nodes = {one["node"] for one in event["identifiers"]}
+        assert nodes.isdisjoint(set[str]().union(*seen)), "nothing is left of the links of before"
+        world.returning |= {int(node, 16) for node in nodes}
+        world.forgotten |= {int(node, 16) for node in nodes}
+        seen.append(nodes)
+    world.returning -= {int(node, 16) for node in seen[-1]}
+    with pytest.raises(InvalidEvent) as refused:
+        world.send(id="m-9", received_at=1_790_000_000_009)
+    assert refused.value.code == "suppressed"
+
+
+def test_whoever_was_forgotten_stays_closed_whatever_key_is_drawn_later(world: World) -> None:
+    value = world.send()
+    nodes = {int(one["node"], 16) for one in json.loads(value)["identifiers"]}
+    assert b"Sara" in world.opener.open(value)
+    again = Keyring(SqliteKeys(world.store.path), SECRET)
+    again.leave_out(lambda: nodes)
+    assert b"Sara" not in Opener(again).open(value)
+    assert again.names(nodes) == {}
+    assert again.gone(nodes) == nodes
+    assert {name.value for name in again.last_names(nodes).values()} == {"Sara", "S@X.com"}
+    again.close()
+
+
+def test_an_opened_event_can_be_closed_without_its_key(world: World) -> None:
+    value = world.send()
+    opened = world.opener.open(value)
+    world.keyring.destroy([int(one["node"], 16) for one in json.loads(value)["identifiers"]])
+    assert stripped(opened) == world.opener.open(value) != opened
+    assert stripped(value) == value
+
+
+@pytest.mark.parametrize(
+    "properties", [{}, {"product_id": "p1", "price": 9.5}, {"product_id": "p1", "note": "for Sara"}]
+)
+def test_facts_are_not_sealed_once_more(world: World, properties: dict[str, Any]) -> None:
+    value = world.send(type="product.viewed", properties=properties)
+    assert (b'"whole":1' in value) == ("note" not in properties)
+    opened = json.loads(world.opener.open(value))
+    assert (opened["properties"], opened["id"]) == (properties, "m-1")
