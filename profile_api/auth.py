@@ -50,7 +50,7 @@ async def guard(
         await run_in_threadpool(deps.registry.refresh)
     token = _token(deps, credentials, request.client.host if request.client else "")
     if (call := CURRENT.get()) is not None:
-        call.token, call.sources = token, deps.registry.sources
+        call.token, call.sources, call.traits = token, deps.registry.sources, deps.registry.traits
     needed = scope_of(request.scope["endpoint"])
     if needed is None or not allows(token.scopes, needed):
         raise Denied(

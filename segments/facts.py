@@ -28,6 +28,10 @@ class ProfileFacts:
     refunds: Mapping[str, Decimal] = field(default_factory=dict)
     first_seen: int | None = None
     last_seen: int | None = None
+    sent: Mapping[str, Any] | None = None
+    """The traits as they were sent, where rules see computed ones instead (`segments.live_traits`); None: all are."""
+    computed: dict[str, str] = field(default_factory=dict)
+    """The JSON text of each computed trait that has a value."""
     leaves: Leaves = field(default_factory=dict)
     true_leaves: set[int] | None = None
     """The leaves that held at the last `LiveRules.update`; None: evaluate all (new, merged, reloaded)."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from segments.facts import Pass, ProfileFacts
 from segments.folds import Fold, earliest, number_check
@@ -36,6 +36,16 @@ Truth = Callable[[Pass], bool]
 Due = Callable[[ProfileFacts, int], int | None]
 Matches = Callable[[Mapping[str, Any], int], bool]
 Reads = Callable[[Mapping[str, Any]], Any]
+
+
+class Counted(Protocol):
+    """What says which events count: an event leaf, or what a computed trait takes."""
+
+    @property
+    def where(self) -> tuple[Condition, ...]: ...
+
+    @property
+    def between(self) -> tuple[int, int] | None: ...
 
 
 def all_of(below: Sequence[Truth]) -> Truth:
@@ -148,7 +158,7 @@ def seen_due(leaf: SeenMetric) -> Due | None:
     return (lambda facts, now: _window_due(getattr(facts, name), windows, now)) if windows else None
 
 
-def matcher(leaf: EventLeaf) -> Matches | None:
+def matcher(leaf: Counted) -> Matches | None:
     """Whether an event (envelope, time) counts; None: each one of the type does."""
     conditions = [_condition(where) for where in leaf.where]
     if leaf.between is None:
