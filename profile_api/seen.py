@@ -113,7 +113,8 @@ class Seen:
                 return sorted(_written(path) for path in self.sampled(event_type))
             case "traits" | "consents":
                 kind = of.removesuffix("s")
-                return sorted(self._keep(("seen", kind), lambda: self._names(_STORED, {"kind": kind})))
+                found = self._keep(("seen", kind), lambda: self._names(_STORED, {"kind": kind}))
+                return sorted(found | self.computed() if of == "traits" else found)
 
     def values(self, path: Path, event_type: str | None) -> list[tuple[Any, int]]:
         """Up to 100 texts, numbers and booleans at a path from an envelope's root, or of a trait where there is no

@@ -23,13 +23,13 @@ from segments.tree import (
     Cases,
     Computation,
     Computed,
+    EventValue,
     Not,
     Ratio,
     Rule,
     Scalar,
     SegmentRef,
     Take,
-    Taken,
     Trait,
     nodes,
 )
@@ -74,9 +74,9 @@ def rules_of(computation: Computation) -> tuple[Rule, ...]:
     return computation.rules if isinstance(computation, Cases) else ()
 
 
-def taken_of(computation: Computation) -> tuple[Taken, ...]:
+def taken_of(computation: Computation) -> tuple[EventValue, ...]:
     match computation:
-        case Taken():
+        case EventValue():
             return (computation,)
         case Ratio(above=above, below=below):
             return (above, below)
@@ -87,7 +87,7 @@ def taken_of(computation: Computation) -> tuple[Taken, ...]:
 def units_of(what: Rule | Computation) -> frozenset[str]:
     """The segments that it names, and the traits that it reads, whether computed or not, by their `unit`."""
     found: set[str] = set()
-    for rule in rules_of(what) if isinstance(what, Taken | Ratio | Cases) else (what,):
+    for rule in rules_of(what) if isinstance(what, EventValue | Ratio | Cases) else (what,):
         for node in nodes(rule):
             if isinstance(node, SegmentRef):
                 found.add(node.segment)
@@ -172,7 +172,7 @@ def _computation(obj: object, at: str) -> Computation:
     return _READERS[kinds[0]](written, at)
 
 
-def _taken(written: dict[str, Any], at: str) -> Taken:
+def _taken(written: dict[str, Any], at: str) -> EventValue:
     take: Take = written.get("take", "count")
     if take not in TAKES:
         wrong(f"{at}/take", f"one of {', '.join(TAKES)}", "name one of them", take)
@@ -180,7 +180,7 @@ def _taken(written: dict[str, Any], at: str) -> Taken:
     _only(written, ("event", "take", "of", "where", *more), at)
     within, between = span(written, at)
     types = _types(written["event"], f"{at}/event")
-    return Taken(
+    return EventValue(
         types=types,
         where=wheres(written.get("where", []), f"{at}/where"),
         take=take,
@@ -243,9 +243,9 @@ def _ratio(written: dict[str, Any], at: str) -> Ratio:
     return Ratio(above, below)
 
 
-def _number(obj: object, at: str) -> Taken:
+def _number(obj: object, at: str) -> EventValue:
     found = _computation(obj, at)
-    if not isinstance(found, Taken) or found.take not in NUMBERS or found.by_currency:
+    if not isinstance(found, EventValue) or found.take not in NUMBERS or found.by_currency:
         wrong(at, f"a computation of one number ({', '.join(sorted(NUMBERS))})", "divide numbers", got="another")
     return found
 

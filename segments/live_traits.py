@@ -18,9 +18,9 @@ from segments.computed import ring, rules_of, taken_of, unit, units_of
 from segments.facts import Pass, ProfileFacts
 from segments.folds import earliest
 from segments.live import LiveRules, topological
-from segments.tree import MICROS, Cases, Computation, Ratio, Rule, Taken, leaves_in
+from segments.tree import MICROS, Cases, Computation, EventValue, Ratio, Rule, leaves_in
 from segments.truths import Truth, matcher
-from segments.value_folds import Fold, json_text, number_text
+from segments.value_folds import ValueFold, json_text, number_text
 
 Value = Callable[[Pass], str | None]
 """A computed trait's value as JSON text."""
@@ -39,7 +39,7 @@ class LiveTraits(LiveRules):
         self.traits = dict(traits or {})
         self._named: dict[str, str] = {unit(name): name for name in self.traits}
         self._values: dict[str, Value] = {}
-        self._taken: dict[Taken, int] = {}
+        self._taken: dict[EventValue, int] = {}
         self._units_of_taken: dict[int, set[str]] = {}
         self._blank = ProfileFacts()
         super().__init__({})
@@ -68,7 +68,7 @@ class LiveTraits(LiveRules):
             self._enlist(name, rule)
         self._values[name] = lambda one: None
 
-    def _take(self, taken: Taken) -> int:
+    def _take(self, taken: EventValue) -> int:
         """The number of what is taken, which is fed from now on."""
         known = self._taken.get(taken)
         if known is not None:
@@ -87,7 +87,7 @@ class LiveTraits(LiveRules):
 
     def _value(self, computation: Computation) -> Value:
         match computation:
-            case Taken():
+            case EventValue():
                 i, fold = self._fold(computation)
                 return lambda one: None if (state := one.facts.leaves.get(i)) is None else fold.value(state, one.now)
             case Ratio(above=above, below=below):
@@ -96,11 +96,11 @@ class LiveTraits(LiveRules):
             case Cases():
                 return self._case(computation)
 
-    def _fold(self, taken: Taken) -> tuple[int, Fold]:
+    def _fold(self, taken: EventValue) -> tuple[int, ValueFold]:
         i = self._taken[taken]
         return i, self._folds[i]  # type: ignore[return-value]
 
-    def _number_of(self, taken: Taken) -> Callable[[Pass], int | None]:
+    def _number_of(self, taken: EventValue) -> Callable[[Pass], int | None]:
         i, fold = self._fold(taken)
         return lambda one: None if (state := one.facts.leaves.get(i)) is None else fold.number(state, one.now)
 
@@ -253,6 +253,6 @@ def _ratio(above: int | None, below: int | None) -> str | None:
     return number_text(value_folds.divided((above or 0) * MICROS, below))
 
 
-def _due(i: int, fold: Fold, facts: ProfileFacts, now: int) -> int | None:
+def _due(i: int, fold: ValueFold, facts: ProfileFacts, now: int) -> int | None:
     state = facts.leaves.get(i)
     return None if state is None else fold.due(state, now)

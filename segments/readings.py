@@ -23,12 +23,12 @@ from segments.tree import (
     Consent,
     CountMetric,
     EventLeaf,
+    EventValue,
     IdentityLeaf,
     Leaf,
     NumberTest,
     SeenMetric,
     SumMetric,
-    Taken,
     Trait,
     ValueTest,
     holds_for,
@@ -301,9 +301,9 @@ def window_due(binder: Binder, moment: str, window: int, now: int) -> str:
     return f"multiIf({moment} > {present}, {moment}, {out} > {present}, {out}, {NEVER})"
 
 
-def event_conditions(binder: Binder, leaf: EventLeaf | Taken, now: int) -> list[str]:
+def event_conditions(binder: Binder, leaf: EventLeaf | EventValue, now: int) -> list[str]:
     """The condition for a row of `events` to count for the leaf."""
-    types = leaf.types if isinstance(leaf, Taken) else (leaf.type,)
+    types = leaf.types if isinstance(leaf, EventValue) else (leaf.type,)
     parts = [f"type IN {binder.bind(list(types), 'Array(String)')}"]
     if leaf.within is not None:
         parts.append(f"time > {instant(binder, now - leaf.within)}")

@@ -21,13 +21,13 @@ from segments.tree import (
     Cases,
     Computation,
     Computed,
+    EventValue,
     Leaf,
     Not,
     Ratio,
     Rule,
     Scalar,
     SegmentRef,
-    Taken,
 )
 from segments.value_readings import differing, json_text, ratio_text, value_readings, value_text
 from warehouse import latest
@@ -99,7 +99,7 @@ def compile_differing(
     return compiler.query(differing(values, versions, gone, compiler.profiles, compiler.binder))
 
 
-def compile_usual_gap(taken: Taken, now_ms: int) -> Query:
+def compile_usual_gap(taken: EventValue, now_ms: int) -> Query:
     """One row: the median of the gaps between the days of all profiles' events, in millionths of a day, and how many
     gaps there are."""
     compiler = Compiler(now_ms, _none, None)
@@ -125,7 +125,7 @@ class Compiler:
         self._inside: tuple[str, ...] = ()
         self._columns: dict[Leaf, str] = {}
         self._leaves = 0
-        self._taken: dict[Taken, str] = {}
+        self._taken: dict[EventValue, str] = {}
         self._values: dict[Computation, tuple[str, str]] = {}
         """By computation, the name and the text of an expression; those that others are made of come first."""
         self._moments: list[tuple[str, int]] = []
@@ -222,7 +222,7 @@ class Compiler:
         if (known := self._values.get(computation)) is not None:
             return known[0]
         match computation:
-            case Taken():
+            case EventValue():
                 made = value_text(self._taken_column(computation), computation)
             case Ratio(above=above, below=below):
                 made = ratio_text(self._taken_column(above), self._taken_column(below))
@@ -240,7 +240,7 @@ class Compiler:
         last = self.binder.bind("" if otherwise is None else json_text(otherwise), "String")
         return f"multiIf({', '.join(branches)}, {last})"
 
-    def _taken_column(self, taken: Taken) -> str:
+    def _taken_column(self, taken: EventValue) -> str:
         return self._taken.setdefault(taken, f"v{len(self._taken)}")
 
     def _leaf(self, leaf: Leaf) -> str:

@@ -168,7 +168,7 @@ MONEY: Final = ("money",)
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class EventValue:
     """What is taken of the profile's events of some types. Times as in `EventLeaf`."""
 
     types: tuple[str, ...]
@@ -208,8 +208,8 @@ class Taken:
 class Ratio:
     """Nothing counted above the line is 0, below it there is no ratio."""
 
-    above: Taken
-    below: Taken
+    above: EventValue
+    below: EventValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Cases:
     otherwise: Scalar | None = None
 
 
-Computation = Taken | Ratio | Cases
+Computation = EventValue | Ratio | Cases
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from schemas.order import rank, time_of
 from segments import lifecycle
 from segments.computed import MOST_ITEMS, MOST_TEXT
 from segments.folds import State, earliest
-from segments.tree import MICROS, Taken
+from segments.tree import MICROS, EventValue
 from segments.values import WRITTEN_OUT, at_path, distinct_key, items_of, micros, parse_date
 
 _LARGEST: Final = 10**18 * MICROS
@@ -29,14 +29,14 @@ Entry = tuple[Place, Any]
 Reads = Callable[[Mapping[str, Any], int], Sequence[Entry]]
 
 
-class Fold:
-    """The fold of one `Taken`, with a state per profile: a sorted list of entries, or what replaces it."""
+class ValueFold:
+    """The fold of one `EventValue`, with a state per profile: a sorted list of entries, or what replaces it."""
 
     timed = False
     steady = False
     stays = False
 
-    def __init__(self, taken: Taken) -> None:
+    def __init__(self, taken: EventValue) -> None:
         self.taken = taken
         self.window = taken.within or 0
 
@@ -59,10 +59,10 @@ class Fold:
         return None
 
 
-class Rows(Fold):
+class EntryRows(ValueFold):
     """Sorted entries: of a window, or the newest."""
 
-    def __init__(self, taken: Taken) -> None:
+    def __init__(self, taken: EventValue) -> None:
         super().__init__(taken)
         self.timed = taken.within is not None
         self.most = {"list": MOST_ITEMS, "last": 1}.get(taken.take)
@@ -106,7 +106,7 @@ class Rows(Fold):
         return state
 
 
-class Counter(Fold):
+class ValueCount(ValueFold):
     """count of all events: an int."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -122,7 +122,7 @@ class Counter(Fold):
         return str(state)
 
 
-class Numbers(Fold):
+class NumberSums(ValueFold):
     """sum, avg, min and max of all events: currency ("" for plain numbers) -> (sum, count, least, largest)."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -163,7 +163,7 @@ class Numbers(Fold):
         return state
 
 
-class Extreme(Fold):
+class FirstValue(ValueFold):
     """first of all events: the entry."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -176,7 +176,7 @@ class Extreme(Fold):
         return json_text(state[1])
 
 
-class Unique(Fold):
+class UniqueValues(ValueFold):
     """unique of all events: value -> the latest place, of the newest values."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -202,7 +202,7 @@ class Unique(Fold):
         return state
 
 
-class Frequent(Fold):
+class FrequentValues(ValueFold):
     """most_frequent of all events: value -> [how often, the value]."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -223,7 +223,7 @@ class Frequent(Fold):
         return state
 
 
-class Open(Fold):
+class OpenThings(ValueFold):
     """open: thing -> the place of its latest event, and whether it is open since."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
@@ -245,10 +245,10 @@ class Open(Fold):
         return state
 
 
-class Days(Fold):
+class EventDays(ValueFold):
     """usual_gap and lifecycle: the days with an event, as numbers (`segments.lifecycle`)."""
 
-    def __init__(self, taken: Taken) -> None:
+    def __init__(self, taken: EventValue) -> None:
         super().__init__(taken)
         self.timed = taken.take == "lifecycle"
 
@@ -276,28 +276,28 @@ class Days(Fold):
         return None if day is None else lifecycle.start_of(day, self.taken.zone)
 
 
-def fold_for(taken: Taken) -> Fold:  # noqa: PLR0911
+def fold_for(taken: EventValue) -> ValueFold:  # noqa: PLR0911
     """The fold that keeps what is needed."""
     if taken.by_day:
-        return Days(taken)
+        return EventDays(taken)
     if taken.take == "open":
-        return Open(taken)
+        return OpenThings(taken)
     if taken.within is not None or taken.take in ("list", "last"):
-        return Rows(taken)
+        return EntryRows(taken)
     match taken.take:
         case "count":
-            return Counter(taken)
+            return ValueCount(taken)
         case "first":
-            return Extreme(taken)
+            return FirstValue(taken)
         case "unique":
-            return Unique(taken)
+            return UniqueValues(taken)
         case "most_frequent":
-            return Frequent(taken)
+            return FrequentValues(taken)
         case _:
-            return Numbers(taken)
+            return NumberSums(taken)
 
 
-def reader(taken: Taken) -> Reads:
+def reader(taken: EventValue) -> Reads:
     """The entries of an event (envelope, time in ms)."""
     placed = _placed if taken.in_order else _at_time
     if taken.take == "count":
@@ -320,7 +320,7 @@ def reader(taken: Taken) -> Reads:
     return entries
 
 
-def _opened(taken: Taken) -> Reads:
+def _opened(taken: EventValue) -> Reads:
     path = taken.of or ()
 
     def entries(event: Mapping[str, Any], time: int) -> Sequence[Entry]:
@@ -384,7 +384,7 @@ def reduced(take: str, values: Sequence[int]) -> int | None:
             return max(values)
 
 
-def taken_text(taken: Taken, entries: Sequence[Entry]) -> str | None:
+def taken_text(taken: EventValue, entries: Sequence[Entry]) -> str | None:
     """The value of one or more sorted entries."""
     values = [value for _, value in entries]
     if taken.by_currency:
@@ -400,13 +400,13 @@ def taken_text(taken: Taken, entries: Sequence[Entry]) -> str | None:
         case "most_frequent":
             counts: dict[Any, Any] = {}
             for value in values:
-                Frequent.count(counts, distinct_key(value), 1, value)
+                FrequentValues.count(counts, distinct_key(value), 1, value)
             return _most_frequent(counts.values())
         case _:
             return number_text(reduced(taken.take, values))
 
 
-def _money_text(taken: Taken, values: Sequence[tuple[str, int]]) -> str | None:
+def _money_text(taken: EventValue, values: Sequence[tuple[str, int]]) -> str | None:
     amounts: dict[str, list[int]] = {}
     for currency, value in values:
         amounts.setdefault(currency, []).append(value)

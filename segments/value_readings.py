@@ -11,7 +11,7 @@ from segments import lifecycle
 from segments.computed import MOST_ITEMS, MOST_TEXT, NUMBERS
 from segments.readings import NEVER, Reading, where_conditions
 from segments.sql_values import Binder, distinct_key, entered, reached
-from segments.tree import MICROS, Taken
+from segments.tree import MICROS, EventValue
 from segments.value_folds import json_text
 from warehouse import latest
 
@@ -25,9 +25,9 @@ _REDUCED: Final = {"sum": "sum", "avg": "sum", "min": "min", "max": "max"}
 __all__ = ["differing", "json_text", "ratio_text", "value_readings", "value_text"]
 
 
-def value_readings(taken: Mapping[Taken, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
+def value_readings(taken: Mapping[EventValue, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
     """Of what is taken, with the names of their columns. `due`: see `readings`."""
-    by_types: dict[tuple[str, ...], dict[Taken, str]] = {}
+    by_types: dict[tuple[str, ...], dict[EventValue, str]] = {}
     for one, column in taken.items():
         by_types.setdefault(one.types, {})[one] = column
     return [_Take(binder, now, due).reading(types, some) for types, some in by_types.items()]
@@ -39,7 +39,7 @@ class _Take:
         self._now = now
         self._due = due
 
-    def reading(self, types: Sequence[str], taken: Mapping[Taken, str]) -> Reading:
+    def reading(self, types: Sequence[str], taken: Mapping[EventValue, str]) -> Reading:
         columns = ["toUnixTimestamp64Milli(time) AS at"]
         wanted = f"type IN {self._binder.bind(list(types), 'Array(String)')}"
         reading = Reading("counted", wanted, columns)
@@ -63,7 +63,7 @@ class _Take:
                 reading.dues += self._dues(one.within, f"m{column}", counts)
         return reading
 
-    def _values(self, taken: Taken) -> str:
+    def _values(self, taken: EventValue) -> str:
         """The values of a row, as an array: Decimal256, JSON texts, or (currency, Decimal256)."""
         if taken.by_currency:
             return "if(currency = '', [], [(toString(currency), toDecimal256(amount, 6))])"
@@ -82,14 +82,14 @@ class _Take:
             )
         return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
 
-    def _in_time(self, taken: Taken, matches: str) -> str:
+    def _in_time(self, taken: EventValue, matches: str) -> str:
         if taken.within is not None:
             return f"({matches} AND at > {self._ms(self._now - taken.within)} AND at <= {self._ms(self._now)})"
         if taken.between is not None:
             return f"({matches} AND at >= {self._ms(taken.between[0])} AND at < {self._ms(taken.between[1])})"
         return f"({matches})"
 
-    def _aggregate(self, taken: Taken, counts: str, values: str) -> str:  # noqa: PLR0911
+    def _aggregate(self, taken: EventValue, counts: str, values: str) -> str:  # noqa: PLR0911
         if taken.by_currency:
             return _by_currency(taken, f"arrayFlatten(groupArrayIf({values}, {counts}))")
         if taken.take == "count":
@@ -119,7 +119,7 @@ class _Take:
                 found = f"sumMapIf({values}, arrayMap(x -> toUInt64(1), {values}), {some})"
                 return f"arrayMap(f -> f.1[indexOf(f.2, arrayMax(f.2))], [{found}])[1]"
 
-    def _by_day(self, taken: Taken, days: str) -> str:
+    def _by_day(self, taken: EventValue, days: str) -> str:
         """The counterpart of `lifecycle`. `days`: in order."""
         gaps = f"arrayMap(d -> arrayPopFront(arrayDifference(d)), [{days}])[1]"
         if taken.take == "usual_gap":
@@ -151,7 +151,7 @@ class _Take:
         return self._binder.bind(ms, "Int64")
 
 
-def value_text(column: str, taken: Taken) -> str:
+def value_text(column: str, taken: EventValue) -> str:
     """The value as JSON text, of its column."""
     numeric = taken.take in _IN_MILLIONTHS and not taken.by_currency
     return f"ifNull({_number_text(column)}, '')" if numeric else column
@@ -163,7 +163,7 @@ def ratio_text(above: str, below: str) -> str:
     return f"ifNull({_number_text(ratio)}, '')"
 
 
-def _reduced(taken: Taken, total: str, many: str) -> str:
+def _reduced(taken: EventValue, total: str, many: str) -> str:
     """Millionths, NULL if there are no values."""
     number = f"toInt256({total} * {MICROS})"
     if taken.take == "avg":
@@ -171,7 +171,7 @@ def _reduced(taken: Taken, total: str, many: str) -> str:
     return f"if({many} > 0, {number}, NULL)"
 
 
-def _by_currency(taken: Taken, pairs: str) -> str:
+def _by_currency(taken: EventValue, pairs: str) -> str:
     """A JSON object of numbers."""
     amounts = "arrayMap(one -> one.2, arrayFilter(one -> one.1 = c, pairs))"
     number = f"toInt256(arrayReduce('{_REDUCED[taken.take]}', {amounts}) * {MICROS})"

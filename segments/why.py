@@ -19,10 +19,10 @@ from segments.tree import (
     Computed,
     Consent,
     EventLeaf,
+    EventValue,
     Not,
     Rule,
     SegmentRef,
-    Taken,
     Trait,
     children,
 )
@@ -122,7 +122,7 @@ def _computed(compiler: Compiler, computation: Computation, now_ms: int) -> list
     return [value, *(_counted(compiler, taken, now_ms) if taken else ())]
 
 
-def _counted(compiler: Compiler, leaves: Sequence[EventLeaf | Taken], now_ms: int) -> list[str]:
+def _counted(compiler: Compiler, leaves: Sequence[EventLeaf | EventValue], now_ms: int) -> list[str]:
     """The newest events that count for any of these, and how many do."""
     conditions = (" AND ".join(event_conditions(compiler.binder, leaf, now_ms)) for leaf in leaves)
     rows = compiler.rows("counted", _NAMED, " OR ".join(f"({one})" for one in conditions))

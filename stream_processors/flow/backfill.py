@@ -13,7 +13,7 @@ from schemas.clock import Clock
 from schemas.errors import Backpressure, InvalidInput, SimorghError
 from segments.size import size_of
 from segments.sql import Page, Query, Resolve, compile_differing, compile_several, compile_usual_gap
-from segments.tree import Computation, Rule, Taken
+from segments.tree import Computation, EventValue, Rule
 from warehouse import latest
 from warehouse.reader import Reader
 
@@ -128,7 +128,7 @@ def _by_page(reader: Reader, query: Callable[[Page | None], Query]) -> Iterator[
 
 def usual_gap(reader: Reader, computation: Computation, now: int) -> int | None:
     """The median of all gaps between the days of profiles' events, in millionths of a day; None: there are none."""
-    assert isinstance(computation, Taken)
+    assert isinstance(computation, EventValue)
     query = compile_usual_gap(computation, now)
     rows = reader.fill(query.sql, query.parameters)
     return int(rows[0][0]) if rows and rows[0][1] else None

@@ -17,6 +17,7 @@ After a crash the round begins again from the last commit. A zombie does the sam
 true positions, but may set the position back; the holder commits it again every two seconds.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -25,7 +26,7 @@ from registry.erasures import ERASE
 from registry.models import CONSTANT, by_projections
 from schemas import topics
 from schemas.clock import Clock
-from schemas.errors import Backpressure
+from schemas.errors import Backpressure, SimorghError
 from segments.computed import trait_of, unit
 from segments.sql import Page
 from segments.tree import DAY_MS
@@ -38,6 +39,7 @@ from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
+_LOG = logging.getLogger(__name__)
 _ASK_AGAIN_MS: Final = 60_000
 EVERY_MS: Final = 2_000
 """How often to look for profiles that are due, and at the committed position."""
@@ -119,7 +121,7 @@ class Declarations:
             self._looked_at = now
             self._look_at_time(now)
             self._commit_again()
-            self._record_constants(now)
+            done |= self._record_constants(now)
             done |= self._eraser is not None and self._eraser.step()
         return done
 
@@ -266,18 +268,26 @@ class Declarations:
 
     # ---- constants
 
-    def _record_constants(self, now: int) -> None:
-        """Once a day, record what computed traits reckon with that depends on other people. Those that find nothing to
-        reckon with are asked again after a while; only this process is."""
+    def _record_constants(self, now: int) -> bool:
+        """Once a day, record what computed traits reckon with that depends on other people. Where there is nothing to
+        reckon with yet, it is looked for again after a while. Returns whether there is a new record. A crash before it
+        changes nothing; two owners at once record it twice, and the later one counts."""
+        recorded = False
         for name in self._segments.segments.without_constant(now // DAY_MS):
             if self._asked.get(name, -_ASK_AGAIN_MS) + _ASK_AGAIN_MS > now:
                 continue
             self._asked[name] = now
             trait, version = str(trait_of(name)), self._segments.segments.version(name)
-            usual = backfill.usual_gap(self._reader, self._segments.segments.computation(trait), now)
+            try:
+                usual = backfill.usual_gap(self._reader, self._segments.segments.computation(trait), now)
+            except SimorghError as error:
+                _LOG.warning("trait %s: its constant is not recorded yet: %s", trait, error.code)
+                continue
             if usual is not None:
                 body = {"version": version, "day": now // DAY_MS, "usual_gap": usual}
                 self._log.append(topics.REGISTRY, [by_projections(CONSTANT, name, body, now)])
+                recorded = True
+        return recorded
 
     # ---- time
 

@@ -24,7 +24,7 @@ from segments.computed import bound, bound_computation, parse_computation, trait
 from segments.live import LiveRules, topological
 from segments.live_traits import LiveTraits, in_order
 from segments.rule import parse_rule
-from segments.tree import Cases, Computation, Ratio, Rule, SegmentRef, Taken, nodes
+from segments.tree import Cases, Computation, EventValue, Ratio, Rule, SegmentRef, nodes
 
 BACKFILL: Final = "backfill"
 EDITED: Final = "edited"
@@ -150,7 +150,7 @@ class Segments:
         return {
             name: (live.what, live.version)
             for name, live in self._live.items()
-            if not isinstance(live.what, Taken | Ratio | Cases)
+            if not isinstance(live.what, EventValue | Ratio | Cases)
         }
 
     @property
@@ -159,7 +159,7 @@ class Segments:
         return {
             str(trait_of(name)): (live.what, live.version)
             for name, live in self._live.items()
-            if isinstance(live.what, Taken | Ratio | Cases)
+            if isinstance(live.what, EventValue | Ratio | Cases)
         }
 
     def is_live(self, name: str) -> bool:
@@ -197,7 +197,7 @@ class Segments:
         found = _Constant(int(body["version"]), int(body["day"]), int(body["usual_gap"]))
         self._constants[name] = found
         live = self._live.get(name)
-        if live is None or found.version != live.version or not isinstance(live.what, Taken):
+        if live is None or found.version != live.version or not isinstance(live.what, EventValue):
             return None
         if live.what.usual == found.usual_gap:
             return None
@@ -209,7 +209,9 @@ class Segments:
         return [
             name
             for name, live in self._live.items()
-            if isinstance(live.what, Taken) and live.what.take == "lifecycle" and self._constant_day(name, live) < day
+            if isinstance(live.what, EventValue)
+            and live.what.take == "lifecycle"
+            and self._constant_day(name, live) < day
         ]
 
     def _constant_day(self, name: str, live: _Live) -> int:
@@ -236,7 +238,7 @@ class Segments:
     def rule(self, segment: str) -> Rule:
         """With the computations of the traits that it reads (`segments.computed.bound`)."""
         what = self._live[segment].what
-        assert not isinstance(what, Taken | Ratio | Cases)
+        assert not isinstance(what, EventValue | Ratio | Cases)
         return bound(what, self.computed)
 
     def computation(self, trait: str) -> Computation:
@@ -248,7 +250,7 @@ class Segments:
     def computed(self, trait: str) -> Computation | None:
         """None: it is not a computed trait."""
         live = self._live.get(unit(trait))
-        return live.what if live is not None and isinstance(live.what, Taken | Ratio | Cases) else None
+        return live.what if live is not None and isinstance(live.what, EventValue | Ratio | Cases) else None
 
     def with_users(self, segment: str) -> tuple[str, ...]:
         """The segment or trait and those that stand on it, directly or through others; inner ones first."""
@@ -292,7 +294,7 @@ class Segments:
         if before:
             self._former[segment] = before
         known = self._constants.get(segment)
-        if known is not None and known.version == live.version and isinstance(live.what, Taken):
+        if known is not None and known.version == live.version and isinstance(live.what, EventValue):
             live = replace(live, what=replace(live.what, usual=known.usual_gap))
         self._live[segment] = live
         self.aside.pop(segment, None)
@@ -335,7 +337,7 @@ def _parted(live: Mapping[str, _Live]) -> tuple[dict[str, Rule], dict[str, Compu
     rules: dict[str, Rule] = {}
     traits: dict[str, Computation] = {}
     for name, one in live.items():
-        if isinstance(one.what, Taken | Ratio | Cases):
+        if isinstance(one.what, EventValue | Ratio | Cases):
             traits[str(trait_of(name))] = one.what
         else:
             rules[name] = one.what

@@ -10,11 +10,12 @@ from identity.graph import IdentityGraph
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
-from segments.computed import bound, parse_computation, unit
+from segments.computed import bound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
 from segments.tree import Computation
 from stream_processors.flow.declarations import Declarations
+from stream_processors.state.live_segments import LiveSegments
 from tests.properties.segments_world import T0
 from warehouse.client import Warehouse, Writer
 
@@ -58,11 +59,10 @@ class Installation:
         return {name: segment.rule for name, segment in self.registry.segments.items() if name not in aside}
 
     def traits(self) -> dict[str, Computation]:
-        """The computed traits whose latest declaration is in effect."""
-        self.registry.refresh()
-        aside = {name for name, effect in self.registry.effects.items() if effect.aside is not None}
-        declared = {name: one.compute for name, one in self.registry.traits.items() if unit(name) not in aside}
-        return {name: parse_computation(written) for name, written in declared.items()}
+        """The computed traits whose latest declaration is in effect, with their recorded constants."""
+        live = LiveSegments(self.log)
+        live.read_on()
+        return {name: computation for name, (computation, _) in live.segments.traits.items()}
 
     def full(self) -> dict[str, set[int]]:
         """The members of every segment, computed from the rows in full, at this instant."""

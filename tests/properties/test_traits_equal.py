@@ -14,7 +14,7 @@ from segments.facts import ProfileFacts
 from segments.live_traits import LiveTraits
 from segments.rule import parse_rule
 from segments.sql import compile_several, compile_sql, compile_values
-from segments.tree import Computation, Rule, Taken
+from segments.tree import Computation, EventValue, Rule
 from tests.effort import examples
 from tests.properties.segments_world import NOWS, SEEDS, Random, World, live_facts, make_world, table_rows
 from tests.properties.traits_world import make_segments, make_traits
@@ -33,7 +33,7 @@ def make(seed: int) -> tuple[World, dict[str, Computation], dict[str, Rule]]:
         if event.currency:
             event.payload["money"] = {"amount": f"{event.amount:f}", "currency": event.currency}
     traits = {name: parse_computation(written) for name, written in make_traits(r).items()}
-    if isinstance(staged := traits["t3"], Taken):
+    if isinstance(staged := traits["t3"], EventValue):
         traits["t3"] = replace(staged, usual=r.choice((None, 500_000, 3_000_000)))
     return world, traits, {name: parse_rule(written) for name, written in make_segments(r).items()}
 

@@ -1,9 +1,17 @@
 """Computed traits: reading them, binding them, rings, and values by hand."""
 
+from collections import Counter
+from datetime import date
+from pathlib import Path
+from statistics import median
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
+import simorgh.demo
 from schemas.errors import InvalidRule
 from segments import lifecycle
 from segments.computed import bound, parse_computation, rules_of, units_of
@@ -132,6 +140,27 @@ def test_stages(days: tuple[int, ...], today: int, stage: str) -> None:
     later = range(today, today + 400)
     changed = next((day for day in later if lifecycle.stage(days, day, 28 * MICROS) != stage), None)
     assert changed is None or (following is not None and following <= changed)
+
+
+def test_stages_of_the_real_purchases() -> None:
+    """Sales with a customer, by the shop's own days, at 2011-12-10."""
+    columns = ["InvoiceNo", "Quantity", "InvoiceDate", "CustomerID"]
+    table = pq.read_table(Path(simorgh.demo.__file__).parent / "data" / "online_retail.parquet", columns=columns)
+    sold = pc.and_(pc.greater(table["Quantity"], 0), pc.invert(pc.starts_with(table["InvoiceNo"].cast("string"), "C")))
+    table = table.filter(pc.and_(sold, pc.is_valid(table["CustomerID"])))
+    moments = table["InvoiceDate"].cast("string").combine_chunks()
+    day = pc.strptime(pc.utf8_slice_codeunits(moments, 0, 10), "%Y-%m-%d", "s").cast("date32").cast("int32")
+    pairs = pa.table({"customer": table["CustomerID"], "day": day}).group_by(["customer", "day"]).aggregate([])
+    days: dict[Any, set[int]] = {}
+    for customer, one in zip(pairs["customer"].to_pylist(), pairs["day"].to_pylist(), strict=True):
+        days.setdefault(customer, set()).add(one)
+    bought = [sorted(some) for some in days.values()]
+    usual = median(gap for some in bought for gap in lifecycle.gaps(some))
+    assert usual == 28
+    today = (date(2011, 12, 10) - date(1970, 1, 1)).days
+    assert Counter(lifecycle.stage(some, today, 28 * MICROS) for some in bought) == {
+        "returned": 276, "new": 253, "loyal": 1011, "active": 556, "cooling": 768, "lapsed": 1475
+    }  # fmt: skip
 
 
 def test_no_stage_before_the_usual_gap_is_known() -> None:
