@@ -1,19 +1,20 @@
 """Checks of a declared segment rule: it is read, measured with its nested rules, and tried on a few profiles."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from profile_api import trial
 from profile_api.call import masks, require_personal
 from profile_api.declaring import SEGMENTS
 from profile_api.deps import ApiDeps
-from registry.models import trait_unit
+from registry.models import TraitDeclaration, trait_unit
 from schemas.errors import Conflict, InvalidRule, NotFound
 from segments.computed import bound
 from segments.rule import parse_rule
 from segments.size import check_size
 from segments.sql import Resolve, compile_sql
-from segments.tree import Computation, Rule
+from segments.tree import Computation, EventValue, Rule
 from warehouse import latest
 
 Computed = Callable[[str], Computation | None]
@@ -50,9 +51,16 @@ def computed(deps: ApiDeps, own: str | None = None, computation: Computation | N
         effect = deps.registry.effects.get(trait_unit(name))
         if declared is None or (effect is not None and effect.aside is not None):
             return None
-        return deps.trees.computation(declared)
+        return _with_constant(deps, declared, deps.trees.computation(declared))
 
     return find
+
+
+def _with_constant(deps: ApiDeps, trait: TraitDeclaration, computation: Computation) -> Computation:
+    recorded = deps.registry.constants.get(trait_unit(trait.id), {})
+    if recorded.get("version") != trait.version or not isinstance(computation, EventValue):
+        return computation
+    return replace(computation, usual=recorded["usual_gap"])
 
 
 def with_traits(deps: ApiDeps, rule: Rule) -> Rule:

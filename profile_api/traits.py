@@ -27,10 +27,11 @@ from segments.computed import bound, bound_computation, parse_computation, rules
 from segments.live_traits import in_order
 from segments.size import check_size
 from segments.sql import compile_values
-from segments.tree import Cases, Computation, Rule
+from segments.tree import Cases, Computation, EventValue, Rule
 from segments.why import compile_why_value
 from warehouse import latest
 
+_NO_CONSTANT = "the usual gap of the workspace is not recorded yet; it is once somebody has two days with an event"
 _A_FEW = f"{latest.PROFILES} LIMIT 10"
 
 
@@ -109,6 +110,8 @@ def explained(deps: ApiDeps, trait: TraitDeclaration, row: people.Row) -> dict[s
     computation = bound_computation(trait.id, found, rules.computed(deps))
     query = compile_why_value(computation, now, row["profile"], resolve)
     told = evidence_view(deps.reader.rows(query.sql, query.parameters)[0])
+    if isinstance(computation, EventValue) and computation.take == "lifecycle" and computation.usual is None:
+        told["reason"] = _NO_CONSTANT
     if isinstance(computation, Cases):
         told["cases"] = list(_cases(deps, computation, now, row["profile"]))
     head = {"trait": trait.id, "version": trait.version, "profile_id": profile_id(row["profile"]), "at": iso(now)}

@@ -108,6 +108,11 @@ class Registry:
         return self._now.traits
 
     @property
+    def constants(self) -> Mapping[str, Mapping[str, Any]]:
+        """What computed traits reckon with, by their `trait_unit`: `usual_gap`, for a `version`."""
+        return self._now.declared.constants
+
+    @property
     def effects(self) -> Mapping[str, Effect]:
         """The progress of the latest declaration or deletion of each segment, and of each computed trait by its
         `trait_unit`."""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from registry.models import (
+    CONSTANT,
     POISON,
     SET_ASIDE,
     STOPPED,
@@ -73,6 +74,8 @@ class Declared:
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
     retentions: Mapping[str, Retention] = field(default_factory=dict)
     traits: Mapping[str, TraitDeclaration] = field(default_factory=dict)
+    constants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """What computed traits (`trait_unit`) reckon with: `usual_gap`, for a `version`."""
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """The snapshot with the records at these offsets added; None stands for an unreadable record.
@@ -92,6 +95,7 @@ class Declared:
             "purpose": dict(self.purposes),
             "retention": dict(self.retentions),
             "trait": dict(self.traits),
+            CONSTANT: dict(self.constants),
         }
         effects = dict(self.effects)
         for offset, record in records:
@@ -102,10 +106,8 @@ class Declared:
                 _note_effect(effects, folded.get(record.kind, {}), offset, record)
             if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        sources, tokens, segments, triggers, rules, poison, stopped, purposes, retentions, traits = folded.values()
-        return Declared(
-            position, sources, tokens, segments, triggers, rules, effects, poison, stopped, purposes, retentions, traits
-        )
+        sources, tokens, segments, triggers, rules, *more = folded.values()
+        return Declared(position, sources, tokens, segments, triggers, rules, effects, *more)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; empty for commands."""

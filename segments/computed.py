@@ -2,6 +2,7 @@
 
     {"event": "order.completed", "take": "sum", "of": "revenue", "within": "90d", "where": […]}
     {"ratio": [<one of these>, <one of these>]}
+    {"add": [<of events>, …], "subtract": [<of events>, …]}
     {"cases": [{"when": <rule>, "value": "gold"}, …], "otherwise": "none"}
 
 Rules see a computed trait as any trait. `bound` puts its computation into the leaves that read it, for the SQL back
@@ -20,6 +21,7 @@ from segments.tree import (
     MONEY,
     All,
     Any_,
+    Balance,
     Cases,
     Computation,
     Computed,
@@ -80,6 +82,8 @@ def taken_of(computation: Computation) -> tuple[EventValue, ...]:
             return (computation,)
         case Ratio(above=above, below=below):
             return (above, below)
+        case Balance(add=add, subtract=subtract):
+            return (*add, *subtract)
         case _:
             return ()
 
@@ -87,7 +91,7 @@ def taken_of(computation: Computation) -> tuple[EventValue, ...]:
 def units_of(what: Rule | Computation) -> frozenset[str]:
     """The segments that it names, and the traits that it reads, whether computed or not, by their `unit`."""
     found: set[str] = set()
-    for rule in rules_of(what) if isinstance(what, EventValue | Ratio | Cases) else (what,):
+    for rule in rules_of(what) if isinstance(what, Computation) else (what,):
         for node in nodes(rule):
             if isinstance(node, SegmentRef):
                 found.add(node.segment)
@@ -243,6 +247,17 @@ def _ratio(written: dict[str, Any], at: str) -> Ratio:
     return Ratio(above, below)
 
 
+def _balance(written: dict[str, Any], at: str) -> Balance:
+    _only(written, ("add", "subtract"), at)
+    return Balance(_numbers(written["add"], f"{at}/add"), _numbers(written.get("subtract", []), f"{at}/subtract"))
+
+
+def _numbers(listed: object, at: str) -> tuple[EventValue, ...]:
+    if not isinstance(listed, list) or len(listed) > MOST_TYPES:
+        wrong(at, f"a list of at most {MOST_TYPES} computations", "write [<computation>]", listed)
+    return tuple(_number(one, f"{at}/{i}") for i, one in enumerate(listed))
+
+
 def _number(obj: object, at: str) -> EventValue:
     found = _computation(obj, at)
     if not isinstance(found, EventValue) or found.take not in NUMBERS or found.by_currency:
@@ -299,5 +314,6 @@ def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
 _READERS: Final[Mapping[str, Callable[[dict[str, Any], str], Computation]]] = {
     "event": _taken,
     "ratio": _ratio,
+    "add": _balance,
     "cases": _cases,
 }

@@ -5,7 +5,7 @@ A computed trait owns its name: rules see its value or, if it has none, no value
 position, instant) the values equal those of `value_readings`.
 """
 
-from collections.abc import Callable, Container, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
@@ -18,7 +18,7 @@ from segments.computed import ring, rules_of, taken_of, unit, units_of
 from segments.facts import Pass, ProfileFacts
 from segments.folds import earliest
 from segments.live import LiveRules, topological
-from segments.tree import MICROS, Cases, Computation, EventValue, Ratio, Rule, leaves_in
+from segments.tree import MICROS, Balance, Cases, Computation, EventValue, Ratio, Rule, leaves_in
 from segments.truths import Truth, matcher
 from segments.value_folds import ValueFold, json_text, number_text
 
@@ -93,6 +93,10 @@ class LiveTraits(LiveRules):
             case Ratio(above=above, below=below):
                 over, under = self._number_of(above), self._number_of(below)
                 return lambda one: _ratio(over(one), under(one))
+            case Balance(add=add, subtract=subtract):
+                added, subtracted = map(self._number_of, add), map(self._number_of, subtract)
+                signed = [*((1, one) for one in added), *((-1, one) for one in subtracted)]
+                return lambda one: _balance([(sign, number(one)) for sign, number in signed])
             case Cases():
                 return self._case(computation)
 
@@ -251,6 +255,11 @@ def _ratio(above: int | None, below: int | None) -> str | None:
     if not below:
         return None
     return number_text(value_folds.divided((above or 0) * MICROS, below))
+
+
+def _balance(numbers: Sequence[tuple[int, int | None]]) -> str | None:
+    known = [sign * number for sign, number in numbers if number is not None]
+    return number_text(sum(known)) if known else None
 
 
 def _due(i: int, fold: ValueFold, facts: ProfileFacts, now: int) -> int | None:

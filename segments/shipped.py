@@ -26,6 +26,10 @@ def _answer(kind: str) -> Mapping[str, Any]:
     return {"event": "survey.answered", "where": asked, "take": "last", "of": "score"}
 
 
+def _points(verb: str) -> Mapping[str, Any]:
+    return {"event": f"points.{verb}", "take": "sum", "of": "points"}
+
+
 ZONED: Final = frozenset({"usual_gap", "lifecycle", "preferred_hour"})
 """Those that depend on a time zone."""
 
@@ -45,6 +49,10 @@ SHIPPED: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "products_bought": ("Products bought", {"event": _BOUGHT, "take": "unique", "of": "products.product_id"}),
     "first_source": ("First source", {"event": _SEEN_FROM, "take": "first", "of": "context.campaign.source"}),
     "last_source": ("Latest source", {"event": _SEEN_FROM, "take": "last", "of": "context.campaign.source"}),
+    "loyalty_balance": (
+        "Balance of points",
+        {"add": [_points("earned"), _points("corrected")], "subtract": [_points("redeemed"), _points("expired")]},
+    ),
     "open_tickets": (
         "Tickets that are open",
         {"event": _TICKETS, "take": "open", "of": "ticket_id", "opens": ["ticket.opened", "ticket.reopened"]},

@@ -18,6 +18,7 @@ from segments.tree import (
     MICROS,
     All,
     Any_,
+    Balance,
     Cases,
     Computation,
     Computed,
@@ -29,7 +30,7 @@ from segments.tree import (
     Scalar,
     SegmentRef,
 )
-from segments.value_readings import differing, json_text, ratio_text, value_readings, value_text
+from segments.value_readings import balance_text, differing, json_text, ratio_text, value_readings, value_text
 from warehouse import latest
 
 Resolve = Callable[[str], Rule]
@@ -226,6 +227,9 @@ class Compiler:
                 made = value_text(self._taken_column(computation), computation)
             case Ratio(above=above, below=below):
                 made = ratio_text(self._taken_column(above), self._taken_column(below))
+            case Balance(add=add, subtract=subtract):
+                columns = [[self._taken_column(one) for one in some] for some in (add, subtract)]
+                made = balance_text(columns[0], columns[1])
             case Cases(rules=rules, values=values, otherwise=otherwise):
                 made = self._case(rules, values, otherwise)
         name = f"t{len(self._values)}"

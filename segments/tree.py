@@ -221,7 +221,15 @@ class Cases:
     otherwise: Scalar | None = None
 
 
-Computation = EventValue | Ratio | Cases
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is added less what is subtracted; nothing counted is 0, and if nothing counts anywhere there is none."""
+
+    add: tuple[EventValue, ...]
+    subtract: tuple[EventValue, ...]
+
+
+Computation = EventValue | Ratio | Balance | Cases
 
 
 @dataclass(frozen=True, slots=True)

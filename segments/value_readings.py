@@ -22,7 +22,7 @@ _PLACE: Final = f"({', '.join(_ORDER)})"
 _IN_MILLIONTHS: Final = NUMBERS | {"open", "usual_gap"}
 _REDUCED: Final = {"sum": "sum", "avg": "sum", "min": "min", "max": "max"}
 
-__all__ = ["differing", "json_text", "ratio_text", "value_readings", "value_text"]
+__all__ = ["balance_text", "differing", "json_text", "ratio_text", "value_readings", "value_text"]
 
 
 def value_readings(taken: Mapping[EventValue, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
@@ -161,6 +161,17 @@ def ratio_text(above: str, below: str) -> str:
     """Of two columns of numbers."""
     ratio = f"intDiv(ifNull({above}, toInt256(0)) * {MICROS}, nullIf({below}, 0))"
     return f"ifNull({_number_text(ratio)}, '')"
+
+
+def balance_text(added: Sequence[str], subtracted: Sequence[str]) -> str:
+    """Of columns of numbers."""
+    signed = [*(("", one) for one in added), *(("-", one) for one in subtracted)]
+    if not signed:
+        return "''"
+    total = " + ".join(f"{sign}ifNull({one}, toInt256(0))" for sign, one in signed)
+    known = " OR ".join(f"isNotNull({one})" for _, one in signed)
+    balance = f"if({known}, {total}, NULL)"
+    return f"ifNull({_number_text(balance)}, '')"
 
 
 def _reduced(taken: EventValue, total: str, many: str) -> str:

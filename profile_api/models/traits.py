@@ -52,7 +52,8 @@ class WhyCase(BaseModel):
 
 class WhyValue(BaseModel):
     """`value`: what the events of this moment give; null if nothing does. `events`: the newest of those that count, of
-    which there are `matched`. A trait that is made of rules has `cases` instead, up to the one that holds."""
+    which there are `matched`. A trait that is made of rules has `cases` instead, up to the one that holds. `reason`:
+    why nobody without a rhythm of their own has a value yet."""
 
     model_config = with_example(
         {
@@ -72,4 +73,5 @@ class WhyValue(BaseModel):
     value: Annotated[Any, PERSONAL]
     events: list[WhyEvent] = []
     matched: int | None = None
+    reason: str | None = None
     cases: list[WhyCase] = []

@@ -24,7 +24,7 @@ from segments.computed import bound, bound_computation, parse_computation, trait
 from segments.live import LiveRules, topological
 from segments.live_traits import LiveTraits, in_order
 from segments.rule import parse_rule
-from segments.tree import Cases, Computation, EventValue, Ratio, Rule, SegmentRef, nodes
+from segments.tree import Computation, EventValue, Rule, SegmentRef, nodes
 
 BACKFILL: Final = "backfill"
 EDITED: Final = "edited"
@@ -150,7 +150,7 @@ class Segments:
         return {
             name: (live.what, live.version)
             for name, live in self._live.items()
-            if not isinstance(live.what, EventValue | Ratio | Cases)
+            if not isinstance(live.what, Computation)
         }
 
     @property
@@ -159,7 +159,7 @@ class Segments:
         return {
             str(trait_of(name)): (live.what, live.version)
             for name, live in self._live.items()
-            if isinstance(live.what, EventValue | Ratio | Cases)
+            if isinstance(live.what, Computation)
         }
 
     def is_live(self, name: str) -> bool:
@@ -238,7 +238,7 @@ class Segments:
     def rule(self, segment: str) -> Rule:
         """With the computations of the traits that it reads (`segments.computed.bound`)."""
         what = self._live[segment].what
-        assert not isinstance(what, EventValue | Ratio | Cases)
+        assert not isinstance(what, Computation)
         return bound(what, self.computed)
 
     def computation(self, trait: str) -> Computation:
@@ -250,7 +250,7 @@ class Segments:
     def computed(self, trait: str) -> Computation | None:
         """None: it is not a computed trait."""
         live = self._live.get(unit(trait))
-        return live.what if live is not None and isinstance(live.what, EventValue | Ratio | Cases) else None
+        return live.what if live is not None and isinstance(live.what, Computation) else None
 
     def with_users(self, segment: str) -> tuple[str, ...]:
         """The segment or trait and those that stand on it, directly or through others; inner ones first."""
@@ -337,7 +337,7 @@ def _parted(live: Mapping[str, _Live]) -> tuple[dict[str, Rule], dict[str, Compu
     rules: dict[str, Rule] = {}
     traits: dict[str, Computation] = {}
     for name, one in live.items():
-        if isinstance(one.what, EventValue | Ratio | Cases):
+        if isinstance(one.what, Computation):
             traits[str(trait_of(name))] = one.what
         else:
             rules[name] = one.what

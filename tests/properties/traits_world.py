@@ -49,7 +49,8 @@ def rule(r: Random, below: tuple[str, ...], segments: tuple[str, ...]) -> dict[s
 def make_traits(r: Random) -> dict[str, dict[str, Any]]:
     """Some take of events, some divide, the last ones stand upon others."""
     made = {name: taken(r) for name in TRAITS[:3]} | {"t3": by_type(r)}
-    made["t4"] = {"ratio": [taken(r, NUMBERS), taken(r, NUMBERS)]}
+    numbers = [taken(r, NUMBERS) for _ in range(3)]
+    made["t4"] = {"ratio": numbers[:2]} if r.random() < 0.5 else {"add": numbers[:1], "subtract": numbers[1:]}
     made["t5"] = {
         "cases": [{"when": rule(r, TRAITS[:6], ()), "value": value} for value in ("gold", 7)],
         **({"otherwise": "none"} if r.random() < 0.5 else {}),
