@@ -32,6 +32,8 @@ class ProfileFacts:
     """The traits as they were sent, where rules see computed ones instead (`segments.live_traits`); None: all are."""
     computed: dict[str, str] = field(default_factory=dict)
     """The JSON text of each computed trait that has a value."""
+    renewed: bool = True
+    """Whether a computed trait has another value than it had when this was last set to False."""
     leaves: Leaves = field(default_factory=dict)
     true_leaves: set[int] | None = None
     """The leaves that held at the last `LiveRules.update`; None: evaluate all (new, merged, reloaded)."""

@@ -22,8 +22,9 @@ _Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
 whether a value leaves a true leaf true (None: it may not)."""
 
 
-_Takes = tuple[int, Matches | None, Callable[[Mapping[str, Any], int], Sequence[Any]], _Add]
-"""How an event reaches what a computed trait takes: its number, the test of the event, what to take, the fold."""
+_Takes = tuple[Matches | None, Callable[[Mapping[str, Any], int], Sequence[Any]], list[tuple[int, _Add]]]
+"""How an event reaches what computed traits take: the test of the event, what to take, and the numbers of those that
+take this, each with its fold. A state that is a tuple is never changed, so one that stays means no change."""
 
 
 class LiveLeaves:
@@ -104,15 +105,15 @@ class LiveLeaves:
         self, leaves: Leaves, event_type: str, time: int, event: Mapping[str, Any], now: int, touched: set[int]
     ) -> None:
         """Add what computed traits take of one event."""
-        for i, matches, entries, add in self._values_of[event_type]:
-            if matches is None or matches(event, time):
-                found = entries(event, time)
-                state = leaves.get(i)
-                for entry in found:
-                    state = add(state, time, entry, now)
-                if found and state is not None:
-                    leaves[i] = state
-                    touched.add(i)
+        for matches, entries, folds in self._values_of[event_type]:
+            if (matches is None or matches(event, time)) and (found := entries(event, time)):
+                for i, add in folds:
+                    state = known = leaves.get(i)
+                    for entry in found:
+                        state = add(state, time, entry, now)
+                    if state is not None and not (state is known and type(state) is tuple):
+                        leaves[i] = state
+                        touched.add(i)
 
     def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
         """Add the values of an event with a list to one leaf. Returns whether any was kept."""

@@ -20,13 +20,14 @@ from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from segments.tree import MICROS
+from segments.tree import DAY_MS, MICROS
 
 OWN_GAPS: Final = 3
 NEW_DAYS: Final = 30
 LOYAL_DAYS: Final = 4
 LOYAL_AFTER: Final = 180
 
+_HOUR_MS: Final = 3_600_000
 _EPOCH: Final = date(1970, 1, 1)
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -71,16 +72,16 @@ def next_day(days: Sequence[int], today: int, usual: int | None) -> int | None:
 
 
 def day_of(ms: int, zone: str) -> int:
-    return (_local(ms, zone).date() - _EPOCH).days
+    return _local(ms, zone) // DAY_MS
 
 
 def hour_of(ms: int, zone: str) -> int:
-    return _local(ms, zone).hour
+    return _local(ms, zone) // _HOUR_MS % 24
 
 
 def weekday_of(ms: int, zone: str) -> int:
     """1 is Monday."""
-    return _local(ms, zone).isoweekday()
+    return (_local(ms, zone) // DAY_MS + 3) % 7 + 1
 
 
 def start_of(day: int, zone: str) -> int:
@@ -89,8 +90,24 @@ def start_of(day: int, zone: str) -> int:
     return int((midnight - _START) / timedelta(milliseconds=1))
 
 
-def _local(ms: int, zone: str) -> datetime:
-    return (_START + timedelta(milliseconds=ms)).astimezone(_zone(zone))
+def _local(ms: int, zone: str) -> int:
+    """What the clocks show, in ms since they showed 1970."""
+    if zone == "UTC":
+        return ms
+    offset = _offset_in(ms // _HOUR_MS, zone)
+    return ms + (_offset_at(ms, zone) if offset is None else offset)
+
+
+@lru_cache(maxsize=20_000)
+def _offset_in(hour: int, zone: str) -> int | None:
+    """Of the clocks throughout an hour; None if it changes. (Reading a zone takes a microsecond or more each time.)"""
+    first, last = (_offset_at(hour * _HOUR_MS + ms, zone) for ms in (0, _HOUR_MS - 1))
+    return first if first == last else None
+
+
+def _offset_at(ms: int, zone: str) -> int:
+    offset = (_START + timedelta(milliseconds=ms)).astimezone(_zone(zone)).utcoffset()
+    return 0 if offset is None else offset // timedelta(milliseconds=1)
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ position, instant) the values equal those of `value_readings`.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
 from functools import partial
 from graphlib import CycleError, TopologicalSorter
 from heapq import heapify, heappop, heappush
@@ -25,6 +26,8 @@ from segments.value_folds import ValueFold, json_text, number_text
 Value = Callable[[Pass], str | None]
 """A computed trait's value as JSON text."""
 
+_ALIKE: Final = frozenset({"first", "last", "list", "unique"})
+"""What is read from an event in the same way."""
 _FIRST: Final = 1 << 60
 """Numbers of what is taken of events, above those of leaves."""
 
@@ -40,8 +43,11 @@ class LiveTraits(LiveRules):
         self._named: dict[str, str] = {unit(name): name for name in self.traits}
         self._values: dict[str, Value] = {}
         self._taken: dict[EventValue, int] = {}
+        self._fed: dict[tuple[str, EventValue], list[tuple[int, Any]]] = {}
         self._units_of_taken: dict[int, set[str]] = {}
         self._blank = ProfileFacts()
+        self._on_traits: set[int] = set()
+        """The leaves that read computed traits, and may change with time."""
         super().__init__({})
         for name, computation in self.traits.items():
             self._compile(unit(name), computation)
@@ -59,6 +65,9 @@ class LiveTraits(LiveRules):
                     i = self._ids[leaf]
                     self._affected[i] = frozenset(self._with_users(self._uses[i]))
             self._values[unit(name)] = self._value(computation)
+        self._on_traits = {
+            leaf for name in self.traits for leaf in self._readers.get(("trait", name), ()) if leaf in self._timed
+        }
         self._renew_blank()
 
     def _compile(self, name: str, computation: Computation) -> None:
@@ -78,9 +87,14 @@ class LiveTraits(LiveRules):
         self._folds[i] = fold  # type: ignore[assignment]
         if fold.timed:
             self._timed[i] = partial(_due, i, fold)
-        read, matches = value_folds.reader(taken), matcher(taken)
+        alike = replace(taken, take="first", within=None, opens=()) if taken.take in _ALIKE else taken
         for kind in taken.types:
-            self._values_of.setdefault(kind, []).append((i, matches, read, fold.add))
+            feed = self._fed.get((kind, alike))
+            if feed is None:
+                feed = self._fed[kind, alike] = []
+                read = value_folds.reader(alike)
+                self._values_of.setdefault(kind, []).append((matcher(taken), read, feed))
+            feed.append((i, fold.add))
             if taken.looks_into:
                 self._value_payloads.add(kind)
         return i
@@ -149,13 +163,14 @@ class LiveTraits(LiveRules):
         if came:
             facts.due = self.next_change(facts, now_ms)
         else:
-            facts.due = earliest(facts.due, self.next_change(facts, now_ms, moved | self._on_traits()))
+            facts.due = earliest(facts.due, self.next_change(facts, now_ms, moved | self._on_traits))
         return decided
 
     def _first_update(self, facts: ProfileFacts, now_ms: int) -> dict[str, bool]:
         if not self._values:
             return super()._first_update(facts, now_ms)
         facts.computed = dict(self._blank.computed)
+        facts.renewed = True
         facts.traits = facts.traits if facts.sent is None else facts.sent
         self._own(facts)
         looked_at = {*self._facts_leaves, *(leaf for leaf in facts.leaves if leaf in self._folds)}
@@ -220,6 +235,7 @@ class LiveTraits(LiveRules):
         """Whether the trait has another value now."""
         if facts.computed.get(trait) == value:
             return False
+        facts.renewed = True
         seen: dict[str, Any] = facts.traits  # type: ignore[assignment] # its own: see `_own`
         if value is None:
             del facts.computed[trait]
@@ -235,10 +251,6 @@ class LiveTraits(LiveRules):
             facts.sent = facts.traits
             seen = {name: value for name, value in facts.sent.items() if name not in self.traits}
             facts.traits = seen | {name: orjson.loads(text) for name, text in facts.computed.items()}
-
-    def _on_traits(self) -> set[int]:
-        """The leaves that read computed traits."""
-        return {leaf for name in self.traits for leaf in self._readers.get(("trait", name), ())}
 
 
 def in_order(rules: Mapping[str, Rule], traits: Mapping[str, Computation]) -> tuple[str, ...]:

@@ -177,7 +177,7 @@ def reader(leaf: EventLeaf) -> Reads | None:
         return None
     read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
 
-    at = _getter(path)
+    at = getter(path)
 
     def values(event: Mapping[str, Any]) -> Any:
         value = at(event)
@@ -231,7 +231,7 @@ def _condition(condition: Condition) -> Matches:
             type(item) is dict and inner(item, time) for item in items_of(at_path(event, path))
         )
     tests = compile_tests(condition.tests)
-    at, one, several = _getter(path), tests.one, tests.several
+    at, one, several = getter(path), tests.one, tests.several
 
     def holds(event: Mapping[str, Any], time: int) -> bool:
         value = at(event)
@@ -243,7 +243,7 @@ def _condition(condition: Condition) -> Matches:
     return holds
 
 
-def _getter(path: tuple[str, ...]) -> Reads:
+def getter(path: tuple[str, ...]) -> Reads:
     """`at_path` for one path. Nearly all paths are short, and this is the hot path."""
     if len(path) != 2:
         return lambda event: at_path(event, path)

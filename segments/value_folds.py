@@ -6,24 +6,26 @@ there is no value then. What the order of events decides is folded with its `Pla
 """
 
 from bisect import bisect_right, insort
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from schemas.order import rank, time_of
 from segments import lifecycle
 from segments.computed import MOST_ITEMS, MOST_TEXT
 from segments.folds import State, earliest
 from segments.tree import MICROS, EventValue
-from segments.values import WRITTEN_OUT, at_path, distinct_key, items_of, micros, parse_date
+from segments.truths import getter
+from segments.values import WRITTEN_OUT, at_path, distinct_key, items_of, micros
 
 _LARGEST: Final = 10**18 * MICROS
 """Numbers from here on are no values: neither back end nor reader would keep their digits."""
 _TRIM: Final = 2 * MOST_ITEMS
 
-Place = tuple[int, int]
-"""The rank of an event in the total order, and the place of a value within it."""
+Place = tuple[int, str, int, str, int]
+"""Time, receipt, place in the request and key of an event, and the place of a value within it: the total order
+(`schemas.order`), with the texts of the envelope, which compare as what they stand for."""
 Entry = tuple[Place, Any]
 """One value: a number in millionths, (currency, millionths), or a scalar of JSON; None where events are counted."""
 Reads = Callable[[Mapping[str, Any], int], Sequence[Entry]]
@@ -73,7 +75,7 @@ class EntryRows(ValueFold):
             return state
         if state is None:
             return [entry]
-        if time_of(state[0][0][0]) <= oldest:
+        if state[0][0][0] <= oldest:
             del state[: _after(state, oldest)]
         insort(state, entry, key=_place)
         return self._trimmed(state, now)
@@ -91,8 +93,8 @@ class EntryRows(ValueFold):
     def due(self, state: State, now: int) -> int | None:
         end = _after(state, now)
         start = _after(state, now - self.window)
-        leaving = time_of(state[start][0][0]) + self.window if start < end else None
-        return earliest(leaving, time_of(state[end][0][0]) if end < len(state) else None)
+        leaving = state[start][0][0] + self.window if start < end else None
+        return earliest(leaving, state[end][0][0] if end < len(state) else None)
 
     def _span(self, state: State, now: int) -> Sequence[Entry]:
         found: Sequence[Entry] = state[_after(state, now - self.window) : _after(state, now)] if self.timed else state
@@ -163,21 +165,25 @@ class NumberSums(ValueFold):
         return state
 
 
-class FirstValue(ValueFold):
-    """first of all events: the entry."""
+class EndValue(ValueFold):
+    """first and last of all events: the entry."""
+
+    def __init__(self, taken: EventValue) -> None:
+        super().__init__(taken)
+        self._is_first = taken.take == "first"
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
-        return entry if state is None or entry[0] < state[0] else state
+        return entry if state is None or (entry[0] < state[0]) == self._is_first else state
 
     def absorb(self, state: State, other: State) -> State:
-        return min(state, other, key=_place)
+        return self.add(state, 0, other, 0)
 
     def value(self, state: State, now: int) -> str | None:
         return json_text(state[1])
 
 
 class UniqueValues(ValueFold):
-    """unique of all events: value -> the latest place, of the newest values."""
+    """unique of all events: value -> its latest entry, of the newest values, which mostly stand last."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
         return self._with({} if state is None else state, distinct_key(entry[1]), entry)
@@ -188,12 +194,13 @@ class UniqueValues(ValueFold):
         return state
 
     def value(self, state: State, now: int) -> str | None:
-        return list_text([value for _, value in sorted(state.values(), key=_place, reverse=True)[:MOST_ITEMS]])
+        return list_text([value for _, value in sorted(state.values(), key=_place)[: -MOST_ITEMS - 1 : -1]])
 
     @staticmethod
     def _with(state: dict[Any, Entry], key: Any, entry: Entry) -> dict[Any, Entry]:
         known = state.get(key)
         if known is None or known[0] < entry[0]:
+            state.pop(key, None)
             state[key] = entry
         if len(state) > MOST_ITEMS + _TRIM:  # an old value returns only with a newer event
             newest = sorted(state.items(), key=lambda item: item[1][0], reverse=True)[:MOST_ITEMS]
@@ -203,24 +210,32 @@ class UniqueValues(ValueFold):
 
 
 class FrequentValues(ValueFold):
-    """most_frequent of all events: value -> [how often, the value]."""
+    """most_frequent of all events: [value -> how often; the most, with its JSON text and value]. Counts only
+    grow, so that the winner is known without a look at the others."""
 
     def add(self, state: State, time: int, entry: Entry, now: int) -> State:
-        return self.count({} if state is None else state, distinct_key(entry[1]), 1, entry[1])
+        state = [{}, 0, "", None] if state is None else state
+        self._count(state, entry[1] if type(entry[1]) is not bool else (entry[1],), 1)
+        return state
 
     def absorb(self, state: State, other: State) -> State:
-        for key, (count, value) in other.items():
-            self.count(state, key, count, value)
+        for value, count in other[0].items():
+            self._count(state, value, count)
         return state
 
     def value(self, state: State, now: int) -> str | None:
-        return _most_frequent(state.values())
+        return str(state[2])
 
     @staticmethod
-    def count(state: dict[Any, Any], key: Any, count: int, value: Any) -> dict[Any, Any]:
-        known = state.get(key)
-        state[key] = (count, value) if known is None else (known[0] + count, known[1])
-        return state
+    def _count(state: list[Any], value: Any, more: int) -> None:
+        counts, most, _, winner = state
+        count = counts[value] = counts.get(value, 0) + more
+        if value == winner:
+            state[1] = count
+        elif count >= most:
+            text = json_text(value[0] if type(value) is tuple else value)
+            if count > most or text.encode() < state[2].encode():
+                state[1:] = count, text, value
 
 
 class OpenThings(ValueFold):
@@ -282,13 +297,13 @@ def fold_for(taken: EventValue) -> ValueFold:  # noqa: PLR0911
         return EventDays(taken)
     if taken.take == "open":
         return OpenThings(taken)
-    if taken.within is not None or taken.take in ("list", "last"):
+    if taken.within is not None or taken.take == "list":
         return EntryRows(taken)
     match taken.take:
         case "count":
             return ValueCount(taken)
-        case "first":
-            return FirstValue(taken)
+        case "first" | "last":
+            return EndValue(taken)
         case "unique":
             return UniqueValues(taken)
         case "most_frequent":
@@ -311,10 +326,13 @@ def reader(taken: EventValue) -> Reads:
         return lambda event, time: ((placed(event, time, 0), part(time, taken.zone)),)
     if taken.take == "open":
         return _opened(taken)
-    path, read = taken.of or (), micros if taken.take in ("sum", "avg", "min", "max") else scalar
+    at, read = getter(taken.of or ()), micros if taken.take in ("sum", "avg", "min", "max") else scalar
 
     def entries(event: Mapping[str, Any], time: int) -> Sequence[Entry]:
-        values = [read(item) for item in items_of(at_path(event, path))]
+        found = at(event)
+        if found is None:
+            return ()
+        values = [read(item) for item in items_of(found)]
         return [(placed(event, time, i), value) for i, value in enumerate(values) if value is not None]
 
     return entries
@@ -350,12 +368,11 @@ def _money(event: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
 
 
 def _at_time(event: Mapping[str, Any], time: int, i: int) -> Place:
-    return rank(time, 0, 0, 0), i
+    return time, "", 0, "", i
 
 
 def _placed(event: Mapping[str, Any], time: int, i: int) -> Place:
-    received = parse_date(str(event.get("received_at", ""))) or 0
-    return rank(time, received, int(event.get("place", 0)), int(event.get("key", "0"), 16)), i
+    return time, event.get("received_at", ""), event.get("place", 0), event.get("key", ""), i
 
 
 def _place(entry: Entry) -> Place:
@@ -364,7 +381,7 @@ def _place(entry: Entry) -> Place:
 
 def _after(entries: Sequence[Entry], time: int) -> int:
     """The index after the entries of up to a time."""
-    return bisect_right(entries, (rank(time + 1, 0, 0, 0), -1), key=_place)
+    return bisect_right(entries, (time + 1, "", -1, "", -1), key=_place)
 
 
 def reduced(take: str, values: Sequence[int]) -> int | None:
@@ -398,10 +415,7 @@ def taken_text(taken: EventValue, entries: Sequence[Entry]) -> str | None:
             newest = {distinct_key(value): value for value in reversed(values)}
             return list_text(list(newest.values())[:MOST_ITEMS])
         case "most_frequent":
-            counts: dict[Any, Any] = {}
-            for value in values:
-                FrequentValues.count(counts, distinct_key(value), 1, value)
-            return _most_frequent(counts.values())
+            return _most_frequent(values)
         case _:
             return number_text(reduced(taken.take, values))
 
@@ -413,10 +427,11 @@ def _money_text(taken: EventValue, values: Sequence[tuple[str, int]]) -> str | N
     return object_text({currency: reduced(taken.take, some) for currency, some in amounts.items()})
 
 
-def _most_frequent(counted: Any) -> str | None:
+def _most_frequent(values: Sequence[Any]) -> str:
     """Of equally frequent values the first by its JSON text."""
-    most = max(count for count, _ in counted)
-    return min((json_text(value) for count, value in counted if count == most), key=lambda text: text.encode())
+    counts = Counter(map(json_text, values))
+    most = max(counts.values())
+    return min((text for text, count in counts.items() if count == most), key=str.encode)
 
 
 def divided(above: int, below: int) -> int:
@@ -447,4 +462,7 @@ def json_text(value: Any) -> str:
 
 
 def list_text(values: Sequence[Any]) -> str:
-    return f"[{','.join(map(json_text, values))}]"
+    try:
+        return orjson.dumps(list(values)).decode()
+    except orjson.JSONEncodeError:
+        return f"[{','.join(map(json_text, values))}]"

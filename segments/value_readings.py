@@ -126,7 +126,6 @@ class _Take:
             return f"arrayMap(g -> if(length(g) < {lifecycle.OWN_GAPS}, NULL, toInt256({_median('g')})), [{gaps}])[1]"
         usual = self._ms(-1 if taken.usual is None else taken.usual)
         today = self._ms(lifecycle.day_of(self._now, taken.zone))
-        own = "if(length({0}) < " + str(lifecycle.OWN_GAPS) + f", {usual}, " + _median("{0}") + ")"
         stage = f"""multiIf(u < 0, '',
             s <= {lifecycle.NEW_DAYS} AND notEmpty(g) AND b >= 0 AND g[-1] * {MICROS} > 3 * b, '"returned"',
             f <= {lifecycle.NEW_DAYS}, '"new"',
@@ -134,7 +133,8 @@ class _Take:
                 AND f >= {lifecycle.LOYAL_AFTER}, '"loyal"',
             2 * s * {MICROS} <= 3 * u, '"active"', s * {MICROS} <= 3 * u, '"cooling"', '"lapsed"')"""
         staged = (
-            f"arrayMap((u, b, s, f) -> {stage}, [{own.format('g')}], [{own.format('arrayPopBack(g)')}],"
+            f"arrayMap((u, b, s, f) -> {stage}, [{_usual_gap('g', usual)}],"
+            f" [{_usual_gap('arrayPopBack(g)', usual)}],"
             f" [{today} - d[-1]], [{today} - d[1]])[1]"
         )
         per_days = f"arrayMap(g -> {staged}, [arrayPopFront(arrayDifference(d))])[1]"
@@ -193,6 +193,10 @@ def _by_currency(taken: EventValue, pairs: str) -> str:
     return (
         f"arrayMap(pairs -> if(empty({parts}), '', concat('{{', arrayStringConcat({parts}, ','), '}}')), [{pairs}])[1]"
     )
+
+
+def _usual_gap(gaps: str, usual: str) -> str:
+    return f"if(length({gaps}) < {lifecycle.OWN_GAPS}, {usual}, {_median(gaps)})"
 
 
 def _median(gaps: str) -> str:

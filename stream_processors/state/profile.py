@@ -174,13 +174,16 @@ class ProfileState:
         assert self.sent_texts is not None
         if not self.around[1]:
             self.around = _around(shown(self.traits), owned)
+        elif not self.facts.renewed:
+            return
+        self.facts.renewed = False
         others, origins, hidden = self.around
-        computed = self.facts.computed
-        traits = [others, *(f"{_quoted(name)}:{text}" for name, text in sorted(computed.items()))]
-        told = [origins]
-        for name in sorted(computed.keys() | hidden.keys()):
-            version = [f'"computed":{owned[name]}'] if name in computed else []
-            told.append(f"{_quoted(name)}:{{{','.join([*version, *filter(None, [hidden.get(name)])])}}}")
+        computed = sorted(self.facts.computed.items())
+        traits = [others, *(f'"{name}":{text}' for name, text in computed)]  # a computed trait's name needs no escape
+        told = [origins, *(f'"{name}":{{"computed":{owned[name]}}}' for name, _ in computed if name not in hidden)]
+        for name, shadowed in hidden.items():
+            version = f'"computed":{owned[name]},' if name in self.facts.computed else ""
+            told.append(f'"{name}":{{{version}{shadowed}}}')
         self.texts = (_object(traits), _object(told), *self.sent_texts[2:])
 
 

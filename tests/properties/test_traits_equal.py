@@ -26,7 +26,7 @@ def make(seed: int) -> tuple[World, dict[str, Computation], dict[str, Rule]]:
     world = make_world(r)
     for offset, event in enumerate(world.events):
         event.payload |= {
-            "key": f"{offset:x}",
+            "key": f"{offset:032x}",
             "type": event.type,
             "time": r.choice(("2026-01-25", "2026-02-01T00:00:00Z", "x")),
         }

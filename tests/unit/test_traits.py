@@ -30,7 +30,7 @@ def computed(event: dict[str, Any], *events: tuple[int, dict[str, Any]], now: in
     live = LiveTraits({}, {"x": parse_computation(event)})
     facts = ProfileFacts()
     for number, (time, properties) in enumerate(events):
-        envelope = {"key": f"{number:x}", "type": properties.pop("type", "a"), "properties": properties}
+        envelope = {"key": f"{number:032x}", "type": properties.pop("type", "a"), "properties": properties}
         live.fold_event(facts.leaves, "a", time, envelope, now)
     live.update(facts, (), (), now)
     return facts.computed.get("x")
@@ -83,7 +83,7 @@ def test_what_is_open_by_its_latest_event() -> None:
     live = LiveTraits({}, {"x": parse_computation({**made, "event": ["a", "b"]})})
     facts = ProfileFacts()
     for number, (kind, ticket) in enumerate((("a", 1), ("a", 2), ("b", 1), ("a", 3), ("b", 2), ("a", 2))):
-        envelope = {"key": f"{number:x}", "type": kind, "properties": {"id": ticket}}
+        envelope = {"key": f"{number:032x}", "type": kind, "properties": {"id": ticket}}
         live.fold_event(facts.leaves, kind, T0 + number, envelope, T0 + DAY)
     live.update(facts, (), (), T0 + DAY)
     assert facts.computed == {"x": "2"}
