@@ -84,7 +84,8 @@ def test_live_equals_sql(engine: Any, seed: int) -> None:
         query = compile_several(list(bound_rules.values()), now, bound_rules.__getitem__)
         dues = {row[0]: row[2] for row in engine.query(query.sql, parameters=query.parameters).result_rows}
         for profile, one in facts.items():
-            latest = live.next_change(one, now, [leaf for leaf in live._timed if leaf < 1 << 60])
+            of_segments = [leaf for leaf in live._timed if not rules.keys().isdisjoint(live._affected.get(leaf, ()))]
+            latest = live.next_change(one, now, of_segments)
             assert latest is None or now < dues.get(profile, 0) <= latest
 
 
