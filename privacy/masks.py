@@ -55,6 +55,20 @@ class FieldMarks:
                 return True
         return None
 
+    def without(self, traits: Iterable[str]) -> "FieldMarks":
+        """Without what is said of these traits."""
+        names = set(traits)
+        kept = ({path for path in paths if path[:1] != ("traits",) or path[1] not in names} for paths in self._both)
+        return FieldMarks(*map(frozenset, kept))
+
+    def saying(self, path: Path, *, is_open: bool) -> "FieldMarks":
+        personal, opened = self._both
+        return FieldMarks(personal, opened | {path}) if is_open else FieldMarks(personal | {path}, opened)
+
+    @property
+    def _both(self) -> tuple[frozenset[Path], frozenset[Path]]:
+        return self.personal, self.open
+
     def opens_below(self, path: Path) -> bool:
         return any(one[: len(path)] == path for one in self.open)
 
@@ -72,9 +86,25 @@ class Masks:
         self._declared = declared
         self._purposes = purposes
         self._catalog = catalog or Catalog.load()
+        self._computed: frozenset[str] = frozenset()
         personal: frozenset[Path] = frozenset().union(*(one.personal for one in declared.values()))
         self._any = FieldMarks(personal, frozenset().union(*(one.open for one in declared.values())))
         """For what is shown without its source, such as a profile's traits: personal where any source says so."""
+
+    def with_computed(self, traits: Mapping[str, Any]) -> "Masks":
+        """With these computed traits, name -> what it is made of: shown where nothing that it is made of is personal,
+        and hidden else, whatever is sent under the name."""
+        masks = Masks(self._declared, self._catalog, self._purposes)
+        masks._any = self._any.without(traits)
+        waiting = dict(traits)
+        while waiting:
+            ready = [name for name, made in waiting.items() if waiting.keys().isdisjoint(_read(made) - {name})]
+            for name in ready or list(waiting):  # in a ring, which is not in effect, all are hidden
+                hides = not ready or next(masks.hidden_in(waiting[name]), None) is not None
+                masks._any = masks._any.saying(("traits", name), is_open=not hides)
+                del waiting[name]
+        masks._computed = frozenset(traits)
+        return masks
 
     def is_open(self, path: Path, event_type: str = "", source: str = "") -> bool:
         """Whether the value at a path from an envelope's root (`traits`, `properties` or `context` first) is shown."""
@@ -142,6 +172,11 @@ class Masks:
         self, value: Any, path: Path, field: Mapping[str, Any], said: FieldMarks, is_open: bool | None
     ) -> Any:
         of_trait = path[0] == "traits" and len(path) == 2
+        if of_trait and path[1] in self._computed and isinstance(value, dict):
+            hidden = {"shadowed": HIDDEN} if "shadowed" in value else {}
+            value = {name: one for name, one in value.items() if name != "shadowed"} | hidden
+            if "computed" in value or hidden:
+                return value | {"value": self._value(value["value"], path, field, said, is_open)}
         if of_trait and isinstance(value, dict) and "value" in value and value.keys() <= _ORIGIN:
             return value | {"value": self._value(value["value"], path, field, said, is_open)}
         return self._value(value, path, field, said, is_open)
@@ -188,15 +223,30 @@ class Masks:
                 yield from self._hidden_in(one, event_type, item)
         if not isinstance(part, Mapping):
             return
+        if isinstance(types := part.get("event"), list):  # of a computed trait
+            for one in types:
+                yield from self._hidden_in({**part, "event": one}, "", item)
+            return
         event_type, path = str(part.get("event", event_type)), compared(part, item)
         operands = set(part) - _NAMES
         if path is not None and operands and not self.is_open(path, event_type):
             yield ".".join(path)
-        if isinstance(part.get("of"), str) and not self.is_open(_from_root(part["of"], ()), event_type):
-            yield part["of"]
+        of = part.get("of")
+        if isinstance(of, str) and not of.startswith("$") and not self.is_open(_from_root(of, ()), event_type):
+            yield of
         item = (*item, *str(part["any_item"]).split(".")) if "any_item" in part else item
         for one in part.values():
             yield from self._hidden_in(one, event_type, item)
+
+
+def _read(made: Any) -> set[str]:
+    """The traits that a rule or a computation reads."""
+    if isinstance(made, list):
+        return set[str]().union(*map(_read, made))
+    if not isinstance(made, Mapping):
+        return set()
+    own = {str(made["trait"]).partition(".")[0]} if "trait" in made else set[str]()
+    return own.union(*map(_read, made.values()))
 
 
 _NAMES: Final = frozenset({"trait", "property", "exists"})

@@ -35,6 +35,7 @@ from profile_api import (
     stream,
     tellings,
     tokens,
+    traits,
     triggers,
 )
 from profile_api.deps import ApiDeps, keep
@@ -50,6 +51,7 @@ _TOPICS: Final = (
     privacy,
     segments,
     stream,
+    traits,
     triggers,
     purposes,
     retention,

@@ -50,7 +50,9 @@ async def guard(
         await run_in_threadpool(deps.registry.refresh)
     token = _token(deps, credentials, request.client.host if request.client else "")
     if (call := CURRENT.get()) is not None:
-        call.token, call.sources, call.purposes = token, deps.registry.sources, deps.registry.purposes
+        registry = deps.registry
+        call.token, call.sources, call.traits = token, registry.sources, registry.traits
+        call.purposes = registry.purposes
     needed = scope_of(request.scope["endpoint"])
     if needed is None or not allows(token.scopes, needed):
         raise Denied(

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from privacy.masks import Masks
 from profile_api.masking import masks_of
-from registry.models import Source, Token
+from registry.models import Source, Token, TraitDeclaration
 from registry.scopes import PERSONAL
 from schemas.errors import Denied
 
@@ -33,6 +33,7 @@ class Call:
     token: Token | None = None
     sources: Mapping[str, Source] = field(default_factory=dict)
     purposes: Collection[str] = ()
+    traits: Mapping[str, TraitDeclaration] = field(default_factory=dict)
     profiles: dict[int, None] = field(default_factory=dict)
     sought: dict[str, None] = field(default_factory=dict)
     others: int = 0
@@ -82,7 +83,7 @@ def sees_personal() -> bool:
 def masks() -> Masks | None:
     """What hides personal values from whoever asks; None where they may see them."""
     call = CURRENT.get()
-    return None if call is None or call.sees_personal else masks_of(call.sources, call.purposes)
+    return None if call is None or call.sees_personal else masks_of(call.sources, call.purposes, call.traits)
 
 
 def require_personal(what: str) -> None:

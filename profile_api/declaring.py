@@ -11,14 +11,14 @@ from profile_api.call import note
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
 from profile_api.status import PROJECTIONS_GROUP
-from registry.models import Kind, Purpose, Retention, SegmentDeclaration, Source, Token, Trigger
+from registry.models import Kind, Purpose, Retention, SegmentDeclaration, Source, Token, TraitDeclaration, Trigger
 from registry.registry import Registry
 from schemas import topics
 from schemas.errors import Backpressure, Conflict, NotFound
 
 _POLL_SECONDS = 0.01
 
-D = TypeVar("D", Source, Token, SegmentDeclaration, Trigger, Purpose, Retention)
+D = TypeVar("D", Source, Token, SegmentDeclaration, TraitDeclaration, Trigger, Purpose, Retention)
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ class Resource(Generic[D]):
 SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
 TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
 SEGMENTS: Final = Resource[SegmentDeclaration]("segment", lambda registry: registry.segments, waits=True)
+TRAITS: Final = Resource[TraitDeclaration]("trait", lambda registry: registry.traits, waits=True)
 TRIGGERS: Final = Resource[Trigger]("trigger", lambda registry: registry.triggers, waits=True)
 RETENTIONS: Final = Resource[Retention]("retention", lambda registry: registry.retentions)
 PURPOSES: Final = Resource[Purpose]("purpose", lambda registry: registry.purposes)

@@ -8,13 +8,13 @@ hides too much, never too little. `JsonReply` calls `shown` when it is made.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
 from privacy.masks import HIDDEN, FieldMarks, Masks, masked
-from registry.models import Source
+from registry.models import Source, TraitDeclaration
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +109,16 @@ def _delivery(value: Any, around: Mapping[str, Any], masks: Masks) -> Any:
 DELIVERY: Final = Mask(_delivery)
 
 
-def masks_of(sources: Mapping[str, Source], purposes: Collection[str]) -> Masks:
-    """The masks that hold for a workspace with these sources, and these names of purposes."""
+def masks_of(
+    sources: Mapping[str, Source],
+    purposes: Collection[str],
+    traits: Mapping[str, TraitDeclaration] = MappingProxyType({}),
+) -> Masks:
+    """The masks that hold for a workspace with these sources, names of purposes, and computed traits. What is computed
+    from personal fields is personal."""
     said = {name: FieldMarks.of(one.personal, one.not_personal) for name, one in sources.items()}
-    return Masks({name: one for name, one in said.items() if one != FieldMarks()}, purposes=purposes)
+    masks = Masks({name: one for name, one in said.items() if one != FieldMarks()}, purposes=purposes)
+    return masks.with_computed({name: one.compute for name, one in traits.items()}) if traits else masks
 
 
 def shown(model: Any, answer: Any, masks: Masks) -> Any:

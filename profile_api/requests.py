@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from identity.normalise import is_region
-from profile_api.models.examples import EXAMPLE_RULE, with_example
+from profile_api.models.examples import EXAMPLE_COMPUTE, EXAMPLE_RULE, with_example
 from profile_api.views import Part
 from registry.erasures import Returning
 from registry.models import DEFAULT_CAUSES, Budget, Cause, Default, FieldPath, LawfulBasis
@@ -134,6 +134,24 @@ class SegmentChange(Request):
     id: str | None = None
     name: str | None = Field(default=None, max_length=200)
     rule: dict[str, Any]
+
+
+class TraitIn(Request):
+    """`compute`: what the trait is made of, see docs/traits.md."""
+
+    model_config = with_example(
+        {"id": "orders_90d", "name": "Orders of 90 days", "compute": EXAMPLE_COMPUTE}, closed=True
+    )
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
+    name: str = Field(default="", max_length=200)
+    compute: dict[str, Any]
+
+
+class TraitChange(Request):
+    model_config = with_example({"name": "Orders of 90 days", "compute": EXAMPLE_COMPUTE}, closed=True)
+    id: str | None = None
+    name: str | None = Field(default=None, max_length=200)
+    compute: dict[str, Any]
 
 
 class PreviewIn(Request):

@@ -1,18 +1,24 @@
 """Checks of a declared segment rule: it is read, measured with its nested rules, and tried on a few profiles."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from profile_api import trial
 from profile_api.call import masks, require_personal
 from profile_api.declaring import SEGMENTS
 from profile_api.deps import ApiDeps
+from registry.models import TraitDeclaration, trait_unit
 from schemas.errors import Conflict, InvalidRule, NotFound
+from segments.computed import bound
 from segments.rule import parse_rule
 from segments.size import check_size
 from segments.sql import Resolve, compile_sql
-from segments.tree import Rule
+from segments.tree import Computation, EventValue, Rule
 from warehouse import latest
+
+Computed = Callable[[str], Computation | None]
+"""The computation of a trait; None: it is not computed."""
 
 _A_FEW = f"{latest.PROFILES} LIMIT 10"
 
@@ -22,7 +28,7 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
 
     def resolve(name: str) -> Rule:
         if rule is not None and name == own:
-            return rule
+            return with_traits(deps, rule)
         nested = SEGMENTS.found(deps, name)
         if (effect := deps.registry.effects.get(name)) and effect.aside is not None:
             raise Conflict(
@@ -30,15 +36,42 @@ def resolver(deps: ApiDeps, own: str | None = None, rule: Rule | None = None) ->
                 f" {effect.aside}",
                 code="set_aside",
             )
-        return deps.trees.tree(nested)
+        return with_traits(deps, deps.trees.tree(nested))
 
     return resolve
+
+
+def computed(deps: ApiDeps, own: str | None = None, computation: Computation | None = None) -> Computed:
+    """The computed traits that are in effect; `own` is the one that is being declared."""
+
+    def find(name: str) -> Computation | None:
+        if computation is not None and name == own:
+            return computation
+        declared = deps.registry.traits.get(name)
+        effect = deps.registry.effects.get(trait_unit(name))
+        if declared is None or (effect is not None and effect.aside is not None):
+            return None
+        return _with_constant(deps, declared, deps.trees.computation(declared))
+
+    return find
+
+
+def _with_constant(deps: ApiDeps, trait: TraitDeclaration, computation: Computation) -> Computation:
+    recorded = deps.registry.constants.get(trait_unit(trait.id), {})
+    if recorded.get("version") != trait.version or not isinstance(computation, EventValue):
+        return computation
+    return replace(computation, usual=recorded["usual_gap"])
+
+
+def with_traits(deps: ApiDeps, rule: Rule) -> Rule:
+    """The rule with the computations of the traits that it reads, for SQL."""
+    return bound(rule, computed(deps))
 
 
 def try_out(deps: ApiDeps, rule: Rule, own: str) -> None:
     """Let the engine run a `checked` rule on a few profiles. Raises `InvalidRule` if it does not run."""
     few = [row["profile"] for row in deps.reader.look_up(_A_FEW)]
-    trial.try_out(deps, compile_sql(rule, deps.clock(), resolver(deps, own, rule), few))
+    trial.try_out(deps, compile_sql(with_traits(deps, rule), deps.clock(), resolver(deps, own, rule), few))
 
 
 def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> Rule:
@@ -52,7 +85,7 @@ def checked(deps: ApiDeps, written: dict[str, Any], own: str | None = None) -> R
         require_personal("rule")
     resolve = resolver(deps, own, rule)
     try:
-        check_size(rule, resolve)
+        check_size(with_traits(deps, rule), resolve)
     except NotFound:
         raise InvalidRule(
             "rule: wanted segments that exist, got one that does not; declare it first",

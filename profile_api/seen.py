@@ -68,6 +68,10 @@ class Seen:
         known = {path[0] for path in self._described("profile.identified")} if kind == "trait" else set[str]()
         return self._keep((kind,), lambda: frozenset(known | self._names(_STORED, {"kind": kind})))
 
+    def computed(self) -> frozenset[str]:
+        """The computed traits."""
+        return frozenset(self._deps.registry.traits)
+
     def identifiers(self) -> frozenset[str]:
         known = {"anonymous_id", *DEFAULT_RULES.priorities, *DEFAULT_RULES.persons}
         return self._keep(("identifiers",), lambda: frozenset(known | self._names(_IDENTIFIERS)))
@@ -109,7 +113,8 @@ class Seen:
                 return sorted(_written(path) for path in self.sampled(event_type))
             case "traits" | "consents":
                 kind = of.removesuffix("s")
-                return sorted(self._keep(("seen", kind), lambda: self._names(_STORED, {"kind": kind})))
+                found = self._keep(("seen", kind), lambda: self._names(_STORED, {"kind": kind}))
+                return sorted(found | self.computed() if of == "traits" else found)
 
     def values(self, path: Path, event_type: str | None) -> list[tuple[Any, int]]:
         """Up to 100 texts, numbers and booleans at a path from an envelope's root, or of a trait where there is no
@@ -197,7 +202,7 @@ def refuse_objects(seen: Seen, rule: Rule, at: str = "") -> None:
 def _warnings(seen: Seen, rule: Rule, at: str) -> Iterator[dict[str, Any]]:
     match rule:
         case Trait(path=path):
-            yield from _never(f"{at}/trait", "trait", path[0], seen.stored("trait"))
+            yield from _never(f"{at}/trait", "trait", path[0], seen.stored("trait") | seen.computed())
         case Consent(purpose=purpose):
             yield from _never(f"{at}/consent", "consent", purpose, seen.stored("consent"))
         case IdentityLeaf(type=kind):

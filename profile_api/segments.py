@@ -28,6 +28,7 @@ from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
 from schemas.errors import Conflict
+from segments.computed import units_of
 from segments.sql import Query, compile_sql
 from segments.tree import Rule
 from segments.why import compile_why, why_tree
@@ -47,9 +48,11 @@ SET_ASIDE: Final = "set_aside"
 
 
 def users_of(deps: ApiDeps, name: str) -> list[str]:
-    """Segments and triggers that name this segment, for people."""
+    """Segments, computed traits and triggers that name this segment, for people."""
     called = [t.id for t in deps.registry.triggers.values() if t.segment == name]
-    return [f"segment {one}" for one in rules.users_of(deps, name)] + [f"trigger {one}" for one in sorted(called)]
+    made = [trait.id for trait in deps.registry.traits.values() if name in units_of(deps.trees.computation(trait))]
+    found = {"segment": rules.users_of(deps, name), "trait": made, "trigger": called}
+    return [f"{kind} {one}" for kind, users in found.items() for one in sorted(users)]
 
 
 def sizes(deps: ApiDeps, names: list[str]) -> dict[str, int]:
@@ -70,7 +73,8 @@ def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any
 
 
 def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """The state of the latest declaration or deletion of a segment, and the reason if it is set aside."""
+    """The state of the latest declaration or deletion of a segment or, by its `trait_unit`, of a computed trait; and
+    the reason if it is set aside."""
     effect = deps.registry.effects.get(name)
     if effect is None:
         return {"state": LIVE}
@@ -90,8 +94,9 @@ def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
 def one(deps: ApiDeps, name: str) -> dict[str, Any]:
     """A declared segment, or a deleted one as long as members are leaving it."""
     effect = deps.registry.effects.get(name)
-    if effect and effect.leaving and position(deps) <= effect.offset:
-        return view(deps, effect.leaving, sizes(deps, [name]).get(name, 0))
+    leaving = effect.leaving if effect else None
+    if isinstance(leaving, SegmentDeclaration) and effect and position(deps) <= effect.offset:
+        return view(deps, leaving, sizes(deps, [name]).get(name, 0))
     return view(deps, SEGMENTS.found(deps, name), sizes(deps, [name]).get(name, 0))
 
 
@@ -100,7 +105,7 @@ def preview(deps: ApiDeps, names: Seen, written: dict[str, Any]) -> dict[str, An
     people.require_everybody(deps)
     rule = rules.checked(deps, written)
     refuse_objects(names, rule)
-    query = compile_sql(rule, deps.clock(), resolver(deps))
+    query = compile_sql(rules.with_traits(deps, rule), deps.clock(), resolver(deps))
     sql = f"SELECT count() AS n, groupArraySorted({_SAMPLE})(profile) AS sample FROM ({query.sql})"
     row = trial.rows(deps, Query(sql, query.parameters))[0]
     note(profiles=row["sample"])
@@ -138,31 +143,39 @@ def explained(deps: ApiDeps, segment: SegmentDeclaration, row: people.Row) -> di
     """The present truth of each node of the segment's rule for one profile, with its evidence. `member` is the
     membership published last; it may lag behind `why.holds`.
     """
-    now, resolve = deps.clock(), resolver(deps)
-    rule = resolve(segment.id)  # raises if it is set aside
-    truths, evidence = {}, {}
-    for pointer, query in compile_why(rule, now, row["profile"], resolve):
-        answer = deps.reader.rows(query.sql, query.parameters)[0]
-        truths[pointer] = bool(answer.pop("holds"))
-        if answer:
-            evidence[pointer] = evidence_view(answer)
+    now = deps.clock()
+    rule = resolver(deps)(segment.id)  # raises if it is set aside
     return {
         "segment": segment.id,
         "version": segment.version,
         "profile_id": profile_id(row["profile"]),
         "member": segment.id in {name for name, _ in row["memberships"]},
         "at": iso(now),
-        "why": why_tree(rule, truths, evidence, resolve),
+        "why": rule_why(deps, rule, now, row["profile"]),
     }
+
+
+def rule_why(deps: ApiDeps, rule: Rule, now: int, profile: int) -> dict[str, Any]:
+    """The truth of each node of a rule for one profile, with its evidence."""
+    resolve = resolver(deps)
+    truths, evidence = {}, {}
+    for pointer, query in compile_why(rule, now, profile, resolve):
+        answer = deps.reader.rows(query.sql, query.parameters)[0]
+        truths[pointer] = bool(answer.pop("holds"))
+        if answer:
+            evidence[pointer] = evidence_view(answer)
+    return why_tree(rule, truths, evidence, resolve)
 
 
 def evidence_view(answer: dict[str, Any]) -> dict[str, Any]:
     """What decided a leaf: the newest events that count and how many do, or the value that was tested."""
+    told: dict[str, Any] = {}
+    if "value" in answer:
+        told["value"] = None if answer["value"] is None else orjson.loads(answer["value"])
     if "events" in answer:
         events = [{"source": source, "id": name, "time": iso(at)} for source, name, at in answer["events"]]
-        return {"events": events, "matched": answer["matched"]}
-    value = answer["value"]
-    return {"value": None if value is None else orjson.loads(value)}
+        told |= {"events": events, "matched": answer["matched"]}
+    return told
 
 
 def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, done: int) -> JsonReply:

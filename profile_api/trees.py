@@ -1,11 +1,13 @@
-"""The rules of declared segments as trees: each is parsed once as long as its declaration lasts."""
+"""The rules of declared segments and the computations of declared traits as trees: each is parsed once as long as its
+declaration lasts."""
 
 from typing import Final
 
-from registry.models import SegmentDeclaration
+from registry.models import SegmentDeclaration, TraitDeclaration
 from schemas.errors import InvalidRule
+from segments.computed import parse_computation
 from segments.rule import parse_rule
-from segments.tree import Rule, segments_of
+from segments.tree import Computation, Rule, segments_of
 
 _MOST_KEPT: Final = 10_000
 
@@ -15,6 +17,7 @@ class Trees:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[SegmentDeclaration, Rule, frozenset[str]]] = {}
+        self._computations: dict[str, tuple[TraitDeclaration, Computation]] = {}
 
     def keep(self, segment: SegmentDeclaration, rule: Rule) -> None:
         """A rule that was parsed already, as a segment's, if a segment was declared with it."""
@@ -31,6 +34,15 @@ class Trees:
             return self._parsed(segment)[2]
         except InvalidRule:  # it is set aside
             return frozenset()
+
+    def computation(self, trait: TraitDeclaration) -> Computation:
+        """Raises `InvalidRule` for one that only an earlier version accepts."""
+        known = self._computations.get(trait.id)
+        if known is None or known[0] is not trait:
+            if len(self._computations) >= _MOST_KEPT:
+                self._computations = {}
+            known = self._computations[trait.id] = trait, parse_computation(trait.compute)
+        return known[1]
 
     def _parsed(self, segment: SegmentDeclaration) -> tuple[SegmentDeclaration, Rule, frozenset[str]]:
         known = self._known.get(segment.id)

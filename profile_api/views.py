@@ -54,7 +54,9 @@ def identities(identifiers: Iterable[tuple[str, str, int, int]]) -> list[Json]:
 
 
 def _with_origins(traits: Json, provenance: Json) -> Json:
-    return {name: {"value": value} | provenance.get(name, {}) for name, value in traits.items()}
+    """With those that a computed trait without a value hides."""
+    hidden = {name: None for name, origin in provenance.items() if "shadowed" in origin and name not in traits}
+    return {name: {"value": value} | provenance.get(name, {}) for name, value in (traits | hidden).items()}
 
 
 def _metrics(row: Mapping[str, Any]) -> Json:

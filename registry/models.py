@@ -19,6 +19,7 @@ from schemas.custom import folded
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
 Name = Annotated[str, Field(max_length=200)]
+TraitName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")]
 EventName = Annotated[str, Field(min_length=1, max_length=200)]
 FieldPath = Annotated[str, Field(pattern=r"^(traits|properties|context)(\.[^.]+)+$", max_length=200)]
 """A field of an event, such as `traits.city` or `properties.delivery.note`."""
@@ -195,6 +196,17 @@ class SegmentDeclaration(Declaration):
     created_at: int
 
 
+class TraitDeclaration(Declaration):
+    """A computed trait; `id` is the trait's name. The caller checks `compute` by compiling it, and raises `version`
+    with each edit."""
+
+    id: TraitName
+    name: Name = ""
+    compute: dict[str, Any]
+    version: Annotated[int, Field(ge=1)] = 1
+    created_at: int
+
+
 class Webhook(Declaration):
     """The secret signs deliveries, so the log stores it in plain text; `repr`, `str` and dumps mask it."""
 
@@ -266,22 +278,32 @@ class Retention(Declaration):
 REJECTED: Final = "rejected"
 
 Kind = Literal[
-    "source", "token", "segment", "trigger", "purpose", "retention", "rules", "merge", "split", "erase", "asked",
-    "answered",
+    "source", "token", "segment", "trait", "trigger", "purpose", "retention", "rules", "merge", "split", "erase",
+    "asked", "answered",
 ]  # fmt: skip
 
 
 SET_ASIDE = "set_aside"
-"""The kind of a record of the projections: the declaration of a segment, by its `offset`, is not in effect, for a
-`reason`."""
+"""The kind of a record of the projections: the declaration of a segment, or of a computed trait by its `trait_unit`,
+is not in effect, for a `reason`. `offset`: the declaration's."""
 
 POISON = "poison"
 """The kind of a record of the projections: from here on every process leaves out an input, named by its position in the
 log, or a profile, for a `reason`. A `delete` reverts that."""
 
+CONSTANT = "constant"
+"""The kind of a record of the projections: from here on a computed trait, by its `trait_unit` and `version`, reckons
+with this `usual_gap` of the workspace, in millionths of a day, as it was on a `day`. Whoever folds the topic reads it;
+nobody computes it again."""
+
 STOPPED = "stopped"
 """The kind of a record of the projections: a stage, by its name, has stopped for a `reason`, after `most` inputs in a
 row that failed alone. A `delete` says that it has continued."""
+
+
+def trait_unit(trait: str) -> str:
+    """The name of a computed trait among segments and traits: no segment's id has a colon."""
+    return f"trait:{trait}"
 
 
 class RegistryRecord(BaseModel):

@@ -21,6 +21,7 @@ from registry.models import (
     SegmentDeclaration,
     Source,
     Token,
+    TraitDeclaration,
     Trigger,
 )
 from registry.scopes import ALL_SCOPES
@@ -110,8 +111,19 @@ class Registry:
         return self._now.segments
 
     @property
+    def traits(self) -> Mapping[str, TraitDeclaration]:
+        """The computed traits, by name."""
+        return self._now.traits
+
+    @property
+    def constants(self) -> Mapping[str, Mapping[str, Any]]:
+        """What computed traits reckon with, by their `trait_unit`: `usual_gap`, for a `version`."""
+        return self._now.declared.constants
+
+    @property
     def effects(self) -> Mapping[str, Effect]:
-        """The progress of the latest declaration or deletion of each segment."""
+        """The progress of the latest declaration or deletion of each segment, and of each computed trait by its
+        `trait_unit`."""
         return self._now.declared.effects
 
     @property

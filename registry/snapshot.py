@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from registry.models import (
+    CONSTANT,
     POISON,
     SET_ASIDE,
     STOPPED,
@@ -19,7 +20,9 @@ from registry.models import (
     SegmentDeclaration,
     Source,
     Token,
+    TraitDeclaration,
     Trigger,
+    trait_unit,
 )
 from schemas.wanted import wrong_parts
 
@@ -29,6 +32,7 @@ MODELS: Mapping[str, type[Declaration]] = {
     "source": Source,
     "token": Token,
     "segment": SegmentDeclaration,
+    "trait": TraitDeclaration,
     "trigger": Trigger,
     "purpose": Purpose,
     "retention": Retention,
@@ -41,12 +45,12 @@ _MOST_LEAVING = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The progress of the latest declaration or deletion of a segment: its offset, and why it is set aside, if it
-    is."""
+    """The progress of the latest declaration or deletion of a segment or computed trait: its offset, and why it is set
+    aside, if it is."""
 
     offset: int
     aside: str | None = None
-    leaving: SegmentDeclaration | None = None
+    leaving: SegmentDeclaration | TraitDeclaration | None = None
     """What was deleted."""
 
 
@@ -62,13 +66,16 @@ class Declared:
     rules: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """In the order in which they were declared: the last holds."""
     effects: Mapping[str, Effect] = field(default_factory=dict)
-    """By segment; of deleted ones the latest."""
+    """By segment and computed trait (`trait_unit`); of deleted ones the latest."""
     poison: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """What the projections have set aside, by its name: the stage, and the reason."""
     stopped: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     """The stages that have stopped after setting aside too many inputs -> the reason."""
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
     retentions: Mapping[str, Retention] = field(default_factory=dict)
+    traits: Mapping[str, TraitDeclaration] = field(default_factory=dict)
+    constants: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    """What computed traits (`trait_unit`) reckon with: `usual_gap`, for a `version`."""
 
     def fold(self, records: Iterable[tuple[int, RegistryRecord | None]]) -> "Declared":
         """The snapshot with the records at these offsets added; None stands for an unreadable record.
@@ -87,20 +94,20 @@ class Declared:
             STOPPED: dict(self.stopped),
             "purpose": dict(self.purposes),
             "retention": dict(self.retentions),
+            "trait": dict(self.traits),
+            CONSTANT: dict(self.constants),
         }
         effects = dict(self.effects)
         for offset, record in records:
             position = offset + 1
             if record is None:
                 continue
-            if record.kind in ("segment", SET_ASIDE):
-                _note_effect(effects, folded["segment"], offset, record)
+            if record.kind in ("segment", "trait", SET_ASIDE):
+                _note_effect(effects, folded.get(record.kind, {}), offset, record)
             if record.kind in folded:
                 _apply(folded[record.kind], offset, record)
-        sources, tokens, segments, triggers, rules, poison, stopped, purposes, retentions = folded.values()
-        return Declared(
-            position, sources, tokens, segments, triggers, rules, effects, poison, stopped, purposes, retentions
-        )
+        sources, tokens, segments, triggers, rules, *more = folded.values()
+        return Declared(position, sources, tokens, segments, triggers, rules, effects, *more)
 
     def ids(self, kind: str) -> Mapping[str, Any]:
         """The declarations of one kind by id; empty for commands."""
@@ -108,6 +115,7 @@ class Declared:
             "source": self.sources,
             "token": self.tokens,
             "segment": self.segments,
+            "trait": self.traits,
             "trigger": self.triggers,
             "purpose": self.purposes,
             "retention": self.retentions,
@@ -116,21 +124,20 @@ class Declared:
         return of_kind.get(kind, {})
 
 
-def _note_effect(
-    effects: dict[str, Effect], segments: Mapping[str, SegmentDeclaration], offset: int, record: RegistryRecord
-) -> None:
-    """`segments`: those before the record."""
+def _note_effect(effects: dict[str, Effect], known: Mapping[str, Any], offset: int, record: RegistryRecord) -> None:
+    """`known`: the segments or traits before the record."""
+    name = trait_unit(record.id) if record.kind == "trait" else record.id
     if record.kind == SET_ASIDE:
-        known = effects.get(record.id)
-        if known and known.leaving is None and known.offset == record.body.get("offset"):
-            effects[record.id] = Effect(known.offset, str(record.body.get("reason", "")))
+        before = effects.get(record.id)
+        if before and before.leaving is None and before.offset == record.body.get("offset"):
+            effects[record.id] = Effect(before.offset, str(record.body.get("reason", "")))
         return
-    effects.pop(record.id, None)
+    effects.pop(name, None)
     if record.op == "put":
-        effects[record.id] = Effect(offset)
-    elif record.id in segments:
-        effects[record.id] = Effect(offset, leaving=segments[record.id])
-        leaving = [name for name, effect in effects.items() if effect.leaving]
+        effects[name] = Effect(offset)
+    elif record.id in known:
+        effects[name] = Effect(offset, leaving=known[record.id])
+        leaving = [one for one, effect in effects.items() if effect.leaving]
         for oldest in leaving[:-_MOST_LEAVING]:
             del effects[oldest]
 
@@ -185,6 +192,7 @@ class Snapshot:
         self.triggers = MappingProxyType(declared.triggers)
         self.purposes = MappingProxyType(declared.purposes)
         self.retentions = MappingProxyType(declared.retentions)
+        self.traits = MappingProxyType(declared.traits)
         self.rules: Mapping[str, Any] | None = next(reversed(tuple(declared.rules.values())), None)
         """The latest declared identity rules."""
         self.by_write_key = _by_write_key(declared.sources, env_source)

@@ -28,6 +28,12 @@ class ProfileFacts:
     refunds: Mapping[str, Decimal] = field(default_factory=dict)
     first_seen: int | None = None
     last_seen: int | None = None
+    sent: Mapping[str, Any] | None = None
+    """The traits as they were sent, where rules see computed ones instead (`segments.live_traits`); None: all are."""
+    computed: dict[str, str] = field(default_factory=dict)
+    """The JSON text of each computed trait that has a value."""
+    renewed: bool = True
+    """Whether a computed trait has another value than it had when this was last set to False."""
     leaves: Leaves = field(default_factory=dict)
     true_leaves: set[int] | None = None
     """The leaves that held at the last `LiveRules.update`; None: evaluate all (new, merged, reloaded)."""

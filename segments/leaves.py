@@ -4,7 +4,7 @@ A leaf keeps its number as long as some rule contains it. Numbers are assigned i
 of other leaves stay valid when rules change.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import orjson
@@ -22,6 +22,11 @@ _Feed = tuple[int, Matches | None, Reads | None, _Add, _Stays | None]
 whether a value leaves a true leaf true (None: it may not)."""
 
 
+_Takes = tuple[Matches | None, Callable[[Mapping[str, Any], int], Sequence[Any]], list[tuple[int, _Add]]]
+"""How an event reaches what computed traits take: the test of the event, what to take, and the numbers of those that
+take this, each with its fold. A state that is a tuple is never changed, so one that stays means no change."""
+
+
 class LiveLeaves:
     """Folds events into the states of event leaves, and knows what the other leaves read."""
 
@@ -32,6 +37,8 @@ class LiveLeaves:
         self._folds: dict[int, Fold] = {}
         self._feeds: dict[str, list[_Feed]] = {}
         self._payload_types: set[str] = set()
+        self._values_of: dict[str, list[_Takes]] = {}
+        self._value_payloads: set[str] = set()
         self._leaf_truths: dict[int, Truth] = {}
         self._timed: dict[int, Due] = {}
         self._steady: dict[int, Fold] = {}
@@ -44,7 +51,7 @@ class LiveLeaves:
     @property
     def event_types(self) -> Set[str]:
         """The event types that some leaf counts; other events cannot change an event leaf."""
-        return self._feeds.keys()
+        return self._feeds.keys() | self._values_of.keys() if self._values_of else self._feeds.keys()
 
     @property
     def live_leaves(self) -> Set[int]:
@@ -53,7 +60,7 @@ class LiveLeaves:
 
     def needs_payload(self, event_type: str) -> bool:
         """Whether a leaf looks into events of this type; else type and time are enough."""
-        return event_type in self._payload_types
+        return event_type in self._payload_types or event_type in self._value_payloads
 
     # Folding
 
@@ -90,7 +97,23 @@ class LiveLeaves:
                 leaves[leaf] = state
                 if leaf not in held or stays is None or not past or not stays(value):
                     touched.add(leaf)
+        if event_type in self._values_of:
+            self._take_values(leaves, event_type, time_ms, event, now_ms, touched)
         return touched
+
+    def _take_values(
+        self, leaves: Leaves, event_type: str, time: int, event: Mapping[str, Any], now: int, touched: set[int]
+    ) -> None:
+        """Add what computed traits take of one event."""
+        for matches, entries, folds in self._values_of[event_type]:
+            if (matches is None or matches(event, time)) and (found := entries(event, time)):
+                for i, add in folds:
+                    state = known = leaves.get(i)
+                    for entry in found:
+                        state = add(state, time, entry, now)
+                    if state is not None and not (state is known and type(state) is tuple):
+                        leaves[i] = state
+                        touched.add(i)
 
     def _fold_values(self, leaves: Leaves, leaf: int, time_ms: int, values: Iterable[Any], now_ms: int) -> bool:
         """Add the values of an event with a list to one leaf. Returns whether any was kept."""
@@ -113,7 +136,7 @@ class LiveLeaves:
         held: Set[int] = frozenset(),
     ) -> set[int]:
         """The same for one row of the table `events`. The payload is read only if needed."""
-        event = orjson.loads(payload) if event_type in self._payload_types else {}
+        event = orjson.loads(payload) if self.needs_payload(event_type) else {}
         return self.fold_event(leaves, event_type, time_ms, event, now_ms, held)
 
     def absorb(self, survivor: Leaves, absorbed: Leaves) -> Leaves:

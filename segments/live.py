@@ -19,7 +19,7 @@ from segments import truths
 from segments.facts import Leaves, Pass, ProfileFacts
 from segments.folds import earliest
 from segments.leaves import LiveLeaves, discard
-from segments.tree import All, Any_, Not, Rule, SegmentRef, leaves_in, segments_of
+from segments.tree import All, Any_, Computed, Not, Rule, SegmentRef, leaves_in, segments_of
 from segments.truths import Truth
 
 __all__ = ["Leaves", "LiveRules", "ProfileFacts", "topological"]
@@ -82,7 +82,7 @@ class LiveRules(LiveLeaves):
 
     def changes_with_time(self, segment: str) -> bool:
         """Whether the passing of time alone can change the segment, or one that it names."""
-        return any(segment in self._affected[leaf] for leaf in self._timed)
+        return any(segment in self._affected.get(leaf, ()) for leaf in self._timed)
 
     # Truth
 
@@ -231,6 +231,8 @@ class LiveRules(LiveLeaves):
                 return lambda one: not truth(one)
             case SegmentRef(segment=segment):
                 return truths.nested(segment)
+            case Computed():
+                raise AssertionError("bound rules are for SQL")
             case leaf:
                 i = self._ids[leaf]
                 truth = self._leaf_truths[i]

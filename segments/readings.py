@@ -23,6 +23,7 @@ from segments.tree import (
     Consent,
     CountMetric,
     EventLeaf,
+    EventValue,
     IdentityLeaf,
     Leaf,
     NumberTest,
@@ -54,10 +55,13 @@ class Reading:
     latest: list[str] = field(default_factory=list)
     tests: dict[str, str] = field(default_factory=dict)
     dues: list[str] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    """Column -> what computed traits are made of (`segments.value_readings`)."""
 
     def by_profile(self, rows: str) -> str:
         """One row for each profile in `rows`."""
         selected = ["profile", *(f"toUInt8({test}) AS {column}" for column, test in self.tests.items())]
+        selected += [f"{value} AS {column}" for column, value in self.values.items()]
         if self.dues:
             selected.append(f"toInt64(arrayMin([{', '.join(self.dues)}])) AS due")
         if self.latest:
@@ -251,9 +255,7 @@ class _Look:
         reading.test(column, leaf, " AND ".join(passed))
 
     def _window_due(self, moment: str, window: int) -> str:
-        """A moment enters a window when it comes, and leaves it one window later."""
-        now, out = self._ms(self._now), f"{moment} + {self._ms(window)}"
-        return f"multiIf({moment} > {now}, {moment}, {out} > {now}, {out}, {NEVER})"
+        return window_due(self._binder, moment, window, self._now)
 
     # ---- traits, consent, identifiers
 
@@ -293,9 +295,16 @@ class _Look:
         return self._binder.bind(ms, "Int64")
 
 
-def event_conditions(binder: Binder, leaf: EventLeaf, now: int) -> list[str]:
+def window_due(binder: Binder, moment: str, window: int, now: int) -> str:
+    """A moment enters a window when it comes, and leaves it one window later."""
+    present, out = binder.bind(now, "Int64"), f"{moment} + {binder.bind(window, 'Int64')}"
+    return f"multiIf({moment} > {present}, {moment}, {out} > {present}, {out}, {NEVER})"
+
+
+def event_conditions(binder: Binder, leaf: EventLeaf | EventValue, now: int) -> list[str]:
     """The condition for a row of `events` to count for the leaf."""
-    parts = [f"type = {binder.bind(leaf.type, 'String')}"]
+    types = leaf.types if isinstance(leaf, EventValue) else (leaf.type,)
+    parts = [f"type IN {binder.bind(list(types), 'Array(String)')}"]
     if leaf.within is not None:
         parts.append(f"time > {instant(binder, now - leaf.within)}")
         parts.append(f"time <= {instant(binder, now)}")

@@ -179,18 +179,25 @@ def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetri
 def _event(written: dict[str, Any], at: str) -> EventLeaf:
     _only(written, ("event", "where", "of", "within", "between", *_AGGREGATES), at)
     aggregate, tests = _aggregate(written, at)
+    within, between = span(written, at)
     return EventLeaf(
-        type=_event_type(written["event"], f"{at}/event"),
-        where=_wheres(written.get("where", []), f"{at}/where"),
+        type=event_type(written["event"], f"{at}/event"),
+        where=wheres(written.get("where", []), f"{at}/where"),
         aggregate=aggregate,
         tests=tests,
         of=_of(written, aggregate, at),
-        within=duration(written["within"], f"{at}/within") if "within" in written else None,
-        between=_between(written, at),
+        within=within,
+        between=between,
     )
 
 
-def _event_type(value: object, at: str) -> str:
+def span(written: dict[str, Any], at: str) -> tuple[int | None, tuple[int, int] | None]:
+    """`within` and `between`, in ms."""
+    within = duration(written["within"], f"{at}/within") if "within" in written else None
+    return within, _between(written, at)
+
+
+def event_type(value: object, at: str) -> str:
     name = text(value, at)
     if not all(character.isalnum() or character in "._" for character in name):
         wrong(at, "an event type of letters, digits, dots and underscores", "write order.completed")
@@ -221,7 +228,7 @@ def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ..
     if aggregate in _WITH_PATH:
         if "of" not in written:
             wrong(at, f"`of` beside `{aggregate}`", 'name the property, such as "of": "revenue"', got="none")
-        return _property(written["of"], f"{at}/of")
+        return property_path(written["of"], f"{at}/of")
     if "of" in written:
         wrong(f"{at}/of", f"`of` with {', '.join(_WITH_PATH)} only", "remove it", got="it elsewhere")
     return None
@@ -241,10 +248,10 @@ def _between(written: dict[str, Any], at: str) -> tuple[int, int] | None:
     return start, end
 
 
-def _wheres(value: object, at: str) -> tuple[Condition, ...]:
+def wheres(value: object, at: str) -> tuple[Condition, ...]:
     if not isinstance(value, list) or len(value) > MAX_WHERE:
         wrong(at, f"a list of at most {MAX_WHERE} conditions", "shorten it", value)
-    return tuple(_where(one, f"{at}/{i}", _property) for i, one in enumerate(value))
+    return tuple(_where(one, f"{at}/{i}", property_path) for i, one in enumerate(value))
 
 
 def _where(value: object, at: str, path: Callable[[object, str], tuple[str, ...]]) -> Condition:
@@ -269,7 +276,7 @@ def _any_item(written: dict[str, Any], at: str, path: Callable[[object, str], tu
     return AnyItem(path(written["any_item"], f"{at}/any_item"), conditions)
 
 
-def _property(value: object, at: str) -> tuple[str, ...]:
+def property_path(value: object, at: str) -> tuple[str, ...]:
     """A path from the envelope's root."""
     name = text(value, at)
     if name.startswith(_CONTEXT):

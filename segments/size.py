@@ -7,9 +7,11 @@ some 10 ms before it reads a row, a test some 3 ms.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from segments.computed import rules_of, taken_of
 from segments.sql import Resolve, circle, too_large
 from segments.tree import (
     AnyItem,
+    Computed,
     Condition,
     EventLeaf,
     IdentityLeaf,
@@ -64,6 +66,8 @@ class _Sizes:
     def of(self, rule: Rule) -> Size:
         if isinstance(rule, SegmentRef):
             below = [self._segment(rule.segment)]
+        elif isinstance(rule, Computed):
+            below = [self.of(one) for one in rules_of(rule.computation)]
         else:
             below = [self.of(child) for _, child in children(rule)]
         tests = _tests(rule)
@@ -91,6 +95,8 @@ def _tests(rule: Rule) -> Sequence[object]:
             return [*_where_tests(where), *tests]
         case IdentityLeaf():
             return [None]
+        case Computed(tests=tests, computation=computation):
+            return [*tests, *(test for taken in taken_of(computation) for test in _where_tests(taken.where))]
         case _:
             return getattr(rule, "tests", ())
 

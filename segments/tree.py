@@ -7,7 +7,7 @@ units, money and other decimals in millionths (`MICROS`), days in milliseconds.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 MICROS = 1_000_000
 DAY_MS = 86_400_000
@@ -23,6 +23,10 @@ ValueOp = Literal[
 ]  # fmt: skip
 NumberOp = Literal["eq", "ne", "gt", "gte", "lt", "lte"]
 Aggregate = Literal["count", "sum", "avg", "min", "max", "distinct", "days_since_last", "days_since_first"]
+Take = Literal[
+    "count", "sum", "avg", "min", "max", "first", "last", "list", "unique", "most_frequent",
+    "open", "usual_gap", "lifecycle",
+]  # fmt: skip
 MetricName = Literal["events", "orders", "revenue", "refunds", "first_seen", "last_seen"]
 MoneyMetric = Literal["revenue", "refunds"]
 
@@ -155,9 +159,91 @@ class SeenMetric(_Node):
     tests: tuple[ValueTest, ...]
 
 
+# ---- computed traits (`segments.computed`)
+
+CLOCKS: Final = ("hour", "weekday")
+"""Paths that stand for a part of the event's time, in a zone: 0 to 23, and 1 (Monday) to 7."""
+MONEY: Final = ("money",)
+"""The path that stands for the exact money of an event: one number for each currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventValue:
+    """What is taken of the profile's events of some types. Times as in `EventLeaf`."""
+
+    types: tuple[str, ...]
+    where: tuple[Condition, ...]
+    take: Take
+    of: tuple[str, ...] | None = None
+    within: int | None = None
+    between: tuple[int, int] | None = None
+    opens: tuple[str, ...] = ()
+    """The types after which something is open, of `open`."""
+    zone: str = "UTC"
+    """Whose days, hours and weekdays count."""
+    usual: int | None = None
+    """The usual gap of the workspace, in millionths of a day, as it was recorded; None: it was not yet."""
+
+    @property
+    def by_currency(self) -> bool:
+        return self.of == MONEY
+
+    @property
+    def in_order(self) -> bool:
+        """Whether the total order of events matters."""
+        return self.take in ("first", "last", "list", "unique", "open")
+
+    @property
+    def by_day(self) -> bool:
+        """Whether only the days of the events matter."""
+        return self.take in ("usual_gap", "lifecycle")
+
+    @property
+    def looks_into(self) -> bool:
+        """Whether type and time of an event are not enough."""
+        return bool(self.where or self.in_order or (self.of and self.of[0] not in CLOCKS))
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Nothing counted above the line is 0, below it there is no ratio."""
+
+    above: EventValue
+    below: EventValue
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The value of the first rule that holds. `otherwise` None: no value."""
+
+    rules: tuple["Rule", ...]
+    values: tuple[Scalar, ...]
+    otherwise: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What is added less what is subtracted; nothing counted is 0, and if nothing counts anywhere there is none."""
+
+    add: tuple[EventValue, ...]
+    subtract: tuple[EventValue, ...]
+
+
+Computation = EventValue | Ratio | Balance | Cases
+
+
+@dataclass(frozen=True, slots=True)
+class Computed(_Node):
+    """A leaf that tests a computed trait, with its computation. `path` as in `Trait`."""
+
+    path: tuple[str, ...]
+    tests: tuple[ValueTest, ...]
+    computation: Computation
+
+
 Metric = CountMetric | SumMetric | SeenMetric
 Leaf = Trait | Consent | IdentityLeaf | EventLeaf | CountMetric | SumMetric | SeenMetric
-Rule = All | Any_ | Not | SegmentRef | Leaf
+Rule = All | Any_ | Not | SegmentRef | Leaf | Computed
 
 
 def children(rule: Rule) -> tuple[tuple[str, "Rule"], ...]:
@@ -187,7 +273,7 @@ def segments_of(rule: Rule) -> frozenset[str]:
 
 def leaves_in(rule: Rule) -> Iterator[Leaf]:
     """The leaves of the rule, not entering nested segments."""
-    return (node for node in nodes(rule) if not isinstance(node, All | Any_ | Not | SegmentRef))
+    return (node for node in nodes(rule) if not isinstance(node, All | Any_ | Not | SegmentRef | Computed))
 
 
 def holds_for(tests: tuple[NumberTest, ...], value: int) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from segments.facts import Pass, ProfileFacts
 from segments.folds import Fold, earliest, number_check
@@ -36,6 +36,16 @@ Truth = Callable[[Pass], bool]
 Due = Callable[[ProfileFacts, int], int | None]
 Matches = Callable[[Mapping[str, Any], int], bool]
 Reads = Callable[[Mapping[str, Any]], Any]
+
+
+class Counted(Protocol):
+    """What says which events count: an event leaf, or what a computed trait takes."""
+
+    @property
+    def where(self) -> tuple[Condition, ...]: ...
+
+    @property
+    def between(self) -> tuple[int, int] | None: ...
 
 
 def all_of(below: Sequence[Truth]) -> Truth:
@@ -148,7 +158,7 @@ def seen_due(leaf: SeenMetric) -> Due | None:
     return (lambda facts, now: _window_due(getattr(facts, name), windows, now)) if windows else None
 
 
-def matcher(leaf: EventLeaf) -> Matches | None:
+def matcher(leaf: Counted) -> Matches | None:
     """Whether an event (envelope, time) counts; None: each one of the type does."""
     conditions = [_condition(where) for where in leaf.where]
     if leaf.between is None:
@@ -167,7 +177,7 @@ def reader(leaf: EventLeaf) -> Reads | None:
         return None
     read: Callable[[Any], Any] = distinct_key if leaf.aggregate == "distinct" else micros
 
-    at = _getter(path)
+    at = getter(path)
 
     def values(event: Mapping[str, Any]) -> Any:
         value = at(event)
@@ -221,7 +231,7 @@ def _condition(condition: Condition) -> Matches:
             type(item) is dict and inner(item, time) for item in items_of(at_path(event, path))
         )
     tests = compile_tests(condition.tests)
-    at, one, several = _getter(path), tests.one, tests.several
+    at, one, several = getter(path), tests.one, tests.several
 
     def holds(event: Mapping[str, Any], time: int) -> bool:
         value = at(event)
@@ -233,7 +243,7 @@ def _condition(condition: Condition) -> Matches:
     return holds
 
 
-def _getter(path: tuple[str, ...]) -> Reads:
+def getter(path: tuple[str, ...]) -> Reads:
     """`at_path` for one path. Nearly all paths are short, and this is the hot path."""
     if len(path) != 2:
         return lambda event: at_path(event, path)

@@ -4,24 +4,30 @@ Leaves are named by JSON pointers into the rule; the leaves of a nested segment 
 names it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from schemas.order import NEWEST_FIRST
+from segments import tree
+from segments.computed import taken_of
 from segments.readings import event_conditions
 from segments.sql import Compiler, Query, Resolve, circle
 from segments.tree import (
     All,
     Any_,
+    Computation,
+    Computed,
     Consent,
     EventLeaf,
-    Leaf,
+    EventValue,
     Not,
     Rule,
     SegmentRef,
     Trait,
     children,
 )
+
+Leaf = tree.Leaf | Computed
 
 _NAMED: Final = "source, JSONExtractString(payload, 'id') AS id, time, received_at, place, key"
 
@@ -90,10 +96,9 @@ def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Quer
     columns = [f"{holds} AS holds"]
     match leaf:
         case EventLeaf():
-            rows = compiler.rows("counted", _NAMED, " AND ".join(event_conditions(compiler.binder, leaf, now_ms)))
-            newest = f"SELECT source, id, time FROM ({rows}) ORDER BY {NEWEST_FIRST} LIMIT {EVIDENCE}"
-            columns.append(f"(SELECT groupArray((source, id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events")
-            columns.append(f"(SELECT count() FROM ({rows})) AS matched")
+            columns += _counted(compiler, [leaf], now_ms)
+        case Computed(computation=computation):
+            columns += _computed(compiler, computation, now_ms)
         case Trait(path=path):
             columns.append(f"({compiler.latest_value('trait', path)}) AS value")
         case Consent(purpose=purpose):
@@ -101,3 +106,28 @@ def _leaf_query(leaf: Leaf, now_ms: int, profile: int, resolve: Resolve) -> Quer
         case _:
             pass
     return compiler.query(f"SELECT {', '.join(columns)}")
+
+
+def compile_why_value(computation: Computation, now_ms: int, profile: int, resolve: Resolve) -> Query:
+    """One row: the `value` of a bound computed trait for one profile, as JSON text or NULL, and as of an event leaf the
+    `events` that it is taken of; without them where it is made of rules.
+    """
+    compiler = Compiler(now_ms, resolve, [profile])
+    return compiler.query(f"SELECT {', '.join(_computed(compiler, computation, now_ms))}")
+
+
+def _computed(compiler: Compiler, computation: Computation, now_ms: int) -> list[str]:
+    value = f"(SELECT nullIf(any(made[1]), '') FROM ({compiler.values([computation])})) AS value"
+    taken = taken_of(computation)
+    return [value, *(_counted(compiler, taken, now_ms) if taken else ())]
+
+
+def _counted(compiler: Compiler, leaves: Sequence[EventLeaf | EventValue], now_ms: int) -> list[str]:
+    """The newest events that count for any of these, and how many do."""
+    conditions = (" AND ".join(event_conditions(compiler.binder, leaf, now_ms)) for leaf in leaves)
+    rows = compiler.rows("counted", _NAMED, " OR ".join(f"({one})" for one in conditions))
+    newest = f"SELECT source, id, time FROM ({rows}) ORDER BY {NEWEST_FIRST} LIMIT {EVIDENCE}"
+    return [
+        f"(SELECT groupArray((source, id, toUnixTimestamp64Milli(time))) FROM ({newest})) AS events",
+        f"(SELECT count() FROM ({rows})) AS matched",
+    ]

@@ -24,6 +24,7 @@ from simorgh.commands import (
     schemata,
     segments,
     sources,
+    traits,
     triggers,
     upkeep,
     watching,
@@ -37,6 +38,7 @@ for one in (roles, importing, watching, upkeep, safekeeping):
 for name, commands in {
     "profiles": profiles.commands,
     "segments": segments.commands,
+    "traits": traits.commands,
     "triggers": triggers.commands,
     "export": export.commands,
     "privacy": privacy.commands,

@@ -18,6 +18,7 @@ EXAMPLE_RULE: dict[str, Any] = {
         {"trait": "country", "in": ["IR", "DE"]},
     ]
 }
+EXAMPLE_COMPUTE: dict[str, Any] = {"event": "order.completed", "take": "count", "within": "90d"}
 CURSOR = "x5Y0W3sxNzE0"
 
 

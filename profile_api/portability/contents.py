@@ -101,8 +101,14 @@ class Contents:
         return views.identities(self._row["identifiers"])
 
     def _traits(self) -> Iterator[Row]:
+        """With what was sent under the names of computed ones."""
+        origins = self._row["provenance"]
         for name, value in self._row["traits"].items():
-            yield {"name": name, "value": value} | self._row["provenance"].get(name, {})
+            origin = origins.get(name, {})
+            yield {"name": name, "value": value} | ({"source": "computed"} if "computed" in origin else origin)
+        for name, origin in origins.items():
+            if "shadowed" in origin:
+                yield {"name": name} | origin["shadowed"]
 
     def _purposes(self) -> Iterator[Row]:
         for name, standing in permits.purposes(self._deps, self._row).items():

@@ -5,15 +5,15 @@ A page is a range of profile ids. A page that exceeds the engine's limits of tim
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from schemas.clock import Clock
 from schemas.errors import Backpressure, InvalidInput, SimorghError
 from segments.size import size_of
-from segments.sql import Page, Resolve, compile_several
-from segments.tree import Rule
+from segments.sql import Page, Query, Resolve, compile_differing, compile_several, compile_usual_gap
+from segments.tree import Computation, EventValue, Rule
 from warehouse import latest
 from warehouse.reader import Reader
 
@@ -40,7 +40,12 @@ class PageOfMembers:
     @property
     def share(self) -> float:
         """The share of all profiles in this page and those before it."""
-        return (self.page.last + 1) / _END
+        return share(self.page)
+
+
+def share(page: Page) -> float:
+    """The share of all profiles in this page and those before it."""
+    return (page.last + 1) / _END
 
 
 def whole(profiles: int) -> list[Page]:
@@ -78,13 +83,39 @@ def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, c
     """
     names = list(segments)
     rules: list[Rule] = [resolve(name) for name in names]
+    for page, rows in _by_page(reader, lambda page: compile_several(rules, clock(), resolve, page)):
+        members: list[set[int]] = [set() for _ in names]
+        for profile, held_by, _ in rows:
+            for index in held_by:
+                members[index].add(profile)
+        due = {profile: moment for profile, _, moment in rows if moment}
+        yield PageOfMembers(page, dict(zip(names, members, strict=True)), due)
+
+
+def differing_by_page(
+    reader: Reader,
+    traits: Mapping[str, tuple[Computation, int]],
+    gone: Sequence[str],
+    resolve: Resolve,
+    clock: Clock,
+) -> Iterator[tuple[Page, list[int]]]:
+    """All pages in order, each with the profiles in it whose row does not have the values of these computed traits, or
+    has them of another version, or still has traces of those that are `gone`. Raises as `members_by_page`."""
+    if not (traits or gone):
+        return
+    for page, rows in _by_page(reader, lambda page: compile_differing(traits, gone, clock(), resolve, page)):
+        yield page, [profile for (profile,) in rows]
+
+
+def _by_page(reader: Reader, query: Callable[[Page | None], Query]) -> Iterator[tuple[Page, Sequence[Sequence[Any]]]]:
+    """All pages in order with the rows of their queries; None is everybody in one."""
     profiles = count(reader)
     waiting = whole(profiles)
     while waiting:
         page = waiting.pop(0)
-        query = compile_several(rules, clock(), resolve, page if waiting or page.first else None)
+        asked = query(page if waiting or page.first else None)
         try:
-            rows = reader.fill(query.sql, query.parameters)
+            rows = reader.fill(asked.sql, asked.parameters)
         except InvalidInput as error:
             held = profiles * (page.last - page.first + 1) // _END
             if error.code != "query_too_large" or held < _SMALLEST:
@@ -92,12 +123,15 @@ def members_by_page(reader: Reader, segments: Iterable[str], resolve: Resolve, c
             _LOG.info("back-fill: some %d profiles at once are too many, asking for half of them", held)
             waiting[:0] = _split(page, 2)
             continue
-        members: list[set[int]] = [set() for _ in names]
-        for profile, held_by, _ in rows:
-            for index in held_by:
-                members[index].add(profile)
-        due = {profile: moment for profile, _, moment in rows if moment}
-        yield PageOfMembers(page, dict(zip(names, members, strict=True)), due)
+        yield page, rows
+
+
+def usual_gap(reader: Reader, computation: Computation, now: int) -> int | None:
+    """The median of all gaps between the days of profiles' events, in millionths of a day; None: there are none."""
+    assert isinstance(computation, EventValue)
+    query = compile_usual_gap(computation, now)
+    rows = reader.fill(query.sql, query.parameters)
+    return int(rows[0][0]) if rows and rows[0][1] else None
 
 
 def fails(reader: Reader, resolve: Resolve, segment: str, clock: Clock) -> bool:

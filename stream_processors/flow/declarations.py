@@ -17,24 +17,30 @@ After a crash the round begins again from the last commit. A zombie does the sam
 true positions, but may set the position back; the holder commits it again every two seconds.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 from eventlog.port import EventLog, Message, Record
 from registry.erasures import ERASE
+from registry.models import CONSTANT, by_projections
 from schemas import topics
 from schemas.clock import Clock
-from schemas.errors import Backpressure
+from schemas.errors import Backpressure, SimorghError
+from segments.computed import trait_of, unit
 from segments.sql import Page
+from segments.tree import DAY_MS
 from stream_processors.flow import backfill
 from stream_processors.flow.erasing import Eraser
-from stream_processors.flow.filling import FillingProgress, filling
+from stream_processors.flow.filling import Filling, FillingProgress, filling
 from stream_processors.state import cold, declared, touches
-from stream_processors.state.declared import Change
+from stream_processors.state.declared import BACKFILL, Change
 from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
+_LOG = logging.getLogger(__name__)
+_ASK_AGAIN_MS: Final = 60_000
 EVERY_MS: Final = 2_000
 """How often to look for profiles that are due, and at the committed position."""
 
@@ -102,6 +108,7 @@ class Declarations:
         self._passed: Passed = at_once
         self._due_passed: Passed = at_once
         self._looked_at = 0
+        self._asked: dict[str, int] = {}
 
     def step(self) -> bool:
         """Do the present work; never waits. Returns whether there was any."""
@@ -114,6 +121,7 @@ class Declarations:
             self._looked_at = now
             self._look_at_time(now)
             self._commit_again()
+            done |= self._record_constants(now)
             done |= self._eraser is not None and self._eraser.step()
         return done
 
@@ -144,16 +152,50 @@ class Declarations:
 
     def _fill(self, changes: Sequence[Change]) -> Passed:
         """Let profiles enter and leave the segments that these changes concern."""
-        wanted = filling(changes, self._segments.segments.live)
-        groups = backfill.together(wanted.filled, self._segments.segments.rule)
+        live = self._segments.segments
+        wanted = filling(changes, live.is_live)
+        groups = backfill.together([one for one in wanted.filled if trait_of(one) is None], live.rule)
         try:
-            self._empty(wanted.gone)
+            self._fill_traits(wanted, changes)
+            self._empty([one for one in wanted.gone if trait_of(one) is None])
             for number, group in enumerate(groups):
                 share = number / len(groups), 1 / len(groups)
                 self._fill_group(group, wanted.filled, changes, share)
         finally:
             self._progress.note((), 0.0)
         return self._effects.filled()
+
+    def _fill_traits(self, wanted: Filling, changes: Sequence[Change]) -> None:
+        """Have the profiles looked at whose computed traits are not what they are from now on."""
+        gone = [name for one in wanted.gone if (name := trait_of(one))]
+        traits = [name for one in wanted.filled if (name := trait_of(one))]
+        anew = {trait for change in changes if change.anew for one in change.filled if (trait := trait_of(one))}
+        try:
+            self._look_at_traits(traits, gone, anew)
+        except Backpressure:
+            raise
+        except Exception:
+            self._look_at_traits([], gone, anew)
+            for name in traits:
+                self._look_at_trait(name, changes, anew)
+
+    def _look_at_trait(self, name: str, changes: Sequence[Change], anew: Collection[str]) -> None:
+        try:
+            self._look_at_traits([name], (), anew)
+        except Exception as error:
+            if isinstance(error, Backpressure) or not self._is_well():
+                raise
+            change = next(change for change in changes if unit(name) in change.filled)
+            reason = declared.reason_of(error)
+            self._segments.segments.say_aside(self._log, self._clock, change.segment, change.offset, reason)
+
+    def _look_at_traits(self, traits: Sequence[str], gone: Sequence[str], anew: Collection[str]) -> None:
+        """`anew`: traits of which every profile with a value is looked at: it may be due at another moment."""
+        live = self._segments.segments
+        made = {name: (live.computation(name), 0 if name in anew else live.version(unit(name))) for name in traits}
+        for page, profiles in backfill.differing_by_page(self._reader, made, gone, live.rule, self._clock):
+            self._effects.look(profiles, BACKFILL)
+            self._progress.note(map(unit, traits), backfill.share(page))
 
     def _fill_group(
         self,
@@ -201,13 +243,17 @@ class Declarations:
 
     def _is_at_fault(self, segment: str, error: Exception) -> bool:
         """Whether the segment fails alone, too, while the warehouse is well."""
-        if isinstance(error, Backpressure):
-            return False
-        try:
-            backfill.count(self._reader)
-        except Exception:  # the warehouse is not well
+        if isinstance(error, Backpressure) or not self._is_well():
             return False
         return backfill.fails(self._reader, self._segments.segments.rule, segment, self._clock)
+
+    def _is_well(self) -> bool:
+        """Whether the warehouse answers."""
+        try:
+            backfill.count(self._reader)
+        except Exception:
+            return False
+        return True
 
     def _empty(self, segments: Sequence[str]) -> None:
         """Let all members go."""
@@ -219,6 +265,29 @@ class Declarations:
         self._committed = position
         self._effects.in_effect(position)
         return at_once
+
+    # ---- constants
+
+    def _record_constants(self, now: int) -> bool:
+        """Once a day, record what computed traits reckon with that depends on other people. Where there is nothing to
+        reckon with yet, it is looked for again after a while. Returns whether there is a new record. A crash before it
+        changes nothing; two owners at once record it twice, and the later one counts."""
+        recorded = False
+        for name in self._segments.segments.without_constant(now // DAY_MS):
+            if self._asked.get(name, -_ASK_AGAIN_MS) + _ASK_AGAIN_MS > now:
+                continue
+            self._asked[name] = now
+            trait, version = str(trait_of(name)), self._segments.segments.version(name)
+            try:
+                usual = backfill.usual_gap(self._reader, self._segments.segments.computation(trait), now)
+            except SimorghError as error:
+                _LOG.warning("trait %s: its constant is not recorded yet: %s", trait, error.code)
+                continue
+            if usual is not None:
+                body = {"version": version, "day": now // DAY_MS, "usual_gap": usual}
+                self._log.append(topics.REGISTRY, [by_projections(CONSTANT, name, body, now)])
+                recorded = True
+        return recorded
 
     # ---- time
 

@@ -1,29 +1,29 @@
 """The changes of segments that take effect together, and their progress."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from segments.tree import Rule
 from stream_processors.state.declared import EDITED, Change
 
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """`filled`: segment -> the cause of its transitions; `gone`: the segments whose members leave."""
+    """`filled`: segment -> the cause of its transitions; `gone`: the segments whose members leave. Computed traits are
+    among both, by their `unit`."""
 
     filled: dict[str, str] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
 
 
-def filling(changes: Iterable[Change], live: Mapping[str, tuple[Rule, int]]) -> Filling:
+def filling(changes: Iterable[Change], is_live: Callable[[str], bool]) -> Filling:
     """Combines all changes, with the segments that are live after them: each segment once, with the first cause."""
     filled: dict[str, str] = {}
     gone: dict[str, None] = {}
     for change in changes:
         for segment in change.filled:
-            if segment in live:
+            if is_live(segment):
                 filled.setdefault(segment, change.cause or EDITED)
-        gone |= dict.fromkeys(segment for segment in change.gone if segment not in live)
+        gone |= dict.fromkeys(segment for segment in change.gone if not is_live(segment))
     return Filling(filled, tuple(gone))
 
 

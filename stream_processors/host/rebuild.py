@@ -171,7 +171,7 @@ class Rebuild:
         """Judge by the segments that were declared before this offset of simorgh.registry."""
         if self._segments.read_on(upto)[1]:
             for one in (self._now, self._earlier):
-                one.judge.set_segments(self._segments.segments.live)
+                one.judge.set_segments(self._segments.segments.live, self._segments.segments.traits)
 
     def everybody(self) -> list[int]:
         """All profiles, and those that an earlier attempt has shown and that no longer exist."""

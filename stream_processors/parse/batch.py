@@ -102,8 +102,16 @@ class ParsedEnvelope(msgspec.Struct, gc=False):
         return None if previous is None else str(previous)
 
     def payload(self) -> JsonObject:
-        """Properties and context, parsed, for segment rules."""
+        """What segment rules and computed traits read of the envelope: properties and context, parsed, and itself."""
+        money = self.money
         return {
+            "key": self.key,
+            "type": self.type,
+            "time": self.time,
+            "received_at": self.received_at,
+            "place": self.place,
+            "channel": self.channel,
+            "money": None if money is None else {"amount": money.amount, "currency": money.currency},
             "properties": orjson.loads(bytes(self.properties)),
             "context": orjson.loads(bytes(self.context)),
         }

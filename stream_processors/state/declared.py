@@ -8,20 +8,23 @@ segments.
 """
 
 import logging
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from eventlog.port import Message, Record, RecordLog
 from identity.nodes import from_hex
 from identity.rules import IdentityRules
-from registry.models import SET_ASIDE, RegistryRecord, by_projections
+from registry.models import CONSTANT, SET_ASIDE, RegistryRecord, by_projections
 from schemas import topics
 from schemas.clock import Clock
-from schemas.errors import InvalidInput, SimorghError
+from schemas.errors import InvalidInput, InvalidRule, SimorghError
 from schemas.records import Erase, Merge, Rules, Split, encode_identity
+from segments.computed import bound, bound_computation, parse_computation, trait_of, unit, units_of
 from segments.live import LiveRules, topological
+from segments.live_traits import LiveTraits, in_order
 from segments.rule import parse_rule
-from segments.tree import Rule, SegmentRef, nodes, segments_of
+from segments.tree import Computation, EventValue, Rule, SegmentRef, nodes
 
 BACKFILL: Final = "backfill"
 EDITED: Final = "edited"
@@ -61,6 +64,8 @@ def _check(declared: RegistryRecord) -> None:
             IdentityRules.parse(body | {"version": 1})
         case "set_aside":
             int(body["offset"])
+        case "constant":
+            _Constant(int(body["version"]), int(body["day"]), int(body["usual_gap"]))
 
 
 def identity_record(declared: RegistryRecord, offset: int) -> Merge | Split | Erase | Rules | None:
@@ -88,8 +93,8 @@ def order(declared: RegistryRecord, offset: int) -> Message | None:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The result of a record. `filled`: the segment and those that name it, inner ones first; `gone`: no longer
-    live."""
+    """The result of a record. `filled`: the segment or trait and those that stand on it, inner ones first; `gone`: no
+    longer live. Traits by their `unit`."""
 
     offset: int
     segment: str
@@ -97,6 +102,8 @@ class Change:
     """BACKFILL, EDITED, or None if it is no longer live."""
     filled: tuple[str, ...] = ()
     gone: tuple[str, ...] = ()
+    anew: bool = False
+    """Whether every profile with a value is concerned, and not only those that get another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,46 +119,104 @@ class Aside:
 class _Live:
     offset: int
     version: int
-    rule: Rule
+    what: Rule | Computation
     names: frozenset[str]
-    """The segments that the rule names."""
+    """The segments that it names, and the traits that it reads, by their `unit`."""
+
+
+class _Constant(NamedTuple):
+    """Of a version of a computed trait; `usual_gap`: in millionths of a day."""
+
+    version: int
+    day: int
+    usual_gap: int
 
 
 class Segments:
-    """The live segments: a fold of their declarations, in log order."""
+    """The live segments and computed traits: a fold of their declarations, in log order. Inside, a trait goes by its
+    `unit`."""
 
     def __init__(self) -> None:
         self._live: dict[str, _Live] = {}
         self._former: dict[str, _Live] = {}
         """The former declaration, which returns if the live one is set aside."""
+        self._constants: dict[str, _Constant] = {}
         self.aside: dict[str, Aside] = {}
         self._recorded: set[tuple[str, int]] = set()
 
     @property
     def live(self) -> dict[str, tuple[Rule, int]]:
         """Id -> rule, version."""
-        return {segment: (live.rule, live.version) for segment, live in self._live.items()}
+        return {
+            name: (live.what, live.version)
+            for name, live in self._live.items()
+            if not isinstance(live.what, Computation)
+        }
+
+    @property
+    def traits(self) -> dict[str, tuple[Computation, int]]:
+        """Name -> computation, version."""
+        return {
+            str(trait_of(name)): (live.what, live.version)
+            for name, live in self._live.items()
+            if isinstance(live.what, Computation)
+        }
+
+    def is_live(self, name: str) -> bool:
+        return name in self._live
+
+    def version(self, name: str) -> int:
+        return self._live[name].version
 
     def fold(self, declared: RegistryRecord, offset: int) -> Change | None:
-        """Take in a record of kind `segment` or `set_aside`; returns the change of the live segments, None if there is
-        none."""
+        """Take in a record of kind `segment`, `trait` or `set_aside`; returns the change of what is live, None if
+        there is none."""
         if declared.kind == SET_ASIDE:
             return self._fold_aside(declared, offset)
+        if declared.kind == CONSTANT:
+            return self._fold_constant(declared, offset)
+        name = unit(declared.id) if declared.kind == "trait" else declared.id
         if declared.op == "delete":
-            self.aside.pop(declared.id, None)
-            return self._end(declared.id, offset)
+            self.aside.pop(name, None)
+            return self._end(name, offset)
         version = declared.body.get("version", 1)
         version = version if type(version) is int else 1
         try:
-            rule = _compiled(declared.body.get("rule"))
-            live = _Live(offset, version, rule, segments_of(rule))
-            self._hold_together(declared.id, live)
+            what = _compiled(declared)
+            live = _Live(offset, version, what, units_of(what))
+            self._hold_together(name, live)
         except Exception as error:  # whatever it is, it is this declaration's
-            self.aside[declared.id] = Aside(offset, version, reason_of(error))
+            self.aside[name] = Aside(offset, version, reason_of(error))
             return None
-        before = self._live.get(declared.id)
-        self._begin(declared.id, live, before)
-        return Change(offset, declared.id, EDITED if before else BACKFILL, self.with_users(declared.id))
+        before = self._live.get(name)
+        self._begin(name, live, before)
+        return Change(offset, name, EDITED if before else BACKFILL, self.with_users(name))
+
+    def _fold_constant(self, declared: RegistryRecord, offset: int) -> Change | None:
+        name, body = declared.id, declared.body
+        found = _Constant(int(body["version"]), int(body["day"]), int(body["usual_gap"]))
+        self._constants[name] = found
+        live = self._live.get(name)
+        if live is None or found.version != live.version or not isinstance(live.what, EventValue):
+            return None
+        if live.what.usual == found.usual_gap:
+            return None
+        self._live[name] = replace(live, what=replace(live.what, usual=found.usual_gap))
+        return Change(offset, name, EDITED, self.with_users(name), anew=True)
+
+    def without_constant(self, day: int) -> list[str]:
+        """The computed traits that need a constant of this day and have none, by their `unit`."""
+        return [
+            name
+            for name, live in self._live.items()
+            if isinstance(live.what, EventValue)
+            and live.what.take == "lifecycle"
+            and self._constant_day(name, live) < day
+        ]
+
+    def _constant_day(self, name: str, live: _Live) -> int:
+        known = self._constants.get(name)
+        return known.day if known is not None and known.version == live.version else -1
 
     def set_aside(self, segment: str, offset: int, reason: str) -> Change | None:
         """Withdraw the declaration of this offset. The former one returns."""
@@ -171,14 +236,28 @@ class Segments:
         return Change(offset, segment, EDITED, self.with_users(segment))
 
     def rule(self, segment: str) -> Rule:
-        return self._live[segment].rule
+        """With the computations of the traits that it reads (`segments.computed.bound`)."""
+        what = self._live[segment].what
+        assert not isinstance(what, Computation)
+        return bound(what, self.computed)
+
+    def computation(self, trait: str) -> Computation:
+        """The same of a computed trait."""
+        found = self.computed(trait)
+        assert found is not None
+        return bound_computation(trait, found, self.computed)
+
+    def computed(self, trait: str) -> Computation | None:
+        """None: it is not a computed trait."""
+        live = self._live.get(unit(trait))
+        return live.what if live is not None and isinstance(live.what, Computation) else None
 
     def with_users(self, segment: str) -> tuple[str, ...]:
-        """The segment and those that name it, directly or through others; inner ones first."""
+        """The segment or trait and those that stand on it, directly or through others; inner ones first."""
         found = [segment]
         if any(segment in live.names for live in self._live.values()):  # usually none does
-            for other in topological(self._rules()):
-                if not self._live[other].names.isdisjoint(found):
+            for other in in_order(*_parted(self._live)):
+                if other != segment and not self._live[other].names.isdisjoint(found):
                     found.append(other)
         return tuple(found)
 
@@ -214,6 +293,9 @@ class Segments:
     def _begin(self, segment: str, live: _Live, before: _Live | None) -> None:
         if before:
             self._former[segment] = before
+        known = self._constants.get(segment)
+        if known is not None and known.version == live.version and isinstance(live.what, EventValue):
+            live = replace(live, what=replace(live.what, usual=known.usual_gap))
         self._live[segment] = live
         self.aside.pop(segment, None)
 
@@ -222,20 +304,27 @@ class Segments:
         self._former.pop(segment, None)
         if segment not in self._live:
             return None
-        gone = self.with_users(segment)
+        users = self.with_users(segment)
+        if trait_of(segment) is not None:  # a sent trait takes its place
+            del self._live[segment]
+            return Change(offset, segment, EDITED, users[1:], gone=(segment,))
+        gone = tuple(name for name in users if trait_of(name) is None)
         for name in gone:
             live = self._live.pop(name)
             self._former.pop(name, None)
             if name != segment:
                 self.aside[name] = Aside(live.offset, live.version, "it names a segment that is not live any more")
-        return Change(offset, segment, None, gone=gone)
-
-    def _rules(self) -> dict[str, Rule]:
-        return {segment: live.rule for segment, live in self._live.items()}
+        left = tuple(name for name in users if trait_of(name) is not None)
+        return Change(offset, segment, EDITED if left else None, left, gone=gone)
 
     def _hold_together(self, segment: str, live: _Live) -> None:
-        if live.names:  # usually it names none
-            topological({**self._rules(), segment: live.rule})
+        stands_on = {name for name in live.names if trait_of(name) is None or name in self._live}
+        if stands_on or trait_of(segment) is not None:  # usually neither
+            rules, traits = _parted({**self._live, segment: live})
+            topological(rules)
+            if any(trait_of(name) is None and name not in rules for name in live.names):
+                raise InvalidRule("trait: wanted segments that exist, got an unknown one; declare it first")
+            in_order(rules, traits)
 
 
 def reason_of(error: Exception) -> str:
@@ -243,9 +332,26 @@ def reason_of(error: Exception) -> str:
     return error.message if isinstance(error, SimorghError) else f"it cannot be compiled ({type(error).__name__})"
 
 
-def _compiled(written: object) -> Rule:
-    """The rule, having been compiled once alone, with segments that it names standing for anybody."""
-    rule = parse_rule(written)
-    named = {node.segment: _ANYBODY for node in nodes(rule) if isinstance(node, SegmentRef)}
-    LiveRules({**named, "": rule})
+def _parted(live: Mapping[str, _Live]) -> tuple[dict[str, Rule], dict[str, Computation]]:
+    """Rules by segment, and computations by trait."""
+    rules: dict[str, Rule] = {}
+    traits: dict[str, Computation] = {}
+    for name, one in live.items():
+        if isinstance(one.what, Computation):
+            traits[str(trait_of(name))] = one.what
+        else:
+            rules[name] = one.what
+    return rules, traits
+
+
+def _compiled(declared: RegistryRecord) -> Rule | Computation:
+    """The rule or computation, having been compiled once alone, with segments that it names standing for anybody."""
+    if declared.kind == "trait":
+        computation = parse_computation(declared.body.get("compute"))
+        named = {name for name in units_of(computation) if trait_of(name) is None}
+        LiveTraits(dict.fromkeys(named, _ANYBODY), {declared.id: computation})
+        return computation
+    rule = parse_rule(declared.body.get("rule"))
+    named = {node.segment for node in nodes(rule) if isinstance(node, SegmentRef)}
+    LiveRules({**dict.fromkeys(named, _ANYBODY), "": rule})
     return rule

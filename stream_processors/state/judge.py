@@ -6,14 +6,16 @@ memberships are the fold of that topic.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from identity.nodes import to_hex
 from schemas.clock import Clock
 from schemas.records import Transition, TransitionKind
 from schemas.untyped import JsonObject
 from segments.facts import Leaves
-from segments.live import LiveRules, ProfileFacts
-from segments.tree import Rule
+from segments.live import ProfileFacts
+from segments.live_traits import LiveTraits
+from segments.tree import Computation, Rule
 from stream_processors.parse.batch import ParsedEnvelope
 from stream_processors.state.bounds import Kept
 from stream_processors.state.profile import ProfileState
@@ -55,7 +57,9 @@ class Judge:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.versions: dict[str, int] = {}
-        self.live = LiveRules({})
+        self.live = LiveTraits({})
+        self.owned: dict[str, int] = {}
+        """The computed traits, with the versions of their declarations."""
         self.now = 0
         self.kept = _kept(self.live)
         """The names of traits and consent that states keep whatever else is written."""
@@ -64,12 +68,23 @@ class Judge:
 
     # ---- the rules
 
-    def set_segments(self, segments: Mapping[str, tuple[Rule, int]]) -> None:
-        """The live segments: id -> (rule, version). Only rules that are new are compiled.
+    def set_segments(
+        self,
+        segments: Mapping[str, tuple[Rule, int]],
+        traits: Mapping[str, tuple[Computation, int]] = MappingProxyType({}),
+    ) -> None:
+        """The live segments and computed traits: id -> (rule or computation, version). Where traits stay, only rules
+        that are new are compiled.
 
         Existing leaf states lack the leaves of new rules: the caller empties its cache.
         """
-        self.live.become({name: rule for name, (rule, _) in segments.items()})
+        rules = {name: rule for name, (rule, _) in segments.items()}
+        computed = {name: computation for name, (computation, _) in traits.items()}
+        if computed == self.live.traits:
+            self.live.become(rules)
+        else:
+            self.live = LiveTraits(rules, computed)
+        self.owned = {name: version for name, (_, version) in traits.items()}
         self.versions = {name: version for name, (_, version) in segments.items()}
         self.kept = _kept(self.live)
         self._metric_leaves = frozenset(self.live.leaves_of(metrics=_METRICS))
@@ -142,6 +157,8 @@ class Judge:
         if case.changes is None or case.inherited:
             facts.true_leaves = None
         held = self.live.update(facts, case.changes or (), state.memberships, self.now)
+        if self.owned:
+            state.show_computed(self.owned)
         if not (held or dead):
             return []
         changes = self._changes(case.profile, state.memberships, held, case.inherited, cause)
@@ -202,5 +219,5 @@ class Judge:
         )
 
 
-def _kept(live: LiveRules) -> Kept:
+def _kept(live: LiveTraits) -> Kept:
     return Kept(live.names("trait") | SEARCHED, live.names("consent"))

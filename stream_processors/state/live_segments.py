@@ -3,7 +3,7 @@
 from typing import Final
 
 from eventlog.port import EventLog, Record
-from registry.models import SET_ASIDE
+from registry.models import CONSTANT, SET_ASIDE
 from schemas import topics
 from stream_processors.state import declared
 from stream_processors.state.declared import Change
@@ -44,7 +44,7 @@ class LiveSegments:
 
     def _fold(self, record: Record) -> Change | None:
         found = declared.read(record)
-        if found is None or found.kind not in ("segment", SET_ASIDE):
+        if found is None or found.kind not in ("segment", "trait", SET_ASIDE, CONSTANT):
             return None
         return self.segments.fold(found, record.offset)
 
@@ -52,7 +52,7 @@ class LiveSegments:
         """Fold new declarations, and give them to the judge. Returns whether segments have changed."""
         changed = bool(self.read_on()[1])
         if changed:
-            judge.set_segments(self.segments.live)
+            judge.set_segments(self.segments.live, self.segments.traits)
         return changed
 
     def filling(self) -> dict[str, str]:

@@ -6,7 +6,7 @@ same whether it is loaded cold, updated by batches, or made by absorbing another
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -45,6 +45,10 @@ class SeenIdentifier(msgspec.Struct, gc=False, order=True):
             self.last_seen = last
 
 
+Texts = tuple[str, str, str, str]
+"""Traits, their provenance, consent and who stated it, as JSON."""
+
+
 @dataclass(slots=True)
 class ProfileState:
     """Times in ms, money in millionths by currency. `facts`: the input of segment rules, with their leaf states."""
@@ -63,9 +67,12 @@ class ProfileState:
     memberships: dict[str, int] = field(default_factory=dict)
     """Segment -> entered_at."""
     facts: ProfileFacts = field(default_factory=lambda: ProfileFacts(identity_types=set()))
-    texts: tuple[str, str, str, str] | None = None
-    """Traits, their provenance, consent and who stated it, as JSON, as last made; None when a trait or consent has
-    changed since."""
+    texts: Texts | None = None
+    """As shown: with computed traits in place of sent ones."""
+    sent_texts: Texts | None = None
+    """As sent; None when a trait or consent has changed since they were made."""
+    around: tuple[str, str, Mapping[str, str]] = ("", "", {})
+    """What computed traits stand among: the other traits and their provenance, and what was sent under their names."""
 
     def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
         self.events += 1
@@ -125,7 +132,7 @@ class ProfileState:
         if known is not None and known[0] >= written[0]:
             return False
         values[name] = written
-        self.texts = None
+        self.sent_texts = None
         return True
 
     @property
@@ -142,17 +149,18 @@ class ProfileState:
     def current_facts(self, *, metrics: bool, kept: Kept) -> ProfileFacts:
         """The facts, updated from the state; `metrics` only if a rule reads them. `kept`: the names that rules read."""
         facts = self.facts
-        if self.texts is None:
+        if self.sent_texts is None:
             self.keep_latest(kept)
             traits, consents = shown(self.traits), shown(self.consents)
-            self.texts = (
+            self.texts = self.sent_texts = (
                 object_text(traits),
                 provenance_text(traits),
                 object_text(consents),
                 stated_text(consents, self.consents),
             )
-            facts.traits = _values(self.texts[0], traits, self.traits)
+            facts.traits = facts.sent = _values(self.texts[0], traits, self.traits)
             facts.consent = _values(self.texts[2], consents, self.consents)
+            self.around = ("", "", {})
         if metrics:
             facts.events = self.events
             facts.orders = self.counts.get(ORDER, 0)
@@ -161,6 +169,40 @@ class ProfileState:
             facts.first_seen = self.first_seen if self.events else None
             facts.last_seen = self.last_seen if self.events else None
         return facts
+
+    def show_computed(self, owned: Mapping[str, int]) -> None:
+        """Bring `texts` up to date with `facts.computed`. `owned`: all computed traits, with their versions."""
+        assert self.sent_texts is not None
+        if not self.around[1]:
+            self.around = _around(shown(self.traits), owned)
+        elif not self.facts.renewed:
+            return
+        self.facts.renewed = False
+        others, origins, hidden = self.around
+        computed = sorted(self.facts.computed.items())
+        traits = [others, *(f'"{name}":{text}' for name, text in computed)]  # a computed trait's name needs no escape
+        told = [origins, *(f'"{name}":{{"computed":{owned[name]}}}' for name, _ in computed if name not in hidden)]
+        for name, shadowed in hidden.items():
+            version = f'"computed":{owned[name]},' if name in self.facts.computed else ""
+            told.append(f'"{name}":{{{version}{shadowed}}}')
+        self.texts = (_object(traits), _object(told), *self.sent_texts[2:])
+
+
+def _around(sent: Mapping[str, Written], owned: Mapping[str, int]) -> tuple[str, str, Mapping[str, str]]:
+    others = {name: written for name, written in sent.items() if name not in owned}
+    hidden = {name: written for name, written in sent.items() if name in owned and written[1] is not None}
+    shadowed = {name: f'"shadowed":{_shadowed(written)}' for name, written in hidden.items()}
+    return object_text(others)[1:-1], provenance_text(others)[1:-1] or " ", shadowed
+
+
+def _shadowed(written: Written) -> str:
+    ver, text, source, channel = written
+    origin = orjson.dumps({"source": source, "channel": channel, "time": iso(time_of(ver))}).decode()
+    return f'{{"value":{text},{origin[1:]}'
+
+
+def _object(members: Sequence[str]) -> str:
+    return "{" + ",".join(filter(str.strip, members)) + "}"
 
 
 def object_text(values: Mapping[str, Written]) -> str:

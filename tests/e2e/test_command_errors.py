@@ -32,6 +32,13 @@ CALLS: dict[str, list[str]] = {
     "segments members": [ID],
     "segments why": [ID, "user_id:nobody"],
     "segments delete": [ID],
+    "traits list": [],
+    "traits show": [ID],
+    "traits create": [FILE],
+    "traits update": [ID, FILE],
+    "traits why": [ID, "user_id:nobody"],
+    "traits delete": [ID],
+    "traits add": ["lifecycle"],
     "triggers list": [],
     "triggers show": [ID],
     "triggers create": [FILE],
@@ -86,6 +93,7 @@ WITHOUT_DATA = {
     "version",
     "schemas check",
     "schemas list",
+    "traits shipped",
 }
 WITH_FILES = [name for name, words in CALLS.items() if FILE in words]
 WITH_IDS = [name for name, words in CALLS.items() if ID in words]

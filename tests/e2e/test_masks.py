@@ -92,6 +92,7 @@ PLACES = {
 }
 NAMES = {
     "segments": ("everybody", "sara"),
+    "traits": ("favourite",),
     "triggers": ("tell",),
     "schemas": ("order.completed",),
     "sources": ("default",),
@@ -110,6 +111,7 @@ SHOW = (
     "/v1/segments",
     "/v1/segments/{name}",
     "/v1/segments/{name}/why/{key}",
+    "/v1/traits/{name}/why/{key}",
     "/v1/triggers/{name}/deliveries",
     "/v1/profiles/{key}/consent",
     "/v1/privacy/requests",
@@ -129,6 +131,8 @@ def plant(client: Client) -> None:
     everybody = {"any": [{"identity": "user_id", "exists": True}, {"trait": "plan", "exists": True}]}
     client.post("/v1/segments", {"id": "everybody", "rule": everybody})
     client.post("/v1/segments", {"id": "sara", "rule": {"trait": "email", "eq": f"{CANARY}@example.com"}})
+    favourite = {"event": "custom.lamp_lit", "take": "most_frequent", "of": "by"}
+    client.post("/v1/traits", {"id": "favourite", "compute": favourite})
     hook = {"url": "http://127.0.0.1:9/hook"}
     client.post("/v1/triggers", {"id": "tell", "segment": "everybody", "webhook": hook})
     consent = {"context": {"consent": {"categoryPreferences": {"marketing": True, CANARY: True}}}}

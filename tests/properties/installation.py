@@ -14,9 +14,12 @@ from privacy.sqlite import SqliteKeys
 from producers.door import Refused, Verdict
 from registry.registry import Registry
 from schemas import topics
+from segments.computed import bound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
+from segments.tree import Computation
 from stream_processors.flow.declarations import Declarations
+from stream_processors.state.live_segments import LiveSegments
 from tests.properties.segments_world import T0
 from warehouse.client import Warehouse, Writer
 
@@ -94,9 +97,16 @@ class Installation:
         aside = {name for name, effect in self.registry.effects.items() if effect.aside is not None}
         return {name: segment.rule for name, segment in self.registry.segments.items() if name not in aside}
 
+    def traits(self) -> dict[str, Computation]:
+        """The computed traits whose latest declaration is in effect, with their recorded constants."""
+        live = LiveSegments(self.log)
+        live.read_on()
+        return {name: computation for name, (computation, _) in live.segments.traits.items()}
+
     def full(self) -> dict[str, set[int]]:
         """The members of every segment, computed from the rows in full, at this instant."""
-        rules = {name: parse_rule(rule) for name, rule in self.rules().items()}
+        traits = self.traits()
+        rules = {name: bound(parse_rule(rule), traits.get) for name, rule in self.rules().items()}
         queries = {name: compile_sql(rule, self.clock(), rules.__getitem__) for name, rule in rules.items()}
         return {name: {row[0] for row in self.writer.rows(q.sql, q.parameters)} for name, q in queries.items()}
 
