@@ -45,6 +45,10 @@ class BridgeProcess:
         self.url = self._process.stdout.readline().strip()
         assert self.url, "the bridge did not start"
 
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
     def kill(self) -> None:
         """As kill -9."""
         self._process.kill()

@@ -17,12 +17,16 @@ WINDOW: Final = 50
 BATCH: Final = 10
 REMEMBERED: Final = 500
 """Messages of which some are sent again."""
+LEAST: Final = 700
+"""Messages of each sender, however quickly it is told that it is enough: 840 orders of two senders, so that some of the
+40 people has 20 of them or more (`reckoning.RULES`)."""
 
 
 class Sender(threading.Thread):
     """Sends windows of messages, shuffled, a fifth of them copies of earlier ones, each batch until it is answered.
 
-    Each message bears its own time, so the order of arrival says nothing about the order of what happened.
+    Each message bears its own time, so the order of arrival says nothing about the order of what happened. It ends when
+    it is told that it is `enough` and `LEAST` are acknowledged.
     """
 
     def __init__(self, url: str, number: int, seed: int) -> None:
@@ -40,7 +44,7 @@ class Sender(threading.Thread):
 
     def run(self) -> None:
         with httpx.Client(base_url=self._url, auth=(WRITE_KEY, ""), timeout=10) as client:
-            while not self.enough.is_set():
+            while not self.enough.is_set() or len(self.acknowledged) < LEAST:
                 self._send_window(client)
 
     def _send_window(self, client: httpx.Client) -> None:

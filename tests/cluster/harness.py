@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from simorgh.settings import Settings
 from tests.clickhouse.process import BridgeProcess
 from tests.e2e.harness import TOKEN, WRITE_KEY, wait_for
 from tests.kafka.several import bootstrap, running_brokers
+from tests.programs import Program
 
 SECRET = "5e" * 32
 SESSION = "10"
@@ -41,12 +41,11 @@ class Role:
         """Returns once it says where it listens. The port stays the same over restarts."""
         port = self.url.rpartition(":")[2] or "0"
         with self.errors.open("a") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "simorgh", self.role, "--port", port],
+            self._process = Program(
+                *(self.role, "--port", port),
                 env={**os.environ, "PYTHONFAULTHANDLER": "1", **self._environment, **more},
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                text=True,
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
