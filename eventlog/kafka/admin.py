@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient, TopicPartition, errors
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
@@ -36,7 +36,7 @@ class Admin:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._lock = threading.Lock()
-        self._client: KafkaAdminClient | None = None
+        self._client: Any = None
         self._closed = threading.Event()
         try:
             self._try("connecting", lambda client: None)
@@ -78,7 +78,7 @@ class Admin:
             for name, count in missing.items()
         }
 
-        def create(client: KafkaAdminClient) -> None:
+        def create(client: Any) -> None:
             answer = client.create_topics(specification, raise_errors=False)
             for topic in answer["topics"]:
                 kind = errors.for_code(topic["error_code"])
@@ -136,7 +136,7 @@ class Admin:
             for partition, offset in by_partition.items()
         }
 
-        def commit(client: KafkaAdminClient) -> None:
+        def commit(client: Any) -> None:
             for kind in client.alter_group_offsets(group, offsets).values():
                 if kind is not errors.NoError:
                     raise kind
@@ -169,14 +169,7 @@ class Admin:
 
     # --- retrying
 
-    def _try(
-        self,
-        what: str,
-        call: Callable[[KafkaAdminClient], T],
-        patience: float | None = None,
-        *,
-        reconnect: bool = False,
-    ) -> T:
+    def _try(self, what: str, call: Callable[[Any], T], patience: float | None = None, *, reconnect: bool = False) -> T:
         """`reconnect`: the next attempt uses a new client. The library never forgets which broker was a group's
         coordinator; a new client asks again.
         """
@@ -204,7 +197,7 @@ class Admin:
                 self._drop(client)
             self._closed.wait(pause)
 
-    def _connected(self) -> KafkaAdminClient:
+    def _connected(self) -> Any:
         with self._lock:
             if self._client is None and not self._closed.is_set():
                 self._client = opened(KafkaAdminClient, self._connection)
@@ -213,7 +206,7 @@ class Admin:
                 raise closed(self._connection.bootstrap)
             return self._client
 
-    def _drop(self, client: KafkaAdminClient) -> None:
+    def _drop(self, client: Any) -> None:
         with self._lock:
             if self._client is client:
                 self._client = None
