@@ -39,7 +39,7 @@ class Delivery:
 
     @property
     def is_of_erasure(self) -> bool:
-        """Whether it only tells the destination to forget somebody: that needs nobody's consent."""
+        """Whether it only asks the destination to forget somebody, which needs no consent."""
         return _OF_ERASURE in self.body
 
 
@@ -140,7 +140,7 @@ def abandoned(delivery: Delivery, reason: str, now: int) -> Delivery:
 
 
 def refused(delivery: Delivery, purpose: str, now: int) -> Delivery:
-    """The state of one that is not sent for want of consent: what stays on record does not say who they are."""
+    """The state of one that is not sent for lack of consent: its record does not identify the person."""
     body = orjson.loads(delivery.body)
     body["data"]["identities"] = []
     return replace(

@@ -30,7 +30,7 @@ class Dispatcher:
     Until then the delivery stays held, so that it is not read again from the table, which may be a moment behind.
     `disable` is called for a trigger whose destination wants no more deliveries. `hungry` says that a queue with an
     overflow has room again (true: the queue of a deleted trigger). `allows` says whether a person allows a purpose at
-    this moment, right before they are told about. `crash` gets the error of a task of ours.
+    this moment, right before an attempt. `crash` gets the error of a task of ours.
     """
 
     def __init__(

@@ -13,8 +13,8 @@ Step 2 does not wait for steps 4 and 5 of what step 1 appended: the log is what 
 and a commit would only delay the delivery. So: at least once, one id per transition and trigger, and first attempts to
 one trigger about one profile in the order of its transitions.
 
-Of a trigger that names a purpose, whoever does not allow it is refused in step 1, on record, and asked about once more
-right before each attempt: a consent that was withdrawn meanwhile stops it.
+If a trigger names a purpose, deliveries about people who do not allow it are refused in step 1, on record. Consent is
+checked again right before each attempt, so withdrawn consent stops a delivery.
 
 Threads: the stage's own, which runs an event loop (attempts, and the order of everything else), and one each for the
 blocking work of the intake and of the ledger.
@@ -242,7 +242,7 @@ class TriggerStage:
             await self._until(lambda: self._stopping or self._ledger.backlog < MAX_BACKLOG)
 
     async def _allows(self, purpose: str, delivery: Delivery) -> bool:
-        """Asked right before a person is told about; waits for as long as nobody can answer."""
+        """Checks consent right before an attempt; waits as long as the answer is unavailable."""
         profile = int(delivery.profile, 16)
         return profile in await self._retrying.run(self._asking_thread, self._who_allows, purpose, [profile])
 

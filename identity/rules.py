@@ -7,7 +7,7 @@
 """
 
 from functools import cached_property, lru_cache
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import re2
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -99,7 +99,7 @@ class IdentityRules(BaseModel):
         return any(limit is not None and limit.within_days is not None for limit in limits)
 
     @cached_property
-    def matchers(self) -> dict[str, Any]:
+    def matchers(self) -> dict[str, re2.Set]:
         """Compiled `blocked`: for each type its own patterns and those for all."""
         common = self.blocked.get(ANY_TYPE, ())
         own = {type: (*common, *patterns) for type, patterns in self.blocked.items() if type != ANY_TYPE}
@@ -136,7 +136,7 @@ def _rank(priorities: tuple[str, ...], type: str) -> int:
 
 
 @lru_cache(maxsize=256)
-def _compile(patterns: tuple[str, ...]) -> Any:
+def _compile(patterns: tuple[str, ...]) -> re2.Set:
     """A set that matches whole values; kept by value, so that equal rules compare equal."""
     options = re2.Options()
     options.case_sensitive = False

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -154,7 +154,7 @@ def _columns(owner: object, names: Iterable[str]) -> dict[str, bytes]:
 def _fill(owner: object, columns: dict[str, bytes]) -> None:
     """Into the arrays of a new, empty owner."""
     for name, content in columns.items():
-        column: array[Any] | bytearray = getattr(owner, name)
+        column: array[int] | bytearray = getattr(owner, name)
         if isinstance(column, array):
             column.frombytes(content)
         else:

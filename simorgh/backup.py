@@ -123,9 +123,9 @@ def back_up(settings: Settings, target: Path, clock: Clock, progress: Progress =
 
 
 def copy_keys(settings: Settings, target: Path) -> None:
-    """Copy the data keys as they are now to a file, in place of what is there. Safe beside a running server.
+    """Copy the present data keys to a file, which is replaced. Safe next to a running server.
 
-    Raises `Conflict` where there are none.
+    Raises `Conflict` if there are none.
     """
     source = data_keys.path_of(DataDir(settings.data))
     if not source.exists():
@@ -269,8 +269,8 @@ def restore(
 ) -> Manifest:
     """Restore a backup into a data folder without data. Raises `Conflict` if it has data.
 
-    `keys`: the file of data keys, the newest that there is; None where the folder has it already, or the backup's log
-    was written without.
+    `keys`: the newest file of data keys; None if the folder has it already, or the backup's log was written without
+    keys.
 
     1 the log's copy under a name of its own, 2 the secret and the data keys, 3 the log's name. A crash before 3 leaves
     a folder without a log, on which restore may be run again.
@@ -306,7 +306,7 @@ def restore(
 
 
 def _put_keys(log: Path, folder: DataDir, keys: Path | None) -> None:
-    """Raises `Conflict` where the log's events are sealed and its keys are not at hand, and `Broken` for other keys."""
+    """Raises `Conflict` if the log's events are sealed and its keys were not found, and `Broken` for other keys."""
     there = data_keys.path_of(folder)
     if keys is not None and not there.exists():
         _copy(keys, there)
@@ -315,7 +315,7 @@ def _put_keys(log: Path, folder: DataDir, keys: Path | None) -> None:
 
 
 def _require_secret(settings: Settings, manifest: Manifest) -> None:
-    """A backup without a `keys.json` wants the SIMORGH_SECRET that it was made with."""
+    """A backup without a `keys.json` needs the SIMORGH_SECRET that it was made with."""
     given = settings.secret
     if given is None and KEYS not in manifest.files:
         raise InvalidSettings(

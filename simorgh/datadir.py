@@ -44,7 +44,7 @@ _TRIES, _PAUSE = 10, 0.05  # a process that only checks holds the lock for a mom
 
 
 def require_log_where_tables_are(root: Path, log: Path) -> None:
-    """A log that is gone is not replaced by an empty one in silence: raises `Conflict`."""
+    """A missing log is not silently replaced by an empty one: raises `Conflict`."""
     if not log.exists() and (root / "warehouse").exists():
         raise Conflict(
             f"{log}: wanted the log of the tables in {root}, got no file; put it back from a"
@@ -62,8 +62,8 @@ class ServerInfo(BaseModel):
 
 
 class DataDir:
-    """Whether a process has the folder is decided by a lock, which the kernel takes away when that process ends in
-    whatever way. `server.json` says how to reach it; left behind by a killed process it means nothing."""
+    """A lock decides whether a process has the folder. The kernel releases it when that process ends, however it ends.
+    `server.json` says how to reach it; left behind by a killed process it means nothing."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -104,7 +104,7 @@ class DataDir:
             raise self._in_use()
 
     def _in_other_hands(self) -> bool:
-        """Looks without keeping: takes a shared lock for a moment."""
+        """Checks by taking a shared lock for a moment."""
         if self._held is not None:
             return False
         try:
@@ -163,11 +163,12 @@ class DataDir:
             return False
 
     def tables_opened(self) -> None:
-        """To be said before anything is written to the tables; and once they are whole again."""
+        """Call it before anything is written to the tables, and once they are whole again."""
         write_text(self._tables_open, _boot())
 
     def tables_closed(self) -> None:
-        """Nothing writes any more. Where the disk takes too long, the next start of the machine is suspicious."""
+        """Call it when nothing writes any more. If the disk takes too long, the next start of the machine does not
+        trust the tables."""
         syncing = threading.Thread(target=os.sync, name="sync", daemon=True)
         syncing.start()
         syncing.join(_SYNC_SECONDS)

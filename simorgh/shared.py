@@ -4,7 +4,8 @@ import logging
 import random
 import threading
 from functools import partial
-from typing import Any
+
+from pydantic import SecretStr
 
 from eventlog.port import RecordLog
 from identity.rules import DEFAULT_RULES, IdentityRules
@@ -109,5 +110,5 @@ def default_budget(settings: Settings) -> Budget:
     )
 
 
-def _plain(secret: Any) -> str | None:
+def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import signal
 import socket
+import ssl
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import faust
 from aiokafka.codec import has_lz4
+from faust.types.auth import CredentialsT
+from faust.types.web import Request, Response, View
 from prometheus_client import CollectorRegistry, generate_latest
 
 from destinations import deliveries
@@ -249,11 +251,11 @@ class Worker:
         app = self.membership.app
 
         @app.page("/healthz")
-        async def healthz(web: Any, request: Any) -> Any:
+        async def healthz(web: View, request: Request) -> Response:
             return web.json({"status": "ok"})
 
         @app.page("/readyz")
-        async def readyz(web: Any, request: Any) -> Any:
+        async def readyz(web: View, request: Request) -> Response:
             faults = await self._readiness.faults()
             if not faults:
                 return web.json({"status": "ok"})
@@ -262,11 +264,11 @@ class Worker:
             return web.json(body, status=503, content_type=CONTENT_TYPE)
 
         @app.page("/metrics")
-        async def metrics(web: Any, request: Any) -> Any:
+        async def metrics(web: View, request: Request) -> Response:
             return web.bytes(await asyncio.to_thread(generate_latest, self.metrics), content_type="text/plain")
 
 
-def credentials(security: Mapping[str, str]) -> Any:
+def credentials(security: Mapping[str, str]) -> CredentialsT | None:
     """librdkafka's security settings as Faust wants them. None: plain text."""
     protocol = security.get("security.protocol", "PLAINTEXT").upper()
     if protocol == "PLAINTEXT":
@@ -282,9 +284,7 @@ def credentials(security: Mapping[str, str]) -> Any:
     )
 
 
-def _tls(security: Mapping[str, str]) -> Any:
-    import ssl
-
+def _tls(security: Mapping[str, str]) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=security.get("ssl.ca.location"))
     if certificate := security.get("ssl.certificate.location"):
         context.load_cert_chain(certificate, security.get("ssl.key.location"), security.get("ssl.key.password"))

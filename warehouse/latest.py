@@ -1,7 +1,7 @@
 """What the tables say now: of the rows of one key, the one with the highest version counts.
 
-Rows that an engine has not merged yet stand beside each other, so these queries choose the latest themselves, which
-is quicker than `FINAL` where they name what they read. Each answers SQL text without a caller's value: `where` is a
+Rows that the engine has not merged yet exist side by side, so these queries choose the latest themselves, which is
+quicker than `FINAL` for queries that name their keys. Each function returns SQL without a caller's value: `where` is a
 condition on the key, with bound parameters.
 """
 
@@ -21,7 +21,7 @@ def homes(where: str = "1") -> str:
 
 
 def home(where: str) -> str:
-    """One row and column: the profile of one node, 0 where it is nobody's or not known."""
+    """One row and column: the profile of one node, 0 if it is nobody's or unknown."""
     return f"SELECT argMax(profile, ver) FROM identity WHERE {where}"
 
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Delivery
@@ -289,7 +289,7 @@ def _told(offset: int) -> int:
     return offset
 
 
-def _common_settings(connection: Connection) -> dict[str, Any]:
+def _common_settings(connection: Connection) -> dict[str, str | int | float | bool]:
     return {
         "bootstrap.servers": connection.bootstrap,
         "client.id": "simorgh",

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
 from kafka.net.compat import KafkaNetClient
@@ -25,6 +25,8 @@ from eventlog.kafka.client import (
 )
 from eventlog.port import Message, Record
 from schemas.errors import Broken, Denied, InvalidInput, SimorghError
+
+C = TypeVar("C")
 
 
 class KafkaPythonClient:
@@ -144,13 +146,13 @@ class KafkaPythonReader:
         self._consumer.close(autocommit=False, timeout_ms=1000)
 
 
-def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) -> Any:
+def opened(kind: Callable[..., C], connection: Connection, **settings: object) -> C:
     """A client of one of the library's classes. If the library cannot connect, it raises and leaves a thread behind
     that looks for the broker until the process ends (kafka-python 3.0), so that thread is closed here.
     """
     made: list[KafkaNetClient] = []
 
-    def client(**config: Any) -> KafkaNetClient:
+    def client(**config: object) -> KafkaNetClient:
         made.append(KafkaNetClient(**config))
         return made[-1]
 
@@ -162,7 +164,7 @@ def opened(kind: Callable[..., Any], connection: Connection, **settings: Any) ->
         raise
 
 
-def common_settings(connection: Connection) -> dict[str, Any]:
+def common_settings(connection: Connection) -> dict[str, object]:
     """Options of all of the library's clients."""
     patience = int(connection.patience * 1000)
     return {

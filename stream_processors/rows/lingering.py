@@ -28,12 +28,12 @@ from stream_processors.rows.profiles import profile_rows, view_rows, views_of
 from stream_processors.rows.transitions import membership_rows, transition_rows
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
-from stream_processors.state.copies import Copies
 from stream_processors.state.judge import Judge
+from stream_processors.state.known import Remembering
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
 from stream_processors.state.teller import Published
-from stream_processors.state.tellings import Retold, Tellings
+from stream_processors.state.tellings import Retold
 from stream_processors.views.recent import RecentViews, View
 from warehouse.client import Writer
 
@@ -126,7 +126,7 @@ class Lingering:
         self,
         writer: Writer,
         inserts: Inserts,
-        known: Sequence[Copies | Tellings],
+        known: Sequence[Remembering],
         recent: RecentViews,
         linger: Linger,
         positions: Callable[[], Positions],

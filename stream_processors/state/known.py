@@ -5,12 +5,20 @@ rebuilt at twice the size when it is full.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from stream_processors.state.id_filter import IdFilter, Keys, add_stored, capacity_for, halves
 from warehouse.client import Writer
 
 Value = TypeVar("Value")
+
+
+class Remembering(Protocol):
+    """Keys, of whatever value, that are remembered until their rows are in the table. One thread."""
+
+    def writing(self) -> None: ...
+
+    def landed(self) -> None: ...
 
 
 class KnownKeys(Generic[Value]):
