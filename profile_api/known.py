@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import Query
 
+from eventlog.port import Position
 from identity.nodes import event_key, from_hex
 from profile_api.auth import scope
 from profile_api.call import note, require_personal
@@ -19,16 +20,25 @@ from profile_api.status import PROJECTIONS_GROUP
 from registry.scopes import READ
 from schemas import topics
 from schemas.errors import Backpressure
+from stream_processors.flow.conflicts import told_before
 
-_KNOWN: Final = "SELECT DISTINCT key FROM ids WHERE key IN {keys:Array(UInt128)}"
+_KNOWN: Final = """SELECT key, min((part, off)) AS first FROM ids WHERE key IN {keys:Array(UInt128)} GROUP BY key"""
 _POLL_SECONDS: Final = 0.02
 
 
-def known(deps: ApiDeps, events: Sequence[EventName]) -> list[bool]:
-    """For each event whether the projections have counted one of this source and id."""
+def known(deps: ApiDeps, events: Sequence[EventName]) -> list[Position | None]:
+    """For each event the place of the first one of this source and id that the projections have counted."""
     keys = [from_hex(event_key(deps.secret, deps.workspace, one.source, one.id)) for one in events]
-    there = {row["key"] for row in deps.reader.rows(_KNOWN, {"keys": list(set(keys))})} if keys else set()
-    return [key in there for key in keys]
+    rows = deps.reader.rows(_KNOWN, {"keys": list(set(keys))}) if keys else []
+    there = {row["key"]: (int(row["first"][0]), int(row["first"][1])) for row in rows}
+    return [there.get(key) for key in keys]
+
+
+def contents(deps: ApiDeps, places: Sequence[Position | None]) -> list[str | None]:
+    """The digests of the events' contents (`schemas.content`); None where one is not here, or no longer in the log."""
+    firsts = {i: place for i, place in enumerate(places) if place is not None}
+    digests = dict(told_before(deps.log, firsts))
+    return [digests.get(i) for i in range(len(places))]
 
 
 def wait_until_counted(deps: ApiDeps) -> None:
@@ -58,9 +68,11 @@ def known_events(
     ] = False,
 ) -> JsonReply:
     """Say which of up to 1,000 events are here already, in the order of the request. Records that wait in the log are
-    not known yet."""
+    not known yet. With `contents`, also say what content each has."""
     require_personal("events by their ids")
     note(others=len(body.events))
     if wait:
         wait_until_counted(deps)
-    return JsonReply({"known": known(deps, body.events)})
+    places = known(deps, body.events)
+    told: dict[str, object] = {"known": [place is not None for place in places]}
+    return JsonReply(told | ({"contents": contents(deps, places)} if body.contents else {}))

@@ -55,6 +55,7 @@ class EventName(Request):
 class KnownIn(Request):
     model_config = with_example({"events": [{"source": "shop", "id": "m-1"}]}, closed=True)
     events: list[EventName] = Field(max_length=1000)
+    contents: bool = Field(default=False, description="Also answer with the digests of the events' contents.")
 
 
 class MergeIn(Request):

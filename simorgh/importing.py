@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,16 +11,21 @@ from rich.progress import Progress
 
 from producers import cloudevents
 from producers.files.checkpoint import Checkpoint
+from producers.files.correcting import EarlierImport, earlier
 from producers.files.events import Event
 from producers.files.importer import import_file
 from producers.files.mapping import Mapping, load_mapping
 from producers.files.report import Report
+from producers.files.settling import Settling
 from producers.files.sinks import Sink
 from producers.files.streak import GoOn
-from schemas.errors import Backpressure, Broken, InvalidInput, NotFound
+from schemas.errors import Backpressure, Broken, Denied, InvalidInput, NotFound
 from simorgh.commands.channels import KNOWN, checked_channel
 from simorgh.commands.output import note
 from simorgh.commands.session import Api, connect, path_of
+
+REFUSED_BY_SENDER: Final = "refused_by_sender"
+"""The code of an import's broken rows, as `producers.cloudevents` gives it."""
 
 _PATIENCE_S: Final = 120.0
 _POLL_SECONDS: Final = 0.1
@@ -70,7 +76,32 @@ def import_into(
         if api.folder is not None:
             checkpoint = Checkpoint(api.folder / "imports", file, rules, channel)
         known = _Known(api, rules.source)
-        return _read(file, rules, bar, sink, channel=channel, go_on=go_on, known=known, checkpoint=checkpoint)
+        return _read(
+            file,
+            rules,
+            bar,
+            sink,
+            channel=channel,
+            go_on=go_on,
+            known=known,
+            checkpoint=checkpoint,
+            settling=_settling(api, api.source(rules.source)),
+        )
+
+
+def _settling(api: Api, source: str) -> Settling | None:
+    """None where the token may not settle rejected events."""
+    try:
+        pages = api.pages("/v1/rejected", None, source=source, code=REFUSED_BY_SENDER)
+        waiting = {item["id"] for page in pages for item in page["items"]}
+    except Denied:
+        return None
+
+    def dismiss(id: str) -> None:
+        with suppress(NotFound):  # somebody else was faster
+            api.post(f"{path_of('rejected', id)}/dismiss", source=source)
+
+    return Settling(waiting, dismiss)
 
 
 def with_settings(api: Api, rules: Mapping) -> Mapping:
@@ -127,21 +158,24 @@ def _confirmed(bar: Progress, fault: str) -> bool:
 
 
 class _Known:
-    """Asks the platform which events were here before this import. Everything in the log at its start is counted by
-    then, and an import sends no event twice, so every known event was here before."""
+    """Asks the platform what was here of some events before this import. Everything in the log at its start is counted
+    by then, and an import sends no event twice, so every known event was here before."""
 
     def __init__(self, api: Api, source: str | None) -> None:
         self._api = api
         self._source = api.source(source)
         self._waited = False
 
-    def __call__(self, events: list[Event]) -> list[bool]:
+    def __call__(self, events: list[Event]) -> list[EarlierImport]:
         if not self._waited:
             _patiently(self._api)
             self._waited = True
-        body = {"events": [{"source": self._source, "id": cloudevents.event_id(event)} for event in events]}
-        known: list[bool] = self._api.post("/v1/events/known", body)["known"]
-        return known
+        return earlier(events, self._ask)
+
+    def _ask(self, events: list[Event]) -> list[tuple[bool, str | None]]:
+        names = [{"source": self._source, "id": cloudevents.event_id(event)} for event in events]
+        answer = self._api.post("/v1/events/known", {"events": names, "contents": True})
+        return list(zip(answer["known"], answer["contents"], strict=True))
 
 
 def _patiently(api: Api) -> None:

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from producers.files.checkpoint import Checkpoint
+from producers.files.correcting import COMPLETED, EarlierImport, correction
 from producers.files.ends import DocumentEnds
 from producers.files.events import REFUSED, Event
 from producers.files.mapping import Mapping, OrderMapping
@@ -20,6 +21,7 @@ from producers.files.reader import check_columns, count_rows, read_rows
 from producers.files.recognise import recognised
 from producers.files.report import FIRST_EVENTS, Report
 from producers.files.rows import RowReader
+from producers.files.settling import Settling
 from producers.files.sinks import Sink
 from producers.files.streak import GoOn, Streak
 from schemas.errors import InvalidInput
@@ -27,8 +29,8 @@ from schemas.errors import InvalidInput
 Progress = Callable[[int, int], None]
 """Called now and then with the rows read so far, and all rows."""
 
-Known = Callable[[list[Event]], list[bool]]
-"""Says which of these events (up to 1,000) were here before this import."""
+Known = Callable[[list[Event]], list[EarlierImport]]
+"""Says what was here of these events (up to 1,000) before this import."""
 
 _BATCH = 1_000
 
@@ -53,12 +55,14 @@ def import_file(
     known: Known | None = None,
     go_on: GoOn = _always,
     checkpoint: Checkpoint | None = None,
+    settling: Settling | None = None,
 ) -> Report:
     """Read `path` by `mapping`, send the events to `sink`, and report.
 
     `channel` overrides the mapping's. Without a sink it is a dry run: everything is read and checked, and nothing is
     sent. `shift_weeks` moves all times by whole weeks, so that weekdays and hours stay. With `known` the report
-    distinguishes new events from those that were here. `go_on` is called when everything fails for one reason. With a
+    distinguishes new events from those that were here; with `settling`, rows that an earlier import could not use are
+    settled. `go_on` is called when everything fails for one reason. With a
     `checkpoint`, an interrupted import goes on where it stopped. Blocks until every event is answered. Raises
     `InvalidInput` if the file or the mapping cannot be used at all, `SameFault` if `go_on` returns false, and the
     sink's errors. Events sent before that stay, and a second import adds the rest.
@@ -69,7 +73,8 @@ def import_file(
     if sink is None:
         _try(events, report)
     else:
-        _send_all(events, sink, report, known, go_on, checkpoint)
+        _send_all(events, sink, report, known, go_on, checkpoint, settling)
+        report.settled = settling.finish() if settling else 0
     report.seconds = time.perf_counter() - started
     return report
 
@@ -89,16 +94,17 @@ def _send_all(
     known: Known | None,
     go_on: GoOn,
     checkpoint: Checkpoint | None,
+    settling: Settling | None,
 ) -> None:
     refusals = Streak("events were refused", go_on)
     if checkpoint is None:
         for batch in _batches(events):
-            _send(batch, sink, report, known, refusals)
+            _send(batch, sink, report, known, refusals, settling)
         return
     report.continued_at = sum(1 for _ in islice(events, checkpoint.sent))
     try:
         for batch in _batches(events):
-            _send(batch, sink, report, known, refusals)
+            _send(batch, sink, report, known, refusals, settling)
             checkpoint.advance(len(batch))
     except BaseException:
         checkpoint.write()
@@ -150,9 +156,19 @@ def _batches(events: Iterator[Event]) -> Iterator[list[Event]]:
         yield batch
 
 
-def _send(batch: list[Event], sink: Sink, report: Report, known: Known | None, refusals: Streak) -> None:
-    here = known(batch) if known else [False] * len(batch)
-    for event, outcome, was_here in zip(batch, sink.send(batch), here, strict=True):
+def _send(
+    batch: list[Event],
+    sink: Sink,
+    report: Report,
+    known: Known | None,
+    refusals: Streak,
+    settling: Settling | None,
+) -> None:
+    """What is here as it is in the file is not sent again."""
+    if settling is not None:
+        settling.saw(batch)
+    sent = list(_unsent(batch, known(batch), report)) if known else batch
+    for event, outcome in zip(sent, sink.send(sent), strict=True):
         if event["type"] == REFUSED:  # those are in the report already, row by row
             continue
         refusals.saw(None if outcome.accepted else outcome.code)
@@ -160,4 +176,19 @@ def _send(batch: list[Event], sink: Sink, report: Report, known: Known | None, r
             report.refuse_event(outcome.code, event["id"])
             continue
         report.events[event["type"]] += 1
-        report.already_here += was_here
+
+
+def _unsent(batch: list[Event], befores: list[EarlierImport], report: Report) -> Iterator[Event]:
+    """The new events, and corrections of those that are here with another content."""
+    for event, before in zip(batch, befores, strict=True):
+        if event["type"] == REFUSED or not before.known:
+            yield event
+        elif before.same:
+            report.events[event["type"]] += 1
+            report.already_here += 1
+        elif event["type"] == COMPLETED:
+            report.corrected += 1
+            yield correction(event, before.corrections + 1)
+        else:  # the first one counts, and this one is kept beside it
+            report.conflicting += 1
+            yield event

@@ -79,7 +79,13 @@ class Report:
     tells_new: bool = False
     """Whether `already_here` was asked for."""
     already_here: int = 0
-    """The accepted ones that an earlier import had sent: copies, which change nothing."""
+    """Those that are here as they are in the file: they were not sent again."""
+    corrected: int = 0
+    """Orders that were here with other lines or amounts: sent as `order.updated`."""
+    conflicting: int = 0
+    """Other events that were here with another content: the first one counts, and this one is kept as rejected."""
+    settled: int = 0
+    """Rejected events of earlier imports whose orders this one brought in whole: no longer open."""
     continued_at: int = 0
     """Events that this import had sent before it was interrupted. They are not sent again, and counted in no other
     number."""
@@ -133,7 +139,7 @@ class Report:
 
     @property
     def new(self) -> int:
-        return self.total - self.already_here
+        return self.total - self.already_here - self.corrected - self.conflicting
 
     @property
     def failed(self) -> bool:
@@ -145,7 +151,7 @@ class Report:
         return self.unusable > share * self.rows
 
     def as_json(self) -> dict[str, Any]:
-        """The counts for programs. `new` and `already_here` are null if it was not checked which were here."""
+        """The counts for programs. Those by what was here are null if that was not checked."""
         return {
             "dry_run": self.dry_run,
             "rows": self.rows,
@@ -153,6 +159,9 @@ class Report:
             "events": self.total,
             "new": self.new if self.tells_new else None,
             "already_here": self.already_here if self.tells_new else None,
+            "corrected": self.corrected if self.tells_new else None,
+            "conflicting": self.conflicting if self.tells_new else None,
+            "settled": self.settled,
             "sent_before_interruption": self.continued_at,
             "types": dict(self.events),
             "money": {
@@ -183,6 +192,8 @@ class Report:
             parts.append(Text(f"{self.anonymous:,} documents name no customer: kept, belonging to nobody"))
         if self.skipped:
             parts.append(Text(f"{self.skipped:,} documents never came about, by their status: not sent"))
+        if self.settled:
+            parts.append(Text(f"{self.settled:,} rejected events of earlier imports are settled"))
         for title, found in (("repaired", self.repaired), ("left out", self.left_out), ("rejected", self.rejected)):
             if found:
                 parts.append(_reasons(title, found))
@@ -196,6 +207,8 @@ class Report:
             return f"{self.rows:,} rows would become {self.total:,} events; nothing was sent"
         rate = f", {self.total / self.seconds:,.0f} events/s" if self.seconds else ""
         told = f": {self.new:,} new, {self.already_here:,} already here" if self.tells_new else ""
+        told += f", {self.corrected:,} corrected" if self.corrected else ""
+        told += f", {self.conflicting:,} conflicting" if self.conflicting else ""
         before = f"; {self.continued_at:,} were sent before the interruption" if self.continued_at else ""
         return f"{self.rows:,} rows became {self.total:,} events{told}{before} ({self.seconds:.1f} s{rate})"
 

@@ -11,6 +11,7 @@ One watcher at a time: a lock that goes with its process.
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections import OrderedDict
@@ -93,6 +94,7 @@ class WatchedFolder:
         arrival.path.rename(target)
         self._seen.pop(arrival.name, None)
         if outcome.done:
+            self._forget_former(arrival, outcome.mapping)
             self._remember(f"{arrival.digest} {outcome.mapping}", target.name)
         return report
 
@@ -118,6 +120,14 @@ class WatchedFolder:
             if name:  # else a torn line
                 found[f"{digest} {mapping}"] = name
         return found
+
+    def _forget_former(self, arrival: Arrival, mapping: str) -> None:
+        """A file of this name was corrected: if it comes again as it was before, that is news."""
+        name = Path(arrival.name)
+        same = re.compile(rf"{re.escape(name.stem)}(-[0-9]+)?{re.escape(name.suffix)}")
+        former = [key for key, put in self._imported.items() if key.endswith(f" {mapping}") and same.fullmatch(put)]
+        for key in former:
+            del self._imported[key]
 
     def _remember(self, key: str, name: str) -> None:
         self._imported[key] = name

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from profile_api.masking import FLAGS, PERSONAL
 from profile_api.models.examples import AT, CURSOR, PROFILE_ID, with_example
@@ -182,10 +182,15 @@ class FactConflictPage(BaseModel):
 
 
 class KnownEvent(BaseModel):
-    """Whether an event of the request is here."""
+    """Whether each event of the request is here, and with which content."""
 
     model_config = with_example({"known": [True, False]})
     known: list[bool]
+    contents: list[str | None] | None = Field(
+        default=None,
+        description="If asked for: a digest of each event's claimed time and properties as sent; null for "
+        "one that is not here, or no longer in the log.",
+    )
 
 
 _REJECTED = {

@@ -16,8 +16,9 @@ from hashlib import blake2b
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
-from eventlog.port import EventLog, Message, Position, Record
+from eventlog.port import EventLog, Message, Position, Record, RecordLog
 from schemas import topics
+from schemas.content import content_digest
 from schemas.errors import Broken
 from schemas.records import Rejection, decode_rejection, encode
 from stream_processors.flow import rejected as rejections
@@ -121,6 +122,27 @@ def _waiting(log: EventLog) -> Iterator[tuple[Name, int]]:
 # ---- comparing
 
 
+def told_before(log: RecordLog, firsts: Mapping[int, Position]) -> Iterator[tuple[int, str | None]]:
+    """Index of each event whose record is still in the log -> `digest_of` it."""
+    for i, record in _read(log, firsts):
+        yield i, digest_of(record)
+
+
+def digest_of(record: Record) -> str | None:
+    """The digest of an event's content (`schemas.content`); None if this version cannot read it."""
+    event = read_again(record)
+    return None if event is None else content_digest(_claimed(event), _sent_properties(event))
+
+
+def _sent_properties(event: ParsedEnvelope) -> dict[str, Any]:
+    content: dict[str, Any] = {"properties": json.loads(bytes(event.properties))}
+    for pointer, value in (event.original or {}).items():
+        if pointer.startswith("/properties"):
+            _put(content, pointer, json.loads(bytes(value)))
+    found: dict[str, Any] = content["properties"]
+    return found
+
+
 def _conflicts(log: EventLog, batch: Batch, firsts: Mapping[int, First]) -> Iterator[_Conflict]:
     for i, record in _read(log, firsts):
         event, first = batch.events[i], read_again(record)
@@ -196,7 +218,7 @@ def _below(at: Any, part: str) -> Any:
 # ---- reading the first ones
 
 
-def _read(log: EventLog, firsts: Mapping[int, First]) -> Iterator[tuple[int, Record]]:
+def _read(log: RecordLog, firsts: Mapping[int, First] | Mapping[int, Position]) -> Iterator[tuple[int, Record]]:
     """Each copy's index with its first one, in no order."""
     wanted: dict[Position, list[int]] = {}
     for i, first in firsts.items():

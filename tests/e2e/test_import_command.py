@@ -77,6 +77,44 @@ def test_the_same_file_again_is_already_here_and_a_longer_one_is_new_at_its_end(
     assert "1,210 rows became 1,210 events: 10 new, 1,200 already here" in ended.out
 
 
+def test_a_corrected_order_is_an_event_of_its_own(till: Till, world: tuple[Server, Client]) -> None:
+    _, client = world
+
+    def told(*rows: str) -> tuple[int, ...]:
+        report = till.run(till.file([*rows]), "--json").json()
+        return tuple(report[name] for name in ("new", "already_here", "corrected", "conflicting"))
+
+    right, wrong = row(9_001, n="2"), row(9_001, n="20")
+    assert told(wrong, row(9_002)) == (2, 0, 0, 0)
+    before = client.settled()["events"]
+    assert told(right, row(9_002)) == (0, 1, 1, 0)
+    assert told(right, row(9_002)) == (0, 2, 0, 0)
+    assert told(wrong, row(9_002)) == (0, 1, 1, 0), "and back"
+    assert told(wrong, row(9_002)) == (0, 2, 0, 0)
+    after = client.settled()["events"]
+    assert after["logged"] - before["logged"] == 2, "what is here is not sent again"
+    assert after["duplicates"] == before["duplicates"]
+
+
+def test_rows_that_a_later_import_brings_in_are_settled(till: Till, world: tuple[Server, Client]) -> None:
+    _, client = world
+
+    def settled(*rows: str) -> int:
+        found: int = till.run(till.file([*rows]), "--json", "--max-refused", "1").json()["settled"]
+        return found
+
+    def waiting() -> int:
+        client.settled()
+        return len(client.get("/v1/rejected?code=refused_by_sender&limit=1000")["items"])
+
+    before = waiting()
+    assert settled(row(8_001, n="two"), row(8_002), row(8_003, n="x")) == 0
+    assert waiting() == before + 2
+    assert settled(row(8_001, n="2"), row(8_002), row(8_003, n="x")) == 1
+    assert waiting() == before + 1, "one is right now, and the other one still waits"
+    assert settled(row(8_001, n="2"), row(8_002)) == 0
+
+
 def test_other_traffic_does_not_blur_what_is_new(till: Till, world: tuple[Server, Client]) -> None:
     _, client = world
     path = till.file([row(n) for n in range(1, 51)])

@@ -209,6 +209,8 @@ def test_which_events_are_known_is_told_in_the_order_of_the_question(fresh_world
     wanted = [{"source": "shop", "id": name} for name in ("m-2", "m-1", "m-2", "m-1")]
     assert call(world, "POST", "/v1/events/known", {"events": wanted}) == {"known": [False, True, False, True]}
     assert call(world, "POST", "/v1/events/known?wait=true", {"events": []}) == {"known": []}
+    told = call(world, "POST", "/v1/events/known", {"events": wanted[:2], "contents": True})
+    assert told == {"known": [False, True], "contents": [None, None]}, "its record is no longer in the log"
 
 
 def test_what_waits_in_the_log_is_not_told_to_be_unknown(make_world: MakeWorld) -> None:

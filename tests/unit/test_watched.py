@@ -76,6 +76,16 @@ def test_the_same_content_again_sends_nothing_and_a_changed_mapping_imports_it_a
     assert sent.requests == 2
 
 
+def test_a_file_that_is_corrected_and_comes_back_as_it_was_is_imported_each_time(
+    tmp_path: Path, folder: WatchedFolder, clock: Clock, sent: Sent
+) -> None:
+    watch = watcher(folder, tmp_path, sent)
+    for requests, content in enumerate((FILE, FILE.replace(b"Bonn", b"Kiel"), FILE), start=1):
+        (tmp_path / "in" / "a.csv").write_bytes(content)
+        assert looks(watch, clock) == 1
+        assert sent.requests == requests
+
+
 def test_two_watchers_never_share_a_folder(tmp_path: Path, folder: WatchedFolder) -> None:
     with pytest.raises(Conflict, match="wanted to watch it alone"):
         WatchedFolder(tmp_path / "in")
