@@ -23,8 +23,11 @@ ValueOp = Literal[
 ]  # fmt: skip
 NumberOp = Literal["eq", "ne", "gt", "gte", "lt", "lte"]
 Aggregate = Literal["count", "sum", "avg", "min", "max", "distinct", "days_since_last", "days_since_first"]
-MetricName = Literal["events", "orders", "revenue", "refunds", "first_seen", "last_seen"]
-MoneyMetric = Literal["revenue", "refunds"]
+MetricName = Literal[
+    "events", "orders", "orders_placed", "revenue", "refunds", "net_revenue", "first_seen", "last_seen"
+]
+CountName = Literal["events", "orders", "orders_placed"]
+MoneyMetric = Literal["revenue", "refunds", "net_revenue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +137,7 @@ class EventLeaf(_Node):
 class CountMetric(_Node):
     """Events or orders of the profile."""
 
-    name: Literal["events", "orders"]
+    name: CountName
     tests: tuple[NumberTest, ...]
 
 
