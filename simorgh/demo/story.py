@@ -49,7 +49,7 @@ def run_demo(
     *,
     clock: Clock = system_clock,
     people: int = PEOPLE,
-    connections: int = 3,
+    connections: int = 6,
     shown_url: str = "",
 ) -> None:
     """Load a year of a shop into the server at `base_url` and print the findings.
