@@ -28,7 +28,7 @@ from warehouse.client import Warehouse
 
 PEOPLE: Final = 200_000
 EVENTS_EACH: Final = 5
-REJECTED: Final = 50_000
+REJECTED: Final = 20_000
 RULES: Final = 3
 AT_ONCE: Final = (1, 1_000)
 GOALS: Final = (10, 120)
