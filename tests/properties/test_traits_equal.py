@@ -60,7 +60,7 @@ def values(texts: dict[str, str]) -> dict[str, Any]:
     return {name: orjson.loads(text) for name, text in texts.items()}
 
 
-@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(2), deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=SEEDS)
 def test_live_equals_sql(engine: Any, seed: int) -> None:
     world, traits, rules = make(seed)
