@@ -52,7 +52,7 @@ def create_purpose(deps: Deps, body: PurposeIn, by: Caller) -> JsonReply:
 @routes.get("/{name}", response_model=PurposeView, responses=example(PurposeView))
 @scope(READ)
 def one_purpose(deps: Deps, name: Name) -> JsonReply:
-    """Return one purpose."""
+    """Return one declared purpose."""
     return JsonReply(view(PURPOSES.found(deps, name)))
 
 
