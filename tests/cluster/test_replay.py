@@ -190,6 +190,7 @@ def test_killed_workers_are_taken_over_from(roles: Roles, hook: Receiver, points
     assert len(hook.calls) == calls
 
 
+@pytest.mark.soak
 def test_tables_of_another_version_are_rebuilt(roles: Roles, hook: Receiver) -> None:
     """By the first worker that meets them: nobody has to ask."""
     api = roles.api

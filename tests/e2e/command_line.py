@@ -1,14 +1,13 @@
 """The program `simorgh` as its user meets it.
 
 `simorgh` runs it in this process, which is quicker: for a command that speaks to a server, or that refuses. `program`
-starts a process, a second or two: for what opens a folder (the engine opens one per process) or sets up its process.
+starts a process: for what opens a folder (the engine opens one per process) or sets up its process.
 """
 
 import io
 import json
 import logging
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
@@ -19,6 +18,7 @@ from unittest.mock import patch
 
 from simorgh.cli import main
 from tests.e2e.harness import TOKEN, WRITE_KEY
+from tests.programs import run
 
 ENVIRONMENT = {"SIMORGH_WRITE_KEY": WRITE_KEY, "SIMORGH_API_TOKEN": TOKEN, "NO_COLOR": "1", "COLUMNS": "200"}
 
@@ -73,15 +73,7 @@ def simorgh(*words: str | Path, cwd: Path | None = None, **environment: str) -> 
 
 def program(*words: str | Path, cwd: Path | None = None, **environment: str) -> Ended:
     """Run the program with these words as a process of its own, to its end."""
-    done = subprocess.run(
-        [sys.executable, "-m", "simorgh", *map(str, words)],
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        cwd=cwd,
-        env={**_environment(environment), "PYTHONPATH": os.getcwd()},
-    )
+    done = run(*words, cwd=cwd, env={**_environment(environment), "PYTHONPATH": os.getcwd()})
     return Ended(done.returncode, done.stdout, done.stderr)
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -11,6 +10,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from tests.programs import Program
 
 WRITE_KEY, TOKEN = "test-write-key", "test-token"
 _DEADLINE = 60.0
@@ -49,25 +50,13 @@ class Server:
             "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1",
             "PYTHONFAULTHANDLER": "1",  # a crash writes where all threads stood
         }
-        command = [
-            sys.executable,
-            "-m",
-            "simorgh",
-            "serve",
-            "--data",
-            str(self.data),
-            "--port",
-            str(self.port),
-        ]
-        if self.descriptors:
-            command = ["sh", "-c", f'ulimit -n {self.descriptors}; exec "$@"', "sh", *command]
         with (self.data.parent / "server.err").open("a") as errors:
-            self.process = subprocess.Popen(
-                command,
+            self.process = Program(
+                *("serve", "--data", self.data, "--port", str(self.port)),
                 env={**os.environ, **given, **self.environment, **environment},
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                text=True,
+                descriptors=self.descriptors,
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()

@@ -16,6 +16,7 @@ import pytest
 from simorgh.commands.export import safe
 from tests.e2e.command_line import Ended, simorgh
 from tests.e2e.harness import Client, Server, running, wait_for
+from tests.programs import Program
 
 RULE = {"event": "order.completed", "count": {"gte": 1}}
 LONG = "a-very-long-message-id-" + "x" * 150
@@ -262,9 +263,9 @@ def test_status_for_people_and_for_programs(server: Server) -> None:
     assert f"logged\t{answer['events']['logged']:,}" in ran(server, "status").out
 
 
-def tailing(server: Server, *words: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "simorgh", "tail", "--json", *words, "--data", str(server.data)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def tailing(server: Server, *words: str) -> Program:
+    pipe = subprocess.PIPE
+    return Program("tail", "--json", *words, "--data", server.data, stdout=pipe, stderr=pipe)
 
 
 def test_a_tail_shows_each_event_once_however_many_come_and_ends_quietly(world: tuple[Server, Client]) -> None:

@@ -1,7 +1,6 @@
 """The log is damaged on the disk: a replay refuses to count without what is lost, until somebody decides to."""
 
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from eventlog.sqlite_chunks import ChunkPlace, sound_chunks
 from eventlog.sqlite_file import connect, partitions_found
 from eventlog.sqlite_repair import check
 from tests.e2e.harness import Client, running
+from tests.programs import run
 
 PEOPLE = 5
 
@@ -27,8 +27,7 @@ def damage(path: Path, text: bytes) -> None:
 
 
 def simorgh(name: str, data: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "simorgh", name, "--data", str(data), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return run(name, "--data", data, *options)
 
 
 def orders(client: Client, person: int) -> int:

@@ -14,6 +14,7 @@ import typer
 from simorgh.demo import keeping
 from simorgh.demo.keeping import Stay, keep_or_remove
 from tests.e2e.command_line import simorgh
+from tests.programs import run
 
 
 @pytest.fixture
@@ -82,9 +83,7 @@ def test_a_demo_that_cannot_begin_leaves_nothing(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        command = [sys.executable, "-m", "simorgh", "demo", "--port", str(taken.getsockname()[1])]
-        environment = {**os.environ, "TMPDIR": str(tmp_path)}
-        ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        ended = run("demo", "--port", str(taken.getsockname()[1]), env={**os.environ, "TMPDIR": str(tmp_path)})
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert ended.stderr.splitlines()[-1].startswith("error demo: ")

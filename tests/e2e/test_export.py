@@ -5,7 +5,6 @@ import io
 import json
 import stat
 import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Client, Server, running, wait_for
+from tests.programs import run as call
 from tests.webhook_receiver import receiving
 
 TOPICS = {
@@ -197,8 +197,7 @@ def test_only_a_steward_who_may_see_what_is_personal_may(planted: tuple[Server, 
 
 
 def run(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "simorgh", "privacy", "export", *arguments, "--data", str(data)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return call("privacy", "export", *arguments, "--data", data)
 
 
 def test_the_command_writes_a_file(planted: tuple[Server, Client], tmp_path: Path) -> None:

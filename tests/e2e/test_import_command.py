@@ -1,7 +1,5 @@
 """`simorgh import` as its user meets it: what is new, what was here, and stopping before a wrong mapping is stored."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from tests.e2e.command_line import Ended, nothing_made, simorgh
+from tests.e2e.command_line import Ended, nothing_made, program, simorgh
 from tests.e2e.harness import Client, Server, running
 
 MAPPING = """
@@ -219,9 +217,7 @@ def test_a_folder_is_made_only_where_that_is_asked_for(till: Till) -> None:
     with nothing_made(till.folder):
         assert "simorgh serve" in simorgh(*words).fault()
     for more, new in ((["--create"], 10), ([], 0)):  # its engine is opened here: in a process of its own
-        command = [sys.executable, "-m", "simorgh", *words, *more]
-        ended = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert f'"new": {new}, "already_here": {10 - new}' in ended.stdout
+        assert f'"new": {new}, "already_here": {10 - new}' in program(*words, *more).answer()
 
 
 CONTACTS = (

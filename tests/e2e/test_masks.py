@@ -3,16 +3,14 @@ field that holds a value. The same walk with the scope finds them, so that it co
 
 import base64
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.e2e.harness import TOKEN, Client, Server, running
+from tests.programs import run
 
 CANARY = "q7f3a91x"
 PHONE = "+989124455667"
@@ -289,8 +287,8 @@ def test_an_export_is_masked(world: tuple[Server, Client]) -> None:
     server, client = world
     for token, shows in ((TOKEN, True), (masked_token(client), False)):
         environment = {**os.environ, "SIMORGH_API": server.url, "SIMORGH_API_TOKEN": token}
-        command = [sys.executable, "-m", "simorgh", "export", "profiles"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=Path.cwd())
+        done = run("export", "profiles", env=environment)
+        assert done.returncode == 0, done.stderr
         assert done.stdout.count("prf_") >= 2
         assert bool(found_in(done.stdout.replace(f"custom.{CANARY}", ""))) is shows
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.harness import Client, Server, running, wait_for
+from tests.programs import run
 from tests.webhook_receiver import Receiver, receiving
 
 PEOPLE = 6
@@ -81,8 +82,7 @@ def members(client: Client, segment: str) -> list[Any]:
 
 
 def replay(data: Path) -> str:
-    command = [sys.executable, "-m", "simorgh", "replay", "--data", str(data)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = run("replay", "--data", data)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
@@ -17,6 +16,7 @@ from simorgh.fetching import GuardedFetch
 from tests.e2e.command_line import simorgh
 from tests.e2e.harness import running
 from tests.loopback import LoopbackServer
+from tests.programs import Program, run
 
 MAPPING = """
 kind = "people"
@@ -113,20 +113,11 @@ def test_a_url_is_fetched_past_the_guard_only(site: Site, tmp_path: Path) -> Non
 
 def test_the_command_watches_a_url_without_a_server_and_ends_when_told(site: Site, tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text(MAPPING)
-    command = [
-        sys.executable,
-        "-m",
-        "simorgh",
-        "watch",
-        f"{site.url}/contacts.csv",
-        "--mapping",
-        str(tmp_path / "m.toml"),
-    ]
-    command += ["--data", str(tmp_path / "data")]
+    words = ("watch", f"{site.url}/contacts.csv", "--mapping", tmp_path / "m.toml", "--data", tmp_path / "data")
     environment = {**os.environ, "SIMORGH_ALLOW_PRIVATE_WEBHOOKS": "1"}
     with (
         running(tmp_path / "data"),
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process,
+        Program(*words, stdout=subprocess.PIPE, env=environment) as process,
     ):
         assert process.stdout is not None
         try:
@@ -135,5 +126,6 @@ def test_the_command_watches_a_url_without_a_server_and_ends_when_told(site: Sit
             assert process.wait(30) == 0
         finally:
             process.kill()
-    once = subprocess.run([*command, "--once"], capture_output=True, text=True, env=environment, check=True)
+    once = run(*words, "--once", env=environment)
+    assert once.returncode == 0, once.stderr
     assert "0 files put away" in once.stdout

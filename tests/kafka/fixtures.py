@@ -28,7 +28,7 @@ def running_broker(folder: Path, **options: Any) -> Iterator[Broker]:
     try:
         yield broker
     finally:
-        broker.stop()
+        broker.kill()  # nobody reads its data again
 
 
 def started(broker: Broker) -> Broker:
