@@ -217,3 +217,32 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
         assert CANARY not in found.text.replace(KEY, "")
         assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
     require_nothing_left(fresh, fresh)
+
+
+def test_many_are_forgotten_at_once_and_come_back_as_somebody_new(tmp_path: Path) -> None:
+    data, file = tmp_path / "data", tmp_path / "keys.txt"
+    people = [
+        {"type": "identify", "userId": f"u{n}", "traits": {"email": f"u{n}@example.com", "city": "Shiraz"}}
+        for n in range(3)
+    ]
+    with running(data) as (_, client):
+        client.send(*people)
+        client.settled()
+        before = [client.profile(f"user_id:u{n}") for n in range(3)]
+        file.write_text("user_id:u0\nemail:u1@example.com\nuser_id:nobody\n")
+        chosen = ("--reason", "ticket 4712", "--returning", "start_anew", "--yes", "--json", "--data", data)
+        told = json.loads(program("privacy", "erase", "--file", file, *chosen).answer())
+        assert {one["profile_id"] for one in told["items"]} == {one["profile_id"] for one in before[:2]}
+        assert {(one["state"], one["returning"]) for one in told["items"]} == {("unreadable", "start_anew")}
+        assert told["unknown"] == [3]
+        client.send({"type": "track", "userId": "u0", "event": "Thing Done", "properties": {}})
+        client.settled()
+        after = client.profile("user_id:u0")
+        assert after["profile_id"] != before[0]["profile_id"]
+        assert (after["metrics"]["events"], after["traits"]) == (1, {})
+        assert client.http.get(f"/v1/profiles/{before[0]['profile_id']}").status_code == 404
+        assert client.http.get("/v1/profiles/email:u1@example.com").status_code == 404
+    program("replay", "--data", data).answer()
+    with running(data) as (_, client):
+        assert {**client.profile("user_id:u0"), "freshness": None} == {**after, "freshness": None}
+        assert {**client.profile("user_id:u2"), "freshness": None} == {**before[2], "freshness": None}
