@@ -24,7 +24,7 @@ from tests.webhook_receiver import Receiver, receiving
 
 pytestmark = pytest.mark.timeout(600)
 
-CLIENT = Path(__file__).parents[1] / "clients" / "segment_python.py"
+CLIENT = Path(__file__).parents[1] / "clients" / "python_sdk.py"
 STAGES = ("events", "identity", "profiles", "rejected")
 
 
@@ -100,7 +100,7 @@ def test_a_killed_worker_is_replaced_by_the_other(running: Running) -> None:
 
 def test_a_real_client_is_understood(running: Running) -> None:
     done = subprocess.run(
-        [sys.executable, str(CLIENT), running.collect.url, WRITE_KEY, "gzip"],
+        [sys.executable, str(CLIENT), running.collect.url, WRITE_KEY, "segment", "gzip"],
         capture_output=True,
         text=True,
         check=False,
