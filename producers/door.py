@@ -25,7 +25,7 @@ from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, p
 from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from privacy.keyring import DataKey, Name
-from producers import limits
+from producers import addresses, limits
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value
@@ -214,6 +214,8 @@ class Door:
         if error.code == SUPPRESSED or (self._forgotten and self._names_forgotten(raw)):
             return Refused(safe_id, SUPPRESSED, FORGOTTEN, None)
         payload = raw if isinstance(raw, bytes) else dump(raw)
+        if webhook is None:  # a signature covers every byte
+            payload = addresses.in_refused(payload, source)
         text, encoded = _as_text(payload)
         rejection = Rejection(
             id=safe_id,
@@ -271,6 +273,9 @@ class Door:
         calls.
         """
         type_, id, source, odd = incoming.type, incoming.id, incoming.source, incoming.odd
+        context: Object = incoming.context or {}
+        if addresses.MEMBER in context:
+            context = addresses.within(context, source)
         received_at, sent_at, original = incoming.received_at, incoming.sent_at, incoming.original_time
         id_bytes = check_id(id)
         traits: Object = incoming.traits or {}
@@ -313,7 +318,7 @@ class Door:
             "id": id,
             "traits": traits,
             "properties": properties,
-            "context": incoming.context or {},
+            "context": context,
         }
         if corrected and original is not None:
             flags += corrected

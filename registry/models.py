@@ -114,6 +114,8 @@ class Source(Declaration):
     schema_faults: Literal["accept", "reject"] = "accept"
     """accept: a value that does not fit its schema is converted or left out, and flagged."""
     allowed_origins: tuple[str, ...] = ("*",)
+    addresses: Literal["shorten", "keep", "drop"] = "shorten"
+    """What is stored of the IP addresses in its events' contexts: the network, all, or nothing."""
     budget: Budget = Budget()
     clock: Literal["trusted", "untrusted"] | None = None
     """Whether events that were sent long before their receipt were held up (trusted), or misdated."""

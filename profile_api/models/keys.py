@@ -15,6 +15,7 @@ _SOURCE: dict[str, Any] = {
     "unplanned": "accept",
     "schema_faults": "accept",
     "allowed_origins": ["*"],
+    "addresses": "shorten",
     "clock": None,
     "time_zone": None,
     "region": "DE",

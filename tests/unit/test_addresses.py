@@ -1,0 +1,59 @@
+"""IP addresses: only what names a network is stored, unless a source says otherwise."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.addresses import in_refused, shortened
+from tests.clients.world import make_source, world
+
+
+@pytest.mark.parametrize(
+    ("address", "left"),
+    [
+        ("203.0.113.7", "203.0.113.0"),
+        (" 203.0.113.7 ", "203.0.113.0"),
+        ("2001:db8:1:2::3", "2001:db8:1::"),
+        ("::ffff:203.0.113.7", "203.0.113.0"),
+        ("203.0.113.7:4711", None),
+        ("fe80::1%eth0", "fe80::"),
+        ("somebody", None),
+        ("1" * 100_000, None),
+        (7, None),
+        ({"v4": "203.0.113.7"}, None),
+        ("", None),
+    ],
+)
+def test_what_is_left_of_an_address(address: object, left: str | None) -> None:
+    assert shortened(address) == left
+
+
+@pytest.mark.parametrize(("keeps", "left"), [("shorten", '"203.0.113.0"'), ("keep", '"203.0.113.7"'), ("drop", "null")])
+def test_a_refused_event_keeps_every_other_byte(keeps: Any, left: str) -> None:
+    sent = '{ "type":"x",\t"context": {"ip":ADDRESS} , "n":1.0}'
+    payload = sent.replace("ADDRESS", '"203.0.113.7"').encode()
+    assert in_refused(payload, make_source(addresses=keeps)) == sent.replace("ADDRESS", left).encode()
+
+
+@pytest.mark.parametrize("payload", [b'"ip"', b'{"context":{"ip":7}}', b'{"context":["ip"]}', b'{"ip"', b'["ip"]'])
+def test_what_has_no_address_stays(payload: bytes) -> None:
+    assert in_refused(payload, make_source()) == payload
+
+
+def test_no_whole_address_is_stored(tmp_path: Path) -> None:
+    said: dict[str, object] = {"context": {"ip": "203.0.113.7", "locale": "fa"}}
+    asked: dict[str, object] = {"context": {"direct": True}}
+    good: dict[str, object] = {"type": "track", "event": "Seen", "anonymousId": "a-1"}
+    bad: dict[str, object] = {"type": "track", "event": "Seen"}
+    with world(tmp_path) as it:
+        for place, event in enumerate((good | said, bad | said, good | asked, bad | asked)):
+            assert it.send("/v1/batch", {"batch": [event | {"messageId": f"m-{place}"}]}).status_code == 200
+        events, rejected = it.events(), it.rejected()
+    contexts = {event["id"]: event["context"] for event in events}
+    assert contexts == {"m-0": {"ip": "203.0.113.0", "locale": "fa"}, "m-2": {"direct": True, "ip": "127.0.0.0"}}
+    payloads = [json.loads(one["payload"])["context"] for one in rejected]
+    assert {"ip": "203.0.113.0", "locale": "fa"} in payloads
+    assert "203.0.113.7" not in json.dumps(events + rejected)
+    assert "127.0.0.1" not in json.dumps(events + rejected)
