@@ -22,7 +22,9 @@ from producers.files.reader import Row
 from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
 from producers.money import currency_of, places
-from schemas import orders
+
+CONTINUED: Final = "custom.order_continued"
+"""The products of an order that did not fit into its event."""
 
 ROUNDED: Final = "amount_rounded"
 
@@ -290,12 +292,7 @@ class OrderReader:
         told = [(number, kind, time, properties | {"products": cut[0]})]
         for part, some in enumerate(cut[1:], start=2):
             told.append(
-                (
-                    f"{number}/{part}",
-                    orders.CONTINUED,
-                    time,
-                    order | {"part": part, "parts": len(cut), "products": some},
-                )
+                (f"{number}/{part}", CONTINUED, time, order | {"part": part, "parts": len(cut), "products": some})
             )
         self._report.pay(kind, currency, sign * paid)
         if not is_refund:
