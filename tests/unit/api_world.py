@@ -151,7 +151,6 @@ class World:
             "counts": {"order.completed": 3, "page.viewed": 9},
             "events": 12,
             "orders": 3,
-            "orders_placed": 4,
             "revenue": {"EUR": Decimal("361.500000"), "USD": Decimal("120.000000")},
             "refunds": {},
             "first_seen": moment(NOW - 5000),
@@ -267,7 +266,7 @@ def _view(row: Mapping[str, Any]) -> str:
         {
             "traits": orjson.loads(row["traits"]),
             "consent": orjson.loads(row["consent"]),
-            **{name: row[name] for name in ("counts", "events", "orders", "orders_placed")},
+            **{name: row[name] for name in ("counts", "events", "orders")},
             **{name: {c: str(amount) for c, amount in row[name].items()} for name in ("revenue", "refunds")},
             **ms,
             "identifiers": sorted(identifiers),
