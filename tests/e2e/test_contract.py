@@ -39,6 +39,8 @@ def hold(server: Server, folder: Path, which: tuple[str, ...], examples: int, ph
         *asked,
         *endless,
         *told,
+        "--request-timeout",  # two other workers share the cores; how fast answers are is measured elsewhere
+        "60",
     ]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
