@@ -9,9 +9,7 @@ from itertools import accumulate, count, repeat
 from eventlog.chunks import Chunk, join_small
 from eventlog.latest import Stored
 from eventlog.port import Position
-from eventlog.sqlite_file import (
-    Committed,
-)
+from eventlog.sqlite_file import Committed
 from schemas.errors import Backpressure, Broken, SimorghError
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from fastapi import Response
+from pydantic import BaseModel
 
 from profile_api.call import note
 from profile_api.deps import ApiDeps
@@ -17,6 +18,12 @@ from schemas import topics
 from schemas.errors import Backpressure, Conflict, NotFound
 
 _POLL_SECONDS = 0.01
+
+LIVE: Final = "live"
+PENDING: Final = "pending"
+FILLING: Final = "filling"
+DELETING: Final = "deleting"
+SET_ASIDE: Final = "set_aside"
 
 D = TypeVar("D", Source, Token, SegmentDeclaration, TraitDeclaration, Trigger, Purpose, Retention)
 
@@ -81,6 +88,30 @@ class Resource(Generic[D]):
             wait_until_visible(deps, offset)
         return Response(status_code=204)
 
+    def once_in_effect(
+        self, deps: ApiDeps, name: str, offset: int, answer: Callable[[], dict[str, Any]], done: int
+    ) -> JsonReply:
+        """The answer to a declaration at an offset, once it is in effect: `done` is the status then. 202 if that takes
+        longer than a request should, or is impossible: the state in the answer says which."""
+        if not reached(deps, offset):
+            done = 202
+        deps.registry.refresh()
+        with deps.turns:
+            told = answer()
+        if told["state"] == SET_ASIDE:
+            done = 202
+        return JsonReply(told, done, headers=self._place(name) if done == 202 else None)
+
+    def once_gone(self, deps: ApiDeps, name: str, offset: int, answer: Callable[[], dict[str, Any]]) -> Response:
+        """The answer to a withdrawal at an offset, once it is in effect; 202 if that takes longer."""
+        if reached(deps, offset):
+            return Response(status_code=204)
+        deps.registry.refresh()
+        return JsonReply(answer(), 202, headers=self._place(name))
+
+    def _place(self, name: str) -> dict[str, str]:
+        return {"Location": f"/v1/{self.kind}s/{name}"}
+
 
 SOURCES: Final = Resource[Source]("source", lambda registry: registry.sources)
 TOKENS: Final = Resource[Token]("token", lambda registry: registry.tokens)
@@ -123,3 +154,28 @@ def reached(deps: ApiDeps, offset: int) -> bool:
 def position(deps: ApiDeps) -> int:
     """The offset of the first record of simorgh.registry that the projections have not passed."""
     return deps.log.committed(PROJECTIONS_GROUP, topics.REGISTRY)[0]
+
+
+def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
+    """The state of the latest declaration or deletion of a segment or, by its `trait_unit`, of a computed trait; and
+    the reason if it is set aside."""
+    effect = deps.registry.effects.get(name)
+    if effect is None:
+        return {"state": LIVE}
+    if effect.aside is not None:
+        return {"state": SET_ASIDE, "reason": effect.aside}
+    passed = position(deps)
+    if effect.leaving is not None:
+        return {"state": DELETING}
+    if effect.offset < passed:
+        return {"state": LIVE}
+    filled = deps.projections.filled(name)
+    if filled is not None:
+        return {"state": FILLING, "progress": round(filled, 3)}
+    return {"state": FILLING if effect.offset == passed else PENDING}
+
+
+def accepted(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """How the API reference describes such a 202."""
+    description = "Recorded, but not in effect yet, or set aside: `Location` says where to ask."
+    return {202: {"model": model, "description": description}}

@@ -1,6 +1,6 @@
 """Segments: declared as rules, kept up to date by the projections, read here."""
 
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from fastapi import Response
@@ -10,7 +10,7 @@ from profile_api import people, permits, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.call import note, sees_personal
 from profile_api.cursors import read_cursor, write_cursor
-from profile_api.declaring import SEGMENTS, position, reached
+from profile_api.declaring import SEGMENTS, accepted, position, state_of
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.segments import Members, Preview, SegmentPage, Why
@@ -28,7 +28,6 @@ from registry.models import SegmentDeclaration
 from registry.scopes import READ, WRITE
 from schemas.clock import iso
 from schemas.errors import Conflict
-from segments.computed import units_of
 from segments.sql import Query, compile_sql
 from segments.tree import Rule
 from segments.why import compile_why, why_tree
@@ -40,17 +39,11 @@ WHERE segment = {segment:String} AND profile > {after:UInt128} AND member
 ORDER BY profile LIMIT {limit:UInt32}"""
 _SAMPLE = 10
 
-LIVE: Final = "live"
-PENDING: Final = "pending"
-FILLING: Final = "filling"
-DELETING: Final = "deleting"
-SET_ASIDE: Final = "set_aside"
-
 
 def users_of(deps: ApiDeps, name: str) -> list[str]:
     """Segments, computed traits and triggers that name this segment, for people."""
     called = [t.id for t in deps.registry.triggers.values() if t.segment == name]
-    made = [trait.id for trait in deps.registry.traits.values() if name in units_of(deps.trees.computation(trait))]
+    made = [trait.id for trait in deps.registry.traits.values() if name in deps.trees.read_by(trait)]
     found = {"segment": rules.users_of(deps, name), "trait": made, "trigger": called}
     return [f"{kind} {one}" for kind, users in found.items() for one in sorted(users)]
 
@@ -70,25 +63,6 @@ def view(deps: ApiDeps, segment: SegmentDeclaration, size: int) -> dict[str, Any
         "size": size,
         **state_of(deps, segment.id),
     }
-
-
-def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:
-    """The state of the latest declaration or deletion of a segment or, by its `trait_unit`, of a computed trait; and
-    the reason if it is set aside."""
-    effect = deps.registry.effects.get(name)
-    if effect is None:
-        return {"state": LIVE}
-    if effect.aside is not None:
-        return {"state": SET_ASIDE, "reason": effect.aside}
-    passed = position(deps)
-    if effect.leaving is not None:
-        return {"state": DELETING}
-    if effect.offset < passed:
-        return {"state": LIVE}
-    filled = deps.projections.filled(name)
-    if filled is not None:
-        return {"state": FILLING, "progress": round(filled, 3)}
-    return {"state": FILLING if effect.offset == passed else PENDING}
 
 
 def one(deps: ApiDeps, name: str) -> dict[str, Any]:
@@ -186,29 +160,16 @@ def put(deps: ApiDeps, names: Seen, name: str, body: dict[str, Any], by: str, do
     with deps.turns:
         rules.try_out(deps, rule, name)
     offset = deps.registry.declare("segment", name, body, by)
-    if not reached(deps, offset):
-        done = 202
-    deps.registry.refresh()
-    if declared := deps.registry.segments.get(name):
-        deps.trees.keep(declared, rule)
-    with deps.turns:
-        answer = one(deps, name) | warned(names, rule)
-    if answer["state"] == SET_ASIDE:
-        done = 202
-    return JsonReply(answer, done, headers=_place(name) if done == 202 else None)
+
+    def answer() -> dict[str, Any]:
+        if declared := deps.registry.segments.get(name):
+            deps.trees.keep(declared, rule)
+        return one(deps, name) | warned(names, rule)
+
+    return SEGMENTS.once_in_effect(deps, name, offset, answer, done)
 
 
-def _place(name: str) -> dict[str, str]:
-    return {"Location": f"/v1/segments/{name}"}
-
-
-_ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "model": SegmentAnswer,
-        "description": "Recorded, but not in effect yet, or set aside: `Location` says where to ask.",
-    }
-}
-
+_ACCEPTED = accepted(SegmentAnswer)
 
 routes = guarded("segments", "/v1/segments")
 
@@ -281,10 +242,7 @@ def delete_segment(deps: Deps, name: Name, by: Caller) -> Response:
             f"segment: wanted one that nothing uses, got one that {', '.join(users)} uses; change or delete that first",
             code="in_use",
         )
-    if reached(deps, deps.registry.withdraw("segment", name, by)):
-        return Response(status_code=204)
-    deps.registry.refresh()
-    return JsonReply(one(deps, name), 202, headers=_place(name))
+    return SEGMENTS.once_gone(deps, name, deps.registry.withdraw("segment", name, by), lambda: one(deps, name))
 
 
 @routes.get("/{name}/members", response_model=Members, responses=example(Members))

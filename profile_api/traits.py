@@ -9,7 +9,7 @@ from identity.nodes import profile_id
 from profile_api import people, rules, trial
 from profile_api.auth import Caller, scope
 from profile_api.call import masks, require_personal
-from profile_api.declaring import TRAITS, position, reached
+from profile_api.declaring import TRAITS, accepted, position, state_of
 from profile_api.deps import ApiDeps, Deps
 from profile_api.models.examples import example
 from profile_api.models.traits import ComputedTrait, ComputedTraitPage, WhyValue
@@ -17,7 +17,7 @@ from profile_api.params import Name, ProfileKey
 from profile_api.replies import JsonReply, page
 from profile_api.requests import TraitChange, TraitIn
 from profile_api.routes import guarded
-from profile_api.segments import SET_ASIDE, evidence_view, rule_why, state_of
+from profile_api.segments import evidence_view, rule_why
 from profile_api.turns import declares, reads_much
 from registry.models import TraitDeclaration, trait_unit
 from registry.scopes import READ, WRITE
@@ -91,14 +91,7 @@ def put(deps: ApiDeps, name: str, body: dict[str, Any], by: str, done: int) -> J
     with deps.turns:
         checked(deps, name, body["compute"])
     offset = deps.registry.declare("trait", name, body, by)
-    if not reached(deps, offset):
-        done = 202
-    deps.registry.refresh()
-    with deps.turns:
-        answer = one(deps, name)
-    if answer["state"] == SET_ASIDE:
-        done = 202
-    return JsonReply(answer, done, headers=_place(name) if done == 202 else None)
+    return TRAITS.once_in_effect(deps, name, offset, lambda: one(deps, name), done)
 
 
 def explained(deps: ApiDeps, trait: TraitDeclaration, row: people.Row) -> dict[str, Any]:
@@ -127,16 +120,7 @@ def _cases(deps: ApiDeps, cases: Cases, now: int, profile: int) -> Iterator[dict
             return
 
 
-def _place(name: str) -> dict[str, str]:
-    return {"Location": f"/v1/traits/{name}"}
-
-
-_ACCEPTED: dict[int | str, dict[str, Any]] = {
-    202: {
-        "model": ComputedTrait,
-        "description": "Recorded, but not in effect yet, or set aside: `Location` says where to ask.",
-    }
-}
+_ACCEPTED = accepted(ComputedTrait)
 
 routes = guarded("traits", "/v1/traits")
 
@@ -192,10 +176,7 @@ def change_trait(deps: Deps, name: Name, body: TraitChange, by: Caller) -> JsonR
 def delete_trait(deps: Deps, name: Name, by: Caller) -> Response:
     """Delete a computed trait. What was sent under its name is seen again; rules that read it read that."""
     TRAITS.found(deps, name)
-    if reached(deps, deps.registry.withdraw("trait", name, by)):
-        return Response(status_code=204)
-    deps.registry.refresh()
-    return JsonReply(one(deps, name), 202, headers=_place(name))
+    return TRAITS.once_gone(deps, name, deps.registry.withdraw("trait", name, by), lambda: one(deps, name))
 
 
 @routes.get("/{name}/why/{key:path}", response_model=WhyValue, responses=example(WhyValue))

@@ -5,7 +5,7 @@ from typing import Final
 
 from registry.models import SegmentDeclaration, TraitDeclaration
 from schemas.errors import InvalidRule
-from segments.computed import parse_computation
+from segments.computed import parse_computation, units_of
 from segments.rule import parse_rule
 from segments.tree import Computation, Rule, segments_of
 
@@ -43,6 +43,13 @@ class Trees:
                 self._computations = {}
             known = self._computations[trait.id] = trait, parse_computation(trait.compute)
         return known[1]
+
+    def read_by(self, trait: TraitDeclaration) -> frozenset[str]:
+        """The segments that it names, and the traits that it reads, by their `unit`; none if it cannot be read."""
+        try:
+            return units_of(self.computation(trait))
+        except InvalidRule:  # it is set aside
+            return frozenset()
 
     def _parsed(self, segment: SegmentDeclaration) -> tuple[SegmentDeclaration, Rule, frozenset[str]]:
         known = self._known.get(segment.id)

@@ -11,11 +11,11 @@ end; the live back end computes each trait before what reads it.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.errors import InvalidRule
-from segments.operands import text, wrong
+from segments.operands import kind_of, members, only, text, wrong
 from segments.rule import event_type, parse_rule, property_path, span, wheres
 from segments.tree import (
     MONEY,
@@ -57,6 +57,8 @@ _OF_EVENT: Final[Mapping[str, tuple[str, ...]]] = {
     "$hour": ("hour",),
     "$weekday": ("weekday",),
 }
+
+_WRITE: Final = 'write a computation such as {"event": …, "take": …}'
 
 _PREFIX: Final = "trait:"
 """No segment's id has a colon, so that segments and traits can stand in one order."""
@@ -169,11 +171,8 @@ def parse_computation(obj: object) -> Computation:
 
 
 def _computation(obj: object, at: str) -> Computation:
-    written = _object(obj, at)
-    kinds = [kind for kind in _READERS if kind in written]
-    if len(kinds) != 1:
-        wrong(at, f"exactly one of {', '.join(_READERS)}", "write one computation", got=f"{len(kinds)}")
-    return _READERS[kinds[0]](written, at)
+    written = members(obj, at, _WRITE)
+    return _READERS[kind_of(written, _READERS, at, "write one computation")](written, at)
 
 
 def _taken(written: dict[str, Any], at: str) -> EventValue:
@@ -181,7 +180,7 @@ def _taken(written: dict[str, Any], at: str) -> EventValue:
     if take not in TAKES:
         wrong(f"{at}/take", f"one of {', '.join(TAKES)}", "name one of them", take)
     more = {"open": ("opens",), "usual_gap": ("zone",), "lifecycle": ("zone",)}.get(take, ("within", "between", "zone"))
-    _only(written, ("event", "take", "of", "where", *more), at)
+    only(written, ("event", "take", "of", "where", *more), at)
     within, between = span(written, at)
     types = _types(written["event"], f"{at}/event")
     return EventValue(
@@ -239,7 +238,7 @@ def _of(written: dict[str, Any], take: Take, at: str) -> tuple[str, ...] | None:
 
 
 def _ratio(written: dict[str, Any], at: str) -> Ratio:
-    _only(written, ("ratio",), at)
+    only(written, ("ratio",), at)
     pair = written["ratio"]
     if not isinstance(pair, list) or len(pair) != 2:
         wrong(f"{at}/ratio", "a list of two computations", "write [above, below]", pair)
@@ -248,7 +247,7 @@ def _ratio(written: dict[str, Any], at: str) -> Ratio:
 
 
 def _balance(written: dict[str, Any], at: str) -> Balance:
-    _only(written, ("add", "subtract"), at)
+    only(written, ("add", "subtract"), at)
     return Balance(_numbers(written["add"], f"{at}/add"), _numbers(written.get("subtract", []), f"{at}/subtract"))
 
 
@@ -266,15 +265,15 @@ def _number(obj: object, at: str) -> EventValue:
 
 
 def _cases(written: dict[str, Any], at: str) -> Cases:
-    _only(written, ("cases", "otherwise"), at)
+    only(written, ("cases", "otherwise"), at)
     listed = written["cases"]
     if not isinstance(listed, list) or not 0 < len(listed) <= MOST_CASES:
         wrong(f"{at}/cases", f"a list of 1 to {MOST_CASES} cases", 'write [{"when": <rule>, "value": "…"}]', listed)
     rules, values = [], []
     for i, one in enumerate(listed):
         here = f"{at}/cases/{i}"
-        case = _object(one, here)
-        _only(case, ("when", "value"), here)
+        case = members(one, here, _WRITE)
+        only(case, ("when", "value"), here)
         if len(case) != 2:
             wrong(here, "`when` and `value`", "write both", got=f"{len(case)} of them")
         rules.append(_rule(case["when"], f"{here}/when"))
@@ -297,18 +296,6 @@ def _value(value: object, at: str) -> Scalar:
     if not isinstance(value, int) or abs(value) >= 2**53:
         wrong(at, "a text, a whole number, true or false", "give one", value)
     return value
-
-
-def _object(obj: object, at: str) -> dict[str, Any]:
-    if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
-        wrong(at, "an object", 'write a computation such as {"event": …, "take": …}', obj)
-    return cast(dict[str, Any], obj)
-
-
-def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
-    extra = [key for key in written if key not in allowed]
-    if extra:
-        wrong(at, f"only {', '.join(allowed)}", "remove the others", got=f"{len(extra)} other keys")
 
 
 _READERS: Final[Mapping[str, Callable[[dict[str, Any], str], Computation]]] = {

@@ -2,10 +2,10 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Final, NoReturn, get_args
+from typing import Any, Final, NoReturn, cast, get_args
 
 import re2
 
@@ -33,6 +33,28 @@ def wrong(at: str, wanted: str, todo: str, came: object = None, *, got: str = ""
     """Refuse the rule. The message names the type of the value, never the value; `got` describes it in other words."""
     found = got or ("another value" if came is None else _kind_of(came))
     raise InvalidRule(f"rule at {at or 'its root'}: wanted {wanted}, got {found}; {todo}", path=at)
+
+
+def members(obj: object, at: str, todo: str) -> dict[str, Any]:
+    """An object. `todo`: what to write."""
+    if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
+        wrong(at, "an object", todo, obj)
+    return cast(dict[str, Any], obj)
+
+
+def kind_of(written: Mapping[str, Any], kinds: Collection[str], at: str, todo: str) -> str:
+    """The only one of these keys that an object has."""
+    found = [kind for kind in kinds if kind in written]
+    if len(found) != 1:
+        wrong(at, f"exactly one of {', '.join(kinds)}", todo, got=f"{len(found)}")
+    return found[0]
+
+
+def only(written: Mapping[str, Any], allowed: Collection[str], at: str) -> None:
+    """Refuse other keys."""
+    extra = [key for key in written if key not in allowed]
+    if extra:
+        wrong(at, f"only {', '.join(allowed)}", "remove the others", got=f"{len(extra)} other keys")
 
 
 def text(value: object, at: str) -> str:

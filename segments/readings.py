@@ -36,6 +36,8 @@ from segments.tree import (
 
 NEVER: Final = 1 << 60
 """A moment that never comes."""
+NUMBER: Final = "toDecimal256(toDecimal128OrNull(x, 6), 6)"
+"""The JSON text `x` as a number, NULL for other values."""
 
 _MONEY_TYPES: Final = {"revenue": "order.completed", "refunds": "order.refunded"}
 _ENVELOPE, _ITEM = 2, 1
@@ -173,25 +175,15 @@ class _Look:
 
     def _values(self, leaf: EventLeaf) -> str:
         """The numbers or values that a row adds to the leaf's aggregate, as an array: several, with a list."""
-        path = leaf.of or ()
-        items = entered(reached(self._binder, "payload", path[:_ENVELOPE], path[_ENVELOPE:]))
-        value = distinct_key("x") if leaf.aggregate == "distinct" else "toDecimal256(toDecimal128OrNull(x, 6), 6)"
-        return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
+        return values_at(self._binder, leaf.of or (), distinct_key("x") if leaf.aggregate == "distinct" else NUMBER)
 
     def _event(self, reading: Reading, leaf: EventLeaf, column: str, matches: str, values: str) -> None:
         """`matches`: whether a row counts, at any time; `values`: the column of its values."""
-        counts = self._in_time(leaf, matches)
+        counts = in_time(self._binder, self._now, leaf, matches)
         tests = [self._aggregate(leaf, test, counts, values) for test in leaf.tests]
         reading.test(column, leaf, " AND ".join(tests))
         if self._due:
             reading.dues += self._event_dues(leaf, matches, counts)
-
-    def _in_time(self, leaf: EventLeaf, matches: str) -> str:
-        if leaf.within is not None:
-            return f"({matches} AND at > {self._ms(self._now - leaf.within)} AND at <= {self._ms(self._now)})"
-        if leaf.between is not None:
-            return f"({matches} AND at >= {self._ms(leaf.between[0])} AND at < {self._ms(leaf.between[1])})"
-        return f"({matches})"
 
     def _aggregate(self, leaf: EventLeaf, test: NumberTest, counts: str, values: str) -> str:
         """One test of an aggregate of the rows that count."""
@@ -218,11 +210,9 @@ class _Look:
         return f"{'max' if aggregate == 'days_since_last' else 'min'}If(at, {counts})"
 
     def _event_dues(self, leaf: EventLeaf, matches: str, counts: str) -> Iterator[str]:
-        """An event enters a window when its moment comes, and leaves it later; and ages only grow."""
+        """Moments of a window; and ages only grow."""
         if leaf.within is not None:
-            now, window = self._ms(self._now), self._ms(leaf.within)
-            yield f"ifNull(minOrNullIf(at, {counts}) + {window}, {NEVER})"
-            yield f"ifNull(minOrNullIf(at, {matches} AND at > {now}), {NEVER})"
+            yield from window_dues(self._binder, self._now, leaf.within, matches, counts)
         if leaf.aggregate in ("days_since_last", "days_since_first"):
             since = self._since(leaf.aggregate, counts)
             for test in leaf.tests:
@@ -312,6 +302,29 @@ def event_conditions(binder: Binder, leaf: EventLeaf | EventValue, now: int) -> 
         parts.append(f"time >= {instant(binder, leaf.between[0])}")
         parts.append(f"time < {instant(binder, leaf.between[1])}")
     return parts + where_conditions(binder, leaf.where, now)
+
+
+def in_time(binder: Binder, now: int, what: EventLeaf | EventValue, matches: str) -> str:
+    """Whether a row that `matches` counts now."""
+    if what.within is not None:
+        since, until = binder.bind(now - what.within, "Int64"), binder.bind(now, "Int64")
+        return f"({matches} AND at > {since} AND at <= {until})"
+    if what.between is not None:
+        start, end = (binder.bind(moment, "Int64") for moment in what.between)
+        return f"({matches} AND at >= {start} AND at < {end})"
+    return f"({matches})"
+
+
+def window_dues(binder: Binder, now: int, within: int, matches: str, counts: str) -> Iterator[str]:
+    """An event enters a window when its moment comes, and leaves it later."""
+    yield f"ifNull(minOrNullIf(at, {counts}) + {binder.bind(within, 'Int64')}, {NEVER})"
+    yield f"ifNull(minOrNullIf(at, {matches} AND at > {binder.bind(now, 'Int64')}), {NEVER})"
+
+
+def values_at(binder: Binder, path: Sequence[str], value: str) -> str:
+    """What `value` makes of each item `x` at a path of the payload, as an array without NULLs."""
+    items = entered(reached(binder, "payload", path[:_ENVELOPE], path[_ENVELOPE:]))
+    return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
 
 
 def where_conditions(binder: Binder, where: Sequence[Condition], now: int) -> list[str]:

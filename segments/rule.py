@@ -8,8 +8,11 @@ from segments.operands import (
     days,
     duration,
     integer,
+    kind_of,
+    members,
     moment,
     number_tests,
+    only,
     scaled,
     text,
     text_path,
@@ -65,6 +68,7 @@ _SEEN_OPS: Final[tuple[ValueOp, ...]] = ("before", "after", "within")
 _AGGREGATES: Final[tuple[Aggregate, ...]] = get_args(Aggregate)
 _WITH_PATH: Final = ("sum", "avg", "min", "max", "distinct")
 _CONTEXT: Final = "context."
+_WRITE: Final = 'write a node such as {"trait": …}'
 
 
 def parse_rule(obj: object) -> Rule:
@@ -82,24 +86,24 @@ class _Parser:
         self._nodes = 0
 
     def node(self, obj: object, at: str, depth: int) -> Rule:
-        written = _object(obj, at)
+        written = members(obj, at, _WRITE)
         self._count(at, depth)
-        match _kind(written, at):
+        match kind_of(written, _KINDS, at, "write one node an object"):
             case "all":
                 return All(self._list(written, "all", at, depth), written=written)
             case "any":
                 return Any_(self._list(written, "any", at, depth), written=written)
             case "not":
-                _only(written, ("not",), at)
+                only(written, ("not",), at)
                 return Not(self.node(written["not"], f"{at}/not", depth + 1), written=written)
             case "segment":
-                _only(written, ("segment",), at)
+                only(written, ("segment",), at)
                 return SegmentRef(text(written["segment"], f"{at}/segment"), written=written)
             case leaf:
                 return cast(Rule, replace(_LEAVES[leaf](written, at), written=written))
 
     def _list(self, written: dict[str, Any], key: str, at: str, depth: int) -> tuple[Rule, ...]:
-        _only(written, (key,), at)
+        only(written, (key,), at)
         listed = written[key]
         if not isinstance(listed, list) or not listed:
             wrong(f"{at}/{key}", "a list of one or more rules", "give at least one rule", listed)
@@ -113,32 +117,13 @@ class _Parser:
             wrong(at, f"at most {MAX_NODES} nodes", "put a part into a segment of its own")
 
 
-def _object(obj: object, at: str) -> dict[str, Any]:
-    if not isinstance(obj, dict) or not all(isinstance(key, str) for key in obj):
-        wrong(at, "an object", 'write a node such as {"trait": …}', obj)
-    return cast(dict[str, Any], obj)
-
-
-def _kind(written: dict[str, Any], at: str) -> str:
-    kinds = [kind for kind in _KINDS if kind in written]
-    if len(kinds) != 1:
-        wrong(at, f"exactly one of {', '.join(_KINDS)}", "write one node an object", got=f"{len(kinds)}")
-    return kinds[0]
-
-
-def _only(written: dict[str, Any], allowed: tuple[str, ...], at: str) -> None:
-    extra = [key for key in written if key not in allowed]
-    if extra:
-        wrong(at, f"only {', '.join(allowed)}", "remove the others", got=f"{len(extra)} other keys")
-
-
 def _trait(written: dict[str, Any], at: str) -> Trait:
-    _only(written, ("trait", *_VALUE_OPS), at)
+    only(written, ("trait", *_VALUE_OPS), at)
     return Trait(text_path(written["trait"], f"{at}/trait"), value_tests(written, _VALUE_OPS, at))
 
 
 def _consent(written: dict[str, Any], at: str) -> Consent:
-    _only(written, ("consent", *_CONSENT_OPS), at)
+    only(written, ("consent", *_CONSENT_OPS), at)
     purpose = text(written["consent"], f"{at}/consent")
     if len(written) == 1:
         return Consent(purpose, (ValueTest("eq", True, "bool"),))
@@ -146,7 +131,7 @@ def _consent(written: dict[str, Any], at: str) -> Consent:
 
 
 def _identity(written: dict[str, Any], at: str) -> IdentityLeaf:
-    _only(written, ("identity", "exists"), at)
+    only(written, ("identity", "exists"), at)
     exists = written.get("exists", True)
     if not isinstance(exists, bool):
         wrong(f"{at}/exists", "true or false", "write true or false", exists)
@@ -161,7 +146,7 @@ def _metric(written: dict[str, Any], at: str) -> Metric:
         case "revenue" | "refunds":
             return _sum_metric(name, written, at)
         case "first_seen" | "last_seen":
-            _only(written, ("metric", *_SEEN_OPS), at)
+            only(written, ("metric", *_SEEN_OPS), at)
             return SeenMetric(name, value_tests(written, _SEEN_OPS, at))
         case _:
             ops = {key: value for key, value in written.items() if key != "metric"}
@@ -177,7 +162,7 @@ def _sum_metric(name: MoneyMetric, written: dict[str, Any], at: str) -> SumMetri
 
 
 def _event(written: dict[str, Any], at: str) -> EventLeaf:
-    _only(written, ("event", "where", "of", "within", "between", *_AGGREGATES), at)
+    only(written, ("event", "where", "of", "within", "between", *_AGGREGATES), at)
     aggregate, tests = _aggregate(written, at)
     within, between = span(written, at)
     return EventLeaf(
@@ -221,7 +206,7 @@ def _aggregate(written: dict[str, Any], at: str) -> tuple[Aggregate, tuple[Numbe
         unit = scaled(MICROS)
     elif aggregate in ("days_since_last", "days_since_first"):
         unit = days
-    return aggregate, number_tests(_object(written[aggregate], f"{at}/{aggregate}"), unit, f"{at}/{aggregate}")
+    return aggregate, number_tests(members(written[aggregate], f"{at}/{aggregate}", _WRITE), unit, f"{at}/{aggregate}")
 
 
 def _of(written: dict[str, Any], aggregate: Aggregate, at: str) -> tuple[str, ...] | None:
@@ -256,17 +241,17 @@ def wheres(value: object, at: str) -> tuple[Condition, ...]:
 
 def _where(value: object, at: str, path: Callable[[object, str], tuple[str, ...]]) -> Condition:
     """`path` reads the property's name: from the root of an envelope, or of an item."""
-    written = _object(value, at)
+    written = members(value, at, _WRITE)
     if "any_item" in written:
         return _any_item(written, at, path)
-    _only(written, ("property", *_WHERE_OPS), at)
+    only(written, ("property", *_WHERE_OPS), at)
     if "property" not in written:
         wrong(at, "`property`", "name the property that is tested", got="none")
     return Where(path(written["property"], f"{at}/property"), value_tests(written, _WHERE_OPS, at))
 
 
 def _any_item(written: dict[str, Any], at: str, path: Callable[[object, str], tuple[str, ...]]) -> AnyItem:
-    _only(written, ("any_item", "where"), at)
+    only(written, ("any_item", "where"), at)
     if path is text_path:
         wrong(f"{at}/any_item", "one `any_item`", "ask about the outer list", got="one inside another")
     where = written.get("where")

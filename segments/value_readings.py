@@ -9,20 +9,16 @@ from typing import Final
 
 from segments import lifecycle
 from segments.computed import MOST_ITEMS, MOST_TEXT, NUMBERS
-from segments.readings import NEVER, Reading, where_conditions
-from segments.sql_values import Binder, distinct_key, entered, reached
+from segments.readings import NEVER, NUMBER, Reading, in_time, values_at, where_conditions, window_dues
+from segments.sql_values import Binder, distinct_key
 from segments.tree import MICROS, EventValue
-from segments.value_folds import json_text
 from warehouse import latest
 
-_ENVELOPE: Final = 2
 _LARGEST: Final = f"toInt256('{10**18 * MICROS}')"
 _ORDER: Final = ("at", "received_at", "place", "key")
 _PLACE: Final = f"({', '.join(_ORDER)})"
 _IN_MILLIONTHS: Final = NUMBERS | {"open", "usual_gap"}
 _REDUCED: Final = {"sum": "sum", "avg": "sum", "min": "min", "max": "max"}
-
-__all__ = ["balance_text", "differing", "json_text", "ratio_text", "value_readings", "value_text"]
 
 
 def value_readings(taken: Mapping[EventValue, str], binder: Binder, now: int, *, due: bool) -> list[Reading]:
@@ -54,13 +50,13 @@ class _Take:
                 columns.append(f"toInt64(toDate32(time, {self._binder.bind(one.zone, 'String')})) AS x{column}")
             if one.of is not None:
                 columns.append(f"{self._values(one)} AS x{column}")
-            counts = self._in_time(one, f"m{column}")
+            counts = in_time(self._binder, self._now, one, f"m{column}")
             reading.values[column] = self._aggregate(one, counts, f"x{column}")
             if self._due and one.take == "lifecycle":
                 tomorrow = lifecycle.start_of(lifecycle.day_of(self._now, one.zone) + 1, one.zone)
                 reading.dues.append(f"if(countIf({counts}) > 0, {self._ms(tomorrow)}, {NEVER})")
             if self._due and one.within is not None:
-                reading.dues += self._dues(one.within, f"m{column}", counts)
+                reading.dues += window_dues(self._binder, self._now, one.within, f"m{column}", counts)
         return reading
 
     def _values(self, taken: EventValue) -> str:
@@ -72,22 +68,10 @@ class _Take:
             return f"[toString(toHour(time, {zone}))]"
         if taken.of == ("weekday",):
             return f"[toString(toDayOfWeek(time, 0, {zone}))]"
-        path = taken.of or ()
-        items = entered(reached(self._binder, "payload", path[:_ENVELOPE], path[_ENVELOPE:]))
         if taken.take in NUMBERS:
-            value = "toDecimal256(toDecimal128OrNull(x, 6), 6)"
-        else:
-            value = (
-                f"if(startsWith(x, '\"') AND lengthUTF8(JSONExtractString(x)) > {MOST_TEXT}, NULL, {distinct_key('x')})"
-            )
-        return f"arrayMap(x -> assumeNotNull(x), arrayFilter(x -> isNotNull(x), arrayMap(x -> {value}, {items})))"
-
-    def _in_time(self, taken: EventValue, matches: str) -> str:
-        if taken.within is not None:
-            return f"({matches} AND at > {self._ms(self._now - taken.within)} AND at <= {self._ms(self._now)})"
-        if taken.between is not None:
-            return f"({matches} AND at >= {self._ms(taken.between[0])} AND at < {self._ms(taken.between[1])})"
-        return f"({matches})"
+            return values_at(self._binder, taken.of or (), NUMBER)
+        too_long = f"startsWith(x, '\"') AND lengthUTF8(JSONExtractString(x)) > {MOST_TEXT}"
+        return values_at(self._binder, taken.of or (), f"if({too_long}, NULL, {distinct_key('x')})")
 
     def _aggregate(self, taken: EventValue, counts: str, values: str) -> str:  # noqa: PLR0911
         if taken.by_currency:
@@ -139,13 +123,6 @@ class _Take:
         )
         per_days = f"arrayMap(g -> {staged}, [arrayPopFront(arrayDifference(d))])[1]"
         return f"arrayMap(d -> if(empty(d), '', {per_days}), [{days}])[1]"
-
-    def _dues(self, within: int, matches: str, counts: str) -> Sequence[str]:
-        """As of an event leaf."""
-        return (
-            f"ifNull(minOrNullIf(at, {counts}) + {self._ms(within)}, {NEVER})",
-            f"ifNull(minOrNullIf(at, {matches} AND at > {self._ms(self._now)}), {NEVER})",
-        )
 
     def _ms(self, ms: int) -> str:
         return self._binder.bind(ms, "Int64")

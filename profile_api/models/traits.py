@@ -6,7 +6,6 @@ from pydantic import BaseModel
 
 from profile_api.masking import PERSONAL, RULE, WHY
 from profile_api.models.examples import AT, EXAMPLE_COMPUTE, PROFILE_ID, with_example
-from profile_api.models.segments import Warned
 
 _TRAIT: dict[str, Any] = {
     "id": "orders_90d",
@@ -30,7 +29,6 @@ class ComputedTrait(BaseModel):
     state: Literal["live", "pending", "filling", "deleting", "set_aside"]
     progress: float | None = None
     reason: str | None = None
-    warnings: list[Warned] = []
 
 
 class ComputedTraitPage(BaseModel):
