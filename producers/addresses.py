@@ -3,7 +3,7 @@
 What is left of an address names a network, not a household: /24 of IPv4, /48 of IPv6.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
@@ -38,12 +38,25 @@ def in_refused(payload: bytes, source: Source) -> bytes:
         event = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return payload
-    context = event.get("context") if isinstance(event, dict) else None
-    address = context.get(MEMBER) if isinstance(context, dict) else None
-    if not isinstance(address, str) or not address:
-        return payload
-    left = shortened(address) if source.addresses == "shorten" else None
-    return payload.replace(orjson.dumps(address), orjson.dumps(left))
+    left: dict[bytes, bytes] = {}
+    for context in _contexts(event):
+        address = context.get(MEMBER)
+        if isinstance(address, str) and address:
+            context[MEMBER] = shortened(address) if source.addresses == "shorten" else None
+            left[orjson.dumps(address)] = orjson.dumps(context[MEMBER])
+    if not all(written in payload for written in left):
+        return orjson.dumps(event)  # an escape that JSON does not need hides it: the event is written anew
+    for written, instead in left.items():
+        payload = payload.replace(written, instead)
+    return payload
+
+
+def _contexts(event: object) -> Iterator[dict[str, object]]:
+    """Of an event of an SDK, or of the data of a CloudEvent."""
+    for holder in (event, event.get("data") if isinstance(event, dict) else None):
+        context = holder.get("context") if isinstance(holder, dict) else None
+        if isinstance(context, dict):
+            yield context
 
 
 def shortened(address: object) -> str | None:

@@ -37,6 +37,21 @@ def test_a_refused_event_keeps_every_other_byte(keeps: Any, left: str) -> None:
     assert in_refused(payload, make_source(addresses=keeps)) == sent.replace("ADDRESS", left).encode()
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"specversion":"1.0","data":{"context":{"ip":"203.0.113.7"}}}',
+        b'{"context":{"ip":"203.0.113\\u002e7"}}',
+        b'{"context":{"ip":"203.0.113.7"},"data":{"context":{"ip":"203.0.113.7","x":"203.0.113.7"}}}',
+    ],
+    ids=["cloudevent", "escaped", "both"],
+)
+def test_an_address_is_found_however_it_is_written(payload: bytes) -> None:
+    kept = json.loads(in_refused(payload, make_source()))
+    assert "203.0.113.7" not in json.dumps(kept)
+    assert "203.0.113.0" in json.dumps(kept)
+
+
 @pytest.mark.parametrize("payload", [b'"ip"', b'{"context":{"ip":7}}', b'{"context":["ip"]}', b'{"ip"', b'["ip"]'])
 def test_what_has_no_address_stays(payload: bytes) -> None:
     assert in_refused(payload, make_source()) == payload
