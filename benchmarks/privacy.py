@@ -3,9 +3,7 @@
 `python -m benchmarks.privacy` prints a table in some two minutes.
 """
 
-import gc
 import sys
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +12,7 @@ from typing import Final
 from starlette.applications import Starlette
 
 from benchmarks import ingest, report
-from benchmarks.pipeline import RULES
+from benchmarks.pipeline import RULES, drained
 from benchmarks.world import SECRET, declare, fill_log, pour
 from eventlog.port import EventLog
 from eventlog.sqlite import SqliteEventLog
@@ -92,12 +90,7 @@ def _round(root: Path, way: str, warehouse: Warehouse, keyring: Keyring | None, 
     runner.recover()
     runner.declarations.step()
     pour(root / f"{way}.sqlite", plain)
-    gc.collect()
-    wall, cpu = time.perf_counter(), time.process_time()
-    while records := runner.next_records():
-        runner.box.process(records)
-    runner.box.commit()
-    spent = time.perf_counter() - wall, time.process_time() - cpu
+    spent = drained(runner)
     runner.stop()
     plain.close()
     for path in root.glob("round.sqlite*"):

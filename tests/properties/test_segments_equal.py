@@ -5,7 +5,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import clickhouse_connect
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -35,28 +34,15 @@ from tests.properties.segments_world import (
     Event,
     World,
     live_facts,
-    table_rows,
 )
 from tests.properties.segments_world import DATES as DATE_TEXTS
-from warehouse.ddl import create_statements
+from tests.properties.sql_world import load, sql_engine
 
 
 @pytest.fixture(scope="module")
 def engine(chdb_dsn: str) -> Iterator[Any]:
-    client = clickhouse_connect.get_client(dsn=chdb_dsn)
-    for statement in create_statements("laws"):
-        client.command(statement)
-    client.command("USE laws")
-    yield client
-    client.command("DROP DATABASE laws SYNC")
-    client.close()
-
-
-def load(engine: Any, world: World) -> None:
-    for table, columns, rows in table_rows(world):
-        engine.command(f"TRUNCATE TABLE {table}")
-        if rows:
-            engine.insert(table, rows, column_names=columns)
+    with sql_engine(chdb_dsn, "laws") as client:
+        yield client
 
 
 @settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import clickhouse_connect
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,9 +15,9 @@ from segments.rule import parse_rule
 from segments.sql import compile_several, compile_sql, compile_values
 from segments.tree import Computation, EventValue, Rule
 from tests.effort import examples
-from tests.properties.segments_world import NOWS, SEEDS, Random, World, live_facts, make_world, table_rows
+from tests.properties.segments_world import NOWS, SEEDS, Random, World, live_facts, make_world
+from tests.properties.sql_world import load, sql_engine
 from tests.properties.traits_world import make_segments, make_traits
-from warehouse.ddl import create_statements
 
 
 def make(seed: int) -> tuple[World, dict[str, Computation], dict[str, Rule]]:
@@ -40,20 +39,8 @@ def make(seed: int) -> tuple[World, dict[str, Computation], dict[str, Rule]]:
 
 @pytest.fixture(scope="module")
 def engine(chdb_dsn: str) -> Iterator[Any]:
-    client = clickhouse_connect.get_client(dsn=chdb_dsn)
-    for statement in create_statements("traits_law"):
-        client.command(statement)
-    client.command("USE traits_law")
-    yield client
-    client.command("DROP DATABASE traits_law SYNC")
-    client.close()
-
-
-def load(engine: Any, world: World) -> None:
-    for table, columns, rows in table_rows(world):
-        engine.command(f"TRUNCATE TABLE {table}")
-        if rows:
-            engine.insert(table, rows, column_names=columns)
+    with sql_engine(chdb_dsn, "traits_law") as client:
+        yield client
 
 
 def values(texts: dict[str, str]) -> dict[str, Any]:
