@@ -164,13 +164,14 @@ class Embedded:
             free.append(client)
 
     def _open(self, role: Role, database: str | None) -> Client:
+        own = _EMBEDDED_READ if role in ("read", "fill") else {}
         try:
-            client = clickhouse_connect.get_client(dsn=self._dsn, database=database)
+            client = clickhouse_connect.get_client(dsn=self._dsn)
+            _set(client, self._settings)
+            client.database = database  # it may be gone: an error before the settings would have a stack trace
+            _set(client, {**own, **_OF_ROLE.get(role, {})})
         except EngineError as error:
             raise failure(error) from None
-        own = _EMBEDDED_READ if role in ("read", "fill") else {}
-        for name, value in {**self._settings, **own, **_OF_ROLE.get(role, {})}.items():
-            client.command(f"SET {name} = {value!r}")
         return client
 
     def close(self) -> None:
@@ -179,6 +180,11 @@ class Embedded:
         for clients in free.values():
             for client in clients:
                 client.close()
+
+
+def _set(client: Client, settings: Settings) -> None:
+    for name, value in settings.items():
+        client.command(f"SET {name} = {value!r}")
 
 
 class Server:

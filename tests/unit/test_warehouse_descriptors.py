@@ -21,11 +21,13 @@ def _libraries() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux's /proc")
-def test_a_failing_query_opens_no_library(chdb_dsn: str) -> None:
+@pytest.mark.parametrize("generation", [1, 7], ids=["a query", "a database that is gone"])
+def test_an_error_opens_no_library(chdb_dsn: str, generation: int) -> None:
     """A stack trace needs the symbols of every library, and the engine never closes them again."""
     warehouse = Warehouse(chdb_dsn, "descriptors")
     warehouse.migrate(1)
     before = _libraries()
-    with pytest.raises(SimorghError):
-        warehouse.reader(lambda: 1).rows("SELECT throwIf(1)", {})
+    for ask in (warehouse.reader(lambda: generation).rows, warehouse.writer(generation).rows):
+        with pytest.raises(SimorghError):
+            ask("SELECT throwIf(1)", {})
     assert _libraries() == before
