@@ -8,7 +8,7 @@ protects against disks, not against people: one changed chunk in four thousand m
 per second without another dependency, so ingest and replay stay as fast.
 
 The bytes of a chunk are compressed where that makes them fewer: they are if they are not as many as its sizes say. 500
-sealed events of 780 bytes become 241 bytes each, for 3 µs when they are written and 1 µs when they are read.
+sealed events of 766 bytes become 248 bytes each, for 3 µs when they are written and 1 µs when they are read.
 """
 
 import sqlite3

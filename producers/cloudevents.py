@@ -27,6 +27,8 @@ from schemas.errors import InvalidEvent
 from schemas.moments import read_moment
 
 BATCH: Final = "application/cloudevents-batch+json"
+REFUSED_BY_SENDER: Final = "refused_by_sender"
+"""The code of what a sender keeps with us that it could not use itself, such as an import's broken rows."""
 
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _OURS: Final = ("identifiers", "traits", "properties")
@@ -84,7 +86,7 @@ def to_incoming(
         raise InvalidEvent("event: wanted a JSON object, got something else; send an object", code="invalid_event")
     _check_attributes(event)
     if isinstance(refused := event.get("refused"), str):  # the sender's own word: an import's broken rows
-        raise InvalidEvent(refused[:500], code="refused_by_sender")
+        raise InvalidEvent(refused[:500], code=REFUSED_BY_SENDER)
     odd = Odd()
     data = _data(event, odd)
     ours = any(isinstance(data.get(member), dict | list) for member in _OURS)

@@ -24,9 +24,6 @@ from simorgh.commands.channels import KNOWN, checked_channel
 from simorgh.commands.output import note
 from simorgh.commands.session import Api, connect, path_of
 
-REFUSED_BY_SENDER: Final = "refused_by_sender"
-"""The code of an import's broken rows, as `producers.cloudevents` gives it."""
-
 _PATIENCE_S: Final = 120.0
 _POLL_SECONDS: Final = 0.1
 
@@ -92,7 +89,7 @@ def import_into(
 def _settling(api: Api, source: str) -> Settling | None:
     """None where the token may not settle rejected events."""
     try:
-        pages = api.pages("/v1/rejected", None, source=source, code=REFUSED_BY_SENDER)
+        pages = api.pages("/v1/rejected", None, source=source, code=cloudevents.REFUSED_BY_SENDER)
         waiting = {item["id"] for page in pages for item in page["items"]}
     except Denied:
         return None
