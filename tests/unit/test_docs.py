@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from producers import door, identifiers, money, odd, segment, times
-from profile_api.requests import SourceChange
+from profile_api.source_requests import SourceChange
 from schemas import topics
 from simorgh.cli import app as command_line
 from simorgh.commands_docs import commands, with_reference
