@@ -57,7 +57,7 @@ class _Identifier(NamedTuple):
 _RANK: Final = attrgetter("rank")
 
 
-class Person(NamedTuple):
+class _Person(NamedTuple):
     """The identifiers of an event as members of the envelope, and the key under which the rest of it is sealed."""
 
     members: bytes
@@ -83,7 +83,7 @@ class Identifiers:
         """`forgotten`: the nodes of people who were, which only become more; `returning`: those of them who may come
         back as somebody new."""
         self.rules = rules()
-        self.cached: Recent[bytes, Person] = Recent(CACHED_PERSONS)
+        self.cached: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         """By what was sent: `read` fills it, and its caller looks here first."""
         self._secret = secret
         self._workspace = workspace
@@ -118,7 +118,7 @@ class Identifiers:
         received_at: int,
         odd: Odd,
         of_nobody: bool,
-    ) -> Person:
+    ) -> _Person:
         """`identifiers` and `subject` of the envelope as JSON, cached under `who`. Invalid identifiers are noted in
         `odd`. Raises `InvalidEvent` if an event must identify somebody and all its identifiers are invalid, or if one
         is of somebody who was forgotten.
@@ -192,17 +192,17 @@ class Identifiers:
         if self._sealer is not None:
             self._sealer.forget_cached()
 
-    def _person(self, identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> Person:
+    def _person(self, identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> _Person:
         """Hints stand behind all others: the first identifier is the anchor, unless it is one of them."""
         entries = [identifier.entry for identifier in identifiers]
         entries += [{**hint.entry, "trust": HINT} for hint in hints]
         members: dict[str, object] = {"identifiers": entries}
         if self._sealer is not None:
             key = self._sealer.key_of([(one.node, one.name) for one in (*identifiers, *hints)])
-            return Person(encode_members(members), key)
+            return _Person(encode_members(members), key)
         if identifiers:
             members["subject"] = identifiers[0].subject
-        return Person(encode_members(members))
+        return _Person(encode_members(members))
 
     def _read_identifier(self, type_: str, value: str, region: str | None) -> _Identifier | None:
         """None if the rules block it. Raises `InvalidIdentifier`."""
