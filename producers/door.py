@@ -37,7 +37,7 @@ from producers.odd import LEFT_OUT, Odd
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
-from schemas import records
+from schemas import orders, records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
@@ -387,6 +387,8 @@ class Door:
             money = money_of(type_, sent, source.currency or self._currency, odd)
             if money is not None:
                 own["money"] = money
+        if type_ in orders.CHANGES:
+            self._add_document(own, sent, source)
         member = self._facts[type_]
         value = None if member is None else business_value(sent, member)
         if member is not None and value is not None:
@@ -402,6 +404,13 @@ class Door:
         book = source.book or source.id
         key = key_of(self._fact_hasher(book, type_), value.encode())
         own["business"] = {"book": book, "key": key, "rank": source.rank}
+
+    def _add_document(self, own: dict[str, object], sent: Object, source: Source) -> None:
+        """The order that the event changes."""
+        value = business_value(sent, orders.NUMBER)
+        if value is not None and not self._rules.is_blocked(orders.NUMBER, value):
+            hasher = self._fact_hasher(source.book or source.id, orders.PLACED)
+            own["document"] = key_of(hasher, value.encode())
 
     # --- Identifiers ---
 

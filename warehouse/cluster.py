@@ -24,6 +24,7 @@ SHARDED_BY: Mapping[str, str] = {
     "links": "link",
     "tellings": "fact",
     "retellings": "node",
+    "order_tellings": "doc",
     # all rows of a profile in one place
     "members": "profile",
     "profile_rows": "profile",

@@ -27,7 +27,7 @@ _BEFORE_FACTS: Final = len('"sealed":,"facts":')
 
 _TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
 
-_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, amount, currency"
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency"
 
 _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
     SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""

@@ -54,6 +54,10 @@ class EventRows(Protocol):
         """Events that do not count; in the warehouse on return. Call it before `batch`, so that nothing counts them."""
         ...
 
+    def orders(self, batch: Batch) -> None:
+        """What a batch tells of orders; in the warehouse on return. Call it before other tellings are looked up."""
+        ...
+
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         """Rows of events, and of their places in the log. `terms`: partition -> the term under which it is held."""
         ...
@@ -102,6 +106,10 @@ class Through:
     def retellings(self, retold: Retold) -> None:
         if retold:
             self._insert("retellings", events.retelling_rows(retold))
+
+    def orders(self, batch: Batch) -> None:
+        if batch.orders:
+            self._insert("order_tellings", events.order_rows(batch))
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         tables = events.tables(batch, seen, terms)  # all of them before the first is written

@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS default_g1.events_local ON CLUSTER 'simorgh' (
     key         UInt128 CODEC(NONE),
     source      LowCardinality(String),
     fact        UInt128 CODEC(ZSTD(1)),
+    doc         UInt128 CODEC(ZSTD(1)),
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
     payload     String CODEC(ZSTD(3))
@@ -87,6 +88,7 @@ CREATE TABLE IF NOT EXISTS default_g1.profile_rows_local ON CLUSTER 'simorgh' (
     counts     Map(LowCardinality(String), UInt64),
     events     UInt64,
     orders     UInt64,
+    orders_placed UInt64,
     revenue    Map(LowCardinality(String), Decimal(38, 6)),
     refunds    Map(LowCardinality(String), Decimal(38, 6)),
     first_seen DateTime64(3, 'UTC'),
@@ -218,8 +220,65 @@ CREATE TABLE IF NOT EXISTS default_g1.consents_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.consents ON CLUSTER 'simorgh' AS default_g1.consents_local ENGINE = Distributed('simorgh', 'default_g1', 'consents_local', cityHash64(node));
 
+CREATE TABLE IF NOT EXISTS default_g1.order_tellings_local ON CLUSTER 'simorgh' (
+    doc         UInt128,
+    kind        LowCardinality(String),
+    fact        UInt128 CODEC(ZSTD(1)),
+    trust       UInt64,
+    received_at DateTime64(3, 'UTC'),
+    place       UInt64,
+    key         UInt128 CODEC(NONE),
+    node        UInt128 CODEC(NONE),
+    time        DateTime64(3, 'UTC'),
+    known       UInt8,
+    amount      Decimal(38, 6),
+    currency    LowCardinality(String)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') PRIMARY KEY doc ORDER BY (doc, kind, key) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.order_tellings ON CLUSTER 'simorgh' AS default_g1.order_tellings_local ENGINE = Distributed('simorgh', 'default_g1', 'order_tellings_local', cityHash64(doc));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 CREATE OR REPLACE VIEW default_g1.counted ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.events WHERE key NOT IN (SELECT key FROM default_g1.retellings);
+
+CREATE OR REPLACE VIEW default_g1.orders ON CLUSTER 'simorgh' AS SELECT doc, first.1 AS node, first.2 AS time, placed, cancelled, currency, amount,
+    arraySort(arrayConcat(parts, if(whole AND currency != '' AND rest > 0,
+        [(whole_at, currency, toDecimal128(rest, 6))], []))) AS refunds
+    FROM (SELECT *, arrayFilter(one -> one.2 != '',
+    arrayMap(one -> (one.1, if(one.2 = '', currency, one.2), one.3), given)) AS parts,
+    toDecimal256(amount, 6) - arraySum(one -> if(one.2 = currency, toDecimal256(one.3, 6), toDecimal256(0, 6)), parts)
+        AS rest
+    FROM (SELECT doc,
+    countIf(kind = 'order.completed') > 0 AS placed,
+    countIf(kind = 'order.cancelled') > 0 AS cancelled,
+    if(placed, argMinIf((t.5, t.6), (t.1, t.2, t.3, t.4), kind = 'order.completed'), argMin((t.5, t.6), (t.1, t.2, t.3, t.4))) AS first,
+    argMaxIf(t.7, (t.6, t.2, t.3, t.4), kind IN ('order.completed', 'order.updated') AND t.9) AS amount,
+    argMaxIf(t.8, (t.6, t.2, t.3, t.4), kind IN ('order.completed', 'order.updated') AND t.9 AND t.8 != '') AS currency,
+    groupArrayIf((t.6, t.8, t.7), kind = 'order.refunded' AND t.9) AS given,
+    countIf(kind = 'order.refunded' AND NOT t.9) > 0 AS whole,
+    minIf(t.6, kind = 'order.refunded' AND NOT t.9) AS whole_at
+    FROM (SELECT doc, kind, if(fact = 0, key, fact) AS told,
+    argMin((trust, received_at, place, key, node, time, amount, currency, known), (trust, received_at, place, key)) AS t
+    FROM default_g1.order_tellings WHERE 1 GROUP BY doc, kind, told) GROUP BY doc));
+
+CREATE OR REPLACE VIEW default_g1.order_movements ON CLUSTER 'simorgh' AS SELECT doc, node, move.1 AS time, move.2 AS kind, NOT cancelled AS counts, move.3 AS currency, move.4 AS amount FROM (SELECT doc, node, cancelled, arrayJoin(arrayConcat(if(placed, [(time, 'order', currency, amount)], []), arrayMap(one -> (one.1, 'refund', one.2, one.3), refunds))) AS move FROM (SELECT doc, first.1 AS node, first.2 AS time, placed, cancelled, currency, amount,
+    arraySort(arrayConcat(parts, if(whole AND currency != '' AND rest > 0,
+        [(whole_at, currency, toDecimal128(rest, 6))], []))) AS refunds
+    FROM (SELECT *, arrayFilter(one -> one.2 != '',
+    arrayMap(one -> (one.1, if(one.2 = '', currency, one.2), one.3), given)) AS parts,
+    toDecimal256(amount, 6) - arraySum(one -> if(one.2 = currency, toDecimal256(one.3, 6), toDecimal256(0, 6)), parts)
+        AS rest
+    FROM (SELECT doc,
+    countIf(kind = 'order.completed') > 0 AS placed,
+    countIf(kind = 'order.cancelled') > 0 AS cancelled,
+    if(placed, argMinIf((t.5, t.6), (t.1, t.2, t.3, t.4), kind = 'order.completed'), argMin((t.5, t.6), (t.1, t.2, t.3, t.4))) AS first,
+    argMaxIf(t.7, (t.6, t.2, t.3, t.4), kind IN ('order.completed', 'order.updated') AND t.9) AS amount,
+    argMaxIf(t.8, (t.6, t.2, t.3, t.4), kind IN ('order.completed', 'order.updated') AND t.9 AND t.8 != '') AS currency,
+    groupArrayIf((t.6, t.8, t.7), kind = 'order.refunded' AND t.9) AS given,
+    countIf(kind = 'order.refunded' AND NOT t.9) > 0 AS whole,
+    minIf(t.6, kind = 'order.refunded' AND NOT t.9) AS whole_at
+    FROM (SELECT doc, kind, if(fact = 0, key, fact) AS told,
+    argMin((trust, received_at, place, key, node, time, amount, currency, known), (trust, received_at, place, key)) AS t
+    FROM default_g1.order_tellings WHERE 1 GROUP BY doc, kind, told) GROUP BY doc))));
 
 DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;

@@ -179,10 +179,11 @@ _TABLES: Final = {
         ORDER BY segment, profile""",
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
-    "events": "SELECT node, time, type, amount, currency, fact, hex(payload) FROM events ORDER BY ALL",
+    "events": "SELECT node, time, type, amount, currency, fact, doc, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
+    "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
@@ -231,6 +232,8 @@ STEPS: Final = (2_000, 60_000, 60_001, DAY - 1, DAY, 6 * DAY, 7 * DAY - 2_000, 2
 
 KINDS: Final = ("order.completed",) * 3 + (
     "order.refunded",
+    "order.updated",
+    "order.cancelled",
     "page.viewed",
     "page.viewed",
     "custom.سفارش",
