@@ -166,7 +166,7 @@ class Door:
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
-        self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
+        self._facts: dict[str, str | None] = dict.fromkeys([*MONEY_TYPES, *orders.NAMING])
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
         self._persons: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
@@ -387,7 +387,7 @@ class Door:
             money = money_of(type_, sent, source.currency or self._currency, odd)
             if money is not None:
                 own["money"] = money
-        if type_ in orders.CHANGES:
+        if type_ in orders.NAMING:
             self._add_document(own, sent, source)
         member = self._facts[type_]
         value = None if member is None else business_value(sent, member)
@@ -406,7 +406,7 @@ class Door:
         own["business"] = {"book": book, "key": key, "rank": source.rank}
 
     def _add_document(self, own: dict[str, object], sent: Object, source: Source) -> None:
-        """The order that the event changes."""
+        """The order that the event changes or continues."""
         value = business_value(sent, orders.NUMBER)
         if value is not None and not self._rules.is_blocked(orders.NUMBER, value):
             hasher = self._fact_hasher(source.book or source.id, orders.PLACED)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from privacy.keyring import Names, no_names
 from stream_processors.parse.batch import HEARD, OWN, UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array, micros
+from stream_processors.rows.facts import fact_rows
 from stream_processors.state.orders import told_of
 from stream_processors.state.profile import SeenIdentifier
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
@@ -42,6 +43,7 @@ def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa
     unique = batch.unique()
     return {
         "events": event_rows(batch, unique),
+        **fact_rows(batch, unique),
         "traits": trait_rows(batch),
         "consents": consent_rows(batch),
         "identifiers": identifier_rows(seen),

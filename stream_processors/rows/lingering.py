@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
+from stream_processors.rows.facts import fact_rows
 from stream_processors.rows.identity import (
     Decided,
     Folded,
@@ -98,6 +99,7 @@ class _Recorded:
         batch, ids, rows = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
         return {
             "events": events.event_rows(batch, rows),
+            **fact_rows(batch, batch.unique()),
             "ids": events.id_rows(batch, ids),
             "log_rows": events.log_rows(batch, terms),
             "tellings": events.telling_rows(batch),

@@ -237,6 +237,33 @@ CREATE TABLE IF NOT EXISTS default_g1.order_tellings_local ON CLUSTER 'simorgh' 
 
 CREATE TABLE IF NOT EXISTS default_g1.order_tellings ON CLUSTER 'simorgh' AS default_g1.order_tellings_local ENGINE = Distributed('simorgh', 'default_g1', 'order_tellings_local', cityHash64(doc));
 
+CREATE TABLE IF NOT EXISTS default_g1.order_lines_local ON CLUSTER 'simorgh' (
+    node   UInt128,
+    time   DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    part   UInt16,
+    off    UInt64 CODEC(Delta, ZSTD(1)),
+    n      UInt32,
+    type   LowCardinality(String),
+    source LowCardinality(String),
+    key    UInt128 CODEC(NONE),
+    doc    UInt128 CODEC(ZSTD(1)),
+    product String CODEC(ZSTD(1)),
+    name String CODEC(ZSTD(1)),
+    category String CODEC(ZSTD(1)),
+    brand String CODEC(ZSTD(1)),
+    variant String CODEC(ZSTD(1)),
+    coupon String CODEC(ZSTD(1)),
+    quantity Nullable(Decimal(38, 6)) CODEC(ZSTD(1)),
+    price Nullable(Decimal(38, 6)) CODEC(ZSTD(1)),
+    amount Nullable(Decimal(38, 6)) CODEC(ZSTD(1)),
+    discount Nullable(Decimal(38, 6)) CODEC(ZSTD(1)),
+    currency String CODEC(ZSTD(1)),
+    store String CODEC(ZSTD(1))
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, time, part, off, n)
+  SETTINGS index_granularity = 1024;
+
+CREATE TABLE IF NOT EXISTS default_g1.order_lines ON CLUSTER 'simorgh' AS default_g1.order_lines_local ENGINE = Distributed('simorgh', 'default_g1', 'order_lines_local', cityHash64(node));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 CREATE OR REPLACE VIEW default_g1.counted ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.events WHERE key NOT IN (SELECT key FROM default_g1.retellings);
@@ -260,6 +287,8 @@ CREATE OR REPLACE VIEW default_g1.orders ON CLUSTER 'simorgh' AS SELECT doc, fir
     FROM (SELECT doc, kind, if(fact = 0, key, fact) AS told,
     argMin((trust, received_at, place, key, node, time, amount, currency, known), (trust, received_at, place, key)) AS t
     FROM default_g1.order_tellings WHERE 1 GROUP BY doc, kind, told) GROUP BY doc));
+
+CREATE OR REPLACE VIEW default_g1.counted_lines ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.order_lines FINAL WHERE key NOT IN (SELECT key FROM default_g1.retellings);
 
 CREATE OR REPLACE VIEW default_g1.order_movements ON CLUSTER 'simorgh' AS SELECT doc, node, move.1 AS time, move.2 AS kind, NOT cancelled AS counts, move.3 AS currency, move.4 AS amount FROM (SELECT doc, node, cancelled, arrayJoin(arrayConcat(if(placed, [(time, 'order', currency, amount)], []), arrayMap(one -> (one.1, 'refund', one.2, one.3), refunds))) AS move FROM (SELECT doc, first.1 AS node, first.2 AS time, placed, cancelled, currency, amount,
     arraySort(arrayConcat(parts, if(whole AND currency != '' AND rest > 0,
