@@ -77,7 +77,7 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
             "key": fixed16(_picked(batch.keys, index)),
             "source": pa.array(_picked(batch.sources, index), pa.string()),
             "fact": fixed16([batch.facts.get(i, 0) for i in index]) if batch.facts else _no_facts(len(index)),
-            "doc": fixed16([batch.orders.get(i, 0) for i in index]) if batch.orders else _no_facts(len(index)),
+            "doc": fixed16([batch.documents.get(i, 0) for i in index]) if batch.documents else _no_facts(len(index)),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
             "payload": pa.array([r.value for r in records], pa.binary()),
@@ -114,7 +114,7 @@ def order_rows(batch: Batch) -> pa.Table:
     money = [batch.events[i].money for i in told]
     return pa.table(
         {
-            "doc": fixed16([batch.orders[i] for i in told]),
+            "doc": fixed16([batch.documents[i] for i in told]),
             "kind": pa.array([batch.types[i] for i in told], pa.string()),
             "fact": fixed16([batch.facts.get(i, 0) for i in told]),
             "trust": pa.array([one.trust for one in tellings], pa.uint64()),

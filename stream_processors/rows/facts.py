@@ -53,7 +53,6 @@ def _rows(i: int, table: FactTable, properties: Object) -> Iterator[_Row]:
 def _table(batch: Batch, table: FactTable, rows: Sequence[_Row]) -> pa.Table:
     events = [i for i, _, _, _ in rows]
     records = [batch.records[i] for i in events]
-    docs = {i: _document(batch, i) for i in set(events)}
     columns: dict[str, pa.Array] = {
         "node": fixed16([batch.nodes[i][0] if batch.nodes[i] else 0 for i in events]),
         "time": pa.array([batch.times[i] for i in events], _STAMP),
@@ -63,7 +62,7 @@ def _table(batch: Batch, table: FactTable, rows: Sequence[_Row]) -> pa.Table:
         "type": pa.array([batch.types[i] for i in events], pa.string()),
         "source": pa.array([batch.sources[i] for i in events], pa.string()),
         "key": fixed16([batch.keys[i] for i in events]),
-        "doc": fixed16([docs[i] for i in events]),
+        "doc": fixed16([batch.documents.get(i) or batch.facts.get(i, 0) for i in events]),
     }
     numbers: dict[str, list[Decimal | None]] = {}
     for column in table.columns:
@@ -81,12 +80,6 @@ def _table(batch: Batch, table: FactTable, rows: Sequence[_Row]) -> pa.Table:
             numbers[column.name] = found
             columns[column.name] = pa.array(found, _NUMBER)
     return pa.table(columns)
-
-
-def _document(batch: Batch, i: int) -> int:
-    event = batch.events[i]
-    text = event.document or (event.business.key if event.business is not None else None)
-    return batch.orders.get(i, 0) if text is None else int(text, 16)
 
 
 def _values(column: Column, objects: Sequence[Object]) -> list[Any]:

@@ -172,7 +172,7 @@ class Lingering:
             self._inserts.write("retellings", events.retelling_rows(retold))
 
     def orders(self, batch: Batch) -> None:
-        if batch.orders and (rows := events.order_rows(batch)).num_rows:
+        if batch.documents and (rows := events.order_rows(batch)).num_rows:
             self._inserts.write("order_tellings", rows)
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
@@ -258,7 +258,7 @@ class Lingering:
         if self._batch is None:
             return set()
         batch = self._batch[0]
-        return {batch.orders[i] for i in told_of(batch) if batch.nodes[i] and batch.nodes[i][0] in nodes}
+        return {batch.documents[i] for i in told_of(batch) if batch.nodes[i] and batch.nodes[i][0] in nodes}
 
     # ---- writing
 

@@ -108,8 +108,8 @@ class Through:
             self._insert("retellings", events.retelling_rows(retold))
 
     def orders(self, batch: Batch) -> None:
-        if batch.orders:
-            self._insert("order_tellings", events.order_rows(batch))
+        if batch.documents and (rows := events.order_rows(batch)).num_rows:
+            self._insert("order_tellings", rows)
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         tables = events.tables(batch, seen, terms)  # all of them before the first is written

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Final
 
+from schemas.orders import TYPES
 from stream_processors.parse.batch import UNIQUE, Batch
 from stream_processors.state.id_filter import ORDERS
 from stream_processors.state.known import KnownKeys
@@ -29,7 +30,7 @@ _TOLD: Final = """SELECT groupUniqArray(node) FROM order_tellings WHERE doc IN {
 
 def told_of(batch: Batch) -> list[int]:
     """Indices of the events that tell of an order: copies tell nothing."""
-    return [i for i in batch.orders if batch.state[i] == UNIQUE]
+    return [i for i in batch.documents if batch.state[i] == UNIQUE and batch.types[i] in TYPES]
 
 
 class Orders(KnownKeys[bool]):
@@ -46,17 +47,17 @@ class Orders(KnownKeys[bool]):
         told = told_of(batch)
         if not told:
             return []
-        docs = Counter([batch.orders[i] for i in told])
+        docs = Counter([batch.documents[i] for i in told])
         known = set(self.maybe(list(docs)))
         once = {doc for doc, times in docs.items() if times == 1 and doc not in known} if self._alone else set()
-        batch.told_once = {i for i in told if batch.orders[i] in once}
+        batch.told_once = {i for i in told if batch.documents[i] in once}
         self.expect(docs)
         return [doc for doc in docs if doc not in once]
 
     def remember(self, batch: Batch) -> None:
         """The batch's rows are in the table."""
         if self._alone:
-            self.add({batch.orders[i]: True for i in batch.told_once})
+            self.add({batch.documents[i]: True for i in batch.told_once})
 
     def tellers(self, docs: Collection[int]) -> set[int]:
         """The nodes that told of these documents, once the batch's rows are in the table. Without those of a document

@@ -183,6 +183,7 @@ _TABLES: Final = {
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
+    "order_lines": "SELECT * EXCEPT (part, off) FROM order_lines FINAL ORDER BY ALL",
     "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",

@@ -4,6 +4,7 @@ Whatever was processed first, in whatever partition, by whatever worker; after m
 Metrics, members, views and the rows that analysts read agree with a plain model of the set of events.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog.port import Message
 from identity.nodes import node_of, to_hex
-from producers.door import Verdict
+from producers.door import Refused, Verdict
 from producers.incoming import Incoming
 from registry.models import Source
 from tests.effort import few
 from tests.properties import facts_model
 from tests.properties.cluster_world import STAGES, Cluster
-from tests.properties.installation import Installation
+from tests.properties.installation import Installation, MakeHouse
 from tests.properties.pipeline_world import (
     LINGERS,
     SECRET,
@@ -121,6 +123,42 @@ def test_on_a_cluster(chdb_dsn: str, tmp_path_factory: pytest.TempPathFactory, s
         check_cluster(cluster)
     finally:
         cluster.close()
+
+
+KEYS = ("1" * 32, "f" * 32)
+NO_KEYS = ("0" * 32, "", "x", "F" * 32, "0x" + "1" * 30, "1" * 33)
+"""0 means none in the tables: an order with this key would count while it is news, and not once it is read again."""
+
+
+def odd_key(r: Random, verdict: Message) -> tuple[Message, bool]:
+    """The event with another key of its own, its fact or its order; and whether it can be read."""
+    event = json.loads(verdict[1])
+    name = r.choice(["key", *(name for name in ("business", "document") if name in event)])
+    key = r.choice(NO_KEYS if name == "key" else KEYS + NO_KEYS)
+    event |= {"business": event["business"] | {"key": key}} if name == "business" else {name: key}
+    return (verdict[0], json.dumps(event).encode()), key in KEYS
+
+
+@law()
+@given(seed=SEEDS)
+def test_orders_under_any_key(make_house: MakeHouse, seed: int) -> None:
+    """Anybody may write to the topic: what counts live counts after a replay, and no other event."""
+    r = Random(seed)
+    door, sent = make_door(), list[Verdict]()
+    with make_house(now=T0 + DAY) as house:
+        admitted = [one for one in make_events(r, 30, T0, door) if not isinstance(one, Refused)]
+        for start in range(0, len(admitted), 10):
+            chunk = admitted[start : start + 10]
+            written = [odd_key(r, verdict) if r.random() < 0.5 else (verdict, True) for verdict in chunk]
+            house.append([message for message, _ in written])
+            sent += [message for message, readable in written if readable]
+            if r.random() < 0.5:
+                house.settle()
+        house.settle()
+        check_facts(house, sent)
+        house.replay()
+        house.settle()
+        check_facts(house, sent)
 
 
 # ---- one by one
