@@ -22,6 +22,7 @@ SHARDED_BY: Mapping[str, str] = {
     "consents": "node",
     "identifiers": "node",
     "identity": "node",
+    "identity_log": "node",
     "decisions": "node",
     "links": "link",
     "tellings": "fact",

@@ -4,7 +4,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from schemas import fact_tables
-from warehouse import orders
+from warehouse import facts, orders
 from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
@@ -17,6 +17,7 @@ _VIEWS = {
         "SELECT * FROM {database}.order_lines FINAL WHERE key NOT IN (SELECT key FROM {database}.retellings)"
     ),
     "order_movements": orders.movements(tellings="{database}.order_tellings"),
+    **facts.views(),
 }
 
 

@@ -68,6 +68,13 @@ CREATE TABLE identity (
     ver     UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY node SETTINGS index_granularity = 256;
 
+--    identity_log: the same rows, and each version stays: who was who.
+CREATE TABLE identity_log (
+    node    UInt128,
+    profile UInt128,
+    ver     UInt64
+) ENGINE = ReplacingMergeTree ORDER BY (node, ver) SETTINGS index_granularity = 1024;
+
 -- 7. The inverse: profile -> nodes; live = 0 when the node left.
 CREATE TABLE members (
     profile UInt128,

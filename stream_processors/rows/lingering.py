@@ -70,8 +70,10 @@ class _Profiles:
         live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
         gone = sorted(profile for profile, view in self.views.items() if not view.live)
         versions = {profile: view.ver for profile, view in self.views.items()}
+        homes = identity_rows(Folded(identity=self.identity))
         return {
-            "identity": identity_rows(Folded(identity=self.identity)),
+            "identity_log": homes,
+            "identity": homes,
             "views": view_rows(self.views),
             "profile_rows": profile_rows(live, gone, versions),
         }

@@ -120,7 +120,9 @@ class Through:
 
     def identity(self, folded: Folded) -> None:
         self._insert("members", member_rows(folded))
-        self._insert("identity", identity_rows(folded))
+        homes = identity_rows(folded)
+        self._insert("identity_log", homes)
+        self._insert("identity", homes)
         self._insert("decisions", decision_rows(folded.decisions))
         self._insert("links", link_rows(folded))
 

@@ -25,6 +25,7 @@ from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
+from schemas.fact_tables import ALL as FACT_TABLES
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.declarations import Declarations
 from stream_processors.host import generation
@@ -183,7 +184,8 @@ _TABLES: Final = {
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
-    "order_lines": "SELECT * EXCEPT (part, off) FROM order_lines FINAL ORDER BY ALL",
+    **{table.name: f"SELECT * EXCEPT (part, off) FROM {table.name} FINAL ORDER BY ALL" for table in FACT_TABLES},
+    "identity_log": "SELECT * FROM identity_log FINAL ORDER BY ALL",
     "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",

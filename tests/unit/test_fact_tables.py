@@ -64,15 +64,41 @@ def test_events_that_feed_no_table_have_no_rows() -> None:
 
 
 @pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
-def test_what_is_read_is_a_fact(table: FactTable) -> None:
+def test_what_is_read_is_a_fact_or_personal(table: FactTable) -> None:
+    """What is sealed goes with its person: from personal columns, and from no others."""
     known = {event.type: event for each in SETS for event in each.events}
+    assert table.types - known.keys() <= {"custom.order_continued"}
     for type in table.types & known.keys():
-        fields = {field.name: field for field in known[type].fields}
-        entries = fields[table.entries].schema["items"]["properties"] if table.entries else {}
-        assert not table.entries or fields[table.entries].fact
+        fields = {field.name: field.fact for field in known[type].fields}
+        outer = {field.name: field.schema for field in known[type].fields}
+        entries = outer[table.entries]["items"]["properties"] if table.entries else {}
+        assert not table.entries or fields[table.entries]
         for column in table.columns:
-            for name in column.read:
-                outer = column.outer or table.entries is None
-                assert (outer and (name not in fields or fields[name].fact)) or entries.get(name, {}).get("x-fact"), (
-                    name
-                )
+            if column.at == "campaign":
+                assert column.personal
+                continue
+            inner = table.entries is not None and column.at == "entry"
+            facts = {name: bool(one.get("x-fact")) for name, one in entries.items()} if inner else fields
+            told = {facts[name] for name in column.read if name in facts}
+            assert told <= {not column.personal}, (type, column.name)
+
+
+@pytest.mark.parametrize("table", ALL, ids=lambda table: table.name)
+def test_every_column_is_read_from_some_type(table: FactTable) -> None:
+    known = {event.type: event for each in SETS for event in each.events}
+    names = {field.name for type in table.types & known.keys() for field in known[type].fields}
+    if table.entries is None:
+        assert all(names.intersection(column.read) for column in table.columns if column.at != "campaign")
+
+
+def test_numbers_are_exact() -> None:
+    def amounts(*values: Any) -> list[Any]:
+        return [row["amount"] for row in rows_of(("order.completed", {"products": [{"amount": v} for v in values]}))]
+
+    assert amounts(0.1, 2.675, 1e20, 10**29, "12.50") == [
+        Decimal(text) for text in ("0.1", "2.675", "1e20", "1e29", "12.5")
+    ]
+    assert amounts(0.0000005, 0.0000015, 123456789.1234565) == [
+        Decimal(text) for text in ("0", "0.000002", "123456789.123456")
+    ]
+    assert amounts(True, None, "x", 10**30, "NaN") == [None] * 5
