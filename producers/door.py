@@ -21,7 +21,7 @@ from producers import addresses, limits
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value
-from producers.identifiers import FORGOTTEN, SUPPRESSED, Identifiers
+from producers.identifiers import FORGOTTEN, SUPPRESSED, IdentifierReader
 from producers.incoming import Incoming, Object
 from producers.limits import MAX_KEYS, check_id, encode, encode_members
 from producers.money import FIELDS as MONEY_TYPES
@@ -119,7 +119,7 @@ class Door:
         }
         self._facts: dict[str, str | None] = dict.fromkeys([*MONEY_TYPES, *orders.NAMING])
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
-        self.identifiers = Identifiers(
+        self.identifiers = IdentifierReader(
             secret,
             workspace,
             rules,
