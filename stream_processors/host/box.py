@@ -118,7 +118,7 @@ class Box:
         self.directory = GraphDirectory(lambda: self._identity.graph)
         self.judge = Judge(clock)
         self._rules = LiveSegments(log)
-        self._states = States(writer, self.judge, self._rows, cached_profiles)
+        self.states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
         self._events = EventsStage(
             log,
@@ -141,7 +141,7 @@ class Box:
             self.directory,
             self._bus,
             self.judge,
-            self._states,
+            self.states,
             self._teller,
             self._rules,
             self._poison,
@@ -329,7 +329,7 @@ class Box:
             self._rows.published(published)
             self._rows.write_all()
         self._rows.changed()
-        self._states.forget()
+        self.states.forget()
         show_members(self._writer, list(answer), page, self._next_version(), due)
         self._recent.forget(owners=False)
         self._recent.position = self._teller.position
@@ -369,11 +369,11 @@ class Box:
 
     def forget_states(self) -> list[int]:
         """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""
-        return self._states.forget()
+        return self.states.forget()
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._rows.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._rows.close(begin=begin)
 
 
 def _chunks(profiles: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -283,9 +283,9 @@ class Lingering:
         """All collected rows are in the warehouse on return. Commits nothing."""
         self._write(self._take_profiles() | self._take_recorded())
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._inserts.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._inserts.close(begin=begin)
 
     def _write(self, tables: Tables) -> None:
         self._land()
