@@ -28,9 +28,9 @@ def page() -> str:
     return text
 
 
-def test_the_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+def test_the_page_does_what_it_says(page: str, tmp_path: Path, quick_programs: Path) -> None:
     api = page.split("SIMORGH_API=")[1].split(maxsplit=1)[0]
-    shell = Shell(tmp_path)
+    shell = Shell(tmp_path, quick_programs)
     answer, compared = "", 0
     try:
         for kind, block in BLOCK.findall(page):

@@ -21,7 +21,9 @@ from tests.unit.api_world import NOW, SECRET, World, node
 from warehouse.client import Warehouse
 from warehouse.connect import connections
 
-EVENTS = 200_000
+EVENTS = 20_000
+"""Of 1.5 KB each: as many bytes as the long run's, without its work for each event."""
+LONG = pytest.param((200_000, 2), marks=pytest.mark.soak)
 
 _INSERT = """INSERT INTO events SELECT {anchor:UInt128}, fromUnixTimestamp64Milli({now:Int64} - number),
     'page.viewed', 0, number, fromUnixTimestamp64Milli({now:Int64} - number), 0, number, 'shop', 0, 0, '',
@@ -29,11 +31,19 @@ _INSERT = """INSERT INTO events SELECT {anchor:UInt128}, fromUnixTimestamp64Mill
         '"identifiers":[{"type":"user_id","value":"u1","normalised":"u1","node":"', lower(hex({anchor:UInt128})),
         '"}],',
         '"properties":{"text":"',
-        hex(sipHash128(number)), hex(sipHash128(number + 1)), '"}}') FROM numbers({count:UInt64})"""
+        arrayStringConcat(arrayMap(i -> hex(sipHash128(number, i)), range({texts:UInt64}))), '"}}')
+    FROM numbers({count:UInt64})"""
+
+
+@pytest.fixture(params=[(EVENTS, 40), LONG], ids=["short", "long"])
+def events(request: pytest.FixtureRequest) -> tuple[int, int]:
+    """How many, and how many times 32 bytes each has."""
+    found: tuple[int, int] = request.param
+    return found
 
 
 @pytest.fixture
-def deps(chdb_dsn: str, tmp_path: Path) -> Iterator[ApiDeps]:
+def deps(chdb_dsn: str, tmp_path: Path, events: tuple[int, int]) -> Iterator[ApiDeps]:
     warehouse = Warehouse(chdb_dsn, "large")
     warehouse.migrate(1)
     log = SqliteEventLog(tmp_path / "log.db")
@@ -41,7 +51,7 @@ def deps(chdb_dsn: str, tmp_path: Path) -> Iterator[ApiDeps]:
     made = ApiDeps(log, registry, warehouse.reader(lambda: 1), SECRET, "default", lambda *_: {}, lambda: NOW)
     world = World(log, warehouse, connections(chdb_dsn), registry, made, None)  # type: ignore[arg-type]  # nobody calls its app
     world.person(("user_id", "u1"))
-    world.writer.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": EVENTS})
+    world.writer.command(_INSERT, {"anchor": node("user_id", "u1"), "now": NOW, "count": events[0], "texts": events[1]})
     yield made
     warehouse.drop(1)
     warehouse.close()
@@ -53,7 +63,7 @@ def held() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
-def test_what_is_held_does_not_grow_with_the_events(deps: ApiDeps, tmp_path: Path) -> None:
+def test_what_is_held_does_not_grow_with_the_events(deps: ApiDeps, tmp_path: Path, events: tuple[int, int]) -> None:
     contents = Contents(deps, people.profile_row(deps, "user_id:u1"))
     for _ in zip(range(2_000), contents.events(), strict=False):  # what the engine keeps for itself is there before
         pass
@@ -71,9 +81,9 @@ def test_what_is_held_does_not_grow_with_the_events(deps: ApiDeps, tmp_path: Pat
         with packed.open("events.json") as lines:
             ids = {json.loads(line.rstrip(b",\n"))["id"] for line in lines if line.startswith(b"{")}
         with packed.open("events.csv") as lines:
-            assert sum(1 for _ in lines) == EVENTS + 1
+            assert sum(1 for _ in lines) == events[0] + 1
         assert "1000" in packed.read("index.html").decode()
-    assert len(ids) == EVENTS
+    assert len(ids) == events[0]
 
 
 def test_a_place_is_free_again_however_an_export_ends(deps: ApiDeps) -> None:
