@@ -21,7 +21,7 @@ from profile_api.replies import JsonReply, page
 from profile_api.requests import ConsentIn
 from profile_api.routes import guarded
 from profile_api.statements import Stated
-from profile_api.status import PROJECTIONS_GROUP, freshness
+from profile_api.status import freshness
 from profile_api.turns import declares, reads_much
 from profile_api.views import DEFAULT_PARTS
 from registry.scopes import READ, STEWARD
@@ -78,7 +78,7 @@ def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
 def _wait_for(deps: ApiDeps, place: Position) -> None:
     """Block until views include this record of simorgh.events."""
     part, offset = place
-    shown = deps.projections.shown or (lambda: deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
+    shown = deps.projections.shown or (lambda: deps.log.committed(topics.PROJECTIONS, topics.EVENTS))
     deadline = time.monotonic() + deps.projections.visible_within
     while shown()[part] <= offset:
         if time.monotonic() > deadline:

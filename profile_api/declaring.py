@@ -11,7 +11,6 @@ from pydantic import BaseModel
 from profile_api.call import note
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
-from profile_api.status import PROJECTIONS_GROUP
 from registry.models import Kind, Purpose, Retention, SegmentDeclaration, Source, Token, TraitDeclaration, Trigger
 from registry.registry import Registry
 from schemas import topics
@@ -153,7 +152,7 @@ def reached(deps: ApiDeps, offset: int) -> bool:
 
 def position(deps: ApiDeps) -> int:
     """The offset of the first record of simorgh.registry that the projections have not passed."""
-    return deps.log.committed(PROJECTIONS_GROUP, topics.REGISTRY)[0]
+    return deps.log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
 
 
 def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from profile_api.models.operations import KnownEvent
 from profile_api.replies import JsonReply
 from profile_api.requests import EventName, KnownIn
 from profile_api.routes import guarded
-from profile_api.status import PROJECTIONS_GROUP
 from registry.scopes import READ
 from schemas import topics
 from schemas.errors import Backpressure
@@ -45,7 +44,7 @@ def wait_until_counted(deps: ApiDeps) -> None:
     """Block until the projections have passed all that the log holds now. Raises `Backpressure` after a while."""
     ends = deps.log.ends(topics.EVENTS)
     deadline = time.monotonic() + deps.projections.visible_within
-    while any(map(int.__lt__, deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS), ends)):
+    while any(map(int.__lt__, deps.log.committed(topics.PROJECTIONS, topics.EVENTS), ends)):
         if time.monotonic() > deadline:
             raise Backpressure(
                 "projections: wanted them to have reached the end of the log, got a backlog; see lag_seconds of"

@@ -35,7 +35,7 @@ from stream_processors.flow.erasing import Eraser
 from stream_processors.flow.filling import Filling, FillingProgress, filling
 from stream_processors.state import cold, declared, touches
 from stream_processors.state.declared import BACKFILL, Change
-from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
+from stream_processors.state.live_segments import LiveSegments
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -103,7 +103,7 @@ class Declarations:
     def restore(self) -> None:
         """Start where the last round ended."""
         self._segments = LiveSegments(self._log)
-        self._committed = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+        self._committed = self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
         self._segments.read_on(self._committed)
         self._phases: list[Phase] = []
         self._passed: Passed = at_once
@@ -299,7 +299,7 @@ class Declarations:
 
     def _commit_again(self) -> None:
         """A zombie may have set the position back: a declaration would not be in effect."""
-        if self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < self._committed:
+        if self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0] < self._committed:
             self._effects.in_effect(self._committed)
 
 

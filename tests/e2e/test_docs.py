@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,24 @@ class Shell:
         self._bash.stdin.close()
         self._bash.wait(30)
         self._bash.stdout.close()
+
+
+def follow(shell: Shell, page: str, after: Callable[[str, str], None] = lambda kind, block: None) -> int:
+    """Run the page's blocks in order, and compare what it shows. Returns how much was compared. `after` is called after
+    each block that is run or compared."""
+    answer, compared = "", 0
+    for kind, block in BLOCK.findall(page):
+        if kind == "sh" and INSTALLS.match(block):
+            continue
+        if kind == "sh":
+            answer = shell.run(block)
+        elif kind == "json":
+            assert_shows(json.loads(answer.splitlines()[-1]), json.loads(block))
+        else:
+            assert_text_shows(answer, block.strip(), "output")
+        compared += kind != "sh"
+        after(kind, block)
+    return compared
 
 
 def free_port() -> int:
@@ -177,13 +195,7 @@ def test_every_operation_of_the_api_is_shown_and_does_what_is_shown(tmp_path: Pa
         shell.run(START.replace("simorgh serve", f"simorgh serve --port {port}"))
         wait_until_visible(url)
         calls.begin(shell)
-        answer = ""
-        for kind, block in BLOCK.findall(page):
-            if kind == "sh":
-                answer = shell.run(block)
-                wait_until_visible(url)
-            elif kind == "json":
-                assert_shows(json.loads(answer.splitlines()[-1]), json.loads(block))
+        follow(shell, page, lambda kind, _: wait_until_visible(url) if kind == "sh" else None)
         contract = Contract(url)
         made = [(contract.operation(method, path), status, body) for method, status, path, body in calls]
         for operation, status, body in made:
@@ -203,18 +215,12 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path, quick_programs: Pat
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     text = text.replace("simorgh serve", f"simorgh serve --port {port}")
     text = text.replace("127.0.0.1:9000", f"127.0.0.1:{receiver}").replace(", 9000)", f", {receiver})")
-    answer, compared = "", 0
     installed = Path(sys.executable).parent
+
+    def settle(kind: str, block: str) -> None:
+        if kind == "sh" and "kill" not in block:
+            wait_until_visible(url)
+
     with closing(Shell(tmp_path, installed if page == "README.md" else quick_programs)) as shell:
-        for kind, block in BLOCK.findall(text):
-            if kind == "sh" and not INSTALLS.match(block):
-                answer = shell.run(block)
-                if "kill" not in block:
-                    wait_until_visible(url)
-            elif kind == "json":
-                assert_shows(json.loads(answer.splitlines()[-1]), json.loads(block))
-                compared += 1
-            elif kind == "text":
-                assert_text_shows(answer, block.strip(), "output")
-                compared += 1
+        compared = follow(shell, text, settle)
     assert compared == text.count("\n```json\n") + text.count("\n```text\n") > 0
