@@ -66,8 +66,8 @@ def known_events(
         bool, Query(description="Wait until the projections have processed everything that is in the log now.")
     ] = False,
 ) -> JsonReply:
-    """Say which of up to 1,000 events are here already, in the order of the request. Records that wait in the log are
-    not known yet. With `contents`, also say what content each has."""
+    """Report which of up to 1,000 events are already here, in the order of the request. Events that still wait in the
+    log are not known yet. With `contents`, also return a digest of each event's content."""
     require_personal("events by their ids")
     note(others=len(body.events))
     if wait:

@@ -13,10 +13,9 @@ from schemas.catalog import Catalog
 
 
 class HearingIn(Request):
-    """How a source hears its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it. `topics`:
-    that a shared transport may bring. `hints`: whether identifiers that nobody verified link people. `mapping` and
-    `proof`: what the messages of a generic webhook mean, and how they are signed.
-    """
+    """How a source receives its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it.
+    `topics`: those that are accepted from a shared transport. `hints`: whether identifiers that nobody verified link
+    people. `mapping` and `proof`: what the messages of a generic webhook mean, and how they are signed."""
 
     model_config = with_example({"url": "https://events.example.com/v1/webhooks/square/till"}, closed=True)
     url: str | None = Field(default=None, max_length=2000)
@@ -65,9 +64,9 @@ class SourceChange(Request):
     with a value that does not fit. `addresses`: what is stored of IP addresses. `clock`: whether to trust its times.
     `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217, or IRT for tomans) apply if an event names none.
     Of the events of one `book` that report one order, that of the source with the lowest `trust` counts. `aliases`:
-    your own names of track events -> event types.
-    `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` sees, or that all see.
-    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md).
+    your own names of track events -> event types. `personal` and `not_personal`: fields such as `traits.city` that only
+    the scope `personal` sees, or that all see. `vendor`: whose webhook it receives, and `webhook`: how
+    (docs/channels.md).
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
