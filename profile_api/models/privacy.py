@@ -49,7 +49,8 @@ class ErasureList(BaseModel):
 
 
 class ErasedMany(BaseModel):
-    """`items`: a request for each profile. `unknown`: the positions, from 0, of keys that match no profile or several."""
+    """`items`: a request for each profile. `unknown`: the positions, from 0, of keys that match no profile, or
+    several."""
 
     model_config = with_example({"items": [_ERASURE], "unknown": []})
     items: list[ErasureView]

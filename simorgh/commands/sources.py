@@ -49,8 +49,8 @@ def create(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and create its first write key, which is shown only once. A source that receives a vendor's webhook takes the
-    vendor's channel, and needs a secret instead of a key: `simorgh sources secret add`."""
+    """Declare a source and create its first write key, which is shown only once. A source for a vendor's webhook has
+    the vendor's channel, and needs a secret instead of a key: `simorgh sources secret add`."""
     with connect(data) as api:
         if channel is not None and not new_channel:
             checked_channel(api, channel)
