@@ -83,7 +83,7 @@ def _wait_for(deps: ApiDeps, place: Position) -> None:
     while shown()[part] <= offset:
         if time.monotonic() > deadline:
             raise Backpressure(
-                "consent: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
+                "consent: wanted the projections to reach it in time, got no answer yet; it is recorded: see"
                 " lag_seconds of /v1/status, then read it back instead of sending it again",
                 code="not_visible_yet",
             )

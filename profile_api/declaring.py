@@ -133,7 +133,7 @@ def wait_until_visible(deps: ApiDeps, offset: int) -> None:
     """
     if not reached(deps, offset):
         raise Backpressure(
-            "declaration: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
+            "declaration: wanted the projections to reach it in time, got no answer yet; it is recorded: see"
             " lag_seconds of /v1/status, then read it back instead of sending it again",
             code="not_visible_yet",
         )

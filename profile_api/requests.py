@@ -20,7 +20,9 @@ class Request(BaseModel):
         try:
             orjson.dumps(data)
         except (TypeError, orjson.JSONEncodeError):
-            raise ValueError("text in UTF-8, numbers of 64 bits and moderate nesting were wanted") from None
+            raise ValueError(
+                "wanted text in UTF-8, numbers of 64 bits and moderate nesting, got something else"
+            ) from None
         return data
 
 

@@ -94,14 +94,14 @@ class SourceChange(Request):
     @classmethod
     def _is_region(cls, value: str | None) -> str | None:
         if value is not None and not is_region(value):
-            raise ValueError("a country as ISO 3166 writes it, such as IR or DE, was wanted")
+            raise ValueError("wanted a country as ISO 3166 writes it, such as IR or DE, got another text")
         return value
 
     @field_validator("time_zone")
     @classmethod
     def _is_time_zone(cls, value: str | None) -> str | None:
         if value is not None and value not in available_timezones():
-            raise ValueError("a time zone of IANA's list, such as Asia/Tehran or UTC, was wanted")
+            raise ValueError("wanted a time zone of IANA's list, such as Asia/Tehran or UTC, got another text")
         return value
 
     @field_validator("aliases")
@@ -109,10 +109,10 @@ class SourceChange(Request):
     def _are_aliases(cls, value: dict[str, str]) -> dict[str, str]:
         for name, type_ in value.items():
             if not name.strip() or len(name) > 200:
-                raise ValueError("names of 1 to 200 characters were wanted")
+                raise ValueError("wanted names of 1 to 200 characters, got another")
             event = Catalog.load().by_type(type_[:200])
             if event is None or event.call is not None:
-                raise ValueError("types of track events were wanted, such as order.completed: see /v1/schemas")
+                raise ValueError("wanted types of track events, such as order.completed, got another; see /v1/schemas")
         return value
 
 
