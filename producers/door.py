@@ -17,17 +17,18 @@ from typing import Any, Final, NamedTuple
 from eventlog.port import Message
 from identity.nodes import Hasher, event_hasher, fact_hasher, key_of
 from identity.rules import IdentityRules
-from producers import addresses, limits
+from producers import addresses, agents, limits, places
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value
 from producers.identifiers import FORGOTTEN, SUPPRESSED, IdentifierReader
-from producers.incoming import Incoming, Object
+from producers.incoming import Incoming, Object, as_hints
 from producers.limits import MAX_KEYS, check_id, encode, encode_members
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
 from producers.parsing import dump
+from producers.places import Places
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
@@ -42,6 +43,7 @@ CUSTOM: Final = "custom"
 
 KEY_IGNORED: Final = "business_key_ignored"
 UNPLANNED: Final = "unplanned"
+BOT: Final = "bot"
 
 _OBJECTS: Final = ("/properties", "/traits", "/context", "/properties/traits")
 
@@ -103,9 +105,11 @@ class Door:
         sealer: Sealer | None = None,
         forgotten: Callable[[], Collection[int]] = tuple,
         returning: Callable[[], Collection[int]] = tuple,
+        places: Places | None = None,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more; `returning`: those of them who may come back as somebody new."""
+        become more; `returning`: those of them who may come back as somebody new. `places`: where addresses are."""
+        self._places = places
         self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
@@ -210,6 +214,15 @@ class Door:
         """
         type_, id, source, odd = incoming.type, incoming.id, incoming.source, incoming.odd
         context: Object = incoming.context or {}
+        values, is_bot = incoming.identifiers, False
+        if agents.MEMBER in context:
+            members, is_bot = agents.reading(context[agents.MEMBER])
+            context = {**members, **context}  # what the sender says itself counts
+            if is_bot and source.bots == "nobody":
+                values = as_hints(values)
+        if self._places is not None and places.MEMBER not in context:
+            place = self._places.of(context.get(addresses.MEMBER) or incoming.sender)
+            context = {**context, places.MEMBER: place} if place else context
         if addresses.MEMBER in context:
             context = addresses.within(context, source)
         received_at, sent_at, original = incoming.received_at, incoming.sent_at, incoming.original_time
@@ -220,18 +233,17 @@ class Door:
             raise limits.too_many_keys(traits, properties)
         if received_at != self._asked_at:
             self._follow(received_at)
-        flags: tuple[str, ...] = ()
+        flags: tuple[str, ...] = (BOT,) if is_bot else ()
         sent = properties
         planned = self._planned.get(type_)
         if planned is None:
             _check_unplanned(source)
-            flags = (UNPLANNED,)
+            flags += (UNPLANNED,)
         elif not planned.is_valid(traits if type_ == IDENTIFIED else properties):
             traits, properties = self._fit(type_, traits, properties, source, odd := odd or Odd())
         if self._budgets is not None:
             self._budgets.names(source, type_ if planned is None else None, traits, properties, received_at)
         region = source.region or self._region
-        values = incoming.identifiers
         who = dump(values) if region is None else dump((region, values))
         person = self._persons[who]
         if person is None:

@@ -150,8 +150,13 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
         event.alias = True
     if consent:
         event.consent = consent
+    if source.channel in _DEVICES:
+        event.sender = shared.ip
     return event
 
+
+_DEVICES: Final = frozenset({"web", "mobile", "app"})
+"""The channels of people's own devices: elsewhere the sender's address is a server's."""
 
 _NONE: Final[Message] = {}
 """A shared empty object: do not change it."""
