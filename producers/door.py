@@ -147,12 +147,13 @@ class Door:
         returning: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more; `returning`: those of them who may come back as somebody new."""
+        become more; `returning`: those of them who may come back as somebody new, another set when these become
+        less."""
         self._forgotten_now = forgotten
         self._returning_now = returning
         self._forgotten: Collection[int] = ()
         self._returning: Collection[int] = ()
-        self._forgotten_count = 0
+        self._counts = (0, 0)
         self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
@@ -472,9 +473,10 @@ class Door:
 
     def _follow_rules(self, now: int) -> None:
         self._asked_at = now
-        self._forgotten, self._returning = self._forgotten_now(), self._returning_now()
-        if len(self._forgotten) != self._forgotten_count:
-            self._forgotten_count = len(self._forgotten)
+        self._forgotten, returning = self._forgotten_now(), self._returning_now()
+        counts = (len(self._forgotten), len(returning))
+        if counts != self._counts or returning is not self._returning:
+            self._counts, self._returning = counts, returning
             self.forget_cached()
         rules = self._rules_now()
         if rules is not self._rules:

@@ -219,16 +219,35 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
     require_nothing_left(fresh, fresh)
 
 
+def asks_in_opengdpr(client: Client) -> None:
+    """Of one person, by several identities; some that nobody has, and never by those of two people."""
+
+    def ask(id: str, *keys: str, type: str = "erasure") -> tuple[int, dict[str, Any]]:
+        who = [dict(zip(("identity_type", "identity_value"), key.split(":"), strict=True)) for key in keys]
+        body = {"subject_request_id": id, "subject_request_type": type, "subject_identities": who}
+        answer = client.http.post("/v1/privacy/requests", json=body)
+        return answer.status_code, answer.json()
+
+    assert ask("g-1", "user_id:u2", "email:u3@example.com")[1]["code"] == "several_people"
+    assert ask("g-1", "user_id:no", "email:no@example.com")[0] == 404
+    assert ask("g-2", "user_id:u2", "email:U2@example.com", type="portability")[1]["type"] == "access"
+    code, request = ask("g-1", "user_id:no", "email:U3@example.com", "user_id:u3")
+    assert (code, request["state"], request["identities"]) == (202, "unreadable", 2)
+    assert ask("g-1", "user_id:u2", "user_id:u0")[1]["profile_id"] == request["profile_id"], "the same request"
+    assert client.profile("user_id:u2")["traits"]["city"] == "Shiraz"
+
+
 def test_many_are_forgotten_at_once_and_come_back_as_somebody_new(tmp_path: Path) -> None:
     data, file = tmp_path / "data", tmp_path / "keys.txt"
     people = [
         {"type": "identify", "userId": f"u{n}", "traits": {"email": f"u{n}@example.com", "city": "Shiraz"}}
-        for n in range(3)
+        for n in range(4)
     ]
     with running(data) as (_, client):
         client.send(*people)
         client.settled()
-        before = [client.profile(f"user_id:u{n}") for n in range(3)]
+        before = [client.profile(f"user_id:u{n}") for n in range(4)]
+        asks_in_opengdpr(client)
         file.write_text("user_id:u0\nemail:u1@example.com\nuser_id:nobody\n")
         chosen = ("--reason", "ticket 4712", "--returning", "start_anew", "--yes", "--json", "--data", data)
         told = json.loads(program("privacy", "erase", "--file", file, *chosen).answer())
@@ -242,6 +261,15 @@ def test_many_are_forgotten_at_once_and_come_back_as_somebody_new(tmp_path: Path
         assert (after["metrics"]["events"], after["traits"]) == (1, {})
         assert client.http.get(f"/v1/profiles/{before[0]['profile_id']}").status_code == 404
         assert client.http.get("/v1/profiles/email:u1@example.com").status_code == 404
+        [request] = [one["id"] for one in told["items"] if one["profile_id"] == before[0]["profile_id"]]
+        for decision, codes in (("refuse", {"suppressed"}), ("start_anew", set())):
+            answer = program("privacy", "returning", request, decision, "--json", "--data", data).answer()
+            assert json.loads(answer)["returning"] == decision
+            event = {"type": "track", "userId": "u0", "event": "Thing Done", "properties": {}}
+            wait_for(lambda: {one["code"] for one in client.send(event).get("rejected", [])} == codes, decision)  # noqa: B023
+            assert client.profile("user_id:u0")["profile_id"] == after["profile_id"], "who came back stays"
+        client.settled()
+        after = client.profile("user_id:u0")
     program("replay", "--data", data).answer()
     with running(data) as (_, client):
         assert {**client.profile("user_id:u0"), "freshness": None} == {**after, "freshness": None}
