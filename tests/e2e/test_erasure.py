@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from eventlog.sqlite_chunks import ChunkPlace, sound_chunks
@@ -106,9 +107,12 @@ def tell_about_buyers(client: Client, receiver: Receiver) -> None:
     client.post("/v1/triggers", {"id": "dead", "segment": "buyers", "on": ["exited"], "webhook": dead})
 
 
+def states(client: Client) -> set[str]:
+    return {one["state"] for one in client.get("/v1/privacy/requests")["items"]}
+
+
 def destroyed(client: Client) -> bool:
-    requests = client.get("/v1/privacy/requests")["items"]
-    return bool(requests) and all(one["state"] == "destroyed" for one in requests)
+    return states(client) == {"destroyed"}
 
 
 @pytest.fixture
@@ -117,9 +121,44 @@ def receiver() -> Iterator[Receiver]:
         yield one
 
 
-def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, receiver: Receiver) -> None:
+def check_sealed(data: Path) -> None:
+    """While the person is known."""
+    assert files_with(data, CANARY), "else the search would find nothing whatever there is"
+    assert not [path for path in files_with(data, CANARY) if path.parent == data], "the log is sealed"
+    assert not records_with(data, CANARY)
+    assert records_with(data, "thing_done"), "else no record is searched"
+
+
+def forget_and_die(server: Server, client: Client, point: str | None) -> None:
+    """Until nobody can read anything of the person; the server is killed on the way, where it is told to be."""
+    if point is None:
+        assert forget(client)["state"] == "unreadable"
+        return
+    with pytest.raises(httpx.TransportError):
+        forget(client)
+    wait_for(server.died, "the server was not killed")
+    server.stop()
+    server.start()
+    wait_for(lambda: "requested" not in states(client), "it can be read still")
+
+
+def check_told(receiver: Receiver, profile: str) -> None:
+    """Whoever is called learns the profile's id, and nothing else of it."""
+    exits = wait_for(lambda: [one for one in bodies(receiver) if one["type"] == "segment.exited"], "nobody was told")
+    assert exits[0]["data"] | {"trigger": "", "transition_id": ""} == {
+        "segment": "buyers", "profile_id": profile, "identities": [], "cause": "erased", "trigger": "",
+        "transition_id": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("point", few(["keys destroyed"], [*POINTS, None]))
+def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(
+    tmp_path: Path, receiver: Receiver, point: str | None
+) -> None:
+    """`point`: the server is killed after this side effect, and goes on with the request when it starts again."""
     data = tmp_path / "data"
-    with running(data) as (server, client):
+    crash = {"SIMORGH_CRASH_AT": f"{point}:1"} if point else {}
+    with Server(data).start(**crash) as server, closing(Client(server)) as client:
         tell_about_buyers(client, receiver)
         with sending(server, 1, pause=0.1) as (sender,):
             wait_for(lambda: sender.acknowledged > 200, "nothing is sent")
@@ -131,24 +170,16 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(tmp_path: Path, re
             assert view["consent"] == {CANARY: False, "marketing": True}
             assert client.get(f"/v1/profiles/{KEY}/events")["items"]
             assert client.get("/v1/rejected")["items"]
-            assert files_with(data, CANARY), "else the search would find nothing whatever there is"
-            assert not [path for path in files_with(data, CANARY) if path.parent == data], "the log is sealed"
-            assert not records_with(data, CANARY)
-            assert records_with(data, "Thing Done".lower().replace(" ", "_")), "else no record is searched"
-            request = forget(client)
-            assert (request["state"], request["identities"]) == ("unreadable", len(view["identities"]))
+            check_sealed(data)
+            forget_and_die(server, client, point)
+            [request] = client.get("/v1/privacy/requests")["items"]
+            assert request["identities"] == len(view["identities"])
             assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
             assert client.http.get(f"/v1/profiles/{view['profile_id']}").status_code == 404
             assert not [one for one in client.get("/v1/rejected")["items"] if CANARY in json.dumps(one)]
             assert {one["code"] for one in client.send(*of_the_person(1))["rejected"]} == {"suppressed"}
             wait_for(lambda: destroyed(client), "not destroyed", CLEANED)
-        exits = wait_for(
-            lambda: [one for one in bodies(receiver) if one["type"] == "segment.exited"], "nobody was told"
-        )
-        assert exits[0]["data"] | {"trigger": "", "transition_id": ""} == {
-            "segment": "buyers", "profile_id": view["profile_id"], "identities": [], "cause": "erased", "trigger": "",
-            "transition_id": "",
-        }  # fmt: skip
+        check_told(receiver, view["profile_id"])
         events = client.settled()["events"]
         other = client.profile("user_id:s0x0")
         server.kill()
@@ -177,27 +208,6 @@ def bodies(receiver: Receiver) -> list[dict[str, Any]]:
     return [json.loads(one.body) for one in receiver.calls]
 
 
-@pytest.mark.parametrize("point", few(["keys destroyed"], POINTS))
-def test_a_kill_after_each_side_effect_changes_nothing_of_it(tmp_path: Path, point: str) -> None:
-    data = tmp_path / "data"
-    with Server(data).start(SIMORGH_CRASH_AT=f"{point}:1") as server:
-        client = Client(server)
-        client.send(*of_the_person(), {"type": "identify", "userId": "other", "traits": {"city": "Shiraz"}})
-        client.settled()
-        orders = client.profile(KEY)["metrics"]["orders"]
-        assert orders == 2
-        with pytest.raises(Exception):  # noqa: B017, PT011 - the connection ends in whatever way
-            forget(client)
-        wait_for(server.died, "the server was not killed")
-        server.stop()
-        server.start()
-        wait_for(lambda: destroyed(client), "not destroyed", CLEANED)
-        assert client.http.get(f"/v1/profiles/{KEY}").status_code == 404
-        assert client.profile("user_id:other")["traits"] == {"city": "Shiraz"}
-        client.close()
-    require_nothing_left(tmp_path, data)
-
-
 def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: Path) -> None:
     data, kept, keys, fresh = tmp_path / "data", tmp_path / "kept", tmp_path / "keys.sqlite", tmp_path / "new" / "data"
     with running(data) as (_, client):
@@ -206,6 +216,7 @@ def test_a_backup_from_before_yields_nothing_beside_the_keys_of_today(tmp_path: 
         program("backup", kept, "--keys", keys, "--data", data).answer()
         forget(client)
     assert "destroyed: 1, waiting: 0" in program("privacy", "purge", "--data", data).answer()
+    require_nothing_left(data, data)
     assert "wanted the data keys" in program("restore", kept, "--data", fresh).fault(1)
     program("backup", tmp_path / "later", "--keys", keys, "--data", data).answer()
     assert "restored" in program("restore", kept, "--keys", keys, "--data", fresh).answer()
