@@ -197,7 +197,8 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(
         again = client.profile("user_id:s0x0")
         assert {**again, "freshness": None} == {**other, "freshness": None}
         audit = client.get("/v1/audit", action="profiles.erase")["items"]
-        assert [one["status"] for one in audit] == [202, None], "it outlives the person"
+        answered = [202] if point is None else []
+        assert [one["status"] for one in audit] == [*answered, None], "it outlives the person"
         assert audit[0]["profiles"] == [view["profile_id"]]
         assert again["consent"] == {"marketing": True}
         assert client.get("/v1/profiles/user_id:s0x0/consent")["items"][0]["reason"] == "at the desk"
