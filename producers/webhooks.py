@@ -78,7 +78,7 @@ class Webhooks:
         if connector is None or source is None or source.vendor != vendor:
             raise RequestRefused(
                 404,
-                "webhook: wanted a vendor and a source that hears it, got another pair; give the source this vendor",
+                "webhook: wanted a vendor and a source for it, got another pair; give the source this vendor",
                 code="unknown_webhook",
             )
         if not source.enabled:
@@ -156,7 +156,9 @@ class Webhooks:
     async def _pass_on(self, message: VendorMessage, asked: list[PrivacyRequest]) -> None:
         """Raises `RequestRefused`."""
         try:
-            await asyncio.to_thread(pass_on, self.collector.registry, message, asked, self.collector.door.node)
+            await asyncio.to_thread(
+                pass_on, self.collector.registry, message, asked, self.collector.door.identifiers.node
+            )
         except SimorghError as error:
             status = 429 if isinstance(error, Backpressure) else 503
             raise RequestRefused(

@@ -7,9 +7,10 @@ done again.
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
+from schemas import fact_tables
 from warehouse.client import Writer
 
 _STRIPPED: Final = """multiIf(
@@ -29,13 +30,31 @@ _BEFORE_FACTS: Final = len('"sealed":,"facts":')
 
 _TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
 
-_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, amount, currency"
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency"
 
 _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
     SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""
 
+_OF_FACTS: Final = {
+    table.name: f"node IN {{nodes:Array(UInt128)}} AND ({' OR '.join(column.present for column in table.personal)})"
+    for table in fact_tables.ALL
+    if table.personal
+}
+"""Table of facts -> its rows that tell more than facts."""
+
+_KEEP: Final = {"events": _KEEP_FACTS} | {
+    table.name: (
+        f"INSERT INTO {table.name} ({', '.join(table.kept)}) SELECT {', '.join(table.kept)} FROM {table.name}"
+        f" WHERE {_OF_FACTS[table.name]} AND {table.stays}"
+    )
+    for table in fact_tables.ALL
+    if table.personal
+}
+"""Table -> what stays of the rows that go."""
+
 _GONE: Final = (
     ("events", _TELLS),
+    *_OF_FACTS.items(),
     ("traits", "node IN {nodes:Array(UInt128)}"),
     ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
@@ -63,6 +82,9 @@ _SEARCH: Final = "multiSearchAnyCaseInsensitiveUTF8"
 _SEARCHED: Final = 250
 """255 at most."""
 
+_CHARACTERS: Final = 50_000
+"""Of all texts of a query: a server refuses an address of more than 1 MB, in which a character takes up to 12."""
+
 TABLES: Final = (*(table for table, _ in _GONE), "rejected")
 
 SOON: Final = (
@@ -84,8 +106,8 @@ def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) ->
         named = {name: value for name, value in bound.items() if f"{{{name}:" in where}
         if not writer.may_hold(table, where, named):
             continue  # a deletion writes every part that it meets anew
-        if table == "events":
-            writer.command(_KEEP_FACTS, {name: bound[name] for name in ("nodes", "before")})
+        if keep := _KEEP.get(table):
+            writer.command(keep, {name: value for name, value in bound.items() if f"{{{name}:" in keep})
         writer.delete(table, where, named)
 
 
@@ -107,9 +129,23 @@ def rejected_of(writer: Writer, texts: Collection[str]) -> list[tuple[str, str, 
     found: set[tuple[str, str, int]] = set()
     for function, wanted, at_once in ((_LITERALS, short, _SOUGHT), (_SEARCH, others, _SEARCHED)):
         query = _HOLDING.replace("FUNCTION", function)
-        for start in range(0, len(wanted), at_once):
-            found.update(writer.rows(query, {"texts": wanted[start : start + at_once]}))
+        for some in _portions(wanted, at_once):
+            found.update(writer.rows(query, {"texts": some}))
     return sorted(found)
+
+
+def _portions(texts: Iterable[str], most: int) -> Iterator[list[str]]:
+    """Within `_CHARACTERS`, but for a single text."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        if some and (len(some) == most or size + len(text) > _CHARACTERS):
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += len(text)
+    if some:
+        yield some
 
 
 def _forms(text: str) -> set[str]:

@@ -33,6 +33,7 @@ CREATE TABLE events (
     key         UInt128 CODEC(NONE),
     source      LowCardinality(String),
     fact        UInt128 CODEC(ZSTD(1)), -- the fact that it tells (tables 16, 17); 0: none
+    doc         UInt128 CODEC(ZSTD(1)), -- the order that it tells of (table 19); 0: none
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
     payload     String CODEC(ZSTD(3))
@@ -67,6 +68,13 @@ CREATE TABLE identity (
     ver     UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY node SETTINGS index_granularity = 256;
 
+--    identity_log: the same rows, and each version stays: who was who.
+CREATE TABLE identity_log (
+    node    UInt128,
+    profile UInt128,
+    ver     UInt64
+) ENGINE = ReplacingMergeTree ORDER BY (node, ver) SETTINGS index_granularity = 1024;
+
 -- 7. The inverse: profile -> nodes; live = 0 when the node left.
 CREATE TABLE members (
     profile UInt128,
@@ -88,7 +96,8 @@ CREATE TABLE profile_rows (
         first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')),
     counts     Map(LowCardinality(String), UInt64), -- events by type, of the most frequent types
     events     UInt64,
-    orders     UInt64,
+    orders     UInt64, -- without those that were cancelled
+    orders_placed UInt64,
     revenue    Map(LowCardinality(String), Decimal(38, 6)),
     refunds    Map(LowCardinality(String), Decimal(38, 6)),
     first_seen DateTime64(3, 'UTC'),
@@ -212,3 +221,21 @@ CREATE TABLE consents (
     channel LowCardinality(String),
     detail  String
 ) ENGINE = ReplacingMergeTree ORDER BY (node, purpose, ver) SETTINGS index_granularity = 256;
+
+-- 19. What was told of orders, by order: a row per event that places, updates, refunds or cancels one. The views `orders`
+--     and `order_movements` fold them. doc: the key of the fact that places it, or of the event, if it has no number.
+--     known = 0: the event names no amount. fact, trust as in tables 3 and 16.
+CREATE TABLE order_tellings (
+    doc         UInt128,
+    kind        LowCardinality(String), -- the event's type
+    fact        UInt128 CODEC(ZSTD(1)),
+    trust       UInt64,
+    received_at DateTime64(3, 'UTC'),
+    place       UInt64,
+    key         UInt128 CODEC(NONE),
+    node        UInt128 CODEC(NONE),
+    time        DateTime64(3, 'UTC'),
+    known       UInt8,
+    amount      Decimal(38, 6),
+    currency    LowCardinality(String)
+) ENGINE = ReplacingMergeTree PRIMARY KEY doc ORDER BY (doc, kind, key) SETTINGS index_granularity = 256;

@@ -23,16 +23,18 @@ class MembershipView(BaseModel):
 
 
 class Metrics(BaseModel):
-    """`counts`: events by type. Money by currency, exact. `first_seen`, `last_seen`: null before the first
-    event.
+    """`counts`: events by type. `orders`: without cancelled ones. Money by currency, exact. `first_seen`, `last_seen`:
+    null before the first event.
     """
 
     events: int
     first_seen: str | None
     last_seen: str | None
     orders: int
+    orders_placed: int
     revenue: dict[str, float]
     refunds: dict[str, float]
+    net_revenue: dict[str, float]
     counts: dict[str, int]
 
 
@@ -66,8 +68,10 @@ _VIEW: dict[str, Any] = {
         "first_seen": AT,
         "last_seen": AT,
         "orders": 3,
+        "orders_placed": 3,
         "revenue": {"EUR": 361.5},
         "refunds": {},
+        "net_revenue": {"EUR": 361.5},
         "counts": {"order.completed": 3, "page.viewed": 9},
     },
     "consent": {"marketing": True},
@@ -77,7 +81,7 @@ _VIEW: dict[str, Any] = {
 
 
 class IdentifierView(BaseModel):
-    """`trust` is there where the identifier is a hint, which links nobody."""
+    """`trust` is present only for a hint, which links nobody."""
 
     type: str | None
     value: Annotated[str | None, IDENTIFIER]
@@ -119,9 +123,9 @@ class EventPage(BaseModel):
 class Profile(BaseModel):
     """The 360° view. Parts that `include` omits are absent.
 
-    With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
-    until there are models. `consent`: what the person stated; `purposes`, which comes where `include` names consent:
-    what is allowed by that, or by default.
+    With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty until there
+    are models. `consent`: what the person stated; `purposes`, present if `include` names consent: what is allowed, by a
+    statement or by default.
     """
 
     model_config = with_example(_VIEW)

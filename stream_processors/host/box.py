@@ -44,7 +44,6 @@ from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import TERM_BITS, ProfilesStage
 from stream_processors.flow.work import Work
 from stream_processors.host import generation
-from stream_processors.parse.batch import Batch
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.lingering import Linger, Lingering, Positions
 from stream_processors.state import cold, touches
@@ -53,10 +52,11 @@ from stream_processors.state.directory import GraphDirectory
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.orders import Orders
 from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
-from stream_processors.state.stored import stored_end
+from stream_processors.state.stored import missing, stored_end
 from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
@@ -65,7 +65,6 @@ from stream_processors.views.showing import show_members
 from warehouse import latest
 from warehouse.client import Writer
 
-GROUP: Final = "projections"
 _PART: Final = 0
 """One machine has no partitions of touches."""
 
@@ -106,6 +105,7 @@ class Box:
         self.copies = Copies(writer, most=None, lingering=True)
         self._poison = poison or Poison(log, clock)
         self.tellings = Tellings(writer, alone=True)
+        self.orders = Orders(writer, alone=True)
         self._rows = Lingering(
             writer,
             Inserts(writer, checkpoint),
@@ -119,7 +119,7 @@ class Box:
         self.directory = GraphDirectory(lambda: self._identity.graph)
         self.judge = Judge(clock)
         self._rules = LiveSegments(log)
-        self._states = States(writer, self.judge, self._rows, cached_profiles)
+        self.states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
         self._events = EventsStage(
             log,
@@ -127,6 +127,7 @@ class Box:
             self._rows,
             self.copies,
             self.tellings,
+            self.orders,
             self.directory,
             self._bus,
             self._poison,
@@ -134,7 +135,13 @@ class Box:
             names,
         )
         self._identity = IdentityStage(
-            log, self._rows, self._bus, self._poison, graphs=graphs, parted=self.directory.forget, group=GROUP
+            log,
+            self._rows,
+            self._bus,
+            self._poison,
+            graphs=graphs,
+            parted=self.directory.forget,
+            group=topics.PROJECTIONS,
         )
         self._profiles = ProfilesStage(
             log,
@@ -142,7 +149,7 @@ class Box:
             self.directory,
             self._bus,
             self.judge,
-            self._states,
+            self.states,
             self._teller,
             self._rules,
             self._poison,
@@ -168,20 +175,21 @@ class Box:
         """Fold the log, process uncommitted records again, and commit. Blocks until done. Raises `WarehouseBehind` if
         committed rows are missing from `log_rows` (after a power cut: the warehouse is not synced).
         """
-        positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
+        positions = dict(enumerate(self._log.committed(topics.PROJECTIONS, topics.EVENTS)))
         if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
             raise WarehouseBehind(
                 "warehouse: wanted all rows that were committed, got fewer; rebuild it with `simorgh replay`"
             )
         self.judge.tick()
         self._poison.read_on()
-        self._committed_identity = self._log.committed(GROUP, topics.IDENTITY)[0]
-        self.registry_position = self._log.committed(GROUP, topics.REGISTRY)[0]
+        self._committed_identity = self._log.committed(topics.PROJECTIONS, topics.IDENTITY)[0]
+        self.registry_position = self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
         self._identity.assign([0], self._term)
         self._take_in_identity()
         self.copies.load()
         self.tellings.load()
-        self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
+        self.orders.load()
+        self._teller.begin(_PART, self._term, self._log.committed(topics.PROJECTIONS, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
         self._profiles.hold([_PART], self._term)
@@ -199,11 +207,11 @@ class Box:
                 found = filter(None, map(touches.parsed, records))
                 self.refresh(sorted({touch.profile for touch in found}), touches.REPLAY)
                 self.commit()
-                self._log.commit(GROUP, {topics.TOUCHED: {part: records[-1].offset + 1}})
+                self._log.commit(topics.PROJECTIONS, {topics.TOUCHED: {part: records[-1].offset + 1}})
 
     def _seen_to(self, part: int) -> int:
         """The next offset of a partition of simorgh.touched."""
-        return self._log.committed(GROUP, topics.TOUCHED)[part]
+        return self._log.committed(topics.PROJECTIONS, topics.TOUCHED)[part]
 
     def _redo(self) -> None:
         """Process uncommitted records again, and write only missing rows."""
@@ -218,31 +226,16 @@ class Box:
             self._events.keep_rejected(derived)
             batch = derived.batch
             retold = self._events.retell(batch)
-            ids, rows = self._missing(batch)
+            moved = self._events.tell_of_orders(batch)
+            ids, rows = missing(self._writer, batch)
             self._rows.batch_again(batch, ids, rows, derived.seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
             self.tellings.remember(batch)
-            self._events.publish(derived, retold.elsewhere)
+            self._events.publish(derived, retold.elsewhere, moved)
             self._events.hold(ends, self._term)
         self._take_in_identity()
         self._look(again=True)
         self._rows.end()
-
-    def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
-        """Indices of unique events whose id, and of those whose row, is not in the table."""
-        unique = batch.unique()
-        sql = "SELECT key FROM ids WHERE key IN {keys:Array(UInt128)}"
-        stored = {key for (key,) in self._writer.rows(sql, {"keys": [batch.keys[i] for i in unique]})}
-        nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
-        low = min((r.offset for r in batch.records), default=0)
-        there = set(
-            self._writer.rows(
-                "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}",
-                {"n": nodes, "low": low},
-            )
-        )
-        ids = [i for i in unique if batch.keys[i] not in stored]
-        return ids, [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
 
     # ---- one batch
 
@@ -276,7 +269,7 @@ class Box:
         if touched.by_profile:
             version = self._next_version()
             work = {profile: Work(touch, _PART, version) for profile, touch in touched.by_profile.items()}
-            self._profiles.see_to(work, frozenset() if again else touched.fresh)
+            self._profiles.see_to(work, frozenset() if again else touched.fresh - self._events.moved)
         self._recent.position = self._teller.position
 
     def _next_version(self) -> int:
@@ -311,7 +304,7 @@ class Box:
         }
 
     def _landed(self, positions: Positions) -> None:
-        self._log.commit(GROUP, positions)
+        self._log.commit(topics.PROJECTIONS, positions)
         self._checkpoint("commit")
         self._committed_identity = positions[topics.IDENTITY][0]
         self._identity.note(self._committed_identity)
@@ -346,7 +339,7 @@ class Box:
             self._rows.published(published)
             self._rows.write_all()
         self._rows.changed()
-        self._states.forget()
+        self.states.forget()
         show_members(self._writer, list(answer), page, self._next_version(), due)
         self._recent.forget(owners=False)
         self._recent.position = self._teller.position
@@ -381,20 +374,16 @@ class Box:
         """Begin a step without events."""
         self._rows.begin(dict(self.positions), dict(self.positions))
 
-    def due_profiles(self, now: int) -> list[int]:
-        """Profiles that are due."""
-        return cold.due(self._writer, now)
-
     def live_profiles(self) -> list[int]:
         return [p for (p,) in self._writer.rows(latest.PROFILES) if self.graph.profile_of(p) == p]
 
     def forget_states(self) -> list[int]:
         """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""
-        return self._states.forget()
+        return self.states.forget()
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._rows.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._rows.close(begin=begin)
 
 
 def _chunks(profiles: Sequence[int]) -> Iterator[Sequence[int]]:

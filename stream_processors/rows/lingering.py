@@ -5,36 +5,28 @@ meanwhile the next rows are collected. Nothing waits for them: views show publis
 `views.recent`), and news about a node comes from the present batch. For one process that holds everything.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple
 
-import pyarrow as pa
-
 from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
+from stream_processors.rows.collected import CollectedProfiles, CollectedRecords, Tables
 from stream_processors.rows.identity import (
-    Decided,
     Folded,
-    Home,
-    ProfileMember,
-    decision_rows,
-    identity_rows,
-    member_rows,
 )
 from stream_processors.rows.inserts import Inserts
-from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import membership_rows, transition_rows
+from stream_processors.rows.profiles import views_of
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import Remembering
-from stream_processors.state.profile import ProfileState
+from stream_processors.state.orders import told_of
 from stream_processors.state.states import Ends, Holders, Looked
 from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
-from stream_processors.views.recent import RecentViews, View
+from stream_processors.views.recent import RecentViews
 from warehouse.client import Writer
 
 _WRITE_AT = 5_000
@@ -46,7 +38,6 @@ _MANY = 2_000
 _RETOLD: Final = -1
 
 Positions = dict[str, dict[int, int]]
-Tables = dict[str, pa.Table]
 
 
 class Linger(NamedTuple):
@@ -56,67 +47,13 @@ class Linger(NamedTuple):
     busy: float = 1.0
 
 
-@dataclass(slots=True)
-class _Profiles:
-    """The profiles of nodes, and the states of profiles when their rows are made."""
-
-    identity: list[Home] = field(default_factory=list)
-    views: dict[int, View] = field(default_factory=dict)
-    states: dict[int, ProfileState] = field(default_factory=dict)
-
-    def tables(self) -> Tables:
-        live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
-        gone = sorted(profile for profile, view in self.views.items() if not view.live)
-        versions = {profile: view.ver for profile, view in self.views.items()}
-        return {
-            "identity": identity_rows(Folded(identity=self.identity)),
-            "views": view_rows(self.views),
-            "profile_rows": profile_rows(live, gone, versions),
-        }
-
-
-@dataclass(slots=True)
-class _Recorded:
-    """The rows of events and records."""
-
-    batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
-    """Each with the indices of the events whose id, and whose row, must be written."""
-    seen: events.Seen = field(default_factory=dict)
-    members: list[ProfileMember] = field(default_factory=list)
-    decisions: list[Decided] = field(default_factory=list)
-    transitions: list[Published] = field(default_factory=list)
-    keys: set[int] = field(default_factory=set)
-    """The nodes and profiles that the rows are about."""
-
-    @property
-    def records(self) -> int:
-        return sum(len(batch) + len(batch.unreadable) + len(batch.aside) for batch, _, _ in self.batches)
-
-    def tables(self, terms: Mapping[int, int]) -> Tables:
-        transitions = transition_rows(self.transitions)
-        batch, ids, rows = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
-        return {
-            "events": events.event_rows(batch, rows),
-            "ids": events.id_rows(batch, ids),
-            "log_rows": events.log_rows(batch, terms),
-            "tellings": events.telling_rows(batch),
-            "traits": events.trait_rows(batch),
-            "consents": events.consent_rows(batch),
-            "identifiers": events.identifier_rows(self.seen),
-            "members": member_rows(Folded(members=self.members)),
-            "decisions": decision_rows(self.decisions),
-            "transitions": transitions,
-            "memberships": membership_rows(transitions),
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class _Landing:
     """A running write, and the positions that may be committed after it."""
 
     positions: Positions
     records: int
-    recorded: _Recorded
+    recorded: CollectedRecords
 
 
 class Lingering:
@@ -143,9 +80,9 @@ class Lingering:
         self._has_landed = landed
         self._began_at = self._changed_at = float("-inf")
         self._landing: _Landing | None = None
-        self._hurried: _Recorded | None = None
-        self._profiles = _Profiles()
-        self._recorded = _Recorded()
+        self._hurried: CollectedRecords | None = None
+        self._profiles = CollectedProfiles()
+        self._recorded = CollectedRecords()
         self._terms: Mapping[int, int] = {}
         self._moved: dict[int, int] = {}
         self._uncommitted = False
@@ -167,6 +104,10 @@ class Lingering:
     def retellings(self, retold: Retold) -> None:
         if retold:
             self._inserts.write("retellings", events.retelling_rows(retold))
+
+    def orders(self, batch: Batch) -> None:
+        if batch.documents and (rows := events.order_rows(batch)).num_rows:
+            self._inserts.write("order_tellings", rows)
 
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         unique = batch.unique()
@@ -238,10 +179,20 @@ class Lingering:
     def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
         if loaded:
             self.settle(loaded)
-            cold.load(self._writer, {node: one.state for node, one in loaded.items()}, self._before, judge)
+            states = {node: one.state for node, one in loaded.items()}
+            cold.load(self._writer, states, self._before, judge)
+            cold.load_orders(self._writer, states, self._told_here(loaded))
         if self._batch is not None:
             new = {node: one for node, one in renewed.items() if one.ends is not ends}
             _count(*self._batch, {**loaded, **new}, judge)
+            _count_orders(self._batch[0], new)
+
+    def _told_here(self, nodes: Container[int]) -> set[int]:
+        """The orders that the batch's events of these nodes tell of: their rows of events are not in the table yet."""
+        if self._batch is None:
+            return set()
+        batch = self._batch[0]
+        return {batch.documents[i] for i in told_of(batch) if batch.nodes[i] and batch.nodes[i][0] in nodes}
 
     # ---- writing
 
@@ -283,9 +234,9 @@ class Lingering:
         """All collected rows are in the warehouse on return. Commits nothing."""
         self._write(self._take_profiles() | self._take_recorded())
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._inserts.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._inserts.close(begin=begin)
 
     def _write(self, tables: Tables) -> None:
         self._land()
@@ -300,12 +251,12 @@ class Lingering:
         self._inserts.begin(self._take_profiles() | self._take_recorded())
 
     def _take_profiles(self) -> Tables:
-        taken, self._profiles = self._profiles, _Profiles()
+        taken, self._profiles = self._profiles, CollectedProfiles()
         self._recent.landing()
         return taken.tables()
 
     def _take_recorded(self) -> Tables:
-        taken, self._recorded = self._recorded, _Recorded()
+        taken, self._recorded = self._recorded, CollectedRecords()
         for known in self._known:
             known.writing()
         return taken.tables(self._terms)
@@ -335,12 +286,12 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
     states = batch.state
     if batch.retold:
         states = [_RETOLD if i in batch.retold else state for i, state in enumerate(states)]
-    columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, states, strict=True)
-    for nodes, kind, time, event, money, counts in columns:
+    columns = zip(batch.nodes, batch.types, batch.times, batch.events, states, strict=True)
+    for nodes, kind, time, event, counts in columns:
         if not nodes or counts != UNIQUE or (one := get(nodes[0])) is None:
             continue
         state = one.state
-        state.add_event(kind, time, money)
+        state.add_event(kind, time)
         leaves = fold_event(state.facts, kind, time, event)
         if (changes := one.changes) is not None:
             changes |= leaves
@@ -350,6 +301,13 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
     for i in batch.writes:
         if batch.state[i] in HEARD and batch.nodes[i] and (one := get(batch.nodes[i][0])):
             _write_traits(one, batch, i, judge)
+
+
+def _count_orders(batch: Batch, holders: Mapping[int, Looked]) -> None:
+    """Fold the orders of which nothing else is told. The state of all others' nodes is loaded."""
+    for i in batch.told_once:
+        if batch.nodes[i] and (one := holders.get(batch.nodes[i][0])):
+            one.state.add_order(batch.types[i], batch.money[i])
 
 
 def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:
@@ -368,13 +326,3 @@ def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:
         state.keep_latest(judge.kept)
     if one.changes is not None:
         one.changes |= judge.leaves_of(changed["trait"], changed["consent"])
-
-
-def _joined(batches: Sequence[tuple[Batch, Sequence[int], Sequence[int]]]) -> tuple[Batch, list[int], list[int]]:
-    """Join several batches into one, with their indices."""
-    joined, ids, rows = Batch(), list[int](), list[int]()
-    for batch, its_ids, its_rows in batches:
-        ids += [len(joined) + i for i in its_ids]
-        rows += [len(joined) + i for i in its_rows]
-        joined.extend(batch)
-    return joined, ids, rows

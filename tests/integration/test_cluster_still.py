@@ -12,8 +12,9 @@ from identity.nodes import to_hex
 from producers.door import Refused
 from producers.incoming import Context, Incoming, Traits, Values
 from tests.effort import few
-from tests.properties.cluster_world import Cluster, Killed
+from tests.properties.cluster_world import Cluster
 from tests.properties.pipeline_world import SOURCES
+from tests.properties.points import Killed
 from tests.properties.segments_world import T0
 from tests.properties.test_pipeline_erasure import check_nothing_left, door_of
 
@@ -39,7 +40,7 @@ def somebody(cluster: Cluster) -> int:
     """Their node. One event has been processed, and another one waits."""
     identified(cluster, "e1", "Shiraz")
     cluster.settle()
-    node = door_of(cluster).node(SOURCES[0], *WHO[0])
+    node = door_of(cluster).identifiers.node(SOURCES[0], *WHO[0])
     assert node is not None
     identified(cluster, "e2", "Isfahan")
     return node

@@ -25,6 +25,7 @@ from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
+from schemas.fact_tables import ALL as FACT_TABLES
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.declarations import Declarations
 from stream_processors.host import generation
@@ -94,7 +95,7 @@ class Box(House):
         self.recent = RecentViews(most=7)
         snapshots = folder / f"box{number}"
         snapshots.mkdir()
-        self._runner_settings: dict[str, Any] = {
+        self.runner_settings: dict[str, Any] = {
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
@@ -107,7 +108,7 @@ class Box(House):
         self.runner.recover()
 
     def _new_runner(self) -> Runner:
-        settings = {"keyring": self.keyring, **self._runner_settings}
+        settings = {"keyring": self.keyring, **self.runner_settings}
         return Runner(self.log, self.warehouse, self.generation, self.clock, **settings)
 
     @property
@@ -128,7 +129,7 @@ class Box(House):
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box.close(begin=False)
         self.open_keys()
         self.runner = self._new_runner()
         self.runner.recover()
@@ -148,7 +149,7 @@ class Box(House):
 
     def rebuild(self) -> None:
         """As after a kill where the tables are of no use: a replay before anything was recovered."""
-        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box.close(begin=False)
         self.replay()
 
     def transitions(self) -> list[dict[str, Any]]:
@@ -179,10 +180,13 @@ _TABLES: Final = {
         ORDER BY segment, profile""",
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
-    "events": "SELECT node, time, type, amount, currency, fact, hex(payload) FROM events ORDER BY ALL",
+    "events": "SELECT node, time, type, amount, currency, fact, doc, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
+    **{table.name: f"SELECT * EXCEPT (part, off) FROM {table.name} FINAL ORDER BY ALL" for table in FACT_TABLES},
+    "identity_log": "SELECT * FROM identity_log FINAL ORDER BY ALL",
+    "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
@@ -231,6 +235,8 @@ STEPS: Final = (2_000, 60_000, 60_001, DAY - 1, DAY, 6 * DAY, 7 * DAY - 2_000, 2
 
 KINDS: Final = ("order.completed",) * 3 + (
     "order.refunded",
+    "order.updated",
+    "order.cancelled",
     "page.viewed",
     "page.viewed",
     "custom.سفارش",

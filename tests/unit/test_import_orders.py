@@ -16,11 +16,11 @@ from rich.console import Console
 from producers.files.events import REFUSED, Event
 from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
-from producers.files.orders import CONTINUED
 from producers.files.report import Report
 from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT
 from schemas.errors import InvalidInput
+from schemas.orders import CONTINUED
 
 HEADER = "receipt,when,card,town,item,label,n,each\n"
 
@@ -48,7 +48,11 @@ def events_of(path: Path, text: str, form: Mapping | None = None, *, weeks: int 
 
 
 def orders(events: list[Event]) -> list[dict[str, Any]]:
-    return [event["data"]["properties"] for event in events if event["type"].startswith("order.")]
+    return [
+        event["data"]["properties"]
+        for event in events
+        if event["type"].startswith("order.") and event["type"] != CONTINUED
+    ]
 
 
 @pytest.fixture
@@ -101,6 +105,13 @@ def test_lines_of_a_document_become_one_order(csv: Path) -> None:
     }
     assert events[0]["data"]["identifiers"] == []
     assert (report.rows, report.anonymous, report.rejected) == (3, 1, {})
+
+
+def test_a_line_keeps_every_value_that_is_not_empty(csv: Path) -> None:
+    line = {"sku": "item", "quantity": "n", "price": "each"}
+    line["properties"] = {"weight": {"column": "town", "read": "number"}, "note": {"column": "label"}}  # type: ignore[assignment]
+    events, _ = events_of(csv, HEADER + "1,2024-07-01 10:00,77,0,a,,1,0.10\n", mapping(line=line, traits={}))
+    assert orders(events)[0]["products"] == [{"sku": "a", "quantity": 1, "price": 0.1, "weight": 0}]
 
 
 def test_equal_lines_all_count(csv: Path) -> None:
