@@ -108,7 +108,8 @@ class Door:
         places: Places | None = None,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more; `returning`: those of them who may come back as somebody new. `places`: where addresses are."""
+        become more; `returning`: those of them who may come back as somebody new, another set when these become
+        less. `places`: where addresses are."""
         self._places = places
         self._sealer = sealer
         self._secret = secret

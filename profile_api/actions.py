@@ -44,6 +44,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "POST /v1/privacy/requests": "privacy.requests.create",
     "GET /v1/privacy/requests/{id}": "privacy.requests.view",
     "POST /v1/privacy/requests/{id}/answered": "privacy.requests.answer",
+    "PUT /v1/privacy/requests/{id}/returning": "privacy.requests.decide",
     "GET /v1/retentions": "retentions.list",
     "POST /v1/retentions": "retentions.create",
     "DELETE /v1/retentions/{name}": "retentions.delete",
