@@ -25,7 +25,7 @@ from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, p
 from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
 from identity.rules import IdentityRules
 from privacy.keyring import DataKey, Name
-from producers import addresses, limits
+from producers import addresses, limits, naming
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value
@@ -37,7 +37,7 @@ from producers.odd import LEFT_OUT, Odd
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
-from schemas import records
+from schemas import accounts, records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
@@ -50,6 +50,8 @@ CUSTOM: Final = "custom"
 IGNORED: Final = "identifier_ignored"
 BLOCKED: Final = "identifier_blocked"
 KEY_IGNORED: Final = "business_key_ignored"
+ACCOUNT_IGNORED: Final = "account_ignored"
+REPORTS_TO_IGNORED: Final = "reports_to_ignored"
 UNPLANNED: Final = "unplanned"
 HINT: Final = "hint"
 SUPPRESSED: Final = "suppressed"
@@ -101,10 +103,12 @@ class _Identifier(NamedTuple):
 
 
 class _Person(NamedTuple):
-    """The identifiers of an event as members of the envelope, and the key under which the rest of it is sealed."""
+    """The identifiers of an event as members of the envelope, the key under which the rest of it is sealed, and the
+    account that one of them names."""
 
     members: bytes
     key: DataKey | None = None
+    account: str | None = None
 
 
 FORGOTTEN: Final = "identifiers: wanted people who were not forgotten, got one who was; send no more of them"
@@ -168,6 +172,7 @@ class Door:
         }
         self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
+        self._accounts = {event.type: member for event in catalog.all() if (member := accounts.member_of(event.type))}
         self._persons: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
@@ -332,6 +337,9 @@ class Door:
             personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
+        member = self._accounts.get(type_)
+        if (member is not None and member in sent) or "groupId" in context or person.account is not None:
+            self._add_account(own, type_, sent, context, person.account, region, odd := odd or Odd())
         if incoming.name is not None:
             personal["name"] = incoming.name
         if odd:
@@ -403,6 +411,45 @@ class Door:
         key = key_of(self._fact_hasher(book, type_), value.encode())
         own["business"] = {"book": book, "key": key, "rank": source.rank}
 
+    def _add_account(
+        self,
+        own: dict[str, object],
+        type_: str,
+        sent: Object,
+        context: Object,
+        identifier: str | None,
+        region: str | None,
+        odd: Odd,
+    ) -> None:
+        """The account that the event belongs to, its parent, and whom the person reports to there. `identifier`: an
+        account that is named among the identifiers."""
+        key = naming.account_of(self._accounts.get(type_), sent, context, identifier)
+        if key is None or self._rules.is_blocked(accounts.IDENTIFIER, key):
+            odd.flag(ACCOUNT_IGNORED)
+            return
+        own["account"] = account = {"key": key}
+        if type_ in accounts.DESCRIBING and "parent_id" in sent:
+            parent = naming.key_in(sent, "parent_id")
+            if parent is not None or sent["parent_id"] in (None, ""):
+                account["parent"] = parent or ""
+            else:
+                odd.flag(ACCOUNT_IGNORED)
+        if type_ in accounts.JOINING and "reports_to" in sent:
+            try:
+                account["reports_to"] = self._superior(sent["reports_to"], region)
+            except InvalidIdentifier:
+                odd.flag(REPORTS_TO_IGNORED)
+
+    def _superior(self, value: object, region: str | None) -> str:
+        """The node of whoever somebody reports to; "" for nobody. Raises `InvalidIdentifier`."""
+        if value is None or value == "":
+            return ""
+        type_, text = naming.identifier_in(_text("reports_to", value))
+        known = self._identifier(type_, text, region if type_ == "phone" else None)
+        if known is None or known.node in self._forgotten:
+            raise InvalidIdentifier("reports_to: wanted somebody, got a value that stands for nobody; leave it out")
+        return to_hex(known.node)
+
     # --- Identifiers ---
 
     def _read_person(
@@ -424,6 +471,7 @@ class Door:
         ignored: list[dict[str, object]] = []
         wrong: InvalidIdentifier | None = None
         blocked = False
+        values, account = _without_account(values)
         for type_, value, *trust in values:
             if value is None or value == "":
                 continue
@@ -442,7 +490,7 @@ class Door:
                 ignored.append({"type": type_, "value": value})
             else:
                 (hints if trust else found).setdefault(known.node, known)
-        if wrong is not None and not (found or hints or blocked or of_nobody):
+        if wrong is not None and not (found or hints or blocked or of_nobody or account):
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
         if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
             raise InvalidEvent(FORGOTTEN, code=SUPPRESSED)
@@ -452,6 +500,8 @@ class Door:
             sorted(found.values(), key=_RANK),
             sorted([hint for node, hint in hints.items() if node not in found], key=_RANK),
         )
+        if account is not None:
+            person = person._replace(account=account)
         if ignored:
             odd.original["/identifiers"] = ignored
         elif len(who) <= LONGEST_CACHED and all(isinstance(value, str) for _, value, *_ in values):
@@ -495,6 +545,14 @@ class Door:
         entry |= {"normaliser": NORMALISER_VERSION, "node": to_hex(node)}
         name = Name(type_, value, normalised)
         return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry, name)
+
+
+def _without_account(values: Values) -> tuple[Values, str | None]:
+    """The identifiers of people, and the account that one of the others names."""
+    named = [str(value) for type_, value, *_ in values if type_ == accounts.IDENTIFIER and isinstance(value, str | int)]
+    if not named:
+        return values, None
+    return [one for one in values if one[0] != accounts.IDENTIFIER], named[0]
 
 
 def _members(values: Object) -> bytes:

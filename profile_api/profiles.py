@@ -51,7 +51,7 @@ WHERE (node, time, part, off) IN (
         fromUnixTimestamp64Milli({{received:Int64}}), {{place:UInt64}}, {{key:UInt128}})
     ORDER BY {NEWEST_FIRST} LIMIT 1 BY key LIMIT {{limit:UInt32}})
 ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
-_END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
+END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
 
 _MATCHES = """live AND ({search:String} = '' OR startsWith(name, {search:String}) OR startsWith(email, {search:String})
        OR profile IN {found:Array(UInt128)})"""
@@ -117,7 +117,7 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
     """A page of a profile's events, newest first in the total order of events (`schemas.order`). Later
     arrivals never shift the pages below a cursor.
     """
-    after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else _END_OF_TIME
+    after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else END_OF_TIME
     bounds = dict(zip(("ms", "received", "place", "key"), after, strict=True))
     nodes = people.nodes_of(deps.reader, profile)
     rows = deps.reader.rows(_TIMELINE, {"nodes": nodes, "type": kind, "limit": limit + 1, **bounds})

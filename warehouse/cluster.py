@@ -24,6 +24,10 @@ SHARDED_BY: Mapping[str, str] = {
     "links": "link",
     "tellings": "fact",
     "retellings": "node",
+    "affiliations": "node",
+    "account_events": "account",
+    "account_traits": "account",
+    "account_parents": "account",
     # all rows of a profile in one place
     "members": "profile",
     "profile_rows": "profile",

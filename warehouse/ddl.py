@@ -3,6 +3,7 @@
 from hashlib import blake2b
 from pathlib import Path
 
+from warehouse import accounts
 from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
@@ -10,6 +11,7 @@ TABLES_SQL = Path(__file__).with_name("tables.sql")
 _VIEWS = {
     "profiles": "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live",
     "counted": "SELECT * FROM {database}.events WHERE key NOT IN (SELECT key FROM {database}.retellings)",
+    "account_money": accounts.money("{database}"),
 }
 
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
+from stream_processors.rows.accounts import account_rows
 from stream_processors.rows.identity import (
     Decided,
     Folded,
@@ -102,6 +103,7 @@ class _Recorded:
             "tellings": events.telling_rows(batch),
             "traits": events.trait_rows(batch),
             "consents": events.consent_rows(batch),
+            **account_rows(batch),
             "identifiers": events.identifier_rows(self.seen),
             "members": member_rows(Folded(members=self.members)),
             "decisions": decision_rows(self.decisions),
