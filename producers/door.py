@@ -28,7 +28,7 @@ from privacy.keyring import DataKey, Name
 from producers import addresses, limits, naming
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
-from producers.facts import business_value
+from producers.facts import business_value, in_camel_case
 from producers.incoming import Incoming, Object, Values
 from producers.limits import MAX_KEYS, check_id, encode
 from producers.money import FIELDS as MONEY_TYPES
@@ -172,7 +172,11 @@ class Door:
         }
         self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
-        self._accounts = {event.type: member for event in catalog.all() if (member := accounts.member_of(event.type))}
+        self._accounts = {
+            event.type: frozenset({member, in_camel_case(member)})
+            for event in catalog.all()
+            if (member := accounts.member_of(event.type))
+        }
         self._persons: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
@@ -337,8 +341,8 @@ class Door:
             personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
-        member = self._accounts.get(type_)
-        if (member is not None and member in sent) or "groupId" in context or person.account is not None:
+        members = self._accounts.get(type_)
+        if (members is not None and not members.isdisjoint(sent)) or "groupId" in context or person.account is not None:
             self._add_account(own, type_, sent, context, person.account, region, odd := odd or Odd())
         if incoming.name is not None:
             personal["name"] = incoming.name
@@ -423,7 +427,7 @@ class Door:
     ) -> None:
         """The account that the event belongs to, its parent, and whom the person reports to there. `identifier`: an
         account that is named among the identifiers."""
-        key = naming.account_of(self._accounts.get(type_), sent, context, identifier)
+        key = naming.account_of(accounts.member_of(type_), sent, context, identifier)
         if key is None or self._rules.is_blocked(accounts.IDENTIFIER, key):
             odd.flag(ACCOUNT_IGNORED)
             return

@@ -75,7 +75,7 @@ class Business(Contract):
     rank: int = Field(ge=0, description="Rank of the source at that time; of several reports the lowest rank counts.")
 
 
-class Account(Contract):
+class NamedAccount(Contract):
     """The account that an event names, and what it says of that besides traits and a role."""
 
     key: ShortText = Field(description="The sender's own id of the account, in its standard spelling.")
@@ -139,7 +139,7 @@ class Envelope(Contract):
     consent: dict[str, bool | str] | None = Field(default=None, description="Purpose -> the person's choice.")
     money: Money | None = None
     business: Business | None = Field(default=None, description="Present if the business key of the type was sent.")
-    account: Account | None = Field(
+    account: NamedAccount | None = Field(
         default=None, description="The account that the event belongs to: docs/accounts.md."
     )
     name: str | None = Field(default=None, description="Name of the track event as sent.")

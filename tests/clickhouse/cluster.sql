@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS default_g1.events_local ON CLUSTER 'simorgh' (
     fact        UInt128 CODEC(ZSTD(1)),
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
+    account     String CODEC(ZSTD(1)),
     payload     String CODEC(ZSTD(3))
 ) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
@@ -218,8 +219,61 @@ CREATE TABLE IF NOT EXISTS default_g1.consents_local ON CLUSTER 'simorgh' (
 
 CREATE TABLE IF NOT EXISTS default_g1.consents ON CLUSTER 'simorgh' AS default_g1.consents_local ENGINE = Distributed('simorgh', 'default_g1', 'consents_local', cityHash64(node));
 
+CREATE TABLE IF NOT EXISTS default_g1.account_events_local ON CLUSTER 'simorgh' (
+    account     String,
+    time        DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    part        UInt16,
+    off         UInt64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    place       UInt64 CODEC(ZSTD(1)),
+    key         UInt128 CODEC(NONE),
+    node        UInt128,
+    type        LowCardinality(String),
+    states      UInt8,
+    amount      Decimal(38, 6) CODEC(ZSTD(1)),
+    currency    LowCardinality(String)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (account, time, part, off) SETTINGS index_granularity = 512;
+
+CREATE TABLE IF NOT EXISTS default_g1.account_events ON CLUSTER 'simorgh' AS default_g1.account_events_local ENGINE = Distributed('simorgh', 'default_g1', 'account_events_local', cityHash64(account));
+
+CREATE TABLE IF NOT EXISTS default_g1.affiliations_local ON CLUSTER 'simorgh' (
+    node       UInt128,
+    account    String,
+    ver        UInt256,
+    joined     UInt8,
+    role       Nullable(String),
+    reports_to Nullable(UInt128),
+    source     LowCardinality(String),
+    channel    LowCardinality(String)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (node, account, ver) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.affiliations ON CLUSTER 'simorgh' AS default_g1.affiliations_local ENGINE = Distributed('simorgh', 'default_g1', 'affiliations_local', cityHash64(node));
+
+CREATE TABLE IF NOT EXISTS default_g1.account_traits_local ON CLUSTER 'simorgh' (
+    account String,
+    name    String,
+    node    UInt128,
+    value   Nullable(String),
+    clear   UInt8,
+    ver     UInt256,
+    source  LowCardinality(String),
+    channel LowCardinality(String)
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', ver) ORDER BY (account, name, node) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.account_traits ON CLUSTER 'simorgh' AS default_g1.account_traits_local ENGINE = Distributed('simorgh', 'default_g1', 'account_traits_local', cityHash64(account));
+
+CREATE TABLE IF NOT EXISTS default_g1.account_parents_local ON CLUSTER 'simorgh' (
+    account String,
+    ver     UInt256,
+    parent  String
+) ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}') ORDER BY (account, ver) SETTINGS index_granularity = 256;
+
+CREATE TABLE IF NOT EXISTS default_g1.account_parents ON CLUSTER 'simorgh' AS default_g1.account_parents_local ENGINE = Distributed('simorgh', 'default_g1', 'account_parents_local', cityHash64(account));
+
 CREATE OR REPLACE VIEW default_g1.profiles ON CLUSTER 'simorgh' AS SELECT * EXCEPT (ver, live, due) FROM default_g1.profile_rows FINAL WHERE live;
 
 CREATE OR REPLACE VIEW default_g1.counted ON CLUSTER 'simorgh' AS SELECT * FROM default_g1.events WHERE key NOT IN (SELECT key FROM default_g1.retellings);
+
+CREATE OR REPLACE VIEW default_g1.account_money ON CLUSTER 'simorgh' AS SELECT key, node, time, type, amount, currency, multiIf(named != '', named, length(arrayFilter(one -> arrayLast(step -> step.2 = one AND step.1 <= (bitShiftLeft(toUInt256(toUnixTimestamp64Milli(time)), 212) + bitShiftLeft(toUInt256(toUnixTimestamp64Milli(received_at)), 168) + bitShiftLeft(toUInt256(place), 128) + toUInt256(key)), steps).3 = 1, arrayDistinct(steps.2))) = 1, arrayElement(arrayFilter(one -> arrayLast(step -> step.2 = one AND step.1 <= (bitShiftLeft(toUInt256(toUnixTimestamp64Milli(time)), 212) + bitShiftLeft(toUInt256(toUnixTimestamp64Milli(received_at)), 168) + bitShiftLeft(toUInt256(place), 128) + toUInt256(key)), steps).3 = 1, arrayDistinct(steps.2)), 1), 'unassigned') AS account FROM (SELECT key, node, time, received_at, place, type, amount, currency, account AS named FROM default_g1.events WHERE currency != '' AND key NOT IN (SELECT key FROM default_g1.retellings) LIMIT 1 BY key) AS happened LEFT JOIN (SELECT node, steps FROM (SELECT node, argMax(profile, ver) AS profile FROM default_g1.identity GROUP BY node HAVING profile != 0) AS known INNER JOIN (SELECT profile, arraySort(groupArray((ver, account, joined))) AS steps FROM (SELECT profile, account, ver, joined, lagInFrame(joined, 1, 0) OVER (PARTITION BY profile, account ORDER BY ver ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS before FROM (SELECT node, account, ver, joined FROM default_g1.affiliations WHERE 1) AS said INNER JOIN (SELECT node, argMax(profile, ver) AS profile FROM default_g1.identity GROUP BY node HAVING profile != 0) AS people USING node) WHERE joined != before GROUP BY profile) AS said USING profile) AS people USING node;
 
 DROP DATABASE IF EXISTS default_g1 ON CLUSTER 'simorgh' SYNC;
