@@ -15,11 +15,12 @@ from profile_api.branches import Branches, Said, folded
 from profile_api.call import note
 from profile_api.cursors import read_cursor, write_cursor
 from profile_api.deps import ApiDeps, Deps
-from profile_api.models.accounts import Account, AccountTree, MemberPage
+from profile_api.models.accounts import Account, AccountPage, AccountTree, MemberPage
 from profile_api.models.examples import example
 from profile_api.models.profiles import EventPage
 from profile_api.params import Cursor, Limit, PathText
 from profile_api.permits import ForPurpose
+from profile_api.places import views_of
 from profile_api.profiles import END_OF_TIME, names_of
 from profile_api.replies import JsonReply, page
 from profile_api.routes import guarded
@@ -196,18 +197,14 @@ def members(deps: ApiDeps, key: str, limit: int, cursor: str | None, purpose: st
     shown = rows[:limit]
     following = write_cursor(deps.secret, "account members", [shown[-1]["profile"]]) if len(rows) > limit else None
     full = people.rows_of(deps, [row["profile"] for row in shown])
-    superiors = deps.views.owners(row["superior"] for row in shown if row["superior"])
-    note(profiles=superiors.values())
     items = [
         {
             "profile_id": profile_id(row["profile"]),
-            "since": iso(row["since_ms"]),
-            "role": row["role"] or None,
-            "reports_to": profile_id(superior) if (superior := superiors.get(row["superior"])) else None,
+            **place,
             "traits": person["traits"],
             "identities": views.identities(person["identifiers"]),
         }
-        for row in shown
+        for row, place in zip(shown, views_of(deps, shown), strict=True)
         if (person := full.get(row["profile"])) is not None
         and (purpose is None or permits.is_allowed(deps, person, purpose))
     ]
@@ -229,6 +226,29 @@ def timeline(deps: ApiDeps, key: str, limit: int, cursor: str | None, kind: str)
 
 
 routes = guarded("accounts", "/v1/accounts")
+
+
+@routes.get("", response_model=AccountPage, responses=example(AccountPage))
+@scope(READ)
+@reads_much
+def list_accounts(
+    deps: Deps,
+    search: Annotated[
+        str, Query(max_length=contract.MAX_KEY, description="The beginning of a key.", examples=["acme"])
+    ] = "",
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> JsonReply:
+    """List the accounts that events name, by key."""
+    people.require_everybody(deps)
+    after = read_cursor(deps.secret, "accounts", cursor, (str,))[0] if cursor else ""
+    rows = deps.reader.rows(accounts.LIST, {"after": after, "beginning": search, "limit": limit + 1})
+    keys = [row["account"] for row in rows[:limit]]
+    following = write_cursor(deps.secret, "accounts", [keys[-1]]) if len(rows) > limit else None
+    traits, members = traits_of(deps, keys), headcounts(deps, keys)
+    items = [{"key": key, "traits": traits[key], "members": members.get(key, 0)} for key in keys]
+    return JsonReply(page(items, following))
+
 
 AccountKey = Annotated[
     PathText,

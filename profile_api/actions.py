@@ -44,6 +44,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "POST /v1/privacy/requests": "privacy.requests.create",
     "GET /v1/privacy/requests/{id}": "privacy.requests.view",
     "POST /v1/privacy/requests/{id}/answered": "privacy.requests.answer",
+    "GET /v1/accounts": "accounts.list",
     "GET /v1/accounts/{key}": "accounts.view",
     "GET /v1/accounts/{key}/timeline": "accounts.timeline",
     "GET /v1/accounts/{key}/members": "accounts.members",

@@ -89,17 +89,33 @@ FROM events WHERE (node, time, part, off) IN (
 ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
 """A page of the events of one account, newest first."""
 
-_FOLDED: Final = f"""SELECT account, profile, argMax(joined, ver) AS is_member, maxIf(ver, joined = 0) AS left_at,
+_AS_MEMBER: Final = """argMax(joined, ver) AS is_member, maxIf(ver, joined = 0) AS left_at,
     arrayFilter(one -> one > left_at, groupArrayIf(ver, joined = 1)) AS since,
     argMaxIf(ifNull(role, ''), ver, isNotNull(role)) AS role_now,
-    argMaxIf(ifNull(reports_to, toUInt128(0)), ver, isNotNull(reports_to)) AS superior
+    argMaxIf(ifNull(reports_to, toUInt128(0)), ver, isNotNull(reports_to)) AS superior"""
+"""What holds of one person in one account."""
+
+_SHOWN: Final = f"{MOMENT_OF.format(ver='arrayMin(since)')} AS since_ms, role_now AS role, superior"
+
+_FOLDED: Final = f"""SELECT account, profile, {_AS_MEMBER}
 FROM (SELECT * FROM affiliations WHERE account IN {{accounts:Array(String)}} AND node IN ({_STATED})) AS said
 INNER JOIN (SELECT node, home AS profile FROM ({latest.homes(f"node IN ({_STATED})")}) WHERE home != 0) AS people
 USING node GROUP BY account, profile HAVING is_member = 1"""
 
-MEMBERS: Final = f"""SELECT profile, {MOMENT_OF.format(ver="arrayMin(since)")} AS since_ms, role_now AS role, superior
+MEMBERS: Final = f"""SELECT profile, {_SHOWN}
 FROM ({_FOLDED}) WHERE profile > {{after:UInt128}} ORDER BY profile LIMIT {{limit:UInt32}}"""
 """A page of the members of one account, by profile: since when, their role, and the node of whom they report to."""
+
+OF_PERSON: Final = f"""SELECT account, {_SHOWN} FROM (
+    SELECT account, {_AS_MEMBER} FROM affiliations WHERE node IN {{nodes:Array(UInt128)}}
+    GROUP BY account HAVING is_member = 1) ORDER BY account"""
+"""The accounts of the person with these nodes."""
+
+SAID_OF_PERSON: Final = f"""SELECT account, joined, role, source, channel, {MOMENT_OF.format(ver="ver")} AS ms
+FROM affiliations FINAL WHERE node IN {{nodes:Array(UInt128)}} ORDER BY ver LIMIT 100000"""
+
+LIST: Final = """SELECT DISTINCT account FROM account_events
+WHERE account > {after:String} AND startsWith(account, {beginning:String}) ORDER BY account LIMIT {limit:UInt32}"""
 
 HEADCOUNT: Final = f"SELECT account, count() AS members FROM ({_FOLDED}) GROUP BY account"
 

@@ -55,6 +55,20 @@ class Account(BaseModel):
     freshness: Freshness
 
 
+class ListedAccount(BaseModel):
+    key: str
+    traits: Annotated[dict[str, Any], ACCOUNT_TRAITS]
+    members: int
+
+
+class AccountPage(BaseModel):
+    model_config = with_example(
+        {"items": [{"key": "acme", "traits": {"name": "Acme"}, "members": 3}], "next_cursor": None}
+    )
+    items: list[ListedAccount]
+    next_cursor: str | None
+
+
 class Member(BaseModel):
     """A person in an account. `reports_to`: the profile of another person; null if nobody is named, or nobody has the
     identifier that was named."""

@@ -158,6 +158,12 @@ def test_an_account_with_its_people_through_merges_splits_and_erasure(client: Cl
     assert [(one["account"], one["parent"]) for one in tree["refused"]] == [("acme", "acme-isfahan")]
     assert client.get("/v1/accounts/acme-isfahan/tree")["above"] == ["acme"]
     assert members(client) == {"buyer": "buyer", "boss": "director", "buyer-2": None}
+    listed = client.get("/v1/accounts", search="acme", limit=1)
+    assert [(one["key"], one["members"]) for one in listed["items"]] == [("acme", 3)]
+    [other] = client.get("/v1/accounts", search="acme", cursor=listed["next_cursor"])["items"]
+    assert other["key"] == "acme-isfahan"
+    [place] = client.profile("user_id:buyer", include="accounts")["accounts"]
+    assert (place["key"], place["role"]) == ("acme", "buyer")
     boss = client.profile("user_id:boss")["profile_id"]
     assert {one["reports_to"] for one in client.get("/v1/accounts/acme/members")["items"]} == {boss, None}
 

@@ -79,6 +79,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("GET", "/v1/events"): "read",
     ("GET", "/v1/events/conflicts"): "read",
     ("POST", "/v1/events/known"): "read",
+    ("GET", "/v1/accounts"): "read",
     ("GET", "/v1/accounts/{key}"): "read",
     ("GET", "/v1/accounts/{key}/timeline"): "read",
     ("GET", "/v1/accounts/{key}/members"): "read",
