@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from producers.door import HINT
+from producers.identifiers import HINT
 from producers.incoming import ClaimedAt, Context, Incoming, Object, Traits
 from producers.odd import Odd
 from producers.parsing import invalid_json, parse

@@ -9,31 +9,25 @@ it has not seen lately.
 
 import base64
 import hashlib
-import json
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice, product
-from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from eventlog.port import Message
-from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, node_of, present_node, to_hex
-from identity.normalise import NO_REGION, NORMALISER_VERSION, normalise
+from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, to_hex
 from identity.rules import IdentityRules
-from privacy.keyring import DataKey, Name
 from producers import addresses, limits, naming
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value, in_camel_case
-from producers.incoming import Incoming, Object, Values
-from producers.limits import MAX_KEYS, check_id, encode
+from producers.identifiers import FORGOTTEN, SUPPRESSED, Identifiers
+from producers.incoming import Incoming, Object
+from producers.limits import MAX_KEYS, check_id, encode, encode_members
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
+from producers.parsing import dump
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
@@ -41,33 +35,21 @@ from schemas import accounts, records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
-from schemas.recent import Recent
 from schemas.records import Rejection
 
 IDENTIFIED: Final = "profile.identified"
 CUSTOM: Final = "custom"
 
-IGNORED: Final = "identifier_ignored"
-BLOCKED: Final = "identifier_blocked"
 KEY_IGNORED: Final = "business_key_ignored"
 ACCOUNT_IGNORED: Final = "account_ignored"
 REPORTS_TO_IGNORED: Final = "reports_to_ignored"
 UNPLANNED: Final = "unplanned"
-HINT: Final = "hint"
-SUPPRESSED: Final = "suppressed"
-"""Of an event that names somebody who was forgotten: it is counted and not kept."""
 
 _OBJECTS: Final = ("/properties", "/traits", "/context", "/properties/traits")
 
 CACHED_REQUESTS: Final = 64
 CACHED_BOOKS: Final = 1024
 """Of each type."""
-CACHED_PERSONS: Final = 65_536
-CACHED_IDENTIFIERS: Final = 16_384
-"""The same people return again and again, and a phone number costs libphonenumber 100 µs. Some 60 MB when full."""
-
-LONGEST_CACHED: Final = 400
-"""The largest size in bytes of a cached person's identifiers: the cache must stay small, whatever is sent."""
 
 
 class Refused(NamedTuple):
@@ -90,32 +72,6 @@ class _Planned:
 
     dataschema: str
     is_valid: Callable[[Object], bool]
-
-
-class _Identifier(NamedTuple):
-    """`rank`: the lowest comes first. `subject`: the envelope's, if this is the anchor."""
-
-    rank: int
-    node: int
-    subject: str
-    entry: dict[str, object]
-    name: Name
-
-
-class _Person(NamedTuple):
-    """The identifiers of an event as members of the envelope, the key under which the rest of it is sealed, and the
-    account that one of them names."""
-
-    members: bytes
-    key: DataKey | None = None
-    account: str | None = None
-
-
-FORGOTTEN: Final = "identifiers: wanted people who were not forgotten, got one who was; send no more of them"
-_MOST_TEXTS: Final = 200
-"""That are looked at in what cannot be read as an event."""
-
-_RANK: Final = attrgetter("rank")
 
 
 class Defaults(NamedTuple):
@@ -152,16 +108,9 @@ class Door:
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
         become more; `returning`: those of them who may come back as somebody new."""
-        self._forgotten_now = forgotten
-        self._returning_now = returning
-        self._forgotten: Collection[int] = ()
-        self._returning: Collection[int] = ()
-        self._forgotten_count = 0
         self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
-        self._rules_now = rules
-        self._rules = rules()
         self._asked_at: int | None = None
         self._catalog = catalog
         self._new_id = new_id
@@ -177,10 +126,19 @@ class Door:
             for event in catalog.all()
             if (member := accounts.member_of(event.type))
         }
-        self._persons: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
+        self.identifiers = Identifiers(
+            secret,
+            workspace,
+            rules,
+            self._region,
+            budgets=budgets,
+            sealer=sealer,
+            forgotten=forgotten,
+            returning=returning,
+        )
+        self._persons = self.identifiers.cached
         self._fact_hasher = lru_cache(CACHED_BOOKS)(partial(fact_hasher, secret, workspace))
         self._shared = lru_cache(CACHED_REQUESTS)(self._read_shared)
-        self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
     def admit(self, incoming: Incoming, raw: bytes | Object) -> Verdict:
         """Check the event and make its record. Never raises because of the event.
@@ -219,8 +177,8 @@ class Door:
         what a retry needs to know of the vendor's request that it came in."""
         safe_id = id if _is_id(id) else self._new_id()
         if received_at != self._asked_at:
-            self._follow_rules(received_at)
-        if error.code == SUPPRESSED or (self._forgotten and self._names_forgotten(raw)):
+            self._follow(received_at)
+        if error.code == SUPPRESSED or self.identifiers.names_forgotten(raw):
             return Refused(safe_id, SUPPRESSED, FORGOTTEN, None)
         payload = raw if isinstance(raw, bytes) else dump(raw)
         if webhook is None:  # a signature covers every byte
@@ -245,34 +203,10 @@ class Door:
         """An event of the log as it was read, for the log once more; None where its person was forgotten."""
         return value if self._sealer is None else self._sealer.again(value)
 
-    def node(self, source: Source, type_: str, value: object) -> int | None:
-        """The node of an identifier as this source sends it; None for one that is invalid or blocked."""
-        region = (source.region or self._region) if type_ == "phone" else None
-        try:
-            known = self._identifier(type_, _text(type_, value), region)
-        except InvalidIdentifier:
-            return None
-        return None if known is None else known.node
-
-    def _names_forgotten(self, raw: bytes | Object) -> bool:
-        """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""
-        try:
-            texts = list(islice(_scalars(orjson.loads(raw) if isinstance(raw, bytes) else raw), _MOST_TEXTS))
-        except orjson.JSONDecodeError:
-            return False
-        for type_, text in product(self._rules.priorities, texts):
-            with suppress(InvalidIdentifier):
-                known = self._identifier(type_, _text(type_, text), self._region if type_ == "phone" else None)
-                if known is not None and known.node in self._forgotten:
-                    return True
-        return False
-
-    def forget_cached(self) -> None:
-        """Empty the caches of identifiers."""
-        self._persons.clear()
-        self._identifier.cache_clear()
-        if self._sealer is not None:
-            self._sealer.forget_cached()
+    def _follow(self, now: int) -> None:
+        """The rules of this moment, and who was forgotten."""
+        self._asked_at = now
+        self.identifiers.follow()
 
     # --- The envelope: parts that many events share are written once ---
 
@@ -292,7 +226,7 @@ class Door:
         if len(traits) > MAX_KEYS or len(properties) > MAX_KEYS:
             raise limits.too_many_keys(traits, properties)
         if received_at != self._asked_at:
-            self._follow_rules(received_at)
+            self._follow(received_at)
         flags: tuple[str, ...] = ()
         sent = properties
         planned = self._planned.get(type_)
@@ -308,7 +242,7 @@ class Door:
         who = dump(values) if region is None else dump((region, values))
         person = self._persons[who]
         if person is None:
-            person = self._read_person(
+            person = self.identifiers.read(
                 values, region, who, source, received_at, odd := odd or Odd(), incoming.of_nobody
             )
         time, corrected = correct(original, sent_at, received_at, source.trusts_clock, self._transit)
@@ -343,7 +277,8 @@ class Door:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
         members = self._accounts.get(type_)
         if (members is not None and not members.isdisjoint(sent)) or "groupId" in context or person.account is not None:
-            self._add_account(own, type_, sent, context, person.account, region, odd := odd or Odd())
+            for flag in self._add_account(own, type_, sent, context, person.account, source):
+                (odd := odd or Odd()).flag(flag)
         if incoming.name is not None:
             personal["name"] = incoming.name
         if odd:
@@ -377,7 +312,7 @@ class Door:
         }
         if sent_at is not None:
             members["sent_at"] = iso(sent_at)
-        return b"{" + _members(members), event_hasher(self._secret, self._workspace, source)
+        return b"{" + encode_members(members), event_hasher(self._secret, self._workspace, source)
 
     def _fit(self, type_: str, traits: Object, properties: Object, source: Source, odd: Odd) -> tuple[Object, Object]:
         """Traits and properties converted to the schema. Raises `InvalidEvent` if they do not fit and the source
@@ -408,7 +343,7 @@ class Door:
         self, own: dict[str, object], type_: str, member: str, value: str, source: Source, odd: Odd
     ) -> None:
         """The fact that the event reports. A junk key does not count."""
-        if self._rules.is_blocked(member, value):
+        if self.identifiers.rules.is_blocked(member, value):
             odd.flag(KEY_IGNORED)
             return
         book = source.book or source.id
@@ -416,168 +351,32 @@ class Door:
         own["business"] = {"book": book, "key": key, "rank": source.rank}
 
     def _add_account(
-        self,
-        own: dict[str, object],
-        type_: str,
-        sent: Object,
-        context: Object,
-        identifier: str | None,
-        region: str | None,
-        odd: Odd,
-    ) -> None:
-        """The account that the event belongs to, its parent, and whom the person reports to there. `identifier`: an
-        account that is named among the identifiers."""
+        self, own: dict[str, object], type_: str, sent: Object, context: Object, identifier: str | None, source: Source
+    ) -> list[str]:
+        """The account that the event belongs to, its parent, and whom the person reports to there. Returns flags.
+        `identifier`: an account that is named among the identifiers."""
         key = naming.account_of(accounts.member_of(type_), sent, context, identifier)
-        if key is None or self._rules.is_blocked(accounts.IDENTIFIER, key):
-            odd.flag(ACCOUNT_IGNORED)
-            return
+        if key is None or self.identifiers.rules.is_blocked(accounts.IDENTIFIER, key):
+            given = [sent.get(name) for name in self._accounts.get(type_, ())]
+            is_empty = all(value is None or value == "" for value in (*given, context.get("groupId"), identifier))
+            return [] if is_empty else [ACCOUNT_IGNORED]
         own["account"] = account = {"key": key}
+        flags = []
         if type_ in accounts.DESCRIBING and "parent_id" in sent:
             parent = naming.key_in(sent, "parent_id")
-            if parent is not None or sent["parent_id"] in (None, ""):
-                account["parent"] = parent or ""
+            if parent is not None and not self.identifiers.rules.is_blocked(accounts.IDENTIFIER, parent):
+                account["parent"] = parent
+            elif sent["parent_id"] in (None, ""):
+                account["parent"] = ""
             else:
-                odd.flag(ACCOUNT_IGNORED)
+                flags.append(ACCOUNT_IGNORED)
         if type_ in accounts.JOINING and "reports_to" in sent:
+            named = naming.identifier_in(sent["reports_to"])
             try:
-                account["reports_to"] = self._superior(sent["reports_to"], region)
+                account["reports_to"] = to_hex(self.identifiers.somebody(source, *named)) if named else ""
             except InvalidIdentifier:
-                odd.flag(REPORTS_TO_IGNORED)
-
-    def _superior(self, value: object, region: str | None) -> str:
-        """The node of whoever somebody reports to; "" for nobody. Raises `InvalidIdentifier`."""
-        if value is None or value == "":
-            return ""
-        type_, text = naming.identifier_in(_text("reports_to", value))
-        known = self._identifier(type_, text, region if type_ == "phone" else None)
-        if known is None or known.node in self._forgotten:
-            raise InvalidIdentifier("reports_to: wanted somebody, got a value that stands for nobody; leave it out")
-        return to_hex(known.node)
-
-    # --- Identifiers ---
-
-    def _read_person(
-        self,
-        values: Values,
-        region: str | None,
-        who: bytes,
-        source: Source,
-        received_at: int,
-        odd: Odd,
-        of_nobody: bool,
-    ) -> _Person:
-        """`identifiers` and `subject` of the envelope as JSON, cached under `who`. Invalid identifiers are noted in
-        `odd`. Raises `InvalidEvent` if an event must identify somebody and all its identifiers are invalid, or if one
-        is of somebody who was forgotten.
-        """
-        found: dict[int, _Identifier] = {}
-        hints: dict[int, _Identifier] = {}
-        ignored: list[dict[str, object]] = []
-        wrong: InvalidIdentifier | None = None
-        blocked = False
-        values, account = _without_account(values)
-        for type_, value, *trust in values:
-            if value is None or value == "":
-                continue
-            try:
-                known = self._identifier(type_, _text(type_, value), region if type_ == "phone" else None)
-            except InvalidIdentifier as error:
-                wrong = wrong or error
-                odd.flag(IGNORED)
-                if error.code == NO_REGION:
-                    odd.flag(NO_REGION)
-                ignored.append({"type": type_, "value": value})
-                continue
-            if known is None:
-                blocked = True
-                odd.flag(BLOCKED)
-                ignored.append({"type": type_, "value": value})
-            else:
-                (hints if trust else found).setdefault(known.node, known)
-        if wrong is not None and not (found or hints or blocked or of_nobody or account):
-            raise InvalidEvent(wrong.message, code=wrong.code) from wrong
-        if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
-            raise InvalidEvent(FORGOTTEN, code=SUPPRESSED)
-        if self._budgets is not None:
-            self._budgets.identifiers(source, found.keys() | hints.keys(), received_at)
-        person = self._person(
-            sorted(found.values(), key=_RANK),
-            sorted([hint for node, hint in hints.items() if node not in found], key=_RANK),
-        )
-        if account is not None:
-            person = person._replace(account=account)
-        if ignored:
-            odd.original["/identifiers"] = ignored
-        elif len(who) <= LONGEST_CACHED and all(isinstance(value, str) for _, value, *_ in values):
-            self._persons.put(who, person)
-        return person
-
-    def _person(self, identifiers: Sequence[_Identifier], hints: Sequence[_Identifier]) -> _Person:
-        """Hints stand behind all others: the first identifier is the anchor, unless it is one of them."""
-        entries = [identifier.entry for identifier in identifiers]
-        entries += [{**hint.entry, "trust": HINT} for hint in hints]
-        members: dict[str, object] = {"identifiers": entries}
-        if self._sealer is not None:
-            key = self._sealer.key_of([(one.node, one.name) for one in (*identifiers, *hints)])
-            return _Person(_members(members), key)
-        if identifiers:
-            members["subject"] = identifiers[0].subject
-        return _Person(_members(members))
-
-    def _follow_rules(self, now: int) -> None:
-        self._asked_at = now
-        self._forgotten, self._returning = self._forgotten_now(), self._returning_now()
-        if len(self._forgotten) != self._forgotten_count:
-            self._forgotten_count = len(self._forgotten)
-            self.forget_cached()
-        rules = self._rules_now()
-        if rules is not self._rules:
-            self._rules = rules
-            self.forget_cached()
-
-    def _read_identifier(self, type_: str, value: str, region: str | None) -> _Identifier | None:
-        """None if the rules block it. Raises `InvalidIdentifier`."""
-        normalised = normalise(type_, value, region=region)
-        if self._rules.is_blocked(type_, normalised):
-            return None
-        node = node_of(self._secret, self._workspace, type_, normalised)
-        if self._forgotten:
-            node = present_node(self._secret, node, self._forgotten, self._returning)
-        entry: dict[str, object] = {"type": type_}
-        if self._sealer is None:
-            entry |= {"value": value, "normalised": normalised}
-        entry |= {"normaliser": NORMALISER_VERSION, "node": to_hex(node)}
-        name = Name(type_, value, normalised)
-        return _Identifier(self._rules.rank(type_), node, f"{type_}:{normalised}", entry, name)
-
-
-def _without_account(values: Values) -> tuple[Values, str | None]:
-    """The identifiers of people, and the account that one of the others names."""
-    named = [str(value) for type_, value, *_ in values if type_ == accounts.IDENTIFIER and isinstance(value, str | int)]
-    if not named:
-        return values, None
-    return [one for one in values if one[0] != accounts.IDENTIFIER], named[0]
-
-
-def _members(values: Object) -> bytes:
-    """As JSON without the braces, a comma at the end."""
-    return encode(values)[1:-1] + b","
-
-
-def dump(value: object) -> bytes:
-    """Parsed JSON as bytes again, including anything that the parser accepts (deep nesting, lone surrogates, NaN)."""
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        return dump_as_sent(value)
-
-
-def dump_as_sent(value: object) -> bytes:
-    """The same for values outside JSON: NaN stays NaN, half a character becomes an escape."""
-    try:
-        return json.dumps(value).encode()
-    except RecursionError:
-        return b"{}"  # deeper than any parser of ours reads: cannot come from a request
+                flags.append(REPORTS_TO_IGNORED)
+        return flags
 
 
 def _as_text(payload: bytes) -> tuple[str | None, str | None]:
@@ -586,21 +385,6 @@ def _as_text(payload: bytes) -> tuple[str | None, str | None]:
         return payload.decode(), None
     except UnicodeDecodeError:
         return None, base64.b64encode(payload).decode()
-
-
-def _scalars(value: object) -> Iterator[object]:
-    """The texts and numbers in parsed JSON, but for those that are too long for an identifier."""
-    level = [value]
-    while level:
-        deeper: list[object] = []
-        for one in level:
-            if isinstance(one, Mapping):
-                deeper += one.values()
-            elif isinstance(one, list):
-                deeper += one
-            elif isinstance(one, (str, int)) and len(str(one)) <= LONGEST_CACHED:
-                yield one
-        level = deeper
 
 
 def _is_id(id: str) -> bool:
@@ -628,13 +412,3 @@ def _check_objects(odd: Odd) -> None:
                 f"{pointer[1:]}: wanted an object, got something else; send an object, or nothing",
                 code="schema_violation",
             )
-
-
-def _text(type_: str, value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str) or "\x00" in value:
-        raise InvalidIdentifier(
-            f"{type_}: wanted a text without NUL, got something else; send the identifier as a text"
-        )
-    return value

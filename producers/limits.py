@@ -96,6 +96,11 @@ def encode(envelope: Mapping[str, object]) -> bytes:
     return value
 
 
+def encode_members(values: Mapping[str, object]) -> bytes:
+    """As `encode`, without the braces and with a comma at the end."""
+    return encode(values)[1:-1] + b","
+
+
 def _unwritable(error: TypeError) -> InvalidEvent:
     if "surrogates" in str(error):
         return InvalidEvent(

@@ -26,8 +26,11 @@ def key_in(values: Mapping[str, object], member: str) -> str | None:
     return None if key is None or len(key) > accounts.MAX_KEY or "@" in key else key
 
 
-def identifier_in(text: str) -> tuple[str, str]:
-    """Type and value of a person in a text: `type:value`, an email address, or else a user id."""
+def identifier_in(value: object) -> tuple[str, object] | None:
+    """Type and value of a person: `type:value`, an email address, or else a user id. None for nobody."""
+    if value is None or value == "":
+        return None
+    text = str(value)
     if found := _TYPED.fullmatch(text):
         return found[1], found[2]
-    return ("email" if "@" in text else "user_id"), text
+    return ("email" if "@" in text else "user_id"), value

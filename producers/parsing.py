@@ -1,4 +1,4 @@
-"""Request bodies to parsed JSON.
+"""Request bodies to parsed JSON, and back.
 
 JavaScript writes half an emoji as a lone surrogate, Python's SDKs write NaN: neither is JSON, and one such
 event must not cost the other events of its batch.
@@ -38,6 +38,22 @@ def recheck(event: T) -> T:
             code="invalid_json",
         ) from error
     return again
+
+
+def dump(value: object) -> bytes:
+    """Parsed JSON as bytes again, including anything that the parser accepts (deep nesting, lone surrogates, NaN)."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return dump_as_sent(value)
+
+
+def dump_as_sent(value: object) -> bytes:
+    """The same for values outside JSON: NaN stays NaN, half a character becomes an escape."""
+    try:
+        return json.dumps(value).encode()
+    except RecursionError:
+        return b"{}"  # deeper than any parser of ours reads: cannot come from a request
 
 
 def invalid_json(error: orjson.JSONDecodeError) -> InvalidEvent:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
-from producers.door import Door, Refused, Verdict, dump
+from producers.door import Door, Refused, Verdict
 from producers.incoming import ClaimedAt, Context, Incoming, Traits, Values
 from producers.limits import MAX_EVENT, check_size
 from producers.odd import Odd
+from producers.parsing import dump
 from producers.vendors.connector import Connector
 from producers.vendors.mapping import VendorEvent
 from producers.vendors.request import VendorRequest

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from producers import cloudevents, segment
-from producers.door import Door, Refused, Verdict, dump, dump_as_sent
+from producers.door import Door, Refused, Verdict
 from producers.limits import check_size
-from producers.parsing import recheck
+from producers.parsing import dump, dump_as_sent, recheck
 from producers.segment import SharedFields
 from registry.models import Source
 from schemas.catalog import Catalog

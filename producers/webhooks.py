@@ -156,7 +156,9 @@ class Webhooks:
     async def _pass_on(self, message: VendorMessage, asked: list[PrivacyRequest]) -> None:
         """Raises `RequestRefused`."""
         try:
-            await asyncio.to_thread(pass_on, self.collector.registry, message, asked, self.collector.door.node)
+            await asyncio.to_thread(
+                pass_on, self.collector.registry, message, asked, self.collector.door.identifiers.node
+            )
         except SimorghError as error:
             status = 429 if isinstance(error, Backpressure) else 503
             raise RequestRefused(

@@ -11,8 +11,8 @@ from profile_api.models.examples import example
 from profile_api.models.keys import Rehearsed, SecretList, SecretView
 from profile_api.params import Name
 from profile_api.replies import JsonReply, page
-from profile_api.requests import RecordedRequest, SecretChange, SecretIn
 from profile_api.routes import guarded
+from profile_api.source_requests import RecordedRequest, SecretChange, SecretIn
 from registry.models import MOST_SECRETS, Source, SourceSecret
 from registry.scopes import ADMIN
 from schemas.clock import iso, random_id

@@ -13,8 +13,8 @@ from profile_api.models.keys import NewKey, SourcePage
 from profile_api.models.keys import SourceView as SourceAnswer
 from profile_api.params import Name
 from profile_api.replies import JsonReply
-from profile_api.requests import SourceChange, SourceIn
 from profile_api.routes import guarded
+from profile_api.source_requests import SourceChange, SourceIn
 from registry.keys import beginning, new_write_key, sha256_hex
 from registry.models import KeyNote, Source
 from registry.scopes import ADMIN

@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import orjson
 
-from segments import value_folds
 from segments.computed import ring, rules_of, taken_of, unit, units_of
 from segments.facts import Pass, ProfileFacts
 from segments.folds import earliest
 from segments.live import LiveRules, topological
 from segments.tree import MICROS, Balance, Cases, Computation, EventValue, Ratio, Rule, leaves_in
 from segments.truths import Truth, matcher
-from segments.value_folds import ValueFold, json_text, number_text
+from segments.value_entries import reader
+from segments.value_folds import ValueFold, fold_for
+from segments.value_texts import divided, json_text, number_text
 
 Value = Callable[[Pass], str | None]
 """A computed trait's value as JSON text."""
@@ -83,7 +84,7 @@ class LiveTraits(LiveRules):
         if known is not None:
             return known
         i = self._taken[taken] = _FIRST + len(self._taken)
-        fold = value_folds.fold_for(taken)
+        fold = fold_for(taken)
         self._folds[i] = fold  # type: ignore[assignment]
         if fold.timed:
             self._timed[i] = partial(_due, i, fold)
@@ -92,7 +93,7 @@ class LiveTraits(LiveRules):
             feed = self._fed.get((kind, alike))
             if feed is None:
                 feed = self._fed[kind, alike] = []
-                read = value_folds.reader(alike)
+                read = reader(alike)
                 self._values_of.setdefault(kind, []).append((matcher(taken), read, feed))
             feed.append((i, fold.add))
             if taken.looks_into:
@@ -266,7 +267,7 @@ def in_order(rules: Mapping[str, Rule], traits: Mapping[str, Computation]) -> tu
 def _ratio(above: int | None, below: int | None) -> str | None:
     if not below:
         return None
-    return number_text(value_folds.divided((above or 0) * MICROS, below))
+    return number_text(divided((above or 0) * MICROS, below))
 
 
 def _balance(numbers: Sequence[tuple[int, int | None]]) -> str | None:

@@ -30,8 +30,8 @@ from segments.tree import (
     Scalar,
     SegmentRef,
 )
-from segments.value_folds import json_text
 from segments.value_readings import balance_text, differing, ratio_text, value_readings, value_text
+from segments.value_texts import json_text
 from warehouse import latest
 
 Resolve = Callable[[str], Rule]

@@ -6,29 +6,18 @@ there is no value then. What the order of events decides is folded with its `Pla
 """
 
 from bisect import bisect_right, insort
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
-
 from segments import lifecycle
-from segments.computed import MOST_ITEMS, MOST_TEXT
+from segments.computed import MOST_ITEMS
 from segments.folds import State, earliest
 from segments.tree import MICROS, EventValue
-from segments.truths import getter
-from segments.values import WRITTEN_OUT, at_path, distinct_key, items_of, micros
+from segments.value_entries import Entry, Place
+from segments.value_texts import divided, json_text, list_text, number_text, object_text, reduced, taken_text
+from segments.values import distinct_key
 
-_LARGEST: Final = 10**18 * MICROS
-"""Numbers from here on are no values: neither back end nor reader would keep their digits."""
 _TRIM: Final = 2 * MOST_ITEMS
-
-Place = tuple[int, str, int, str, int]
-"""Time, receipt, place in the request and key of an event, and the place of a value within it: the total order
-(`schemas.order`), with the texts of the envelope, which compare as what they stand for."""
-Entry = tuple[Place, Any]
-"""One value: a number in millionths, (currency, millionths), or a scalar of JSON; None where events are counted."""
-Reads = Callable[[Mapping[str, Any], int], Sequence[Entry]]
 
 
 class ValueFold:
@@ -312,69 +301,6 @@ def fold_for(taken: EventValue) -> ValueFold:  # noqa: PLR0911
             return NumberSums(taken)
 
 
-def reader(taken: EventValue) -> Reads:
-    """The entries of an event (envelope, time in ms)."""
-    placed = _placed if taken.in_order else _at_time
-    if taken.take == "count":
-        return lambda event, time: ((_at_time(event, time, 0), None),)
-    if taken.by_currency:
-        return lambda event, time: [(placed(event, time, 0), money) for money in _money(event)]
-    if taken.by_day:
-        return lambda event, time: ((_at_time(event, time, 0), lifecycle.day_of(time, taken.zone)),)
-    if taken.of in (("hour",), ("weekday",)):
-        part = lifecycle.hour_of if taken.of == ("hour",) else lifecycle.weekday_of
-        return lambda event, time: ((placed(event, time, 0), part(time, taken.zone)),)
-    if taken.take == "open":
-        return _opened(taken)
-    at, read = getter(taken.of or ()), micros if taken.take in ("sum", "avg", "min", "max") else scalar
-
-    def entries(event: Mapping[str, Any], time: int) -> Sequence[Entry]:
-        found = at(event)
-        if found is None:
-            return ()
-        values = [read(item) for item in items_of(found)]
-        return [(placed(event, time, i), value) for i, value in enumerate(values) if value is not None]
-
-    return entries
-
-
-def _opened(taken: EventValue) -> Reads:
-    path = taken.of or ()
-
-    def entries(event: Mapping[str, Any], time: int) -> Sequence[Entry]:
-        values = [one for item in items_of(at_path(event, path)) if (one := scalar(item)) is not None]
-        return [(_placed(event, time, 0), (values[0], event.get("type") in taken.opens))] if values else ()
-
-    return entries
-
-
-def scalar(value: Any) -> Any:
-    """A text, a number or a boolean as it is taken; None for anything else."""
-    if type(value) is str:
-        return value if len(value) <= MOST_TEXT else None
-    if type(value) is bool:
-        return value
-    key = distinct_key(value)
-    return int(key) if type(key) is float and key.is_integer() and abs(key) < WRITTEN_OUT else key
-
-
-def _money(event: Mapping[str, Any]) -> Sequence[tuple[str, int]]:
-    money = event.get("money")
-    if type(money) is not dict or not money.get("currency"):
-        return ()
-    whole, _, part = str(money["amount"]).partition(".")
-    sign = -1 if whole.startswith("-") else 1
-    return ((money["currency"], sign * (abs(int(whole)) * MICROS + int(part[:6].ljust(6, "0")))),)
-
-
-def _at_time(event: Mapping[str, Any], time: int, i: int) -> Place:
-    return time, "", 0, "", i
-
-
-def _placed(event: Mapping[str, Any], time: int, i: int) -> Place:
-    return time, event.get("received_at", ""), event.get("place", 0), event.get("key", ""), i
-
-
 def _place(entry: Entry) -> Place:
     return entry[0]
 
@@ -382,87 +308,3 @@ def _place(entry: Entry) -> Place:
 def _after(entries: Sequence[Entry], time: int) -> int:
     """The index after the entries of up to a time."""
     return bisect_right(entries, (time + 1, "", -1, "", -1), key=_place)
-
-
-def reduced(take: str, values: Sequence[int]) -> int | None:
-    """The number that is made of values in millionths."""
-    if not values:
-        return None
-    match take:
-        case "count":
-            return len(values) * MICROS
-        case "sum":
-            return sum(values)
-        case "avg":
-            return divided(sum(values), len(values))
-        case "min":
-            return min(values)
-        case _:
-            return max(values)
-
-
-def taken_text(taken: EventValue, entries: Sequence[Entry]) -> str | None:
-    """The value of one or more sorted entries."""
-    values = [value for _, value in entries]
-    if taken.by_currency:
-        return _money_text(taken, values)
-    match taken.take:
-        case "first" | "last":
-            return json_text(values[0] if taken.take == "first" else values[-1])
-        case "list":
-            return list_text(values[: -MOST_ITEMS - 1 : -1])
-        case "unique":
-            newest = {distinct_key(value): value for value in reversed(values)}
-            return list_text(list(newest.values())[:MOST_ITEMS])
-        case "most_frequent":
-            return _most_frequent(values)
-        case _:
-            return number_text(reduced(taken.take, values))
-
-
-def _money_text(taken: EventValue, values: Sequence[tuple[str, int]]) -> str | None:
-    amounts: dict[str, list[int]] = {}
-    for currency, value in values:
-        amounts.setdefault(currency, []).append(value)
-    return object_text({currency: reduced(taken.take, some) for currency, some in amounts.items()})
-
-
-def _most_frequent(values: Sequence[Any]) -> str:
-    """Of equally frequent values the first by its JSON text."""
-    counts = Counter(map(json_text, values))
-    most = max(counts.values())
-    return min((text for text, count in counts.items() if count == most), key=str.encode)
-
-
-def divided(above: int, below: int) -> int:
-    """Further digits are cut off."""
-    whole = abs(above) // abs(below)
-    return whole if (above < 0) == (below < 0) else -whole
-
-
-def number_text(number: int | None) -> str | None:
-    """Millionths as a JSON number without zeros at its end; None where it is too large."""
-    if number is None or not -_LARGEST < number < _LARGEST:
-        return None
-    whole, part = divmod(abs(number), MICROS)
-    digits = f"{whole}.{part:06d}".rstrip("0").rstrip(".") if part else str(whole)
-    return f"-{digits}" if number < 0 else digits
-
-
-def object_text(numbers: Mapping[str, int | None]) -> str | None:
-    """A JSON object of numbers, by name."""
-    texts = [(name, number_text(number)) for name, number in sorted(numbers.items())]
-    parts = [f'"{name}":{text}' for name, text in texts if text is not None]
-    return "{" + ",".join(parts) + "}" if parts else None
-
-
-def json_text(value: Any) -> str:
-    """Of a scalar; a whole number may have more than 64 bits."""
-    return str(value) if type(value) is int else orjson.dumps(value).decode()
-
-
-def list_text(values: Sequence[Any]) -> str:
-    try:
-        return orjson.dumps(list(values)).decode()
-    except orjson.JSONEncodeError:
-        return f"[{','.join(map(json_text, values))}]"

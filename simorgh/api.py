@@ -5,18 +5,15 @@ from contextlib import suppress
 from typing import Any
 
 from eventlog.port import EventLog
-from profile_api.deps import ApiDeps, Projections
+from profile_api.deps import Projections
 from profile_api.readiness import Readiness, keys_are_known, log_takes_events, tables_answer
 from profile_api.watch import watch
-from registry.throttle import Throttle
 from schemas import topics
-from schemas.clock import system_clock
 from simorgh.cluster import opened
+from simorgh.faces import api_deps
 from simorgh.front import Stop, binds, run_app
 from simorgh.positions import StagePositions, ViewsHold
-from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
-from simorgh.statements import state_consent
 from simorgh.stores import heavy_queries, open_warehouse
 from stream_processors.flow.events import GROUP as EVENTS_GROUP
 from stream_processors.flow.topology import TOPOLOGY, projections
@@ -44,18 +41,12 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
             live.follow()
             reader = warehouse.reader(live)
             heavy, stop = heavy_queries(settings, reader), Stop()
-            deps = ApiDeps(
-                log=log,
-                registry=base.declarations.registry,
-                reader=reader,
+            deps = api_deps(
+                log,
+                base.declarations,
+                settings,
                 secret=base.secret,
-                workspace=settings.workspace,
-                retry_rejected=lambda record, payload: retry_rejected(
-                    base.log, base.declarations.registry, base.declarations.door, record, payload
-                ),
-                state_consent=lambda stated: state_consent(base.log, base.declarations.door, stated),
-                phone_region=settings.phone_region,
-                allow_private_webhooks=settings.allow_private_webhooks,
+                reader=reader,
                 generation=live,
                 projections=Projections(
                     stages=STAGES,
@@ -72,9 +63,6 @@ def api(settings: Settings, host: str, port: int, ready: Callable[[str], None]) 
                     }
                 ),
                 heavy=heavy,
-                throttle=Throttle(system_clock, settings.failures_per_minute),
-                streams_per_token=settings.streams_per_token,
-                connectors=base.declarations.desk,
                 stopping=stop.asked.is_set,
             )
             stop.at_once.append(heavy.close)

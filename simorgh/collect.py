@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import CollectorRegistry
 
+from eventlog.port import RecordLog
 from producers.fetching import get_past_the_guard
 from producers.metrics import CollectorMetrics
 from producers.router import collector_router
@@ -21,6 +22,7 @@ from schemas.clock import system_clock
 from simorgh.cluster import Base, opened
 from simorgh.front import binds, run_app
 from simorgh.settings import Settings
+from simorgh.shared import DeclarationsFollower
 
 
 def collect(settings: Settings, host: str, port: int, ready: Callable[[str], None]) -> None:
@@ -39,21 +41,32 @@ def _readiness(base: Base) -> Readiness:
 def collector(base: Base, settings: Settings, metrics: CollectorRegistry) -> FastAPI:
     app = FastAPI(title="Simorgh collector", openapi_url="/openapi.json", docs_url=None, redoc_url=None)
     problems.install(app)
-    routes = collector_router(
-        base.log,
-        base.declarations.registry,
-        base.declarations.door,
-        catalog=Catalog.load(),
-        clock=system_clock,
-        metrics=CollectorMetrics(metrics),
-        budgets=base.declarations.budgets,
-        throttle=Throttle(system_clock, settings.failures_per_minute),
-        public_url=settings.public_url,
-        box=base.declarations.box,
-        get=partial(get_past_the_guard, allow_private=settings.allow_private_webhooks),
-    )
+    throttle = Throttle(system_clock, settings.failures_per_minute)
+    routes = collector_routes(base.log, base.declarations, settings, throttle, metrics)
     add_collector(app, routes)
     health.add_health(app, _readiness(base), metrics)
     app.add_middleware(Framing)
     watch(app, metrics, literal_paths(routes))
     return app
+
+
+def collector_routes(
+    log: RecordLog,
+    declarations: DeclarationsFollower,
+    settings: Settings,
+    throttle: Throttle,
+    metrics: CollectorRegistry,
+) -> APIRouter:
+    return collector_router(
+        log,
+        declarations.registry,
+        declarations.door,
+        catalog=Catalog.load(),
+        clock=system_clock,
+        metrics=CollectorMetrics(metrics),
+        budgets=declarations.budgets,
+        throttle=throttle,
+        public_url=settings.public_url,
+        box=declarations.box,
+        get=partial(get_past_the_guard, allow_private=settings.allow_private_webhooks),
+    )

@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -17,16 +16,9 @@ from destinations.senders.choice import senders
 from destinations.stage import TriggerStage
 from eventlog.watched import WatchedLog
 from privacy.log import SealedLog
-from producers.fetching import get_past_the_guard
-from producers.metrics import CollectorMetrics
-from producers.router import collector_router
-from producers.shortcut import add_collector
-from profile_api.deps import ApiDeps, Projections
+from profile_api.deps import Projections
 from profile_api.readiness import Readiness, log_takes_events, stages_run, tables_answer
-from profile_api.watch import literal_paths, watch
-from registry.throttle import Throttle
 from schemas import topics
-from schemas.catalog import Catalog
 from schemas.clock import system_clock
 from schemas.errors import Conflict
 from schemas.retry import Failures, Pauses
@@ -34,13 +26,12 @@ from simorgh import data_keys, secret
 from simorgh.conditions import BoxConditions
 from simorgh.crash import checkpoint_from_environment
 from simorgh.datadir import DataDir, keep_files_private, require_log_where_tables_are
+from simorgh.faces import api_and_collector, api_deps
 from simorgh.logs import OneBox
 from simorgh.metrics import StageMetrics
 from simorgh.retention import expire
-from simorgh.retry import retry_rejected
 from simorgh.settings import Settings
 from simorgh.shared import DeclarationsFollower
-from simorgh.statements import state_consent
 from simorgh.stores import heavy_queries, open_warehouse
 from stream_processors.flow.filling import FillingProgress
 from stream_processors.host import generation
@@ -100,9 +91,8 @@ class Platform:
         self._other_tables = self._migrate()
         self.reader = self.warehouse.reader(lambda: self.generation)
         self.local_token = secrets.token_urlsafe(32)
-        declarations = DeclarationsFollower(self.log, self.settings, self.secret, self.keyring)
-        self.registry, self.door, self.budgets = declarations.registry, declarations.door, declarations.budgets
-        self.box, self.desk = declarations.box, declarations.desk
+        self._declarations = DeclarationsFollower(self.log, self.settings, self.secret, self.keyring)
+        self.registry, self.door = self._declarations.registry, self._declarations.door
         self.registry.trust(self.local_token)
         self.registry.refresh()
         self.heavy = heavy_queries(self.settings, self.reader)
@@ -347,22 +337,13 @@ class Platform:
 
     def app(self, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
         """Both HTTP faces on one app. `stopping`: whether streams are to end."""
-        from profile_api.app import create_api  # declares its routes when it is imported: not for every command
-
-        metrics = self.metrics
-        throttle = Throttle(system_clock, self.settings.failures_per_minute)
-        metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
-        deps = ApiDeps(
-            log=self.log,
-            registry=self.registry,
-            reader=self.reader,
+        self.metrics.register(StageMetrics(lambda: self.triggers, self.conditions))
+        deps = api_deps(
+            self.log,
+            self._declarations,
+            self.settings,
             secret=self.secret,
-            workspace=self.settings.workspace,
-            retry_rejected=lambda record, payload: retry_rejected(self.log, self.registry, self.door, record, payload),
-            state_consent=lambda stated: state_consent(self.log, self.door, stated),
-            phone_region=self.settings.phone_region,
-            allow_private_webhooks=self.settings.allow_private_webhooks,
-            metrics=metrics,
+            reader=self.reader,
             generation=lambda: self.generation,
             projections=Projections(
                 conditions=self.conditions,
@@ -374,28 +355,10 @@ class Platform:
             ),
             readiness=self._readiness(),
             heavy=self.heavy,
-            throttle=throttle,
-            streams_per_token=self.settings.streams_per_token,
-            connectors=self.desk,
             stopping=stopping,
+            metrics=self.metrics,
         )
-        app = create_api(deps)
-        collector = collector_router(
-            self.log,
-            self.registry,
-            self.door,
-            catalog=Catalog.load(),
-            clock=system_clock,
-            metrics=CollectorMetrics(metrics),
-            budgets=self.budgets,
-            throttle=throttle,
-            public_url=self.settings.public_url,
-            box=self.box,
-            get=partial(get_past_the_guard, allow_private=self.settings.allow_private_webhooks),
-        )
-        add_collector(app, collector)
-        watch(app, metrics, literal_paths(collector))
-        return app
+        return api_and_collector(deps, self._declarations, self.settings)
 
     def _readiness(self) -> Readiness:
         return Readiness(

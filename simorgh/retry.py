@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 
 from eventlog.port import Message, RecordLog
-from producers.door import FORGOTTEN, SUPPRESSED, Door, Refused
+from producers.door import Door, Refused
+from producers.identifiers import FORGOTTEN, SUPPRESSED
 from producers.retry import bytes_of
 from producers.retry import retry_rejected as admit_again
 from registry.registry import Registry

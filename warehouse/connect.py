@@ -4,9 +4,11 @@ Settings that correctness depends on are explicit settings of the handle, since 
 version and its users' profiles.
 """
 
+import resource
+import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -97,6 +99,15 @@ _REQUIRED: Final = frozenset(
 
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60, "fill": 660}
+FEW_DESCRIPTORS: Final = 1_024
+"""A process that may open fewer files is frugal: the embedded engine keeps three open for each thread that it ever had
+at once, and its threads are as many as calls at once times the threads of a call."""
+
+_FRUGAL_SETTINGS: Final[Settings] = {"max_threads": 1}
+_FRUGAL_CALLS: Final = 12
+_CALLS: Final = 64
+"""Calls of the embedded engine at once; the others wait for their turn."""
+
 _POOLED: Final = 64  # idle connections kept; more callers than these open more and close them
 
 
@@ -136,19 +147,30 @@ class Embedded:
     """Handles are lent for a call: one handle serialises its callers, several on one engine do not. There are as many
     as calls ever ran at once, and the one that was used last is lent first. (Handles of threads would outlive them:
     pools of threads come and go.)
+
+    Calls wait where too many run already, but for those of `admin`, which may call off the others. No call makes
+    another one while it runs.
     """
 
     insert_settings = INSERT_SETTINGS
 
-    def __init__(self, dsn: str, *, final: bool = False) -> None:
-        """`final`: rows that were written twice are read once, as on a server. One machine never writes a row twice."""
+    def __init__(self, dsn: str, *, final: bool = False, descriptors: int | None = None) -> None:
+        """`final`: rows that were written twice are read once, as on a server. One machine never writes a row twice.
+        `descriptors`: files that the process may have open; None asks the system."""
         self._dsn = dsn
-        self._settings = {**COMMON_SETTINGS, "final": int(final)}
+        frugal = (descriptors or _most_descriptors()) < FEW_DESCRIPTORS
+        self._settings = {**COMMON_SETTINGS, "final": int(final), **(_FRUGAL_SETTINGS if frugal else {})}
+        self._places = threading.BoundedSemaphore(_FRUGAL_CALLS if frugal else _CALLS)
         self._free: dict[tuple[Role, str | None], list[Client]] = {}
         self._lock = threading.Lock()
 
     @contextmanager
     def handle(self, role: Role, database: str | None) -> Iterator[Client]:
+        with nullcontext() if role == "admin" else self._places, self._lent(role, database) as client:
+            yield client
+
+    @contextmanager
+    def _lent(self, role: Role, database: str | None) -> Iterator[Client]:
         """A failed handle may still hold a part of its answer: it is closed, not lent again."""
         with self._lock:
             free = self._free.setdefault((role, database), [])
@@ -180,6 +202,12 @@ class Embedded:
         for clients in free.values():
             for client in clients:
                 client.close()
+
+
+def _most_descriptors() -> int:
+    """To which a process raises its own limit (`simorgh.listener`)."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if hard == resource.RLIM_INFINITY else hard
 
 
 def _set(client: Client, settings: Settings) -> None:

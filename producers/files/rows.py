@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from producers.files.cells import Cells
 from producers.files.events import Event, Maker
-from producers.files.mapping import RowMapping, Values
+from producers.files.mapping import RowMapping
 from producers.files.reader import Row
 from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
+from producers.files.row_cells import RowCells
 from schemas import accounts
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
@@ -61,8 +61,7 @@ class RowReader:
         self._told = told
         self._shift = shift_weeks * _WEEK_MS
         self._make = Maker(mapping.name, channel, file, mapping.columns(), self._shift)
-        self._cells = Cells(mapping)
-        self._at = {column: position for position, column in enumerate(mapping.columns())}
+        self._row = RowCells(mapping, report)
 
     def events(self, rows: Iterable[Row]) -> Iterator[Event]:
         """The events of `rows`, whose values are in the order of `mapping.columns()`, in the order of the file."""
@@ -87,10 +86,10 @@ class RowReader:
         if not identifiers and mapping.identifiers and mapping.kind in ("people", "leads"):
             raise Unusable("no_identifier")
         time = self._time(row)
-        traits = self._values(row, mapping.traits)
-        properties = self._values(row, mapping.properties)
-        account = self._text(row, mapping.account)
-        own_id = self._text(row, mapping.id)
+        traits = self._row.values(row, mapping.traits)
+        properties = self._row.values(row, mapping.properties)
+        account = self._row.text(row, mapping.account)
+        own_id = self._row.text(row, mapping.id)
         if mapping.id and not own_id:
             raise Unusable("missing_id", mapping.id)
         if self._kind.id and own_id:
@@ -117,7 +116,7 @@ class RowReader:
         """What the row says of a person's place in the account, and of the account's among others."""
         mapping = self._mapping
         columns = {"role": mapping.role, "reports_to": mapping.reports_to, "parent_id": mapping.parent}
-        return {name: text for name, column in columns.items() if (text := self._text(row, column))}
+        return {name: text for name, column in columns.items() if (text := self._row.text(row, column))}
 
     def _id(self, own: str, content: list[Any]) -> str:
         if own and not self._kind.lasts:
@@ -127,7 +126,7 @@ class RowReader:
 
     def _type(self, row: Row) -> str:
         mapping = self._mapping
-        type_ = self._kind.type or mapping.type or self._text(row, mapping.type_column)
+        type_ = self._kind.type or mapping.type or self._row.text(row, mapping.type_column)
         if not type_:
             raise Unusable("missing_type", mapping.type_column or "")
         return type_
@@ -137,19 +136,19 @@ class RowReader:
         found, fault = [], None
         for part in self._mapping.identifiers:
             try:
-                told = self._cells.identifier(part.type, row.values[self._at[part.column]])
+                told = self._row.cells.identifier(part.type, row.values[self._row.at[part.column]])
             except ValueError as error:
                 if fault is not None:
-                    self._leave_out(fault, row)
+                    self._row.leave_out(str(fault), row, fault.column)
                 fault = Unusable(str(error), part.column)
                 continue
-            self._note(told.repairs, row, part.column)
+            self._row.note(told.repairs, row, part.column)
             if told.value:
                 found.append((part.type, str(told.value)))
         if fault is not None:
             if not found and self._mapping.kind in ("people", "leads"):
                 raise fault
-            self._leave_out(fault, row)
+            self._row.leave_out(str(fault), row, fault.column)
         return found
 
     def _time(self, row: Row) -> int | None:
@@ -157,37 +156,13 @@ class RowReader:
         if when is None:
             return None
         try:
-            moment = self._cells.moment([row.values[self._at[column]] for column in when.columns])
+            moment = self._row.cells.moment([row.values[self._row.at[column]] for column in when.columns])
         except ValueError as error:
             fault = Unusable(f"time_{error}", when.column)
             if not self._kind.lasts:
                 raise fault from None
             if str(error) != "missing":
-                self._leave_out(fault, row)
+                self._row.leave_out(str(fault), row, fault.column)
             return None
-        self._note(moment.repairs, row, when.column)
+        self._row.note(moment.repairs, row, when.column)
         return moment.ms
-
-    def _values(self, row: Row, wanted: Values) -> dict[str, Any]:
-        """The cells that are not empty. One that cannot be read is left out."""
-        found: dict[str, Any] = {}
-        for name, cell in wanted.items():
-            try:
-                told = self._cells.value(row.values[self._at[cell.column]], cell.read)
-            except ValueError as fault:
-                self._leave_out(Unusable(str(fault), cell.column), row)
-                continue
-            self._note(told.repairs, row, cell.column)
-            if told.value != "":
-                found[name] = told.value
-        return found
-
-    def _text(self, row: Row, column: str | None) -> str:
-        return "" if column is None else self._cells.text(row.values[self._at[column]])
-
-    def _leave_out(self, fault: Unusable, row: Row) -> None:
-        self._report.leave_out(str(fault), Place(row.number, row.line, fault.column))
-
-    def _note(self, repairs: Iterable[str], row: Row, column: str) -> None:
-        for repair in repairs:
-            self._report.repair(repair, Place(row.number, row.line, column))

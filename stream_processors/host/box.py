@@ -44,7 +44,6 @@ from stream_processors.flow.identity import IdentityStage
 from stream_processors.flow.profiles import TERM_BITS, ProfilesStage
 from stream_processors.flow.work import Work
 from stream_processors.host import generation
-from stream_processors.parse.batch import Batch
 from stream_processors.rows.inserts import Inserts
 from stream_processors.rows.lingering import Linger, Lingering, Positions
 from stream_processors.state import cold, touches
@@ -56,7 +55,7 @@ from stream_processors.state.live_segments import LiveSegments
 from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
-from stream_processors.state.stored import stored_end
+from stream_processors.state.stored import missing, stored_end
 from stream_processors.state.teller import Teller, ToPublish
 from stream_processors.state.tellings import Tellings
 from stream_processors.state.touches import Touch
@@ -218,7 +217,7 @@ class Box:
             self._events.keep_rejected(derived)
             batch = derived.batch
             retold = self._events.retell(batch)
-            ids, rows = self._missing(batch)
+            ids, rows = missing(self._writer, batch)
             self._rows.batch_again(batch, ids, rows, derived.seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
             self.tellings.remember(batch)
@@ -227,22 +226,6 @@ class Box:
         self._take_in_identity()
         self._look(again=True)
         self._rows.end()
-
-    def _missing(self, batch: Batch) -> tuple[list[int], list[int]]:
-        """Indices of unique events whose id, and of those whose row, is not in the table."""
-        unique = batch.unique()
-        sql = "SELECT key FROM ids WHERE key IN {keys:Array(UInt128)}"
-        stored = {key for (key,) in self._writer.rows(sql, {"keys": [batch.keys[i] for i in unique]})}
-        nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
-        low = min((r.offset for r in batch.records), default=0)
-        there = set(
-            self._writer.rows(
-                "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}",
-                {"n": nodes, "low": low},
-            )
-        )
-        ids = [i for i in unique if batch.keys[i] not in stored]
-        return ids, [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]
 
     # ---- one batch
 
@@ -380,10 +363,6 @@ class Box:
     def _alone(self) -> None:
         """Begin a step without events."""
         self._rows.begin(dict(self.positions), dict(self.positions))
-
-    def due_profiles(self, now: int) -> list[int]:
-        """Profiles that are due."""
-        return cold.due(self._writer, now)
 
     def live_profiles(self) -> list[int]:
         return [p for (p,) in self._writer.rows(latest.PROFILES) if self.graph.profile_of(p) == p]

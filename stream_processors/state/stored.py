@@ -1,7 +1,8 @@
-"""The ends of the rows of simorgh.events."""
+"""Which rows of simorgh.events are in the tables."""
 
 from collections.abc import Mapping
 
+from stream_processors.parse.batch import Batch
 from warehouse.client import Writer
 
 
@@ -17,3 +18,16 @@ def stored_ends(writer: Writer, known: Mapping[int, int]) -> dict[int, int]:
     new = [f"part = {part} AND off >= {end}" for part, end in known.items()]
     sql = f"SELECT part, max(off) FROM log_rows WHERE {' OR '.join(new)} OR part >= {len(known)} GROUP BY part"
     return {**known, **{part: last + 1 for part, last in writer.look_up(sql, {})}}
+
+
+def missing(writer: Writer, batch: Batch) -> tuple[list[int], list[int]]:
+    """Indices of unique events whose id, and of those whose row, is not in the table."""
+    unique = batch.unique()
+    sql = "SELECT key FROM ids WHERE key IN {keys:Array(UInt128)}"
+    stored = {key for (key,) in writer.rows(sql, {"keys": [batch.keys[i] for i in unique]})}
+    nodes = list({batch.nodes[i][0] if batch.nodes[i] else 0 for i in unique})
+    low = min((record.offset for record in batch.records), default=0)
+    sql = "SELECT part, off FROM events WHERE node IN {n:Array(UInt128)} AND off >= {low:UInt64}"
+    there = set(writer.rows(sql, {"n": nodes, "low": low}))
+    ids = [i for i in unique if batch.keys[i] not in stored]
+    return ids, [i for i in unique if (batch.records[i].partition, batch.records[i].offset) not in there]

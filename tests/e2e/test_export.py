@@ -25,7 +25,8 @@ EVIL = "<script>alert('canary-html')</script>"
 
 CANARIES = {
     "canary-user", "canary@example.com", "canary-browser", "canary-trait", "canary-property", "canary-page",
-    "canary-campaign", "canary-account", "canary-purpose", "canary-reason", "canary-segment", "canary-trigger", "canary-event-id",
+    "canary-campaign", "canary-account", "canary-purpose", "canary-reason", "canary-segment", "canary-trigger",
+    "canary-event-id",
     "canary-refused", "canary-merged", "canary-merge-reason", "canary-odd", "canary-html", "=canary-formula",
     "canary name",
 }  # fmt: skip

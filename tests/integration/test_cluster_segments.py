@@ -5,7 +5,7 @@ import pytest
 from schemas import topics
 from stream_processors.state.live_segments import REGISTRY_GROUP
 from tests.integration.cluster_cases import SEEN, U1, Make, call_about, called, entered, live, node, rows, send, touched
-from tests.properties.cluster_world import Killed
+from tests.properties.points import Killed
 from tests.properties.segments_world import DAY
 
 

@@ -31,7 +31,7 @@ def somebody(cluster: Cluster) -> int:
     """Their node. One event has been processed, and another one waits."""
     identified(cluster, "e1", "Shiraz")
     cluster.settle()
-    node = door_of(cluster).node(SOURCES[0], *WHO[0])
+    node = door_of(cluster).identifiers.node(SOURCES[0], *WHO[0])
     assert node is not None
     identified(cluster, "e2", "Isfahan")
     return node

@@ -30,16 +30,17 @@ from stream_processors.host import generation
 from stream_processors.host.following import Following, OnceLevel
 from stream_processors.host.generation import GenerationLog, LiveGeneration
 from stream_processors.host.lane import RecordSource, Replaced
-from stream_processors.host.replay import on_one_box
 from stream_processors.host.replay_keeper import ReplayKeeper
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Stage, Superseded
 from tests.properties.installation import Clock, House
-from tests.properties.pipeline_world import SECRET, Crash
+from tests.properties.pipeline_world import SECRET
+from tests.properties.points import Killed, Points
+from tests.properties.rebuilt import Rebuilt
 from tests.properties.segments_world import T0
-from warehouse.client import Warehouse, Writer
+from warehouse.client import Warehouse
 from warehouse.connect import Embedded
 
 STAGES: Final = ("events", "identity", "profiles")
@@ -55,34 +56,6 @@ class FinalWarehouse(Warehouse):
     def __init__(self, dsn: str, workspace: str) -> None:
         super().__init__(dsn, workspace)
         self._connections = Embedded(dsn, final=True)
-
-
-class Killed(Crash):
-    """The end of a worker's process."""
-
-
-class Points:
-    """A worker's checkpoints: at a chosen one it dies, or stops until it is woken."""
-
-    def __init__(self) -> None:
-        self.dies_at: str | None = None
-        self.stops_at: str | None = None
-        self.stopped = threading.Event()
-        self._go = threading.Event()
-        self.reached: list[str] = []
-
-    def __call__(self, name: str) -> None:
-        self.reached.append(name)
-        if self.dies_at == name:
-            self.dies_at = None
-            raise Killed(name)
-        if self.stops_at == name:
-            self.stops_at = None
-            self.stopped.set()
-            assert self._go.wait(600), "a zombie was never woken"
-
-    def wake(self) -> None:
-        self._go.set()
 
 
 class Worker:
@@ -400,9 +373,9 @@ class Cluster(House):
         counted = [record.value for record in records if fences.counts(record.value)]
         return [json.loads(value) for value in counted if read_transition(value)]
 
-    def embedded(self) -> "Rebuilt":
+    def embedded(self) -> Rebuilt:
         """What one process makes of the same log."""
-        return Rebuilt(self, self._dsn, self._folder)
+        return Rebuilt(self.log, self.clock, self._dsn, self._folder)
 
     def close(self) -> None:
         for zombie in list(self.zombies):
@@ -411,37 +384,3 @@ class Cluster(House):
             self.warehouse.drop(number)
         self.warehouse.close()
         self.close_log()
-
-
-class Rebuilt:
-    """The embedded path over a copy of a cluster's log: events, identity, registry, and what was told."""
-
-    def __init__(self, cluster: Cluster, dsn: str, folder: Path) -> None:
-        self.log = SqliteEventLog(
-            folder / f"rebuilt{next(_numbers)}.sqlite", partitions=cluster.partitions, clock=cluster.clock
-        )
-        for topic in (topics.EVENTS, topics.IDENTITY, topics.REGISTRY, topics.SEGMENTS):
-            self._copy(cluster.log, topic)
-        self.warehouse = Warehouse(dsn, f"rebuilt{next(_numbers)}")
-        self.warehouse.migrate(1)
-        replay = on_one_box(self.log, self.warehouse, cluster.clock)
-        replay.finish()
-        replay.close()
-        assert not any(self.log.ends(topics.TOUCHED)), "one process would publish otherwise"
-
-    def _copy(self, log: EventLog, topic: str) -> None:
-        for part, end in enumerate(log.ends(topic)):
-            if end:
-                self.log.append(topic, [(record.key, record.value) for record in log.read(topic, part, 0, end)])
-        assert self.log.ends(topic) == log.ends(topic)
-        self.log.commit("projections", {topic: dict(enumerate(self.log.ends(topic)))})
-
-    @property
-    def writer(self) -> Writer:
-        return self.warehouse.writer(2)
-
-    def close(self) -> None:
-        for number in self.warehouse.generations():
-            self.warehouse.drop(number)
-        self.warehouse.close()
-        self.log.close()

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from identity.nodes import from_hex, to_hex
-from producers.door import SUPPRESSED, Door, Refused, Verdict
+from producers.door import Door, Refused, Verdict
+from producers.identifiers import SUPPRESSED
 from producers.incoming import Incoming
 from producers.sealer import Sealer
 from registry.erasures import REFUSE, START_ANEW, Returning
@@ -81,7 +82,9 @@ def events(r: Random, number: int, now: int, first: int) -> list[Incoming]:
 
 
 def nodes_of(door: Door, event: Incoming) -> set[int]:
-    return {node for type_, value, *_ in event.identifiers if (node := door.node(event.source, type_, value))}
+    return {
+        node for type_, value, *_ in event.identifiers if (node := door.identifiers.node(event.source, type_, value))
+    }
 
 
 def make_past(r: Random, now: int) -> Past:

@@ -12,7 +12,7 @@ JOINED: dict[str, Any] = {"type": "group.joined", "properties": {"group_id": "ac
 
 
 def node(type_: str, value: str) -> str:
-    found = DOOR.node(make_source(), type_, value)
+    found = DOOR.identifiers.node(make_source(), type_, value)
     assert found is not None
     return to_hex(found)
 
@@ -29,6 +29,8 @@ def node(type_: str, value: str) -> str:
         ({"identifiers": [("user_id", "u1"), ("account", "acme")]}, "acme"),
         ({"type": "social.commented", "properties": {"account_id": "our-page"}}, None),
         ({"type": "live_chat_message.sent", "properties": {"account_id": "our-bot"}}, None),
+        ({"properties": {"account_id": None, "revenue": 5}}, None),
+        ({"context": {"groupId": ""}}, None),
         ({}, None),
     ],
 )

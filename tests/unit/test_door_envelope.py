@@ -272,7 +272,7 @@ def test_the_digest_tells_payloads_apart() -> None:
 def test_identifiers_are_cached_within_bounds() -> None:
     door = make_door()
     first = door.admit(incoming(), b"{}")
-    door.forget_cached()
+    door.identifiers.forget_cached()
     assert door.admit(incoming(), b"{}") == first
 
 

@@ -16,7 +16,7 @@ from rich.console import Console
 from producers.files.events import REFUSED, Event
 from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
-from producers.files.orders import CONTINUED
+from producers.files.order_events import CONTINUED
 from producers.files.report import Report
 from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT

@@ -11,7 +11,7 @@ import simorgh.demo
 from producers.files.events import Event
 from producers.files.importer import read_events
 from producers.files.mapping import load_mapping
-from producers.files.orders import CONTINUED
+from producers.files.order_events import CONTINUED
 from producers.files.report import Report
 from producers.limits import MAX_EVENT
 from simorgh.demo.story import LAST_PURCHASE

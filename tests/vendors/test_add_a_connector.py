@@ -10,7 +10,7 @@ from producers.vendors.catalogue import CONNECTORS
 from producers.vendors.connector import Connector
 from producers.vendors.request import SIGNING, Headers, VendorRequest
 from producers.vendors.signing import signature
-from profile_api.requests import SourceIn
+from profile_api.source_requests import SourceIn
 from registry.models import Source
 from schemas.catalog import Catalog
 from tests.vendors.fixtures import RECEIVED_AT, door, shown_of
