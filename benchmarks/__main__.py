@@ -3,12 +3,26 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import declarations, erasure, ingest, kafka, live, pairs, pipeline, privacy, scale, webhooks, worker
+from benchmarks import (
+    declarations,
+    erasure,
+    facts,
+    ingest,
+    kafka,
+    live,
+    pairs,
+    pipeline,
+    privacy,
+    scale,
+    webhooks,
+    worker,
+)
 
 _ALL: dict[str, Callable[[], object]] = {
     "ingest": ingest.main,
     "webhooks": webhooks.main,
     "pipeline": pipeline.main,
+    "facts": facts.main,
     "privacy": privacy.main,
     "erasure": erasure.main,
     "live": live.main,

@@ -21,7 +21,7 @@ from producers import addresses, limits, naming
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value, in_camel_case
-from producers.identifiers import FORGOTTEN, SUPPRESSED, Identifiers
+from producers.identifiers import FORGOTTEN, SUPPRESSED, IdentifierReader
 from producers.incoming import Incoming, Object
 from producers.limits import MAX_KEYS, check_id, encode, encode_members
 from producers.money import FIELDS as MONEY_TYPES
@@ -31,7 +31,7 @@ from producers.parsing import dump
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
-from schemas import accounts, records
+from schemas import accounts, orders, records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
 from schemas.errors import InvalidEvent, InvalidIdentifier
@@ -119,14 +119,14 @@ class Door:
         self._planned = {
             event.type: _Planned(event.dataschema, catalog.quick_check(event.type)) for event in catalog.all()
         }
-        self._facts: dict[str, str | None] = dict.fromkeys(MONEY_TYPES)
+        self._facts: dict[str, str | None] = dict.fromkeys([*MONEY_TYPES, *orders.NAMING])
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
         self._accounts = {
             event.type: frozenset({member, in_camel_case(member)})
             for event in catalog.all()
             if (member := accounts.member_of(event.type))
         }
-        self.identifiers = Identifiers(
+        self.identifiers = IdentifierReader(
             secret,
             workspace,
             rules,
@@ -334,6 +334,8 @@ class Door:
             money = money_of(type_, sent, source.currency or self._currency, odd)
             if money is not None:
                 own["money"] = money
+        if type_ in orders.NAMING:
+            self._add_document(own, sent, source)
         member = self._facts[type_]
         value = None if member is None else business_value(sent, member)
         if member is not None and value is not None:
@@ -349,6 +351,13 @@ class Door:
         book = source.book or source.id
         key = key_of(self._fact_hasher(book, type_), value.encode())
         own["business"] = {"book": book, "key": key, "rank": source.rank}
+
+    def _add_document(self, own: dict[str, object], sent: Object, source: Source) -> None:
+        """The order that the event changes or continues."""
+        value = business_value(sent, orders.NUMBER)
+        if value is not None and not self.identifiers.rules.is_blocked(orders.NUMBER, value):
+            hasher = self._fact_hasher(source.book or source.id, orders.PLACED)
+            own["document"] = key_of(hasher, value.encode())
 
     def _add_account(
         self, own: dict[str, object], type_: str, sent: Object, context: Object, identifier: str | None, source: Source

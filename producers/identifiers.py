@@ -67,7 +67,7 @@ class _Person(NamedTuple):
     account: str | None = None
 
 
-class Identifiers:
+class IdentifierReader:
     """`secret` keys the hashes. `follow` asks for `rules`, `forgotten` and `returning`. `region`: of phone numbers
     without a country, if the source has none. May be used from any thread."""
 

@@ -14,11 +14,13 @@ from schemas.digits import exact_number, trim
 
 FIELDS: Final[Mapping[str, tuple[str, ...]]] = {
     "order.completed": ("revenue", "total"),
+    "order.updated": ("revenue", "total"),
     "order.refunded": ("revenue", "total"),
 }
 """The event types that carry money, and the properties that hold the amount; the first with a number wins."""
 
 REFUND: Final = "order.refunded"
+_UPDATE: Final = "order.updated"
 
 UNCOUNTED: Final = "money_uncounted"
 """An order or refund with an unknown amount or currency: it counts as an order, but in no sum of money."""
@@ -60,7 +62,8 @@ def money_of(event_type: str, properties: Mapping[str, object], default: str, od
             text = _text(amount)
         if text is not None:
             return _with_currency(text, properties.get("currency"), default, odd)
-    odd.flag(UNCOUNTED)
+    if event_type != _UPDATE:  # an update may be about anything else
+        odd.flag(UNCOUNTED)
     return None
 
 

@@ -32,7 +32,6 @@ from schemas.clock import iso
 from schemas.digits import ascii_digits, trim
 from schemas.errors import InvalidInput, NotFound
 from schemas.order import time_of
-from stream_processors.state.profile import ORDER, REFUND
 from warehouse import accounts
 
 MOST_BRANCHES: Final = 1_000
@@ -54,13 +53,16 @@ class Totals:
     refunds: dict[str, Decimal] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
-        self.events += row["events"]
-        self.first = row["first_ms"] if self.first is None else min(self.first, row["first_ms"])
-        self.last = row["last_ms"] if self.last is None else max(self.last, row["last_ms"])
-        if row["kind"] == ORDER:
-            self.orders += row["events"]
-        sums = self.revenue if row["kind"] == ORDER else self.refunds if row["kind"] == REFUND else None
-        if sums is not None and row["currency"]:
+        """A row of `accounts.TOTALS` or `accounts.MONEY`."""
+        if "events" in row:
+            self.events += row["events"]
+            self.first = row["first_ms"] if self.first is None else min(self.first, row["first_ms"])
+            self.last = row["last_ms"] if self.last is None else max(self.last, row["last_ms"])
+            return
+        if row["kind"] == "order":
+            self.orders += row["times"]
+        if row["currency"]:
+            sums = self.revenue if row["kind"] == "order" else self.refunds
             sums[row["currency"]] = sums.get(row["currency"], Decimal(0)) + row["total"]
 
     def view(self) -> dict[str, Any]:
@@ -88,8 +90,9 @@ def key_of(deps: ApiDeps, text: str) -> str:
 
 def totals_of(deps: ApiDeps, keys: Collection[str]) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {key: [] for key in keys}
-    for row in deps.reader.rows(accounts.TOTALS, {"accounts": sorted(keys)}):
-        found[row["account"]].append(row)
+    for sql in (accounts.TOTALS, accounts.MONEY):
+        for row in deps.reader.rows(sql, {"accounts": sorted(keys)}):
+            found[row["account"]].append(row)
     return found
 
 

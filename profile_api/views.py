@@ -8,6 +8,7 @@ import orjson
 
 from identity.nodes import profile_id
 from schemas.clock import iso
+from segments.facts import net
 
 Json = dict[str, Any]
 
@@ -70,8 +71,10 @@ def _metrics(row: Mapping[str, Any]) -> Json:
         "first_seen": iso(row["first_seen"]) if seen else None,
         "last_seen": iso(row["last_seen"]) if seen else None,
         "orders": row["orders"],
-        "revenue": _amounts(row["revenue"]),
-        "refunds": _amounts(row["refunds"]),
+        "orders_placed": row["orders_placed"],
+        "revenue": (revenue := _amounts(row["revenue"])),
+        "refunds": (refunds := _amounts(row["refunds"])),
+        "net_revenue": net(revenue, refunds),
         "counts": row["counts"],
     }
 

@@ -139,6 +139,10 @@ class Envelope(Contract):
     consent: dict[str, bool | str] | None = Field(default=None, description="Purpose -> the person's choice.")
     money: Money | None = None
     business: Business | None = Field(default=None, description="Present if the business key of the type was sent.")
+    document: Hex128 | None = Field(
+        default=None,
+        description="The order that the event changes or continues: the key in `business` of its `order.completed`.",
+    )
     account: NamedAccount | None = Field(
         default=None, description="The account that the event belongs to: docs/accounts.md."
     )

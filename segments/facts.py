@@ -2,10 +2,13 @@
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
-from typing import Any
+from decimal import Context, Decimal
+from typing import Any, Final
 
 from segments.folds import State
+
+_NOTHING: Final = Decimal(0)
+_EXACT: Final = Context(prec=60)
 
 Leaves = dict[int, State]
 """One profile's states by leaf number. Numbers belong to one `LiveRules`."""
@@ -24,8 +27,10 @@ class ProfileFacts:
     identity_types: Container[str] = ()
     events: int = 0
     orders: int = 0
+    orders_placed: int = 0
     revenue: Mapping[str, Decimal] = field(default_factory=dict)
     refunds: Mapping[str, Decimal] = field(default_factory=dict)
+    net_revenue: Mapping[str, Decimal] = field(default_factory=dict)
     first_seen: int | None = None
     last_seen: int | None = None
     sent: Mapping[str, Any] | None = None
@@ -39,6 +44,14 @@ class ProfileFacts:
     """The leaves that held at the last `LiveRules.update`; None: evaluate all (new, merged, reloaded)."""
     due: int | None = None
     """When `LiveRules.update` must be called again even if nothing happens; None: never."""
+
+
+def net(revenue: Mapping[str, Decimal], refunds: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """Revenue without refunds, by currency, exact."""
+    return {
+        currency: _EXACT.subtract(revenue.get(currency, _NOTHING), refunds.get(currency, _NOTHING))
+        for currency in {**revenue, **refunds}
+    }
 
 
 @dataclass(slots=True)

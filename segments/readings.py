@@ -39,7 +39,14 @@ NEVER: Final = 1 << 60
 NUMBER: Final = "toDecimal256(toDecimal128OrNull(x, 6), 6)"
 """The JSON text `x` as a number, NULL for other values."""
 
-_MONEY_TYPES: Final = {"revenue": "order.completed", "refunds": "order.refunded"}
+_ORDERS: Final = {
+    "orders": "countIf(kind = 'order' AND counts)",
+    "orders_placed": "countIf(kind = 'order')",
+    "revenue": "sumIf(toDecimal256(amount, 6), kind = 'order' AND {counts})",
+    "refunds": "sumIf(toDecimal256(amount, 6), kind = 'refund' AND {counts})",
+    "net_revenue": "sumIf(if(kind = 'order', toDecimal256(amount, 6), -toDecimal256(amount, 6)), {counts})",
+}
+"""Metrics of the movements of orders."""
 _ENVELOPE, _ITEM = 2, 1
 """Parts of a path that are keys of objects: `properties` or `context` and a name; a name."""
 _VALUED: Final = ("sum", "avg", "min", "max", "distinct")
@@ -95,6 +102,7 @@ def readings(leaves: Mapping[Leaf, str], binder: Binder, now: int, *, due: bool)
     be early, never late."""
     look = _Look(binder, now, due)
     plain: dict[Leaf, str] = {}
+    orders: dict[CountMetric | SumMetric, str] = {}
     stored: dict[Trait | Consent, str] = {}
     types: dict[IdentityLeaf, str] = {}
     payloads: dict[str, dict[EventLeaf, str]] = {}
@@ -104,12 +112,15 @@ def readings(leaves: Mapping[Leaf, str], binder: Binder, now: int, *, due: bool)
                 stored[leaf] = column
             case IdentityLeaf():
                 types[leaf] = column
+            case CountMetric(name="orders" | "orders_placed") | SumMetric():
+                orders[leaf] = column
             case EventLeaf(where=where, of=of) if where or of:
                 payloads.setdefault(leaf.type, {})[leaf] = column
             case _:
                 plain[leaf] = column
     found = [look.payloads(kind, some) for kind, some in payloads.items()]
     found += [look.events(plain)] if plain else []
+    found += [look.orders(orders)] if orders else []
     found += [look.stored(stored)] if stored else []
     found += [look.identifiers(types)] if types else []
     return found
@@ -126,7 +137,7 @@ class _Look:
     # ---- events
 
     def events(self, leaves: Mapping[Leaf, str]) -> Reading:
-        reading = Reading("counted", columns=["type", "toUnixTimestamp64Milli(time) AS at", "amount", "currency"])
+        reading = Reading("counted", columns=["type", "toUnixTimestamp64Milli(time) AS at"])
         wanted: set[str] | None = set()
         for leaf, column in leaves.items():
             match leaf:
@@ -135,20 +146,24 @@ class _Look:
                     self._event(reading, leaf, column, matches, "")
                     wanted = wanted if wanted is None else wanted | {leaf.type}
                 case CountMetric():
-                    counted = "count()" if leaf.name == "events" else "countIf(type = 'order.completed')"
-                    self._numbers(reading, leaf, column, f"toInt64({counted})", leaf.tests, "integer")
-                    wanted = None if leaf.name == "events" or wanted is None else wanted | {"order.completed"}
-                case SumMetric():
-                    kind = _MONEY_TYPES[leaf.name]
-                    matches = f"type = '{kind}' AND currency = {self._binder.bind(leaf.currency, 'String')}"
-                    total = f"sumIf(toDecimal256(amount, 6), {matches})"
-                    self._numbers(reading, leaf, column, total, leaf.tests, "decimal")
-                    wanted = wanted if wanted is None else wanted | {kind}
+                    self._numbers(reading, leaf, column, "toInt64(count())", leaf.tests, "integer")
+                    wanted = None
                 case SeenMetric():
                     self._seen(reading, leaf, column)
                     wanted = None
         if wanted is not None:
             reading.wanted = f"type IN {self._binder.bind(sorted(wanted), 'Array(String)')}"
+        return reading
+
+    def orders(self, leaves: Mapping[CountMetric | SumMetric, str]) -> Reading:
+        reading = Reading("order_movements", columns=["kind", "counts", "amount", "currency"])
+        for leaf, column in leaves.items():
+            if isinstance(leaf, CountMetric):
+                self._numbers(reading, leaf, column, f"toInt64({_ORDERS[leaf.name]})", leaf.tests, "integer")
+            else:
+                counts = f"counts AND currency = {self._binder.bind(leaf.currency, 'String')}"
+                total = _ORDERS[leaf.name].replace("{counts}", counts)
+                self._numbers(reading, leaf, column, total, leaf.tests, "decimal")
         return reading
 
     def payloads(self, kind: str, leaves: Mapping[EventLeaf, str]) -> Reading:

@@ -143,7 +143,7 @@ def _metric(written: dict[str, Any], at: str) -> Metric:
     if name not in get_args(MetricName):
         wrong(f"{at}/metric", f"one of {', '.join(get_args(MetricName))}", "name one of them", name)
     match name:
-        case "revenue" | "refunds":
+        case "revenue" | "refunds" | "net_revenue":
             return _sum_metric(name, written, at)
         case "first_seen" | "last_seen":
             only(written, ("metric", *_SEEN_OPS), at)

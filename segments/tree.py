@@ -27,8 +27,11 @@ Take = Literal[
     "count", "sum", "avg", "min", "max", "first", "last", "list", "unique", "most_frequent",
     "open", "usual_gap", "lifecycle",
 ]  # fmt: skip
-MetricName = Literal["events", "orders", "revenue", "refunds", "first_seen", "last_seen"]
-MoneyMetric = Literal["revenue", "refunds"]
+MetricName = Literal[
+    "events", "orders", "orders_placed", "revenue", "refunds", "net_revenue", "first_seen", "last_seen"
+]
+CountName = Literal["events", "orders", "orders_placed"]
+MoneyMetric = Literal["revenue", "refunds", "net_revenue"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +141,7 @@ class EventLeaf(_Node):
 class CountMetric(_Node):
     """Events or orders of the profile."""
 
-    name: Literal["events", "orders"]
+    name: CountName
     tests: tuple[NumberTest, ...]
 
 

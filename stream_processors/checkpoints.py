@@ -6,8 +6,8 @@ Checkpoint = Callable[[str], None]
 """Called after each side effect, by name, in the thread that did it."""
 
 CHECKPOINTS = (
-    "retellings", "links", "segments", "log_rows", "ids", "events", "tellings", "traits", "consents", "identifiers",
-    "identity", "members", "decisions", "transitions", "memberships", "views", "profile_rows", "commit",
+    "retellings", "order_tellings", "links", "segments", "log_rows", "ids", "events", "tellings", "traits", "consents",
+    "identifiers", "identity", "members", "decisions", "transitions", "memberships", "views", "profile_rows", "commit",
 )  # fmt: skip
 """In the order of the list in `stream_processors.host.box`."""
 

@@ -7,7 +7,7 @@ Members are read through identity at reading time, so that merges and splits lea
 from typing import Final
 
 from schemas.order import KEY_BITS, MOMENT_BITS, NEWEST_FIRST, PLACE_BITS
-from warehouse import latest
+from warehouse import latest, orders
 
 UNASSIGNED: Final = "unassigned"
 
@@ -51,7 +51,7 @@ _PEOPLE: Final = (
 )
 """Each node of these people, with what they belonged to and when."""
 
-_PLACE: Final = "node, time, part, off, received_at, place, key, type, amount, currency"
+_PLACE: Final = "node, time, part, off, received_at, place, key, type, doc"
 
 _OWN: Final = f"SELECT account, {_PLACE} FROM account_events WHERE account IN {{accounts:Array(String)}}"
 
@@ -72,12 +72,18 @@ _RETOLD: Final = (
     f" OR node IN (SELECT node FROM ({_NODES}))"
 )
 
-TOTALS: Final = f"""SELECT account, if(type IN ('order.completed', 'order.refunded'), type, '') AS kind, currency,
-    count() AS events, toUnixTimestamp64Milli(min(time)) AS first_ms, toUnixTimestamp64Milli(max(time)) AS last_ms,
-    sum(toDecimal256(amount, 6)) AS total
-FROM (SELECT * FROM ({EVENTS}) LIMIT 1 BY account, key) WHERE key NOT IN ({_RETOLD})
-GROUP BY account, kind, currency"""
-"""Sums of the events that count, of each of some accounts."""
+TOTALS: Final = f"""SELECT account, count() AS events, toUnixTimestamp64Milli(min(time)) AS first_ms,
+    toUnixTimestamp64Milli(max(time)) AS last_ms
+FROM (SELECT * FROM ({EVENTS}) LIMIT 1 BY account, key) WHERE key NOT IN ({_RETOLD}) GROUP BY account"""
+"""The events that count, of each of some accounts."""
+
+_TOLD: Final = f"SELECT DISTINCT account, doc, key FROM ({EVENTS}) WHERE doc != 0"
+_MOVED: Final = orders.movements(f"doc IN (SELECT doc FROM ({_TOLD}))")
+
+MONEY: Final = f"""SELECT account, kind, currency, count() AS times, sum(toDecimal256(amount, 6)) AS total
+FROM ({_MOVED}) AS moved INNER JOIN (SELECT account, key FROM ({_TOLD})) AS own USING key
+WHERE counts GROUP BY account, kind, currency"""
+"""What the orders of each of some accounts add up to. An order is the account's of the event that it belongs to."""
 
 TIMELINE: Final = f"""SELECT node, toUnixTimestamp64Milli(time) AS ms,
     toUnixTimestamp64Milli(received_at) AS received_ms, place, key, payload, key IN ({_RETOLD}) AS retold
@@ -134,15 +140,15 @@ FROM (SELECT 1 FROM account_events WHERE account = {account:String} LIMIT 1)"""
 
 
 def money(database: str) -> str:
-    """SQL: each counted event with money: `key`, `node`, `time`, `type`, `amount`, `currency`, and its `account`:
-    `unassigned`, where it names none and its person belonged to none or to several."""
+    """SQL: `orders.movements`, each with its `account`: `unassigned`, where the event that the order belongs to names
+    none, and its person belonged to none or to several."""
     homes = f"SELECT node, argMax(profile, ver) AS profile FROM {database}.identity GROUP BY node HAVING profile != 0"
     steps = _steps(homes, f"{database}.affiliations")
     people = f"SELECT node, steps FROM ({homes}) AS known INNER JOIN ({steps}) AS said USING profile"
-    return (
-        f"SELECT key, node, time, type, amount, currency, multiIf(named != '', named, length({_ACTIVE}) = 1,"
-        f" arrayElement({_ACTIVE}, 1), '{UNASSIGNED}') AS account FROM (SELECT key, node, time, received_at, place,"
-        f" type, amount, currency, account AS named FROM {database}.events WHERE currency != ''"
-        f" AND key NOT IN (SELECT key FROM {database}.retellings) LIMIT 1 BY key) AS happened"
-        f" LEFT JOIN ({people}) AS people USING node"
+    accounts = (
+        f"SELECT key, multiIf(named != '', named, length({_ACTIVE}) = 1, arrayElement({_ACTIVE}, 1), '{UNASSIGNED}')"
+        " AS account FROM (SELECT key, node, time, received_at, place, account AS named"
+        f" FROM {database}.events WHERE doc != 0 LIMIT 1 BY key) AS happened LEFT JOIN ({people}) AS people USING node"
     )
+    moved = orders.movements(tellings=f"{database}.order_tellings")
+    return f"SELECT * FROM ({moved}) AS moved INNER JOIN ({accounts}) AS own USING key"

@@ -10,6 +10,8 @@ sorting key (a test checks it).
 import re
 from collections.abc import Mapping
 
+from schemas import fact_tables
+
 SHARDED_BY: Mapping[str, str] = {
     # one insert of a partition's batch is one part on one shard: the commit point stays all or nothing
     "log_rows": "part",
@@ -20,10 +22,12 @@ SHARDED_BY: Mapping[str, str] = {
     "consents": "node",
     "identifiers": "node",
     "identity": "node",
+    "identity_log": "node",
     "decisions": "node",
     "links": "link",
     "tellings": "fact",
     "retellings": "node",
+    "order_tellings": "doc",
     "affiliations": "node",
     "account_events": "account",
     "account_traits": "account",
@@ -37,7 +41,7 @@ SHARDED_BY: Mapping[str, str] = {
     "memberships": "profile",
     "rejected": "id",
     "deliveries": "id",
-}
+} | dict.fromkeys((table.name for table in fact_tables.ALL), "node")
 
 # The path names shard and table, not a UUID: a replica that is added later finds it with the same statement.
 _REPLICA = "'/clickhouse/tables/{shard}/{database}/{table}', '{replica}'"

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -100,10 +101,12 @@ _REQUIRED: Final = frozenset(
 _CONNECT_SECONDS: Final = 5
 _ANSWER_SECONDS: Final[Mapping[Role, int]] = {"admin": 300, "write": 300, "read": 60, "look_up": 60, "fill": 660}
 FEW_DESCRIPTORS: Final = 1_024
-"""A process that may open fewer files is frugal: the embedded engine keeps three open for each thread that it ever had
-at once, and its threads are as many as calls at once times the threads of a call."""
+"""A process that may open fewer files is frugal. The embedded engine keeps three open for each thread that it ever had
+at once, and its threads are as many as calls at once times the threads of a call. A large part has two files for each
+column, unless the engine is told to write all columns into one."""
 
 _FRUGAL_SETTINGS: Final[Settings] = {"max_threads": 1}
+_FRUGAL_CONFIGURATION: Final = Path(__file__).with_name("frugal.xml")
 _FRUGAL_CALLS: Final = 12
 _CALLS: Final = 64
 """Calls of the embedded engine at once; the others wait for their turn."""
@@ -160,6 +163,7 @@ class Embedded:
         self._dsn = dsn
         frugal = (descriptors or _most_descriptors()) < FEW_DESCRIPTORS
         self._settings = {**COMMON_SETTINGS, "final": int(final), **(_FRUGAL_SETTINGS if frugal else {})}
+        self._options = {"config-file": str(_FRUGAL_CONFIGURATION)} if frugal else None
         self._places = threading.BoundedSemaphore(_FRUGAL_CALLS if frugal else _CALLS)
         self._free: dict[tuple[Role, str | None], list[Client]] = {}
         self._lock = threading.Lock()
@@ -188,7 +192,7 @@ class Embedded:
     def _open(self, role: Role, database: str | None) -> Client:
         own = _EMBEDDED_READ if role in ("read", "fill") else {}
         try:
-            client = clickhouse_connect.get_client(dsn=self._dsn)
+            client = clickhouse_connect.get_client(dsn=self._dsn, chdb_options=self._options)
             _set(client, self._settings)
             client.database = database  # it may be gone: an error before the settings would have a stack trace
             _set(client, {**own, **_OF_ROLE.get(role, {})})

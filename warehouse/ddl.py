@@ -3,7 +3,8 @@
 from hashlib import blake2b
 from pathlib import Path
 
-from warehouse import accounts
+from schemas import fact_tables
+from warehouse import accounts, facts, orders
 from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
@@ -11,14 +12,22 @@ TABLES_SQL = Path(__file__).with_name("tables.sql")
 _VIEWS = {
     "profiles": "SELECT * EXCEPT (ver, live, due) FROM {database}.profile_rows FINAL WHERE live",
     "counted": "SELECT * FROM {database}.events WHERE key NOT IN (SELECT key FROM {database}.retellings)",
+    "orders": orders.documents(tellings="{database}.order_tellings"),
+    "counted_lines": (
+        "SELECT * FROM {database}.order_lines FINAL WHERE key NOT IN (SELECT key FROM {database}.retellings)"
+    ),
+    "order_movements": orders.movements(tellings="{database}.order_tellings"),
+    **facts.views(),
     "account_money": accounts.money("{database}"),
 }
 
 
 def table_statements() -> list[str]:
-    """`CREATE TABLE name (…) ENGINE = …`, one per table, without comments and without a database."""
+    """`CREATE TABLE name (…) ENGINE = …`, one per table, without comments and without a database: those of
+    `tables.sql`, and the declared tables of facts."""
     lines = (line.split("--")[0] for line in TABLES_SQL.read_text().splitlines())
-    return [s.strip() for s in "\n".join(lines).split(";") if s.strip()]
+    written = [s.strip() for s in "\n".join(lines).split(";") if s.strip()]
+    return written + [table.statement() for table in fact_tables.ALL]
 
 
 def table_names() -> list[str]:

@@ -8,6 +8,7 @@ done again.
 from collections.abc import Collection
 from typing import Final
 
+from schemas import fact_tables
 from warehouse.client import Writer
 
 _STRIPPED: Final = """multiIf(
@@ -27,13 +28,31 @@ _BEFORE_FACTS: Final = len('"sealed":,"facts":')
 
 _TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
 
-_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, amount, currency, account"
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency, account"
 
 _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
     SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""
 
+_OF_FACTS: Final = {
+    table.name: f"node IN {{nodes:Array(UInt128)}} AND ({' OR '.join(column.present for column in table.personal)})"
+    for table in fact_tables.ALL
+    if table.personal
+}
+"""Table of facts -> its rows that tell more than facts."""
+
+_KEEP: Final = {"events": _KEEP_FACTS} | {
+    table.name: (
+        f"INSERT INTO {table.name} ({', '.join(table.kept)}) SELECT {', '.join(table.kept)} FROM {table.name}"
+        f" WHERE {_OF_FACTS[table.name]} AND {table.stays}"
+    )
+    for table in fact_tables.ALL
+    if table.personal
+}
+"""Table -> what stays of the rows that go."""
+
 _GONE: Final = (
     ("events", _TELLS),
+    *_OF_FACTS.items(),
     ("traits", "node IN {nodes:Array(UInt128)}"),
     ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
@@ -77,8 +96,8 @@ def forget(writer: Writer, nodes: Collection[int], profiles: Collection[int]) ->
         named = {name: value for name, value in bound.items() if f"{{{name}:" in where}
         if not writer.may_hold(table, where, named):
             continue  # a deletion writes every part that it meets anew
-        if table == "events":
-            writer.command(_KEEP_FACTS, {name: bound[name] for name in ("nodes", "before")})
+        if keep := _KEEP.get(table):
+            writer.command(keep, {name: value for name, value in bound.items() if f"{{{name}:" in keep})
         writer.delete(table, where, named)
 
 

@@ -33,9 +33,10 @@ CREATE TABLE events (
     key         UInt128 CODEC(NONE),
     source      LowCardinality(String),
     fact        UInt128 CODEC(ZSTD(1)), -- the fact that it tells (tables 16, 17); 0: none
+    doc         UInt128 CODEC(ZSTD(1)), -- the order that it tells of (table 19); 0: none
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
-    account     String CODEC(ZSTD(1)), -- the account that it names (table 19); '': none
+    account     String CODEC(ZSTD(1)), -- the account that it names (table 20); '': none
     payload     String CODEC(ZSTD(3))
 ) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
@@ -68,6 +69,13 @@ CREATE TABLE identity (
     ver     UInt64
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY node SETTINGS index_granularity = 256;
 
+--    identity_log: the same rows, and each version stays: who was who.
+CREATE TABLE identity_log (
+    node    UInt128,
+    profile UInt128,
+    ver     UInt64
+) ENGINE = ReplacingMergeTree ORDER BY (node, ver) SETTINGS index_granularity = 1024;
+
 -- 7. The inverse: profile -> nodes; live = 0 when the node left.
 CREATE TABLE members (
     profile UInt128,
@@ -89,7 +97,8 @@ CREATE TABLE profile_rows (
         first_seen DateTime64(3, 'UTC'), last_seen DateTime64(3, 'UTC')),
     counts     Map(LowCardinality(String), UInt64), -- events by type, of the most frequent types
     events     UInt64,
-    orders     UInt64,
+    orders     UInt64, -- without those that were cancelled
+    orders_placed UInt64,
     revenue    Map(LowCardinality(String), Decimal(38, 6)),
     refunds    Map(LowCardinality(String), Decimal(38, 6)),
     first_seen DateTime64(3, 'UTC'),
@@ -214,8 +223,26 @@ CREATE TABLE consents (
     detail  String
 ) ENGINE = ReplacingMergeTree ORDER BY (node, purpose, ver) SETTINGS index_granularity = 256;
 
--- 19. Events by the account that they name. (node, time, part, off) finds the event in table 3. states = 1: it says
---     whether its person belongs to the account (table 20).
+-- 19. What was told of orders, by order: a row per event that places, updates, refunds or cancels one. The views `orders`
+--     and `order_movements` fold them. doc: the key of the fact that places it, or of the event, if it has no number.
+--     known = 0: the event names no amount. fact, trust as in tables 3 and 16.
+CREATE TABLE order_tellings (
+    doc         UInt128,
+    kind        LowCardinality(String), -- the event's type
+    fact        UInt128 CODEC(ZSTD(1)),
+    trust       UInt64,
+    received_at DateTime64(3, 'UTC'),
+    place       UInt64,
+    key         UInt128 CODEC(NONE),
+    node        UInt128 CODEC(NONE),
+    time        DateTime64(3, 'UTC'),
+    known       UInt8,
+    amount      Decimal(38, 6),
+    currency    LowCardinality(String)
+) ENGINE = ReplacingMergeTree PRIMARY KEY doc ORDER BY (doc, kind, key) SETTINGS index_granularity = 256;
+
+-- 20. Events by the account that they name. (node, time, part, off) finds the event in table 3. states = 1: it says
+--     whether its person belongs to the account (table 21).
 CREATE TABLE account_events (
     account     String,
     time        DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
@@ -226,12 +253,11 @@ CREATE TABLE account_events (
     key         UInt128 CODEC(NONE),
     node        UInt128,
     type        LowCardinality(String),
-    states      UInt8,
-    amount      Decimal(38, 6) CODEC(ZSTD(1)),
-    currency    LowCardinality(String)
+    doc         UInt128 CODEC(ZSTD(1)), -- as in table 3
+    states      UInt8
 ) ENGINE = ReplacingMergeTree ORDER BY (account, time, part, off) SETTINGS index_granularity = 512;
 
--- 20. What was said of a person in an account, by event: that they joined or left it (joined), their role, whom they
+-- 21. What was said of a person in an account, by event: that they joined or left it (joined), their role, whom they
 --     report to (a node). NULL: nothing was said; '' and 0: none any more. ver: as in table 4.
 CREATE TABLE affiliations (
     node       UInt128,
@@ -244,7 +270,7 @@ CREATE TABLE affiliations (
     channel    LowCardinality(String)
 ) ENGINE = ReplacingMergeTree ORDER BY (node, account, ver) SETTINGS index_granularity = 256;
 
--- 21. Traits of accounts, last writer wins by ver, by whose event told them: node, 0 for nobody's. clear = 1: it is a
+-- 22. Traits of accounts, last writer wins by ver, by whose event told them: node, 0 for nobody's. clear = 1: it is a
 --     fact, which stays when that person is forgotten. value: as in table 4.
 CREATE TABLE account_traits (
     account String,
@@ -257,7 +283,7 @@ CREATE TABLE account_traits (
     channel LowCardinality(String)
 ) ENGINE = ReplacingMergeTree(ver) ORDER BY (account, name, node) SETTINGS index_granularity = 256;
 
--- 22. What was said of the account that an account is a branch of: all of it, since what closes a ring is refused by the
+-- 23. What was said of the account that an account is a branch of: all of it, since what closes a ring is refused by the
 --     order of what was said. parent = '': it is no branch any more.
 CREATE TABLE account_parents (
     account String,

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final, Literal, NamedTuple
 
-from producers.files import jalali
+from schemas import jalali
 from schemas.digits import ascii_digits, trim
 from schemas.moments import read_moment
 

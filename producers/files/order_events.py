@@ -15,9 +15,7 @@ from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
 from producers.files.row_cells import RowCells
 from producers.money import currency_of, places
-
-CONTINUED: Final = "custom.order_continued"
-"""The products of an order that did not fit into its event."""
+from schemas import orders
 
 ROUNDED: Final = "amount_rounded"
 
@@ -88,7 +86,12 @@ class OrderEvents:
         told = [(number, kind, time, properties | {"products": cut[0]})]
         for part, some in enumerate(cut[1:], start=2):
             told.append(
-                (f"{number}/{part}", CONTINUED, time, order | {"part": part, "parts": len(cut), "products": some})
+                (
+                    f"{number}/{part}",
+                    orders.CONTINUED,
+                    time,
+                    order | {"part": part, "parts": len(cut), "products": some},
+                )
             )
         self._report.pay(kind, currency, sign * paid)
         if not is_refund:

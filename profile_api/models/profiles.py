@@ -23,16 +23,18 @@ class MembershipView(BaseModel):
 
 
 class Metrics(BaseModel):
-    """`counts`: events by type. Money by currency, exact. `first_seen`, `last_seen`: null before the first
-    event.
+    """`counts`: events by type. `orders`: without cancelled ones. Money by currency, exact. `first_seen`, `last_seen`:
+    null before the first event.
     """
 
     events: int
     first_seen: str | None
     last_seen: str | None
     orders: int
+    orders_placed: int
     revenue: dict[str, float]
     refunds: dict[str, float]
+    net_revenue: dict[str, float]
     counts: dict[str, int]
 
 
@@ -75,8 +77,10 @@ _VIEW: dict[str, Any] = {
         "first_seen": AT,
         "last_seen": AT,
         "orders": 3,
+        "orders_placed": 3,
         "revenue": {"EUR": 361.5},
         "refunds": {},
+        "net_revenue": {"EUR": 361.5},
         "counts": {"order.completed": 3, "page.viewed": 9},
     },
     "consent": {"marketing": True},

@@ -5,6 +5,8 @@ from typing import Final
 from schemas.fields import EventSet
 from schemas.sets.b2b import B2B
 from schemas.sets.calls import CALLS
+from schemas.sets.catalogue import CATALOGUE
+from schemas.sets.deals import DEALS, DOCUMENTS
 from schemas.sets.ecommerce import ECOMMERCE
 from schemas.sets.email import EMAIL
 from schemas.sets.experiments import EXPERIMENTS
@@ -23,11 +25,14 @@ ALL: Final[tuple[EventSet, ...]] = (
     TICKETS,
     SURVEYS,
     LEADS,
+    DEALS,
+    DOCUMENTS,
     PAYMENTS,
     SUBSCRIPTIONS,
     LOYALTY,
     SOCIAL,
     CONSENT,
+    CATALOGUE,
     B2B,
     EXPERIMENTS,
 )

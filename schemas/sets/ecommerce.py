@@ -21,6 +21,9 @@ _DETAILS: Final = (
     fact(text("variant", "Variant, such as the colour.")),
     fact(money("price", "Price of one unit, in `currency`.")),
     fact(number("quantity", "Number of units; negative if a till books a return.")),
+    fact(money("amount", "Amount of the line after its discount; without it, `price` × `quantity`.")),
+    fact(money("discount", "Discount on the line.")),
+    fact(money("tax", "Taxes of the line.")),
     fact(identifier("coupon", "Coupon code used with the product.")),
     number("position", "Position in the list."),
     text("url", "URL of the product's page."),
@@ -203,6 +206,18 @@ ORDERING: Final = (
         ),
         aliases=("Completed Order",),
         business_key="order_id",
+    ),
+    EventRow(
+        "order.continued",
+        "Order Continued",
+        "More products of an order that did not fit into the event that placed or refunded it.",
+        (
+            _ORDER,
+            _CURRENCY,
+            _PRODUCTS,
+            number("part", "Number of this part; the order's event is 1."),
+            number("parts", "Number of parts."),
+        ),
     ),
     EventRow("order.updated", "Order Updated", "An order was changed.", _ORDERED, aliases=("Updated Order",)),
     EventRow(

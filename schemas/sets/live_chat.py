@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, identifier, number, personal, text
+from schemas.fields import EventRow, EventSet, fact, identifier, number, personal, text
 
 _CONVERSATION: Final = (
-    identifier("agent_id", "Id of the agent."),
+    fact(identifier("agent_id", "Id of the agent.")),
     personal(text("agent_name", "The agent's name.")),
     personal(text("agent_username", "The agent's user name.")),
     identifier("conversation_id", "Id of the conversation."),

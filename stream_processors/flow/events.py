@@ -10,11 +10,12 @@ derives everything again from what was committed, at least up to the highest off
                        other content, under a digest of that: kept once, however often appended
   2 tellings           which facts are told, before others' tellings of them are looked up (`state.tellings`)
   3 retellings         the same again: which events do not count is a function of the log
-  4 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
+  4 order_tellings     what is told of orders, before others' tellings of them are looked up (`state.orders`): as 2
+  5 rows               of events, traits, identifiers, ids, and last of log_rows, whose offsets are the commit point.
                        Written through: rewritten, since their keys are functions of the log and equal rows are one.
                        Lingering: only those that are missing are written again (`host.box`)
-  5 simorgh.identity   published again: known evidence folds to nothing
-  6 touches            touched again: nothing will have changed
+  6 simorgh.identity   published again: known evidence folds to nothing
+  7 touches            touched again: nothing will have changed
   – the host commits   the next batch
 
 If rows are written through, the order is the guarantee: rows are in the warehouse before identity or a profile's holder
@@ -45,6 +46,7 @@ from stream_processors.rows.events import Seen, seen_identifiers, tables
 from stream_processors.rows.writing import EventRows
 from stream_processors.state.copies import Copies
 from stream_processors.state.directory import Directory, News
+from stream_processors.state.orders import Orders
 from stream_processors.state.poison import Poison, may_be_the_inputs, place
 from stream_processors.state.stored import stored_end
 from stream_processors.state.tellings import Retold, Telling, Tellings
@@ -82,6 +84,7 @@ class EventsStage:
         rows: EventRows,
         copies: Copies,
         tellings: Tellings,
+        orders: Orders,
         directory: Directory,
         bus: Bus,
         poison: Poison,
@@ -99,12 +102,15 @@ class EventsStage:
         self._rows = rows
         self._copies = copies
         self._tellings = tellings
+        self._orders = orders
         self._directory = directory
         self._bus = bus
         self._checkpoint = checkpoint
         self._terms: dict[int, int] = {}
         self._doubtful = False
         """Whether an earlier attempt failed, so that its events may have been counted."""
+        self.moved: set[int] = set()
+        """The nodes whose orders of earlier batches are other ones by the latest: their states must be loaded."""
         self.positions: dict[int, int] = {}
         self.careful = False
         """Whether to compute rows in advance too, which are usually made later: after a failed attempt."""
@@ -121,6 +127,7 @@ class EventsStage:
         self._copies.load()
         self._poison.read_on()
         self._tellings.load()
+        self._orders.load()
         try:
             for part in wanted:
                 self.hold({part: min(committed[part], stored[part])}, term)
@@ -159,11 +166,12 @@ class EventsStage:
         derived, gone = self._derive_of_present(records)
         self.keep_rejected(derived)
         retold = self.retell(derived.batch)
+        moved = self.tell_of_orders(derived.batch)
         self._rows.batch(derived.batch, derived.seen, self._terms)
         self._forget_later(derived.batch, gone)
         self._copies.remember(derived.batch, derived.batch.unique())
         self._tellings.remember(derived.batch)
-        self.publish(derived, retold.all() if again else retold.elsewhere)
+        self.publish(derived, retold.all() if again else retold.elsewhere, moved)
         self.positions.update(ends)
         self._doubtful = self.careful = False
 
@@ -194,10 +202,18 @@ class EventsStage:
         self._rows.retellings(retold)
         return retold
 
-    def publish(self, derived: Derived, counted: Sequence[tuple[int, Telling]]) -> None:
+    def tell_of_orders(self, batch: Batch) -> set[int]:
+        """Write what the batch tells of orders. Returns the nodes whose sums of orders may be other ones."""
+        unsure = self._orders.meet(batch)
+        self._rows.orders(batch)
+        self._orders.remember(batch)
+        self.moved = self._orders.tellers(unsure)
+        return self.moved
+
+    def publish(self, derived: Derived, counted: Sequence[tuple[int, Telling]], moved: Collection[int]) -> None:
         """Append news to identity, and touch the profiles of the other events. `counted`: retellings that their
-        profiles may have counted."""
-        self._take_out(counted, derived.news.touches)
+        profiles may have counted; `moved`: nodes with other sums of orders."""
+        self._take_out({telling.node for _, telling in counted}.union(moved), derived.news.touches)
         if derived.links:
             self._log.append(topics.IDENTITY, derived.links)
         self._checkpoint("links")
@@ -262,10 +278,10 @@ class EventsStage:
         found = rejected.poisoned(topics.EVENTS, record, self._poison.reason(place(topics.EVENTS, record)))
         return rejected.message(found.kept)
 
-    def _take_out(self, counted: Sequence[tuple[int, Telling]], touches: Touches) -> None:
+    def _take_out(self, nodes: set[int], touches: Touches) -> None:
         """Touch the profiles of these, so that their states are computed again. A node that identity does not know was
         counted by nobody."""
-        nodes = {telling.node for _, telling in counted} - {0}
+        nodes = nodes - {0}
         for node, home in self._directory.homes(nodes).items() if nodes else ():
             if home:
                 touches.add(home, EVENT, (node,), anew=True)

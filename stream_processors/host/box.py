@@ -52,6 +52,7 @@ from stream_processors.state.directory import GraphDirectory
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.orders import Orders
 from stream_processors.state.poison import Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
@@ -105,6 +106,7 @@ class Box:
         self.copies = Copies(writer, most=None, lingering=True)
         self._poison = poison or Poison(log, clock)
         self.tellings = Tellings(writer, alone=True)
+        self.orders = Orders(writer, alone=True)
         self._rows = Lingering(
             writer,
             Inserts(writer, checkpoint),
@@ -126,6 +128,7 @@ class Box:
             self._rows,
             self.copies,
             self.tellings,
+            self.orders,
             self.directory,
             self._bus,
             self._poison,
@@ -180,6 +183,7 @@ class Box:
         self._take_in_identity()
         self.copies.load()
         self.tellings.load()
+        self.orders.load()
         self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
@@ -217,11 +221,12 @@ class Box:
             self._events.keep_rejected(derived)
             batch = derived.batch
             retold = self._events.retell(batch)
+            moved = self._events.tell_of_orders(batch)
             ids, rows = missing(self._writer, batch)
             self._rows.batch_again(batch, ids, rows, derived.seen, dict.fromkeys(ends, self._term))
             self.copies.remember(batch, ids)
             self.tellings.remember(batch)
-            self._events.publish(derived, retold.elsewhere)
+            self._events.publish(derived, retold.elsewhere, moved)
             self._events.hold(ends, self._term)
         self._take_in_identity()
         self._look(again=True)
@@ -259,7 +264,7 @@ class Box:
         if touched.by_profile:
             version = self._next_version()
             work = {profile: Work(touch, _PART, version) for profile, touch in touched.by_profile.items()}
-            self._profiles.see_to(work, frozenset() if again else touched.fresh)
+            self._profiles.see_to(work, frozenset() if again else touched.fresh - self._events.moved)
         self._recent.position = self._teller.position
 
     def _next_version(self) -> int:

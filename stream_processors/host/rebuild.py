@@ -37,6 +37,7 @@ from stream_processors.state.copies import Copies
 from stream_processors.state.directory import GraphDirectory
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.orders import Orders
 from stream_processors.state.poison import Poison
 from stream_processors.state.states import States
 from stream_processors.state.teller import Published, Teller, ToPublish
@@ -77,9 +78,20 @@ class Rebuild:
         self._bus = MemoryBus()
         self._poison = Poison(log, clock, most_set_aside)
         self._tellings = Tellings(writer)
+        orders = Orders(writer)
         directory = GraphDirectory(lambda: self._identity.graph)
         self._events = EventsStage(
-            log, writer, self._rows, self._copies, self._tellings, directory, self._bus, self._poison, checkpoint, names
+            log,
+            writer,
+            self._rows,
+            self._copies,
+            self._tellings,
+            orders,
+            directory,
+            self._bus,
+            self._poison,
+            checkpoint,
+            names,
         )
         self._identity = IdentityStage(log, self._rows, self._bus, self._poison)
         self._segments = LiveSegments(log)
@@ -124,6 +136,7 @@ class Rebuild:
         self._poison.read_on()
         derived = self._events.derive(records, told=True)
         self._events.retell(derived.batch)
+        self._rows.orders(derived.batch)
         self._rows.batch(derived.batch, derived.seen, dict.fromkeys({record.partition for record in records}, 0))
         self._rows.join()
         self._copies.remember(derived.batch, derived.batch.unique())

@@ -34,6 +34,7 @@ from stream_processors.state.directory import TableDirectory
 from stream_processors.state.graphs import Graphs
 from stream_processors.state.judge import Judge
 from stream_processors.state.live_segments import LiveSegments
+from stream_processors.state.orders import Orders
 from stream_processors.state.poison import MOST_IN_A_ROW, Poison
 from stream_processors.state.profile import CACHED_PROFILES
 from stream_processors.state.states import States
@@ -80,6 +81,7 @@ class WorkerStages:
             Through(writer, checkpoint),
             self.copies,
             Tellings(writer),
+            Orders(writer),
             self.directory,
             bus,
             poison(),

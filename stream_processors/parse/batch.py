@@ -13,7 +13,7 @@ import re2
 
 from eventlog.port import Record
 from identity.nodes import from_hex
-from schemas import platform
+from schemas import orders, platform
 from schemas.errors import InvalidIdentifier
 from schemas.order import MOST_PLACE, rank
 from schemas.untyped import JsonObject
@@ -95,6 +95,7 @@ class ParsedEnvelope(msgspec.Struct, gc=False):
     consent: dict[str, msgspec.Raw] | None = None
     money: _Money | None = None
     business: _Business | None = None
+    document: str | None = None
     alias: bool | None = None
     account: ParsedAccount | None = None
     dataschema: str = ""
@@ -164,6 +165,10 @@ class Batch:
     """Index of each event that reports a fact -> the fact's key."""
     retold: set[int] = field(default_factory=set)
     """Indices of the events that do not count, because their fact has a lesser telling: see `state.tellings`."""
+    documents: dict[int, int] = field(default_factory=dict)
+    """Index of each event that is about an order, whether it tells of it or continues it -> the order's document."""
+    told_once: set[int] = field(default_factory=set)
+    """Indices of the events that tell of an order of which nothing else is told: see `state.orders`."""
     own: list[int] = field(default_factory=list)
     """Indices of the platform's own events."""
     unreadable: list[tuple[Record, str]] = field(default_factory=list)
@@ -180,6 +185,8 @@ class Batch:
         self.own += [start + i for i in other.own]
         self.facts.update((start + i, fact) for i, fact in other.facts.items())
         self.retold.update(start + i for i in other.retold)
+        self.documents.update((start + i, doc) for i, doc in other.documents.items())
+        self.told_once.update(start + i for i in other.told_once)
         for column in _COLUMNS:
             getattr(self, column).extend(getattr(other, column))
 
@@ -200,7 +207,8 @@ class Batch:
         return rank(self.times[i], self.received[i], self.events[i].place, self.keys[i])
 
 
-_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in ("writes", "facts", "retold", "own"))
+_SPARSE: Final = ("writes", "facts", "retold", "documents", "told_once", "own")
+_COLUMNS: Final = tuple(each.name for each in fields(Batch) if each.name not in _SPARSE)
 
 
 def parse(records: Sequence[Record]) -> Batch:
@@ -248,6 +256,7 @@ def _parse_all(records: Sequence[Record]) -> Batch:
         state=_states(len(events), own),
         writes=[i for i, event in enumerate(events) if event.traits or event.consent],
         facts=_facts(events),
+        documents=_documents(events),
         own=own,
     )
 
@@ -262,6 +271,22 @@ def _states(count: int, own: list[int]) -> list[int]:
 def _facts(events: list[ParsedEnvelope]) -> dict[int, int]:
     told = {i: event.business.key for i, event in enumerate(events) if event.business is not None}
     return dict(zip(told, _keys(list(told.values())), strict=True))
+
+
+def _documents(events: list[ParsedEnvelope]) -> dict[int, int]:
+    """Documents of orders. Without a number, an order is a document of its own."""
+    told = {
+        i: _document(event)
+        for i, event in enumerate(events)
+        if event.document is not None or event.type in orders.TYPES
+    }
+    return dict(zip(told, _keys(list(told.values())), strict=True))
+
+
+def _document(event: ParsedEnvelope) -> str:
+    if event.type == orders.PLACED:
+        return event.key if event.business is None else event.business.key
+    return event.key if event.document is None else event.document
 
 
 def read_again(record: Record) -> ParsedEnvelope | None:
@@ -301,13 +326,16 @@ def _money(money: _Money) -> Money | None:
 
 
 def _keys(texts: list[str]) -> list[int]:
-    """Keys as numbers. `ValueError` if a text is not 32 lower-case hex digits."""
+    """Keys as numbers. `ValueError` if a text is not 32 lower-case hex digits, or is 0: in tables, 0 means none."""
     whole = "".join(texts)
     even = {_KEY_LENGTH}.issuperset(map(len, texts))
     # quicker than an expression; what it skips, blanks, leaves too few bytes
     if not even or 2 * len(bytes.fromhex(whole)) != len(whole) or whole != whole.lower():
         raise ValueError("keys are 32 lower-case hex digits")
-    return [int(text, 16) for text in texts]
+    found = [int(text, 16) for text in texts]
+    if 0 in found:
+        raise ValueError("0 is no key")
+    return found
 
 
 def _sources(names: list[str]) -> list[str]:

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from schemas import accounts
 from stream_processors.parse.batch import UNIQUE, Batch, ParsedAccount, ParsedEnvelope
-from stream_processors.parse.money import decimal_array
 from warehouse.client import fixed16, fixed32
 
 _STAMP: Final = pa.timestamp("ms", "UTC")
@@ -61,7 +60,6 @@ def account_rows(batch: Batch) -> dict[str, pa.Table]:
 
 def _event_rows(batch: Batch, named: list[_Named]) -> pa.Table:
     records = [batch.records[one.i] for one in named]
-    money = [batch.money[one.i] for one in named]
     return pa.table(
         {
             "account": pa.array([one.account.key for one in named], pa.string()),
@@ -73,9 +71,8 @@ def _event_rows(batch: Batch, named: list[_Named]) -> pa.Table:
             "key": fixed16([batch.keys[one.i] for one in named]),
             "node": fixed16([one.node for one in named]),
             "type": pa.array([one.event.type for one in named], pa.string()),
+            "doc": fixed16([batch.documents.get(one.i, 0) for one in named]),
             "states": pa.array([_states(one) for one in named], pa.bool_()).cast(pa.uint8()),
-            "amount": decimal_array([each[1] if each else 0 for each in money]),
-            "currency": pa.array([each[0] if each else "" for each in money], pa.string()),
         }
     )
 

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from privacy.keyring import Names, no_names
 from stream_processors.parse.batch import HEARD, OWN, UNIQUE, UNREADABLE, Batch, ParsedIdentifier
-from stream_processors.parse.money import decimal_array
+from stream_processors.parse.money import decimal_array, micros
 from stream_processors.rows.accounts import account_rows
+from stream_processors.rows.facts import fact_rows
+from stream_processors.state.orders import told_of
 from stream_processors.state.profile import SeenIdentifier
 from stream_processors.state.tellings import Retold, telling_of, tellings_of
 from warehouse.client import fixed16, fixed32
@@ -42,6 +44,7 @@ def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa
     unique = batch.unique()
     return {
         "events": event_rows(batch, unique),
+        **fact_rows(batch, unique),
         "traits": trait_rows(batch),
         "consents": consent_rows(batch),
         **account_rows(batch),
@@ -76,6 +79,7 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
             "key": fixed16(_picked(batch.keys, index)),
             "source": pa.array(_picked(batch.sources, index), pa.string()),
             "fact": fixed16([batch.facts.get(i, 0) for i in index]) if batch.facts else _no_facts(len(index)),
+            "doc": fixed16([batch.documents.get(i, 0) for i in index]) if batch.documents else _no_facts(len(index)),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
             "account": pa.array(
@@ -104,6 +108,29 @@ def telling_rows(batch: Batch) -> pa.Table:
             "node": fixed16([one.node for one in tellings]),
             "part": pa.array([one.part for one in tellings], pa.uint16()),
             "off": pa.array([one.off for one in tellings], pa.uint64()),
+        }
+    )
+
+
+def order_rows(batch: Batch) -> pa.Table:
+    """One row for each event that tells of an order."""
+    told = told_of(batch)
+    tellings = [telling_of(batch, i) for i in told]
+    money = [batch.events[i].money for i in told]
+    return pa.table(
+        {
+            "doc": fixed16([batch.documents[i] for i in told]),
+            "kind": pa.array([batch.types[i] for i in told], pa.string()),
+            "fact": fixed16([batch.facts.get(i, 0) for i in told]),
+            "trust": pa.array([one.trust for one in tellings], pa.uint64()),
+            "received_at": pa.array([one.received for one in tellings], _STAMP),
+            "place": pa.array([one.place for one in tellings], pa.uint64()),
+            "key": fixed16([one.key for one in tellings]),
+            "node": fixed16([one.node for one in tellings]),
+            "time": pa.array([batch.times[i] for i in told], _STAMP),
+            "known": pa.array([one is not None for one in money], pa.bool_()).cast(pa.uint8()),
+            "amount": decimal_array([0 if one is None else micros(one.amount) for one in money]),
+            "currency": pa.array(["" if one is None else one.currency for one in money], pa.string()),
         }
     )
 

@@ -5,7 +5,7 @@ meanwhile the next rows are collected. Nothing waits for them: views show publis
 `views.recent`), and news about a node comes from the present batch. For one process that holds everything.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Final, NamedTuple
@@ -15,6 +15,7 @@ import pyarrow as pa
 from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
 from stream_processors.rows.accounts import account_rows
+from stream_processors.rows.facts import fact_rows
 from stream_processors.rows.identity import (
     Decided,
     Folded,
@@ -31,6 +32,7 @@ from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import Remembering
+from stream_processors.state.orders import told_of
 from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
 from stream_processors.state.teller import Published
@@ -69,8 +71,10 @@ class _Profiles:
         live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
         gone = sorted(profile for profile, view in self.views.items() if not view.live)
         versions = {profile: view.ver for profile, view in self.views.items()}
+        homes = identity_rows(Folded(identity=self.identity))
         return {
-            "identity": identity_rows(Folded(identity=self.identity)),
+            "identity_log": homes,
+            "identity": homes,
             "views": view_rows(self.views),
             "profile_rows": profile_rows(live, gone, versions),
         }
@@ -98,6 +102,7 @@ class _Recorded:
         batch, ids, rows = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
         return {
             "events": events.event_rows(batch, rows),
+            **fact_rows(batch, batch.unique()),
             "ids": events.id_rows(batch, ids),
             "log_rows": events.log_rows(batch, terms),
             "tellings": events.telling_rows(batch),
@@ -170,6 +175,10 @@ class Lingering:
         if retold:
             self._inserts.write("retellings", events.retelling_rows(retold))
 
+    def orders(self, batch: Batch) -> None:
+        if batch.documents and (rows := events.order_rows(batch)).num_rows:
+            self._inserts.write("order_tellings", rows)
+
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         unique = batch.unique()
         self._add(batch, unique, unique, seen, terms)
@@ -240,10 +249,20 @@ class Lingering:
     def read(self, loaded: Holders, renewed: Holders, ends: Ends, judge: Judge) -> None:
         if loaded:
             self.settle(loaded)
-            cold.load(self._writer, {node: one.state for node, one in loaded.items()}, self._before, judge)
+            states = {node: one.state for node, one in loaded.items()}
+            cold.load(self._writer, states, self._before, judge)
+            cold.load_orders(self._writer, states, self._told_here(loaded))
         if self._batch is not None:
             new = {node: one for node, one in renewed.items() if one.ends is not ends}
             _count(*self._batch, {**loaded, **new}, judge)
+            _count_orders(self._batch[0], new)
+
+    def _told_here(self, nodes: Container[int]) -> set[int]:
+        """The orders that the batch's events of these nodes tell of: their rows of events are not in the table yet."""
+        if self._batch is None:
+            return set()
+        batch = self._batch[0]
+        return {batch.documents[i] for i in told_of(batch) if batch.nodes[i] and batch.nodes[i][0] in nodes}
 
     # ---- writing
 
@@ -337,12 +356,12 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
     states = batch.state
     if batch.retold:
         states = [_RETOLD if i in batch.retold else state for i, state in enumerate(states)]
-    columns = zip(batch.nodes, batch.types, batch.times, batch.events, batch.money, states, strict=True)
-    for nodes, kind, time, event, money, counts in columns:
+    columns = zip(batch.nodes, batch.types, batch.times, batch.events, states, strict=True)
+    for nodes, kind, time, event, counts in columns:
         if not nodes or counts != UNIQUE or (one := get(nodes[0])) is None:
             continue
         state = one.state
-        state.add_event(kind, time, money)
+        state.add_event(kind, time)
         leaves = fold_event(state.facts, kind, time, event)
         if (changes := one.changes) is not None:
             changes |= leaves
@@ -352,6 +371,13 @@ def _count(batch: Batch, seen: events.Seen, holders: Mapping[int, Looked], judge
     for i in batch.writes:
         if batch.state[i] in HEARD and batch.nodes[i] and (one := get(batch.nodes[i][0])):
             _write_traits(one, batch, i, judge)
+
+
+def _count_orders(batch: Batch, holders: Mapping[int, Looked]) -> None:
+    """Fold the orders of which nothing else is told. The state of all others' nodes is loaded."""
+    for i in batch.told_once:
+        if batch.nodes[i] and (one := holders.get(batch.nodes[i][0])):
+            one.state.add_order(batch.types[i], batch.money[i])
 
 
 def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import astuple
 
 from stream_processors.parse.money import decimal, decimal_array
 from stream_processors.state.bounds import MOST_CURRENCIES, MOST_FREQUENT, largest
-from stream_processors.state.profile import NEVER, NOTHING_STATED, ORDER, ProfileState, SeenIdentifier
+from stream_processors.state.profile import NEVER, NOTHING_STATED, ProfileState, SeenIdentifier
 from stream_processors.views.recent import View
 from warehouse.client import fixed16
 
@@ -32,7 +32,8 @@ def profile_rows(states: Mapping[int, ProfileState], gone: Sequence[int], versio
             **_identity_columns([s.identifiers.values() for s in rows]),
             "counts": _map([largest(s.counts, MOST_FREQUENT) for s in rows], lambda v: pa.array(v, pa.uint64())),
             "events": pa.array([s.events for s in rows], pa.uint64()),
-            "orders": pa.array([s.counts.get(ORDER, 0) for s in rows], pa.uint64()),
+            "orders": pa.array([s.orders for s in rows], pa.uint64()),
+            "orders_placed": pa.array([s.orders_placed for s in rows], pa.uint64()),
             "revenue": _map([largest(s.revenue, MOST_CURRENCIES) for s in rows], decimal_array),
             "refunds": _map([largest(s.refunds, MOST_CURRENCIES) for s in rows], decimal_array),
             "first_seen": pa.array([s.first_seen for s in rows], _STAMP),
@@ -78,7 +79,8 @@ def view_text(state: ProfileState, texts: tuple[str, str, str, str]) -> str:
         "first_seen": state.first_seen,
         "identifiers": sorted(state.identifiers.values()),
         "last_seen": state.last_seen,
-        "orders": state.counts.get(ORDER, 0),
+        "orders": state.orders,
+        "orders_placed": state.orders_placed,
         "refunds": _amounts(state.refunds),
         "revenue": _amounts(state.revenue),
     }

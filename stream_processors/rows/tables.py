@@ -16,7 +16,6 @@ holders must read acknowledged rows (docs/scaling.md).
 from collections.abc import Collection, Iterable
 from typing import Final
 
-from stream_processors.parse.money import micros
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.states import Ends, Holders
@@ -24,8 +23,8 @@ from stream_processors.state.stored import stored_end, stored_ends
 from warehouse.client import Writer
 
 _CHUNK = 4_000
-_NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off, amount, currency,
-    if(type IN {types:Array(String)}, payload, ''), key, fact != 0 FROM events PREWHERE """
+_NEW: Final = """SELECT node, type, toUnixTimestamp64Milli(time), part, off,
+    if(type IN {types:Array(String)}, payload, ''), key, fact != 0, doc != 0 FROM events PREWHERE """
 """PREWHERE: reads payloads, which are most of the data, only for the few new rows."""
 
 
@@ -52,8 +51,17 @@ class TableHistory:
             self._read_traits(nodes, holders, judge)
         for nodes in _chunks(list(loaded)):
             cold.load_events(self._writer, {node: loaded[node].state for node in nodes}, ends, judge)
+        about = {id(one) for one in loaded.values()}
         for nodes in _chunks(list(renewed)):
-            self._read_new(nodes, ends, renewed, judge)
+            about |= self._read_new(nodes, ends, renewed, judge)
+        self._read_orders({node: one for node, one in holders.items() if id(one) in about})
+
+    def _read_orders(self, holders: Holders) -> None:
+        """Read the sums of orders again: whole, as they are now."""
+        for one in holders.values():
+            one.state.forget_orders()
+        for nodes in _chunks(list(holders)):
+            cold.load_orders(self._writer, {node: holders[node].state for node in nodes})
 
     def _read_traits(self, nodes: list[int], holders: Holders, judge: Judge) -> None:
         for node, kind, name, written in cold.traits(self._writer, nodes, judge.kept):
@@ -65,7 +73,8 @@ class TableHistory:
             if one.state.add_identifier(node, seen) and one.changes is not None:
                 one.changes |= judge.leaves_of(identities=(seen.type,))
 
-    def _read_new(self, nodes: list[int], ends: Ends, holders: Holders, judge: Judge) -> None:
+    def _read_new(self, nodes: list[int], ends: Ends, holders: Holders, judge: Judge) -> set[int]:
+        """Returns the holders, by identity, with a new event that tells of an order."""
         wanted: dict[str, list[int]] = {}
         where: list[str] = []
         for age, group in _by_age(nodes, holders, ends).items():
@@ -73,20 +82,24 @@ class TableHistory:
             where.append(f"({_since(known.values(), ends)}) AND node IN {{nodes{age}:Array(UInt128)}}")
             wanted[f"nodes{age}"] = group
         if not where:
-            return
+            return set()
         types = [kind for kind, with_payload in judge.row_types().items() if with_payload]
         rows = self._writer.look_up(_NEW + " OR ".join(where), {**wanted, "types": types}, once=False)
-        telling = {node for node, *_, tells in rows if tells}
+        telling = {node for node, *_, tells, _ in rows if tells}
         retold = cold.retellings(self._writer, telling) if telling else set()
         places: set[tuple[int, int]] = set()
-        for node, kind, time, part, offset, amount, currency, payload, key, _ in rows:
+        about: set[int] = set()
+        for node, kind, time, part, offset, payload, key, _, tells_of_order in rows:
             one, place = holders[node], (part, offset)
+            if tells_of_order:
+                about.add(id(one))
             if offset >= one.ends.get(part, 0) and place not in places and key not in retold:
                 places.add(place)
-                one.state.add_event(kind, time, (currency, micros(amount)) if currency else None)
+                one.state.add_event(kind, time)
                 leaves = judge.fold_new(one.state.facts, kind, time, payload)
                 if one.changes is not None:
                     one.changes |= leaves
+        return about
 
 
 def _by_age(nodes: Iterable[int], holders: Holders, ends: Ends) -> dict[int, list[int]]:

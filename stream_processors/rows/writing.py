@@ -54,6 +54,10 @@ class EventRows(Protocol):
         """Events that do not count; in the warehouse on return. Call it before `batch`, so that nothing counts them."""
         ...
 
+    def orders(self, batch: Batch) -> None:
+        """What a batch tells of orders; in the warehouse on return. Call it before other tellings are looked up."""
+        ...
+
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         """Rows of events, and of their places in the log. `terms`: partition -> the term under which it is held."""
         ...
@@ -103,6 +107,10 @@ class Through:
         if retold:
             self._insert("retellings", events.retelling_rows(retold))
 
+    def orders(self, batch: Batch) -> None:
+        if batch.documents and (rows := events.order_rows(batch)).num_rows:
+            self._insert("order_tellings", rows)
+
     def batch(self, batch: Batch, seen: events.Seen, terms: Mapping[int, int]) -> None:
         tables = events.tables(batch, seen, terms)  # all of them before the first is written
         places = tables.pop("log_rows")
@@ -112,7 +120,9 @@ class Through:
 
     def identity(self, folded: Folded) -> None:
         self._insert("members", member_rows(folded))
-        self._insert("identity", identity_rows(folded))
+        homes = identity_rows(folded)
+        self._insert("identity_log", homes)
+        self._insert("identity", homes)
         self._insert("decisions", decision_rows(folded.decisions))
         self._insert("links", link_rows(folded))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Protocol
 
 from segments.facts import Leaves
@@ -9,7 +10,7 @@ from segments.sql import Page
 from stream_processors.parse.money import micros
 from stream_processors.state.bounds import LATEST, Kept, Written
 from stream_processors.state.profile import ProfileState, SeenIdentifier
-from warehouse import latest
+from warehouse import latest, orders
 from warehouse.client import Writer
 
 _CHUNK = 4_000
@@ -21,10 +22,13 @@ _IDENTIFIERS = """SELECT node, type, value,
     toUnixTimestamp64Milli(min(first_seen)), toUnixTimestamp64Milli(max(last_seen))
     FROM identifiers WHERE node IN {nodes:Array(UInt128)} GROUP BY node, type, value"""
 _COUNTS = "key NOT IN (SELECT key FROM retellings WHERE node IN {nodes:Array(UInt128)})"
-_METRICS = """SELECT node, type, currency, count(), sum(toDecimal256(amount, 6)),
+_METRICS = """SELECT node, type, count(),
     toUnixTimestamp64Milli(min(time)), toUnixTimestamp64Milli(max(time)),
     groupArrayIf(toUnixTimestamp64Milli(time), type IN {types:Array(String)})
-    FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type, currency"""
+    FROM events WHERE node IN {nodes:Array(UInt128)} AND (%s) GROUP BY node, type"""
+_DOCUMENTS = "SELECT DISTINCT doc FROM events WHERE node IN {nodes:Array(UInt128)} AND doc != 0"
+_ORDERS = orders.totals("doc IN {docs:Array(UInt128)}")
+_MOST_DOCUMENTS = 20_000
 _PAYLOADS = """SELECT node, type, toUnixTimestamp64Milli(time), payload FROM events
     PREWHERE node IN {nodes:Array(UInt128)} AND type IN {types:Array(String)} AND (%s)"""
 _RETELLINGS = "SELECT key FROM retellings WHERE node IN {nodes:Array(UInt128)}"
@@ -123,17 +127,35 @@ def load_events(writer: Writer, owner: Mapping[int, ProfileState], before: Mappi
     wanted = leaves.row_types()
     types = [kind for kind, with_payload in wanted.items() if not with_payload]
     rows = writer.look_up(_METRICS % stored, {"nodes": nodes, "types": types})
-    for node, kind, currency, count, amount, first, last, times in rows:
+    for node, kind, count, first, last, times in rows:
         state = owner[node]
         state.add_events(kind, count, first, last)
-        if currency:
-            state.add_money(kind, currency, micros(amount))
         for time in times:
             leaves.fold_row(state.facts.leaves, kind, time, "")
     types = [kind for kind, with_payload in wanted.items() if with_payload]
     if types:
         for node, kind, time, payload in writer.look_up(_PAYLOADS % stored, {"nodes": nodes, "types": types}):
             leaves.fold_row(owner[node].facts.leaves, kind, time, payload)
+
+
+def load_orders(writer: Writer, owner: Mapping[int, ProfileState], more: Collection[int] = ()) -> None:
+    """Add what all orders of some nodes add, to their owners' states. `more`: documents of which these nodes tell in
+    rows of events that are not in the table yet; those of orders are.
+
+    Without a bound of offsets: like traits, the sums are read whole, and whoever adds a row later touches their nodes.
+    """
+    nodes = list(owner)
+    docs = {doc for (doc,) in writer.look_up(_DOCUMENTS, {"nodes": nodes})}.union(more)
+    wanted, ours = sorted(docs), set(nodes)
+    for start in range(0, len(wanted), _MOST_DOCUMENTS):
+        bound = {"docs": wanted[start : start + _MOST_DOCUMENTS]}
+        for node, placed, cancelled, revenue, refunds in writer.look_up(_ORDERS, bound):
+            if node in ours:
+                owner[node].add_orders(placed, cancelled, _sums(revenue), _sums(refunds))
+
+
+def _sums(pairs: Collection[tuple[str, Decimal]]) -> dict[str, int]:
+    return {currency: micros(amount) for currency, amount in pairs}
 
 
 def retellings(writer: Writer, nodes: Collection[int]) -> set[int]:

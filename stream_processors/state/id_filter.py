@@ -65,6 +65,7 @@ class Keys(NamedTuple):
 
 IDS: Final = Keys("ids", "key")
 FACTS: Final = Keys("tellings", "fact")
+ORDERS: Final = Keys("order_tellings", "doc")
 
 
 def add_stored(into: IdFilter, writer: Writer, keys: Keys = IDS) -> None:

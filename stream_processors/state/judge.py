@@ -27,7 +27,7 @@ SEARCHED = frozenset({"name", "email"})
 ABSORBED = "absorbed"
 """The cause of a silent transition: a survivor takes over an absorbed profile's earlier entered_at."""
 
-_METRICS = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
+_METRICS = ("events", "orders", "orders_placed", "revenue", "refunds", "net_revenue", "first_seen", "last_seen")
 _NO_PAYLOAD: JsonObject = {}
 _NONE_HELD: frozenset[int] = frozenset()
 _HAPPENED = frozenset({EVENT, TIME, MERGE, SPLIT, ERASED, REPLAY})

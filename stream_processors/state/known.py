@@ -4,7 +4,7 @@ A filter in memory recognises new keys; the table decides about the others. It t
 rebuilt at twice the size when it is full.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from stream_processors.state.id_filter import IdFilter, Keys, add_stored, capacity_for, halves
@@ -63,6 +63,11 @@ class KnownKeys(Generic[Value]):
         if self._fits() and (self._filter is None or self._count > self._capacity):
             self.load()
         elif self._filter is not None:
+            self._filter.add(halves(new))
+
+    def expect(self, new: Collection[int]) -> None:
+        """These keys are about to be written: known from now on, whatever becomes of that. `add` them afterwards."""
+        if self._filter is not None and new:
             self._filter.add(halves(new))
 
     def maybe(self, keys: Sequence[int]) -> Sequence[int]:

@@ -14,14 +14,14 @@ import msgspec
 import orjson
 from msgspec.structs import replace
 
+from schemas import orders
 from schemas.clock import iso
 from schemas.order import time_of
 from schemas.untyped import Json
-from segments.live import ProfileFacts
+from segments.facts import ProfileFacts, net
 from stream_processors.parse.money import decimal
 from stream_processors.state.bounds import Kept, Written, keep_latest, shown, shows_all
 
-ORDER, REFUND = "order.completed", "order.refunded"
 CACHED_PROFILES: Final = 100_000
 """States in memory at most."""
 
@@ -60,6 +60,9 @@ class ProfileState:
     """By node."""
     counts: dict[str, int] = field(default_factory=dict)
     events: int = 0
+    orders_placed: int = 0
+    """Orders, with those that were cancelled."""
+    orders: int = 0
     revenue: dict[str, int] = field(default_factory=dict)
     refunds: dict[str, int] = field(default_factory=dict)
     first_seen: int = NEVER
@@ -74,27 +77,43 @@ class ProfileState:
     around: tuple[str, str, Mapping[str, str]] = ("", "", {})
     """What computed traits stand among: the other traits and their provenance, and what was sent under their names."""
 
-    def add_event(self, kind: str, time: int, money: tuple[str, int] | None) -> None:
+    def add_event(self, kind: str, time: int) -> None:
         self.events += 1
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if time < self.first_seen:  # noqa: PLR1730 - once per event: a call of `min` costs more than the rest of it
             self.first_seen = time
         if time > self.last_seen:  # noqa: PLR1730 - as above
             self.last_seen = time
-        if money is not None:
-            self.add_money(kind, *money)
 
     def add_events(self, kind: str, count: int, first: int, last: int) -> None:
-        """Many events of one type at once, without their money."""
+        """Many events of one type at once."""
         self.events += count
         self.counts[kind] = self.counts.get(kind, 0) + count
         self.first_seen = min(self.first_seen, first)
         self.last_seen = max(self.last_seen, last)
 
-    def add_money(self, kind: str, currency: str, amount: int) -> None:
-        sums = self.revenue if kind == ORDER else self.refunds if kind == REFUND else None
-        if sums is not None:
-            sums[currency] = sums.get(currency, 0) + amount
+    def add_order(self, kind: str, money: tuple[str, int] | None) -> None:
+        """An order of which one event alone tells. Without an order, an update or a cancellation adds nothing."""
+        if kind == orders.PLACED:
+            self.orders_placed += 1
+            self.orders += 1
+        if money is not None:
+            if kind == orders.PLACED:
+                self.revenue[money[0]] = self.revenue.get(money[0], 0) + money[1]
+            elif kind == orders.REFUNDED:
+                self.refunds[money[0]] = self.refunds.get(money[0], 0) + money[1]
+
+    def add_orders(self, placed: int, cancelled: int, revenue: Mapping[str, int], refunds: Mapping[str, int]) -> None:
+        """Many orders at once."""
+        self.orders_placed += placed
+        self.orders += placed - cancelled
+        for sums, added in ((self.revenue, revenue), (self.refunds, refunds)):
+            for currency, amount in added.items():
+                sums[currency] = sums.get(currency, 0) + amount
+
+    def forget_orders(self) -> None:
+        self.orders_placed = self.orders = 0
+        self.revenue, self.refunds = {}, {}
 
     def add_identifier(self, node: int, seen: SeenIdentifier) -> bool:
         """Whether this one is new to the state."""
@@ -115,13 +134,9 @@ class ProfileState:
         for node, seen in other.identifiers.items():
             self.add_identifier(node, seen)
         self.events += other.events
-        for sums, added in (
-            (self.counts, other.counts),
-            (self.revenue, other.revenue),
-            (self.refunds, other.refunds),
-        ):
-            for key, amount in added.items():
-                sums[key] = sums.get(key, 0) + amount
+        for kind, count in other.counts.items():
+            self.counts[kind] = self.counts.get(kind, 0) + count
+        self.add_orders(other.orders_placed, other.orders_placed - other.orders, other.revenue, other.refunds)
         self.first_seen = min(self.first_seen, other.first_seen)
         self.last_seen = max(self.last_seen, other.last_seen)
 
@@ -163,9 +178,11 @@ class ProfileState:
             self.around = ("", "", {})
         if metrics:
             facts.events = self.events
-            facts.orders = self.counts.get(ORDER, 0)
+            facts.orders = self.orders
+            facts.orders_placed = self.orders_placed
             facts.revenue = {currency: decimal(amount) for currency, amount in self.revenue.items()}
             facts.refunds = {currency: decimal(amount) for currency, amount in self.refunds.items()}
+            facts.net_revenue = net(facts.revenue, facts.refunds)
             facts.first_seen = self.first_seen if self.events else None
             facts.last_seen = self.last_seen if self.events else None
         return facts

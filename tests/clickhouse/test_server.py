@@ -153,6 +153,7 @@ def profile_row() -> pa.Table:
             "counts": pa.array([[("order.completed", 3)]], pa.map_(pa.string(), numbers)),
             "events": pa.array([3], numbers),
             "orders": pa.array([3], numbers),
+            "orders_placed": pa.array([3], numbers),
             "revenue": pa.array([[("EUR", Decimal("12345678901234567890123456789012.000001"))]], money),
             "refunds": pa.array([[]], money),
             "first_seen": pa.array([when], moment),

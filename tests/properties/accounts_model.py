@@ -31,7 +31,6 @@ class Event(NamedTuple):
     node: int
     said: Mapping[str, Any]
     superior: int | None
-    money: tuple[str, Decimal] | None
     key: int
 
 
@@ -46,7 +45,6 @@ def _event(body: dict[str, Any]) -> Event:
     assert time is not None
     assert received is not None
     said, anchors = body["properties"], [one for one in body["identifiers"] if "trust" not in one]
-    money = body.get("money")
     named = body.get("account", {}).get("reports_to")
     superior = None if named is None else int(named or "0", 16)
     return Event(
@@ -56,7 +54,6 @@ def _event(body: dict[str, Any]) -> Event:
         from_hex(anchors[0]["node"]) if anchors else 0,
         said,
         superior,
-        (money["currency"], Decimal(money["amount"])) if money and money["currency"] else None,
         int(body["key"], 16),
     )
 
@@ -65,11 +62,12 @@ class Model:
     """`homes`: node -> profile, 0 for nobody."""
 
     def __init__(self, sent: list[Verdict], homes: Mapping[int, int]) -> None:
-        counted = {int(one["key"], 16) for one in facts_model.counted(sent)}
         self.members: dict[str, dict[int, Place]] = defaultdict(dict)
         self.traits: dict[str, dict[str, Any]] = defaultdict(dict)
         self.parents: dict[str, str] = {}
         self.money: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+        self.orders: dict[str, int] = defaultdict(int)
+        accounts: dict[int, str] = {}
         self.belongs: dict[str, set[int]] = defaultdict(set)
         for event in events(sent):
             profile = homes.get(event.node, 0)
@@ -78,9 +76,19 @@ class Model:
                 self._describe(event)
             account = event.account or self._only(profile) or UNASSIGNED
             self.belongs[account].add(event.key)
-            if event.money and event.key in counted:
-                currency, amount = event.money
-                self.money[account, event.type, currency] += amount
+            accounts[event.key] = account
+        for order in facts_model.documents(facts_model.counted(sent)):
+            if order.cancelled:
+                continue
+            if order.placed:
+                self.orders[accounts[order.key]] += 1
+                self._add(accounts[order.key], "order", order.currency, order.amount)
+            for currency, amount in order.refunds():
+                self._add(accounts[order.key], "refund", currency, amount)
+
+    def _add(self, account: str, kind: str, currency: str, millionths: int) -> None:
+        if currency:
+            self.money[account, kind, currency] += Decimal(millionths) / 1_000_000
 
     def _affiliate(self, event: Event, profile: int) -> None:
         members = self.members[event.account]

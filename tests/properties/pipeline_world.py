@@ -25,6 +25,7 @@ from registry.models import Source
 from registry.registry import Registry
 from schemas import topics
 from schemas.catalog import Catalog
+from schemas.fact_tables import ALL as FACT_TABLES
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow.declarations import Declarations
 from stream_processors.host import generation
@@ -179,10 +180,13 @@ _TABLES: Final = {
         ORDER BY segment, profile""",
     "transitions": """SELECT segment, profile, argMax(entered_at, off) AS entered FROM transitions
         GROUP BY profile, segment HAVING argMax(kind, off) = 'entered' ORDER BY segment, profile""",
-    "events": "SELECT node, time, type, amount, currency, fact, hex(payload) FROM events ORDER BY ALL",
+    "events": "SELECT node, time, type, amount, currency, fact, doc, hex(payload) FROM events ORDER BY ALL",
     "ids": "SELECT key FROM ids ORDER BY key",
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
+    **{table.name: f"SELECT * EXCEPT (part, off) FROM {table.name} FINAL ORDER BY ALL" for table in FACT_TABLES},
+    "identity_log": "SELECT * FROM identity_log FINAL ORDER BY ALL",
+    "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "account_events": "SELECT * EXCEPT (part, off) FROM account_events FINAL ORDER BY ALL",
@@ -235,6 +239,8 @@ STEPS: Final = (2_000, 60_000, 60_001, DAY - 1, DAY, 6 * DAY, 7 * DAY - 2_000, 2
 
 KINDS: Final = ("order.completed",) * 3 + (
     "order.refunded",
+    "order.updated",
+    "order.cancelled",
     "page.viewed",
     "page.viewed",
     "custom.سفارش",

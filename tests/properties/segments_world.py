@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
+from segments.facts import net
 from segments.live import LiveRules, ProfileFacts
 
 SECOND, DAY = 1000, 86_400_000
@@ -257,9 +258,13 @@ def fact_leaf(r: Random) -> dict[str, Any]:
         case "i":
             return {"identity": "email", "exists": r.random() < 0.5}
         case "m":
-            return {"metric": r.choice(("events", "orders")), **number_tests(r, COUNTS)}
+            return {"metric": r.choice(("events", "orders", "orders_placed")), **number_tests(r, COUNTS)}
         case "r":
-            return {"metric": r.choice(("revenue", "refunds")), "currency": "EUR", **number_tests(r, SUMS)}
+            return {
+                "metric": r.choice(("revenue", "refunds", "net_revenue")),
+                "currency": "EUR",
+                **number_tests(r, SUMS),
+            }
         case _:
             name = r.choice(("first_seen", "last_seen"))
             return {"metric": name, **value_tests(r, ("before", "after", "within"))}
@@ -319,9 +324,11 @@ def add_event(facts: ProfileFacts, event: Event, rules: LiveRules, floor: int) -
     facts.last_seen = event.time if facts.last_seen is None else max(facts.last_seen, event.time)
     if event.type == "order.completed":
         facts.orders += 1
+        facts.orders_placed += 1
     if event.type in ("order.completed", "order.refunded"):
         money: dict[str, Decimal] = facts.revenue if event.type == "order.completed" else facts.refunds  # type: ignore[assignment]
         money[event.currency] = _SUMS.add(money.get(event.currency, Decimal(0)), event.amount)
+        facts.net_revenue = net(facts.revenue, facts.refunds)
 
 
 # The same world as table rows
@@ -348,6 +355,15 @@ def table_rows(world: World) -> Iterator[tuple[str, list[str], list[list[Any]]]]
                 orjson.dumps(e.payload).decode(),
             ]
             for offset, e in enumerate(world.events)
+        ],
+    )
+    yield (
+        "order_tellings",
+        ["doc", "kind", "key", "node", "time", "known", "amount", "currency"],
+        [
+            [offset + 1, e.type, offset + 1, e.node, moment(e.time), 1, e.amount, e.currency]
+            for offset, e in enumerate(world.events)
+            if e.type in ("order.completed", "order.refunded")
         ],
     )
     yield (

@@ -44,6 +44,7 @@ POINTS: Final = {
         "rejected",
         "tellings",
         "retellings",
+        "order_tellings",
         "events",
         "traits",
         "consents",
@@ -267,6 +268,7 @@ TABLES: Final = {
     "ids": "SELECT key, part, off FROM ids FINAL ORDER BY ALL",
     "tellings": "SELECT * FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
+    "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL

@@ -35,7 +35,7 @@ from warehouse import accounts
 KEYS: Final = ("acme", "بنیاد", "42", "acme-isfahan")
 KINDS: Final = (
     *("group.joined", "group.joined", "account.added_user", "account.removed_user", "account.updated"),
-    *("order.completed", "order.completed", "order.refunded", "page.viewed"),
+    *("order.completed", "order.completed", "order.refunded", "order.cancelled", "page.viewed"),
 )
 NAMES: Final = ("name", "industry", "plan", "ours")
 TABLES: Final = ("account_events", "affiliations", "account_traits", "account_parents")
@@ -100,9 +100,11 @@ def check(house: House, sent: list[Verdict]) -> None:
         traits[account][name] = orjson.loads(text)
     headcounts = dict(rows(accounts.HEADCOUNT, everybody))
     money: dict[tuple[str, str, str], Decimal] = {}
-    for account, kind, currency, _, _, _, total in rows(accounts.TOTALS, everybody):
+    orders: dict[str, int] = defaultdict(int)
+    for account, kind, currency, times, total in rows(accounts.MONEY, everybody):
         if currency:
             money[account, kind, currency] = total
+        orders[account] += times if kind == "order" else 0
     for account in KEYS:
         one = {"accounts": [account]}
         members = rows(accounts.MEMBERS, one | {"after": 0, "limit": 100})
@@ -117,12 +119,14 @@ def check(house: House, sent: list[Verdict]) -> None:
         assert set(told) == model.belongs[account]
         assert len(told) == len(set(told))
     assert money == {name: amount for name, amount in model.money.items() if name[0] != UNASSIGNED}
+    assert orders == {account: number for account, number in model.orders.items() if account != UNASSIGNED}
     assert _of_view(house) == model.money
 
 
 def _of_view(house: House) -> dict[tuple[str, str, str], Decimal]:
     """Every amount, each once: also what belongs to no account."""
-    sql = "SELECT account, type, currency, sum(amount) FROM account_money GROUP BY ALL"
+    sql = """SELECT account, kind, currency, sum(amount) FROM account_money WHERE counts AND currency != ''
+        GROUP BY ALL"""
     return {(account, kind, currency): total for account, kind, currency, total in house.writer.rows(sql)}
 
 

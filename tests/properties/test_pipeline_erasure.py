@@ -19,6 +19,7 @@ from producers.identifiers import SUPPRESSED
 from producers.incoming import Incoming
 from producers.sealer import Sealer
 from registry.erasures import REFUSE, START_ANEW, Returning
+from schemas import fact_tables
 from tests.properties import facts_model
 from tests.properties.installation import House, MakeHouse
 from tests.properties.pipeline_world import (
@@ -36,6 +37,7 @@ from tests.properties.pipeline_world import (
     nodes_hex,
 )
 from tests.properties.segments_world import DAY, SEEDS, T0
+from tests.properties.test_pipeline_tables import make_incoming
 
 GROUPS: Final = ("x", "y", "z")
 OF_NODES: Final = ("identity", "traits", "consents", "identifiers", "events")
@@ -78,7 +80,10 @@ def door_of(house: House, *, knows: bool = True) -> Door:
 
 
 def events(r: Random, number: int, now: int, first: int) -> list[Incoming]:
-    return [make_event(r, f"e{first + n}", now, r.choice(GROUPS), 2) for n in range(number)]
+    return [
+        r.choice((make_event, make_event, make_incoming))(r, f"e{first + n}", now, r.choice(GROUPS), 2)
+        for n in range(number)
+    ]
 
 
 def nodes_of(door: Door, event: Incoming) -> set[int]:
@@ -186,6 +191,10 @@ def check_nothing_left(house: House, forgotten: Collection[int]) -> None:
     for table in ("profile_rows", "views"):
         sql = f"SELECT * FROM {table} FINAL WHERE live AND profile IN {{nodes:Array(UInt128)}}"
         assert house.writer.rows(sql, nodes) == []
+    for each in fact_tables.ALL:
+        for column in each.personal:
+            sql = f"SELECT count() FROM {each.name} WHERE {column.present} AND node IN {{nodes:Array(UInt128)}}"
+            assert house.writer.rows(sql, nodes) == [(0,)]
     sql = "SELECT count() FROM identity FINAL WHERE profile != 0 AND node IN {nodes:Array(UInt128)}"
     assert house.writer.rows(sql, nodes) == [(0,)]
     for (payload,) in house.writer.rows("SELECT payload FROM events WHERE node IN {nodes:Array(UInt128)}", nodes):

@@ -122,7 +122,7 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("small_pages")
 def test_a_segment_of_any_size_is_filled_in_pages(make_house: MakeHouse) -> None:
     with make_house() as box:
-        box.append(make_events(Random(3), 60, T0, make_door()))
+        box.append(make_events(Random(3), 60, T0, make_door(), people=9))
         box.settle()
         declarations = box.declarations
         declarations._reader = reader = Narrow(declarations._reader, 2)

@@ -1,14 +1,14 @@
 """Laws of the live back end alone: any order and batching, merges, and moments that are never late."""
 
 import random
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segments.live import LiveRules, ProfileFacts
 from segments.rule import parse_rule
-from segments.tree import segments_of
+from segments.tree import MetricName, segments_of
 from tests.effort import examples
 from tests.properties.segments_world import (
     DAY,
@@ -60,8 +60,7 @@ def one_event(rules: LiveRules, facts: ProfileFacts, event: Event, now: int) -> 
     add_event(facts, event, rules, now)
     held = facts.true_leaves or set()
     touched = rules.fold_event({}, event.type, event.time, event.payload, now, held) & facts.leaves.keys()
-    names = ("events", "orders", "revenue", "refunds", "first_seen", "last_seen")
-    return touched | rules.leaves_of(metrics=names)
+    return touched | rules.leaves_of(metrics=get_args(MetricName))
 
 
 def tell(rules: LiveRules, facts: ProfileFacts, touched: set[int], members: set[str], now: int) -> None:

@@ -151,6 +151,7 @@ class World:
             "counts": {"order.completed": 3, "page.viewed": 9},
             "events": 12,
             "orders": 3,
+            "orders_placed": 4,
             "revenue": {"EUR": Decimal("361.500000"), "USD": Decimal("120.000000")},
             "refunds": {},
             "first_seen": moment(NOW - 5000),
@@ -266,7 +267,7 @@ def _view(row: Mapping[str, Any]) -> str:
         {
             "traits": orjson.loads(row["traits"]),
             "consent": orjson.loads(row["consent"]),
-            **{name: row[name] for name in ("counts", "events", "orders")},
+            **{name: row[name] for name in ("counts", "events", "orders", "orders_placed")},
             **{name: {c: str(amount) for c, amount in row[name].items()} for name in ("revenue", "refunds")},
             **ms,
             "identifiers": sorted(identifiers),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from profile_api import problems, requests
+from profile_api import problems, requests, source_requests
 from profile_api.deps import keep
 from profile_api.framing import MAX_BODY
 from profile_api.models.examples import example_of
@@ -265,7 +265,7 @@ def test_every_request_model_has_an_example_that_is_valid(world: World) -> None:
                  "SegmentIn", "SegmentChange", "PreviewIn", "TriggerIn",
                  "TriggerChange", "TokenIn", "SourceIn", "SourceChange",
                  "PurposeIn", "PurposeChange", "ConsentIn"):  # fmt: skip
-        model = getattr(requests, name)
+        model = getattr(requests, name, None) or getattr(source_requests, name)
         model.model_validate(example_of(model))
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.files import jalali
 from producers.files.cells import Cells
 from producers.files.dates import JALALI, SERIAL, read_time
 from producers.files.mapping import RowMapping
 from producers.files.numbers import decimal_mark, read_number
+from schemas import jalali
 
 TEHRAN = ZoneInfo("Asia/Tehran")
 

@@ -16,11 +16,11 @@ from rich.console import Console
 from producers.files.events import REFUSED, Event
 from producers.files.importer import import_file, read_events
 from producers.files.mapping import Mapping, parse_mapping
-from producers.files.order_events import CONTINUED
 from producers.files.report import Report
 from producers.files.sinks import ACCEPTED, SendOutcome
 from producers.limits import MAX_EVENT
 from schemas.errors import InvalidInput
+from schemas.orders import CONTINUED
 
 HEADER = "receipt,when,card,town,item,label,n,each\n"
 
@@ -48,7 +48,11 @@ def events_of(path: Path, text: str, form: Mapping | None = None, *, weeks: int 
 
 
 def orders(events: list[Event]) -> list[dict[str, Any]]:
-    return [event["data"]["properties"] for event in events if event["type"].startswith("order.")]
+    return [
+        event["data"]["properties"]
+        for event in events
+        if event["type"].startswith("order.") and event["type"] != CONTINUED
+    ]
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import simorgh.demo
-from producers.files import jalali
 from producers.files.importer import import_file
 from producers.files.mapping import parse_mapping
 from producers.files.report import Report
+from schemas import jalali
 
 REAL: Final = Path(simorgh.demo.__file__).parent / "data" / "online_retail.parquet"
 COLUMNS: Final = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID")

@@ -87,7 +87,7 @@ def test_names_that_only_describe_are_no_types() -> None:
 
 
 def test_only_orders_move_money() -> None:
-    assert set(FIELDS) == {"order.completed", "order.refunded"}
+    assert set(FIELDS) == {"order.completed", "order.updated", "order.refunded"}
     assert not any(type.startswith("payment.") for type in FIELDS)
 
 
