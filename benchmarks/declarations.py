@@ -22,7 +22,6 @@ from schemas.errors import NotFound
 from segments.rule import parse_rule
 from segments.sql import compile_sql
 from simorgh.interpreter import tune_interpreter
-from stream_processors.host.box import GROUP
 from stream_processors.host.runner import Runner
 from stream_processors.views.recent import RecentViews
 from warehouse import latest
@@ -58,7 +57,7 @@ class Box:
     def settle(self) -> None:
         """Wait until all profiles have been looked at again that the declarations ask for, if any have to be."""
         end = self.log.ends(topics.REGISTRY)[0]
-        while self.log.committed(GROUP, topics.REGISTRY)[0] < end:
+        while self.log.committed(topics.PROJECTIONS, topics.REGISTRY)[0] < end:
             time.sleep(0.01)
 
     def close(self) -> None:

@@ -149,7 +149,7 @@ class Plain(APIRoute):
 _PATH: Final = f"{WEBHOOKS}{{vendor}}/{{source}}"
 _IN_PATH: Final = [
     {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
-    for name, description in (("vendor", "The vendor, such as stripe."), ("source", "Id of a source that hears it."))
+    for name, description in (("vendor", "The vendor, such as stripe."), ("source", "Id of a source for it."))
 ]
 
 

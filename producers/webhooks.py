@@ -78,7 +78,7 @@ class Webhooks:
         if connector is None or source is None or source.vendor != vendor:
             raise RequestRefused(
                 404,
-                "webhook: wanted a vendor and a source that hears it, got another pair; give the source this vendor",
+                "webhook: wanted a vendor and a source for it, got another pair; give the source this vendor",
                 code="unknown_webhook",
             )
         if not source.enabled:

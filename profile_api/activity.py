@@ -6,7 +6,6 @@ from typing import Any
 
 from profile_api.counts import Tally
 from profile_api.deps import ApiDeps
-from profile_api.status import PROJECTIONS_GROUP
 from schemas import topics
 from schemas.clock import iso
 from schemas.errors import Backpressure, Broken
@@ -43,7 +42,7 @@ class Activity:
 
     def of_sources(self) -> Arrivals:
         try:
-            accepted = self._tally.by_source(self._deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
+            accepted = self._tally.by_source(self._deps.log.committed(topics.PROJECTIONS, topics.EVENTS))
             rows = self._deps.reader.rows(_WAITING)
         except (Backpressure, Broken):
             return Arrivals(known=False)

@@ -187,8 +187,8 @@ def list_audit(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> JsonReply:
-    """Who looked at what and changed what, newest first. One request looks through 50,000 entries at most: go on with
-    `next_cursor`, also where a page is empty."""
+    """List who looked at what and changed what, newest first. One request searches at most 50,000 entries: continue
+    with `next_cursor`, even after an empty page."""
     which = EntryFilter(ids_of(deps, profile) if profile else None, token, action)
     settled(auditor)
     return JsonReply(listed(deps, which, limit, cursor))
@@ -198,10 +198,10 @@ def list_audit(
 @scope(AUDIT)
 @reads_much
 def verify_audit(deps: Deps, auditor: AuditorOf, body: AuditVerifyIn) -> JsonReply:
-    """Check that the audit is as it was written, 50,000 entries in each request. Go on with `next_cursor`.
+    """Check that the audit is unchanged, 50,000 entries per request. Continue with `next_cursor`.
 
-    A removed, changed, inserted or moved entry is found. That the newest ones are missing shows only against a `head`
-    that was noted before: give it as `known`.
+    It finds removed, changed, inserted and moved entries. It finds missing entries at the end only by comparison with
+    the `head` of an earlier check: pass that as `known`.
     """
     settled(auditor)
     return JsonReply(verified(deps, body.cursor, body.known))

@@ -1,6 +1,5 @@
 """A person's consent: stating it, and the history of what was stated."""
 
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -21,16 +20,15 @@ from profile_api.replies import JsonReply, page
 from profile_api.requests import ConsentIn
 from profile_api.routes import guarded
 from profile_api.statements import Stated
-from profile_api.status import PROJECTIONS_GROUP, freshness
+from profile_api.status import freshness
 from profile_api.turns import declares, reads_much
 from profile_api.views import DEFAULT_PARTS
+from profile_api.waiting import not_visible, waited_for
 from registry.scopes import READ, STEWARD
 from schemas import topics
 from schemas.clock import iso
-from schemas.errors import Backpressure, Conflict
+from schemas.errors import Conflict
 from schemas.order import received_of, time_of
-
-_POLL_SECONDS = 0.02
 
 _HISTORY = """SELECT purpose, ver, value, source, channel, detail FROM consents
 WHERE node IN {nodes:Array(UInt128)} AND ({purpose:String} = '' OR purpose = {purpose:String})
@@ -78,16 +76,9 @@ def _identifier(deps: ApiDeps, row: people.Row, node: int) -> tuple[str, str]:
 def _wait_for(deps: ApiDeps, place: Position) -> None:
     """Block until views include this record of simorgh.events."""
     part, offset = place
-    shown = deps.projections.shown or (lambda: deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
-    deadline = time.monotonic() + deps.projections.visible_within
-    while shown()[part] <= offset:
-        if time.monotonic() > deadline:
-            raise Backpressure(
-                "consent: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
-                " lag_seconds of /v1/status, then read it back instead of sending it again",
-                code="not_visible_yet",
-            )
-        time.sleep(_POLL_SECONDS)
+    shown = deps.projections.shown or (lambda: deps.log.committed(topics.PROJECTIONS, topics.EVENTS))
+    if not waited_for(deps, lambda: shown()[part] > offset):
+        raise not_visible("consent")
 
 
 def history(deps: ApiDeps, profile: int, purpose: str, limit: int, cursor: str | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Declarations over the API: one shape for all kinds, and waiting until they are in effect."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -11,13 +10,11 @@ from pydantic import BaseModel
 from profile_api.call import note
 from profile_api.deps import ApiDeps
 from profile_api.replies import JsonReply, page
-from profile_api.status import PROJECTIONS_GROUP
+from profile_api.waiting import not_visible, waited_for
 from registry.models import Kind, Purpose, Retention, SegmentDeclaration, Source, Token, TraitDeclaration, Trigger
 from registry.registry import Registry
 from schemas import topics
-from schemas.errors import Backpressure, Conflict, NotFound
-
-_POLL_SECONDS = 0.01
+from schemas.errors import Conflict, NotFound
 
 LIVE: Final = "live"
 PENDING: Final = "pending"
@@ -133,27 +130,18 @@ def wait_until_visible(deps: ApiDeps, offset: int) -> None:
     Raises `Backpressure` after `visible_within` seconds: the declaration is recorded and will be applied.
     """
     if not reached(deps, offset):
-        raise Backpressure(
-            "declaration: wanted the projections to reach it in time, got no such word yet; it is recorded: see"
-            " lag_seconds of /v1/status, then read it back instead of sending it again",
-            code="not_visible_yet",
-        )
+        raise not_visible("declaration")
 
 
 def reached(deps: ApiDeps, offset: int) -> bool:
     """Block until the projections have passed this offset of simorgh.registry, for up to `visible_within` seconds;
     whether they have."""
-    deadline = time.monotonic() + deps.projections.visible_within
-    while position(deps) <= offset:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_POLL_SECONDS)
-    return True
+    return waited_for(deps, lambda: position(deps) > offset)
 
 
 def position(deps: ApiDeps) -> int:
     """The offset of the first record of simorgh.registry that the projections have not passed."""
-    return deps.log.committed(PROJECTIONS_GROUP, topics.REGISTRY)[0]
+    return deps.log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
 
 
 def state_of(deps: ApiDeps, name: str) -> dict[str, Any]:

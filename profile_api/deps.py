@@ -120,13 +120,13 @@ class ApiDeps:
     """Of wrong tokens; the collector's of wrong keys is the same one."""
     streams_per_token: int = 20
     connectors: Vendors | None = None
-    """None: this process hears no vendors."""
+    """None: this process knows no vendors."""
     stopping: Callable[[], bool] = lambda: False
     """Whether the process is about to end: streams end then."""
 
     @property
     def vendors(self) -> Vendors:
-        """Raises `Conflict` where this process hears none."""
+        """Raises `Conflict` where this process knows none."""
         if self.connectors is None:
             raise Conflict("vendors: wanted a process that knows them, got another; ask the API of the deployment")
         return self.connectors

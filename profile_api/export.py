@@ -80,11 +80,12 @@ def export_profile(
     deps: Deps,
     exports: Annotated[Exports, Depends(one_per_app(Exports))],
     key: ProfileKey,
-    lang: Annotated[str | None, Query(max_length=20, description="Of the page: `en` or `fa`.")] = None,
-    accept_language: Annotated[str | None, Header(description="As browsers send it; `lang` goes before it.")] = None,
+    lang: Annotated[str | None, Query(max_length=20, description="Language of the page: `en` or `fa`.")] = None,
+    accept_language: Annotated[str | None, Header(description="As browsers send it. `lang` takes precedence.")] = None,
 ) -> StreamingResponse:
-    """Everything that is known about a person and where it came from: JSON and CSV files, and a page to read, in the
-    language that `lang` or `Accept-Language` asks for. A ZIP that ends early is not complete, and does not open."""
+    """Return a ZIP of everything that is known about a person, and where it came from: JSON and CSV files, and a page
+    to read, in the language that `lang` or `Accept-Language` asks for. A ZIP whose download was interrupted does not
+    open."""
     require_personal("export")
     people.require_everybody(deps)
     contents = Contents(deps, people.profile_row(deps, key))

@@ -56,16 +56,16 @@ routes = APIRouter(tags=["health"])
 
 @routes.get("/healthz", response_model=Ready, responses=example(Ready))
 async def healthz() -> JsonReply:
-    """Say that the process is alive."""
+    """Report that the process is alive."""
     return JsonReply({"status": "ok"})
 
 
 @routes.get("/readyz", response_model=Ready, responses={**example(Ready), 503: _NOT_READY})
 async def readyz(health: HealthOf) -> JsonReply:
-    """Say whether to send requests here: 200 as soon as they are accepted, whatever the lag of the projections.
+    """Report whether to send requests here: 200 as soon as they are accepted, whatever the lag of the projections.
 
-    503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs
-    does not answer.
+    503 while events are refused, a stage has stopped, views are being rebuilt, or a store that this process needs does
+    not answer.
     """
     faults = await health.readiness.faults()
     if not faults:

@@ -1,6 +1,5 @@
 """`POST /v1/events/known`: which of these events are here already. Imports use it to distinguish new events."""
 
-import time
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -16,14 +15,13 @@ from profile_api.models.operations import KnownEvent
 from profile_api.replies import JsonReply
 from profile_api.requests import EventName, KnownIn
 from profile_api.routes import guarded
-from profile_api.status import PROJECTIONS_GROUP
+from profile_api.waiting import waited_for
 from registry.scopes import READ
 from schemas import topics
 from schemas.errors import Backpressure
 from stream_processors.flow.conflicts import told_before
 
 _KNOWN: Final = """SELECT key, min((part, off)) AS first FROM ids WHERE key IN {keys:Array(UInt128)} GROUP BY key"""
-_POLL_SECONDS: Final = 0.02
 
 
 def known(deps: ApiDeps, events: Sequence[EventName]) -> list[Position | None]:
@@ -44,15 +42,16 @@ def contents(deps: ApiDeps, places: Sequence[Position | None]) -> list[str | Non
 def wait_until_counted(deps: ApiDeps) -> None:
     """Block until the projections have passed all that the log holds now. Raises `Backpressure` after a while."""
     ends = deps.log.ends(topics.EVENTS)
-    deadline = time.monotonic() + deps.projections.visible_within
-    while any(map(int.__lt__, deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS), ends)):
-        if time.monotonic() > deadline:
-            raise Backpressure(
-                "projections: wanted them to have reached the end of the log, got a backlog; see lag_seconds of"
-                " /v1/status, then ask again",
-                code="not_visible_yet",
-            )
-        time.sleep(_POLL_SECONDS)
+
+    def reached() -> bool:
+        return not any(map(int.__lt__, deps.log.committed(topics.PROJECTIONS, topics.EVENTS), ends))
+
+    if not waited_for(deps, reached):
+        raise Backpressure(
+            "projections: wanted them to have reached the end of the log, got a backlog; see lag_seconds of"
+            " /v1/status, then ask again",
+            code="not_visible_yet",
+        )
 
 
 routes = guarded("events")
@@ -67,8 +66,8 @@ def known_events(
         bool, Query(description="Wait until the projections have processed everything that is in the log now.")
     ] = False,
 ) -> JsonReply:
-    """Say which of up to 1,000 events are here already, in the order of the request. Records that wait in the log are
-    not known yet. With `contents`, also say what content each has."""
+    """Report which of up to 1,000 events are already here, in the order of the request. Events that still wait in the
+    log are not known yet. With `contents`, also return a digest of each event's content."""
     require_personal("events by their ids")
     note(others=len(body.events))
     if wait:

@@ -17,7 +17,7 @@ ForPurpose = Annotated[
     str | None,
     Query(
         max_length=200,
-        description="What the answer is for: a profile that does not allow it is shown by its id and consent alone.",
+        description="What the answer is used for. Of a profile that does not allow it, only id and consent are shown.",
         examples=["marketing"],
     ),
 ]

@@ -115,8 +115,8 @@ routes = guarded("privacy")
 @scope(STEWARD)
 @declares
 def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> JsonReply:
-    """Forget this person: every identity of the profile, as of now. Answers once nothing of them can be read any more;
-    `destroyed` follows, when the bytes are gone, too. Ask for it at `/v1/privacy/requests/{id}`."""
+    """Forget this person: every identity of the profile, as of now. Answers once nothing about them can be read. The
+    state becomes `destroyed` when the bytes are gone: see `/v1/privacy/requests/{id}`."""
     return JsonReply(view(erase(deps, key, body.reason, by, returning=body.returning)), 202)
 
 
@@ -124,8 +124,8 @@ def erase_profile(deps: Deps, key: ProfileKey, body: EraseIn, by: Caller) -> Jso
 @scope(STEWARD)
 @declares
 def erase_profiles(deps: Deps, body: EraseManyIn, by: Caller) -> JsonReply:
-    """Forget up to 1,000 people at once. Answers once nothing of them can be read any more, or after some seconds; each
-    has a request of its own."""
+    """Forget up to 1,000 people at once. Answers once nothing about them can be read, or after some seconds. Each
+    person gets a separate request."""
     requests, unknown = erase_all(deps, body.keys, body.reason, by, body.returning)
     return JsonReply({"items": [view(one) for one in requests], "unknown": unknown}, 202)
 
@@ -133,7 +133,7 @@ def erase_profiles(deps: Deps, body: EraseManyIn, by: Caller) -> JsonReply:
 @routes.get("/v1/privacy/requests", response_model=ErasureList, responses=example(ErasureList))
 @scope(STEWARD)
 def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonReply:
-    """Requests, newest first."""
+    """List privacy requests, newest first."""
     deps.registry.refresh()
     before = None if cursor is None else read_cursor(deps.secret, "privacy requests", cursor, (int,))[0]
     requests = [one for one in deps.registry.erasures.requests.values() if before is None or one.offset < before]
@@ -148,9 +148,9 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
 @scope(STEWARD)
 @declares
 def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
-    """The same in the form of OpenGDPR: `subject_request_type` is `erasure`, and the subject is named by an identity.
-    `access` puts a request into the queue that somebody sees to by hand. A `subject_request_id` that was used before
-    answers with what became of that request."""
+    """Request an erasure in the form of OpenGDPR: `subject_request_type` is `erasure`, and an identity names the
+    subject. `access` adds a request to the queue that people answer by hand. A `subject_request_id` that was used
+    before returns the state of that request."""
     subject = body.subject_identities[0]
     key = f"{subject.identity_type}:{subject.identity_value}"
     if body.subject_request_type == "access":
@@ -162,15 +162,15 @@ def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply
 @routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))
 @scope(STEWARD)
 def read_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")]) -> JsonReply:
-    """How far a request is."""
+    """Return the state of a privacy request."""
     return JsonReply(view(found(deps, id)))
 
 
 @routes.post("/v1/privacy/requests/{id}/answered", response_model=ErasureView, responses=example(ErasureView))
 @scope(STEWARD)
 def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the request.")], by: Caller) -> JsonReply:
-    """Say that a request which is seen to by hand is done. An erasure is done by itself."""
+    """Mark a request that people answer by hand as answered. Erasures complete by themselves."""
     if found(deps, id).type == "erasure":
-        raise Conflict("privacy request: wanted one that is seen to by hand, got an erasure; ask how far it is")
+        raise Conflict("privacy request: wanted one that people answer by hand, got an erasure; ask for its state")
     deps.registry.declare("answered", id, {}, by)
     return JsonReply(view(found(deps, id)))

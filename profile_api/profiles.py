@@ -243,7 +243,7 @@ def find_profiles(
     order: Annotated[
         Order | None,
         Query(
-            description="`id`, `newest` (the most recent first sight first) or `latest` (the most recent"
+            description="`id`, `newest` (those seen for the first time most recently) or `latest` (the most recent"
             " activity first). Default: `newest` with `search`, else `id`.",
         ),
     ] = None,

@@ -20,7 +20,9 @@ class Request(BaseModel):
         try:
             orjson.dumps(data)
         except (TypeError, orjson.JSONEncodeError):
-            raise ValueError("text in UTF-8, numbers of 64 bits and moderate nesting were wanted") from None
+            raise ValueError(
+                "wanted text in UTF-8, numbers of 64 bits and moderate nesting, got something else"
+            ) from None
         return data
 
 
@@ -77,14 +79,16 @@ class SplitIn(Request):
 
 RETURNING: Final = Field(
     default=None,
-    description="Later events that name one of these identities: `refuse` them, or `start_anew`: they are of somebody"
-    " new. The default is the setting `SIMORGH_RETURNING`.",
+    description="What happens to later events that name one of these identities: `refuse` them, or `start_anew`: treat"
+    " them as events of a new person. The default is the setting `SIMORGH_RETURNING`.",
 )
 
 
 class EraseIn(Request):
     model_config = with_example({"reason": "asked by email, ticket 4711"}, closed=True)
-    reason: str = Field(min_length=1, max_length=1000, description="Why; it is kept, so it should name no person.")
+    reason: str = Field(
+        min_length=1, max_length=1000, description="The reason. It is kept on record, so do not name a person in it."
+    )
     returning: Returning | None = RETURNING
 
 

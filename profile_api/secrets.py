@@ -1,4 +1,4 @@
-"""The secrets of a source that hears a vendor's webhook, and trying out a recorded request."""
+"""The secrets of a source that receives a vendor's webhook, and trying out a recorded request."""
 
 from typing import Any
 

@@ -13,10 +13,9 @@ from schemas.catalog import Catalog
 
 
 class HearingIn(Request):
-    """How a source hears its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it. `topics`:
-    that a shared transport may bring. `hints`: whether identifiers that nobody verified link people. `mapping` and
-    `proof`: what the messages of a generic webhook mean, and how they are signed.
-    """
+    """How a source receives its vendor's webhook: see docs/channels.md. `url`: its address as the vendor has it.
+    `topics`: those that are accepted from a shared transport. `hints`: whether identifiers that nobody verified link
+    people. `mapping` and `proof`: what the messages of a generic webhook mean, and how they are signed."""
 
     model_config = with_example({"url": "https://events.example.com/v1/webhooks/square/till"}, closed=True)
     url: str | None = Field(default=None, max_length=2000)
@@ -65,9 +64,9 @@ class SourceChange(Request):
     with a value that does not fit. `addresses`: what is stored of IP addresses. `clock`: whether to trust its times.
     `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217, or IRT for tomans) apply if an event names none.
     Of the events of one `book` that report one order, that of the source with the lowest `trust` counts. `aliases`:
-    your own names of track events -> event types.
-    `personal` and `not_personal`: fields such as `traits.city` that only the scope `personal` sees, or that all see.
-    `vendor`: whose webhook it hears, and `webhook`: how (docs/channels.md).
+    your own names of track events -> event types. `personal` and `not_personal`: fields such as `traits.city` that only
+    the scope `personal` sees, or that all see. `vendor`: whose webhook it receives, and `webhook`: how
+    (docs/channels.md).
     """
 
     model_config = with_example({"name": "The shop", "channel": "web", "currency": "EUR", "region": "DE"}, closed=True)
@@ -95,14 +94,14 @@ class SourceChange(Request):
     @classmethod
     def _is_region(cls, value: str | None) -> str | None:
         if value is not None and not is_region(value):
-            raise ValueError("a country as ISO 3166 writes it, such as IR or DE, was wanted")
+            raise ValueError("wanted a country as ISO 3166 writes it, such as IR or DE, got another text")
         return value
 
     @field_validator("time_zone")
     @classmethod
     def _is_time_zone(cls, value: str | None) -> str | None:
         if value is not None and value not in available_timezones():
-            raise ValueError("a time zone of IANA's list, such as Asia/Tehran or UTC, was wanted")
+            raise ValueError("wanted a time zone of IANA's list, such as Asia/Tehran or UTC, got another text")
         return value
 
     @field_validator("aliases")
@@ -110,10 +109,10 @@ class SourceChange(Request):
     def _are_aliases(cls, value: dict[str, str]) -> dict[str, str]:
         for name, type_ in value.items():
             if not name.strip() or len(name) > 200:
-                raise ValueError("names of 1 to 200 characters were wanted")
+                raise ValueError("wanted names of 1 to 200 characters, got another")
             event = Catalog.load().by_type(type_[:200])
             if event is None or event.call is not None:
-                raise ValueError("types of track events were wanted, such as order.completed: see /v1/schemas")
+                raise ValueError("wanted types of track events, such as order.completed, got another; see /v1/schemas")
         return value
 
 

@@ -25,7 +25,6 @@ from schemas.condition import Condition
 from schemas.errors import Backpressure, Broken
 from stream_processors.flow.topology import TopologyStage
 
-PROJECTIONS_GROUP = "projections"
 """The consumer group of identity, profiles and segments."""
 
 ELSEWHERE = "elsewhere"
@@ -74,7 +73,7 @@ def freshness(deps: ApiDeps) -> dict[str, Any]:
     elif deps.projections.shown:
         shown = deps.projections.shown()
     else:
-        shown = deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS)
+        shown = deps.log.committed(topics.PROJECTIONS, topics.EVENTS)
     done = _against_ends(deps.log, {topics.EVENTS: shown})
     now = deps.clock()
     return {
@@ -159,8 +158,8 @@ def overview(deps: ApiDeps, counts: Counts, faults: Sequence[ReadinessFault]) ->
 
 
 def _counted(deps: ApiDeps, counts: Counts) -> dict[str, Any]:
-    uniques, copies = counts.events(deps.log.committed(PROJECTIONS_GROUP, topics.EVENTS))
-    profiles, identities = counts.profiles_and_identities(deps.log.committed(PROJECTIONS_GROUP, topics.IDENTITY))
+    uniques, copies = counts.events(deps.log.committed(topics.PROJECTIONS, topics.EVENTS))
+    profiles, identities = counts.profiles_and_identities(deps.log.committed(topics.PROJECTIONS, topics.IDENTITY))
     return {
         "events": {
             "logged": uniques + copies,

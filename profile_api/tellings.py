@@ -52,10 +52,10 @@ routes = guarded("events")
 @scope(READ)
 @reads_much
 def conflicting_tellings(deps: Deps, limit: Limit = 100, cursor: Cursor = None) -> JsonReply:
-    """List facts, such as orders, that several events tell with different money or of different customers.
+    """List facts, such as orders, that several events report with different amounts or for different customers.
 
-    One of the tellings counts: the one from the most trusted source, else the first that was received. A page may be
-    short of `limit`, or empty, and have a `next_cursor`: go on until there is none.
+    One of these events counts: that of the most trusted source, otherwise the one received first. A page may have fewer
+    items than `limit`, or none, although more follow: continue until there is no `next_cursor`.
     """
     after = read_cursor(deps.secret, "conflicts", cursor, (int,))[0] if cursor else 0
     found: list[Disagreement] = []

@@ -141,8 +141,8 @@ def list_traits(deps: Deps) -> JsonReply:
 @scope(WRITE)
 @declares
 def create_trait(deps: Deps, body: TraitIn, by: Caller) -> JsonReply:
-    """Declare a computed trait. The answer comes once all profiles show it. From then on the name is its own: what is
-    sent under it is kept, and hidden as long as the trait is declared."""
+    """Declare a computed trait. The answer comes once all profiles show it. Values that are sent under its name are
+    kept, and hidden while the trait is declared."""
     TRAITS.require_new(deps, body.id)
     return put(deps, body.id, {"name": body.name, "compute": body.compute, "version": 1}, by, 201)
 
@@ -174,7 +174,7 @@ def change_trait(deps: Deps, name: Name, body: TraitChange, by: Caller) -> JsonR
 @scope(WRITE)
 @declares
 def delete_trait(deps: Deps, name: Name, by: Caller) -> Response:
-    """Delete a computed trait. What was sent under its name is seen again; rules that read it read that."""
+    """Delete a computed trait. Values that were sent under its name are shown again, and rules read those."""
     TRAITS.found(deps, name)
     return TRAITS.once_gone(deps, name, deps.registry.withdraw("trait", name, by), lambda: one(deps, name))
 

@@ -29,7 +29,7 @@ def _rule_at_fault() -> Iterator[None]:
         yield
     except InvalidInput as error:
         raise InvalidRule(
-            "rule: wanted an answer within the limits of time and memory, got to one of them first; narrow it (`within`"
+            "rule: wanted an answer within the limits of time and memory, got past one of them; narrow it (`within`"
             " or `between`, fewer nodes), or declare it: what is declared is filled in pages",
             code=error.code,
         ) from None

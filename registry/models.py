@@ -81,7 +81,7 @@ MOST_SECRETS: Final = 10
 
 
 class Hearing(Declaration):
-    """How a source hears its vendor's webhook.
+    """How a source receives its vendor's webhook.
 
     `url`: the address as the vendor has it, where that is signed. `topics`: those that a shared transport may bring,
     such as ARNs of SNS. `hints`: whether identifiers that nobody verified link people, or are kept and shown only.
@@ -136,7 +136,7 @@ class Source(Declaration):
     not_personal: Annotated[tuple[FieldPath, ...], Field(max_length=200)] = ()
     """Fields that are not, though no schema declares them, or one marks them."""
     vendor: Slug | None = None
-    """Whose webhook it hears, at `/v1/webhooks/{vendor}/{id}`; None: nobody's."""
+    """Whose webhook it receives, at `/v1/webhooks/{vendor}/{id}`; None: no vendor's."""
     webhook: Hearing = Hearing()
     secrets: Annotated[tuple[SourceSecret, ...], Field(max_length=MOST_SECRETS)] = ()
     """Of the vendor's webhook, the oldest first."""

@@ -11,6 +11,9 @@ from typing import Final
 Clock = Callable[[], int]
 """Milliseconds since 1970-01-01 UTC."""
 
+LATEST: Final = 10_000_000_000_000
+"""All moments in records lie from 1970 up to here, in 2286: ranks are not negative, and "never" is later."""
+
 IdMaker = Callable[[], str]
 """A fresh unique id."""
 

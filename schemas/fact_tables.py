@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from schemas import orders
+from schemas.sets import ALL as SETS
 
 Kind = Literal["text", "number", "moment"]
 _TYPES: Final[dict[Kind, str]] = {
@@ -46,8 +47,8 @@ class Column:
     value by the event's type, where none has.
 
     Text is '' where there is none, a number or a moment NULL. What is read must be marked as a fact in the schemas:
-    everything else is sealed, and a table must not outlive it. Or else the column is `personal`, and emptied where a
-    person is forgotten, as a replay without the key finds it.
+    everything else is sealed, and a table must not outlive it (`readable`). Or else the column is `personal`, and
+    emptied where a person is forgotten, as a replay without the key finds it.
     """
 
     name: str
@@ -111,7 +112,7 @@ def _types(thing: str, *verbs: str) -> frozenset[str]:
 
 ORDER_LINES: Final = FactTable(
     "order_lines",
-    frozenset({orders.PLACED, orders.UPDATED, orders.REFUNDED, orders.CONTINUED, orders.CONTINUED_BEFORE}),
+    frozenset({orders.PLACED, orders.UPDATED, orders.REFUNDED, orders.CONTINUED}),
     (
         Column("product", names=("sku", "product_id")),
         Column("name"),
@@ -302,6 +303,22 @@ ALL: Final = (
     POINTS,
     CATALOGUE_ROWS,
 )
+
+_MARKED: Final[Mapping[str, frozenset[str]]] = {
+    row.type: frozenset(field.name for field in row.fields if field.fact) for each in SETS for row in each.events
+}
+"""Event type -> its properties that are facts, in its newest version."""
+
+
+def readable(table: FactTable, type_: str) -> tuple[str, ...]:
+    """The properties of an event of this type that a row may hold: facts, and for personal columns what goes with its
+    person. A property that the type's schema does not know is sealed, whatever it is called."""
+    names = {table.entries} if table.entries else set()
+    for column in table.columns:
+        if column.at == "event" or (column.at == "entry" and table.entries is None):
+            names.update(name for name in column.read if column.personal or name in _MARKED[type_])
+    return tuple(sorted(names))
+
 
 THINGS: Final[Mapping[str, FactTable]] = {
     "tickets": TICKET_STEPS,

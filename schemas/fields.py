@@ -82,10 +82,6 @@ def either(name: str, types: tuple[str, ...], description: str) -> Field:
     return Field(name, {"type": list(types)}, description)
 
 
-def anything(name: str, description: str) -> Field:
-    return Field(name, {}, description)
-
-
 def nested(name: str, fields: tuple[Field, ...], description: str, *, most: int | None = None) -> Field:
     """An object with these fields; `most` limits their number."""
     return Field(name, _object(fields, most), description)

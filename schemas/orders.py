@@ -11,8 +11,6 @@ REFUNDED: Final = "order.refunded"
 CANCELLED: Final = "order.cancelled"
 CONTINUED: Final = "order.continued"
 """The products of an order that did not fit into its event."""
-CONTINUED_BEFORE: Final = "custom.order_continued"
-"""The same, as earlier versions called it."""
 
 TYPES: Final = frozenset({PLACED, UPDATED, REFUNDED, CANCELLED})
 CHANGES: Final = TYPES - {PLACED}

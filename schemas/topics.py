@@ -38,3 +38,6 @@ SINGLE_PARTITION: Final = frozenset({IDENTITY, REGISTRY, DELIVERIES, REJECTED, S
 """Topics with one partition on one machine; the others have `partitions`."""
 
 ALL: Final = (EVENTS, IDENTITY, TOUCHED, SEGMENTS, REJECTED, REGISTRY, DELIVERIES, ABOUT, AUDIT)
+
+PROJECTIONS: Final = "projections"
+"""A consumer group: of all stages that run together on one machine, and of the declarations everywhere."""

@@ -149,15 +149,14 @@ class _Binding:
 
 def ring() -> InvalidRule:
     return InvalidRule(
-        "rule: wanted traits and segments that do not stand on themselves, got a ring; remove one reference",
+        "rule: wanted traits and segments that do not depend on themselves, got a circle; remove one reference",
         code="segment_cycle",
     )
 
 
 def too_deep() -> InvalidRule:
     return InvalidRule(
-        f"rule: wanted at most {MOST_LEVELS} computed traits and segments that stand on each other, got more; ask for"
-        " less in one",
+        f"rule: wanted at most {MOST_LEVELS} computed traits and segments in a chain, got more; ask for less in one",
         code="rule_too_large",
     )
 

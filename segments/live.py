@@ -82,7 +82,12 @@ class LiveRules(LiveLeaves):
 
     def changes_with_time(self, segment: str) -> bool:
         """Whether the passing of time alone can change the segment, or one that it names."""
-        return any(segment in self._affected.get(leaf, ()) for leaf in self._timed)
+        return bool(self.timed_leaves((segment,)))
+
+    def timed_leaves(self, segments: Iterable[str]) -> list[int]:
+        """The leaves that the passing of time alone can change, and with them one of these segments."""
+        wanted = frozenset(segments)
+        return [leaf for leaf in self._timed if not wanted.isdisjoint(self._affected.get(leaf, ()))]
 
     # Truth
 

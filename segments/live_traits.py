@@ -36,7 +36,7 @@ _FIRST: Final = 1 << 60
 class LiveTraits(LiveRules):
     """The live segments and computed traits. The traits stay as they are; other traits are another object.
 
-    Raises `InvalidRule` if traits and segments stand on each other in a ring.
+    Raises `InvalidRule` if traits and segments depend on each other in a circle.
     """
 
     def __init__(self, rules: Mapping[str, Rule], traits: Mapping[str, Computation] | None = None) -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from destinations.stage import TriggerStage, TriggerStatus
+from schemas import topics
 from schemas.condition import RUNNING, STARTING, Condition, said_of
 from stream_processors.flow import rejected as rejections
-from stream_processors.host.box import GROUP
 from stream_processors.host.runner import Runner
 
 TRIGGERS = "triggers"
@@ -42,7 +42,7 @@ class BoxConditions:
 
     def __call__(self) -> Mapping[str, Condition]:
         projections = self._under_way or self._runner().condition
-        found = {GROUP: projections, rejections.GROUP: projections}
+        found = {topics.PROJECTIONS: projections, rejections.GROUP: projections}
         return found | {TRIGGERS: self._of_triggers(projections)} if self._serves() else found
 
     def _of_triggers(self, projections: Condition) -> Condition:

@@ -98,11 +98,6 @@ class DataDir:
             os.close(self._held)
             self._held = None
 
-    def require_free(self) -> None:
-        """Raises `Conflict` if another process has the folder open."""
-        if self._in_other_hands():
-            raise self._in_use()
-
     def _in_other_hands(self) -> bool:
         """Checks by taking a shared lock for a moment."""
         if self._held is not None:

@@ -253,11 +253,9 @@ class _Here:
 
     def _settle(self) -> None:
         """Wait until the projections have processed everything sent, unless they have stopped."""
-        from simorgh.positions import PROJECTIONS
-
         log = self._platform.log
         ends = log.ends(topics.EVENTS)
-        while any(map(int.__lt__, log.committed(PROJECTIONS, topics.EVENTS), ends)):
+        while any(map(int.__lt__, log.committed(topics.PROJECTIONS, topics.EVENTS), ends)):
             if self._platform.runner.failure is not None:
                 return
             time.sleep(_POLL_SECONDS / 4)

@@ -150,7 +150,7 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
     """Only for a server: the embedded engine runs in the process that has the folder open."""
     if not is_server(settings.warehouse_dsn):
         if settings.kafka is not None:
-            yield Finding(False, "clickhouse", "SIMORGH_CLICKHOUSE=http://host:port is wanted on a cluster; set it")
+            yield Finding(False, "clickhouse", "a cluster needs SIMORGH_CLICKHOUSE=http://host:port; set it")
         return
     from simorgh.stores import open_warehouse  # a second and a half, which other checks need not wait
 

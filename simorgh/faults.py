@@ -22,9 +22,9 @@ _SYSTEM: Final[Mapping[int, str]] = {
     errno.EPERM: "not permitted; run as the owner, or give yourself the right (chmod, chown)",
     errno.EROFS: "the file system is read-only; name a place that can be written",
     errno.ENOENT: "no such file or folder; correct the name",
-    errno.ENOTDIR: "a folder was wanted, a part of this is a file; correct the name",
-    errno.EISDIR: "a file was wanted, this is a folder; name a file in it",
-    errno.EEXIST: "a folder was wanted, there is a file of this name; name another",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; correct the name",
+    errno.EISDIR: "this is a folder; name a file in it",
+    errno.EEXIST: "there is a file of this name, not a folder; name another",
     errno.ENOTEMPTY: "the folder is not empty; name another",
     errno.ENAMETOOLONG: "the name is too long; use a shorter one",
     errno.ELOOP: "the links go round in a circle; correct them",
@@ -62,7 +62,7 @@ _SQLITE: Final[Mapping[int, str]] = {
 
 _PLAIN: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (httpx.TransportError, "the server broke off or cannot be reached; is it running? simorgh doctor says more"),
-    (UnicodeError, "text in UTF-8 was wanted, other bytes came; save the file as UTF-8"),
+    (UnicodeError, "it is not text in UTF-8; save the file as UTF-8"),
     (MemoryError, "there is not enough memory; stop something else, then try again"),
     (RecursionError, "what came is nested too deeply; make it flatter"),
 )

@@ -322,7 +322,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._places.closed["not_http"] += 1
-        self._refuse(400, "invalid_http", "An HTTP/1.1 request was wanted; something else came.")
+        self._refuse(400, "invalid_http", "request: wanted HTTP/1.1, got something else; send HTTP/1.1")
 
     def _refuse(self, status: int, code: str, message: str) -> None:
         """Send the reason, unless an answer is in progress, and close; drop what still arrives."""

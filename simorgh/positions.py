@@ -10,9 +10,6 @@ from eventlog.port import EventLog
 from schemas import topics
 from stream_processors.flow.topology import TopologyStage
 
-PROJECTIONS = "projections"
-"""The one group in which identity, profiles and segments run together on one box."""
-
 
 class StagePositions(ForwardedRecords):
     """An `EventLog` whose group `projections` has, in each topic, the position of the stage that reads it."""
@@ -22,7 +19,7 @@ class StagePositions(ForwardedRecords):
         self._groups = {topic: stage.group for stage in reversed(stages) for topic in stage.reads}
 
     def committed(self, group: str, topic: str) -> list[int]:
-        return self._log.committed(self._groups.get(topic, group) if group == PROJECTIONS else group, topic)
+        return self._log.committed(self._groups.get(topic, group) if group == topics.PROJECTIONS else group, topic)
 
     def commit(self, group: str, positions: dict[str, dict[int, int]]) -> None:
         self._log.commit(group, positions)
@@ -63,10 +60,10 @@ class ViewsHold:
         """The offsets of simorgh.events, by partition. Upstream is read first: a stage has passed on everything before
         its position."""
         with self._lock:
-            events = self._log.committed(PROJECTIONS, topics.EVENTS)
-            identity = self._log.committed(PROJECTIONS, topics.IDENTITY)[0]
+            events = self._log.committed(topics.PROJECTIONS, topics.EVENTS)
+            identity = self._log.committed(topics.PROJECTIONS, topics.IDENTITY)[0]
             identity_end = self._log.ends(topics.IDENTITY)[0]
-            touched = self._log.committed(PROJECTIONS, topics.TOUCHED)
+            touched = self._log.committed(topics.PROJECTIONS, topics.TOUCHED)
             touched_ends = self._log.ends(topics.TOUCHED)
             if identity >= identity_end and _passed(touched, touched_ends):
                 self._known, self._followed = events, None

@@ -18,6 +18,7 @@ import pytest
 
 from tests.clickhouse.process import BridgeProcess
 from tests.hosts import Hosts
+from tests.shell_programs import quick_simorgh
 
 if TYPE_CHECKING:
     from deploy.kafka.broker import Broker
@@ -187,3 +188,10 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Broker]":
 
     with running_broker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def quick_programs() -> Iterator[Path]:
+    """A folder with a quick `simorgh`, for shells."""
+    with quick_simorgh() as folder:
+        yield folder

@@ -64,11 +64,11 @@ class Program(subprocess.Popen[str]):
             super()._execute_child(args, *given)  # type: ignore[misc]
             return
         cwd, env, pipes = given[4], given[5], given[9:15]
-        start = _Start(
+        start = Start(
             args[3:], dict(env or os.environ), os.path.abspath(cwd) if cwd else os.getcwd(), self._descriptors or 0
         )
         own = [pipes[0], pipes[3], pipes[5]]  # the program's ends; -1: ours
-        self.pid = _forker().start(start, [fd if fd != -1 else number for number, fd in enumerate(own)])
+        self.pid = forker().start(start, [fd if fd != -1 else number for number, fd in enumerate(own)])
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
@@ -94,7 +94,7 @@ def _says_nothing_new(env: dict[str, str]) -> bool:
 
 
 @dataclass(frozen=True)
-class _Start:
+class Start:
     words: list[str]
     environment: dict[str, str]
     folder: str
@@ -114,7 +114,7 @@ class _Forker:
         theirs.close()
         self._lock = threading.Lock()
 
-    def start(self, start: _Start, streams: list[int]) -> int:
+    def start(self, start: Start, streams: list[int]) -> int:
         """The new process's id."""
         with self._lock:
             socket.send_fds(self._socket, [json.dumps(asdict(start)).encode()], streams)
@@ -127,7 +127,7 @@ _started: list[_Forker] = []
 _starting = threading.Lock()
 
 
-def _forker() -> _Forker:
+def forker() -> _Forker:
     """One for this process; it ends when this one does."""
     with _starting:
         if not _started:
@@ -151,7 +151,7 @@ def main() -> None:
         _become(*wanted)
 
 
-def _listen(asked: socket.socket) -> tuple[_Start, list[int]] | None:
+def _listen(asked: socket.socket) -> tuple[Start, list[int]] | None:
     """Fork whenever asked; None at the end, and what was asked for in each fork."""
     while True:
         packet, streams, _, _ = socket.recv_fds(asked, _LARGEST, 3)
@@ -163,7 +163,7 @@ def _listen(asked: socket.socket) -> tuple[_Start, list[int]] | None:
             child = os.fork()
             if child == 0:
                 asked.detach()
-                return _Start(**json.loads(packet)), streams
+                return Start(**json.loads(packet)), streams
             os.write(writer, str(child).encode())
             os._exit(0)
         os.waitpid(between, 0)  # only then is the child its grandparent's
@@ -172,7 +172,7 @@ def _listen(asked: socket.socket) -> tuple[_Start, list[int]] | None:
             os.close(fd)
 
 
-def _become(start: _Start, streams: list[int]) -> None:
+def _become(start: Start, streams: list[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.closerange(3, 256)

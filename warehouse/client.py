@@ -14,7 +14,7 @@ from clickhouse_connect.driver.client import Client
 from schemas.errors import Conflict, SimorghError
 from warehouse.cluster import on_cluster
 from warehouse.connect import Role, address, connections, is_server
-from warehouse.ddl import create_statements, drop_statement, mark, marks_query, table_names
+from warehouse.ddl import create_statements, drop_statement, mark, marks_query
 from warehouse.failures import DAMAGED, EngineError, failure, read_failure
 from warehouse.parameters import write_long_lists
 from warehouse.reader import Parameters, Row
@@ -71,11 +71,6 @@ class Warehouse:
     def damage(self, generation: int) -> SimorghError | None:
         """The damage on disk that a query of this generation has met since this object was made. Runs no query."""
         return self._damage.get(self.database(generation))
-
-    def damaged_tables(self, generation: int) -> list[str]:
-        """The tables with a damaged file. Reads all tables: seconds to minutes."""
-        with self._call("admin") as client:
-            return [name for name in table_names() if not _is_sound(client, f"{self.database(generation)}.{name}")]
 
     def generations(self) -> list[int]:
         """The generations that have a database, oldest first."""
@@ -271,16 +266,6 @@ class WarehouseReader:
             result = client.query(sql, parameters=bound)
             names, rows = result.column_names, result.result_rows
         return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _is_sound(client: Client, table: str) -> bool:
-    try:
-        rows = client.query(f"CHECK TABLE {table} SETTINGS check_query_single_value_result = 1").result_rows
-    except EngineError as error:
-        if failure(error).code == DAMAGED:
-            return False
-        raise
-    return all(bool(row[0]) for row in rows)
 
 
 def _arrow_file(rows: pa.Table, compression: str | None) -> memoryview:

@@ -41,5 +41,5 @@ def tagged(sql: str) -> str:
     if ticket is None:
         return sql
     if ticket.called_off:
-        raise Backpressure("request: wanted an answer, got cancelled before; send it again", code="called_off")
+        raise Backpressure("request: wanted an answer, got a cancelled request; send it again", code="called_off")
     return sql + ticket.comment()

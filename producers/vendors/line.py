@@ -13,7 +13,6 @@ from producers.vendors.request import SIGNING, VendorRequest
 from producers.vendors.signing import Hmac
 from schemas.errors import Unmappable
 
-_TOKENS: Final = ("quoteToken", "markAsReadToken")
 _NETWORK: Final = ValueField(value="line")
 _CONSENT: Final[dict[str, Field]] = {"purpose": _NETWORK, "account_id": "destination"}
 

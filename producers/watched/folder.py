@@ -61,7 +61,7 @@ class WatchedFolder:
         self._imported = self._remembered()
 
     def close(self) -> None:
-        os.close(self._lock)
+        self._lock.close()
 
     def arrivals(self) -> list[Arrival]:
         now = self._clock()

@@ -3,13 +3,14 @@
 import fcntl
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from schemas.errors import Conflict
 
 
-def locked(folder: Path, what: str) -> int:
-    """The open file that holds the lock; closing it releases the lock. `folder` is where its file is kept, `what` is
-    watched. Raises `Conflict` if another watcher has it."""
+def locked(folder: Path, what: str) -> BinaryIO:
+    """The open file that holds the lock; closing it, once or again, releases the lock. `folder` is where its file is
+    kept, `what` is watched. Raises `Conflict` if another watcher has it."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -23,4 +24,4 @@ def locked(folder: Path, what: str) -> int:
         ) from None
     os.truncate(lock, 0)
     os.pwrite(lock, str(os.getpid()).encode(), 0)
-    return lock
+    return os.fdopen(lock, "r+b", buffering=0)

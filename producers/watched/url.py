@@ -7,7 +7,6 @@
 """
 
 import hashlib
-import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -61,7 +60,7 @@ class WatchedUrl:
         self._lock = locked(self._own, urlsplit(url).netloc)
 
     def close(self) -> None:
-        os.close(self._lock)
+        self._lock.close()
 
     def arrivals(self) -> list[Arrival]:
         if self._clock() < self._next:

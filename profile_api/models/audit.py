@@ -21,11 +21,11 @@ _ENTRY = {
 
 
 class AuditEntryView(BaseModel):
-    """A request: whose token, what was asked for, the status of the answer and whose data it was about.
+    """A request: its token, its action, the status of the answer, and the people whose data was concerned.
 
     `profiles`: the first 100, `others`: how many more people or events. `sought`: keyed hashes of what was looked for
-    and not found. `target`: the declaration that was meant. A change has two entries with one `request`: `asked`
-    before it, with no `status`, and what became of it.
+    and not found. `target`: the declaration that was meant. A change has two entries with one `request`: `asked` before
+    it, with no `status`, and what became of it.
     """
 
     model_config = with_example(_ENTRY)
@@ -57,8 +57,8 @@ class AuditFault(BaseModel):
 
 
 class AuditChecked(BaseModel):
-    """What was checked so far: `entries`, and the `head`, which is to be noted and given as `known` next time. `broken`
-    counts the places that are not as written; `faults` names the first 20. `next_cursor`: there is more to check."""
+    """What was checked so far: `entries`, and the `head`: note it, and pass it as `known` next time. `broken` counts
+    the places that are not as written; `faults` names the first 20. `next_cursor`: there is more to check."""
 
     model_config = with_example(
         {

@@ -80,7 +80,7 @@ class MaskedProfile(BaseModel):
 
 
 class StatementView(BaseModel):
-    """What a person stated. `reason` and `stated_by` are there where it came over the API."""
+    """What a person stated. `reason` and `stated_by` are present if it was stated over the API."""
 
     model_config = with_example(_STATEMENT)
     purpose: Annotated[str, PURPOSE]

@@ -75,7 +75,7 @@ _SECRET: dict[str, Any] = {
 
 
 class SecretView(BaseModel):
-    """A secret, without what it is: its first characters. `until`: it holds until then; null: until it is removed."""
+    """A secret, of which only the first characters are shown. `until`: when it expires; null: when it is removed."""
 
     model_config = with_example(_SECRET)
     id: str

@@ -123,7 +123,7 @@ class LatestEvents(BaseModel):
                     "source": "shop",
                     "received_at": AT,
                     "code": "missing_identifier",
-                    "reason": "event: userId or anonymousId was wanted; neither came.",
+                    "reason": "event: wanted a userId or an anonymousId, got neither; send one",
                 },
             ],
             "next_cursor": None,
@@ -196,7 +196,7 @@ class KnownEvent(BaseModel):
 _REJECTED = {
     "id": "m-2",
     "code": "missing_identifier",
-    "reason": "event: userId or anonymousId was wanted; neither came.",
+    "reason": "event: wanted a userId or an anonymousId, got neither; send one",
     "source": "shop",
     "channel": "web",
     "received_at": AT,

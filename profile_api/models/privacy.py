@@ -22,11 +22,11 @@ _ERASURE = {
 
 
 class ErasureView(BaseModel):
-    """`requested`; `unreadable`: no process opens anything of the person, and no answer shows it; `destroyed`: the
-    bytes are gone, too; `nobody`: there was no such profile any more. A request of `type` `access` (somebody wants to
-    see their data) or `shop_erasure` (a shop has left its vendor) is seen to by hand, and then `answered`. Without a
-    `profile_id` it names nobody. `returning` is of erasures: whether later events that name the identities are refused,
-    or are somebody new's."""
+    """State of an erasure: `requested`; `unreadable`: no process can open anything of the person, and no answer shows
+    it; `destroyed`: the bytes are gone, too; `nobody`: the profile no longer existed. People answer requests of `type`
+    `access` (somebody wants to see their data) and `shop_erasure` (a shop has left its vendor) by hand; the state is
+    `answered` then. Without a `profile_id` the request matched no profile. `returning`, of erasures: whether later
+    events that name the identities are refused, or belong to a new person."""
 
     model_config = with_example(_ERASURE)
     id: str
@@ -49,8 +49,8 @@ class ErasureList(BaseModel):
 
 
 class ErasedMany(BaseModel):
-    """`items`: a request for each profile. `unknown`: which of the keys are of no profile, or of several, by their
-    places from 0."""
+    """`items`: a request for each profile. `unknown`: the positions, from 0, of keys that match no profile, or
+    several."""
 
     model_config = with_example({"items": [_ERASURE], "unknown": []})
     items: list[ErasureView]

@@ -90,7 +90,7 @@ _VIEW: dict[str, Any] = {
 
 
 class IdentifierView(BaseModel):
-    """`trust` is there where the identifier is a hint, which links nobody."""
+    """`trust` is present only for a hint, which links nobody."""
 
     type: str | None
     value: Annotated[str | None, IDENTIFIER]
@@ -132,9 +132,9 @@ class EventPage(BaseModel):
 class Profile(BaseModel):
     """The 360° view. Parts that `include` omits are absent.
 
-    With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty
-    until there are models. `consent`: what the person stated; `purposes`, which comes where `include` names consent:
-    what is allowed by that, or by default.
+    With `provenance=true` each trait is `{"value", "source", "channel", "time"}`. `predictions` is empty until there
+    are models. `consent`: what the person stated; `purposes`, present if `include` names consent: what is allowed, by a
+    statement or by default.
     """
 
     model_config = with_example(_VIEW)

@@ -126,7 +126,7 @@ class TriggerPage(BaseModel):
 
 
 class DeliveryView(BaseModel):
-    """A call of a trigger. `response_code` is null when nobody answered, `next_at` when it is over."""
+    """A call of a trigger. `response_code`: null if there was no answer. `next_at`: null after the last attempt."""
 
     id: str
     trigger: str

@@ -1,4 +1,4 @@
-"""`simorgh sources`: sources, their write keys, and the secrets of the vendors that they hear."""
+"""`simorgh sources`: sources, their write keys, and the secrets of their vendors."""
 
 from pathlib import Path
 from typing import Annotated
@@ -42,15 +42,15 @@ def create(
         str | None, typer.Option(help="web (the default), email, chat, social, pos, phone, feedback, server …")
     ] = None,
     vendor: Annotated[
-        str | None, typer.Option(help="Whose webhook it hears, such as stripe; docs/channels.md.")
+        str | None, typer.Option(help="Whose webhook it receives, such as stripe; docs/channels.md.")
     ] = None,
     new_channel: NewChannel = False,
     unplanned: Annotated[str, typer.Option(help="Events without a schema: accept or reject.")] = "accept",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Declare a source and create its first write key, which is shown only once. A source that hears a vendor takes the
-    vendor's channel, and needs a secret instead of a key: `simorgh sources secret add`."""
+    """Declare a source and create its first write key, which is shown only once. A source for a vendor's webhook has
+    the vendor's channel, and needs a secret instead of a key: `simorgh sources secret add`."""
     with connect(data) as api:
         if channel is not None and not new_channel:
             checked_channel(api, channel)

@@ -33,8 +33,6 @@ _LAST_PERSIAN = (
     ("جعفری", "jafari"), ("موسوی", "mousavi"),
 )  # fmt: skip
 
-_PERSIAN_DIGITS = str.maketrans("0123456789", "۰۱۲۳۴۵۶۷۸۹")
-
 
 class Purchase(NamedTuple):
     """A real one. `time` in ms; `products` are a few of its lines: sku, name, price."""
@@ -83,7 +81,6 @@ class Person:
     email: str
     phone: str
     """"" for those who never gave one."""
-    phone_as_typed: str
     devices: list[str]
     purchases: list[Purchase]
     keenness: float
@@ -113,7 +110,6 @@ def _make(card: str, place: int, purchases: list[Purchase], seed: int) -> Person
     last, last_latin = random.choice(_LAST_PERSIAN if persian else _LAST_ENGLISH)
     # every fourth has a telephone number; there are a thousand that are nobody's
     phone = f"+447700900{place // 4:03d}" if place % 4 == 0 and place < 4_000 else ""
-    typed = f"+44 7700 900 {phone[-3:]}" if phone else ""
     return Person(
         card=card,
         user_id=f"web-{card}",
@@ -121,7 +117,6 @@ def _make(card: str, place: int, purchases: list[Purchase], seed: int) -> Person
         first_name=first,
         email=f"{first_latin}.{last_latin}.{card}@example.com",
         phone=phone,
-        phone_as_typed=typed.translate(_PERSIAN_DIGITS) if persian else typed,
         devices=[new_device(random) for _ in range(random.choice((1, 1, 2, 2, 3)))],
         purchases=purchases,
         keenness=random.random() ** 2,

@@ -35,7 +35,7 @@ from stream_processors.flow.erasing import Eraser
 from stream_processors.flow.filling import Filling, FillingProgress, filling
 from stream_processors.state import cold, declared, touches
 from stream_processors.state.declared import BACKFILL, Change
-from stream_processors.state.live_segments import REGISTRY_GROUP, LiveSegments
+from stream_processors.state.live_segments import LiveSegments
 from warehouse.client import Writer
 from warehouse.reader import Reader
 
@@ -90,19 +90,20 @@ class Declarations:
         progress: FillingProgress | None = None,
         eraser: Eraser | None = None,
     ) -> None:
-        """`progress`: where it is noted how far a filling is. `eraser`: forgets people; without one, identity does."""
+        """`reader` finds what is filled, `progress` notes how far that is. `eraser`: forgets people; without one,
+        identity does."""
         self._eraser = eraser
         self._log = log
         self._effects = effects
         self._writer = writer
-        self._reader = reader
+        self.reader = reader
         self._clock = clock
-        self._progress = progress or FillingProgress()
+        self.progress = progress or FillingProgress()
 
     def restore(self) -> None:
         """Start where the last round ended."""
         self._segments = LiveSegments(self._log)
-        self._committed = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+        self._committed = self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
         self._segments.read_on(self._committed)
         self._phases: list[Phase] = []
         self._passed: Passed = at_once
@@ -162,7 +163,7 @@ class Declarations:
                 share = number / len(groups), 1 / len(groups)
                 self._fill_group(group, wanted.filled, changes, share)
         finally:
-            self._progress.note((), 0.0)
+            self.progress.note((), 0.0)
         return self._effects.filled()
 
     def _fill_traits(self, wanted: Filling, changes: Sequence[Change]) -> None:
@@ -193,9 +194,9 @@ class Declarations:
         """`anew`: traits of which every profile with a value is looked at: it may be due at another moment."""
         live = self._segments.segments
         made = {name: (live.computation(name), 0 if name in anew else live.version(unit(name))) for name in traits}
-        for page, profiles in backfill.differing_by_page(self._reader, made, gone, live.rule, self._clock):
+        for page, profiles in backfill.differing_by_page(self.reader, made, gone, live.rule, self._clock):
             self._effects.look(profiles, BACKFILL)
-            self._progress.note(map(unit, traits), backfill.share(page))
+            self.progress.note(map(unit, traits), backfill.share(page))
 
     def _fill_group(
         self,
@@ -214,10 +215,10 @@ class Declarations:
     def _fill_together(self, segments: Sequence[str], causes: Mapping[str, str], share: tuple[float, float]) -> None:
         """`share`: of everything that is being filled, what is done before and what this is."""
         before, this = share
-        self._progress.note(causes, before)
-        for found in backfill.members_by_page(self._reader, segments, self._segments.segments.rule, self._clock):
+        self.progress.note(causes, before)
+        for found in backfill.members_by_page(self.reader, segments, self._segments.segments.rule, self._clock):
             self._effects.fill(found.page, found.members, causes, found.due)
-            self._progress.note(causes, before + this * found.share)
+            self.progress.note(causes, before + this * found.share)
 
     def _fill_each(
         self,
@@ -245,12 +246,12 @@ class Declarations:
         """Whether the segment fails alone, too, while the warehouse is well."""
         if isinstance(error, Backpressure) or not self._is_well():
             return False
-        return backfill.fails(self._reader, self._segments.segments.rule, segment, self._clock)
+        return backfill.fails(self.reader, self._segments.segments.rule, segment, self._clock)
 
     def _is_well(self) -> bool:
         """Whether the warehouse answers."""
         try:
-            backfill.count(self._reader)
+            backfill.count(self.reader)
         except Exception:
             return False
         return True
@@ -258,7 +259,7 @@ class Declarations:
     def _empty(self, segments: Sequence[str]) -> None:
         """Let all members go."""
         causes = dict.fromkeys(segments, touches.DELETED)
-        for page in backfill.whole(backfill.count(self._reader)) if segments else ():
+        for page in backfill.whole(backfill.count(self.reader)) if segments else ():
             self._effects.fill(page, dict.fromkeys(segments, ()), causes, {})
 
     def _finish(self, position: int) -> Passed:
@@ -279,7 +280,7 @@ class Declarations:
             self._asked[name] = now
             trait, version = str(trait_of(name)), self._segments.segments.version(name)
             try:
-                usual = backfill.usual_gap(self._reader, self._segments.segments.computation(trait), now)
+                usual = backfill.usual_gap(self.reader, self._segments.segments.computation(trait), now)
             except SimorghError as error:
                 _LOG.warning("trait %s: its constant is not recorded yet: %s", trait, error.code)
                 continue
@@ -298,7 +299,7 @@ class Declarations:
 
     def _commit_again(self) -> None:
         """A zombie may have set the position back: a declaration would not be in effect."""
-        if self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < self._committed:
+        if self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0] < self._committed:
             self._effects.in_effect(self._committed)
 
 

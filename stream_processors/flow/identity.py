@@ -21,6 +21,7 @@ from typing import Final, Protocol
 from eventlog.port import LOST, EventLog, Record
 from identity.nodes import from_hex
 from schemas import topics
+from schemas.clock import LATEST
 from schemas.errors import SimorghError
 from schemas.records import Erased, IdentityRecord, Link, Parted, Rules, SharedDecision, decode_identity
 from stream_processors.flow import rejected
@@ -33,7 +34,6 @@ from stream_processors.state.touches import Touches
 
 GROUP: Final = "identity"
 _READ: Final = 20_000
-_LATEST: Final = 10_000_000_000_000
 _PARTING: Final = (SharedDecision, Parted, Erased)
 
 
@@ -241,5 +241,5 @@ def _check(said: IdentityRecord) -> None:
             numbers = ()
         case _:
             numbers = (said.command, said.at)
-    if not all(0 <= number < _LATEST for number in numbers):
+    if not all(0 <= number < LATEST for number in numbers):
         raise ValueError("moments are milliseconds, from 1970 up to 2286")

@@ -10,7 +10,6 @@ from stream_processors.checkpoints import Checkpoint
 from stream_processors.flow.declarations import Answer, Passed
 from stream_processors.flow.profiles import GROUP as PROFILES_GROUP
 from stream_processors.state import cold, touches
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.touches import Touch
 from warehouse.client import Writer
 
@@ -51,7 +50,7 @@ class Owners:
         return self._seen_to()
 
     def in_effect(self, position: int) -> None:
-        self._log.commit(REGISTRY_GROUP, {topics.REGISTRY: {0: position}})
+        self._log.commit(topics.PROJECTIONS, {topics.REGISTRY: {0: position}})
         self._checkpoint("declared")
 
     def _touch(self, profiles: Iterable[int], cause: str) -> None:

@@ -8,12 +8,8 @@ together, batch by batch, and commits them together: `ONE_BOX`.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
 
 from schemas import topics
-
-TOGETHER: Final = "projections"
-"""The group of the stages that one machine runs together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +40,7 @@ TOPOLOGY = (
         (topics.IDENTITY, topics.REGISTRY, "ClickHouse", topics.TOUCHED),
         "workspace",
         "stream_processors.flow.declarations",
-        TOGETHER,
+        topics.PROJECTIONS,
     ),
     TopologyStage(
         "identity",
@@ -99,7 +95,7 @@ def _together(stage: TopologyStage) -> TopologyStage:
     if stage.name not in ("events", "declarations", "identity", "profiles"):
         return stage
     reads = (topics.EVENTS, topics.IDENTITY) if stage.reads == (topics.TOUCHED,) else stage.reads
-    return replace(stage, group=TOGETHER, reads=reads)
+    return replace(stage, group=topics.PROJECTIONS, reads=reads)
 
 
 ONE_BOX = tuple(_together(stage) for stage in projections(TOPOLOGY))

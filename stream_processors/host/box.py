@@ -65,7 +65,6 @@ from stream_processors.views.showing import show_members
 from warehouse import latest
 from warehouse.client import Writer
 
-GROUP: Final = "projections"
 _PART: Final = 0
 """One machine has no partitions of touches."""
 
@@ -120,7 +119,7 @@ class Box:
         self.directory = GraphDirectory(lambda: self._identity.graph)
         self.judge = Judge(clock)
         self._rules = LiveSegments(log)
-        self._states = States(writer, self.judge, self._rows, cached_profiles)
+        self.states = States(writer, self.judge, self._rows, cached_profiles)
         self._teller = Teller(log, self._rows.published, checkpoint)
         self._events = EventsStage(
             log,
@@ -136,7 +135,13 @@ class Box:
             names,
         )
         self._identity = IdentityStage(
-            log, self._rows, self._bus, self._poison, graphs=graphs, parted=self.directory.forget, group=GROUP
+            log,
+            self._rows,
+            self._bus,
+            self._poison,
+            graphs=graphs,
+            parted=self.directory.forget,
+            group=topics.PROJECTIONS,
         )
         self._profiles = ProfilesStage(
             log,
@@ -144,7 +149,7 @@ class Box:
             self.directory,
             self._bus,
             self.judge,
-            self._states,
+            self.states,
             self._teller,
             self._rules,
             self._poison,
@@ -170,21 +175,21 @@ class Box:
         """Fold the log, process uncommitted records again, and commit. Blocks until done. Raises `WarehouseBehind` if
         committed rows are missing from `log_rows` (after a power cut: the warehouse is not synced).
         """
-        positions = dict(enumerate(self._log.committed(GROUP, topics.EVENTS)))
+        positions = dict(enumerate(self._log.committed(topics.PROJECTIONS, topics.EVENTS)))
         if any(stored_end(self._writer, part) < offset for part, offset in positions.items()):
             raise WarehouseBehind(
                 "warehouse: wanted all rows that were committed, got fewer; rebuild it with `simorgh replay`"
             )
         self.judge.tick()
         self._poison.read_on()
-        self._committed_identity = self._log.committed(GROUP, topics.IDENTITY)[0]
-        self.registry_position = self._log.committed(GROUP, topics.REGISTRY)[0]
+        self._committed_identity = self._log.committed(topics.PROJECTIONS, topics.IDENTITY)[0]
+        self.registry_position = self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
         self._identity.assign([0], self._term)
         self._take_in_identity()
         self.copies.load()
         self.tellings.load()
         self.orders.load()
-        self._teller.begin(_PART, self._term, self._log.committed(GROUP, topics.SEGMENTS)[0])
+        self._teller.begin(_PART, self._term, self._log.committed(topics.PROJECTIONS, topics.SEGMENTS)[0])
         self._rows.write_all()  # memberships are loaded from these rows
         self._events.hold(positions, self._term)
         self._profiles.hold([_PART], self._term)
@@ -202,11 +207,11 @@ class Box:
                 found = filter(None, map(touches.parsed, records))
                 self.refresh(sorted({touch.profile for touch in found}), touches.REPLAY)
                 self.commit()
-                self._log.commit(GROUP, {topics.TOUCHED: {part: records[-1].offset + 1}})
+                self._log.commit(topics.PROJECTIONS, {topics.TOUCHED: {part: records[-1].offset + 1}})
 
     def _seen_to(self, part: int) -> int:
         """The next offset of a partition of simorgh.touched."""
-        return self._log.committed(GROUP, topics.TOUCHED)[part]
+        return self._log.committed(topics.PROJECTIONS, topics.TOUCHED)[part]
 
     def _redo(self) -> None:
         """Process uncommitted records again, and write only missing rows."""
@@ -299,7 +304,7 @@ class Box:
         }
 
     def _landed(self, positions: Positions) -> None:
-        self._log.commit(GROUP, positions)
+        self._log.commit(topics.PROJECTIONS, positions)
         self._checkpoint("commit")
         self._committed_identity = positions[topics.IDENTITY][0]
         self._identity.note(self._committed_identity)
@@ -334,7 +339,7 @@ class Box:
             self._rows.published(published)
             self._rows.write_all()
         self._rows.changed()
-        self._states.forget()
+        self.states.forget()
         show_members(self._writer, list(answer), page, self._next_version(), due)
         self._recent.forget(owners=False)
         self._recent.position = self._teller.position
@@ -374,11 +379,11 @@ class Box:
 
     def forget_states(self) -> list[int]:
         """Empty the cache, which is rebuilt from rows. Returns its profiles, the most recently used ones last."""
-        return self._states.forget()
+        return self.states.forget()
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._rows.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._rows.close(begin=begin)
 
 
 def _chunks(profiles: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -27,7 +27,6 @@ from schemas import topics
 from schemas.errors import Conflict
 from schemas.retry import Failures, Pauses
 from stream_processors.flow import events, identity, profiles, rejected
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.teller import told_group
 
 _LOG = logging.getLogger(__name__)
@@ -41,7 +40,9 @@ LEVEL: Final = "profiles.level"
 """The group whose position in a partition of simorgh.touched is 1 if a new generation is level with the one before it:
 see `host.following`."""
 
-_OWN: Final = frozenset({events.GROUP, identity.GROUP, profiles.GROUP, rejected.GROUP, REGISTRY_GROUP, LEVEL, TRIGGERS})
+_OWN: Final = frozenset(
+    {events.GROUP, identity.GROUP, profiles.GROUP, rejected.GROUP, topics.PROJECTIONS, LEVEL, TRIGGERS}
+)
 _TOLD: Final = told_group(0)[:-1]
 _SHARED: Final = frozenset({(TRIGGERS, topics.SEGMENTS)})
 """Groups that all generations share: a webhook that was called stays called, whichever tables are live."""

@@ -45,11 +45,9 @@ from schemas.clock import Clock
 from stream_processors.checkpoints import Checkpoint, no_checkpoint
 from stream_processors.flow import events, identity, profiles, rejected
 from stream_processors.host import generation
-from stream_processors.host.box import GROUP
 from stream_processors.host.generation import GenerationLog
 from stream_processors.host.rebuild import READ, Rebuild
 from stream_processors.state import touches
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.poison import MOST_IN_A_ROW
 from stream_processors.state.teller import told_group
 from stream_processors.state.touches import REPLAY, Touch
@@ -104,7 +102,7 @@ class OfOneBox:
 
     def cut(self) -> Cut:
         def committed(topic: str) -> list[int]:
-            return self._log.committed(GROUP, topic)
+            return self._log.committed(topics.PROJECTIONS, topic)
 
         return Cut(committed(topics.REGISTRY)[0], 0, committed(topics.EVENTS), committed(topics.IDENTITY)[0])
 
@@ -130,7 +128,7 @@ class OfGeneration:
         committed = self._live.committed
         touched = committed(profiles.GROUP, topics.TOUCHED)
         return Cut(
-            registry=committed(REGISTRY_GROUP, topics.REGISTRY)[0],
+            registry=committed(topics.PROJECTIONS, topics.REGISTRY)[0],
             deliveries=committed(TRIGGERS, topics.DELIVERIES)[0],
             events=committed(events.GROUP, topics.EVENTS),
             identity=committed(identity.GROUP, topics.IDENTITY)[0],
@@ -151,7 +149,7 @@ class OfGeneration:
             commit(told_group(part), {topics.SEGMENTS: {0: transitions_end}})
         commit(rejected.GROUP, {topics.REJECTED: {0: rejected_end}})
         commit(TRIGGERS, {topics.DELIVERIES: {0: cut.deliveries}})
-        commit(REGISTRY_GROUP, {topics.REGISTRY: {0: cut.registry}})
+        commit(topics.PROJECTIONS, {topics.REGISTRY: {0: cut.registry}})
 
 
 def on_one_box(

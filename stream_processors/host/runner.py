@@ -71,7 +71,7 @@ class Runner:
         self._progress = progress
         self._poison = Poison(log, clock, most_set_aside)
         self._random = random
-        self._failures = Failures(pauses)
+        self.failures = Failures(pauses)
         self._writer = warehouse.writer(generation)
         self._reader = warehouse.reader(lambda: generation)
         self._stop = threading.Event()
@@ -93,7 +93,7 @@ class Runner:
             recent=self._recent,
             graphs=self._graphs,
             poison=self._poison,
-            careful=self._failures.of_ours > 0,
+            careful=self.failures.of_ours > 0,
             names=self._keyring.names if self._keyring else no_names,
         )
         self.declarations = Declarations(
@@ -153,12 +153,12 @@ class Runner:
             return Condition("stopped", "it was told to stop") if self._stop.is_set() else STARTING
         if not self._thread.is_alive():
             return Condition("stopped", "its thread has ended")
-        return RUNNING if (failing := self._failures.latest) is None else Condition("failing", said_of(failing))
+        return RUNNING if (failing := self.failures.latest) is None else Condition("failing", said_of(failing))
 
     def _run(self) -> None:
         """Steps until stopped. A failure is retried from the last commit: a fault of ours a few times in a row, a fault
         of the outside for as long as it lasts."""
-        failures = self._failures
+        failures = self.failures
         while not self._stop.is_set():
             try:
                 if failures.in_a_row:

@@ -14,6 +14,7 @@ import re2
 from eventlog.port import Record
 from identity.nodes import from_hex
 from schemas import orders, platform
+from schemas.clock import LATEST
 from schemas.errors import InvalidIdentifier
 from schemas.order import MOST_PLACE, rank
 from schemas.untyped import JsonObject
@@ -33,8 +34,6 @@ HEARD: Final = (UNIQUE, OWN)
 
 _MOMENTS: Final = re2.compile(r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)*")
 _MOMENT_LENGTH: Final = 24
-_LATEST: Final = 10_000_000_000_000
-"""Times lie from 1970 up to here, in 2286: ranks are not negative, and "never" is later."""
 
 _KEY_LENGTH: Final = 32
 _SOURCES: Final = "/sources/"
@@ -360,6 +359,6 @@ def _moments(texts: list[str]) -> list[int]:
         raise ValueError("times are RFC 3339 in UTC with three decimals")
     zoned = np.frombuffer(whole.encode(), dtype=f"S{_MOMENT_LENGTH}")
     found = zoned.astype(f"S{_MOMENT_LENGTH - 1}").astype("datetime64[ms]").astype("int64")
-    if len(found) and not (found.min() >= 0 and found.max() < _LATEST):
+    if len(found) and not (found.min() >= 0 and found.max() < LATEST):
         raise ValueError("times lie between 1970 and 2286")
     return list(found.tolist())

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.fact_tables import ALL, Column, FactTable, Kind
+from schemas.fact_tables import ALL, Column, FactTable, Kind, readable
 from stream_processors.parse.batch import Batch
 from stream_processors.parse.money import decimal_array
 from warehouse.client import fixed16
@@ -30,11 +30,19 @@ _SURE: Final = 1e9
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _YEARS: Final = range(1900, 2300)
 
-_FEEDS: Final[Mapping[str, tuple[FactTable, ...]]] = {
-    type: tuple(table for table in ALL if type in table.types)
+
+class _Feed(NamedTuple):
+    """A table that a type feeds. `names`: the properties that are read."""
+
+    table: FactTable
+    word: bytes
+    names: tuple[str, ...]
+
+
+_FEEDS: Final[Mapping[str, tuple[_Feed, ...]]] = {
+    type: tuple(_Feed(table, table.word.encode(), readable(table, type)) for table in ALL if type in table.types)
     for type in {type for table in ALL for type in table.types}
 }
-_WORDS: Final[Mapping[str, bytes]] = {table.name: table.word.encode() for table in ALL}
 
 Object = Mapping[str, Any]
 _NONE: Final[Object] = {}
@@ -64,15 +72,14 @@ def fact_rows(batch: Batch, index: Sequence[int]) -> dict[str, pa.Table]:
     for i in feeding:
         event, properties, campaign = batch.events[i], None, _NONE
         raw, around = bytes(event.properties), bytes(event.context)
-        for table in _FEEDS[types[i]]:
-            word = _WORDS[table.name]
+        for table, word, names in _FEEDS[types[i]]:
             if word and word not in raw and word not in around:
                 continue
             if properties is None:
                 properties = orjson.loads(raw)
                 campaign = _campaign(around)
             rows = found.get(table.name) or found.setdefault(table.name, _Rows())
-            _add(rows, i, table, properties, campaign)
+            _add(rows, i, table, {name: properties[name] for name in names if name in properties}, campaign)
     made = {table.name: _table(batch, table, found[table.name]) for table in ALL if table.name in found}
     return {name: rows for name, rows in made.items() if rows.num_rows}
 

@@ -38,9 +38,10 @@ class Inserts:
         for insert in begun:
             insert.result()
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._pool.shutdown()
+    def close(self, *, begin: bool = True) -> None:
+        """Wait for running inserts. The next attempt finds the rows of a failed one missing, and without `begin` those
+        of inserts that had not begun."""
+        self._pool.shutdown(cancel_futures=not begin)
 
     def _insert(self, table: str, rows: pa.Table) -> None:
         self._writer.insert(table, rows)

@@ -6,38 +6,27 @@ meanwhile the next rows are collected. Nothing waits for them: views show publis
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
 from typing import Final, NamedTuple
 
-import pyarrow as pa
-
 from stream_processors.parse.batch import HEARD, UNIQUE, Batch
 from stream_processors.rows import events
-from stream_processors.rows.accounts import account_rows
-from stream_processors.rows.facts import fact_rows
+from stream_processors.rows.collected import CollectedProfiles, CollectedRecords, Tables
 from stream_processors.rows.identity import (
-    Decided,
     Folded,
-    Home,
-    ProfileMember,
-    decision_rows,
-    identity_rows,
-    member_rows,
 )
 from stream_processors.rows.inserts import Inserts
-from stream_processors.rows.profiles import profile_rows, view_rows, views_of
-from stream_processors.rows.transitions import membership_rows, transition_rows
+from stream_processors.rows.profiles import views_of
 from stream_processors.rows.writing import Shown
 from stream_processors.state import cold
 from stream_processors.state.judge import Judge
 from stream_processors.state.known import Remembering
 from stream_processors.state.orders import told_of
-from stream_processors.state.profile import ProfileState
 from stream_processors.state.states import Ends, Holders, Looked
 from stream_processors.state.teller import Published
 from stream_processors.state.tellings import Retold
-from stream_processors.views.recent import RecentViews, View
+from stream_processors.views.recent import RecentViews
 from warehouse.client import Writer
 
 _WRITE_AT = 5_000
@@ -49,7 +38,6 @@ _MANY = 2_000
 _RETOLD: Final = -1
 
 Positions = dict[str, dict[int, int]]
-Tables = dict[str, pa.Table]
 
 
 class Linger(NamedTuple):
@@ -59,71 +47,13 @@ class Linger(NamedTuple):
     busy: float = 1.0
 
 
-@dataclass(slots=True)
-class _Profiles:
-    """The profiles of nodes, and the states of profiles when their rows are made."""
-
-    identity: list[Home] = field(default_factory=list)
-    views: dict[int, View] = field(default_factory=dict)
-    states: dict[int, ProfileState] = field(default_factory=dict)
-
-    def tables(self) -> Tables:
-        live = {profile: state for profile, state in self.states.items() if self.views[profile].live}
-        gone = sorted(profile for profile, view in self.views.items() if not view.live)
-        versions = {profile: view.ver for profile, view in self.views.items()}
-        homes = identity_rows(Folded(identity=self.identity))
-        return {
-            "identity_log": homes,
-            "identity": homes,
-            "views": view_rows(self.views),
-            "profile_rows": profile_rows(live, gone, versions),
-        }
-
-
-@dataclass(slots=True)
-class _Recorded:
-    """The rows of events and records."""
-
-    batches: list[tuple[Batch, Sequence[int], Sequence[int]]] = field(default_factory=list)
-    """Each with the indices of the events whose id, and whose row, must be written."""
-    seen: events.Seen = field(default_factory=dict)
-    members: list[ProfileMember] = field(default_factory=list)
-    decisions: list[Decided] = field(default_factory=list)
-    transitions: list[Published] = field(default_factory=list)
-    keys: set[int] = field(default_factory=set)
-    """The nodes and profiles that the rows are about."""
-
-    @property
-    def records(self) -> int:
-        return sum(len(batch) + len(batch.unreadable) + len(batch.aside) for batch, _, _ in self.batches)
-
-    def tables(self, terms: Mapping[int, int]) -> Tables:
-        transitions = transition_rows(self.transitions)
-        batch, ids, rows = self.batches[0] if len(self.batches) == 1 else _joined(self.batches)
-        return {
-            "events": events.event_rows(batch, rows),
-            **fact_rows(batch, batch.unique()),
-            "ids": events.id_rows(batch, ids),
-            "log_rows": events.log_rows(batch, terms),
-            "tellings": events.telling_rows(batch),
-            "traits": events.trait_rows(batch),
-            "consents": events.consent_rows(batch),
-            **account_rows(batch),
-            "identifiers": events.identifier_rows(self.seen),
-            "members": member_rows(Folded(members=self.members)),
-            "decisions": decision_rows(self.decisions),
-            "transitions": transitions,
-            "memberships": membership_rows(transitions),
-        }
-
-
 @dataclass(frozen=True, slots=True)
 class _Landing:
     """A running write, and the positions that may be committed after it."""
 
     positions: Positions
     records: int
-    recorded: _Recorded
+    recorded: CollectedRecords
 
 
 class Lingering:
@@ -150,9 +80,9 @@ class Lingering:
         self._has_landed = landed
         self._began_at = self._changed_at = float("-inf")
         self._landing: _Landing | None = None
-        self._hurried: _Recorded | None = None
-        self._profiles = _Profiles()
-        self._recorded = _Recorded()
+        self._hurried: CollectedRecords | None = None
+        self._profiles = CollectedProfiles()
+        self._recorded = CollectedRecords()
         self._terms: Mapping[int, int] = {}
         self._moved: dict[int, int] = {}
         self._uncommitted = False
@@ -304,9 +234,9 @@ class Lingering:
         """All collected rows are in the warehouse on return. Commits nothing."""
         self._write(self._take_profiles() | self._take_recorded())
 
-    def close(self) -> None:
-        """Wait for running inserts. The next attempt finds the rows of a failed one missing."""
-        self._inserts.close()
+    def close(self, *, begin: bool = True) -> None:
+        """See `Inserts.close`."""
+        self._inserts.close(begin=begin)
 
     def _write(self, tables: Tables) -> None:
         self._land()
@@ -321,12 +251,12 @@ class Lingering:
         self._inserts.begin(self._take_profiles() | self._take_recorded())
 
     def _take_profiles(self) -> Tables:
-        taken, self._profiles = self._profiles, _Profiles()
+        taken, self._profiles = self._profiles, CollectedProfiles()
         self._recent.landing()
         return taken.tables()
 
     def _take_recorded(self) -> Tables:
-        taken, self._recorded = self._recorded, _Recorded()
+        taken, self._recorded = self._recorded, CollectedRecords()
         for known in self._known:
             known.writing()
         return taken.tables(self._terms)
@@ -396,13 +326,3 @@ def _write_traits(one: Looked, batch: Batch, i: int, judge: Judge) -> None:
         state.keep_latest(judge.kept)
     if one.changes is not None:
         one.changes |= judge.leaves_of(changed["trait"], changed["consent"])
-
-
-def _joined(batches: Sequence[tuple[Batch, Sequence[int], Sequence[int]]]) -> tuple[Batch, list[int], list[int]]:
-    """Join several batches into one, with their indices."""
-    joined, ids, rows = Batch(), list[int](), list[int]()
-    for batch, its_ids, its_rows in batches:
-        ids += [len(joined) + i for i in its_ids]
-        rows += [len(joined) + i for i in its_rows]
-        joined.extend(batch)
-    return joined, ids, rows

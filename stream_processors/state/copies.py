@@ -43,7 +43,7 @@ class Copies(KnownKeys[Position]):
 
         Returns the first one of each copy, by the copy's index.
         """
-        places = self._places(batch.keys)
+        places = self.places(batch.keys)
         if not places and len(set(batch.keys)) == len(batch):
             return {}
         seen: dict[int, First] = {}
@@ -62,7 +62,7 @@ class Copies(KnownKeys[Position]):
         keys, records = batch.keys, batch.records
         self.add({keys[i]: records[i][:2] for i in index})  # a record begins with its place
 
-    def _places(self, keys: Sequence[int]) -> Mapping[int, Collection[Position]]:
+    def places(self, keys: Sequence[int]) -> Mapping[int, Collection[Position]]:
         """The known places of the events of these keys."""
         places: dict[int, list[Position]] = {}
         unknown: list[int] = []

@@ -17,7 +17,7 @@ from identity.nodes import from_hex
 from identity.rules import IdentityRules
 from registry.models import CONSTANT, SET_ASIDE, RegistryRecord, by_projections
 from schemas import topics
-from schemas.clock import Clock
+from schemas.clock import LATEST, Clock
 from schemas.errors import InvalidInput, InvalidRule, SimorghError
 from schemas.records import Erase, Merge, Rules, Split, encode_identity
 from segments.computed import bound, bound_computation, parse_computation, trait_of, unit, units_of
@@ -31,7 +31,6 @@ EDITED: Final = "edited"
 
 _ANYBODY: Final = parse_rule({"metric": "events", "gte": 0})
 _LOG = logging.getLogger(__name__)
-_LATEST = 10_000_000_000_000
 
 
 def read(record: Record) -> RegistryRecord | None:
@@ -49,7 +48,7 @@ def read(record: Record) -> RegistryRecord | None:
 
 def _check(declared: RegistryRecord) -> None:
     body = declared.body
-    if not 0 <= declared.at < _LATEST:
+    if not 0 <= declared.at < LATEST:
         raise ValueError("the moment of a declaration lies between 1970 and 2286")
     match declared.kind:
         case "merge":

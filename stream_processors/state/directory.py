@@ -87,6 +87,11 @@ class GraphDirectory:
         self._recent: dict[Nodes, Receipt] = {}
         """Identifiers that were seen together and belong together -> the time after which they bring no news."""
 
+    @property
+    def remembered(self) -> int:
+        """The number of combinations of identifiers in memory: at most `RECENT`."""
+        return len(self._recent)
+
     def sort(self, batch: Batch, nodes: Collection[int]) -> News:
         """See `Directory.sort`. News are in the order of receipt, in which the graph decides, so it need not decide
         again."""

@@ -28,6 +28,11 @@ class IdFilter:
         self._mask = np.uint64(capacity * _BITS_PER_ID - 1)
         self._bits = np.zeros(capacity * _BITS_PER_ID // 8, dtype=np.uint8)
 
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return int(self._bits.nbytes)
+
     def add(self, hashes: Halves) -> None:
         probes = self._probes(hashes).ravel()
         np.bitwise_or.at(self._bits, probes >> np.uint64(3), np.uint8(1) << (probes & np.uint64(7)).astype(np.uint8))

@@ -30,9 +30,9 @@ class KnownKeys(Generic[Value]):
         self._writer = writer
         self._keys = keys
         self._most = most
-        self._capacity = capacity
+        self.capacity = capacity
         self._lingering = lingering
-        self._count = 0
+        self.count = 0
         self._filter: IdFilter | None = None
         self._gathered: dict[int, Value] = {}
         self._landing: dict[int, Value] = {}
@@ -45,10 +45,10 @@ class KnownKeys(Generic[Value]):
             return
         pending = self._gathered.keys() | self._landing.keys()
         sql = f"SELECT count() FROM {self._keys.table} WHERE {self._keys.column} NOT IN {{keys:Array(UInt128)}}"
-        self._count = len(pending) + int(self._writer.rows(sql, {"keys": list(pending)})[0][0])
-        self._capacity = capacity_for(self._count, self._capacity)
+        self.count = len(pending) + int(self._writer.rows(sql, {"keys": list(pending)})[0][0])
+        self.capacity = capacity_for(self.count, self.capacity)
         if self._fits():
-            found = IdFilter(self._capacity)
+            found = IdFilter(self.capacity)
             add_stored(found, self._writer, self._keys)
             found.add(halves(pending))
             self._filter = found  # not before it is whole
@@ -59,8 +59,8 @@ class KnownKeys(Generic[Value]):
             return
         if self._lingering:
             self._gathered.update(new)
-        self._count += len(new)
-        if self._fits() and (self._filter is None or self._count > self._capacity):
+        self.count += len(new)
+        if self._fits() and (self._filter is None or self.count > self.capacity):
             self.load()
         elif self._filter is not None:
             self._filter.add(halves(new))
@@ -87,5 +87,10 @@ class KnownKeys(Generic[Value]):
         """All rows that were being written are in the table."""
         self._landing = {}
 
+    @property
+    def filter_bytes(self) -> int:
+        """Of the filter; 0 while every key is looked up."""
+        return 0 if self._filter is None else self._filter.size
+
     def _fits(self) -> bool:
-        return self._most is None or self._capacity <= self._most
+        return self._most is None or self.capacity <= self._most

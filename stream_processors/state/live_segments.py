@@ -10,7 +10,6 @@ from stream_processors.state.declared import Change
 from stream_processors.state.judge import Judge
 from stream_processors.state.touches import EDITED
 
-REGISTRY_GROUP: Final = "projections"
 """The group (without members on a cluster) whose position in simorgh.registry says what is in effect, everywhere."""
 
 _READ: Final = 1_000
@@ -59,7 +58,7 @@ class LiveSegments:
         """Segment -> the cause of its transitions, for segments whose declaration is not in effect everywhere yet:
         changes there are caused by the declaration, whatever the touch."""
         if self._filling:
-            filled = self._log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+            filled = self._log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
             self._filling = [change for change in self._filling if change.offset >= filled]
         causes: dict[str, str] = {}
         for change in self._filling:

@@ -290,10 +290,6 @@ class ProfileCache(Generic[Cached]):
             self._states.move_to_end(profile)
         return state
 
-    def peek(self, profile: int) -> Cached | None:
-        """Without using it."""
-        return self._states.get(profile)
-
     def put(self, profile: int, state: Cached) -> None:
         self._states[profile] = state
         self._states.move_to_end(profile)

@@ -75,7 +75,7 @@ class States:
         self._writer = writer
         self._judge = judge
         self._history = history
-        self._cache: ProfileCache[Looked] = ProfileCache(bound)
+        self.held: ProfileCache[Looked] = ProfileCache(bound)
         self._left: dict[int, Looked] = {}
         """Node -> the state of a profile that was absorbed in this step, which has just the rows of that and others."""
 
@@ -90,7 +90,7 @@ class States:
         `anew`: profiles with a counted event that no longer counts.
         """
         for profile in anew:
-            self._cache.drop(profile)
+            self.held.drop(profile)
         if not profiles:
             return {}
         ends = self._history.ends()
@@ -114,8 +114,8 @@ class States:
         """The processed profiles are published and written: keep these states."""
         for profile, one in looked.items():
             if one.sure:
-                self._cache.put(profile, one)
-        self._cache.trim()
+                self.held.put(profile, one)
+        self.held.trim()
         self._left.clear()
 
     def leave(self, profiles: Collection[int], anew: Set[int]) -> dict[int, dict[str, int]]:
@@ -124,7 +124,7 @@ class States:
         left: dict[int, dict[str, int]] = {}
         unknown: list[int] = []
         for profile in profiles:
-            one = self._cache.drop(profile)
+            one = self.held.drop(profile)
             if one is None:
                 unknown.append(profile)
                 continue
@@ -140,15 +140,15 @@ class States:
     def forget(self, parts: Collection[int] | None = None) -> list[int]:
         """Empty the cache, or forget the profiles of some partitions. Returns the profiles, the most recently used ones
         last."""
-        gone = [profile for profile, one in self._cache.items() if parts is None or one.part in parts]
+        gone = [profile for profile, one in self.held.items() if parts is None or one.part in parts]
         for profile in gone:
-            self._cache.drop(profile)
+            self.held.drop(profile)
         self._left.clear()
         return gone
 
     def _taken(self, profile: int, part: int, nodes: Sequence[int]) -> Looked | None:
         """The state of a profile in memory, unless it is outdated."""
-        one = self._cache.drop(profile)
+        one = self.held.drop(profile)
         if one is None or one.part != part or not one.state.nodes.issubset(nodes):
             return None
         one.changes = set()

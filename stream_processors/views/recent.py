@@ -72,6 +72,11 @@ class RecentViews:
                 kept.owners.update(layer.owners)
         self._gathered, self._landing, self._kept = _Layer(), _Layer(), kept
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The number of views in each layer, the newest first."""
+        return len(self._gathered.views), len(self._landing.views), len(self._kept.views)
+
     # ---- any thread
 
     def owner(self, node: int) -> int | None:

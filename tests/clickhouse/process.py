@@ -1,5 +1,6 @@
 """A bridge as a process of its own: start, make ill, kill, start again on the same folder and port."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,13 @@ class BridgeProcess:
             self._end()
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def freeze(self) -> None:
+        """Calls neither fail nor return until `thaw`."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def ill(self, **illness: Any) -> None:
         """See `bridge.Illness`; without any it is well again."""

@@ -86,12 +86,12 @@ def test_a_server_that_is_away_is_waited_for(
 ) -> None:
     """However many tries fail; meanwhile the stage says why, and afterwards it goes on by itself."""
     with make_server_box(now=T0 + DAY, batch=10) as box:
-        box._runner_settings["pauses"] = Pauses(0.01, 0.05)
+        box.runner_settings["pauses"] = Pauses(0.01, 0.05)
         box.restart()
         box.runner.start()
         bridge.kill()
         prepared(box, 11)
-        failures = box.runner._failures
+        failures = box.runner.failures
         wait_for(lambda: failures.in_a_row > 2 * MOST_OF_OURS, "it does not try again", 30)
         assert box.runner.condition.state == "failing"
         assert "warehouse" in box.runner.condition.reason

@@ -150,10 +150,10 @@ class Cluster:
 
     def freeze_warehouse(self) -> None:
         """Calls neither fail nor return until `thaw_warehouse`."""
-        self.bridge._process.send_signal(signal.SIGSTOP)
+        self.bridge.freeze()
 
     def thaw_warehouse(self) -> None:
-        self.bridge._process.send_signal(signal.SIGCONT)
+        self.bridge.thaw()
 
     def close(self) -> None:
         self.thaw_warehouse()

@@ -7,25 +7,8 @@ import httpx
 import pytest
 
 from tests.cluster.harness import SECRET, Api, Cluster, Role, eventually, opened_log, running_cluster
-from tests.e2e.command_line import program, simorgh
+from tests.e2e.command_line import TILL, program, simorgh
 from tests.effort import few
-
-MAPPING = """
-name = "till"
-channel = "pos"
-currency = "EUR"
-[document]
-column = "receipt"
-[time]
-column = "when"
-[[identifiers]]
-column = "card"
-type = "loyalty_card"
-[line]
-sku = "item"
-quantity = "n"
-price = "each"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +58,7 @@ def test_an_import_tells_what_is_new_to_the_write_keys_source(
     collect, api = roles
     named = {**cluster.environment, "SIMORGH_API": api.url, "SIMORGH_COLLECTOR": collect.url}
     mapping, file = tmp_path / "till.toml", tmp_path / "till.csv"
-    mapping.write_text(MAPPING)
+    mapping.write_text(TILL)
 
     def imported(rows: int, **more: str) -> tuple[int, int]:
         written = [f"{n},2024-07-01 10:00,{n % 7},apple,1,2.5" for n in range(rows)]

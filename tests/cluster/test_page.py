@@ -1,13 +1,12 @@
 """docs/cluster.md, followed as a reader would: a broker, a warehouse and the roles, block by block."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from deploy.kafka.fetch import Unavailable, jars
-from tests.e2e.test_docs import BLOCK, ROOT, Shell, assert_shows, assert_text_shows, free_port, wait_until_visible
+from tests.e2e.test_docs import ROOT, Shell, follow, free_port, wait_until_visible
 
 pytestmark = pytest.mark.timeout(600)
 PORTS = ("9092", "8123", "8000", "8001", "8002", "8003")
@@ -28,21 +27,11 @@ def page() -> str:
     return text
 
 
-def test_the_page_does_what_it_says(page: str, tmp_path: Path) -> None:
+def test_the_page_does_what_it_says(page: str, tmp_path: Path, quick_programs: Path) -> None:
     api = page.split("SIMORGH_API=")[1].split(maxsplit=1)[0]
-    shell = Shell(tmp_path)
-    answer, compared = "", 0
+    shell = Shell(tmp_path, quick_programs)
     try:
-        for kind, block in BLOCK.findall(page):
-            if kind == "sh":
-                answer = shell.run(block)
-            elif kind == "json":
-                assert_shows(json.loads(answer.splitlines()[-1]), json.loads(block))
-                compared += 1
-                wait_until_visible(api)
-            else:
-                assert_text_shows(answer, block.strip(), "output")
-                compared += 1
+        compared = follow(shell, page, lambda kind, _: wait_until_visible(api) if kind == "json" else None)
     except AssertionError:
         for log in sorted(tmp_path.glob("*.log")):
             print(f"--- {log.name}\n{log.read_text()[-3000:]}")

@@ -22,6 +22,24 @@ from tests.programs import run
 
 ENVIRONMENT = {"SIMORGH_WRITE_KEY": WRITE_KEY, "SIMORGH_API_TOKEN": TOKEN, "NO_COLOR": "1", "COLUMNS": "200"}
 
+TILL = """
+name = "till"
+channel = "pos"
+currency = "EUR"
+[document]
+column = "receipt"
+[time]
+column = "when"
+[[identifiers]]
+column = "card"
+type = "loyalty_card"
+[line]
+sku = "item"
+quantity = "n"
+price = "each"
+"""
+"""A mapping of a till's file."""
+
 
 @dataclass(frozen=True)
 class Ended:

@@ -7,25 +7,9 @@ from typing import Any
 import openpyxl
 import pytest
 
-from tests.e2e.command_line import Ended, nothing_made, program, simorgh
+from tests.e2e.command_line import TILL, Ended, nothing_made, program, simorgh
 from tests.e2e.harness import Client, Server, running
 
-MAPPING = """
-name = "{name}"
-channel = "pos"
-currency = "EUR"
-[document]
-column = "receipt"
-[time]
-column = "when"
-[[identifiers]]
-column = "card"
-type = "loyalty_card"
-[line]
-sku = "item"
-quantity = "n"
-price = "each"
-"""
 HEADER = "receipt,when,card,item,n,each"
 
 
@@ -41,7 +25,7 @@ class Till:
     def __init__(self, folder: Path, server: Server, name: str) -> None:
         self.folder, self.server = folder, server
         self.mapping = folder / "till.toml"
-        self.mapping.write_text(MAPPING.format(name=name))
+        self.mapping.write_text(TILL.replace('"till"', f'"{name}"'))
 
     def file(self, rows: list[str], header: str = HEADER, name: str = "till.csv") -> Path:
         path = self.folder / name

@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.e2e.command_line import ENVIRONMENT, simorgh
@@ -14,7 +13,8 @@ BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OTHER_TOOLS = ("helm ",)
 
 
-def test_every_command_works(tmp_path: Path) -> None:
+def test_every_command_works(tmp_path: Path, quick_programs: Path) -> None:
+    path = f"{quick_programs}:{os.environ['PATH']}"
     data = tmp_path / "data"
     blocks = [block for block in BLOCK.findall(PAGE.read_text()) if not block.startswith(OTHER_TOOLS)]
     assert len(blocks) >= 7
@@ -24,10 +24,10 @@ def test_every_command_works(tmp_path: Path) -> None:
         client.settled()
         [old] = client.get("/v1/sources/till")["keys"]
         page = "\n".join(blocks).replace("/backups", f"{tmp_path}/backups").replace("/srv", f"{tmp_path}/srv")
-        script = f'set -euo pipefail\nsimorgh() {{ {sys.executable} -m simorgh "$@"; }}\n{page}'
+        script = f"set -euo pipefail\n{page}"
         done = subprocess.run(
             ["bash", "-c", script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")],
-            env={**os.environ, **ENVIRONMENT, "SIMORGH_DATA": str(data), "OLD_KEY": old["id"]},
+            env={**os.environ, **ENVIRONMENT, "PATH": path, "SIMORGH_DATA": str(data), "OLD_KEY": old["id"]},
             capture_output=True,
             text=True,
             timeout=240,

@@ -3,7 +3,6 @@
 import pytest
 
 from schemas import topics
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from tests.integration.cluster_cases import SEEN, U1, Make, call_about, called, entered, live, node, rows, send, touched
 from tests.properties.points import Killed
 from tests.properties.segments_world import DAY
@@ -16,7 +15,7 @@ def test_a_segment_is_filled_before_it_is_answered(make: Make) -> None:
     cluster.settle()
     cluster.declare("segment", "seen", {"rule": SEEN})
     steps = 0
-    while cluster.log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] < 1:
+    while cluster.log.committed(topics.PROJECTIONS, topics.REGISTRY)[0] < 1:
         send(cluster, f"meanwhile{steps}", ("user_id", f"v{steps}"))  # life goes on
         for worker in cluster.workers:
             for stage in ("events", "identity", "profiles"):

@@ -6,7 +6,6 @@ import pytest
 from eventlog.fences import Fences
 from schemas import topics
 from stream_processors.flow.declarations import EVERY_MS
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Superseded
 from tests.effort import few
 from tests.integration.cluster_cases import (
@@ -120,7 +119,7 @@ def test_a_position_that_a_zombie_sets_back_is_set_again(make: Make, point: str,
 
 def in_effect(cluster: Cluster) -> int:
     """Up to where declarations are in effect."""
-    return cluster.log.committed(REGISTRY_GROUP, topics.REGISTRY)[0]
+    return cluster.log.committed(topics.PROJECTIONS, topics.REGISTRY)[0]
 
 
 def test_a_later_owner_is_not_pushed_aside(make: Make) -> None:

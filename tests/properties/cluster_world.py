@@ -33,7 +33,6 @@ from stream_processors.host.lane import RecordSource, Replaced
 from stream_processors.host.replay_keeper import ReplayKeeper
 from stream_processors.host.worker import WorkerStages
 from stream_processors.state.graphs import Graphs
-from stream_processors.state.live_segments import REGISTRY_GROUP
 from stream_processors.state.stage import Stage, Superseded
 from tests.properties.installation import Clock, House
 from tests.properties.pipeline_world import SECRET
@@ -325,7 +324,7 @@ class Cluster(House):
     def _is_quiet(self) -> bool:
         end = self.log.ends(topics.REGISTRY)[0]
         log = GenerationLog(self.log, lambda: self.generation)
-        return log.committed(REGISTRY_GROUP, topics.REGISTRY)[0] == end and not any(
+        return log.committed(topics.PROJECTIONS, topics.REGISTRY)[0] == end and not any(
             self.read(worker, stage, 1) for worker in self.workers for stage in STAGES
         )
 

@@ -95,7 +95,7 @@ class Box(House):
         self.recent = RecentViews(most=7)
         snapshots = folder / f"box{number}"
         snapshots.mkdir()
-        self._runner_settings: dict[str, Any] = {
+        self.runner_settings: dict[str, Any] = {
             "batch": batch,
             "cached_profiles": cached_profiles,
             "checkpoint": checkpoint,
@@ -108,7 +108,7 @@ class Box(House):
         self.runner.recover()
 
     def _new_runner(self) -> Runner:
-        settings = {"keyring": self.keyring, **self._runner_settings}
+        settings = {"keyring": self.keyring, **self.runner_settings}
         return Runner(self.log, self.warehouse, self.generation, self.clock, **settings)
 
     @property
@@ -129,7 +129,7 @@ class Box(House):
 
     def restart(self) -> None:
         """As after a kill: what the runner had not begun to write is never written."""
-        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box.close(begin=False)
         self.open_keys()
         self.runner = self._new_runner()
         self.runner.recover()
@@ -149,7 +149,7 @@ class Box(House):
 
     def rebuild(self) -> None:
         """As after a kill where the tables are of no use: a replay before anything was recovered."""
-        self.runner.box._rows._inserts._pool.shutdown(cancel_futures=True)
+        self.runner.box.close(begin=False)
         self.replay()
 
     def transitions(self) -> list[dict[str, Any]]:

@@ -106,7 +106,7 @@ def test_every_state_is_the_refold_of_its_history(records: list[IdentityRecord])
     for record in records:
         graph.fold(record)
         known, told = profiles(graph), refusals(graph)
-        state = graph._state
+        state = graph.state
         refold(state, range(len(state.nodes.ids)), before := Before(state))
         assert before.changes([]).moved == {}
         assert (profiles(graph), refusals(graph)) == (known, told)

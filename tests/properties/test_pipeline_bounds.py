@@ -135,7 +135,7 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
         box.append([identify(n) for n in range(20)])
         box.settle()
         pipeline = box.runner.box
-        [(_, looked)] = pipeline._states._cache.items()
+        [(_, looked)] = pipeline.states.held.items()
         state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
         [(text, names)] = box.writer.rows(
@@ -147,7 +147,7 @@ def test_thousands_of_traits_are_a_view_of_the_latest(make_box: MakeBox) -> None
         pipeline.forget_states()
         box.append([identify(20)])
         box.settle()
-        [(_, looked)] = pipeline._states._cache.items()
+        [(_, looked)] = pipeline.states.held.items()
         state = looked.state
         assert len(state.traits) <= bounds.LATEST + 2
 

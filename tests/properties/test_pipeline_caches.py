@@ -80,10 +80,9 @@ def test_the_filter_of_ids_grows_with_the_table_and_stays_right(make_box: MakeBo
         box.settle()
         [(unique, ids)] = box.writer.rows("SELECT countIf(dup = 0), (SELECT count() FROM ids) FROM log_rows FINAL")
         assert unique == ids
-        assert seen._count == ids
-        assert seen._filter
-        assert seen._filter._bits.nbytes == 2 * seen._capacity
-        assert seen._capacity < 2 * ids
+        assert seen.count == ids
+        assert seen.filter_bytes == 2 * seen.capacity
+        assert seen.capacity < 2 * ids
 
 
 def test_what_was_seen_together_is_bounded(make_box: MakeBox) -> None:
@@ -91,7 +90,7 @@ def test_what_was_seen_together_is_bounded(make_box: MakeBox) -> None:
         for first in range(0, 60, 3):
             box.append(make_events(Random(first), 3, 0, make_door(), first=first, people=40))
             box.settle()
-            assert len(box.runner.box.directory._recent) <= 5
+            assert box.runner.box.directory.remembered <= 5
 
 
 @contextmanager
@@ -107,5 +106,4 @@ def test_views_in_memory_are_bounded_while_all_profiles_are_looked_at(make_box: 
         box.settle()
         patch.setattr(box_host, "_CHUNK", 5)
         box.runner.box.refresh(box.runner.box.live_profiles(), "time")
-        recent = box.recent
-        assert [len(layer.views) for layer in (recent._gathered, recent._landing, recent._kept)] == [0, 0, 7]
+        assert box.recent.sizes == (0, 0, 7)

@@ -44,7 +44,7 @@ class Watched:
 def api(box: Box, portal: BlockingPortal, progress: FillingProgress) -> Client:
     """Of a box whose declarations note their progress there, and whose requests wait for next to nothing."""
     registry = Registry(box.log, box.clock, env_token=TOKEN)
-    box.runner.declarations._progress = progress
+    box.runner.declarations.progress = progress
     reader = box.warehouse.reader(lambda: 1)
     deps = ApiDeps(
         box.log, registry, reader, SECRET, "default", lambda record, payload: {}, box.clock,
@@ -74,7 +74,7 @@ def test_a_burst_is_202_with_a_place_to_ask_and_filled_together(
             answers = [client.get(f"/v1/segments/{name}").json() for name in ("segment-0", "segment-19")]
             seen.append([(answer["state"], answer.get("progress")) for answer in answers])
 
-        box.runner.declarations._reader = Watched(box.runner.declarations._reader, look)
+        box.runner.declarations.reader = Watched(box.runner.declarations.reader, look)
         box.settle()
         assert len(seen) > 3
         assert all(first == last for first, last in seen)

@@ -262,7 +262,7 @@ def test_a_higher_limit_sets_aside_what_had_stopped_the_stage(make_box: MakeBox,
         box.write(topics.EVENTS, events)
         with pytest.raises(Stopped):
             box.runner.step()
-        box._runner_settings["most_set_aside"] = 1_000
+        box.runner_settings["most_set_aside"] = 1_000
         box.restart()
         box.settle()
         assert len(aside(box)) == len(events)

@@ -125,7 +125,7 @@ def test_a_segment_of_any_size_is_filled_in_pages(make_house: MakeHouse) -> None
         box.append(make_events(Random(3), 60, T0, make_door(), people=9))
         box.settle()
         declarations = box.declarations
-        declarations._reader = reader = Narrow(declarations._reader, 2)
+        declarations.reader = reader = Narrow(declarations.reader, 2)
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
         box.declare("segment", "all", {"rule": GOOD})
@@ -144,7 +144,7 @@ def test_segments_declared_together_read_history_once(make_house: MakeHouse) -> 
         box.append(make_events(Random(3), 60, T0, make_door()))
         box.settle()
         declarations = box.declarations
-        declarations._reader = reader = Narrow(declarations._reader, 1_000_000)
+        declarations.reader = reader = Narrow(declarations.reader, 1_000_000)
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
         box.settle()
@@ -158,7 +158,7 @@ def test_one_of_many_that_cannot_be_filled_is_found_out(make_house: MakeHouse) -
         box.append(make_events(Random(3), 60, T0, make_door()))
         box.settle()
         declarations = box.declarations
-        declarations._reader = Refusing(declarations._reader, "odd.type")
+        declarations.reader = Refusing(declarations.reader, "odd.type")
         for name, rule in NAMED.items():
             box.declare("segment", name, {"rule": rule})
             if name == "buyers":

@@ -71,7 +71,7 @@ def test_live_equals_sql(engine: Any, seed: int) -> None:
         query = compile_several(list(bound_rules.values()), now, bound_rules.__getitem__)
         dues = {row[0]: row[2] for row in engine.query(query.sql, parameters=query.parameters).result_rows}
         for profile, one in facts.items():
-            of_segments = [leaf for leaf in live._timed if not rules.keys().isdisjoint(live._affected.get(leaf, ()))]
+            of_segments = live.timed_leaves(rules)
             latest = live.next_change(one, now, of_segments)
             assert latest is None or now < dues.get(profile, 0) <= latest
 

@@ -228,7 +228,7 @@ class World:
                     "id": [name],
                     "digest": pa.array([digest], pa.uint64()),
                     "code": [code],
-                    "reason": ["body: JSON was wanted; other text came."],
+                    "reason": ["body: wanted JSON, got another text; send JSON"],
                     "source": [source],
                     "channel": ["web"],
                     "received_at": pa.array([NOW + len(name)], pa.timestamp("ms", "UTC")),

@@ -124,7 +124,7 @@ def test_the_latest_events_come_from_the_log_accepted_and_rejected(fresh_world: 
     refused = {
         "id": "bad",
         "code": "not_json",
-        "reason": "body: JSON was wanted; other text came.",
+        "reason": "body: wanted JSON, got another text; send JSON",
         "source": "shop",
         "channel": "web",
         "received_at": iso(NOW),

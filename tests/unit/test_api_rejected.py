@@ -19,7 +19,7 @@ def test_a_rejected_event_is_listed_read_and_retried(fresh_world: World) -> None
     assert item == {
         "id": "m/1",
         "code": "not_json",
-        "reason": "body: JSON was wanted; other text came.",
+        "reason": "body: wanted JSON, got another text; send JSON",
         "source": "shop",
         "channel": "web",
         "received_at": iso(NOW + 3),

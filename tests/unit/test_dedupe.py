@@ -59,9 +59,9 @@ def test_ids_on_their_way_are_known_until_they_have_landed(chdb_dsn: str) -> Non
         remember(seen, key)
         if key < 3:
             seen.writing()  # the second begins beside the first
-    assert seen._places([1, 2, 3, 4]) == places(1, 2, 3)
+    assert seen.places([1, 2, 3, 4]) == places(1, 2, 3)
     seen.landed()
-    assert seen._places([1, 2, 3, 4]) == places(3), "what has landed is asked of the table, which is empty here"
+    assert seen.places([1, 2, 3, 4]) == places(3), "what has landed is asked of the table, which is empty here"
 
 
 def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
@@ -72,10 +72,10 @@ def test_a_larger_filter_counts_what_is_on_its_way_once(chdb_dsn: str) -> None:
     seen.writing()
     store(writer, {1, 2})  # the third is not in yet
     remember(seen, 4, 5)
-    assert (seen._count, seen._capacity) == (5, 8)
+    assert (seen.count, seen.capacity) == (5, 8)
     remember(seen, 6, 7, 8, 9)
-    assert (seen._count, seen._capacity) == (9, 16)
-    assert seen._places(range(1, 12)).keys() == set(range(1, 10))
+    assert (seen.count, seen.capacity) == (9, 16)
+    assert seen.places(range(1, 12)).keys() == set(range(1, 10))
 
 
 @pytest.mark.parametrize("capacity", [2, 1 << 21], ids=["read at once", "in slices"])
@@ -104,8 +104,8 @@ def test_on_a_cluster_a_filter_that_was_not_loaded_whole_is_not_asked(
     writer.answers = 3
     with pytest.raises(Backpressure):
         remember(copies, *low, *high)
-    assert copies._places([*low, *high, 3]).keys() == low | high
+    assert copies.places([*low, *high, 3]).keys() == low | high
     store(writer, {5})
     remember(copies, 5)
-    assert copies._filter, "it is loaded again at the next opportunity"
-    assert copies._places([*low, *high, 3]).keys() == low | high
+    assert copies.filter_bytes, "it is loaded again at the next opportunity"
+    assert copies.places([*low, *high, 3]).keys() == low | high

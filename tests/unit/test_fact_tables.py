@@ -19,7 +19,7 @@ SHOP = Source(id="shop")
 AT = 1_700_000_000_000
 
 
-def rows_of(*told: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def rows_of(*told: tuple[str, dict[str, Any]], table: str = "order_lines") -> list[dict[str, Any]]:
     door, records = make_door(), []
     for n, (kind, properties) in enumerate(told):
         who = [("user_id", "u1")]
@@ -39,7 +39,7 @@ def rows_of(*told: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
         records.append(Record(0, n, admitted[0], admitted[1], AT))
     batch = parse(records)
     tables = fact_rows(batch, batch.unique())
-    return list(tables["order_lines"].to_pylist()) if tables else []
+    return list(tables[table].to_pylist()) if tables else []
 
 
 def test_a_line_is_a_row() -> None:
@@ -67,7 +67,7 @@ def test_events_that_feed_no_table_have_no_rows() -> None:
 def test_what_is_read_is_a_fact_or_personal(table: FactTable) -> None:
     """What is sealed goes with its person: from personal columns, and from no others."""
     known = {event.type: event for each in SETS for event in each.events}
-    assert table.types - known.keys() <= {"custom.order_continued"}
+    assert table.types <= known.keys()
     for type in table.types & known.keys():
         fields = {field.name: field.fact for field in known[type].fields}
         outer = {field.name: field.schema for field in known[type].fields}
@@ -95,10 +95,17 @@ def test_numbers_are_exact() -> None:
     def amounts(*values: Any) -> list[Any]:
         return [row["amount"] for row in rows_of(("order.completed", {"products": [{"amount": v} for v in values]}))]
 
-    assert amounts(0.1, 2.675, 1e20, 10**29, "12.50") == [
-        Decimal(text) for text in ("0.1", "2.675", "1e20", "1e29", "12.5")
+    assert amounts(0.1, 2.675, 1e20, 10**15, "12.50") == [
+        Decimal(text) for text in ("0.1", "2.675", "1e20", "1e15", "12.5")
     ]
     assert amounts(0.0000005, 0.0000015, 123456789.1234565) == [
         Decimal(text) for text in ("0", "0.000002", "123456789.123456")
     ]
-    assert amounts(True, None, "x", 10**30, "NaN") == [None] * 5
+    assert amounts(True, None, "x", "NaN") == [None] * 4
+
+
+def test_a_property_that_its_type_does_not_know_is_in_no_row() -> None:
+    """It is sealed, whatever it is called: a row would outlive it."""
+    [contact] = rows_of(("email.sent", {"message_id": "m", "agent_id": "a", "campaign_id": "c"}), table="interactions")
+    assert (contact["contact"], contact["agent"], contact["campaign"]) == ("m", "", "c")
+    assert contact["direction"] == "outbound"

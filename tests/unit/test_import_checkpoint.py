@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from producers.files.checkpoint import Checkpoint
 from producers.files.events import Event
@@ -69,7 +71,8 @@ def test_it_goes_on_and_sends_each_event_once(file: Path) -> None:
     report = import_file(file, mapping(), platform, checkpoint=checkpoint(file))
     assert len(platform.ids) == len(set(platform.ids)) == 3_501
     assert (report.continued_at, report.total, report.rows, report.unusable) == (2_000, 1_500, 3_501, 1)
-    assert "2,000 were sent before the interruption" in report._headline()
+    Console(file=(printed := StringIO()), width=200).print(report)
+    assert "2,000 were sent before the interruption" in printed.getvalue()
     assert checkpoint(file).sent == 0  # and from the start again, as copies
     assert list((file.parent / "imports").iterdir()) == []
 

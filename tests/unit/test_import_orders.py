@@ -107,6 +107,13 @@ def test_lines_of_a_document_become_one_order(csv: Path) -> None:
     assert (report.rows, report.anonymous, report.rejected) == (3, 1, {})
 
 
+def test_a_line_keeps_every_value_that_is_not_empty(csv: Path) -> None:
+    line = {"sku": "item", "quantity": "n", "price": "each"}
+    line["properties"] = {"weight": {"column": "town", "read": "number"}, "note": {"column": "label"}}  # type: ignore[assignment]
+    events, _ = events_of(csv, HEADER + "1,2024-07-01 10:00,77,0,a,,1,0.10\n", mapping(line=line, traits={}))
+    assert orders(events)[0]["products"] == [{"sku": "a", "quantity": 1, "price": 0.1, "weight": 0}]
+
+
 def test_equal_lines_all_count(csv: Path) -> None:
     line = "1,2024-07-01 10:00,77,Bonn,a,Apple,1,0.10\n"
     events, _ = events_of(csv, HEADER + line * 3)

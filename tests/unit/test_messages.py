@@ -20,6 +20,7 @@ COMPUTED = {
     "identity/rules.py": "InvalidRule({first.message}): pydantic's faults in our words (`schemas.wanted`)",
     "producers/collector.py": "RequestRefused(…, {error.message}): another error's text, under an HTTP status",
     "producers/door.py": "InvalidEvent({first.reason}): a fault of a schema (`schemas.reasons`)",
+    "producers/identifiers.py": "InvalidEvent({wrong.message}), InvalidEvent({FORGOTTEN}): another's text; a constant",
     "producers/fetching.py": "Unverified({about(…)}): the guard's text, of an address in a request",
     "producers/vendors/generic.py": "InvalidInput({error}), Unmappable({error.message}): a fault of what was declared",
     "producers/vendors/mapping.py": "InvalidInput({said}): msgspec's fault of a mapping, in our words",

@@ -89,13 +89,13 @@ def test_what_is_open_by_its_latest_event() -> None:
     assert facts.computed == {"x": "2"}
 
 
-def test_rings_and_depth_are_refused() -> None:
+def test_circles_and_depth_are_refused() -> None:
     def over(name: str) -> Any:
         return parse_computation({"cases": [{"when": {"trait": name, "exists": True}, "value": 1}]})
 
-    with pytest.raises(InvalidRule, match="ring"):
+    with pytest.raises(InvalidRule, match="circle"):
         LiveTraits({}, {"a": over("b"), "b": over("a")})
-    with pytest.raises(InvalidRule, match="ring"):
+    with pytest.raises(InvalidRule, match="circle"):
         LiveTraits({"s": parse_rule({"trait": "a", "exists": True})}, {"a": parse_computation(
             {"cases": [{"when": {"segment": "s"}, "value": 1}]})})  # fmt: skip
     many = {f"t{n}": over(f"t{n + 1}") for n in range(20)}
