@@ -30,7 +30,7 @@ _BEFORE_FACTS: Final = len('"sealed":,"facts":')
 
 _TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
 
-_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency"
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency, account"
 
 _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
     SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""
@@ -58,6 +58,8 @@ _GONE: Final = (
     ("traits", "node IN {nodes:Array(UInt128)}"),
     ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
+    ("affiliations", "node IN {nodes:Array(UInt128)}"),
+    ("account_traits", "node IN {nodes:Array(UInt128)} AND NOT clear"),
     ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     ("views", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     (
