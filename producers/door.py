@@ -361,16 +361,16 @@ class Door:
 
     def _add_account(
         self, own: dict[str, object], type_: str, sent: Object, context: Object, identifier: str | None, source: Source
-    ) -> list[str]:
+    ) -> tuple[str, ...]:
         """The account that the event belongs to, its parent, and whom the person reports to there. Returns flags.
         `identifier`: an account that is named among the identifiers."""
         key = naming.account_of(accounts.member_of(type_), sent, context, identifier)
         if key is None or self.identifiers.rules.is_blocked(accounts.IDENTIFIER, key):
             given = [sent.get(name) for name in self._accounts.get(type_, ())]
             is_empty = all(value is None or value == "" for value in (*given, context.get("groupId"), identifier))
-            return [] if is_empty else [ACCOUNT_IGNORED]
+            return () if is_empty else (ACCOUNT_IGNORED,)
         own["account"] = account = {"key": key}
-        flags = []
+        flags: tuple[str, ...] = ()
         if type_ in accounts.DESCRIBING and "parent_id" in sent:
             parent = naming.key_in(sent, "parent_id")
             if parent is not None and not self.identifiers.rules.is_blocked(accounts.IDENTIFIER, parent):
@@ -378,13 +378,13 @@ class Door:
             elif sent["parent_id"] in (None, ""):
                 account["parent"] = ""
             else:
-                flags.append(ACCOUNT_IGNORED)
+                flags += (ACCOUNT_IGNORED,)
         if type_ in accounts.JOINING and "reports_to" in sent:
             named = naming.identifier_in(sent["reports_to"])
             try:
                 account["reports_to"] = to_hex(self.identifiers.somebody(source, *named)) if named else ""
             except InvalidIdentifier:
-                flags.append(REPORTS_TO_IGNORED)
+                flags += (REPORTS_TO_IGNORED,)
         return flags
 
 
