@@ -39,7 +39,7 @@ $(VENV)/.ready-test: $(VENV)/.ready requirements/test.txt
 lock: $(VENV)/.ready-lock ## pin what pyproject.toml asks for, with hashes (ARGS=--upgrade: the newest of everything)
 	$(LOCK) --group lock -o requirements/lock.txt
 	$(LOCK) pyproject.toml --group build --extra test -o requirements/test.txt
-	$(LOCK) pyproject.toml --group build --extra fast -c requirements/test.txt -o requirements/run.txt
+	$(LOCK) pyproject.toml --group build --extra fast --extra geo -c requirements/test.txt -o requirements/run.txt
 
 $(VENV)/.ready-lock: requirements/lock.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -3,6 +3,7 @@
 What is left of an address names a network, not a household: /24 of IPv4, /48 of IPv6.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -15,7 +16,23 @@ from registry.models import Source
 MEMBER: Final = "ip"
 """Of the context."""
 
-_NAMED: Final = b'"ip"'
+_FOREIGN: Final = frozenset(
+    {
+        "ip",
+        "ipaddress",
+        "ipaddr",
+        "clientip",
+        "userip",
+        "remoteip",
+        "sourceip",
+        "remoteaddr",
+        "remoteaddress",
+        "browserip",
+    }
+)
+"""Members of data of a shape that is not ours, at any depth, without case, `_` and `-`."""
+_HINT: Final = re.compile(rb"ip|addr", re.IGNORECASE)
+"""In the name of every address."""
 CACHED_ADDRESSES: Final = 4096
 _LONGEST: Final = 45
 _KEPT_BITS: Final = {4: 24, 6: 48}
@@ -30,20 +47,34 @@ def within(context: Mapping[str, object], source: Source) -> Mapping[str, object
     return others if left is None else {**others, MEMBER: left}
 
 
+def in_foreign(data: Mapping[str, object], source: Source) -> Mapping[str, object]:
+    """The data of a CloudEvent whose shape is not ours, with as much of its addresses as the source keeps."""
+    if source.addresses == "keep" or not any(True for _ in _named(data)):
+        return data
+    copy: dict[str, object] = orjson.loads(orjson.dumps(data))
+    for holder, name in list(_named(copy)):
+        left = shortened(holder[name]) if source.addresses == "shorten" else None
+        if left is None:
+            del holder[name]
+        else:
+            holder[name] = left
+    return copy
+
+
 def in_refused(payload: bytes, source: Source) -> bytes:
     """The bytes of an event that was refused, with as much of its address as the source keeps. All other bytes stay."""
-    if source.addresses == "keep" or _NAMED not in payload:
+    if source.addresses == "keep" or not _HINT.search(payload):
         return payload
     try:
         event = orjson.loads(payload)
     except orjson.JSONDecodeError:
         return payload
     left: dict[bytes, bytes] = {}
-    for context in _contexts(event):
-        address = context.get(MEMBER)
+    for holder, name in list(_of_event(event)):
+        address = holder[name]
         if isinstance(address, str) and address:
-            context[MEMBER] = shortened(address) if source.addresses == "shorten" else None
-            left[orjson.dumps(address)] = orjson.dumps(context[MEMBER])
+            holder[name] = shortened(address) if source.addresses == "shorten" else None
+            left[orjson.dumps(address)] = orjson.dumps(holder[name])
     if not all(written in payload for written in left):
         return orjson.dumps(event)  # an escape that JSON does not need hides it: the event is written anew
     for written, instead in left.items():
@@ -51,12 +82,40 @@ def in_refused(payload: bytes, source: Source) -> bytes:
     return payload
 
 
-def _contexts(event: object) -> Iterator[dict[str, object]]:
+_Place = tuple[dict[str, object], str]
+"""An object and the name of its member that has an address."""
+
+
+def _of_event(event: object) -> Iterator[_Place]:
     """Of an event of an SDK, or of the data of a CloudEvent."""
-    for holder in (event, event.get("data") if isinstance(event, dict) else None):
+    data = event.get("data") if isinstance(event, dict) else None
+    is_foreign = isinstance(data, dict) and not is_ours(data)
+    for holder in (event, None if is_foreign else data):
         context = holder.get("context") if isinstance(holder, dict) else None
-        if isinstance(context, dict):
-            yield context
+        if isinstance(context, dict) and MEMBER in context:
+            yield context, MEMBER
+    if is_foreign:
+        yield from _named(data)
+
+
+def is_ours(data: Mapping[str, object]) -> bool:
+    """Whether a CloudEvent's data has our shape; else all of it is the event's properties."""
+    return any(isinstance(data.get(member), dict | list) for member in ("identifiers", "traits", "properties"))
+
+
+def _named(data: object) -> Iterator[_Place]:
+    level = [data]
+    while level:
+        deeper: list[object] = []
+        for one in level:
+            if isinstance(one, dict):
+                for name, value in one.items():
+                    if isinstance(value, str) and name.lower().replace("_", "").replace("-", "") in _FOREIGN:
+                        yield one, name
+                deeper += one.values()
+            elif isinstance(one, list):
+                deeper += one
+        level = deeper
 
 
 def shortened(address: object) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 import orjson
 
+from producers import addresses
 from producers.identifiers import HINT
 from producers.incoming import ClaimedAt, Context, Incoming, Object, Traits
 from producers.odd import Odd
@@ -31,7 +32,6 @@ REFUSED_BY_SENDER: Final = "refused_by_sender"
 """The code of what a sender keeps with us that it could not use itself, such as an import's broken rows."""
 
 _CHANNEL: Final = re.compile(r"[a-z][a-z0-9_]{0,49}")
-_OURS: Final = ("identifiers", "traits", "properties")
 
 
 def events_of(headers: Mapping[str, str], body: bytes) -> tuple[list[object], bool, bool]:
@@ -89,9 +89,9 @@ def to_incoming(
         raise InvalidEvent(refused[:500], code=REFUSED_BY_SENDER)
     odd = Odd()
     data = _data(event, odd)
-    ours = any(isinstance(data.get(member), dict | list) for member in _OURS)
+    ours = addresses.is_ours(data)
     type_, dataschema = _type(event["type"], source, catalog)
-    properties = _member(data, "properties", odd) if ours else data
+    properties = _member(data, "properties", odd) if ours else addresses.in_foreign(data, source)
     return Incoming(
         type=type_,
         id=id,

@@ -17,17 +17,18 @@ from typing import Any, Final, NamedTuple
 from eventlog.port import Message
 from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, to_hex
 from identity.rules import IdentityRules
-from producers import addresses, limits, naming
+from producers import addresses, agents, limits, naming, places
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
 from producers.facts import business_value, in_camel_case
 from producers.identifiers import FORGOTTEN, SUPPRESSED, IdentifierReader
-from producers.incoming import Incoming, Object
+from producers.incoming import Incoming, Object, as_hints
 from producers.limits import MAX_KEYS, check_id, encode, encode_members
 from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
 from producers.parsing import dump
+from producers.places import Places
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
@@ -44,6 +45,7 @@ KEY_IGNORED: Final = "business_key_ignored"
 ACCOUNT_IGNORED: Final = "account_ignored"
 REPORTS_TO_IGNORED: Final = "reports_to_ignored"
 UNPLANNED: Final = "unplanned"
+BOT: Final = "bot"
 
 _OBJECTS: Final = ("/properties", "/traits", "/context", "/properties/traits")
 
@@ -105,9 +107,12 @@ class Door:
         sealer: Sealer | None = None,
         forgotten: Callable[[], Collection[int]] = tuple,
         returning: Callable[[], Collection[int]] = tuple,
+        places: Places | None = None,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more; `returning`: those of them who may come back as somebody new."""
+        become more; `returning`: those of them who may come back as somebody new, another set when these become
+        less. `places`: where addresses are."""
+        self._places = places
         self._sealer = sealer
         self._secret = secret
         self._workspace = workspace
@@ -217,6 +222,15 @@ class Door:
         """
         type_, id, source, odd = incoming.type, incoming.id, incoming.source, incoming.odd
         context: Object = incoming.context or {}
+        values, is_bot = incoming.identifiers, False
+        if agents.MEMBER in context:
+            members, is_bot = agents.reading(context[agents.MEMBER])
+            context = {**members, **context}  # what the sender says itself counts
+            if is_bot and source.bots == "nobody":
+                values = as_hints(values)
+        if self._places is not None and places.MEMBER not in context:
+            place = self._places.of(context.get(addresses.MEMBER) or incoming.sender)
+            context = {**context, places.MEMBER: place} if place else context
         if addresses.MEMBER in context:
             context = addresses.within(context, source)
         received_at, sent_at, original = incoming.received_at, incoming.sent_at, incoming.original_time
@@ -227,18 +241,17 @@ class Door:
             raise limits.too_many_keys(traits, properties)
         if received_at != self._asked_at:
             self._follow(received_at)
-        flags: tuple[str, ...] = ()
+        flags: tuple[str, ...] = (BOT,) if is_bot else ()
         sent = properties
         planned = self._planned.get(type_)
         if planned is None:
             _check_unplanned(source)
-            flags = (UNPLANNED,)
+            flags += (UNPLANNED,)
         elif not planned.is_valid(traits if type_ == IDENTIFIED else properties):
             traits, properties = self._fit(type_, traits, properties, source, odd := odd or Odd())
         if self._budgets is not None:
             self._budgets.names(source, type_ if planned is None else None, traits, properties, received_at)
         region = source.region or self._region
-        values = incoming.identifiers
         who = dump(values) if region is None else dump((region, values))
         person = self._persons[who]
         if person is None:
@@ -275,8 +288,12 @@ class Door:
             personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
-        members = self._accounts.get(type_)
-        if (members is not None and not members.isdisjoint(sent)) or "groupId" in context or person.account is not None:
+        named_in = self._accounts.get(type_)
+        if (
+            (named_in is not None and not named_in.isdisjoint(sent))
+            or "groupId" in context
+            or person.account is not None
+        ):
             for flag in self._add_account(own, type_, sent, context, person.account, source):
                 (odd := odd or Odd()).flag(flag)
         if incoming.name is not None:

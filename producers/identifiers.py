@@ -84,7 +84,7 @@ class IdentifierReader:
         returning: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """`forgotten`: the nodes of people who were, which only become more; `returning`: those of them who may come
-        back as somebody new."""
+        back as somebody new, another set when these become less."""
         self.rules = rules()
         self.cached: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         """By what was sent: `read` fills it, and its caller looks here first."""
@@ -98,14 +98,15 @@ class IdentifierReader:
         self._returning_now = returning
         self._forgotten: Collection[int] = ()
         self._returning: Collection[int] = ()
-        self._forgotten_count = 0
+        self._counts = (0, 0)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
     def follow(self) -> None:
         """Take the rules, and who was forgotten, as they are now."""
-        self._forgotten, self._returning = self._forgotten_now(), self._returning_now()
-        if len(self._forgotten) != self._forgotten_count:
-            self._forgotten_count = len(self._forgotten)
+        self._forgotten, returning = self._forgotten_now(), self._returning_now()
+        counts = (len(self._forgotten), len(returning))
+        if counts != self._counts or returning is not self._returning:
+            self._counts, self._returning = counts, returning
             self.forget_cached()
         rules = self._rules_now()
         if rules is not self.rules:

@@ -26,6 +26,11 @@ SentAt = NewType("SentAt", int)
 Values = Sequence[tuple[str, object] | tuple[str, object, str]]
 
 
+def as_hints(values: Values) -> Values:
+    """The same identifiers, which link nobody."""
+    return [(value[0], value[1], "hint") for value in values]
+
+
 class Incoming(msgspec.Struct, kw_only=True, gc=False):
     """One event, before any check of ours. Times in ms.
 
@@ -33,7 +38,8 @@ class Incoming(msgspec.Struct, kw_only=True, gc=False):
     its request, from 0. `identifiers`: (type, value as received), or (type, value, "hint"); None and "" are skipped.
     `name`: the sender's own name of it. `dataschema`: type and version where it is not the newest. `alias`: its links
     override the limit of one user id. `odd`: values that the connector had to convert or leave out. `of_nobody`: it is
-    kept even if all its identifiers are invalid; else it is refused.
+    kept even if all its identifiers are invalid; else it is refused. `sender`: the address that a person's device sent
+    it from; it says where they are, and is not stored.
     """
 
     type: str
@@ -54,3 +60,4 @@ class Incoming(msgspec.Struct, kw_only=True, gc=False):
     alias: bool = False
     odd: Odd | None = None
     of_nobody: bool = False
+    sender: str | None = None

@@ -13,7 +13,7 @@ from producers.budgets import Budgets
 from producers.collector import Collector
 from producers.door import Door
 from producers.fetching import Fetching, Get, get_past_the_guard
-from producers.http import PREFLIGHT, RequestRefused, answer, key_in_header, problem
+from producers.http import RequestRefused, answer, key_in_header, preflight, problem
 from producers.metrics import CollectorMetrics
 from producers.settings import address_of, browser_settings, source_config
 from producers.webhooks import Webhooks
@@ -211,8 +211,7 @@ def _post(
 
 
 async def _preflight(request: Request) -> Response:
-    """A browser's preflight request before it sends an event to another origin."""
-    return Response(status_code=200, headers=PREFLIGHT)
+    return preflight(request)
 
 
 async def _ignore(request: Request) -> Response:

@@ -81,7 +81,7 @@ def shared_by(request: Message, source: Source, received_at: int, ip: str | None
     return SharedFields(source, received_at, _sent_at(request.get("sentAt") or None, source.zone), ip)
 
 
-def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
+def read(  # noqa: PLR0912, PLR0915 - what is usual stands in place, as in `Door.record`
     message: Message, id: str, place: int, shared: SharedFields, catalog: Catalog
 ) -> Incoming:
     """Raises `InvalidEvent` for a message without a type, a name or an identifier.
@@ -155,7 +155,13 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
         event.consent = consent
     if of_account:
         event.of_nobody = True
+    if source.channel in _DEVICES:
+        event.sender = shared.ip
     return event
+
+
+_DEVICES: Final = frozenset({"web", "mobile", "app"})
+"""The channels of people's own devices: elsewhere the sender's address is a server's."""
 
 
 def _names_account(type_: str, properties: Object, context: Object) -> bool:

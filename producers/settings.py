@@ -1,8 +1,13 @@
 """The settings that browser SDKs fetch before they send, in the shapes that they need, with this server's address."""
 
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import Request
+
+PATIENCE: Final = 100
+"""How often Segment's SDK may try to send an event, the most that it allows. Its own limit of ten drops an event after
+ten minutes of an outage."""
 
 
 def address_of(request: Request) -> str:
@@ -24,6 +29,7 @@ def browser_settings(write_key: str, public_url: str) -> dict[str, object]:
                 "protocol": address.scheme,
                 "unbundledIntegrations": [],
                 "addBundledMetadata": True,
+                "httpConfig": {"backoffConfig": {"maxRetryCount": PATIENCE}},
             }
         },
         "plan": {

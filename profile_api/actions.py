@@ -49,6 +49,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "GET /v1/accounts/{key}/timeline": "accounts.timeline",
     "GET /v1/accounts/{key}/members": "accounts.members",
     "GET /v1/accounts/{key}/tree": "accounts.tree",
+    "PUT /v1/privacy/requests/{id}/returning": "privacy.requests.decide",
     "GET /v1/retentions": "retentions.list",
     "POST /v1/retentions": "retentions.create",
     "DELETE /v1/retentions/{name}": "retentions.delete",

@@ -61,7 +61,8 @@ class SourceChange(Request):
     """How events of this source are read. Omitted members get their defaults: see docs/sending.md.
 
     `unplanned`: whether to accept events whose type is not in the contract; `schema_faults`: whether to accept those
-    with a value that does not fit. `addresses`: what is stored of IP addresses. `clock`: whether to trust its times.
+    with a value that does not fit. `addresses`: what is stored of IP addresses. `bots`: whether what bots do
+    belongs to people. `clock`: whether to trust its times.
     `time_zone` (IANA), `region` (ISO 3166) and `currency` (ISO 4217, or IRT for tomans) apply if an event names none.
     Of the events of one `book` that report one order, that of the source with the lowest `trust` counts. `aliases`:
     your own names of track events -> event types. `personal` and `not_personal`: fields such as `traits.city` that only
@@ -77,6 +78,7 @@ class SourceChange(Request):
     schema_faults: Literal["accept", "reject"] = "accept"
     allowed_origins: list[str] = Field(default_factory=lambda: ["*"], max_length=100)
     addresses: Literal["shorten", "keep", "drop"] = "shorten"
+    bots: Literal["accept", "nobody"] = "accept"
     budget: Budget = Field(default_factory=Budget)
     clock: Literal["trusted", "untrusted"] | None = None
     time_zone: str | None = Field(default=None, max_length=100)

@@ -116,6 +116,8 @@ class Source(Declaration):
     allowed_origins: tuple[str, ...] = ("*",)
     addresses: Literal["shorten", "keep", "drop"] = "shorten"
     """What is stored of the IP addresses in its events' contexts: the network, all, or nothing."""
+    bots: Literal["accept", "nobody"] = "accept"
+    """nobody: events of bots are kept, and belong to no profile."""
     budget: Budget = Budget()
     clock: Literal["trusted", "untrusted"] | None = None
     """Whether events that were sent long before their receipt were held up (trusted), or misdated."""
@@ -281,7 +283,7 @@ REJECTED: Final = "rejected"
 
 Kind = Literal[
     "source", "token", "segment", "trait", "trigger", "purpose", "retention", "rules", "merge", "split", "erase",
-    "asked", "answered",
+    "returning", "asked", "answered",
 ]  # fmt: skip
 
 

@@ -110,6 +110,10 @@ class Settings(BaseSettings):
         str | None,
         Field(description="The country (ISO 3166) of phone numbers without one, if the source names none."),
     ] = None
+    geo_file: Annotated[
+        Path | None,
+        Field(description="A MaxMind DB file (.mmdb) that says where addresses are; see docs/sending.md."),
+    ] = None
     returning: Annotated[
         Returning,
         Field(

@@ -71,7 +71,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
     "discount": ("discount", "discount amount", "تخفیف", "مبلغ تخفیف"),
     "tax": ("tax", "vat", "taxes", "مالیات", "ارزش افزوده"),
     "total": ("total", "order total", "grand total", "total price", "مبلغ نهایی", "قابل پرداخت", "مبلغ قابل پرداخت"),
-    "currency": ("currency", "currency code", "ارز", "واحد پول"),
+    "currency": ("currency", "currency code", "order currency", "ارز", "واحد پول"),
     "category": ("category", "department", "دسته", "دسته بندی", "گروه کالا", "گروه"),
     "brand": ("brand", "برند", "مارک"),
     "store": ("store", "branch", "shop", "till", "فروشگاه", "شعبه", "صندوق"),

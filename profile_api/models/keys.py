@@ -16,6 +16,7 @@ _SOURCE: dict[str, Any] = {
     "schema_faults": "accept",
     "allowed_origins": ["*"],
     "addresses": "shorten",
+    "bots": "accept",
     "clock": None,
     "time_zone": None,
     "region": "DE",

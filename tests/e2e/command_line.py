@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 from unittest.mock import patch
 
 from simorgh.cli import main
 from tests.e2e.harness import TOKEN, WRITE_KEY
-from tests.programs import run
+from tests.programs import Program, run
 
 ENVIRONMENT = {"SIMORGH_WRITE_KEY": WRITE_KEY, "SIMORGH_API_TOKEN": TOKEN, "NO_COLOR": "1", "COLUMNS": "200"}
 
@@ -93,6 +94,11 @@ def program(*words: str | Path, cwd: Path | None = None, **environment: str) -> 
     """Run the program with these words as a process of its own, to its end."""
     done = run(*words, cwd=cwd, env={**_environment(environment), "PYTHONPATH": os.getcwd()})
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def started(*words: str | Path) -> Program:
+    """The program with these words, running."""
+    return Program(*words, env=_environment({}), stdout=DEVNULL, stderr=DEVNULL)
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:

@@ -1,5 +1,8 @@
 """`simorgh import` as its user meets it: what is new, what was here, and stopping before a wrong mapping is stored."""
 
+import json
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from tests.e2e.command_line import TILL, Ended, nothing_made, program, simorgh
+from tests.e2e.command_line import TILL, Ended, nothing_made, program, simorgh, started
 from tests.e2e.harness import Client, Server, running
 
 HEADER = "receipt,when,card,item,n,each"
@@ -253,3 +256,33 @@ line = {sku = "item", quantity = "n", price = "each"}
     [event] = shown["events"]["items"]
     assert (event["source"], event["time"]) == ("tehran-till", "2026-11-22T06:30:00.000Z")
     assert "got an unknown id" in till.run(path, "--source", "nobody").fault()
+
+
+@pytest.mark.soak
+def test_a_killed_import_goes_on_where_it_stopped(till: Till, world: tuple[Server, Client]) -> None:
+    rows = 40_000
+    path = till.file([row(n) for n in range(1, rows + 1)])
+    words = ("import", path, "--mapping", till.mapping, "--data", till.server.data, "--json")
+    counts = till.server.data / "imports"
+    sent = [0]
+    before = world[1].settled()["events"]["unique"]
+    for end in (signal.SIGINT, signal.SIGKILL):
+        with started(*words) as importing:
+            while not (now := _sent(counts)) or now <= sent[-1]:
+                assert importing.poll() is None, "it ended before it was stopped: give it more rows"
+                time.sleep(0.02)
+            importing.send_signal(end)
+            assert importing.wait(60) != 0
+        sent.append(_sent(counts))
+    report = till.run(path, "--json").json()
+    assert 0 < sent[1] < sent[2] == report["sent_before_interruption"]
+    assert report["events"] == rows - sent[2]
+    assert _sent(counts) == 0
+    assert world[1].settled()["events"]["unique"] == before + rows
+
+
+def _sent(counts: Path) -> int:
+    """What the only unfinished import has sent."""
+    for path in counts.glob("*.json"):
+        return int(json.loads(path.read_bytes())["sent"])
+    return 0

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from producers import cloudevents
 from producers.addresses import in_refused, shortened
-from tests.clients.world import make_source, world
+from schemas.catalog import Catalog
+from tests.clients.world import NOW, basic, make_source, world
 
 
 @pytest.mark.parametrize(
@@ -72,3 +74,23 @@ def test_no_whole_address_is_stored(tmp_path: Path) -> None:
     assert {"ip": "203.0.113.0", "locale": "fa"} in payloads
     assert "203.0.113.7" not in json.dumps(events + rejected)
     assert "127.0.0.1" not in json.dumps(events + rejected)
+
+
+def test_addresses_in_the_data_of_foreign_cloudevents(tmp_path: Path) -> None:
+    data = {
+        "login": {"clientIp": "203.0.113.7", "hops": [{"ip-address": "2001:db8:1:2::3", "IP": "somebody"}]},
+        "ip": 7,
+    }
+    event = {"specversion": "1.0", "id": "1", "source": "/x", "type": "login.seen", "data": data}
+    with world(tmp_path) as it:
+        for one in (event, {**event, "id": "2", "specversion": "2"}):
+            it.send("/v1/events", one, headers={**basic(), "Content-Type": "application/cloudevents+json"})
+        (accepted,), (rejected,) = it.events(), it.rejected()
+    left = {"login": {"clientIp": "203.0.113.0", "hops": [{"ip-address": "2001:db8:1::"}]}, "ip": 7}
+    assert accepted["properties"] == left
+    assert json.loads(rejected["payload"])["data"]["login"]["clientIp"] == "203.0.113.0"
+    assert "203.0.113.7" not in json.dumps([accepted, rejected])
+    kept = cloudevents.to_incoming(
+        event, "1", source=make_source(addresses="keep"), received_at=NOW, catalog=Catalog.load()
+    )
+    assert kept.properties == data

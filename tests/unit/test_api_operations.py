@@ -254,7 +254,7 @@ def test_schemas_list_the_contract_and_what_nobody_planned(world: World) -> None
 SETTINGS: dict[str, Any] = {
     "schema_faults": "reject", "clock": "trusted", "time_zone": "Asia/Tehran", "region": "IR", "currency": "IRT",
     "book": "shop", "trust": 5, "aliases": {"Bestellung": "order.completed"},
-    "addresses": "drop",
+    "addresses": "drop", "bots": "nobody",
 }  # fmt: skip
 
 

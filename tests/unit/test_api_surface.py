@@ -36,6 +36,7 @@ SCOPES: dict[tuple[str, str], Scope] = {
     ("POST", "/v1/privacy/requests"): "steward",
     ("GET", "/v1/privacy/requests/{id}"): "steward",
     ("POST", "/v1/privacy/requests/{id}/answered"): "steward",
+    ("PUT", "/v1/privacy/requests/{id}/returning"): "steward",
     ("GET", "/v1/sources/{name}/secrets"): "admin",
     ("POST", "/v1/sources/{name}/secrets"): "admin",
     ("POST", "/v1/sources/{name}/secrets/rotate"): "admin",

@@ -30,6 +30,7 @@ KNOWN: Final = {
     "schemas/catalog.py",  # the catalogue of the installation: one object, as large as its files
     "identity/nodes.py",  # here
     "identity/rules.py",  # here; `matchers` belong to one set of rules and go with it
+    "producers/agents.py",  # a pure function of a user agent; test_agents
     "producers/addresses.py",  # a pure function of an address
     "producers/door.py",  # of a request and a book, which go with the door
     "producers/identifiers.py",  # here

@@ -84,6 +84,15 @@ def test_preflight_and_answers_for_any_origin(it: World) -> None:
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "*"
         assert {"authorization", "content-type"} <= set(answer.headers["access-control-allow-headers"].split(", "))
+    for asked, allowed in (
+        ("authorization,rsa-retry-attempt", True),
+        ("x\x7f", False),
+        ("a" * 1001, False),
+        ("a,,b", False),
+    ):
+        headers = {"Origin": "https://shop.example", "Access-Control-Request-Headers": asked}
+        answer = it.send("/v1/t", b"", method="OPTIONS", headers=headers)
+        assert (answer.headers["access-control-allow-headers"] == asked) is allowed
     for body in (TRACK, b"{"):
         assert it.send("/v1/t", body).headers["access-control-allow-origin"] == "*"
 
