@@ -185,7 +185,6 @@ _TABLES: Final = {
     "tellings": "SELECT * EXCEPT (part, off) FROM tellings FINAL ORDER BY ALL",
     "retellings": "SELECT * FROM retellings FINAL ORDER BY ALL",
     **{table.name: f"SELECT * EXCEPT (part, off) FROM {table.name} FINAL ORDER BY ALL" for table in FACT_TABLES},
-    "identity_log": "SELECT * FROM identity_log FINAL ORDER BY ALL",
     "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
@@ -201,6 +200,7 @@ _TABLES: Final = {
 _HISTORY: Final = {
     "decisions": "SELECT * FROM decisions FINAL ORDER BY ALL",
     "told": "SELECT * FROM transitions FINAL ORDER BY off",
+    "identity_log": "SELECT * FROM identity_log FINAL ORDER BY ALL",
     "log_rows": "SELECT part, off, dup FROM log_rows FINAL ORDER BY ALL",
 }
 
