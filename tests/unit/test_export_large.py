@@ -31,8 +31,8 @@ class Size(NamedTuple):
     held: int
 
 
-SHORT = Size(20_000, 40, 15_000_000)
-"""30 MB of events. An export that kept them would hold at least that."""
+SHORT = Size(20_000, 160, 80_000_000)
+"""105 MB of events. An export that kept them would hold more; the engine's own memory varies by some 20 MB."""
 LONG = pytest.param(Size(200_000, 2, 150_000_000), marks=pytest.mark.soak)
 
 _INSERT = """INSERT INTO events SELECT {anchor:UInt128}, fromUnixTimestamp64Milli({now:Int64} - number),
