@@ -38,7 +38,7 @@ GOALS: Final = (10, 120)
 def main(people: int = PEOPLE) -> None:
     """Measure and print."""
     tune_interpreter()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:  # the engine goes on tidying up
         root = Path(folder)
         keyring = Keyring(SqliteKeys(root / "keys.sqlite"), SECRET)
         began = time.perf_counter()
@@ -58,6 +58,7 @@ def main(people: int = PEOPLE) -> None:
             rows.append((number, _seconds(runner, registry, profiles[start : start + number]), float(goal)))
             start += number
         runner.stop()
+        warehouse.close()
         log.close()
     note = f"{len(profiles):,} profiles, {REJECTED:,} rejected events, made in {filled:.0f} s; {report.machine()}"
     report.show("Erasure, until it is unreadable", ("people at once", "seconds", "wanted"), rows, note)

@@ -17,6 +17,7 @@ HIDDEN: Final = "…"
 _EMAIL: Final = re.compile(r"[^@\s]+@([^@\s]+\.[^@\s]+)")
 _PHONE: Final = re.compile(r"\+\d{8,15}")
 _PERSON: Final = "profile.identified"
+_GROUP: Final = "group.joined"
 _ORIGIN: Final = frozenset({"value", "source", "channel", "time"})
 """The members of a trait that is shown with where it came from."""
 
@@ -139,6 +140,15 @@ class Masks:
     def properties(self, values: Mapping[str, Any], event_type: str, source: str) -> dict[str, Any]:
         return self._object(values, ("properties",), self._schema("properties", event_type), self._of(source))
 
+    def account_traits(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """As in the events that tell them; each may be shown with where it came from."""
+        plain = {name: one["value"] if _has_origin(one) else one for name, one in values.items()}
+        shown: dict[str, Any] = self.properties({"traits": plain}, _GROUP, "")["traits"]
+        return {
+            name: values[name] | {"value": one} if name in values and _has_origin(values[name]) else one
+            for name, one in shown.items()
+        }
+
     def context(self, values: Mapping[str, Any], source: str) -> dict[str, Any]:
         return self._object(values, ("context",), {}, self._of(source))
 
@@ -177,7 +187,7 @@ class Masks:
             value = {name: one for name, one in value.items() if name != "shadowed"} | hidden
             if "computed" in value or hidden:
                 return value | {"value": self._value(value["value"], path, field, said, is_open)}
-        if of_trait and isinstance(value, dict) and "value" in value and value.keys() <= _ORIGIN:
+        if of_trait and _has_origin(value):
             return value | {"value": self._value(value["value"], path, field, said, is_open)}
         return self._value(value, path, field, said, is_open)
 
@@ -237,6 +247,11 @@ class Masks:
         item = (*item, *str(part["any_item"]).split(".")) if "any_item" in part else item
         for one in part.values():
             yield from self._hidden_in(one, event_type, item)
+
+
+def _has_origin(value: Any) -> bool:
+    """Whether it is a trait with where it came from."""
+    return isinstance(value, dict) and "value" in value and value.keys() <= _ORIGIN
 
 
 def _read(made: Any) -> set[str]:

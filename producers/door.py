@@ -15,12 +15,12 @@ from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 from eventlog.port import Message
-from identity.nodes import Hasher, event_hasher, fact_hasher, key_of
+from identity.nodes import Hasher, event_hasher, fact_hasher, key_of, to_hex
 from identity.rules import IdentityRules
-from producers import addresses, agents, limits, places
+from producers import addresses, agents, limits, naming, places
 from producers.budgets import Budgets
 from producers.consent import STATING, with_stated
-from producers.facts import business_value
+from producers.facts import business_value, in_camel_case
 from producers.identifiers import FORGOTTEN, SUPPRESSED, IdentifierReader
 from producers.incoming import Incoming, Object, as_hints
 from producers.limits import MAX_KEYS, check_id, encode, encode_members
@@ -32,16 +32,18 @@ from producers.places import Places
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
-from schemas import orders, records
+from schemas import accounts, orders, records
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker, iso
-from schemas.errors import InvalidEvent
+from schemas.errors import InvalidEvent, InvalidIdentifier
 from schemas.records import Rejection
 
 IDENTIFIED: Final = "profile.identified"
 CUSTOM: Final = "custom"
 
 KEY_IGNORED: Final = "business_key_ignored"
+ACCOUNT_IGNORED: Final = "account_ignored"
+REPORTS_TO_IGNORED: Final = "reports_to_ignored"
 UNPLANNED: Final = "unplanned"
 BOT: Final = "bot"
 
@@ -108,7 +110,8 @@ class Door:
         places: Places | None = None,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
-        become more; `returning`: those of them who may come back as somebody new. `places`: where addresses are."""
+        become more; `returning`: those of them who may come back as somebody new, another set when these become
+        less. `places`: where addresses are."""
         self._places = places
         self._sealer = sealer
         self._secret = secret
@@ -123,6 +126,11 @@ class Door:
         }
         self._facts: dict[str, str | None] = dict.fromkeys([*MONEY_TYPES, *orders.NAMING])
         self._facts |= {event.type: event.business_key for event in catalog.all() if event.business_key}
+        self._accounts = {
+            event.type: frozenset({member, in_camel_case(member)})
+            for event in catalog.all()
+            if (member := accounts.member_of(event.type))
+        }
         self.identifiers = IdentifierReader(
             secret,
             workspace,
@@ -280,6 +288,14 @@ class Door:
             personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
+        named_in = self._accounts.get(type_)
+        if (
+            (named_in is not None and not named_in.isdisjoint(sent))
+            or "groupId" in context
+            or person.account is not None
+        ):
+            for flag in self._add_account(own, type_, sent, context, person.account, source):
+                (odd := odd or Odd()).flag(flag)
         if incoming.name is not None:
             personal["name"] = incoming.name
         if odd:
@@ -359,6 +375,34 @@ class Door:
         if value is not None and not self.identifiers.rules.is_blocked(orders.NUMBER, value):
             hasher = self._fact_hasher(source.book or source.id, orders.PLACED)
             own["document"] = key_of(hasher, value.encode())
+
+    def _add_account(
+        self, own: dict[str, object], type_: str, sent: Object, context: Object, identifier: str | None, source: Source
+    ) -> tuple[str, ...]:
+        """The account that the event belongs to, its parent, and whom the person reports to there. Returns flags.
+        `identifier`: an account that is named among the identifiers."""
+        key = naming.account_of(accounts.member_of(type_), sent, context, identifier)
+        if key is None or self.identifiers.rules.is_blocked(accounts.IDENTIFIER, key):
+            given = [sent.get(name) for name in self._accounts.get(type_, ())]
+            is_empty = all(value is None or value == "" for value in (*given, context.get("groupId"), identifier))
+            return () if is_empty else (ACCOUNT_IGNORED,)
+        own["account"] = account = {"key": key}
+        flags: tuple[str, ...] = ()
+        if type_ in accounts.DESCRIBING and "parent_id" in sent:
+            parent = naming.key_in(sent, "parent_id")
+            if parent is not None and not self.identifiers.rules.is_blocked(accounts.IDENTIFIER, parent):
+                account["parent"] = parent
+            elif sent["parent_id"] in (None, ""):
+                account["parent"] = ""
+            else:
+                flags += (ACCOUNT_IGNORED,)
+        if type_ in accounts.JOINING and "reports_to" in sent:
+            named = naming.identifier_in(sent["reports_to"])
+            try:
+                account["reports_to"] = to_hex(self.identifiers.somebody(source, *named)) if named else ""
+            except InvalidIdentifier:
+                flags += (REPORTS_TO_IGNORED,)
+        return flags
 
 
 def _as_text(payload: bytes) -> tuple[str | None, str | None]:

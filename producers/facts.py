@@ -12,6 +12,11 @@ LONGEST: Final = 500
 _UNDERSCORE: Final = re.compile(r"_([a-z])")
 
 
+def in_camel_case(member: str) -> str:
+    """`order_id` as Segment's first version spelled it: `orderId`."""
+    return _UNDERSCORE.sub(lambda found: found[1].upper(), member)
+
+
 def business_value(properties: Mapping[str, object], member: str) -> str | None:
     """The value of a business key as one text: `1001`, `"1001"`, `۱۰۰۱` and `" 1001 "` are one. None for no value.
 
@@ -21,7 +26,7 @@ def business_value(properties: Mapping[str, object], member: str) -> str | None:
     if isinstance(value, str) and value.isascii() and value.isalnum():
         return value if len(value) <= LONGEST else None  # nearly every one
     if value is None:
-        value = properties.get(_UNDERSCORE.sub(lambda found: found[1].upper(), member))
+        value = properties.get(in_camel_case(member))
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -23,6 +23,7 @@ from producers.limits import encode_members
 from producers.odd import Odd
 from producers.sealer import Sealer
 from registry.models import Source
+from schemas import accounts
 from schemas.errors import InvalidEvent, InvalidIdentifier
 from schemas.recent import Recent
 
@@ -58,10 +59,12 @@ _RANK: Final = attrgetter("rank")
 
 
 class _Person(NamedTuple):
-    """The identifiers of an event as members of the envelope, and the key under which the rest of it is sealed."""
+    """The identifiers of an event as members of the envelope, the key under which the rest of it is sealed, and the
+    account that one of them names."""
 
     members: bytes
     key: DataKey | None = None
+    account: str | None = None
 
 
 class IdentifierReader:
@@ -81,7 +84,7 @@ class IdentifierReader:
         returning: Callable[[], Collection[int]] = tuple,
     ) -> None:
         """`forgotten`: the nodes of people who were, which only become more; `returning`: those of them who may come
-        back as somebody new."""
+        back as somebody new, another set when these become less."""
         self.rules = rules()
         self.cached: Recent[bytes, _Person] = Recent(CACHED_PERSONS)
         """By what was sent: `read` fills it, and its caller looks here first."""
@@ -95,14 +98,15 @@ class IdentifierReader:
         self._returning_now = returning
         self._forgotten: Collection[int] = ()
         self._returning: Collection[int] = ()
-        self._forgotten_count = 0
+        self._counts = (0, 0)
         self._identifier = lru_cache(CACHED_IDENTIFIERS)(self._read_identifier)
 
     def follow(self) -> None:
         """Take the rules, and who was forgotten, as they are now."""
-        self._forgotten, self._returning = self._forgotten_now(), self._returning_now()
-        if len(self._forgotten) != self._forgotten_count:
-            self._forgotten_count = len(self._forgotten)
+        self._forgotten, returning = self._forgotten_now(), self._returning_now()
+        counts = (len(self._forgotten), len(returning))
+        if counts != self._counts or returning is not self._returning:
+            self._counts, self._returning = counts, returning
             self.forget_cached()
         rules = self._rules_now()
         if rules is not self.rules:
@@ -128,6 +132,7 @@ class IdentifierReader:
         ignored: list[dict[str, object]] = []
         wrong: InvalidIdentifier | None = None
         blocked = False
+        values, account = _without_account(values)
         for type_, value, *trust in values:
             if value is None or value == "":
                 continue
@@ -146,7 +151,7 @@ class IdentifierReader:
                 ignored.append({"type": type_, "value": value})
             else:
                 (hints if trust else found).setdefault(known.node, known)
-        if wrong is not None and not (found or hints or blocked or of_nobody):
+        if wrong is not None and not (found or hints or blocked or of_nobody or account):
             raise InvalidEvent(wrong.message, code=wrong.code) from wrong
         if self._forgotten and any(node in self._forgotten for node in (*found, *hints)):
             raise InvalidEvent(FORGOTTEN, code=SUPPRESSED)
@@ -156,6 +161,8 @@ class IdentifierReader:
             sorted(found.values(), key=_RANK),
             sorted([hint for node, hint in hints.items() if node not in found], key=_RANK),
         )
+        if account is not None:
+            person = person._replace(account=account)
         if ignored:
             odd.original["/identifiers"] = ignored
         elif len(who) <= LONGEST_CACHED and all(isinstance(value, str) for _, value, *_ in values):
@@ -170,6 +177,15 @@ class IdentifierReader:
         except InvalidIdentifier:
             return None
         return None if known is None else known.node
+
+    def somebody(self, source: Source, type_: str, value: object) -> int:
+        """The node of an identifier of whom an event speaks. Raises `InvalidIdentifier` where it is invalid or blocked,
+        or of somebody who was forgotten."""
+        region = (source.region or self._region) if type_ == "phone" else None
+        known = self._identifier(type_, _text(type_, value), region)
+        if known is None or known.node in self._forgotten:
+            raise InvalidIdentifier(f"{type_}: wanted somebody, got a value that stands for nobody; leave it out")
+        return known.node
 
     def names_forgotten(self, raw: bytes | Object) -> bool:
         """Whether a text in what cannot be read as an event is an identifier of somebody who was forgotten."""
@@ -218,6 +234,14 @@ class IdentifierReader:
         entry |= {"normaliser": NORMALISER_VERSION, "node": to_hex(node)}
         name = Name(type_, value, normalised)
         return _Identifier(self.rules.rank(type_), node, f"{type_}:{normalised}", entry, name)
+
+
+def _without_account(values: Values) -> tuple[Values, str | None]:
+    """The identifiers of people, and the account that one of the others names."""
+    named = [str(value) for type_, value, *_ in values if type_ == accounts.IDENTIFIER and isinstance(value, str | int)]
+    if not named:
+        return values, None
+    return [one for one in values if one[0] != accounts.IDENTIFIER], named[0]
 
 
 def _scalars(value: object) -> Iterator[object]:

@@ -12,8 +12,10 @@ from functools import lru_cache
 from typing import Final, NamedTuple, cast
 
 from producers.incoming import ClaimedAt, Consent, Context, Incoming, Object, SentAt, Traits
+from producers.naming import account_of
 from producers.odd import ALIAS_OF_ITSELF, Odd
 from registry.models import Source
+from schemas import accounts
 from schemas.catalog import Catalog
 from schemas.clock import IdMaker
 from schemas.custom import custom_type, folded
@@ -79,7 +81,7 @@ def shared_by(request: Message, source: Source, received_at: int, ip: str | None
     return SharedFields(source, received_at, _sent_at(request.get("sentAt") or None, source.zone), ip)
 
 
-def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
+def read(  # noqa: PLR0912, PLR0915 - what is usual stands in place, as in `Door.record`
     message: Message, id: str, place: int, shared: SharedFields, catalog: Catalog
 ) -> Incoming:
     """Raises `InvalidEvent` for a message without a type, a name or an identifier.
@@ -114,7 +116,8 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
         identifiers = (("user_id", user),)
     if (anonymous := message.get("anonymousId")) is not None and anonymous != "":
         identifiers += (("anonymous_id", anonymous),)
-    if not identifiers:
+    of_account = not identifiers
+    if of_account and not _names_account(event_type, properties, context):
         raise InvalidEvent("event: wanted a userId or an anonymousId, got neither; send one", code="no_identifier")
     is_alias = False
     if kind == "alias":
@@ -150,6 +153,8 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
         event.alias = True
     if consent:
         event.consent = consent
+    if of_account:
+        event.of_nobody = True
     if source.channel in _DEVICES:
         event.sender = shared.ip
     return event
@@ -157,6 +162,12 @@ def read(  # noqa: PLR0912 - what is usual stands in place, as in `Door.record`
 
 _DEVICES: Final = frozenset({"web", "mobile", "app"})
 """The channels of people's own devices: elsewhere the sender's address is a server's."""
+
+
+def _names_account(type_: str, properties: Object, context: Object) -> bool:
+    """Whether the event belongs to an account, so that it needs no person."""
+    return account_of(accounts.member_of(type_), properties, context, None) is not None
+
 
 _NONE: Final[Message] = {}
 """A shared empty object: do not change it."""

@@ -11,6 +11,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from profile_api import (
+    accounts,
     audit,
     consent,
     events,
@@ -47,6 +48,7 @@ _TOPICS: Final = (
     consent,  # before the profiles: theirs take any path for a key
     export,
     profiles,
+    accounts,
     stewards,
     privacy,
     segments,

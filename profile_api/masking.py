@@ -33,6 +33,7 @@ TRAITS: Final = Mask(lambda value, around, masks: value and masks.traits(value, 
 PROPERTIES: Final = Mask(
     lambda value, around, masks: value and masks.properties(value, str(around.get("type", "")), _source(around))
 )
+ACCOUNT_TRAITS: Final = Mask(lambda value, around, masks: value and masks.account_traits(value))
 CONTEXT: Final = Mask(lambda value, around, masks: value and masks.context(value, _source(around)))
 CHOICE: Final = Mask(lambda value, around, masks: value if isinstance(value, bool) else value and HIDDEN)
 """Of consent: yes, no, or a text of the sender's."""

@@ -33,9 +33,10 @@ def node_of_identifier(deps: ApiDeps, kind: str, value: str) -> int:
 
 
 def present(deps: ApiDeps, kind: str, normalised: str) -> int:
-    """The node of an identifier today: people who were forgotten may have come back as somebody new."""
+    """The node of an identifier today: people who were forgotten may have come back as somebody new, and stay so where
+    nobody may come back any more."""
     node, erasures = node_of(deps.secret, deps.workspace, kind, normalised), deps.registry.erasures
-    return present_node(deps.secret, node, erasures.nodes, erasures.returning)
+    return present_node(deps.secret, node, erasures.nodes, erasures.nodes)
 
 
 def nodes_of_identifier(deps: ApiDeps, kind: str, value: str) -> list[int]:

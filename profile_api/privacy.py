@@ -18,7 +18,7 @@ from profile_api.models.examples import example
 from profile_api.models.privacy import ErasedMany, ErasureList, ErasureView
 from profile_api.params import Cursor, Limit, ProfileKey
 from profile_api.replies import JsonReply, page
-from profile_api.requests import EraseIn, EraseManyIn, PrivacyRequestIn
+from profile_api.requests import EraseIn, EraseManyIn, PrivacyRequestIn, ReturningIn
 from profile_api.routes import guarded
 from profile_api.turns import declares
 from registry.erasures import Erasure, Returning
@@ -148,15 +148,30 @@ def list_requests(deps: Deps, limit: Limit = 50, cursor: Cursor = None) -> JsonR
 @scope(STEWARD)
 @declares
 def request_erasure(deps: Deps, body: PrivacyRequestIn, by: Caller) -> JsonReply:
-    """Request an erasure in the form of OpenGDPR: `subject_request_type` is `erasure`, and an identity names the
-    subject. `access` adds a request to the queue that people answer by hand. A `subject_request_id` that was used
-    before returns the state of that request."""
-    subject = body.subject_identities[0]
-    key = f"{subject.identity_type}:{subject.identity_value}"
-    if body.subject_request_type == "access":
+    """Request an erasure in the form of OpenGDPR: `subject_request_type` is `erasure`, and one identity, or several of
+    one person, name the subject. `access` and `portability` add a request to the queue that people answer by hand. A
+    `subject_request_id` that was used before returns the state of that request."""
+    key = _subject(deps, body)
+    if body.subject_request_type != "erasure":
         return JsonReply(view(ask(deps, key, body.reason, by, body.subject_request_id)), 202)
     request = erase(deps, key, body.reason, by, body.subject_request_id, body.returning)
     return JsonReply(view(request), 202)
+
+
+def _subject(deps: ApiDeps, body: PrivacyRequestIn) -> str:
+    """A key of the person whom all these identities name. Raises `Conflict` where they are of several people: who asks
+    for one must not forget another."""
+    keys = [f"{one.identity_type}:{one.identity_value}" for one in body.subject_identities]
+    deps.registry.refresh()
+    if len(keys) == 1 or body.subject_request_id in deps.registry.erasures.requests:
+        return keys[0]
+    found = people.profiles_of_keys(deps, keys)
+    if len(set(found) - {0}) > 1:
+        raise Conflict(
+            "subject_identities: wanted those of one person, got those of several profiles; send a request for each",
+            code="several_people",
+        )
+    return next((key for key, profile in zip(keys, found, strict=True) if profile), keys[0])
 
 
 @routes.get("/v1/privacy/requests/{id}", response_model=ErasureView, responses=example(ErasureView))
@@ -173,4 +188,23 @@ def answer_request(deps: Deps, id: Annotated[str, Path(description="Id of the re
     if found(deps, id).type == "erasure":
         raise Conflict("privacy request: wanted one that people answer by hand, got an erasure; ask for its state")
     deps.registry.declare("answered", id, {}, by)
+    return JsonReply(view(found(deps, id)))
+
+
+@routes.put("/v1/privacy/requests/{id}/returning", response_model=ErasureView, responses=example(ErasureView))
+@scope(STEWARD)
+def change_returning(
+    deps: Deps, id: Annotated[str, Path(description="Id of the request.")], body: ReturningIn, by: Caller
+) -> JsonReply:
+    """Decide anew what becomes of later events that name one of the identities. What was erased stays so; events that
+    were accepted or refused meanwhile stay what they are. Collectors follow within a second or two."""
+    request = found(deps, id)
+    if request.type != "erasure" or request.state == "nobody":
+        raise Conflict(
+            "privacy request: wanted an erasure of somebody, got another request; there are no identities that could"
+            " return",
+            code="nothing_returns",
+        )
+    if request.returning != body.returning:
+        deps.registry.declare("returning", id, {"returning": body.returning}, by)
     return JsonReply(view(found(deps, id)))

@@ -7,7 +7,7 @@ from fastapi import Query
 from fastapi.concurrency import run_in_threadpool
 
 from identity.nodes import from_hex, to_hex
-from profile_api import people, permits, views
+from profile_api import people, permits, places, views
 from profile_api.auth import scope
 from profile_api.call import note, require_personal
 from profile_api.cursors import read_cursor, write_cursor
@@ -33,7 +33,8 @@ _PART = "|".join(views.PARTS)
 Include = Annotated[
     str | None,
     Query(
-        description=f"Parts of the view, comma-separated: {', '.join(views.PARTS)}. Default: all but events.",
+        description=f"Parts of the view, comma-separated: {', '.join(views.PARTS)}. Default: all but accounts and"
+        " events.",
         json_schema_extra={"pattern": f"^(({_PART})(,({_PART}))*)?$"},
         examples=["traits,segments"],
     ),
@@ -51,7 +52,7 @@ WHERE (node, time, part, off) IN (
         fromUnixTimestamp64Milli({{received:Int64}}), {{place:UInt64}}, {{key:UInt128}})
     ORDER BY {NEWEST_FIRST} LIMIT 1 BY key LIMIT {{limit:UInt32}})
 ORDER BY {NEWEST_FIRST} LIMIT 1 BY key"""
-_END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
+END_OF_TIME = (10_413_791_999_000, 10_413_791_999_000, 1 << 62, (1 << 128) - 1)
 
 _MATCHES = """live AND ({search:String} = '' OR startsWith(name, {search:String}) OR startsWith(email, {search:String})
        OR profile IN {found:Array(UInt128)})"""
@@ -104,7 +105,8 @@ def view_of(
     if provenance and "traits" in parts:
         row = people.with_origins(deps, row)
     purposes = permits.purposes(deps, row) if "purposes" in parts else None
-    return views.profile_view(row, deps.workspace, fresh, parts, purposes=purposes, events=events)
+    accounts = places.places_of(deps, row["profile"]) if "accounts" in parts else None
+    return views.profile_view(row, deps.workspace, fresh, parts, purposes=purposes, events=events, accounts=accounts)
 
 
 def profile_reply(deps: ApiDeps, key: str, parts: tuple[str, ...], provenance: bool, purpose: str | None) -> JsonReply:
@@ -117,7 +119,7 @@ def timeline(deps: ApiDeps, profile: int, limit: int, cursor: str | None, kind: 
     """A page of a profile's events, newest first in the total order of events (`schemas.order`). Later
     arrivals never shift the pages below a cursor.
     """
-    after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else _END_OF_TIME
+    after = read_cursor(deps.secret, "timeline", cursor, (int, int, int, int)) if cursor else END_OF_TIME
     bounds = dict(zip(("ms", "received", "place", "key"), after, strict=True))
     nodes = people.nodes_of(deps.reader, profile)
     rows = deps.reader.rows(_TIMELINE, {"nodes": nodes, "type": kind, "limit": limit + 1, **bounds})
@@ -317,7 +319,7 @@ async def profile(
 ) -> JsonReply:
     """Return the 360° view of a profile, by any identifier or by its id. The id of a merged profile works too."""
     parts, purpose = parts_of(include), permits.checked(deps, purpose)
-    if deps.projections.at_hand and "events" not in parts and not provenance:
+    if deps.projections.at_hand and not {"events", "accounts"} & set(parts) and not provenance:
         fresh = freshness(deps)
         row = people.recent_row(deps, key)
         if row is not None and permits.is_at_hand(row):

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from profile_api.models.examples import EXAMPLE_COMPUTE, EXAMPLE_RULE, with_example
 from profile_api.views import Part
@@ -86,7 +86,7 @@ RETURNING: Final = Field(
 
 class EraseIn(Request):
     model_config = with_example({"reason": "asked by email, ticket 4711"}, closed=True)
-    reason: str = Field(
+    reason: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
         min_length=1, max_length=1000, description="The reason. It is kept on record, so do not name a person in it."
     )
     returning: Returning | None = RETURNING
@@ -99,6 +99,13 @@ class EraseManyIn(EraseIn):
         {"keys": ["email:sara@example.com", "user_id:u42"], "reason": "closed accounts, ticket 4712"}, closed=True
     )
     keys: list[Annotated[str, Field(min_length=1, max_length=2200)]] = Field(min_length=1, max_length=1000)
+
+
+class ReturningIn(Request):
+    model_config = with_example({"returning": "start_anew"}, closed=True)
+    returning: Returning = Field(
+        description="Later events that name one of these identities: `refuse` them, or `start_anew`."
+    )
 
 
 class SubjectIdentity(Request):
@@ -118,8 +125,10 @@ class PrivacyRequestIn(Request):
         }
     )
     subject_request_id: str = Field(min_length=1, max_length=100)
-    subject_request_type: Literal["erasure", "access"]
-    subject_identities: list[SubjectIdentity] = Field(min_length=1, max_length=1)
+    subject_request_type: Literal["erasure", "access", "portability"]
+    subject_identities: list[SubjectIdentity] = Field(
+        min_length=1, max_length=20, description="All of one person; those that nobody has are left out."
+    )
     reason: str = Field(default="", max_length=1000)
     returning: Returning | None = RETURNING
 

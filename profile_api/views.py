@@ -12,12 +12,14 @@ from segments.facts import net
 
 Json = dict[str, Any]
 
-Part = Literal["traits", "identities", "segments", "metrics", "consent", "predictions", "purposes", "events"]
+Part = Literal[
+    "traits", "identities", "segments", "metrics", "consent", "predictions", "accounts", "purposes", "events"
+]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
 """What `include` may name."""
 
-DEFAULT_PARTS: Final = PARTS[:-2]
-"""The parts of a view without `include`: all but events, and what consent allows."""
+DEFAULT_PARTS: Final = PARTS[:-3]
+"""The parts of a view without `include`: all but accounts, events, and what consent allows."""
 
 
 def profile_view(
@@ -28,6 +30,7 @@ def profile_view(
     *,
     purposes: Json | None = None,
     events: Json | None = None,
+    accounts: list[Json] | None = None,
 ) -> Json:
     """The 360° view of a profile row (`people.profile_row`), with the requested parts; traits have their origins if the
     row has `provenance`. `purposes`: what is allowed (`permits.purposes`)."""
@@ -40,6 +43,7 @@ def profile_view(
         "consent": lambda: row["consent"],
         "predictions": dict,
         "purposes": lambda: purposes or {},
+        "accounts": lambda: accounts or [],
         "events": lambda: events or {"items": [], "next_cursor": None},
     }
     view |= {part: make() for part, make in made.items() if part in parts}

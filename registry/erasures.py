@@ -1,8 +1,9 @@
-"""Who asked to be forgotten or for their data, and how far that is: the fold of five kinds of records of
+"""Who asked to be forgotten or for their data, and how far that is: the fold of six kinds of records of
 simorgh.registry.
 
-`erase` is the request, `erased` says which nodes were the person's at that moment, `erasure` how far it is. `asked` is
-a request that a person of the company sees to, and `answered` says that it is done.
+`erase` is the request, `erased` says which nodes were the person's at that moment, `erasure` how far it is, and
+`returning` what becomes of whoever comes back, from then on. `asked` is a request that a person of the company
+sees to, and `answered` says that it is done.
 """
 
 from collections.abc import Mapping
@@ -12,9 +13,10 @@ from typing import Any, Final, Literal
 ERASE: Final = "erase"
 ERASED: Final = "erased"
 ERASURE: Final = "erasure"
+RETURNING: Final = "returning"
 ASKED: Final = "asked"
 ANSWERED: Final = "answered"
-KINDS: Final = (ERASE, ERASED, ERASURE, ASKED, ANSWERED)
+KINDS: Final = (ERASE, ERASED, ERASURE, RETURNING, ASKED, ANSWERED)
 
 Subject = Literal["erasure", "access", "shop_erasure"]
 """`access`: somebody wants to see their data. `shop_erasure`: a shop has left its vendor, and its customers' data is to
@@ -61,7 +63,7 @@ class Erasures:
         self.nodes: set[int] = set()
         """The nodes of everybody who was forgotten."""
         self.returning: set[int] = set()
-        """Those of them who may come back, as somebody new."""
+        """Those of them who may come back, as somebody new. Another set where some of them no longer may."""
 
     def fold(self, offset: int, kind: str, id: str, body: Mapping[str, Any], at: int, by: str) -> None:
         """Take in a record of one of `KINDS`. Raises `ValueError`, `TypeError` or `LookupError` for one that does not
@@ -83,6 +85,9 @@ class Erasures:
             if known.type != "erasure":
                 self._put(replace(known, state="answered"))
             return
+        if kind == RETURNING:
+            self._decide(known, START_ANEW if body["returning"] == START_ANEW else REFUSE)
+            return
         if kind == ERASED:
             nodes = tuple(str(node) for node in body["nodes"])
             if known.returning == START_ANEW:  # first: whoever finds a node among the forgotten looks here
@@ -95,6 +100,14 @@ class Erasures:
             self._put(replace(known, state="destroyed", destroyed_at=at))
         elif body["state"] == "nobody":
             self._put(replace(known, state="nobody"))
+
+    def _decide(self, known: Erasure, returning: Returning) -> None:
+        """What becomes of whoever comes back from now on: events that are in the log stay as they are."""
+        if known.type == "erasure" and known.returning != returning:
+            self._put(replace(known, returning=returning))
+            self.returning = {
+                int(node, 16) for one in self.requests.values() if one.returning == START_ANEW for node in one.nodes
+            }
 
     def _put(self, request: Erasure) -> None:
         self.requests[request.id] = request

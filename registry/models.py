@@ -283,7 +283,7 @@ REJECTED: Final = "rejected"
 
 Kind = Literal[
     "source", "token", "segment", "trait", "trigger", "purpose", "retention", "rules", "merge", "split", "erase",
-    "asked", "answered",
+    "returning", "asked", "answered",
 ]  # fmt: skip
 
 

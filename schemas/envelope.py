@@ -75,6 +75,20 @@ class Business(Contract):
     rank: int = Field(ge=0, description="Rank of the source at that time; of several reports the lowest rank counts.")
 
 
+class NamedAccount(Contract):
+    """The account that an event names, and what it says of that besides traits and a role."""
+
+    key: ShortText = Field(description="The sender's own id of the account, in its standard spelling.")
+    parent: str | None = Field(
+        default=None, max_length=MAX_ID, description="The account that it is a branch of; empty: of none any more."
+    )
+    reports_to: str | None = Field(
+        default=None,
+        pattern=r"^([0-9a-f]{32})?$",
+        description="The node of the person to whom the event's person reports; empty: to nobody any more.",
+    )
+
+
 class Sealed(Contract):
     """Personal content, compressed and encrypted. Outside of it, the same content is absent or reduced to facts."""
 
@@ -128,6 +142,9 @@ class Envelope(Contract):
     document: Hex128 | None = Field(
         default=None,
         description="The order that the event changes or continues: the key in `business` of its `order.completed`.",
+    )
+    account: NamedAccount | None = Field(
+        default=None, description="The account that the event belongs to: docs/accounts.md."
     )
     name: str | None = Field(default=None, description="Name of the track event as sent.")
     sealed: Sealed | None = Field(default=None, description="Absent while nothing is sealed.")

@@ -28,6 +28,10 @@ SHARDED_BY: Mapping[str, str] = {
     "tellings": "fact",
     "retellings": "node",
     "order_tellings": "doc",
+    "affiliations": "node",
+    "account_events": "account",
+    "account_traits": "account",
+    "account_parents": "account",
     # all rows of a profile in one place
     "members": "profile",
     "profile_rows": "profile",

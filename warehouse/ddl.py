@@ -4,7 +4,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from schemas import fact_tables
-from warehouse import facts, orders
+from warehouse import accounts, facts, orders
 from warehouse.cluster import clustered, on_cluster
 
 TABLES_SQL = Path(__file__).with_name("tables.sql")
@@ -18,6 +18,7 @@ _VIEWS = {
     ),
     "order_movements": orders.movements(tellings="{database}.order_tellings"),
     **facts.views(),
+    "account_money": accounts.money("{database}"),
 }
 
 

@@ -5,7 +5,9 @@ write. Decisions stay, too: a replay makes them again, of hashes and of the reas
 done again.
 """
 
-from collections.abc import Collection
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from schemas import fact_tables
@@ -28,7 +30,7 @@ _BEFORE_FACTS: Final = len('"sealed":,"facts":')
 
 _TELLS: Final = "node IN {nodes:Array(UInt128)} AND (JSONHas(payload, 'sealed') OR JSONHas(payload, 'context'))"
 
-_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency"
+_COLUMNS: Final = "node, time, type, part, off, received_at, place, key, source, fact, doc, amount, currency, account"
 
 _KEEP_FACTS: Final = f"""INSERT INTO events ({_COLUMNS}, payload)
     SELECT {_COLUMNS}, {_STRIPPED} AS stripped FROM events WHERE {_TELLS}"""
@@ -56,6 +58,8 @@ _GONE: Final = (
     ("traits", "node IN {nodes:Array(UInt128)}"),
     ("consents", "node IN {nodes:Array(UInt128)}"),
     ("identifiers", "node IN {nodes:Array(UInt128)}"),
+    ("affiliations", "node IN {nodes:Array(UInt128)}"),
+    ("account_traits", "node IN {nodes:Array(UInt128)} AND NOT clear"),
     ("profile_rows", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     ("views", "profile IN {profiles:Array(UInt128)} AND live = 1"),
     (
@@ -66,12 +70,22 @@ _GONE: Final = (
 """Table -> the rows that go. A delivery without identities tells nobody's, and may have to be sent still."""
 
 _HOLDING: Final = """SELECT DISTINCT source, id, digest FROM rejected
-    WHERE multiSearchAnyCaseInsensitiveUTF8(payload, {texts:Array(String)})
+    WHERE FUNCTION(payload, {texts:Array(String)})
     SETTINGS log_queries = 0"""
 """A server's log of queries would keep the texts."""
 
-_SOUGHT: Final = 250
-"""Texts that the engine looks for at once: 255 at most."""
+_LITERALS: Final = "multiMatchAny"
+"""Finds thousands of patterns in one pass, in a twentieth of the time that the next one takes for as many."""
+_SOUGHT: Final = 5_000
+_LONGEST: Final = 256
+"""Characters of a pattern: the engine compiles them."""
+
+_SEARCH: Final = "multiSearchAnyCaseInsensitiveUTF8"
+_SEARCHED: Final = 250
+"""255 at most."""
+
+_CHARACTERS: Final = 50_000
+"""Of all texts of a query: a server refuses an address of more than 1 MB, in which a character takes up to 12."""
 
 TABLES: Final = (*(table for table, _ in _GONE), "rejected")
 
@@ -109,14 +123,41 @@ def tells_of(writer: Writer, nodes: Collection[int]) -> bool:
 
 
 def rejected_of(writer: Writer, texts: Collection[str]) -> list[tuple[str, str, int]]:
-    """Source, id and digest of the rejected events that hold one of these texts."""
-    wanted = sorted(texts)
-    found = {
-        tuple(row)
-        for start in range(0, len(wanted), _SOUGHT)
-        for row in writer.rows(_HOLDING, {"texts": wanted[start : start + _SOUGHT]})
-    }
+    """Source, id and digest of the rejected events that hold one of these texts, as it stands or as JSON writes it,
+    whatever its case."""
+    forms = sorted({form for text in texts for form in _forms(text)})
+    short = [f"(?i){re.escape(form)}" for form in forms if _is_pattern(form)]
+    others = [form for form in forms if not _is_pattern(form)]
+    found: set[tuple[str, str, int]] = set()
+    for function, wanted, at_once in ((_LITERALS, short, _SOUGHT), (_SEARCH, others, _SEARCHED)):
+        query = _HOLDING.replace("FUNCTION", function)
+        for some in _portions(wanted, at_once):
+            found.update(writer.rows(query, {"texts": some}))
     return sorted(found)
+
+
+def _portions(texts: Iterable[str], most: int) -> Iterator[list[str]]:
+    """Within `_CHARACTERS`, but for a single text."""
+    some: list[str] = []
+    size = 0
+    for text in texts:
+        if some and (len(some) == most or size + len(text) > _CHARACTERS):
+            yield some
+            some, size = [], 0
+        some.append(text)
+        size += len(text)
+    if some:
+        yield some
+
+
+def _forms(text: str) -> set[str]:
+    """A text, and how it may be written in a body that is kept as it came: some escape all but ASCII, some slashes."""
+    written = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    return written | {form.replace("/", "\\/") for form in written}
+
+
+def _is_pattern(form: str) -> bool:
+    return len(form) <= _LONGEST and form.isprintable()
 
 
 def forget_rejected(writer: Writer, digests: Collection[int]) -> None:

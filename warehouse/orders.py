@@ -23,7 +23,7 @@ _FACTS: Final = """SELECT doc, kind, if(fact = 0, key, fact) AS told,
 _FOLD: Final = f"""SELECT doc,
     countIf({_PLACES}) > 0 AS placed,
     countIf(kind = '{CANCELLED}') > 0 AS cancelled,
-    if(placed, argMinIf((t.5, t.6), {_RANK}, {_PLACES}), argMin((t.5, t.6), {_RANK})) AS first,
+    if(placed, argMinIf((t.5, t.6, t.4), {_RANK}, {_PLACES}), argMin((t.5, t.6, t.4), {_RANK})) AS first,
     argMaxIf(t.7, {_LATE}, {_NAMES}) AS amount,
     argMaxIf(t.8, {_LATE}, {_NAMES} AND t.8 != '') AS currency,
     groupArrayIf((t.6, t.8, t.7), {_REFUNDS} AND t.9) AS given,
@@ -37,15 +37,16 @@ _REFUNDED: Final = f"""SELECT *, arrayFilter(one -> one.2 != '',
         AS rest
     FROM ({_FOLD})"""
 
-_DOCUMENTS: Final = f"""SELECT doc, first.1 AS node, first.2 AS time, placed, cancelled, currency, amount,
-    arraySort(arrayConcat(parts, if(whole AND currency != '' AND rest > 0,
+_DOCUMENTS: Final = f"""SELECT doc, first.1 AS node, first.2 AS time, first.3 AS key, placed, cancelled, currency,
+    amount, arraySort(arrayConcat(parts, if(whole AND currency != '' AND rest > 0,
         [(whole_at, currency, toDecimal128(rest, 6))], []))) AS refunds
     FROM ({_REFUNDED})"""
 
 
 def documents(where: str = "1", tellings: str = "order_tellings") -> str:
-    """SQL: one row for each order: `doc`; `node` that its money belongs to, 0 for nobody; `time`; whether it was
-    `placed` and `cancelled`; `currency` ('': none is known) and `amount`; and its `refunds`: (time, currency, amount).
+    """SQL: one row for each order: `doc`; `node` that its money belongs to, 0 for nobody; `time` and `key` of the event
+    that says so; whether it was `placed` and `cancelled`; `currency` ('': none is known) and `amount`; and its
+    `refunds`: (time, currency, amount).
 
     `where`: a condition on columns of `order_tellings` that takes all rows of a document or none.
     """
@@ -53,13 +54,13 @@ def documents(where: str = "1", tellings: str = "order_tellings") -> str:
 
 
 def movements(where: str = "1", tellings: str = "order_tellings") -> str:
-    """SQL: what each order adds to the metrics of its node, one row for each order and refund: `doc`, `node`, `time`,
-    `kind` ('order' or 'refund'), whether it `counts` (its order is not cancelled), `currency` and `amount`. A refund
-    stands on its own date.
+    """SQL: what each order adds to the metrics of its node, one row for each order and refund: `doc`, `node`, `key`,
+    `time`, `kind` ('order' or 'refund'), whether it `counts` (its order is not cancelled), `currency` and `amount`. A
+    refund stands on its own date.
     """
     return (
-        "SELECT doc, node, move.1 AS time, move.2 AS kind, NOT cancelled AS counts, move.3 AS currency,"
-        " move.4 AS amount FROM (SELECT doc, node, cancelled, arrayJoin(arrayConcat("
+        "SELECT doc, node, key, move.1 AS time, move.2 AS kind, NOT cancelled AS counts, move.3 AS currency,"
+        " move.4 AS amount FROM (SELECT doc, node, key, cancelled, arrayJoin(arrayConcat("
         "if(placed, [(time, 'order', currency, amount)], []),"
         " arrayMap(one -> (one.1, 'refund', one.2, one.3), refunds))) AS move"
         f" FROM ({documents(where, tellings)}))"

@@ -36,6 +36,7 @@ CREATE TABLE events (
     doc         UInt128 CODEC(ZSTD(1)), -- the order that it tells of (table 19); 0: none
     amount      Decimal(38, 6) CODEC(ZSTD(1)),
     currency    LowCardinality(String),
+    account     String CODEC(ZSTD(1)), -- the account that it names (table 20); '': none
     payload     String CODEC(ZSTD(3))
 ) ENGINE = ReplacingMergeTree ORDER BY (node, time, part, off)
   SETTINGS index_granularity = 128, min_compress_block_size = 4096, max_compress_block_size = 8192;
@@ -239,3 +240,53 @@ CREATE TABLE order_tellings (
     amount      Decimal(38, 6),
     currency    LowCardinality(String)
 ) ENGINE = ReplacingMergeTree PRIMARY KEY doc ORDER BY (doc, kind, key) SETTINGS index_granularity = 256;
+
+-- 20. Events by the account that they name. (node, time, part, off) finds the event in table 3. states = 1: it says
+--     whether its person belongs to the account (table 21).
+CREATE TABLE account_events (
+    account     String,
+    time        DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    part        UInt16,
+    off         UInt64 CODEC(Delta, ZSTD(1)),
+    received_at DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
+    place       UInt64 CODEC(ZSTD(1)),
+    key         UInt128 CODEC(NONE),
+    node        UInt128,
+    type        LowCardinality(String),
+    doc         UInt128 CODEC(ZSTD(1)), -- as in table 3
+    states      UInt8
+) ENGINE = ReplacingMergeTree ORDER BY (account, time, part, off) SETTINGS index_granularity = 512;
+
+-- 21. What was said of a person in an account, by event: that they joined or left it (joined), their role, whom they
+--     report to (a node). NULL: nothing was said; '' and 0: none any more. ver: as in table 4.
+CREATE TABLE affiliations (
+    node       UInt128,
+    account    String,
+    ver        UInt256,
+    joined     UInt8,
+    role       Nullable(String),
+    reports_to Nullable(UInt128),
+    source     LowCardinality(String),
+    channel    LowCardinality(String)
+) ENGINE = ReplacingMergeTree ORDER BY (node, account, ver) SETTINGS index_granularity = 256;
+
+-- 22. Traits of accounts, last writer wins by ver, by whose event told them: node, 0 for nobody's. clear = 1: it is a
+--     fact, which stays when that person is forgotten. value: as in table 4.
+CREATE TABLE account_traits (
+    account String,
+    name    String,
+    node    UInt128,
+    value   Nullable(String),
+    clear   UInt8,
+    ver     UInt256,
+    source  LowCardinality(String),
+    channel LowCardinality(String)
+) ENGINE = ReplacingMergeTree(ver) ORDER BY (account, name, node) SETTINGS index_granularity = 256;
+
+-- 23. What was said of the account that an account is a branch of: all of it, since what closes a ring is refused by the
+--     order of what was said. parent = '': it is no branch any more.
+CREATE TABLE account_parents (
+    account String,
+    ver     UInt256, -- as in table 4
+    parent  String
+) ENGINE = ReplacingMergeTree ORDER BY (account, ver) SETTINGS index_granularity = 256;

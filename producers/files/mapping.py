@@ -38,7 +38,14 @@ class RowMapping(Common):
     time: Time | None = None
     """When the row was true. None: now."""
     account: Column | None = None
-    """The id or name of the account: which the row is about (accounts), or which the person belongs to."""
+    """The id or name of the account: which the row is about (accounts), which the person belongs to (people), or which
+    the event belongs to."""
+    role: Column | None = None
+    """The person's role in the account."""
+    reports_to: Column | None = None
+    """Whom the person reports to there: a user id, an email address or `type:value`."""
+    parent: Column | None = None
+    """Of accounts: the id or name of the account that it is a branch of."""
     type: str | None = None
     """The type of all events."""
     type_column: Column | None = None
@@ -57,7 +64,8 @@ class RowMapping(Common):
         return tuple(dict.fromkeys([*wanted, *[one.column for one in self.identifiers]]))
 
     def columns(self) -> tuple[str, ...]:
-        wanted = [*self.needed_columns(), *([self.account] if self.account else [])]
+        named = (self.account, self.role, self.reports_to, self.parent)
+        wanted = [*self.needed_columns(), *[one for one in named if one is not None]]
         wanted += [one.column for one in self.properties.values()]
         return tuple(dict.fromkeys([*wanted, *self._about_people()]))
 
@@ -70,6 +78,10 @@ class RowMapping(Common):
             raise ValueError(f"{self.kind} need [[identifiers]]: without one, a row is nobody's")
         if self.kind == "accounts" and self.account is None:
             raise ValueError("accounts need account: the column of its id or name")
+        if (self.role or self.reports_to) and not (self.kind in ("people", "accounts") and self.account):
+            raise ValueError("role and reports_to are of people in an account; name it, or leave them out")
+        if self.parent and self.kind != "accounts":
+            raise ValueError("parent is of accounts; leave it out")
         if self.kind == "events" and (self.type is None) == (self.type_column is None):
             raise ValueError('events need type = "…" or type_column, and only one of them')
         if self.kind != "events" and (self.type or self.type_column):

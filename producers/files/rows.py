@@ -17,6 +17,7 @@ from producers.files.reader import Row
 from producers.files.reasons import Unusable
 from producers.files.report import Place, Report
 from producers.files.row_cells import RowCells
+from schemas import accounts
 
 _WEEK_MS = 7 * 24 * 3600 * 1000
 
@@ -33,7 +34,7 @@ class RowKind(NamedTuple):
 
 KINDS: Final = {
     "people": RowKind("profile.identified", lasts=True),
-    "accounts": RowKind("group.joined", lasts=True),
+    "accounts": RowKind(accounts.GROUP, lasts=True),
     "leads": RowKind("lead.created", id="lead_id"),
     "events": RowKind(""),
 }
@@ -97,15 +98,25 @@ class RowReader:
         if mapping.kind == "accounts":
             if not account:
                 raise Unusable("missing_account", mapping.account or "")
-            properties = {"group_id": account, **properties, "traits": traits}
+            properties = {"group_id": account, **self._place(row), **properties, "traits": traits}
             traits = {}
-        id = self._id(own_id, [type_, time, identifiers, traits, properties, account])
+        place = self._place(row) if mapping.kind == "people" else {}
+        id = self._id(own_id, [type_, time, identifiers, traits, properties, account, *([place] if place else [])])
         if time is not None:
             self._report.saw(time + self._shift)
+        if account and mapping.kind in ("leads", "events"):
+            identifiers = [*identifiers, (accounts.IDENTIFIER, account)]
         made = [self._make.event(id, type_, time, identifiers, properties, traits)]
         if account and mapping.kind == "people":
-            made.append(self._make.event(f"{id}/account", "group.joined", time, identifiers, {"group_id": account}))
+            joined = {"group_id": account, **place}
+            made.append(self._make.event(f"{id}/account", accounts.GROUP, time, identifiers, joined))
         return made
+
+    def _place(self, row: Row) -> dict[str, str]:
+        """What the row says of a person's place in the account, and of the account's among others."""
+        mapping = self._mapping
+        columns = {"role": mapping.role, "reports_to": mapping.reports_to, "parent_id": mapping.parent}
+        return {name: text for name, column in columns.items() if (text := self._row.text(row, column))}
 
     def _id(self, own: str, content: list[Any]) -> str:
         if own and not self._kind.lasts:

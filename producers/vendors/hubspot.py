@@ -17,13 +17,22 @@ from schemas.errors import Unmappable
 _OBJECTS: Final = {"0-1": "contact", "0-2": "company", "0-3": "deal", "0-5": "ticket", "0-7": "product"}
 """Their types, in the newer subscriptions that name all of them `object`."""
 _TRAITS: Final = {"firstname": "first_name", "lastname": "last_name", "mobilephone": "phone"}
+_COMPANY_TRAITS: Final = {"numberofemployees": "employees"}
+_ASSOCIATED: Final = {
+    ("contact.associationChange", "CONTACT_TO_COMPANY"): ("fromObjectId", "toObjectId"),
+    ("company.associationChange", "COMPANY_TO_CONTACT"): ("toObjectId", "fromObjectId"),
+}
+"""Where the contact and the company stand in the two messages that tell of one association."""
+_JOINED: Final = "contact.companyJoined"
+_LEFT: Final = "contact.companyLeft"
 _EMAILS: Final = ("email", "work_email")
 _PHONES: Final = ("phone", "mobilephone", "hs_whatsapp_phone_number")
 _ERASED: Final = "contact.privacyDeletion"
 
 
 def items(request: VendorRequest) -> Sequence[object]:
-    """[{kind, of: HubSpot's event, contact, what its property says: traits, email, phone; contacts that were merged}]
+    """[{kind, of: HubSpot's event, contact, what its property says: traits, email, phone; contacts that were merged;
+    company}]
 
     The person to be forgotten is named nowhere else in the request.
     """
@@ -44,6 +53,15 @@ def _item(of: Mapping[str, object], is_erased: bool) -> object:
     if thing == "object":
         thing = _OBJECTS.get(str(of.get("objectTypeId")), "object")
     item: dict[str, object] = {"kind": f"{thing}.{verb}" if verb else kind or None, "of": of}
+    ends = _ASSOCIATED.get((kind, str(of.get("associationType"))))
+    if ends is not None and not is_erased:
+        contact, company = (as_text(of.get(end)) for end in ends)
+        told = _LEFT if of.get("associationRemoved") is True else _JOINED
+        return item | {"kind": told, "contact": contact, "company": company}
+    if thing == "company":
+        name = as_text(of.get("propertyName"))
+        traits = {} if name is None else {_COMPANY_TRAITS.get(name, name): of.get("propertyValue")}
+        return item | {"company": as_text(of.get("objectId")), "traits": traits}
     if thing != "contact" or is_erased:
         return item
     item["contact"] = as_text(of.get("objectId"))
@@ -83,6 +101,10 @@ _CONTACT: Final = (IdentifierField(type="hubspot_contact", value="contact", trus
 _SOURCE: Final[dict[str, Field]] = {"source": "of.changeSource"}
 
 
+def _company(member: str) -> dict[str, Field]:
+    return {**_SOURCE, member: ValueField(path="company", prefix="hubspot:")}
+
+
 def _contact(type: str, **properties: Field) -> Meaning:
     return Meaning(type=type, identifiers=_CONTACT, properties={**_SOURCE, **properties})
 
@@ -105,11 +127,11 @@ HUBSPOT: Final = Connector(
         id=("{of.portalId}:{of.subscriptionId}:{of.eventId}:{of.occurredAt}",),
         rest="of",
         time=TimeField(path="of.occurredAt", unit="ms"),
-        traits={"*": "traits"},
         cases={
             "contact.creation": _contact("profile.identified"),
             "contact.propertyChange": Meaning(
                 type="profile.identified",
+                traits={"*": "traits"},
                 properties={**_SOURCE, "property": "of.propertyName"},
                 identifiers=(
                     *_CONTACT,
@@ -134,6 +156,13 @@ HUBSPOT: Final = Connector(
                 to_id=_text("of.toObjectId"),
                 removed="of.associationRemoved",
             ),
+            _JOINED: Meaning(type="group.joined", identifiers=_CONTACT, properties=_company("group_id")),
+            _LEFT: Meaning(type="account.removed_user", identifiers=_CONTACT, properties=_company("account_id")),
+            "company.creation": Meaning(type="account.updated", properties=_company("account_id")),
+            "company.propertyChange": Meaning(
+                type="account.updated", properties={**_company("account_id"), "traits": "traits"}
+            ),
+            "company.deletion": Meaning(type="account.deleted", properties=_company("account_id")),
             "ticket.creation": Meaning(type="ticket.opened", properties={**_SOURCE, "ticket_id": _text("of.objectId")}),
         },
     ),

@@ -38,6 +38,15 @@ class Metrics(BaseModel):
     counts: dict[str, int]
 
 
+class PlaceView(BaseModel):
+    """A person in an account. `reports_to`: the profile of another person."""
+
+    key: str
+    since: str
+    role: str | None
+    reports_to: str | None
+
+
 class Freshness(BaseModel):
     """The view includes everything received up to `as_of`, and the log's records before `positions`."""
 
@@ -138,6 +147,7 @@ class Profile(BaseModel):
     consent: Annotated[dict[str, Any] | None, CONSENT] = None
     purposes: Annotated[dict[str, StandingOfPurpose] | None, STANDINGS] = None
     predictions: dict[str, Any] | None = None
+    accounts: list[PlaceView] | None = None
     events: EventPage | None = None
     freshness: Freshness
 

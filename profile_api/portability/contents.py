@@ -8,7 +8,7 @@ from typing import Any, Final
 import orjson
 
 from identity.nodes import profile_id
-from profile_api import consent, people, permits, profiles, segments, views
+from profile_api import consent, people, permits, places, profiles, segments, views
 from profile_api.declaring import SEGMENTS
 from profile_api.deps import ApiDeps
 from profile_api.portability.rejected import rejected
@@ -89,6 +89,7 @@ class Contents:
             Topic(
                 "segments", ("segment", "name", "entered_at", "exited_at", "cause", "exit_cause", "why"), self._segments
             ),
+            Topic("accounts", _PLACE, lambda: places.said_of(self._deps, self._nodes)),
             Topic("metrics", ("name", "value"), self._metrics),
             Topic("decisions", _DECISION, lambda: profiles.decisions(self._deps, self._row["profile"])),
             Topic("deliveries", _DELIVERY, self._deliveries),
@@ -221,6 +222,7 @@ def _event(row: Row, names: Mapping[str, str]) -> Row:
 
 _STANDING = ("allowed", "by", "choice", "since", "source", "channel", "lawful_basis")
 _STATEMENT = ("purpose", "choice", "at", "received_at", "source", "channel", "reason", "stated_by")
+_PLACE = ("account", "at", "joined", "role", "source", "channel")
 _STAY = ("segment", "name", "entered_at", "exited_at", "cause", "exit_cause", "why")
 _DECISION = ("outcome", "at", "reason", "survivor", "absorbed", "from", "to", "between", "identifier", "by", "event")
 _DELIVERY = ("id", "trigger", "status", "attempts", "created_at", "updated_at", "response_code", "error", "body")

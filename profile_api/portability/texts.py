@@ -44,6 +44,10 @@ _ENGLISH: Final = Texts(
         "purposes": ("What your data may be used for", "What holds now, because you said so or by default."),
         "consent": ("What you allowed, and when", "Every choice that was recorded, the latest first."),
         "segments": ("Groups that you belong to", "Groups that you are or were in: since when, until when, and why."),
+        "accounts": (
+            "Organisations",
+            "Firms and other organisations that you were said to belong to, or to have left.",
+        ),
         "metrics": ("Figures", "Counts and sums over your events."),
         "decisions": (
             "How your data was put together",
@@ -78,6 +82,7 @@ _PERSIAN: Final = Texts(
         ),
         "consent": ("چه اجازه‌ای داده‌اید و چه زمانی", "همهٔ انتخاب‌های ثبت‌شدهٔ شما، از تازه‌ترین به قدیمی‌ترین."),
         "segments": ("گروه‌هایی که در آن‌ها هستید", "گروه‌هایی که در آن‌ها هستید یا بوده‌اید: از کی، تا کی و چرا."),
+        "accounts": ("سازمان‌ها", "شرکت‌ها و سازمان‌هایی که گفته شده عضوشان شده‌اید یا از آن‌ها رفته‌اید."),
         "metrics": ("آمار", "شمار و جمع رویدادهای شما."),
         "decisions": (
             "داده‌های شما چگونه کنار هم قرار گرفت",
@@ -92,6 +97,7 @@ _PERSIAN: Final = Texts(
         "type": "نوع", "value": "مقدار", "first_seen": "نخستین بار", "last_seen": "آخرین بار", "name": "نام",
         "source": "منبع", "channel": "کانال", "time": "زمان", "purpose": "هدف", "allowed": "مجاز", "by": "بر پایهٔ",
         "choice": "انتخاب", "since": "از زمان", "lawful_basis": "مبنای قانونی", "at": "زمان",
+        "account": "سازمان", "joined": "عضو شد", "role": "سمت",
         "received_at": "زمان دریافت", "reason": "دلیل", "stated_by": "ثبت‌کننده", "segment": "گروه",
         "entered_at": "ورود", "exited_at": "خروج", "cause": "علت", "exit_cause": "علت خروج", "why": "چرا",
         "outcome": "نتیجه",

@@ -6,9 +6,11 @@ user, so they are `user.signed_up`, `user.signed_in` and `user.signed_out`.
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, date, email, identifier, personal, text
+from schemas.fields import EventRow, EventSet, date, email, fact, identifier, personal, text
+from schemas.sets.calls import GROUP_TRAITS_FIELD, PARENT, PLACE
 
-_ACCOUNT: Final = (text("account_name", "Name of the account."),)
+_ID: Final = identifier("account_id", "Id of the account, where `context.groupId` does not name it.")
+_ACCOUNT: Final = (_ID, fact(text("account_name", "Name of the account.")))
 _USERNAME: Final = personal(identifier("username", "User name."))
 _SIGN_UP: Final = (
     text("type", "Kind of sign-up, such as invited or organic."),
@@ -36,7 +38,13 @@ B2B: Final = EventSet(
     title="B2B",
     about="Accounts, their users and their trials.",
     events=(
-        EventRow("account.created", "Account Created", "An account was created.", _ACCOUNT),
+        EventRow("account.created", "Account Created", "An account was created.", (*_ACCOUNT, PARENT)),
+        EventRow(
+            "account.updated",
+            "Account Updated",
+            "What is known of an account changed. Needs no person.",
+            (_ID, GROUP_TRAITS_FIELD, PARENT),
+        ),
         EventRow("account.deleted", "Account Deleted", "An account was deleted.", _ACCOUNT),
         EventRow("user.signed_up", "Signed Up", "A user signed up.", _SIGN_UP),
         EventRow("user.signed_in", "Signed In", "A user signed in.", (_USERNAME,)),
@@ -46,9 +54,9 @@ B2B: Final = EventSet(
             "account.added_user",
             "Account Added User",
             "A user joined an account.",
-            (text("role", "The user's role in the account."),),
+            (_ID, *PLACE),
         ),
-        EventRow("account.removed_user", "Account Removed User", "A user left an account.", ()),
+        EventRow("account.removed_user", "Account Removed User", "A user left an account.", (_ID,)),
         EventRow("trial.started", "Trial Started", "A trial started.", _TRIAL),
         EventRow("trial.ended", "Trial Ended", "A trial ended.", _TRIAL),
     ),

@@ -6,7 +6,7 @@ number *identifies* a person is decided by the normalisers, not here.
 
 from typing import Final
 
-from schemas.fields import MAX_TRAITS, EventRow, EventSet, Field, either, identifier, nested, personal, text
+from schemas.fields import MAX_TRAITS, EventRow, EventSet, Field, either, fact, identifier, nested, personal, text
 
 _TEXT_OR_NUMBER: Final = ("string", "number")
 
@@ -44,17 +44,31 @@ PERSON_TRAITS: Final = (
 
 GROUP_TRAITS: Final = (
     _address(),
-    text("avatar", "URL of the group's logo."),
-    _moment("createdAt", "When the group's account was created"),
-    text("description", "Description of the group."),
+    fact(text("avatar", "URL of the group's logo.")),
+    fact(_moment("createdAt", "When the group's account was created")),
+    fact(text("description", "Description of the group.")),
     personal(text("email", "Contact email address of the group.")),
-    either("employees", _TEXT_OR_NUMBER, "Number of employees, or a range."),
-    identifier("id", "The group's id in the sender's database."),
-    text("industry", "Industry."),
-    text("name", "Name of the group."),
+    fact(either("employees", _TEXT_OR_NUMBER, "Number of employees, or a range.")),
+    fact(identifier("id", "The group's id in the sender's database.")),
+    fact(text("industry", "Industry.")),
+    fact(text("name", "Name of the group.")),
     personal(either("phone", _TEXT_OR_NUMBER, "Contact phone number of the group.")),
-    either("plan", _TEXT_OR_NUMBER, "The group's plan."),
-    text("website", "The group's website."),
+    fact(either("plan", _TEXT_OR_NUMBER, "The group's plan.")),
+    fact(text("website", "The group's website.")),
+)
+"""What is a fact describes the organisation, and stays when the person who told it is forgotten."""
+
+GROUP_TRAITS_FIELD: Final = fact(
+    nested("traits", GROUP_TRAITS, "Traits of the group, never of the person.", most=MAX_TRAITS)
+)
+PARENT: Final = identifier("parent_id", "Id of the account that it is a branch of; null: of none any more.")
+PLACE: Final = (
+    text("role", "The person's role in the account."),
+    personal(
+        identifier(
+            "reports_to", "Whom the person reports to in the account: a user id, an email address or `type:value`."
+        )
+    ),
 )
 
 # A query string often carries an email address or a search for one's own name, so full URLs are personal; `path` is
@@ -78,7 +92,9 @@ _SCREEN: Final = (
 
 _GROUP: Final = (
     identifier("group_id", "The group's id."),
-    nested("traits", GROUP_TRAITS, "Traits of the group, never of the person.", most=MAX_TRAITS),
+    GROUP_TRAITS_FIELD,
+    PARENT,
+    *PLACE,
 )
 
 

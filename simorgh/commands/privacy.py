@@ -85,6 +85,19 @@ def requests(limit: Limit = 50, all_: All = False, data: Data = None, as_json: A
 
 
 @commands.command()
+def returning(
+    request: Annotated[str, typer.Argument(help="Id of the request, see simorgh privacy requests.")],
+    decision: Annotated[str, typer.Argument(help="Later events that name them: refuse, or start_anew.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide anew what becomes of later events that name somebody who was forgotten. What was erased stays so."""
+    with connect(data) as api:
+        path = path_of("privacy", "requests", request, "returning")
+        tell(api.put(path, {"returning": decision}), as_json=as_json)
+
+
+@commands.command()
 def purge(
     seconds: Annotated[int, typer.Option(min=0, help="How long to wait.")] = 600,
     data: Data = None,

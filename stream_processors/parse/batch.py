@@ -68,6 +68,15 @@ class _Business(msgspec.Struct, gc=False):
     rank: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
+class ParsedAccount(msgspec.Struct, gc=False):
+    """The account that an event names. `parent`, `reports_to` (hex): None where nothing is said of them, "" for
+    none."""
+
+    key: str
+    parent: str | None = None
+    reports_to: str | None = None
+
+
 class ParsedEnvelope(msgspec.Struct, gc=False):
     """The parts of an envelope that projections read. Traits, properties and context stay JSON until they are
     needed."""
@@ -87,11 +96,19 @@ class ParsedEnvelope(msgspec.Struct, gc=False):
     business: _Business | None = None
     document: str | None = None
     alias: bool | None = None
+    account: ParsedAccount | None = None
     dataschema: str = ""
     original_time: str | None = None
     original: dict[str, msgspec.Raw] | None = None
     properties: msgspec.Raw = msgspec.Raw(b"{}")
     context: msgspec.Raw = msgspec.Raw(b"{}")
+    facts: msgspec.Raw = msgspec.Raw(b"{}")
+    """The properties that are in the clear, of an event that was opened."""
+
+    @property
+    def is_stripped(self) -> bool:
+        """Whether what was sealed cannot be opened any more: only what is in the clear is left."""
+        return self.id == self.key
 
     def guessed(self) -> str | None:
         """The previous id, if this is an alias. An alias does not name its type, so the door links both possible

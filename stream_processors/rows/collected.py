@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from stream_processors.parse.batch import Batch
 from stream_processors.rows import events
+from stream_processors.rows.accounts import account_rows
 from stream_processors.rows.facts import fact_rows
 from stream_processors.rows.identity import (
     Decided,
@@ -75,6 +76,7 @@ class CollectedRecords:
             "tellings": events.telling_rows(batch),
             "traits": events.trait_rows(batch),
             "consents": events.consent_rows(batch),
+            **account_rows(batch),
             "identifiers": events.identifier_rows(self.seen),
             "members": member_rows(Folded(members=self.members)),
             "decisions": decision_rows(self.decisions),

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from privacy.keyring import Names, no_names
 from stream_processors.parse.batch import HEARD, OWN, UNIQUE, UNREADABLE, Batch, ParsedIdentifier
 from stream_processors.parse.money import decimal_array, micros
+from stream_processors.rows.accounts import account_rows
 from stream_processors.rows.facts import fact_rows
 from stream_processors.state.orders import told_of
 from stream_processors.state.profile import SeenIdentifier
@@ -46,6 +47,7 @@ def tables(batch: Batch, seen: "Seen", terms: Mapping[int, int]) -> dict[str, pa
         **fact_rows(batch, unique),
         "traits": trait_rows(batch),
         "consents": consent_rows(batch),
+        **account_rows(batch),
         "identifiers": identifier_rows(seen),
         "ids": id_rows(batch, unique),
         "log_rows": log_rows(batch, terms),
@@ -80,6 +82,9 @@ def event_rows(batch: Batch, index: Sequence[int]) -> pa.Table:
             "doc": fixed16([batch.documents.get(i, 0) for i in index]) if batch.documents else _no_facts(len(index)),
             "amount": decimal_array([m[1] if m else 0 for m in money]),
             "currency": pa.array([m[0] if m else "" for m in money], pa.string()),
+            "account": pa.array(
+                [one.account.key if one.account else "" for one in _picked(batch.events, index)], pa.string()
+            ),
             "payload": pa.array([r.value for r in records], pa.binary()),
         }
     )

@@ -52,7 +52,7 @@ def test_nothing_set_is_the_embedded_engine(tmp_path: Path) -> None:
 
 def test_migrate_and_doctor(bridge: BridgeProcess, tmp_path: Path) -> None:
     settings = load_settings(data=tmp_path, clickhouse=bridge.url, workspace="commands")
-    assert folder.migrate(settings) == folder.migrate(settings) == f"30 tables in commands_g1 at {bridge.url}"
+    assert folder.migrate(settings) == folder.migrate(settings) == f"34 tables in commands_g1 at {bridge.url}"
     [found] = [finding for finding in doctor.examine(settings) if finding.what == "clickhouse"]
     assert found.ok
     assert found.says.startswith(f"{bridge.url} answers, version ")

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import clickhouse_connect
@@ -14,11 +15,13 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from eventlog.kafka.admin import Admin
 from eventlog.kafka.client import Connection
 from eventlog.kafka.compacted import CompactedTopic
 from schemas import topics
 from tests.cluster.clients import Sender
 from tests.cluster.harness import Api, Cluster, Role, eventually, opened_log, running_cluster
+from tests.e2e.command_line import program
 from tests.e2e.harness import WRITE_KEY
 from tests.e2e.test_erasure import CANARY, KEY, files_of, files_with, forms_of, of_the_person
 from tests.webhook_receiver import Receiver, receiving
@@ -195,6 +198,38 @@ def test_nothing_of_whoever_was_forgotten_is_left_on_a_cluster(cluster: Cluster,
         assert api.http.get(f"/v1/profiles/{KEY}").status_code == 404
         assert [{**api.profile(f"user_id:u{n}"), "freshness": None} for n in range(5)] == before
         check_gone(cluster, destroyed)
+
+
+def test_a_purge_compacts_the_keys_at_once_and_leaves_the_topic_as_it_was(cluster: Cluster, tmp_path: Path) -> None:
+    collect, api_role, _ = cluster.together("collect-9", "api-9", "work-9")
+    kafka = {name: value for name, value in cluster.environment.items() if name != "SIMORGH_LOG_LEVEL"}
+    named = {**kafka, "SIMORGH_API": api_role.url, "SIMORGH_COLLECTOR": collect.url}
+    relaxed = {"segment.ms": "86400000", "max.compaction.lag.ms": "86400000", "min.cleanable.dirty.ratio": "0.5"}
+    with closing(Admin(Connection(cluster.brokers[0].bootstrap))) as admin, closing(Api(collect, api_role)) as api:
+        admin.alter(topics.KEYS, relaxed)
+        api.send(*({"type": "identify", "userId": f"p{n}", "traits": {"city": "Shiraz"}} for n in range(3)))
+        api.settled()
+        clean_soon(cluster)
+        keys = keys_in(cluster)
+        for round_ in (1, 2):  # once more, on the same cluster
+            erased = ("privacy", "erase", f"user_id:p{round_}", "--reason", "ticket", "--yes", "--json")
+            assert json.loads(program(*erased, cwd=tmp_path, **named).answer())["state"] != "destroyed"
+            assert "waiting: 0" in program("privacy", "purge", "--seconds", "240", cwd=tmp_path, **named).answer()
+            assert admin.settings(topics.KEYS, SOON) == relaxed, "as the operator had set it"
+            assert states(api)[-1] == states(api)[0] == "destroyed"
+            left = keys_in(cluster)
+            gone = {key: value for key, value in keys.items() if key not in left}
+            assert gone
+            assert not found_in(cluster, gone.values())
+            keys = left
+        assert api.profile("user_id:p0")["traits"] == {"city": "Shiraz"}
+        doctor = program("doctor", cwd=tmp_path, **named)
+        assert f"ok  data keys: in the topic {topics.KEYS}" in doctor.out
+        assert "bad erasures" not in doctor.out
+        assert (
+            program("privacy", "purge", "--seconds", "0", cwd=tmp_path, **named).answer()
+            == "destroyed: 2, waiting: 0\n"
+        )
 
 
 def check_told(receiver: Receiver, profile: str) -> None:

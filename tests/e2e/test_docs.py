@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,11 +32,12 @@ START = "export SIMORGH_WRITE_KEY=my-write-key-for-a-try SIMORGH_API_TOKEN=my-to
 
 
 class Shell:
-    """One bash for all blocks of a page, so that variables and jobs live on. `programs`: the folder of `simorgh`, by
-    default of the installed one."""
+    """One bash for all blocks of a page, so that variables and jobs live on. `programs`: a folder whose programs come
+    before the installed ones."""
 
-    def __init__(self, folder: Path, programs: Path = Path(sys.executable).parent) -> None:
-        path = f"{programs}:{os.environ['PATH']}"
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
+        installed = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{programs}:{installed}" if programs else installed
         self._bash = subprocess.Popen(
             ["bash"],
             stdin=subprocess.PIPE,
@@ -64,8 +65,9 @@ class Shell:
         """Ends its jobs, too."""
         assert self._bash.stdin is not None
         assert self._bash.stdout is not None
-        self._bash.stdin.write("kill $(jobs -p) 2>/dev/null; wait\n")
-        self._bash.stdin.close()
+        with suppress(BrokenPipeError):  # a block has ended it
+            self._bash.stdin.write("kill $(jobs -p) 2>/dev/null; wait\n")
+            self._bash.stdin.close()
         self._bash.wait(30)
         self._bash.stdout.close()
 
@@ -215,12 +217,11 @@ def test_a_page_does_what_it_says(page: str, tmp_path: Path, quick_programs: Pat
     text = text.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     text = text.replace("simorgh serve", f"simorgh serve --port {port}")
     text = text.replace("127.0.0.1:9000", f"127.0.0.1:{receiver}").replace(", 9000)", f", {receiver})")
-    installed = Path(sys.executable).parent
 
     def settle(kind: str, block: str) -> None:
         if kind == "sh" and "kill" not in block:
             wait_until_visible(url)
 
-    with closing(Shell(tmp_path, installed if page == "README.md" else quick_programs)) as shell:
+    with closing(Shell(tmp_path, None if page == "README.md" else quick_programs)) as shell:
         compared = follow(shell, text, settle)
     assert compared == text.count("\n```json\n") + text.count("\n```text\n") > 0

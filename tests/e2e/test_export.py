@@ -19,13 +19,14 @@ from tests.webhook_receiver import receiving
 
 TOPICS = {
     "identities", "traits", "purposes", "consent", "segments", "metrics", "decisions", "deliveries", "rejected",
-    "sources", "events",
+    "sources", "events", "accounts",
 }  # fmt: skip
 EVIL = "<script>alert('canary-html')</script>"
 
 CANARIES = {
     "canary-user", "canary@example.com", "canary-browser", "canary-trait", "canary-property", "canary-page",
-    "canary-campaign", "canary-purpose", "canary-reason", "canary-segment", "canary-trigger", "canary-event-id",
+    "canary-campaign", "canary-account", "canary-purpose", "canary-reason", "canary-segment", "canary-trigger",
+    "canary-event-id",
     "canary-refused", "canary-merged", "canary-merge-reason", "canary-odd", "canary-html", "=canary-formula",
     "canary name",
 }  # fmt: skip
@@ -74,7 +75,7 @@ def plant(client: Client, url: str) -> None:
             "properties": {"order_id": "canary-property", "revenue": "canary-odd"},
         },
         {"type": "track", **who, "event": "canary name", "messageId": "o2"},
-        {"type": "page", "userId": "canary-merged", "messageId": "o3"},
+        {"type": "group", "userId": "canary-merged", "groupId": "canary-account", "messageId": "o3"},
         {"type": "track", "userId": "canary-user", "messageId": "canary-refused"},
         {"type": "track", "userId": "canary-user-2", "messageId": "somebody-else"},
     )  # fmt: skip
@@ -152,6 +153,7 @@ def test_each_topic_says_where_it_comes_from(planted: tuple[Server, Client]) -> 
     assert {one["code"] for one in rows(packed, "rejected")} == {"missing_event"}
     assert [(one["source"], one["events"]) for one in rows(packed, "sources")] == [("default", 4)]
     assert {one["status"] for one in rows(packed, "deliveries")} == {"delivered"}
+    assert [(one["account"], one["joined"]) for one in rows(packed, "accounts")] == [("canary-account", True)]
     events = rows(packed, "events")
     assert len(events) == 4
     assert [one["time"] for one in events] == sorted((one["time"] for one in events), reverse=True)

@@ -58,7 +58,7 @@ PEOPLE: tuple[dict[str, Any], ...] = (
         "type": "group",
         "userId": f"u-{CANARY}",
         "groupId": "g-1",
-        "traits": {"email": f"{CANARY}@example.com", CANARY: CANARY},
+        "traits": {"name": "Attar", "email": f"{CANARY}@example.com", CANARY: CANARY},
     },
     {"type": "track", "event": "Nobody", "properties": {"by": CANARY}},
     {"type": "track", "userId": f"u-{CANARY}", "event": "Lamp Lit", "timestamp": CANARY, "properties": {"by": "x"}},
@@ -72,6 +72,7 @@ PLACES = {
     ),
     "/v1/profiles/{key}/identities": ("?explain=true",),
     "/v1/profiles": ("", "?order=latest"),
+    "/v1/accounts/{key}": ("", "?provenance=true"),
     "/v1/events": ("?limit=1000",),
     "/v1/rejected": ("", "?resolved=true"),
     "/v1/schemas": ("", "?unplanned=true"),
@@ -102,6 +103,10 @@ SHOW = (
     "/v1/profiles/{key}",
     "/v1/profiles/{key}/events",
     "/v1/profiles/{key}/identities",
+    "/v1/accounts",
+    "/v1/accounts/{key}",
+    "/v1/accounts/{key}/timeline",
+    "/v1/accounts/{key}/members",
     "/v1/events",
     "/v1/rejected",
     "/v1/rejected/{name}",
@@ -176,7 +181,7 @@ def walk(client: Client, token: str) -> Iterator[tuple[str, str, httpx.Response]
 
 def concrete(path: str, profiles: list[str]) -> list[str]:
     names = NAMES.get(path.split("/")[2], ("x",))
-    keys = profiles if "{key}" in path else [""]
+    keys = ["g-1"] if path.startswith("/v1/accounts/") else profiles if "{key}" in path else [""]
     return [path.replace("{name}", name).replace("{key}", key) for name in names for key in keys]
 
 
@@ -228,6 +233,8 @@ def test_what_is_shown_is_still_of_use(world: tuple[Server, Client]) -> None:
         assert (order["properties"]["total"], order["properties"]["currency"]) == (20, "EUR")
         assert order["properties"]["…"] == "…"
         client.http.put("/v1/sources/shop-x", json={})  # there is none: nothing changes
+        account = http.get("/v1/accounts/g-1?provenance=true").json()["traits"]
+        assert (account["name"]["value"], account["email"]["value"]) == ("Attar", "q…@example.com")
         [segment] = [one for one in http.get("/v1/segments").json()["items"] if one["id"] == "sara"]
         assert segment["rule"] == {"trait": "email", "eq": "…"}
 

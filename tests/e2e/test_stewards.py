@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Client, running
+from tests.e2e.harness import Client, running, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +132,59 @@ def names(side: dict[str, Any]) -> set[tuple[str, str]]:
 def explained(client: Client, key: str) -> list[dict[str, Any]]:
     decisions: list[dict[str, Any]] = client.get(f"/v1/profiles/{key}/identities", explain="true")["decisions"]
     return decisions
+
+
+def test_an_account_with_its_people_through_merges_splits_and_erasure(client: Client) -> None:
+    """Over HTTP alone: the calls of SDKs, CloudEvents without a person, and what the API says of the account."""
+    in_group = {"type": "group", "groupId": "acme", "traits": {"name": "Acme", "industry": "steel", "vat": "DE1"}}
+    order = {"type": "track", "event": "Order Completed"}
+    client.send(
+        {**in_group, "userId": "buyer", "properties": {"role": "buyer", "reports_to": "boss"}},
+        {**in_group, "userId": "boss", "anonymousId": "boss-a", "traits": {}, "properties": {"role": "director"}},
+        {**in_group, "userId": "buyer-2", "traits": {}},
+        {"type": "group", "groupId": "acme-isfahan", "userId": "seller", "properties": {"parent_id": "acme"}},
+        {**order, "userId": "buyer", "properties": {"revenue": 10, "currency": "EUR"}},
+        {**order, "userId": "seller", "properties": {"revenue": 5, "currency": "EUR"}},
+        {**order, "userId": "guest", "context": {"groupId": "acme"}, "properties": {"revenue": 2, "currency": "EUR"}},
+        {"type": "group", "groupId": "acme", "traits": {"employees": 50}, "properties": {"parent_id": "acme-isfahan"}},
+    )
+    client.settled()
+    acme = client.get("/v1/accounts/acme")
+    assert acme["traits"] == {"name": "Acme", "industry": "steel", "employees": 50, "vat": "DE1"}
+    assert (acme["members"], acme["parent"], acme["branches"]) == (3, None, ["acme-isfahan"])
+    assert (acme["metrics"]["orders"], acme["metrics"]["revenue"]) == (2, {"EUR": 12})
+    tree = client.get("/v1/accounts/acme/tree")
+    assert (tree["tree"]["total"]["revenue"], tree["tree"]["branches"][0]["total"]["orders"]) == ({"EUR": 17}, 1)
+    assert [(one["account"], one["parent"]) for one in tree["refused"]] == [("acme", "acme-isfahan")]
+    assert client.get("/v1/accounts/acme-isfahan/tree")["above"] == ["acme"]
+    assert members(client) == {"buyer": "buyer", "boss": "director", "buyer-2": None}
+    listed = client.get("/v1/accounts", search="acme", limit=1)
+    assert [(one["key"], one["members"]) for one in listed["items"]] == [("acme", 3)]
+    [other] = client.get("/v1/accounts", search="acme", cursor=listed["next_cursor"])["items"]
+    assert other["key"] == "acme-isfahan"
+    [place] = client.profile("user_id:buyer", include="accounts")["accounts"]
+    assert (place["key"], place["role"]) == ("acme", "buyer")
+    boss = client.profile("user_id:boss")["profile_id"]
+    assert {one["reports_to"] for one in client.get("/v1/accounts/acme/members")["items"]} == {boss, None}
+
+    [merged] = client.post("/v1/profiles/user_id:buyer/merge", {"with": "user_id:buyer-2", "reason": "one"})["profiles"]
+    assert client.get("/v1/accounts/acme")["members"] == 2
+    apart = {"identities": [{"type": "user_id", "value": "buyer-2"}], "reason": "two after all"}
+    client.post(f"/v1/profiles/{merged['profile_id']}/split", apart)
+    assert members(client) == {"buyer": "buyer", "boss": "director", "buyer-2": None}
+
+    types = [event["type"] for event in client.get("/v1/accounts/acme/timeline")["items"]]
+    assert sorted(types) == ["group.joined"] * 4 + ["order.completed"] * 2
+    client.send({"type": "track", "event": "Account Removed User", "userId": "buyer-2", "context": {"groupId": "acme"}})
+    client.settled()
+    client.http.request("DELETE", "/v1/profiles/user_id:boss", json={"reason": "asked"}).raise_for_status()
+    wait_for(lambda: members(client) == {"buyer": "buyer"}, "the director is still a member")
+    assert client.get("/v1/accounts/acme/members")["items"][0]["reports_to"] is None
+    assert client.get("/v1/accounts/acme")["traits"]["name"] == "Acme"
+    assert client.http.get("/v1/accounts/nobody").status_code == 404
+
+
+def members(client: Client) -> dict[str, str | None]:
+    """User id -> role."""
+    items = client.get("/v1/accounts/acme/members")["items"]
+    return {one["value"]: item["role"] for item in items for one in item["identities"] if one["type"] == "user_id"}

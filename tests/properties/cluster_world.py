@@ -129,8 +129,10 @@ class Cluster(House):
         now: int = T0,
         linger: object = None,
         sealed: bool = False,
+        log: Path | None = None,
+        keys: Path | None = None,
     ) -> None:
-        """`linger`: rows do not."""
+        """`linger`: rows do not. `log` and `keys`: what was restored, else new files."""
         self.cached = cached_profiles
         self.batch = batch
         self._folder = folder
@@ -138,11 +140,11 @@ class Cluster(House):
         self.number = next(_numbers)
         self.partitions = partitions
         self.clock = Clock(now)
-        self.log: EventLog = SqliteEventLog(
-            folder / f"cluster{self.number}.sqlite", partitions=partitions, clock=self.clock
-        )
+        self.log_path = log or folder / f"cluster{self.number}.sqlite"
+        self.keys_path = keys or folder / f"cluster{self.number}.keys.sqlite"
+        self.log: EventLog = SqliteEventLog(self.log_path, partitions=partitions, clock=self.clock)
         if sealed:
-            self.seal(folder / f"cluster{self.number}.keys.sqlite", SECRET)
+            self.seal(self.keys_path, SECRET)
         self.snapshots = folder / f"cluster{self.number}"
         """Shared by all workers, as if they had one folder: what one writes the next one may find."""
         self.snapshots.mkdir()
@@ -296,7 +298,7 @@ class Cluster(House):
                     self.commit(worker, stage, records)
             if not worker.points.stopped.is_set():
                 worker.stages[stage].idle()
-        except Exception as error:
+        except (Exception, Killed) as error:
             worker.ended_by = error
 
     def wake(self, zombie: Worker) -> BaseException | None:

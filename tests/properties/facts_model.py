@@ -44,15 +44,12 @@ def metrics(events: Iterable[dict[str, Any]], nodes: Collection[int]) -> Metrics
     counts: dict[str, int] = {}
     revenue: dict[str, int] = {}
     refunds: dict[str, int] = {}
-    documents: dict[str, list[dict[str, Any]]] = {}
+    events = list(events)
     for event in events:
-        if event["type"] in ORDERS:
-            documents.setdefault(_document(event), []).append(event)
         if _anchor(event) in nodes:
             counts[event["type"]] = counts.get(event["type"], 0) + 1
     orders = 0
-    for told in documents.values():
-        document = _Document(told)
+    for document in documents(events):
         if document.node in nodes and not document.cancelled:
             orders += document.placed
             if document.placed and document.currency:
@@ -60,6 +57,15 @@ def metrics(events: Iterable[dict[str, Any]], nodes: Collection[int]) -> Metrics
             for currency, amount in document.refunds():
                 refunds[currency] = refunds.get(currency, 0) + amount
     return Metrics(sum(counts.values()), orders, revenue, refunds, counts)
+
+
+def documents(events: Iterable[dict[str, Any]]) -> list["Document"]:
+    """The orders that these events tell of."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in events:
+        if event["type"] in ORDERS:
+            found.setdefault(_document(event), []).append(event)
+    return [Document(told) for told in found.values()]
 
 
 ORDERS = ("order.completed", "order.updated", "order.refunded", "order.cancelled")
@@ -75,7 +81,7 @@ def _document(event: dict[str, Any]) -> str:
     return str(told["key"] if told else event.get("document", event["key"]))
 
 
-class _Document:
+class Document:
     """One order, by the words of docs/orders.md."""
 
     def __init__(self, told: list[dict[str, Any]]) -> None:
@@ -83,7 +89,8 @@ class _Document:
         placing = self._of("order.completed")
         self.placed = bool(placing)
         self.cancelled = bool(self._of("order.cancelled"))
-        self.node = _anchor(min(placing or told, key=_order))
+        first = min(placing or told, key=_order)
+        self.node, self.key = _anchor(first), int(first["key"], 16)
         self.amount, self.currency = 0, ""
         changes = placing + self._of("order.updated")
         for event in sorted(changes, key=lambda e: (e["time"], e["received_at"], e["place"], e["key"])):

@@ -189,6 +189,10 @@ _TABLES: Final = {
     "order_tellings": "SELECT * FROM order_tellings FINAL ORDER BY ALL",
     "traits": "SELECT * FROM traits FINAL ORDER BY ALL",
     "consents": "SELECT * FROM consents FINAL ORDER BY ALL",
+    "account_events": "SELECT * EXCEPT (part, off) FROM account_events FINAL ORDER BY ALL",
+    "affiliations": "SELECT * FROM affiliations FINAL ORDER BY ALL",
+    "account_traits": "SELECT * FROM account_traits FINAL ORDER BY ALL",
+    "account_parents": "SELECT * FROM account_parents FINAL ORDER BY ALL",
     "identifiers": """SELECT node, type, value, min(first_seen), max(last_seen) FROM identifiers GROUP BY ALL
         ORDER BY ALL""",
     "rows": "SELECT dup, uniqExact(part, off), count() FROM log_rows FINAL GROUP BY dup ORDER BY dup",

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
+from schemas.topics import REGISTRY
 from tests.unit.api_world import World
 
 pytest_plugins = ("tests.unit.api_fixtures",)
@@ -45,7 +47,8 @@ def test_a_request_is_shown_by_its_id_and_an_unknown_one_is_not(world: World, as
 def test_whom_nobody_knows_cannot_be_forgotten(world: World) -> None:
     answer = world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={"reason": "asked"})
     assert answer.status_code == 404
-    assert world.client.request("DELETE", "/v1/profiles/user_id:nobody", json={}).status_code == 422
+    for without in ({}, {"reason": " \t"}):
+        assert world.client.request("DELETE", "/v1/profiles/user_id:nobody", json=without).status_code == 422
 
 
 def test_many_are_asked_for_at_once_and_unknown_keys_are_told(world: World) -> None:
@@ -64,3 +67,32 @@ def test_a_request_says_what_becomes_of_whoever_comes_back(world: World, asked: 
     world.deps.registry.declare("erase", "r-9", body, "support")
     found = {one["id"]: one["returning"] for one in world.client.get("/v1/privacy/requests").json()["items"]}
     assert found == dict.fromkeys(asked, "refuse") | {"r-9": "start_anew"}
+
+
+def test_what_becomes_of_whoever_comes_back_can_be_decided_anew(world: World) -> None:
+    registry, nodes = world.deps.registry, [f"{n:032x}" for n in (11, 12)]
+    for id in ("d-1", "d-2"):
+        registry.declare("erase", id, {"profile": nodes[0], "reason": "ticket"}, "support")
+    registry.declare("asked", "d-3", {"type": "access", "profile": nodes[0], "reason": "ticket"}, "support")
+
+    def decide(id: str, returning: str) -> int:
+        return world.client.put(f"/v1/privacy/requests/{id}/returning", json={"returning": returning}).status_code
+
+    def erased(id: str) -> None:
+        body = {"kind": "erased", "op": "put", "id": id, "at": 1, "by": "projections", "body": {"nodes": nodes}}
+        world.log.append(REGISTRY, [(b"", orjson.dumps(body))])
+        registry.refresh()
+
+    assert decide("d-1", "start_anew") == 200
+    erased("d-1")
+    assert registry.erasures.returning == registry.erasures.nodes == {11, 12}, "decided before it was done"
+    end = world.log.ends(REGISTRY)
+    assert (decide("d-1", "start_anew"), world.log.ends(REGISTRY)) == (200, end), "nothing new"
+    assert decide("d-1", "refuse") == 200
+    assert registry.erasures.returning == set()
+    assert world.client.get("/v1/privacy/requests/d-1").json()["returning"] == "refuse"
+    assert [decide("d-3", "refuse"), decide("none", "refuse"), decide("d-2", "perhaps")] == [409, 404, 422]
+    erased("d-2")
+    assert decide("d-2", "start_anew") == 200
+    assert decide("d-1", "refuse") == 200
+    assert registry.erasures.returning == {11, 12}, "another request lets them return"

@@ -83,6 +83,11 @@ def test_traits_of_identify_and_of_its_context() -> None:
     assert ("email", "context@x.org") not in event.identifiers
 
 
+def test_a_group_without_a_user_is_an_event_of_the_account_alone() -> None:
+    event = read({"type": "group", "groupId": "g1", "userId": None, "anonymousId": None})
+    assert (event.identifiers, event.of_nobody) == ((), True)
+
+
 def test_group_traits_stay_with_the_group() -> None:
     event = read({"type": "group", "groupId": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}})
     assert event.properties == {"group_id": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}}

@@ -106,6 +106,29 @@ def test_a_person_s_company_is_an_account(csv: Path) -> None:
     assert events[1]["id"] == f"{events[0]['id']}/account"
 
 
+def test_a_person_s_place_in_the_company(csv: Path) -> None:
+    place = {"account": "firm", "role": "job", "reports_to": "boss"}
+    rows = "a@example.com,,,,Attar,{0},b@example.com\n"
+    header = "mail,mobile,town,born,firm,job,boss\n"
+    [_, joined], _ = read(csv, header + rows.format("buyer"), PEOPLE | place)
+    assert joined["data"]["properties"] == {"group_id": "Attar", "role": "buyer", "reports_to": "b@example.com"}
+    [_, moved], _ = read(csv, header + rows.format("director"), PEOPLE | place)
+    assert moved["id"] != joined["id"]
+
+
+def test_a_branch_and_an_event_of_an_account(csv: Path) -> None:
+    mapping = {"kind": "accounts", "name": "firms", "channel": "server", "account": "id", "parent": "of"}
+    events, _ = read(csv, "id,of\n7,1\n1,\n", mapping)
+    told = [event["data"]["properties"] for event in events]
+    assert told == [{"group_id": "7", "parent_id": "1", "traits": {}}, {"group_id": "1", "traits": {}}]
+    happened = {"kind": "events", "name": "calls", "channel": "phone", "account": "id", "type": "call.ended"}
+    [event], _ = read(csv, "id\n7\n", happened)
+    assert event["data"]["identifiers"] == [{"type": "account", "value": "7"}]
+    for wrong in ({**happened, "role": "job"}, {**PEOPLE, "parent": "of"}):
+        with pytest.raises(InvalidInput, match="leave"):
+            parse_mapping(wrong)
+
+
 def test_an_account(csv: Path) -> None:
     mapping = {
         "kind": "accounts", "name": "firms", "channel": "server", "account": "id",

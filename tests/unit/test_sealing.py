@@ -196,6 +196,13 @@ def test_whoever_may_come_back_is_somebody_new_each_time(world: World) -> None:
     with pytest.raises(InvalidEvent) as refused:
         world.send(id="m-9", received_at=1_790_000_000_009)
     assert refused.value.code == "suppressed"
+    anew = world.returning | {int(node, 16) for node in seen[-1]}
+    for n in (10, 12):
+        world.returning = anew
+        assert world.send(id=f"m-{n}", received_at=1_790_000_000_000 + n)
+        world.returning = {*range(len(anew))}  # decided anew, about as many
+        with pytest.raises(InvalidEvent):
+            world.send(id="m-9", received_at=1_790_000_000_001 + n)
 
 
 def test_whoever_was_forgotten_stays_closed_whatever_key_is_drawn_later(world: World) -> None:
