@@ -25,22 +25,22 @@ _DESKTOPS: Final = frozenset({"Windows", "Mac OS X", "Linux", "Ubuntu", "Fedora"
 _MOBILE: Final = frozenset({"iOS", "Android", "HarmonyOS", "KaiOS", "Windows Phone"})
 
 
-class Reading(NamedTuple):
+class AgentReading(NamedTuple):
     """`members` of the context; shared by all events with this user agent, so not to be changed."""
 
     members: Mapping[str, Mapping[str, str]]
     is_bot: bool
 
 
-_NOTHING: Final = Reading({}, is_bot=False)
+_NOTHING: Final = AgentReading({}, is_bot=False)
 
 
-def reading(agent: object) -> Reading:
+def reading(agent: object) -> AgentReading:
     return _read(agent[:LONGEST]) if isinstance(agent, str) and agent else _NOTHING
 
 
 @functools.lru_cache(CACHED_AGENTS)
-def _read(agent: str) -> Reading:
+def _read(agent: str) -> AgentReading:
     if not agent.isprintable():
         return _NOTHING  # half a character, which no library reads
     browser, system, device, spider = _parts(agent)
@@ -51,7 +51,7 @@ def _read(agent: str) -> Reading:
     for name, values in (("browser", browser), ("os", system), ("device", device)):
         if known := {key: value[:_LONGEST_NAME] for key, value in values.items() if value}:
             found[name] = known
-    return Reading(found, bot is not None)
+    return AgentReading(found, bot is not None)
 
 
 _LONGEST_NAME: Final = 100

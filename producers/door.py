@@ -28,7 +28,7 @@ from producers.money import FIELDS as MONEY_TYPES
 from producers.money import money_of
 from producers.odd import LEFT_OUT, Odd
 from producers.parsing import dump
-from producers.places import Places
+from producers.places import GeoFile
 from producers.sealer import Sealer
 from producers.times import TRANSIT, correct
 from registry.models import Source
@@ -107,7 +107,7 @@ class Door:
         sealer: Sealer | None = None,
         forgotten: Callable[[], Collection[int]] = tuple,
         returning: Callable[[], Collection[int]] = tuple,
-        places: Places | None = None,
+        places: GeoFile | None = None,
     ) -> None:
         """Without a `sealer`, everything stands in the clear. `forgotten`: the nodes of people who were, which only
         become more; `returning`: those of them who may come back as somebody new, another set when these become

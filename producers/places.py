@@ -20,14 +20,14 @@ class _File(Protocol):
     def get(self, ip_address: IPv4Address | IPv6Address, /) -> object: ...
 
 
-class Places:
+class GeoFile:
     """May be called from any thread. The file stays open: a newer one counts from the next start."""
 
     def __init__(self, file: _File) -> None:
         self._file = file
 
     @classmethod
-    def open(cls, path: Path) -> "Places":
+    def open(cls, path: Path) -> "GeoFile":
         """Raises `InvalidInput` for what is no MaxMind file, and without the library."""
         try:
             from maxminddb import InvalidDatabaseError, open_database

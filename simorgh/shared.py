@@ -13,7 +13,7 @@ from privacy.keyring import Keyring
 from privacy.secret_box import SecretBox
 from producers.budgets import Budgets
 from producers.door import Defaults, Door
-from producers.places import Places
+from producers.places import GeoFile
 from producers.rehearsal import VendorDesk
 from producers.sealer import Sealer
 from registry.models import Budget
@@ -64,7 +64,7 @@ class DeclarationsFollower:
         )
         self.door = new_door(
             budgets=self.budgets,
-            places=None if settings.geo_file is None else Places.open(settings.geo_file),
+            places=None if settings.geo_file is None else GeoFile.open(settings.geo_file),
             sealer=None if keyring is None else Sealer(keyring, secret, settings.workspace, catalog),
         )
         self.box = SecretBox(secret)

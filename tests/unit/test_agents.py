@@ -11,7 +11,7 @@ from netaddr import IPSet
 
 from producers import agents
 from producers.agents import reading
-from producers.places import Places
+from producers.places import GeoFile
 from schemas.errors import InvalidInput
 from tests.clients.world import make_door, make_source
 from tests.unit.door_events import incoming
@@ -147,11 +147,11 @@ KASHAN = {"country": "IR", "region": "Isfahan", "city": "Kashan"}
     ],
 )
 def test_where_an_address_is(file: Path, address: object, place: dict[str, str]) -> None:
-    assert Places.open(file).of(address) == place
+    assert GeoFile.open(file).of(address) == place
 
 
 def test_a_place_is_recorded_before_the_address_is_shortened(file: Path) -> None:
-    door = make_door(places=Places.open(file))
+    door = make_door(places=GeoFile.open(file))
     assert admitted(door, context={"ip": "203.0.113.7"})["context"] == {"ip": "203.0.113.0", "location": KASHAN}
     dropped = admitted(door, context={"ip": "203.0.113.7"}, source=make_source(addresses="drop"))
     assert dropped["context"] == {"location": KASHAN}
@@ -166,7 +166,7 @@ def test_what_is_no_maxmind_file_is_refused(tmp_path: Path, content: bytes | Non
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(InvalidInput, match="SIMORGH_GEO_FILE"):
-        Places.open(path)
+        GeoFile.open(path)
 
 
 def test_the_cache_is_bounded_and_may_be_emptied() -> None:
