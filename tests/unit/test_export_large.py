@@ -32,7 +32,7 @@ class Size(NamedTuple):
 
 
 SHORT = Size(20_000, 160, 80_000_000)
-"""105 MB of events. An export that kept them would hold more than that; the engine's own memory varies by some 20 MB."""
+"""105 MB of events. One that kept them would hold more than that; the memory of the engine varies by some 20 MB."""
 LONG = pytest.param(Size(200_000, 2, 150_000_000), marks=pytest.mark.soak)
 
 _INSERT = """INSERT INTO events SELECT {anchor:UInt128}, fromUnixTimestamp64Milli({now:Int64} - number),
