@@ -57,6 +57,6 @@ def test_a_text_is_found_as_it_stands_and_as_json_writes_it(writer: Writer) -> N
         if text == "ﬁ-ligature":
             wanted.discard(f"{n}-case")  # in capitals it is two letters
         assert set(found(writer, text)) == wanted, text
-    many = [f"nobody-{n}@example.com" for n in range(6_000)]
+    many = [f"nobody-{n}@example.com" for n in range(600)]
     assert set(found(writer, *many, TEXTS[0])) == {id for id in kept if id.startswith("0-")}
     assert found(writer) == []
