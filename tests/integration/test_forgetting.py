@@ -32,10 +32,10 @@ def writer(chdb_dsn: str) -> Iterator[Writer]:
 
 
 def keep(writer: Writer, payloads: dict[str, str]) -> None:
-    insert = "INSERT INTO rejected (source, id, digest, payload) SELECT 's', a.1, a.2, a.3"
-    for n, (id, payload) in enumerate(payloads.items()):
-        bound = {"id": id, "n": n, "payload": payload}
-        writer.command(f"{insert} FROM (SELECT ({{id:String}}, {{n:UInt64}}, {{payload:String}}) AS a)", bound)
+    bound = {"ids": list(payloads), "numbers": list(range(len(payloads))), "payloads": list(payloads.values())}
+    rows = "arrayZip({ids:Array(String)}, {numbers:Array(UInt64)}, {payloads:Array(String)})"
+    of_each = f"SELECT 's', a.1, a.2, a.3 FROM (SELECT arrayJoin({rows}) AS a)"
+    writer.command(f"INSERT INTO rejected (source, id, digest, payload) {of_each}", bound)
 
 
 def found(writer: Writer, *texts: str) -> list[str]:
@@ -57,7 +57,6 @@ def test_a_text_is_found_as_it_stands_and_as_json_writes_it(writer: Writer) -> N
         if text == "ﬁ-ligature":
             wanted.discard(f"{n}-case")  # in capitals it is two letters
         assert set(found(writer, text)) == wanted, text
-    many = [f"nobody-{n}@example.com" for n in range(6_000)]
-    assert found(writer, *many) == []
-    assert "0-ascii" in found(writer, *many, TEXTS[0])
+    many = [f"nobody-{n}@example.com" for n in range(600)]
+    assert set(found(writer, *many, TEXTS[0])) == {id for id in kept if id.startswith("0-")}
     assert found(writer) == []
