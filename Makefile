@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := schemas eventlog registry identity segments privacy producers warehouse destinations stream_processors profile_api simorgh tests benchmarks deploy
 ARGS ?=
-# Tests wait for processes, brokers and deadlines almost half of the time: three of them for two cores.
-WORKERS = $(shell $(PYTHON) -c 'import os; print(min(6, max(2, os.cpu_count() * 3 // 2)))')
+# Tests wait for processes, brokers and deadlines more than half of the time: four of them for two cores.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(min(8, max(2, os.cpu_count() * 2)))')
 # Where EFFORT is asked for.
 LAWS := tests/properties tests/contracts tests/unit tests/e2e/test_hostile_calls.py
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check

@@ -288,8 +288,12 @@ class Door:
             personal["consent"] = consent
         if type_ in self._facts:
             self._add_fact(own, type_, sent, source, odd := odd or Odd())
-        anchors = self._accounts.get(type_)
-        if (anchors is not None and not anchors.isdisjoint(sent)) or "groupId" in context or person.account is not None:
+        named_in = self._accounts.get(type_)
+        if (
+            (named_in is not None and not named_in.isdisjoint(sent))
+            or "groupId" in context
+            or person.account is not None
+        ):
             for flag in self._add_account(own, type_, sent, context, person.account, source):
                 (odd := odd or Odd()).flag(flag)
         if incoming.name is not None:
@@ -374,16 +378,16 @@ class Door:
 
     def _add_account(
         self, own: dict[str, object], type_: str, sent: Object, context: Object, identifier: str | None, source: Source
-    ) -> list[str]:
+    ) -> tuple[str, ...]:
         """The account that the event belongs to, its parent, and whom the person reports to there. Returns flags.
         `identifier`: an account that is named among the identifiers."""
         key = naming.account_of(accounts.member_of(type_), sent, context, identifier)
         if key is None or self.identifiers.rules.is_blocked(accounts.IDENTIFIER, key):
             given = [sent.get(name) for name in self._accounts.get(type_, ())]
             is_empty = all(value is None or value == "" for value in (*given, context.get("groupId"), identifier))
-            return [] if is_empty else [ACCOUNT_IGNORED]
+            return () if is_empty else (ACCOUNT_IGNORED,)
         own["account"] = account = {"key": key}
-        flags = []
+        flags: tuple[str, ...] = ()
         if type_ in accounts.DESCRIBING and "parent_id" in sent:
             parent = naming.key_in(sent, "parent_id")
             if parent is not None and not self.identifiers.rules.is_blocked(accounts.IDENTIFIER, parent):
@@ -391,13 +395,13 @@ class Door:
             elif sent["parent_id"] in (None, ""):
                 account["parent"] = ""
             else:
-                flags.append(ACCOUNT_IGNORED)
+                flags += (ACCOUNT_IGNORED,)
         if type_ in accounts.JOINING and "reports_to" in sent:
             named = naming.identifier_in(sent["reports_to"])
             try:
                 account["reports_to"] = to_hex(self.identifiers.somebody(source, *named)) if named else ""
             except InvalidIdentifier:
-                flags.append(REPORTS_TO_IGNORED)
+                flags += (REPORTS_TO_IGNORED,)
         return flags
 
 

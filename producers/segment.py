@@ -153,10 +153,10 @@ def read(  # noqa: PLR0912, PLR0915 - what is usual stands in place, as in `Door
         event.alias = True
     if consent:
         event.consent = consent
-    if source.channel in _DEVICES:
-        event.sender = shared.ip
     if of_account:
         event.of_nobody = True
+    if source.channel in _DEVICES:
+        event.sender = shared.ip
     return event
 
 

@@ -117,8 +117,8 @@ OF_PERSON: Final = f"""SELECT account, {_SHOWN} FROM (
     GROUP BY account HAVING is_member = 1) ORDER BY account"""
 """The accounts of the person with these nodes."""
 
-SAID_OF_PERSON: Final = f"""SELECT account, joined, role, source, channel, {MOMENT_OF.format(ver="ver")} AS ms
-FROM affiliations FINAL WHERE node IN {{nodes:Array(UInt128)}} ORDER BY ver LIMIT 100000"""
+SAID_OF_PERSON: Final = f"""SELECT DISTINCT account, joined, role, source, channel, {MOMENT_OF.format(ver="ver")} AS ms
+FROM affiliations WHERE node IN {{nodes:Array(UInt128)}} ORDER BY ver LIMIT 100000"""
 
 LIST: Final = """SELECT DISTINCT account FROM account_events
 WHERE account > {after:String} AND startsWith(account, {beginning:String}) ORDER BY account LIMIT {limit:UInt32}"""
