@@ -77,6 +77,7 @@ CALLS: dict[str, list[str]] = {
     "privacy audit verify": [],
     "privacy export": [ID, "--output", NEW],
     "privacy erase": [ID, "--reason", "asked", "--yes"],
+    "privacy returning": [ID, "refuse"],
 }
 """How each command that needs data is called."""
 
