@@ -199,7 +199,7 @@ def test_nothing_of_whoever_was_forgotten_is_left_in_any_byte(
         audit = client.get("/v1/audit", action="profiles.erase")["items"]
         answered = [202] if point is None else []
         assert [one["status"] for one in audit] == [*answered, None], "it outlives the person"
-        assert audit[0]["profiles"] == [view["profile_id"]]
+        assert audit[0]["profiles"] == ([view["profile_id"]] if answered else []), "a killed server has not found it"
         assert again["consent"] == {"marketing": True}
         assert client.get("/v1/profiles/user_id:s0x0/consent")["items"][0]["reason"] == "at the desk"
         assert client.settled()["events"] == events
