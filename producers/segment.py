@@ -268,7 +268,14 @@ def _group(message: Message, properties: Object, traits: Object, source: Source,
         group = str(group)
     if not isinstance(group, str) or not group:
         raise InvalidEvent("groupId: wanted the group's id, got none; send a text", code="missing_group")
-    return "group.joined", {**properties, "group_id": group, "traits": traits}, None, None
+    placed, own = _without_place(traits) if accounts.PLACING.keys() & traits.keys() else (_NONE, traits)
+    return "group.joined", {**placed, **properties, "group_id": group, "traits": own}, None, None
+
+
+def _without_place(traits: Object) -> tuple[Object, Object]:
+    """The person's place in the group and the group's parent, and the other traits: SDKs send both as traits."""
+    placed = {accounts.PLACING[name]: value for name, value in traits.items() if name in accounts.PLACING}
+    return placed, {name: value for name, value in traits.items() if name not in accounts.PLACING}
 
 
 def _alias(message: Message, properties: Object, traits: Object, source: Source, catalog: Catalog) -> _Call:

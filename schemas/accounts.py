@@ -4,6 +4,7 @@ An account's key is the sender's own id of it: text, in a keyspace of its own. I
 since all people of a firm would become one. `docs/accounts.md` defines what follows.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 MAX_KEY: Final = 200
@@ -24,6 +25,13 @@ DESCRIBING: Final = frozenset({GROUP, CREATED, UPDATED})
 JOINING: Final = frozenset({GROUP, ADDED})
 STATING: Final = JOINING | {REMOVED}
 """They say whether their person belongs to the account."""
+
+PLACING: Final[Mapping[str, str]] = {
+    name: member
+    for member, camel in (("role", "role"), ("reports_to", "reportsTo"), ("parent_id", "parentId"))
+    for name in (member, camel)
+}
+"""What says where a person or an account stands, as SDKs send it among a group's traits; the property it becomes."""
 
 _OBJECTS: Final = frozenset(
     {

@@ -91,6 +91,14 @@ def test_a_group_without_a_user_is_an_event_of_the_account_alone() -> None:
 def test_group_traits_stay_with_the_group() -> None:
     event = read({"type": "group", "groupId": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}})
     assert event.properties == {"group_id": "g1", "traits": {"name": "ACME", "email": "info@acme.org"}}
+
+
+def test_places_are_read_where_sdks_put_them() -> None:
+    """`group(id, traits)` can send nothing else. What stands among the properties counts first."""
+    traits = {"name": "ACME", "role": "buyer", "reportsTo": "u2", "parent_id": "holding"}
+    event = read({"type": "group", "groupId": "g1", "traits": traits, "properties": {"role": "head"}})
+    placed = {"role": "head", "reports_to": "u2", "parent_id": "holding"}
+    assert event.properties == {**placed, "group_id": "g1", "traits": {"name": "ACME"}}
     assert not event.traits
     assert list(event.identifiers) == [("user_id", "u1")]
 
