@@ -24,7 +24,7 @@ from warehouse.connect import connections
 EVENTS = 200_000
 
 _INSERT = """INSERT INTO events SELECT {anchor:UInt128}, fromUnixTimestamp64Milli({now:Int64} - number),
-    'page.viewed', 0, number, fromUnixTimestamp64Milli({now:Int64} - number), 0, number, 'shop', 0, 0, 0, '',
+    'page.viewed', 0, number, fromUnixTimestamp64Milli({now:Int64} - number), 0, number, 'shop', 0, 0, 0, '', '',
     concat('{"id":"e', toString(number), '","source":"/sources/shop","type":"page.viewed","time":"t","place":0,',
         '"identifiers":[{"type":"user_id","value":"u1","normalised":"u1","node":"', lower(hex({anchor:UInt128})),
         '"}],',
