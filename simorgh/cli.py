@@ -4,10 +4,11 @@ Each command is a few lines in `simorgh/commands/`: settings, a call, readable o
 """
 
 import errno
+import logging
 import os
 import sys
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import typer
 
@@ -69,17 +70,23 @@ def main() -> NoReturn:
     sys.exit(code or 0)
 
 
-def process() -> NoReturn:
-    """`main`, as all that a process does. Where the embedded engine was open, the process ends at once after it.
+_KEEPING_THREADS: Final = frozenset({"chdb", "confluent_kafka"})
 
-    Everything is closed and written by then, but chDB (4.4) keeps threads, and now and then one of them crashes while
-    the interpreter takes its libraries apart: a server that has stopped well would exit with SIGSEGV.
+
+def process() -> NoReturn:
+    """`main`, as all that a process does. Where the embedded engine or librdkafka was open, the process ends at once
+    after it.
+
+    Everything is closed and written by then, but both keep threads (chDB 4.4; librdkafka where the broker does not
+    answer), and now and then one of them crashes while the interpreter takes its libraries apart: a role that has
+    stopped well would exit with SIGSEGV.
     """
     try:
         main()
     except SystemExit as ended:
-        if "chdb" not in sys.modules:
+        if _KEEPING_THREADS.isdisjoint(sys.modules):
             raise
+        logging.shutdown()
         with suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()
