@@ -139,13 +139,18 @@ _FROM_CUSTOMER: Final = (
     "social.mentioned",
     "social.commented",
 )
+_IN_PERSON: Final = ("meeting.held", "visit.made", "document.sent")
+_CONTACT_IDS: Final = (
+    *("call_id", "conversation_id", "meeting_id", "visit_id", "document_id"),
+    *("ticket_id", "message_id", "post_id"),
+)
 _FROM_COMPANY: Final = ("email.sent", "sms.sent", "live_chat_message.received", "ticket.replied")
 
 INTERACTIONS: Final = FactTable(
     "interactions",
-    _CALLS | {*_FROM_CUSTOMER, *_FROM_COMPANY, "live_chat_conversation.ended", "sms.failed"},
+    _CALLS | {*_FROM_CUSTOMER, *_FROM_COMPANY, *_IN_PERSON, "live_chat_conversation.ended", "sms.failed"},
     (
-        Column("contact", names=("call_id", "conversation_id", "ticket_id", "message_id", "post_id"), personal=True),
+        Column("contact", names=_CONTACT_IDS, personal=True),
         Column(
             "direction",
             fixed=dict.fromkeys(_FROM_CUSTOMER, "inbound") | dict.fromkeys(_FROM_COMPANY, "outbound"),

@@ -90,7 +90,7 @@ def test_personal_fields_are_json_pointers() -> None:
 def test_all_lists_every_type_once_sorted() -> None:
     types = [event.type for event in CATALOG.all()]
     assert types == sorted(set(types))
-    assert len(types) == 126
+    assert len(types) == 158
 
 
 def test_dataschema_of_a_type() -> None:

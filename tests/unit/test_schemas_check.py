@@ -45,7 +45,7 @@ def test_check_prints_one_line_and_succeeds(capsys: pytest.CaptureFixture[str]) 
 def test_a_published_copy_has_no_problem(published: Path) -> None:
     assert check_published(published) == []
     assert unpublished(published) == []
-    assert len(read_lock(published)) == 137
+    assert len(read_lock(published)) == 169
 
 
 def test_a_new_line_ending_is_no_change(published: Path) -> None:
