@@ -88,6 +88,7 @@ class Collector:
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self._port))
+        listening.listen()  # a page that is quicker than the server waits: Segment asks for its settings only once
         self._port = listening.getsockname()[1]
         config = uvicorn.Config(
             self._answer, interface="asgi3", log_level="error", lifespan="off", timeout_graceful_shutdown=1
@@ -121,6 +122,7 @@ class Stage:
     def __init__(self, it: World, sdk: str, option: str, libraries: Path) -> None:
         self.collector = Collector(it)
         self.failures: list[str] = []
+        self.asked: list[str] = []
         self.left = threading.Event()
         self._it = it
         self._libraries = libraries
@@ -135,6 +137,7 @@ class Stage:
         self._page = (HERE / "page.html").read_text().replace("<!-- SNIPPET -->", snippet)
 
     def answer(self, path: str, query: str) -> bytes | None:
+        self.asked.append(path)
         if path == "/page":
             (self.collector.stop if "way=opened" in query else self.collector.start)()
             return self._page.encode()
@@ -251,6 +254,7 @@ def visit(browser: Browser, it: World, sdk: str, way: str, done: Callable[[], bo
         stack.enter_context(browser.page(f"{origin}/page?{asked}"))
         wait_until(lambda: bool(stage.failures) or done())
         assert stage.failures == []
+        assert done(), f"the page asked for {stage.asked}"
         assert stage.left.is_set() == (way == "leave")
 
 
