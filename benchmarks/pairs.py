@@ -73,7 +73,8 @@ def _git(*arguments: str) -> None:
 
 def _run(code: str, tree: Path) -> float:
     """What the code prints last, run in a tree."""
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SIMORGH_")}
+    environment["PYTHONPATH"] = str(tree)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tree, env=environment, check=True, stdout=subprocess.PIPE, text=True
     )
