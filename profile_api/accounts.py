@@ -36,6 +36,8 @@ from warehouse import accounts
 
 MOST_BRANCHES: Final = 1_000
 """Accounts that one answer looks at, to find what is above and below one."""
+MOST_LEVELS: Final = 100
+"""Of a tree: the JSON of one that is deeper would nest deeper than it can be written."""
 _MOST_SAID: Final = 20_000
 
 Row = Mapping[str, Any]
@@ -184,12 +186,18 @@ def tree(deps: ApiDeps, key: str) -> dict[str, Any]:
 
 
 def _with_branches(key: str, below: Mapping[str, Sequence[str]]) -> Iterable[str]:
-    """The account and everything below it, each after what it is a branch of."""
-    waiting = [key]
+    """The account and everything below it, each after what it is a branch of. Raises `InvalidInput` (code
+    `query_too_large`) for more than `MOST_LEVELS`."""
+    waiting = [(key, 1)]
     while waiting:
-        one = waiting.pop()
+        one, level = waiting.pop()
+        if level > MOST_LEVELS:
+            raise InvalidInput(
+                f"account tree: wanted at most {MOST_LEVELS} levels, got more; ask for the tree of an account below",
+                code="query_too_large",
+            )
         yield one
-        waiting += below.get(one, [])
+        waiting += [(branch, level + 1) for branch in below.get(one, [])]
 
 
 def members(deps: ApiDeps, key: str, limit: int, cursor: str | None, purpose: str | None) -> dict[str, Any]:

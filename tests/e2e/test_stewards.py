@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from profile_api.accounts import MOST_LEVELS
 from tests.e2e.harness import Client, running, wait_for
 
 
@@ -188,3 +189,27 @@ def members(client: Client) -> dict[str, str | None]:
     """User id -> role."""
     items = client.get("/v1/accounts/acme/members")["items"]
     return {one["value"]: item["role"] for item in items for one in item["identities"] if one["type"] == "user_id"}
+
+
+def test_a_tree_is_answered_however_deep_it_is(client: Client) -> None:
+    """Whoever has a public key can make a chain of branches."""
+    levels = MOST_LEVELS + 50
+    client.send(
+        *(
+            {
+                "type": "group",
+                "groupId": f"deep-{n}",
+                "messageId": f"deep-{n}",
+                "traits": {"parent_id": f"deep-{n - 1}"},
+            }
+            for n in range(1, levels)
+        )
+    )
+    client.settled()
+    refused = client.http.get("/v1/accounts/deep-0/tree")
+    assert (refused.status_code, refused.json()["code"]) == (422, "query_too_large")
+    lowest = client.get(f"/v1/accounts/deep-{levels - MOST_LEVELS}/tree")["tree"]
+    for n in range(levels - MOST_LEVELS, levels):
+        assert lowest["key"] == f"deep-{n}"
+        lowest = lowest["branches"][0] if lowest["branches"] else None
+    assert lowest is None
