@@ -103,6 +103,9 @@ def fact(known: Field) -> Field:
     return replace(known, fact=True)
 
 
+CURRENCY: Final = fact(text("currency", "Currency as three letters (ISO 4217)."))
+
+
 @dataclass(frozen=True)
 class EventRow:
     """One row of an event table: one version of one event type.

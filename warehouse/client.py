@@ -94,11 +94,11 @@ class Warehouse:
         return WarehouseReader(self, generation)
 
     def settle(self) -> None:
-        """Let the embedded engine now open the files that it otherwise opens at its first error and keeps: every
-        library of this process, some hundred files. Call it before descriptors are counted and distributed."""
+        """Start the embedded engine, whose own threads keep some forty files open. Call it before descriptors are
+        counted and distributed."""
         if not is_server(self._dsn):
             with suppress(SimorghError), self._call("read") as client:
-                client.query("SELECT throwIf(1)")
+                client.query("SELECT 1")
 
     def call_off(self, ticket: Ticket) -> None:
         """Cancel the queries that run under the ticket."""

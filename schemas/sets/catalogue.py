@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, date, fact, identifier, money, number, text
+from schemas.fields import CURRENCY, EventRow, EventSet, date, fact, identifier, money, number, text
 
 _SKU: Final = (
     fact(identifier("sku", "Stock keeping unit.")),
@@ -11,7 +11,7 @@ _SKU: Final = (
 _PRICES: Final = (
     fact(money("price", "Price of one unit, in `currency`.")),
     fact(money("cost", "What one unit costs the company, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _STOCK: Final = fact(number("stock", "Units in stock."))
 

@@ -5,11 +5,11 @@ An invoice asks for money, an order is what was bought: `invoice.*` never counts
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, date, fact, identifier, money, number, text
+from schemas.fields import CURRENCY, EventRow, EventSet, date, fact, identifier, money, number, text
 
 _AMOUNT: Final = (
     fact(money("amount", "Amount, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _ACCOUNT: Final = fact(identifier("account_id", "Id of the organisation that it is about."))
 _DEAL: Final = (

@@ -11,7 +11,19 @@ the table.
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, either, fact, identifier, money, number, personal, several, text
+from schemas.fields import (
+    CURRENCY,
+    EventRow,
+    EventSet,
+    either,
+    fact,
+    identifier,
+    money,
+    number,
+    personal,
+    several,
+    text,
+)
 
 _DETAILS: Final = (
     fact(identifier("sku", "Stock keeping unit.")),
@@ -32,7 +44,6 @@ _DETAILS: Final = (
 _PRODUCT: Final = (fact(identifier("product_id", "Id of the product.")), *_DETAILS)
 _PRODUCT_V1: Final = (fact(identifier("id", "Id of the product (called `product_id` since version 2).")), *_DETAILS)
 
-_CURRENCY: Final = fact(text("currency", "Currency as three letters (ISO 4217)."))
 _VALUE: Final = fact(money("value", "Value of the event, in `currency`."))
 _CART: Final = identifier("cart_id", "Id of the cart.")
 _ORDER: Final = identifier("order_id", "Id of the order.")
@@ -63,7 +74,7 @@ _AMOUNTS: Final = (
     fact(money("discount", "Discount on the order.")),
 )
 _AFFILIATION: Final = fact(text("affiliation", "Shop or partner where the order was made."))
-_ORDERED: Final = (_ORDER, _AFFILIATION, *_AMOUNTS, _COUPON, _CURRENCY, _PRODUCTS)
+_ORDERED: Final = (_ORDER, _AFFILIATION, *_AMOUNTS, _COUPON, CURRENCY, _PRODUCTS)
 _STEP: Final = (
     _CHECKOUT,
     either("step", ("number", "string"), "Number of the step, from 1."),
@@ -135,7 +146,7 @@ BROWSING: Final = (
         "product.viewed",
         "Product Viewed",
         "A customer viewed a product.",
-        (*_PRODUCT, _CURRENCY, _VALUE),
+        (*_PRODUCT, CURRENCY, _VALUE),
         version=2,
     ),
 )
@@ -146,7 +157,7 @@ ORDERING: Final = (
         "product.added",
         "Product Added",
         "A customer added a product to the cart.",
-        (_CART, *_PRODUCT, _CURRENCY, _VALUE),
+        (_CART, *_PRODUCT, CURRENCY, _VALUE),
         version=2,
     ),
     EventRow(
@@ -156,7 +167,7 @@ ORDERING: Final = (
         "product.removed",
         "Product Removed",
         "A customer removed a product from the cart.",
-        (_CART, *_PRODUCT, _CURRENCY, _VALUE),
+        (_CART, *_PRODUCT, CURRENCY, _VALUE),
         version=2,
     ),
     EventRow(
@@ -213,7 +224,7 @@ ORDERING: Final = (
         "More products of an order that did not fit into the event that placed or refunded it.",
         (
             _ORDER,
-            _CURRENCY,
+            CURRENCY,
             _PRODUCTS,
             number("part", "Number of this part; the order's event is 1."),
             number("parts", "Number of parts."),

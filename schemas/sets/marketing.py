@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, date, either, fact, identifier, money, number, personal, text
+from schemas.fields import CURRENCY, EventRow, EventSet, date, either, fact, identifier, money, number, personal, text
 
 _MONEY: Final = (
     fact(money("amount", "Amount, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _CAMPAIGN: Final = (
     fact(identifier("campaign_id", "Id of the campaign.")),
@@ -14,7 +14,7 @@ _CAMPAIGN: Final = (
     fact(text("channel", "Channel that it uses, such as email, sms or search.")),
     fact(text("arm", "Variant that the customer was assigned to.")),
     fact(money("cost", "What was spent, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _REFERRAL: Final = (
     identifier("referral_id", "Id of the referral."),

@@ -6,7 +6,7 @@ is what the network showed, which can be forged.
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, fact, identifier, money, number, personal, text
+from schemas.fields import CURRENCY, EventRow, EventSet, fact, identifier, money, number, personal, text
 
 _DIRECTION: Final = fact(text("direction", "inbound: the customer called or wrote; outbound: the company did."))
 _ENDS: Final = (
@@ -15,7 +15,7 @@ _ENDS: Final = (
 )
 _COST: Final = (
     fact(money("cost", "What it cost the company, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _CALL: Final = (
     identifier("call_id", "Id of the call; all its legs share it."),

@@ -6,11 +6,11 @@ A payment is money that moves; an order is what was bought. `payment.*` never co
 
 from typing import Final
 
-from schemas.fields import EventRow, EventSet, date, fact, identifier, money, number, personal, text
+from schemas.fields import CURRENCY, EventRow, EventSet, date, fact, identifier, money, number, personal, text
 
 _AMOUNT: Final = (
     fact(money("amount", "Amount, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 _REASON: Final = fact(text("reason", "Reason given by the vendor or the customer."))
 _LEAD: Final = (
@@ -22,7 +22,7 @@ _LEAD: Final = (
     fact(identifier("owner", "Seller in charge.")),
     _REASON,
     fact(money("value", "Expected value, in `currency`.")),
-    fact(text("currency", "Currency as three letters (ISO 4217).")),
+    CURRENCY,
 )
 
 
